@@ -1,0 +1,2 @@
+"""Recurrent neural networks whose memory you can see."""
+from cello.cells import *

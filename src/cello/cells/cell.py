@@ -1,0 +1,216 @@
+"""The cell: one step of a recurrent network, written once in plain PyTorch."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells.contract import check_step_result
+from cello.cells.state import state_type
+from cello.errors import ArgumentError, CellError, DtypeError, ShapeError
+
+__all__ = ["Cell"]
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DtypeError(f"{name} must be an int, got {type(value).__name__} {value!r}")
+    if value < 1:
+        raise ArgumentError(f"{name} must be at least 1, got {value}")
+    return value
+
+
+class Cell(nn.Module):
+    """One step of a recurrent network; subclass it and write `state` and `step`.
+
+    A subclass names what it carries in `state` and computes one step in `step`. The local
+    variables of `step` that hold tensors when it returns are the names seen in a recording; a
+    state's old value is then called `NAME_prev`, its new value `NAME`.
+
+    Args:
+        input_size: features of one input, I.
+        hidden_size: units, H.
+        output_size: features of one output; `hidden_size` unless given.
+        state_sizes: the size of each state whose size is not `hidden_size`, by name.
+
+    Attributes:
+        state: the names of all that is carried, in order.
+        gates: names of the gates that packed parameters hold along their first dimension.
+        feedback: the state that is the network's own output, which teacher forcing replaces.
+
+    Raises:
+        CellError: `state` is not a tuple of distinct names, or `step` returns something else
+            than `(output, next state)`.
+        ArgumentError: a size is not a positive integer.
+
+    >>> class Leaky(Cell):
+    ...     state = ("h",)
+    ...     def __init__(self, input_size, hidden_size):
+    ...         super().__init__(input_size, hidden_size)
+    ...         self.W = nn.Linear(input_size, hidden_size)
+    ...     def step(self, x, h):
+    ...         h = 0.9 * h + 0.1 * torch.tanh(self.W(x))
+    ...         return h, (h,)
+    >>> cell = Leaky(3, 2)
+    >>> y, state = cell(torch.zeros(5, 3))      # one step of five rows, from the zero state
+    >>> y.shape, state.h.shape
+    (torch.Size([5, 2]), torch.Size([5, 2]))
+    """
+
+    state: ClassVar[tuple[str, ...]] = ()
+    gates: ClassVar[tuple[str, ...]] = ()
+    feedback: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Check `state` as soon as a subclass is written."""
+        super().__init_subclass__(**kwargs)
+        names = cls.__dict__.get("state", ())
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise CellError(
+                f"{cls.__name__}.state must be a tuple of names such as ('h',) or ('h', 'c'), "
+                f"got {names!r}"
+            )
+        bad = [n for n in names if not n.isidentifier() or n.startswith("_") or n.endswith("_prev")]
+        if bad or len(set(names)) != len(names):
+            raise CellError(
+                f"{cls.__name__}.state must hold distinct variable names that neither start with "
+                f"an underscore nor end in _prev, got {names!r}"
+            )
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        output_size: int | None = None,
+        state_sizes: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if not self.state:
+            raise CellError(
+                f"{type(self).__name__} names no state: give the class a line such as "
+                "state = ('h',) with the names of what is carried from step to step"
+            )
+        self.input_size = _positive("input_size", input_size)
+        self.hidden_size = _positive("hidden_size", hidden_size)
+        self.output_size = _positive("output_size", output_size or hidden_size)
+        sizes = dict(state_sizes or {})
+        if unknown := sorted(set(sizes) - set(self.state)):
+            raise CellError(
+                f"state_sizes names {', '.join(unknown)}, which {type(self).__name__}.state "
+                f"{self.state!r} does not hold"
+            )
+        self.state_sizes: dict[str, int] = {
+            name: _positive(f"state_sizes[{name!r}]", sizes.get(name, hidden_size))
+            for name in self.state
+        }
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One step, for a batch of rows: the equations of the cell.
+
+        Args:
+            x: the input of this step, [B, input_size].
+            *state: what is carried, each [B, size], in the order of `self.state`.
+
+        Returns:
+            The output [B, output_size] and the next state, a tuple like the one that came in.
+        """
+        raise CellError(
+            f"{type(self).__name__} has no step: write def step(self, x, {', '.join(self.state)}) "
+            "that returns (output, next state)"
+        )
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """One step, called like any module.
+
+        Args:
+            x: [B, input_size].
+            state: a tuple in the order of `self.state`, each [B, size]; zeros unless given.
+
+        Returns:
+            The output [B, output_size] and the next state as a named tuple.
+        """
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise ShapeError(
+                f"x must be [B, {self.input_size}] for one step of {type(self).__name__}, "
+                f"got {list(x.shape)}"
+            )
+        if state is None:
+            state = self.zero_state(x.shape[0], dtype=x.dtype, device=x.device)
+        result = self.step(x, *state)
+        check_step_result(self, result, x.shape[0])
+        return result[0], self.state_type(*result[1])
+
+    @property
+    def named_function(self) -> Callable[..., Any]:
+        """The function whose local variables give the names of the values."""
+        return self.step
+
+    @property
+    def state_type(self) -> Any:
+        """The named tuple type of this cell's state."""
+        return state_type(self.state)
+
+    def zero_state(
+        self,
+        batch_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Any:
+        """The state that is all zeros, each [batch_size, size]."""
+        sizes = self.state_sizes.values()
+        return self.state_type(
+            *(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in sizes)
+        )
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, read from the attributes of the same names.
+
+        A cell that stores each argument of its `__init__` under the argument's own name can be
+        printed, saved and built again from this.
+
+        Raises:
+            CellError: an argument is not stored under its name.
+        """
+        config = {}
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if name == "self" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            if not hasattr(self, name):
+                raise CellError(
+                    f"{type(self).__name__} does not keep its argument {name!r}: "
+                    f"write self.{name} = {name} in __init__ so that it can be saved and shown"
+                )
+            config[name] = getattr(self, name)
+        return config
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments that are not the defaults."""
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
+        }
+        shown = []
+        for name, default in defaults.items():
+            value = getattr(self, name, default)
+            if name == "self" or isinstance(value, nn.Module):
+                continue
+            if default is inspect.Parameter.empty:
+                shown.append(f"{value}")
+            elif value is not default and value != default:
+                shown.append(f"{name}={value!r}")
+        return ", ".join(shown)
+
+    def _uniform(self, *shape: int) -> nn.Parameter:
+        """A parameter drawn as PyTorch draws those of its recurrent layers."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
+
+    def _optional(self, wanted: bool, *shape: int) -> nn.Parameter | None:
+        return self._uniform(*shape) if wanted else None

@@ -1,0 +1,77 @@
+"""The errors that Cello raises.
+
+Every error that a user can cause is one of these, and says which argument is meant, what was
+expected and what came::
+
+    CelloError
+    ├── ArgumentError (ValueError)     an argument has a value that makes no sense
+    │   ├── ShapeError                 ... a tensor has the wrong shape
+    │   └── DtypeError (TypeError)     ... a tensor has the wrong dtype, an object the wrong type
+    ├── CellError                      a cell breaks the contract of `state` and `step`
+    ├── CaptureError                   a step cannot be turned into a program
+    ├── EngineError                    the engine asked for cannot run this cell
+    ├── UnknownNameError (KeyError)    a recording holds no value of that name
+    ├── DataError                      a data file cannot be read, or a line of it is wrong
+    └── ModelError                     a saved model, recording or checkpoint is missing or damaged
+
+>>> issubclass(ShapeError, ArgumentError) and issubclass(ArgumentError, ValueError)
+True
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "CaptureError",
+    "CellError",
+    "CelloError",
+    "DataError",
+    "DtypeError",
+    "EngineError",
+    "ModelError",
+    "ShapeError",
+    "UnknownNameError",
+]
+
+
+class CelloError(Exception):
+    """The root of all errors that Cello raises on purpose."""
+
+
+class ArgumentError(CelloError, ValueError):
+    """An argument has a value that makes no sense here."""
+
+
+class ShapeError(ArgumentError):
+    """A tensor does not have the shape that was expected."""
+
+
+class DtypeError(ArgumentError, TypeError):
+    """A tensor does not have the expected dtype, or an object not the expected type."""
+
+
+class CellError(CelloError):
+    """A cell breaks the contract of `state` and `step`."""
+
+
+class CaptureError(CelloError):
+    """A step cannot be turned into a program: says which operation, and where."""
+
+
+class EngineError(CelloError):
+    """The engine that was asked for cannot run this cell, and why."""
+
+
+class UnknownNameError(CelloError, KeyError):
+    """A recording or a network holds nothing of that name; lists the names that exist."""
+
+    def __str__(self) -> str:  # KeyError would print the message's repr
+        return str(self.args[0]) if self.args else ""
+
+
+class DataError(CelloError):
+    """A data file cannot be read, or a line of it is wrong: names the file and the line."""
+
+
+class ModelError(CelloError):
+    """A saved model, recording or checkpoint is missing, damaged or of another kind."""
