@@ -1,0 +1,107 @@
+"""The seam between a task and the loop that trains it.
+
+A task turns data into batches, a loss and metrics, and knows nothing of the loop; the loop asks
+for batches, calls `Task.loss`, and knows nothing of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["IGNORE", "Batch", "Loss", "Task", "sequence_loss"]
+
+#: The target of a place that holds no element: padding after the end of a row.
+IGNORE = -100
+
+
+class Loss(NamedTuple):
+    """The loss of one batch.
+
+    `total` is a scalar tensor summed (not averaged) over the elements, in nats, differentiable;
+    `count` the number of elements that it sums over; `state` what is to be carried into the next
+    batch, detached from the graph, or None.
+    """
+
+    total: Tensor
+    count: int
+    state: Any = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some sequences side by side, time first.
+
+    `x` holds integer ids [T, B] or [T, B, K]; `y` the target ids [T, B], `IGNORE` past a row's
+    end; `lengths` [B] the number of steps of each row, or None if every row has T. `weight` is
+    the number of elements of the *global* batch: with several processes, of all their rows
+    together, so that the sum over processes of `Loss.total / weight` is the mean loss.
+
+    >>> batch = Batch(torch.tensor([[1, 2]]), torch.tensor([[0, 1]]), None, weight=2)
+    >>> batch.to("cpu").x.tolist()
+    [[1, 2]]
+    """
+
+    x: Tensor
+    y: Tensor
+    lengths: Tensor | None
+    weight: int
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on `device`."""
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return replace(self, x=self.x.to(device), y=self.y.to(device), lengths=lengths)
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What the training loop asks of a task.
+
+    Networks are called `logits, state = net(batch.x, state, lengths=batch.lengths)` and give
+    logits [T, B, O].
+    """
+
+    #: "tag" or "chars".
+    name: str
+    #: The metric of `evaluate` that says which network is best.
+    monitor: str
+    higher_is_better: bool
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        """The batches of epoch number `epoch`, in order.
+
+        A pure function of the task's seed and `epoch`, so that training resumed at batch k sees
+        what an uninterrupted run sees. With `world_size` > 1 each rank gets its rows of the same
+        global batches.
+        """
+        ...
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        """Run `net` on `batch` from `state` (None: the initial state)."""
+        ...
+
+    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Metrics by name on `split`: "validation" or "test"."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """What is needed to use a trained network later, as JSON: vocabulary, tags, features."""
+        ...
+
+
+def sequence_loss(logits: Tensor, y: Tensor) -> tuple[Tensor, int]:
+    """Cross-entropy summed over the elements, and their number.
+
+    `logits` [T, B, O], `y` [T, B] with `IGNORE` where there is no element; in nats.
+
+    >>> total, count = sequence_loss(torch.zeros(2, 1, 4), torch.tensor([[3], [IGNORE]]))
+    >>> round(total.item(), 4), count        # log 4, one element
+    (1.3863, 1)
+    """
+    total = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
+    return total, int((y != IGNORE).sum())
