@@ -1,0 +1,60 @@
+# Cello: `make` alone lists what there is. Everything sets itself up first, in .venv.
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+READY  := $(VENV)/.setup-done
+BASE_PYTHON ?= python3
+
+# What a machine has set for its own Python must not reach into the environment.
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast test-full lint format types imports docs-check bench bench-quick clean
+
+help:  ## this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make .venv with everything pinned (the other targets do it when needed)
+
+$(READY): pyproject.toml requirements-dev.txt tools/setup_venv.py
+	@$(BASE_PYTHON) tools/setup_venv.py $(VENV)
+
+demo: $(READY)  ## train five taggers on Python's own source and look into the best one's memory
+	@$(PYTHON) -m cello demo
+
+test: lint types imports  ## style, types, direction of imports, and all tests
+	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
+
+test-fast: $(READY)  ## the tests that take less than a few seconds each
+	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup -m "not slow"
+
+test-full: $(READY)  ## all tests, with many more generated examples
+	@HYPOTHESIS_PROFILE=full $(PYTHON) -m pytest -q -n 2 --dist loadgroup
+
+lint: $(READY)  ## ruff: rules and format
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --check --quiet . || { echo "not formatted: run make format" >&2; exit 1; }
+
+format: $(READY)  ## let ruff format everything and fix what it can
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+types: $(READY)  ## mypy
+	@$(PYTHON) -m mypy
+
+imports: $(READY)  ## import-linter: imports go down only
+	@$(VENV)/bin/lint-imports --no-cache
+
+docs-check: $(READY)  ## run the code in README, docs and docstrings, and compare what it prints
+	@$(PYTHON) -m pytest -q tests/test_docs.py
+
+bench: $(READY)  ## measure side by side (see benchmarks/NOTES.md); ARGS="--quick --filter lstm"
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+bench-quick: $(READY)  ## the same with few rounds: a look, not a measurement
+	@$(PYTHON) -m benchmarks --quick $(ARGS)
+
+clean:  ## remove caches and the environment
+	rm -rf $(VENV) $(VENV).lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
