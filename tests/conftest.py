@@ -1,0 +1,62 @@
+"""What all tests share. Warnings are errors: see `filterwarnings` in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+
+# One thread for each test process, and for the processes that tests start: there may be several at
+# once, and results must not depend on it. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from torch import Tensor
+
+settings.register_profile(
+    "default",
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("full", settings.get_profile("default"), max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def same_start() -> Iterator[None]:
+    """Every test starts from the same seed, one thread, float32, and leaves it so."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+
+
+def _poison(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def poisoned(*args: object, **kwargs: object) -> Tensor:
+        tensor = make(*args, **kwargs)
+        if tensor.is_floating_point():
+            return tensor.fill_(torch.nan)
+        return tensor.fill_(torch.iinfo(tensor.dtype).max) if tensor.dtype != torch.bool else tensor
+
+    return poisoned
+
+
+@pytest.fixture
+def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory from torch.empty and its kin holds NaN, so that nothing unwritten goes unnoticed.
+
+    It reaches what Python code asks for; what torch's own kernels allocate inside is untouched.
+    """
+    for name in ("empty", "empty_like", "empty_strided", "empty_permuted"):
+        monkeypatch.setattr(torch, name, _poison(getattr(torch, name)))
+    for name in ("new_empty", "new_empty_strided"):
+        monkeypatch.setattr(Tensor, name, _poison(getattr(Tensor, name)))
