@@ -29,7 +29,7 @@ class Loss(NamedTuple):
     """
 
     total: Tensor
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     state: Any = None
 
 
