@@ -65,12 +65,24 @@ def works(python):
     )
 
 
+def install(name, venv, lock, anew):
+    """Fill the environment; make it first if there is none that works."""
+    python = venv / "bin" / "python"
+    if anew or not works(python):
+        print(f"Making {name} with Python {sys.version.split()[0]}", flush=True)
+        run([sys.executable, "-m", "venv", "--clear", venv], lock)
+    print(f"Installing into {name} (some minutes the first time)", flush=True)
+    # One command, so that pip settles on the pinned torch before anything asks for any torch.
+    options = ["--disable-pip-version-check", "--no-input"]
+    what = ["--progress-bar", "off", "-r", "requirements-dev.txt", "-e", ".[dev]"]
+    run([python, "-m", "pip", *options, "install", *what], lock, log=venv / "setup.log")
+
+
 def main(name):
     """Bring the environment in folder `name` to what the pins say."""
     if sys.version_info < (3, 11):  # noqa: UP036 - this runs before pip could say it
         sys.exit(f"error: Cello needs Python 3.11 or newer, this is {sys.version.split()[0]}")
     venv = ROOT / name
-    python = venv / "bin" / "python"
     done = venv / ".setup-done"
     with Path(f"{venv}.lock").open("a+", encoding="utf-8") as lock:
         take(lock)
@@ -80,15 +92,14 @@ def main(name):
         was_cut_off = lock.read() != ""
         note(lock, "unfinished")
         done.unlink(missing_ok=True)
-        if was_cut_off or not works(python):
-            print(f"Making {name} with Python {sys.version.split()[0]}", flush=True)
-            run([sys.executable, "-m", "venv", "--clear", venv], lock)
-        print(f"Installing into {name} (some minutes the first time)", flush=True)
-        # One command, so that pip settles on the pinned torch before anything asks for any torch.
-        options = ["--disable-pip-version-check", "--no-input"]
-        what = ["--progress-bar", "off", "-r", "requirements-dev.txt", "-e", ".[dev]"]
-        run([python, "-m", "pip", *options, "install", *what], lock, log=venv / "setup.log")
-        done.write_text("", encoding="utf-8")
+        try:
+            install(name, venv, lock, anew=was_cut_off)
+            done.write_text("", encoding="utf-8")
+        except KeyboardInterrupt:
+            sys.exit("error: the setup was cut off; the next make starts it anew")
+        except BaseException:
+            note(lock, "")  # it failed by itself, and left no half of a package behind
+            raise
         note(lock, "")
 
 
