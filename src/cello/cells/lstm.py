@@ -105,16 +105,18 @@ class LSTMCell(Cell):
             with torch.no_grad():
                 self.b[H : 2 * H] += self.forget_bias
 
+    def _drive(self, x: Tensor, h: Tensor) -> Tensor:
+        """W x + R h_prev + b, for the three gates and the block input at once."""
+        drive = F.linear(x, self.W, self.b)
+        return drive + F.linear(h, self.R) if self.recurrent else drive
+
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step: x [B, I], h [B, H or projection_size], c [B, H] → h, (h, c)."""
         gate = activation_function(self.gate_activation)
         squash = activation_function(self.activation)
         squash_out = activation_function(self.output_activation)
 
-        drive = F.linear(x, self.W, self.b)
-        if self.recurrent:
-            drive = drive + F.linear(h, self.R)
-        z_i, z_f, z, z_o = drive.chunk(4, dim=-1)
+        z_i, z_f, z, z_o = self._drive(x, h).chunk(4, dim=-1)
         if self.peephole:
             z_i = z_i + self.p_i * c
             z_f = z_f + self.p_f * c

@@ -1,0 +1,207 @@
+"""Capture: run a step once on tensors without data, and write down what it does."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cello.cells import Cell
+from cello.cells.contract import check_step_result
+from cello.errors import CaptureError, CelloError
+from cello.program.graph import Op, Program, Value, map_leaves
+from cello.program.locals import named_tensors, step_with_locals
+from cello.program.merge import merge
+from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
+
+__all__ = ["capture"]
+
+# Traced at two batch sizes: what differs between the traces in just this way is the batch size,
+# everything else is a constant.
+SIZES = (5, 7)
+
+_NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+def capture(
+    cell: Cell, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> Program:
+    """Trace one step of `cell` into a program.
+
+    Args:
+        cell: any cell; its mode (train or eval) is part of what is traced.
+        dtype: of inputs and states; PyTorch's default dtype unless given.
+        device: of inputs and states.
+
+    Raises:
+        CaptureError: the step does something that depends on data or on the batch size, or
+            changes a tensor in a way that cannot be followed; names the operation and its line.
+        CellError: the step does not return what `state` promises.
+
+    >>> import cello
+    >>> print(capture(cello.ElmanCell(3, 2, bias=False)))
+    ElmanCell: x = x[B, 3], state = [h_prev[B, 2]]
+      t = aten.t.default(W)
+      mm = aten.mm.default(x, t)
+      t_1 = aten.t.default(R)
+      mm_1 = aten.mm.default(h_prev, t_1)
+      z = aten.add.Tensor(mm, mm_1)
+      h = aten.tanh.default(z)
+      return h, ['h']
+    """
+    dtype = dtype or torch.get_default_dtype()
+    first, second = (_Trace(cell, size, dtype, device).program for size in SIZES)
+    return merge(first, second, SIZES)
+
+
+class _Trace(TorchDispatchMode):
+    """One run of the step with `size` rows, written down in `program`."""
+
+    def __init__(self, cell: Cell, size: int, dtype: torch.dtype, device: Any) -> None:
+        super().__init__()
+        self.device = torch.device(device)
+        self.stand_ins: dict[int, Tensor] = {}  # for tensors with data, by their id
+        self.values: dict[int, Value] = {}  # by the id of the tensor
+        self.alive: list[Tensor] = []  # so that no id is used twice
+        self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
+        self.fixed: set[int] = set()  # ids of tensors that no operation may change
+        self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
+
+        widths = cell.state_sizes.values()
+        x = torch.empty(size, cell.input_size, dtype=dtype, device="meta")
+        state = tuple(torch.empty(size, w, dtype=dtype, device="meta") for w in widths)
+        old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
+        name = type(cell).__name__
+        given = self.value(x, "x")
+        program = Program(name, given, old, {}, {}, [], given, {})
+        self.program = program
+        self.fixed.update(map(id, (x, *state)))
+
+        try:
+            # Nothing here requires a gradient, so autograd stays out of the way, and the grad
+            # mode that an operation sees is the one that the step itself has set.
+            with torch.enable_grad(), self:
+                result, variables = step_with_locals(cell, x, state)
+        except CelloError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0]
+            raise CaptureError(f"{name}.step cannot be captured: {reason} ({_blame(error)})") from error
+        check_step_result(cell, result, size)
+
+        program.output = self.operand(result[0])
+        program.next_state = {
+            n: self.operand(t) for n, t in zip(cell.state, result[1], strict=True)
+        }
+        named = named_tensors(cell, x, state, result, variables)
+        program.names = {n: self.values[id(t)] for n, t in named.items() if id(t) in self.values}
+        program.names.update({f"{n}_prev": v for n, v in old.items()})
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first capture imports all of torch._dynamo, about a second
+
+    def value(self, tensor: Tensor, name: str) -> Value:
+        """A new value for `tensor`."""
+        made = Value(name, tuple(tensor.shape), tensor.dtype)
+        self.values[id(tensor)] = made
+        self.alive.append(tensor)
+        return made
+
+    def operand(self, leaf: Any) -> Any:
+        """What stands in the program for an argument of an operation."""
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
+            name = self.known.get(id(leaf))
+            made = self.value(leaf, (name or "constant").replace(".", "_"))
+            self.fixed.add(id(leaf))
+            if name is None:
+                self.program.constants[made] = leaf
+            else:
+                self.program.parameters[name] = made
+        return self.values[id(leaf)]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        where = _where(sys._getframe(1))
+        inside = map_leaves(self.operand, list(args))
+        if is_in_place(func):
+            self.may_change(args[0], func, where)
+        result = self.without_data(func, args, kwargs)
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        if not all(isinstance(part, Tensor) for part in results):
+            return result  # a question about a tensor, such as its device
+
+        target, arguments = func, tuple(inside)
+        named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
+        if is_in_place(func):
+            target = out_of_place(func, where)
+        elif made := creation(func, args, results[0], self.device):
+            target, arguments, named = made
+
+        outputs = tuple(self.value(part, target._opname) for part in results)
+        for part in results:
+            memory = part.untyped_storage()._cdata
+            shares = is_view(func) or memory in self.sharing and not is_in_place(func)
+            self.sharing[memory] = 2 if shares else 1
+        is_tuple = isinstance(result, (tuple, list))
+        op = Op(target, arguments, named, outputs, is_tuple, where, torch.is_grad_enabled())
+        self.program.ops.append(op)
+        return result
+
+    def without_data(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the operation on shapes alone, by PyTorch's meta device."""
+        kwargs = map_leaves(self.stand_in, kwargs)
+        if any(argument.name == "device" for argument in func._schema.arguments):
+            kwargs["device"] = torch.device("meta")
+        return func(*map_leaves(self.stand_in, list(args)), **kwargs)
+
+    def stand_in(self, leaf: Any) -> Any:
+        """For a tensor with data, one of its shape without."""
+        if not isinstance(leaf, Tensor) or leaf.is_meta:
+            return leaf
+        if id(leaf) not in self.stand_ins:
+            self.stand_ins[id(leaf)] = torch.empty_strided(
+                leaf.shape, leaf.stride(), dtype=leaf.dtype, device="meta"
+            )
+            self.alive.append(leaf)
+        return self.stand_ins[id(leaf)]
+
+    def real_device(self, leaf: Any) -> Any:
+        """The device that the step will run on, where it asked for that of its input."""
+        return self.device if isinstance(leaf, torch.device) and leaf.type == "meta" else leaf
+
+    def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
+        """Refuse a change in place that another value would see."""
+        if id(tensor) in self.fixed:
+            what = self.values[id(tensor)].name
+            raise CaptureError(f"{func} changes {what} in place ({where})")
+        if self.sharing.get(tensor.untyped_storage()._cdata, 2) > 1:
+            raise CaptureError(
+                f"{func} changes a tensor in place that shares its memory with another ({where})"
+            )
+
+
+def _where(frame: Any) -> str:
+    """The line of the step that a call comes from: the nearest one outside PyTorch and here."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(_NOT_THE_USERS):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "unknown line"
+
+
+def _blame(error: BaseException) -> str:
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(_NOT_THE_USERS):
+            return f"{frame.filename}:{frame.lineno}"
+    return "unknown line"

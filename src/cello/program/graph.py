@@ -1,0 +1,133 @@
+"""A step as data: values, and the operations that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["BATCH", "Op", "Program", "Value", "map_leaves", "values_in"]
+
+
+class _Batch:
+    """Stands for the number of rows, wherever a shape or an argument holds it."""
+
+    def __repr__(self) -> str:
+        return "B"
+
+
+BATCH = _Batch()
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor of the step: `name` is unique in its program and a valid identifier."""
+
+    name: str
+    shape: tuple[Any, ...]  # ints, and BATCH for the batch axis
+    dtype: torch.dtype
+
+    @property
+    def batched(self) -> bool:
+        """Whether it has a row for each sequence of the batch, along its first axis."""
+        return bool(self.shape) and self.shape[0] is BATCH
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(eq=False)
+class Op:
+    """One operation. `args` and `kwargs` hold `Value`s, `BATCH` and plain constants."""
+
+    target: torch._ops.OpOverload
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Value, ...]
+    is_tuple: bool  # whether the operation returns a tuple or list of tensors
+    where: str  # "file:line" of the line of the step that asked for it
+    grad: bool = True  # False inside `torch.no_grad()`
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The values that it reads, in order."""
+        return list(values_in((self.args, self.kwargs)))
+
+    @property
+    def name(self) -> str:
+        """Such as `aten.mul.Tensor`."""
+        return str(self.target)
+
+    def __repr__(self) -> str:
+        def shown(leaf: Any) -> str:
+            return leaf.name if isinstance(leaf, Value) else str(leaf)
+
+        arguments = [f"{map_leaves(shown, arg)}".replace("'", "") for arg in self.args]
+        arguments += [f"{key}={map_leaves(shown, arg)}" for key, arg in self.kwargs.items()]
+        outputs = ", ".join(value.name for value in self.outputs)
+        return f"{outputs} = {self.name}({', '.join(arguments)})"
+
+
+@dataclass(eq=False)
+class Program:
+    """One traced step.
+
+    Attributes:
+        cell: name of the cell's class.
+        x: the input, [B, I].
+        state: the old value of each state, by the state's name.
+        parameters: parameters and buffers, by their names in the module.
+        constants: tensors that are neither, each with the tensor itself.
+        ops: the operations in order; each value is made once, before it is used.
+        output: what the step returns as the output.
+        next_state: the new value of each state, by the state's name.
+        names: what a recording shows, by name, in the order in which the step makes it.
+    """
+
+    cell: str
+    x: Value
+    state: dict[str, Value]
+    parameters: dict[str, Value]
+    constants: dict[Value, Tensor]
+    ops: list[Op]
+    output: Value
+    next_state: dict[str, Value]
+    names: dict[str, Value] = field(default_factory=dict)
+
+    @property
+    def results(self) -> list[Value]:
+        """All that the step must compute: the output and the next state."""
+        return [self.output, *self.next_state.values()]
+
+    def maker(self) -> dict[Value, Op]:
+        """The operation that makes each value."""
+        return {value: op for op in self.ops for value in op.outputs}
+
+    def __str__(self) -> str:
+        lines = [f"{self.cell}: x = {self.x}, state = {list(self.state.values())}"]
+        lines += [f"  {op}" for op in self.ops]
+        lines.append(f"  return {self.output.name}, {[v.name for v in self.next_state.values()]}")
+        return "\n".join(lines)
+
+
+def map_leaves(function: Any, tree: Any) -> Any:
+    """Apply `function` to everything in nested tuples, lists and dicts."""
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(map_leaves(function, part) for part in tree)
+    if isinstance(tree, dict):
+        return {key: map_leaves(function, part) for key, part in tree.items()}
+    return function(tree)
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """Every `Value` in nested tuples, lists and dicts, in order."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        yield from values_in(tuple(tree.values()))

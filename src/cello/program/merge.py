@@ -1,0 +1,136 @@
+"""Two traces of one step at two batch sizes → one program that holds for every batch size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.errors import CaptureError
+from cello.program.checks import check
+from cello.program.graph import BATCH, Op, Program, Value
+
+__all__ = ["merge"]
+
+
+def merge(first: Program, second: Program, sizes: tuple[int, int]) -> Program:
+    """Make `first` a program for every batch size, by what differs in `second`.
+
+    Raises:
+        CaptureError: the traces differ in more than the batch size.
+    """
+    merger = _Merger(first, sizes)
+    merger.pair(first.x, second.x)
+    for name, value in first.state.items():
+        merger.pair(value, second.state[name])
+    for name, value in first.parameters.items():
+        merger.pair(value, second.parameters.get(name, value))
+    for (value, tensor), (other, again) in zip(
+        first.constants.items(), second.constants.items(), strict=False
+    ):
+        merger.constant(value, tensor, other, again)
+    if len(first.ops) != len(second.ops):
+        merger.fail("the number of its operations", "")
+    for op, other in zip(first.ops, second.ops, strict=True):
+        merger.op(op, other)
+    _drop_unused(first)
+    _name_values(first)
+    return check(first)
+
+
+class _Merger:
+    def __init__(self, program: Program, sizes: tuple[int, int]) -> None:
+        self.cell, self.sizes = program.cell, sizes
+        self.same: dict[Value, Value] = {}
+
+    def fail(self, what: str, where: str) -> None:
+        raise CaptureError(
+            f"{self.cell}.step cannot be captured: {what} depends on the batch size"
+            + (f" ({where})" if where else "")
+        )
+
+    def pair(self, value: Value, other: Value) -> None:
+        self.same[value] = other
+        if len(value.shape) != len(other.shape):
+            self.fail(f"the number of axes of {value.name}", "")
+        value.shape = tuple(
+            self.leaf(a, b, "") for a, b in zip(value.shape, other.shape, strict=True)
+        )
+
+    def constant(self, value: Value, tensor: Tensor, other: Value, again: Tensor) -> None:
+        same = tensor is again
+        if not same and (tensor.shape != again.shape or not torch.equal(tensor, again)):
+            self.fail("a constant", "")
+        self.pair(value, other)
+
+    def op(self, op: Op, other: Op) -> None:
+        if op.target is not other.target or len(op.outputs) != len(other.outputs):
+            self.fail("which operations it runs", op.where)
+        op.args = self.tree(op.args, other.args, op.where)
+        op.kwargs = self.tree(op.kwargs, other.kwargs, op.where)
+        for value, again in zip(op.outputs, other.outputs, strict=True):
+            self.pair(value, again)
+
+    def tree(self, a: Any, b: Any, where: str) -> Any:
+        if isinstance(a, (tuple, list)):
+            if len(a) != len(b):
+                self.fail("the length of an argument", where)
+            return type(a)(self.tree(x, y, where) for x, y in zip(a, b, strict=True))
+        if isinstance(a, dict):
+            return {key: self.tree(a[key], b[key], where) for key in a}
+        return self.leaf(a, b, where)
+
+    def leaf(self, a: Any, b: Any, where: str) -> Any:
+        if isinstance(a, Value):
+            if self.same.get(a) is not b:
+                self.fail("what goes into an operation", where)
+            return a
+        if (a, b) == self.sizes:
+            return BATCH
+        if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
+            self.fail(f"the argument {a}", where)
+        return a
+
+
+def _drop_unused(program: Program) -> None:
+    """Leave out what neither the results nor a name need."""
+    program.names = {name: value for name, value in program.names.items() if value.batched}
+    needed = {*program.results, *program.names.values()}
+    kept = []
+    for op in reversed(program.ops):
+        if needed.intersection(op.outputs):
+            kept.append(op)
+            needed.update(op.inputs)
+    program.ops = kept[::-1]
+    program.parameters = {n: v for n, v in program.parameters.items() if v in needed}
+    program.constants = {v: tensor for v, tensor in program.constants.items() if v in needed}
+
+
+def _name_values(program: Program) -> None:
+    """Give each value a name of its own: that of a variable where there is one."""
+    taken: set[str] = set()
+
+    def claim(value: Value, name: str) -> None:
+        number, unique = 0, name
+        while unique in taken:
+            number += 1
+            unique = f"{name}_{number}"
+        taken.add(unique)
+        value.name = unique
+
+    first_name: dict[Value, str] = {}
+    for name in (*program.next_state, *program.names):
+        value = program.next_state.get(name) or program.names[name]
+        first_name.setdefault(value, name)
+    for value in (program.x, *program.state.values()):
+        first_name[value] = value.name
+    for value, name in first_name.items():
+        claim(value, name)
+    rest = [*program.parameters.values(), *program.constants]
+    rest += [value for op in program.ops for value in op.outputs]
+    for value in rest:
+        if value not in first_name:
+            claim(value, value.name)
+
+

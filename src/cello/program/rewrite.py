@@ -1,0 +1,70 @@
+"""Two rewritings during capture: operations in place, and tensors made like another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.errors import CaptureError
+
+__all__ = ["creation", "is_in_place", "is_view", "out_of_place"]
+
+aten = torch.ops.aten
+
+_IN_PLACE = {
+    aten.bernoulli_.float: aten.bernoulli.p,
+    aten.normal_.default: aten.normal_functional.default,
+}
+
+# made like another tensor, whose values do not matter → made from a size
+_LIKE = {
+    "empty_like": aten.empty.memory_format,
+    "zeros_like": aten.zeros.default,
+    "ones_like": aten.ones.default,
+    "rand_like": aten.rand.default,
+    "randn_like": aten.randn.default,
+    "full_like": aten.full.default,
+    "new_empty": aten.empty.memory_format,
+    "new_zeros": aten.zeros.default,
+    "new_ones": aten.ones.default,
+    "new_full": aten.full.default,
+}
+
+
+def is_in_place(func: torch._ops.OpOverload) -> bool:
+    """Whether the operation writes into one of its arguments."""
+    return func._schema.is_mutable
+
+
+def is_view(func: torch._ops.OpOverload) -> bool:
+    """Whether the result shares its memory with an argument."""
+    return not is_in_place(func) and any(a.alias_info for a in func._schema.arguments)
+
+
+def out_of_place(func: torch._ops.OpOverload, where: str) -> torch._ops.OpOverload:
+    """The operation that returns what the in-place `func` would write.
+
+    Raises:
+        CaptureError: there is none.
+    """
+    if func in _IN_PLACE:
+        return _IN_PLACE[func]
+    packet = getattr(aten, func._opname.removesuffix("_"), None)
+    target = getattr(packet, func._overloadname, None)
+    if target is None or is_in_place(target):
+        raise CaptureError(f"{func} changes a tensor in place, which has no other form ({where})")
+    return target
+
+
+def creation(
+    func: torch._ops.OpOverload, args: tuple[Any, ...], result: Tensor, device: torch.device
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+    """For `zeros_like(v)` and its kin: the operation that needs only the size of `v`."""
+    target = _LIKE.get(func._opname)
+    if target is None:
+        return None
+    fill = args[-1:] if "full" in func._opname else ()
+    arguments = (list(result.shape), *fill)
+    return target, arguments, {"dtype": result.dtype, "device": device}
