@@ -44,7 +44,6 @@ HEAVY = [
     "sklearn",
     "tabulate",
     "tensorboard",
-    "tqdm",
     "xarray",
 ]
 

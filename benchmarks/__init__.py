@@ -1,0 +1,1 @@
+"""Side-by-side measurements: equality first, then interleaved runs. See NOTES.md."""
