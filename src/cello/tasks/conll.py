@@ -62,8 +62,8 @@ def read_rows(path: str | Path) -> list[list[Row]]:
 
     UTF-8, with or without a byte order mark; lines end in LF or CRLF. If the first row holds a
     tab, columns are what stands between single tabs and may hold spaces; if not, they are
-    separated by any run of spaces and tabs. Lines that begin with `-DOCSTART-` end a sequence and are
-    left out, as is usual in training.
+    separated by any run of spaces and tabs. Lines that begin with `-DOCSTART-` end a sequence and
+    are left out, as is usual in training.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8 (names the byte), holds no row, or a row

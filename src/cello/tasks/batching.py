@@ -1,0 +1,171 @@
+"""Sequences of different lengths as batches: near-equal lengths together, in a known order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, overload
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from cello.errors import ArgumentError
+from cello.tasks.base import IGNORE, Batch
+
+__all__ = ["Example", "LazyBatches", "bucket", "collate", "generator", "shard", "shuffled_batches"]
+
+
+class Example(NamedTuple):
+    """One sequence: ids `x` [T] or [T, K] and the targets `y` [T]."""
+
+    x: Tensor
+    y: Tensor
+
+
+class LazyBatches(Sequence[Batch]):
+    """Batches that are made when they are asked for.
+
+    Args:
+        make: gives batch number k.
+        count: how many there are.
+    """
+
+    def __init__(self, make: Callable[[int], Batch], count: int) -> None:
+        self._make = make
+        self._numbers = range(count)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyBatches: ...
+    def __getitem__(self, index: int | slice) -> Batch | LazyBatches:
+        if isinstance(index, slice):
+            rest = LazyBatches(self._make, 0)
+            rest._numbers = self._numbers[index]
+            return rest
+        return self._make(self._numbers[index])
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self._make(number) for number in self._numbers)
+
+
+def generator(seed: int, epoch: int) -> torch.Generator:
+    """The source of chance of one epoch: the same numbers for the same seed and epoch."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+
+
+def bucket(
+    lengths: Sequence[int], batch_size: int, chance: torch.Generator | None = None
+) -> list[list[int]]:
+    """Numbers of sequences, grouped into batches of near-equal lengths.
+
+    The sequences are sorted by length and cut into the fewest batches of at most `batch_size`;
+    the sizes of the batches differ by at most 1, so that none is nearly empty. With `chance`,
+    sequences of equal length are in random order, and so are the batches.
+
+    Args:
+        lengths: the length of each of N sequences.
+        batch_size: the most sequences of a batch.
+        chance: what draws the order; without it the order is that of the lengths, longest first.
+
+    Returns:
+        Lists that hold each number from 0 to N - 1 once.
+
+    Raises:
+        ArgumentError: `batch_size` is less than 1.
+
+    >>> bucket([5, 1, 4, 2, 5], batch_size=2)
+    [[0, 4], [2, 3], [1]]
+    """
+    if batch_size < 1:
+        raise ArgumentError(f"batch_size must be at least 1, got {batch_size}")
+    count = len(lengths)
+    order = list(range(count)) if chance is None else _permutation(count, chance)
+    order.sort(key=lambda number: -lengths[number])  # stable: ties stay as they were
+    cuts = -(-count // batch_size)
+    small, larger = divmod(count, max(cuts, 1))
+    sizes = [small + (number < larger) for number in range(cuts)]
+    batches, start = [], 0
+    for size in sizes:
+        batches.append(order[start : start + size])
+        start += size
+    if chance is not None:
+        batches = [batches[number] for number in _permutation(cuts, chance)]
+    return batches
+
+
+def shard(numbers: Sequence[int], rank: int, world_size: int) -> list[int]:
+    """The share of process `rank` of the rows of a batch: every `world_size`-th.
+
+    Raises:
+        ArgumentError: fewer rows than processes, or no such rank.
+
+    >>> shard([7, 3, 5], 0, 2), shard([7, 3, 5], 1, 2)
+    ([7, 5], [3])
+    """
+    if not 0 <= rank < world_size:
+        raise ArgumentError(f"rank must be from 0 to {world_size - 1}, got {rank}")
+    if len(numbers) < world_size:
+        raise ArgumentError(
+            f"a batch of {len(numbers)} cannot be shared among {world_size} processes: take a "
+            "larger batch_size, more data or fewer processes"
+        )
+    return list(numbers[rank::world_size])
+
+
+def collate(examples: Sequence[Example], weight: int | None = None) -> Batch:
+    """Sequences side by side, time first; `lengths` is None if all are equally long.
+
+    Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`.
+
+    Args:
+        examples: at least one.
+        weight: the number of elements of the global batch; those of `examples` unless given.
+
+    >>> batch = collate([Example(torch.tensor([4, 5]), torch.tensor([0, 1])),
+    ...                  Example(torch.tensor([6]), torch.tensor([1]))])
+    >>> batch.x.tolist(), batch.lengths.tolist()
+    ([[4, 6], [5, 0]], [2, 1])
+    """
+    lengths = [len(example.y) for example in examples]
+    if examples[0].x.dim() == 1:
+        x = pad_sequence([example.x for example in examples])
+    else:
+        width = max(example.x.shape[1] for example in examples)
+        x = pad_sequence(
+            [torch.nn.functional.pad(e.x, (0, width - e.x.shape[1]), value=-1) for e in examples],
+            padding_value=-1,
+        )
+    y = pad_sequence([example.y for example in examples], padding_value=IGNORE)
+    return Batch(
+        x=x.long(),
+        y=y.long(),
+        lengths=None if len(set(lengths)) == 1 else torch.tensor(lengths),
+        weight=sum(lengths) if weight is None else weight,
+    )
+
+
+def shuffled_batches(
+    examples: Sequence[Example],
+    batch_size: int,
+    chance: torch.Generator,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+) -> LazyBatches:
+    """Batches of one epoch: each example once, over all ranks together."""
+    groups = bucket([len(example.y) for example in examples], batch_size, chance)
+
+    def make(number: int) -> Batch:
+        weight = sum(len(examples[i].y) for i in groups[number])
+        mine = shard(groups[number], rank, world_size)
+        return collate([examples[i] for i in mine], weight)
+
+    return LazyBatches(make, len(groups))
+
+
+def _permutation(count: int, chance: torch.Generator) -> list[int]:
+    return torch.randperm(count, generator=chance).tolist()

@@ -1,0 +1,254 @@
+"""Tokens as ids: what a network is told of each one.
+
+A features object turns a sequence of T tokens into integer ids, [T] or [T, K], and gives the
+encoder that reads them. It is built from training data and goes to and from JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, ModelError
+from cello.tasks.encoders import KHot, OneHot, Projection, WindowEmbedding
+from cello.tasks.vocabulary import Vocabulary
+
+__all__ = [
+    "WORD_FEATURES",
+    "CharacterFeatures",
+    "Features",
+    "WordFeatures",
+    "features_from_config",
+    "trigrams",
+]
+
+#: What `WordFeatures` can tell of a word.
+WORD_FEATURES = ("one-hot", "trigrams", "both", "embedding")
+
+#: Up to so many places, vectors of zeros and ones go straight into the first cell.
+_SMALL = 1000
+_PROJECTION_SIZE = 64
+
+
+class Features(Protocol):
+    """What a task asks of its features."""
+
+    def encode(self, tokens: Sequence[str]) -> Tensor:
+        """T tokens to ids [T] or [T, K]."""
+        ...
+
+    def encoder(self) -> nn.Module:
+        """A new encoder for these ids; its `output_size` is the input size of the first cell."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        ...
+
+
+class CharacterFeatures:
+    """1-of-N for single characters: ids [T].
+
+    Args:
+        vocabulary: the characters.
+
+    >>> features = CharacterFeatures(Vocabulary("ab"))
+    >>> features.encode("abc").tolist()          # 0 is "other"
+    [1, 2, 0]
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    def encode(self, tokens: Sequence[str]) -> Tensor:
+        """T characters to ids [T]."""
+        return torch.tensor(self.vocabulary.encode(tokens), dtype=torch.long)
+
+    def encoder(self) -> OneHot:
+        """1-of-N."""
+        return OneHot(len(self.vocabulary))
+
+    def config(self) -> dict[str, Any]:
+        """The vocabulary."""
+        return {"kind": "characters", "characters": list(self.vocabulary.entries)}
+
+
+def trigrams(word: str) -> list[str]:
+    """The letter trigrams of a word with a mark at each end, without repetition, sorted.
+
+    Source: Huang et al. 2013, "Learning deep structured semantic models for web search using
+    clickthrough data" (word hashing).
+
+    >>> trigrams("apple")
+    ['#ap', 'app', 'le#', 'ple', 'ppl']
+    """
+    marked = f"#{word}#"
+    return sorted({marked[i : i + 3] for i in range(len(marked) - 2)})
+
+
+class WordFeatures:
+    """What is known of a word and its neighbours: ids [T, K] of all that is active, -1 for none.
+
+    Beyond the ends of a sequence nothing is active.
+
+    Args:
+        kind: "one-hot", 1-of-N with an "other" entry; "trigrams", the letter trigrams of the word;
+            "both"; or "embedding", a learned vector.
+        words: the words with an entry of their own; with an "other" entry.
+        trigrams: the letter trigrams that are known; without one.
+        window: so many words to the left and to the right are given too.
+        lower: whether words are put in lower case first.
+        projection_size: the length of a word's learned vector for "embedding"; for the other
+            kinds that of the product of the ones and zeros with a learned matrix, or None to feed
+            them straight to the first cell.
+
+    >>> features = WordFeatures("one-hot", Vocabulary(["to", "Taipei"]), window=1)
+    >>> features.encode(["to", "Taipei"]).tolist()      # left 0 to 2, itself 3 to 5, right 6 to 8
+    [[4, 8], [1, 5]]
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        words: Vocabulary,
+        trigrams: Vocabulary | None = None,
+        *,
+        window: int = 0,
+        lower: bool = False,
+        projection_size: int | None = None,
+    ) -> None:
+        _check_choice(kind, window)
+        if kind == "embedding" and projection_size is None:
+            raise ArgumentError("projection_size must be given for embedding features, got None")
+        self.kind = kind
+        self.words = words
+        self.trigrams = trigrams or Vocabulary((), other=False)
+        self.window = window
+        self.lower = lower
+        self.projection_size = projection_size
+        self._seen: dict[str, list[int]] = {}
+
+    @classmethod
+    def fit(
+        cls,
+        sequences: Iterable[Sequence[str]],
+        kind: str = "both",
+        *,
+        window: int = 0,
+        lower: bool = False,
+        min_count: int = 2,
+        max_size: int | None = 30_000,
+        projection_size: int | Literal["auto"] | None = "auto",
+    ) -> WordFeatures:
+        """Features for the words of some sequences.
+
+        Args:
+            sequences: the training data's tokens.
+            kind: see the class.
+            window: see the class.
+            lower: see the class.
+            min_count: words and trigrams that occur less often are not known. With 1, no word of
+                the training data is "other", so that nothing is learned about unknown words.
+            max_size: at most so many words, and as many trigrams.
+            projection_size: see the class; "auto" is None for up to 1,000 ones and zeros a step,
+                and else 64.
+
+        Raises:
+            ArgumentError: an unknown kind, or a negative window.
+        """
+        _check_choice(kind, window)
+        tokens = [t.lower() if lower else t for tokens in sequences for t in tokens]
+        none = Vocabulary((), other=False)
+        words = letters = none
+        if kind != "trigrams":
+            words = Vocabulary.count(tokens, min_count=min_count, max_size=max_size)
+        if kind in ("trigrams", "both"):
+            every = (trigram for token in tokens for trigram in trigrams(token))
+            letters = Vocabulary.count(every, min_count=min_count, max_size=max_size, other=False)
+        if projection_size == "auto":
+            dense = (2 * window + 1) * (len(words) + len(letters)) <= _SMALL
+            projection_size = None if dense and kind != "embedding" else _PROJECTION_SIZE
+        return cls(
+            kind, words, letters, window=window, lower=lower, projection_size=projection_size
+        )
+
+    @property
+    def size(self) -> int:
+        """How many ids one word can have."""
+        return max(1, len(self.words) + len(self.trigrams))
+
+    def encode(self, tokens: Sequence[str]) -> Tensor:
+        """T words to ids [T, K], K the largest number of ids of one step and at least 1."""
+        active = [self._active(token) for token in tokens]
+        steps = [list(self._with_neighbours(active, t)) for t in range(len(active))]
+        width = max((len(step) for step in steps), default=1) or 1
+        padded = [step + [-1] * (width - len(step)) for step in steps]
+        return torch.tensor(padded, dtype=torch.long).reshape(len(steps), width)
+
+    def _active(self, token: str) -> list[int]:
+        if token not in self._seen:
+            word = token.lower() if self.lower else token
+            ids = self.words.encode([word]) if len(self.words) else []
+            known = [trigram for trigram in trigrams(word) if trigram in self.trigrams]
+            ids += [len(self.words) + number for number in self.trigrams.encode(known)]
+            self._seen[token] = ids
+        return self._seen[token]
+
+    def _with_neighbours(self, active: list[list[int]], t: int) -> Iterator[int]:
+        for place, at in enumerate(range(t - self.window, t + self.window + 1)):
+            inside = 0 <= at < len(active)
+            if self.kind == "embedding":  # one table for all places, one id a place
+                yield active[at][0] if inside else -1
+            elif inside:
+                yield from (place * self.size + number for number in active[at])
+
+    def encoder(self) -> KHot | Projection | WindowEmbedding:
+        """The encoder of these ids."""
+        places = 2 * self.window + 1
+        if self.projection_size is None:
+            return KHot(places * self.size)
+        if self.kind == "embedding":
+            return WindowEmbedding(self.size, self.projection_size, places)
+        return Projection(places * self.size, self.projection_size)
+
+    def config(self) -> dict[str, Any]:
+        """All arguments."""
+        return {
+            "kind": self.kind,
+            "words": list(self.words.entries),
+            "trigrams": list(self.trigrams.entries),
+            "window": self.window,
+            "lower": self.lower,
+            "projection_size": self.projection_size,
+        }
+
+
+def features_from_config(config: dict[str, Any]) -> CharacterFeatures | WordFeatures:
+    """The features that `config()` described.
+
+    Raises:
+        ModelError: an entry is missing, or the kind is not known.
+
+    >>> features_from_config({"kind": "characters", "characters": ["a"]}).encode("a").tolist()
+    [1]
+    """
+    try:
+        config = dict(config)
+        kind = config.pop("kind")
+        if kind == "characters":
+            return CharacterFeatures(Vocabulary(config["characters"]))
+        words = Vocabulary(config.pop("words"), other=kind != "trigrams")
+        letters = Vocabulary(config.pop("trigrams"), other=False)
+        return WordFeatures(kind, words, letters, **config)
+    except (KeyError, TypeError, ArgumentError) as error:
+        raise ModelError(f"the description of the features is damaged: {error!r}") from error
+
+
+def _check_choice(kind: str, window: int) -> None:
+    if kind not in WORD_FEATURES:
+        raise ArgumentError(f"features must be one of {', '.join(WORD_FEATURES)}, got {kind!r}")
+    if window < 0:
+        raise ArgumentError(f"window must be at least 0, got {window}")
