@@ -17,7 +17,8 @@ LOUD = ("Downloading ", "Building ", "Installing collected", "Successfully insta
 
 def run(command, lock, log=None):
     """Run a command; show of its output only what tells about progress, or all if it fails."""
-    process = subprocess.Popen(
+    lines = []
+    with subprocess.Popen(
         command,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -26,15 +27,14 @@ def run(command, lock, log=None):
         encoding="utf-8",
         errors="replace",
         pass_fds=(lock.fileno(),),  # if this script is killed, the lock lasts as long as pip
-    )
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if line.strip().startswith(LOUD):
-            print(f"  {line.strip()[:96]}", flush=True)
+    ) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if line.strip().startswith(LOUD):
+                print(f"  {line.strip()[:96]}", flush=True)
     if log is not None:
         log.write_text("".join(lines), encoding="utf-8")
-    if process.wait() != 0:
+    if process.returncode != 0:
         sys.stderr.write("".join(lines))
         sys.exit("error: the setup failed at: " + " ".join(map(str, command)))
 

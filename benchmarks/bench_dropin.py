@@ -1,0 +1,48 @@
+"""cello.RNN, cello.LSTM and cello.GRU against their torch.nn namesakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+import cello
+from benchmarks.bench_reference import backward, forward
+from benchmarks.harness import Case
+
+LEAST_RATIO = 0.95
+SIZES = [(1, 100, 32), (32, 100, 128)]  # B, T, H
+KINDS: dict[str, tuple[type[nn.RNNBase], type[nn.RNNBase]]] = {
+    "RNN": (cello.RNN, nn.RNN),
+    "LSTM": (cello.LSTM, nn.LSTM),
+    "GRU": (cello.GRU, nn.GRU),
+}
+
+
+def cases() -> Iterator[Case]:
+    for name, (our_kind, their_kind) in KINDS.items():
+        for bidirectional in (False, True):
+            for batch, steps, hidden in SIZES:
+                ours = our_kind(hidden, hidden, bidirectional=bidirectional)
+                theirs = their_kind(hidden, hidden, bidirectional=bidirectional)
+                theirs.load_state_dict(ours.state_dict())
+                x = torch.randn(steps, batch, hidden)
+                kind = f"bidirectional {name}" if bidirectional else name
+                sizes = {"B": batch, "T": steps, "H": hidden}
+                yield Case(
+                    f"{kind} forward",
+                    forward(ours, x),
+                    forward(theirs, x),
+                    sizes,
+                    least_ratio=LEAST_RATIO,
+                )
+                yield Case(
+                    f"{kind} forward + backward",
+                    backward(ours, ours, x.clone()),
+                    backward(theirs, theirs, x.clone()),
+                    sizes,
+                    rtol=1e-4,
+                    atol=1e-4,
+                    least_ratio=LEAST_RATIO,
+                )

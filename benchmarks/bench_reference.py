@@ -1,0 +1,105 @@
+"""Recurrent on the reference engine against a plain Python loop over the same cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import cello
+from benchmarks.harness import Case
+
+LEAST_RATIO = 0.95
+SIZES = [(1, 100, 32), (16, 100, 64), (32, 50, 128)]  # B, T, H
+
+
+class LeakyCell(cello.Cell):
+    """A cell as a user writes it: h' = (1 - a) * h + a * tanh(W x + R h + b)."""
+
+    state = ("h",)
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W = nn.Linear(input_size, hidden_size)
+        self.A = nn.Linear(input_size, hidden_size)
+        self.R = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        a = torch.sigmoid(self.A(x))
+        g = torch.tanh(self.W(x) + self.R(h))
+        h = (1 - a) * h + a * g
+        return h, (h,)
+
+
+CELLS: dict[str, Callable[[int], cello.Cell]] = {
+    "ElmanCell": lambda size: cello.ElmanCell(size, size),
+    "JordanCell": lambda size: cello.JordanCell(size, size, output_size=size // 2),
+    "LSTMCell": lambda size: cello.LSTMCell(size, size),
+    "GRUCell": lambda size: cello.GRUCell(size, size),
+    "a user's cell": lambda size: LeakyCell(size, size),
+}
+
+
+def plain_loop(cell: cello.Cell, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What one would write without Cello."""
+    state = tuple(x.new_zeros(x.shape[1], size) for size in cell.state_sizes.values())
+    outputs = []
+    for x_t in x:
+        y, state = cell.step(x_t, *state)
+        outputs.append(y)
+    return torch.stack(outputs), state
+
+
+def forward(run: Callable[[Tensor], Any], x: Tensor) -> Callable[[], Any]:
+    """A function that computes outputs and final state, without gradients."""
+
+    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
+        with torch.no_grad():
+            y, state = run(x)
+        return y, tuple(state)
+
+    return call
+
+
+def backward(run: Callable[[Tensor], Any], module: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """A function that computes outputs and the gradients of all parameters and of the input."""
+    wanted = [x.requires_grad_(), *module.parameters()]
+    weights = torch.linspace(-1.0, 1.0, x.shape[0])[:, None, None]
+
+    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
+        y, _ = run(x)
+        return y.detach(), torch.autograd.grad((weights * y).sum(), wanted)
+
+    return call
+
+
+def cases() -> Iterator[Case]:
+    for name, make in CELLS.items():
+        for batch, steps, hidden in SIZES:
+            cell = make(hidden)
+            layer = cello.Recurrent(cell, engine="reference")
+            x = torch.randn(steps, batch, hidden)
+
+            def loop(x: Tensor, cell: cello.Cell = cell) -> tuple[Tensor, tuple[Tensor, ...]]:
+                return plain_loop(cell, x)
+
+            sizes = {"B": batch, "T": steps, "H": hidden}
+            yield Case(
+                f"{name} forward",
+                forward(layer, x),
+                forward(loop, x),
+                sizes,
+                least_ratio=LEAST_RATIO,
+            )
+            # Gradients are sums over T·B terms, which the two sides add in different orders.
+            yield Case(
+                f"{name} forward + backward",
+                backward(layer, cell, x.clone()),
+                backward(loop, cell, x.clone()),
+                sizes,
+                rtol=1e-4,
+                atol=1e-4,
+                least_ratio=LEAST_RATIO,
+            )
