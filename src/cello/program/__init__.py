@@ -1,0 +1,26 @@
+"""A step as data: captured, checked, split."""
+
+from cello.program.cache import program_of
+from cello.program.capture import capture
+from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
+from cello.program.locals import named_tensors, step_with_locals
+from cello.program.rows import is_random, is_row_wise
+from cello.program.split import Split, split
+
+__all__ = [
+    "BATCH",
+    "Op",
+    "Program",
+    "Split",
+    "Value",
+    "capture",
+    "is_random",
+    "is_row_wise",
+    "map_leaves",
+    "named_tensors",
+    "needed_ops",
+    "program_of",
+    "split",
+    "step_with_locals",
+    "values_in",
+]

@@ -1,4 +1,4 @@
-"""Capture: run a step once on tensors without data, and write down what it does."""
+"""Capture: run a step on a few rows of zeros, and write down what it does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.merge import merge
 from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
+from cello.program.untouched import untouched
 
 __all__ = ["capture"]
 
 # Traced at two batch sizes: what differs between the traces in just this way is the batch size,
 # everything else is a constant.
 SIZES = (5, 7)
+
+_BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -44,7 +47,7 @@ def capture(
         CellError: the step does not return what `state` promises.
 
     >>> import cello
-    >>> print(capture(cello.ElmanCell(3, 2, bias=False)))
+    >>> print(cello.program.capture(cello.ElmanCell(3, 2, bias=False)))
     ElmanCell: x = x[B, 3], state = [h_prev[B, 2]]
       t = aten.t.default(W)
       mm = aten.mm.default(x, t)
@@ -55,7 +58,8 @@ def capture(
       return h, ['h']
     """
     dtype = dtype or torch.get_default_dtype()
-    first, second = (_Trace(cell, size, dtype, device).program for size in SIZES)
+    with untouched(cell):
+        first, second = (_Trace(cell, size, dtype, device).program for size in SIZES)
     return merge(first, second, SIZES)
 
 
@@ -65,7 +69,7 @@ class _Trace(TorchDispatchMode):
     def __init__(self, cell: Cell, size: int, dtype: torch.dtype, device: Any) -> None:
         super().__init__()
         self.device = torch.device(device)
-        self.stand_ins: dict[int, Tensor] = {}  # for tensors with data, by their id
+        self.stand_ins: dict[int, Tensor] = {}  # for tensors of another device, by their id
         self.values: dict[int, Value] = {}  # by the id of the tensor
         self.alive: list[Tensor] = []  # so that no id is used twice
         self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
@@ -73,8 +77,8 @@ class _Trace(TorchDispatchMode):
         self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
 
         widths = cell.state_sizes.values()
-        x = torch.empty(size, cell.input_size, dtype=dtype, device="meta")
-        state = tuple(torch.empty(size, w, dtype=dtype, device="meta") for w in widths)
+        x = torch.zeros(size, cell.input_size, dtype=dtype, device="cpu")
+        state = tuple(torch.zeros(size, w, dtype=dtype, device="cpu") for w in widths)
         old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
         name = type(cell).__name__
         given = self.value(x, "x")
@@ -83,9 +87,8 @@ class _Trace(TorchDispatchMode):
         self.fixed.update(map(id, (x, *state)))
 
         try:
-            # Nothing here requires a gradient, so autograd stays out of the way, and the grad
-            # mode that an operation sees is the one that the step itself has set.
-            with torch.enable_grad(), self:
+            # With gradients on, the mode that an operation sees is what the step itself has set.
+            with torch.random.fork_rng(devices=[]), torch.enable_grad(), self:
                 result, variables = step_with_locals(cell, x, state)
         except CelloError:
             raise
@@ -133,9 +136,14 @@ class _Trace(TorchDispatchMode):
         kwargs = kwargs or {}
         where = _where(sys._getframe(1))
         inside = map_leaves(self.operand, list(args))
+        if func._opname == "_local_scalar_dense" or _BY_DATA.intersection(func.tags):
+            raise CaptureError(
+                f"{self.program.cell}.step cannot be captured: it decides by the values in a "
+                f"tensor, with {func} ({where})"
+            )
         if is_in_place(func):
             self.may_change(args[0], func, where)
-        result = self.without_data(func, args, kwargs)
+        result = self.run(func, args, kwargs)
         results = result if isinstance(result, (tuple, list)) else (result,)
         if not all(isinstance(part, Tensor) for part in results):
             return result  # a question about a tensor, such as its device
@@ -157,27 +165,25 @@ class _Trace(TorchDispatchMode):
         self.program.ops.append(op)
         return result
 
-    def without_data(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the operation on shapes alone, by PyTorch's meta device."""
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the operation on the CPU, wherever the step will run later."""
         kwargs = map_leaves(self.stand_in, kwargs)
         if any(argument.name == "device" for argument in func._schema.arguments):
-            kwargs["device"] = torch.device("meta")
+            kwargs["device"] = torch.device("cpu")
         return func(*map_leaves(self.stand_in, list(args)), **kwargs)
 
     def stand_in(self, leaf: Any) -> Any:
-        """For a tensor with data, one of its shape without."""
-        if not isinstance(leaf, Tensor) or leaf.is_meta:
+        """For a tensor of another device, one like it on the CPU."""
+        if not isinstance(leaf, Tensor) or leaf.device.type == "cpu":
             return leaf
         if id(leaf) not in self.stand_ins:
-            self.stand_ins[id(leaf)] = torch.empty_strided(
-                leaf.shape, leaf.stride(), dtype=leaf.dtype, device="meta"
-            )
+            self.stand_ins[id(leaf)] = torch.zeros_like(leaf, device="cpu")
             self.alive.append(leaf)
         return self.stand_ins[id(leaf)]
 
     def real_device(self, leaf: Any) -> Any:
         """The device that the step will run on, where it asked for that of its input."""
-        return self.device if isinstance(leaf, torch.device) and leaf.type == "meta" else leaf
+        return self.device if isinstance(leaf, torch.device) else leaf
 
     def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
         """Refuse a change in place that another value would see."""

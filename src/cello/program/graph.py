@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["BATCH", "Op", "Program", "Value", "map_leaves", "values_in"]
+__all__ = ["BATCH", "Op", "Program", "Value", "map_leaves", "needed_ops", "values_in"]
 
 
 class _Batch:
@@ -111,6 +111,17 @@ class Program:
         lines += [f"  {op}" for op in self.ops]
         lines.append(f"  return {self.output.name}, {[v.name for v in self.next_state.values()]}")
         return "\n".join(lines)
+
+
+def needed_ops(ops: Iterable[Op], values: Iterable[Value]) -> list[Op]:
+    """Those of `ops`, in their order, that are needed to make `values`."""
+    needed = set(values)
+    kept = []
+    for op in reversed(list(ops)):
+        if needed.intersection(op.outputs):
+            kept.append(op)
+            needed.update(op.inputs)
+    return kept[::-1]
 
 
 def map_leaves(function: Any, tree: Any) -> Any:

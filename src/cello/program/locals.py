@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 
-__all__ = ["step_with_locals"]
+__all__ = ["named_tensors", "step_with_locals"]
 
 
 def step_with_locals(cell: Cell, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Any, dict[str, Any]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cello.errors import CaptureError
 from cello.program.checks import check
-from cello.program.graph import BATCH, Op, Program, Value
+from cello.program.graph import BATCH, Op, Program, Value, needed_ops
 
 __all__ = ["merge"]
 
@@ -96,13 +96,9 @@ class _Merger:
 def _drop_unused(program: Program) -> None:
     """Leave out what neither the results nor a name need."""
     program.names = {name: value for name, value in program.names.items() if value.batched}
+    program.ops = needed_ops(program.ops, (*program.results, *program.names.values()))
     needed = {*program.results, *program.names.values()}
-    kept = []
-    for op in reversed(program.ops):
-        if needed.intersection(op.outputs):
-            kept.append(op)
-            needed.update(op.inputs)
-    program.ops = kept[::-1]
+    needed.update(value for op in program.ops for value in op.inputs)
     program.parameters = {n: v for n, v in program.parameters.items() if v in needed}
     program.constants = {v: tensor for v, tensor in program.constants.items() if v in needed}
 

@@ -1,0 +1,15 @@
+"""Ways to run the loop over time, and which one runs."""
+
+from cello.engines.choose import ENGINES, EngineWarning, check_engine, current_engine, engine, run
+from cello.engines.run import Result, Run
+
+__all__ = [
+    "ENGINES",
+    "EngineWarning",
+    "Result",
+    "Run",
+    "check_engine",
+    "current_engine",
+    "engine",
+    "run",
+]

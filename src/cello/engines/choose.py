@@ -1,0 +1,110 @@
+"""Which engine runs: the fastest that can, the one asked for, or an error that says why not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from cello.engines import reference, split
+from cello.engines.run import Result, Run
+from cello.errors import ArgumentError, EngineError
+
+__all__ = ["ENGINES", "EngineWarning", "check_engine", "current_engine", "engine", "run"]
+
+# Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
+# the fastest comes first. A new engine joins by a line here.
+ENGINES: dict[str, ModuleType] = {"split": split, "reference": reference}
+
+_forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
+_warned: set[str] = set()
+
+
+class EngineWarning(UserWarning):
+    """A slower engine runs than the one that `engine="auto"` would have taken."""
+
+
+def check_engine(name: Any) -> str:
+    """Return `name` if an engine is called so.
+
+    Raises:
+        ArgumentError: lists the engines that there are.
+    """
+    if name != "auto" and name not in ENGINES:
+        known = ", ".join(map(repr, ("auto", *ENGINES)))
+        raise ArgumentError(f"engine={name!r} is not an engine; known are {known}")
+    return name
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Run everything in the block on the engine `name`, whatever the layers say.
+
+    Args:
+        name: "reference" runs the cell's own step at every step; "split" runs what needs no
+            state for all steps at once; "auto" takes the fastest that can.
+
+    Raises:
+        ArgumentError: no engine is called so.
+        EngineError: raised by a layer inside the block whose cell the engine cannot run.
+
+    >>> import cello
+    >>> layer = cello.Recurrent(cello.ElmanCell(3, 2))
+    >>> with cello.engine("reference"):
+    ...     y, state = layer(torch.zeros(4, 1, 3))
+    """
+    token = _forced.set(check_engine(name))
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def current_engine(asked: str = "auto") -> str:
+    """The engine in force: that of the block around, else the one asked for."""
+    return _forced.get() or asked
+
+
+def run(run: Run, asked: str = "auto") -> Result:
+    """Run on the engine in force.
+
+    Raises:
+        EngineError: an engine was asked for by name that cannot run this.
+    """
+    name = current_engine(asked)
+    if name != "auto":
+        reason = _transformed(run) if name != "reference" else None
+        reason = reason or ENGINES[name].refuses(run)
+        if reason is not None:
+            raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
+        return ENGINES[name].run(run)
+    if _transformed(run) is not None:
+        return reference.run(run)
+    for name, candidate in ENGINES.items():
+        reason = candidate.refuses(run)
+        if reason is None:
+            break
+        _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
+    return candidate.run(run)
+
+
+def _transformed(run: Run) -> str | None:
+    """Why only the step itself may run here: something outside changes what operations do."""
+    if torch.compiler.is_compiling():
+        return "torch.compile is tracing"
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return "a transform of torch.func is active"
+    if torch.is_autocast_enabled(run.data.device.type):
+        return "autocast is active"
+    return None
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, EngineWarning, stacklevel=4)

@@ -1,0 +1,94 @@
+"""The reference engine: the cell's own step, once for every step of the sequence.
+
+This is what every cell means. Whatever another engine computes is tested against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells.contract import check_step_result
+from cello.engines.run import Result, Run, empty_result, walk
+from cello.errors import CaptureError
+from cello.program import named_tensors, program_of, step_with_locals
+
+__all__ = ["NAME", "refuses", "run"]
+
+NAME = "reference"
+
+
+def refuses(_run: Run) -> None:
+    """It runs every cell."""
+
+
+def run(run: Run) -> Result:
+    """Run the cell's own step through time."""
+    cell, sizes = run.cell, run.batch_sizes
+    if not sum(sizes):
+        return empty_result(run)
+    inputs = run.data.split(list(sizes))
+    outputs: list[Any] = [None] * len(sizes)
+    recorder = _Recorder(run) if run.wanted is not None else None
+
+    def step(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if recorder is None:
+            result = cell.step(inputs[t], *state)
+        else:
+            result = recorder.step(t, inputs[t], state)
+        if t == first:
+            check_step_result(cell, result, sizes[t])
+        outputs[t], state = result
+        return state
+
+    first = len(sizes) - 1 if run.reverse else 0
+    state = walk(run, step)
+    recorded = recorder.values() if recorder is not None else {}
+    return Result(torch.cat(outputs), state, recorded)
+
+
+class _Recorder:
+    """Keeps the local variables of every step that have a row for each row of the batch."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.kept: dict[str, list[Tensor | None]] = {}
+        try:
+            program = program_of(run.cell, run.data.dtype, run.data.device)
+            self.known: Collection[str] | None = program.names
+        except CaptureError:
+            self.known = None
+
+    def step(self, t: int, x: Tensor, state: tuple[Tensor, ...]) -> Any:
+        cell = self.run.cell
+        result, variables = step_with_locals(cell, x, state)
+        check_step_result(cell, result, len(x))
+        named = named_tensors(cell, x, state, result, variables)
+        named.update(zip((f"{name}_prev" for name in cell.state), state, strict=True))
+        for name, value in named.items():
+            if self.run.records(name) and self._has_rows(name, value, len(x)):
+                steps = self.kept.setdefault(name, [None] * len(self.run.batch_sizes))
+                steps[t] = value
+        return result
+
+    def values(self) -> dict[str, Tensor]:
+        return {name: torch.cat(self._complete(steps)) for name, steps in self.kept.items()}
+
+    def _complete(self, steps: list[Tensor | None]) -> list[Tensor]:
+        """NaN where a step did not make the value, as after a branch not taken."""
+        like = next(value for value in steps if value is not None)
+        nan = [
+            like.new_full((rows, *like.shape[1:]), torch.nan if like.is_floating_point() else 0)
+            for rows in self.run.batch_sizes
+        ]
+        return [made if made is not None else gap for made, gap in zip(steps, nan, strict=True)]
+
+    def _has_rows(self, name: str, value: Tensor, rows: int) -> bool:
+        """Whether the value belongs to the rows of the batch, as the program or its shape says."""
+        if self.known is not None:
+            return name in self.known
+        is_parameter = isinstance(value, nn.Parameter) or isinstance(value._base, nn.Parameter)
+        return value.dim() > 0 and value.shape[0] == rows and not is_parameter

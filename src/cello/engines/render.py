@@ -1,0 +1,118 @@
+"""Operations → the text of a Python function that runs them, one line each."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from typing import Any
+
+import torch
+
+from cello.program import BATCH, Op, Value
+
+__all__ = ["render"]
+
+_serial = count()
+
+
+def render(
+    title: str,
+    ops: Sequence[Op],
+    shared: Sequence[Value],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+) -> Callable[..., Any]:
+    """Build `make(*shared)`, which returns a function of `inputs` that returns `outputs`.
+
+    The number of rows is read from the first input.
+    """
+    lines = [f"def make({_names(shared)}):", f"    def {title}({_names(inputs)}):"]
+    functions: dict[str, Any] = {}
+    body = [_line(op, functions) for op in _fused(ops, outputs)]
+    if any(_rows in line for line in body):
+        first = next(value for value in inputs if value.batched)
+        body.insert(0, f"{_rows} = {first.name}.shape[0]")
+    body.append(f"return ({_names(outputs)})")
+    lines += [f"        {line}" for line in body]
+    lines.append(f"    return {title}")
+    text = "\n".join(lines) + "\n"
+
+    file = f"<cello {title} {next(_serial)}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # tracebacks
+    exec(compile(text, file, "exec"), functions)
+    return functions["make"]
+
+
+_rows = "rows_"
+
+
+def _names(values: Sequence[Value]) -> str:
+    return "".join(f"{value.name}, " for value in values)
+
+
+def _line(op: Op, functions: dict[str, Any]) -> str:
+    """One operation as a line; what it calls goes into `functions`."""
+    call = f"{_function(op, functions)}({_arguments(op, functions)})"
+    if not op.grad and op.outputs[0].dtype.is_floating_point:
+        if op.is_tuple:
+            call = f"[part_.detach() for part_ in {call}]"
+        else:
+            call += ".detach()"
+    targets = ", ".join(value.name for value in op.outputs)
+    return f"{targets}{',' if op.is_tuple else ''} = {call}"
+
+
+def _function(op: Op, functions: dict[str, Any]) -> str:
+    """The shortest way to the operation: PyTorch's own binding where there is one."""
+    binding = getattr(torch._VF, op.target._opname, None)
+    if binding is None or op.target._opname.startswith("_"):
+        binding = op.target
+    name = f"aten_{op.target._opname}"
+    if functions.setdefault(name, binding) is not binding:
+        name += f"_{op.target._overloadname}"
+        functions[name] = binding
+    return name
+
+
+def _arguments(op: Op, functions: dict[str, Any]) -> str:
+    parts = [_text(argument, functions) for argument in op.args]
+    parts += [f"{name}={_text(argument, functions)}" for name, argument in op.kwargs.items()]
+    return ", ".join(parts)
+
+
+def _text(argument: Any, functions: dict[str, Any]) -> str:
+    if isinstance(argument, Value):
+        return argument.name
+    if argument is BATCH:
+        return _rows
+    if isinstance(argument, (list, tuple)):
+        inside = "".join(f"{_text(part, functions)}, " for part in argument)
+        return f"[{inside}]" if isinstance(argument, list) else f"({inside})"
+    if argument is None or isinstance(argument, (bool, int)):
+        return repr(argument)
+    name = f"constant_{len(functions)}"  # floats exactly as they are, dtypes, devices, …
+    functions[name] = argument
+    return name
+
+
+def _fused(ops: Sequence[Op], outputs: Sequence[Value]) -> list[Op]:
+    """Turn `a + m @ n` into one operation where nobody else reads the product."""
+    uses: dict[Value, int] = dict.fromkeys(outputs, 2)
+    for op in ops:
+        for value in op.inputs:
+            uses[value] = uses.get(value, 0) + 1
+    products = {op.outputs[0]: op for op in ops if op.target is torch.ops.aten.mm.default}
+    fused: dict[Op, Op | None] = {}
+    for op in ops:
+        if op.target is not torch.ops.aten.add.Tensor or op.kwargs or not op.grad:
+            continue
+        for product, other in (op.args, op.args[::-1]):
+            source = products.get(product) if isinstance(product, Value) else None
+            alone = source is not None and uses[product] == 1 and source.grad
+            if alone and isinstance(other, Value) and other.shape == product.shape:
+                target = torch.ops.aten.addmm.default
+                fused[source] = None
+                fused[op] = Op(target, (other, *source.args), {}, op.outputs, False, op.where)
+                break
+    return [made for op in ops if (made := fused.get(op, op)) is not None]

@@ -1,0 +1,137 @@
+"""What an engine is given, what it gives back, and the walk through time that engines share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from cello.cells import Cell
+
+__all__ = ["Result", "Run", "empty_result", "walk"]
+
+
+@dataclass(eq=False)
+class Run:
+    """One cell through time, over rows sorted by length, longest first.
+
+    The inputs of all steps stand one below the other: the rows of step 0, then those of step 1,
+    and so on, `batch_sizes[t]` rows for step t, so that there is no padding.
+
+    Attributes:
+        cell: whose step it is.
+        data: the inputs, [N, I] with N the sum of `batch_sizes`.
+        batch_sizes: rows of each step, never growing.
+        state: the state that each row begins with, each [B, size], B >= batch_sizes[0].
+        initial: what a reset sets the state to, each [B, size].
+        reverse: whether to read from the end.
+        reset: which rows of `data` are reset before their step, [N] bool, or None.
+        forced: outputs that are fed back in place of the cell's own, [N, size], or None.
+        wanted: the names to record; None records nothing, an empty tuple everything.
+    """
+
+    cell: Cell
+    data: Tensor
+    batch_sizes: Sequence[int]
+    state: tuple[Tensor, ...]
+    initial: tuple[Tensor, ...]
+    reverse: bool = False
+    reset: Tensor | None = None
+    forced: Tensor | None = None
+    wanted: tuple[str, ...] | None = None
+
+    def records(self, name: str) -> bool:
+        """Whether the value of this name is to be recorded."""
+        return self.wanted is not None and (not self.wanted or name in self.wanted)
+
+
+@dataclass(eq=False)
+class Result:
+    """What comes out: `output` [N, O], the final state, each [B, size], and what was recorded."""
+
+    output: Tensor
+    state: tuple[Tensor, ...]
+    recorded: dict[str, Tensor] = field(default_factory=dict)
+
+
+Step = Callable[[int, tuple[Tensor, ...]], Sequence[Tensor]]
+
+
+def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
+    """Call `step(t, state)` for every step in order; return the final state of all rows.
+
+    `state` holds the rows that step t has; here is where rows begin and end, where resets take
+    effect and where known outputs are fed back.
+    """
+    sizes = run.batch_sizes
+    resets = _Resets(run)
+    feedback = _Feedback(run)
+    steps = range(len(sizes))
+    finished: list[tuple[Tensor, ...]] = []
+    state = run.state if not run.reverse else tuple(part[:0] for part in run.state)
+    for t in reversed(steps) if run.reverse else steps:
+        rows = len(state[0])
+        if sizes[t] < rows:
+            finished.append(tuple(part[sizes[t] :] for part in state))
+            state = tuple(part[: sizes[t]] for part in state)
+        state = feedback(t, state)
+        if sizes[t] > rows:  # rows that begin here, read from the end
+            begin = tuple(part[rows : sizes[t]] for part in run.state)
+            state = _cat(state, begin) if rows else begin
+        state = tuple(step(t, resets(t, state)))
+    if run.reverse:
+        finished.append(tuple(part[len(state[0]) :] for part in run.state))
+    for part in reversed(finished):
+        if len(part[0]):
+            state = _cat(state, part)
+    return state
+
+
+def _cat(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))
+
+
+class _Resets:
+    """Sets the state of rows that are reset to the initial state; free where there are none."""
+
+    def __init__(self, run: Run) -> None:
+        self.initial = run.initial
+        self.masks: dict[int, Tensor] = {}
+        if run.reset is not None:
+            sizes = torch.tensor(run.batch_sizes, device=run.reset.device)
+            step_of_row = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+            masks = run.reset.unsqueeze(-1).split(list(run.batch_sizes))
+            self.masks = {t: masks[t] for t in step_of_row[run.reset].unique().tolist()}
+
+    def __call__(self, t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if t not in self.masks:
+            return state
+        pairs = zip(self.initial, state, strict=True)
+        return tuple(torch.where(self.masks[t], start[: len(s)], s) for start, s in pairs)
+
+
+class _Feedback:
+    """Teacher forcing: the known output of the step before takes the place of the cell's own."""
+
+    def __init__(self, run: Run) -> None:
+        self.forced: Sequence[Tensor] = ()
+        self.back = 1 if run.reverse else -1
+        self.position = 0
+        if run.forced is not None and run.cell.feedback is not None:
+            self.position = run.cell.state.index(run.cell.feedback)
+            self.forced = run.forced.split(list(run.batch_sizes))
+
+    def __call__(self, t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        before = t + self.back
+        if not 0 <= before < len(self.forced):
+            return state
+        known = self.forced[before][: len(state[0])]
+        return (*state[: self.position], known, *state[self.position + 1 :])
+
+
+def empty_result(run: Run) -> Result:
+    """The result of a run without a single row."""
+    return Result(run.data.new_zeros(0, run.cell.output_size), run.state)

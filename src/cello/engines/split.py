@@ -1,0 +1,180 @@
+"""The split engine: before · loop · after, each as PyTorch operations.
+
+The captured step tells what needs no state: it runs for all steps at once before the loop, and
+what no state needs runs for all steps at once after it. So the loop runs fewer and smaller
+operations than the step itself, and the gradients of the input's weights are one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from cello.engines.render import render
+from cello.engines.run import Result, Run, empty_result, walk
+from cello.errors import CaptureError
+from cello.program import Op, Program, Value, is_random, needed_ops, program_of, split
+
+__all__ = ["NAME", "refuses", "run"]
+
+NAME = "split"
+
+
+def refuses(run: Run) -> str | None:
+    """Why this engine cannot run it, or None if it can."""
+    try:
+        _program(run)
+    except CaptureError as error:
+        return str(error)
+    return None
+
+
+def run(run: Run) -> Result:
+    """Run what the captured step computes, at the moment when it costs least."""
+    program = _program(run)
+    names = {name: value for name, value in program.names.items() if run.records(name)}
+    if not sum(run.batch_sizes):
+        result = empty_result(run)
+        result.output = _empty(run, program.output)
+        result.recorded = {name: _empty(run, value) for name, value in names.items()}
+        return result
+    plan = _plan(program, tuple(names))
+    known: dict[Value, Any] = dict(program.constants)
+    parameters = dict(run.cell.named_parameters()) | dict(run.cell.named_buffers())
+    known.update((value, parameters[name]) for name, value in program.parameters.items())
+    known[program.x] = run.data
+    plan.once(known)
+    plan.before(known)
+    state = plan.loop(run, known)
+    plan.after(known)
+    recorded = {name: known[value] for name, value in names.items()}
+    return Result(known[program.output], state, recorded)
+
+
+def _program(run: Run) -> Program:
+    return program_of(run.cell, run.data.dtype, run.data.device)
+
+
+def _empty(run: Run, value: Value) -> Tensor:
+    return run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
+
+
+@dataclass(eq=False)
+class _Phase:
+    """A rendered function, the values that it needs and those that it makes."""
+
+    function: Callable[..., Any]
+    needs: Sequence[Value]
+    makes: Sequence[Value]
+
+    def __call__(self, known: dict[Value, Any]) -> None:
+        results = self.function(*(known[value] for value in self.needs))
+        known.update(zip(self.makes, results, strict=True))
+
+
+@dataclass(eq=False)
+class _Plan:
+    """A split program as functions.
+
+    Attributes:
+        once, before, after: functions of whole tensors.
+        step: makes one step's function out of the values that are the same at each step.
+        shared: those values.
+        sliced: the values made before the loop of which each step needs its own rows.
+        stacked: the values of which each step leaves its own rows for what comes after.
+        states: the old values of the states.
+    """
+
+    once: _Phase
+    before: _Phase
+    after: _Phase
+    step: Callable[..., Any]
+    shared: list[Value]
+    sliced: list[Value]
+    stacked: list[Value]
+    states: int
+
+    def loop(self, run: Run, known: dict[Value, Any]) -> tuple[Tensor, ...]:
+        sizes = list(run.batch_sizes)
+        step = self.step(*(known[value] for value in self.shared))
+        inputs = list(zip(*(known[value].split(sizes) for value in self.sliced), strict=True))
+        inputs = inputs or [()] * len(sizes)
+        left: list[Any] = [()] * len(sizes)
+        states = self.states
+
+        def advance(t: int, state: tuple[Tensor, ...]) -> Sequence[Tensor]:
+            made = step(*inputs[t], *state)
+            left[t] = made[states:]
+            return made[:states]
+
+        final = walk(run, advance)
+        for value, steps in zip(self.stacked, zip(*left, strict=True), strict=True):
+            known[value] = torch.cat(steps)
+        return final
+
+
+_plans: WeakKeyDictionary[Program, dict[tuple[str, ...], _Plan]] = WeakKeyDictionary()
+
+
+def _plan(program: Program, names: tuple[str, ...]) -> _Plan:
+    kept = _plans.setdefault(program, {})
+    if names not in kept:
+        kept[names] = _make_plan(program, names)
+    return kept[names]
+
+
+def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
+    """Render the parts that the results and the recorded names need.
+
+    The split is that of the whole program whatever is recorded, so that recording changes
+    neither the order of the arithmetic nor that of the random numbers.
+    """
+    parts = split(program)
+    recorded = {program.names[name] for name in names}
+    states = list(program.state.values())
+    ends = {*program.results, *recorded}
+    ends.update(value for op in program.ops if is_random(op) for value in op.outputs)
+    keep = set(needed_ops(program.ops, ends))
+    once, before, loop, after = (
+        [op for op in part if op in keep]
+        for part in (parts.once, parts.before, parts.loop, parts.after)
+    )
+    in_loop = {*states, *_outputs(loop)}
+    loop_needs = {*_inputs(loop), *program.next_state.values()}
+    later = {*_inputs(after), program.output, *recorded}
+
+    stacked = [value for value in (*states, *_outputs(loop)) if value in later]
+    sliced = [v for v in (program.x, *_outputs(before)) if v in loop_needs]
+    shared = [v for v in _inputs(loop) if v not in in_loop and v not in sliced]
+    step = render("step", loop, shared, [*sliced, *states], [*program.next_state.values(), *stacked])
+    wanted = {*loop_needs, *later, *_inputs(before)}
+    return _Plan(
+        _phase("once", once, wanted),
+        _phase("before", before, wanted),
+        _phase("after", after, later),
+        step,
+        shared,
+        sliced,
+        stacked,
+        len(states),
+    )
+
+
+def _phase(title: str, ops: list[Op], wanted: set[Value]) -> _Phase:
+    own = set(_outputs(ops))
+    needs = [value for value in _inputs(ops) if value not in own]
+    makes = [value for value in _outputs(ops) if value in wanted]
+    return _Phase(render(title, ops, [], needs, makes)(), needs, makes)
+
+
+def _inputs(ops: list[Op]) -> list[Value]:
+    return list(dict.fromkeys(value for op in ops for value in op.inputs))
+
+
+def _outputs(ops: list[Op]) -> list[Value]:
+    return [value for op in ops for value in op.outputs]
