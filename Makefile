@@ -44,7 +44,7 @@ types: $(READY)  ## mypy
 	@$(PYTHON) -m mypy
 
 imports: $(READY)  ## import-linter: imports go down only
-	@$(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
 docs-check: $(READY)  ## run the code in README, docs and docstrings, and compare what it prints
 	@$(PYTHON) -m pytest -q tests/test_docs.py
