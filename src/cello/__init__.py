@@ -1,2 +1,71 @@
-"""Recurrent neural networks whose memory you can see."""
-from cello.cells import *
+"""Recurrent neural networks whose memory you can see.
+
+A cell is one step, written once in plain PyTorch; everything else is derived from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cello import errors
+from cello._version import __version__
+from cello.cells import Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
+from cello.engines import EngineWarning, engine
+from cello.errors import CelloError
+from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
+from cello.layers.drop_in import accelerate
+
+if TYPE_CHECKING:
+    from cello.convert import load_model, save_model
+    from cello.see import Recording, count_parameters, equations, load_recording, record
+
+# What is not needed to run a network is imported when it is first asked for.
+_LATER = {
+    "Recording": "see",
+    "count_parameters": "see",
+    "equations": "see",
+    "load_recording": "see",
+    "record": "see",
+    "load_model": "convert",
+    "save_model": "convert",
+}
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "Cell",
+    "CelloError",
+    "ElmanCell",
+    "EngineWarning",
+    "GRUCell",
+    "JordanCell",
+    "LSTMCell",
+    "Recording",
+    "Recurrent",
+    "Stack",
+    "Stepper",
+    "__version__",
+    "accelerate",
+    "count_parameters",
+    "engine",
+    "equations",
+    "errors",
+    "load_model",
+    "load_recording",
+    "record",
+    "save_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        import importlib
+
+        return getattr(importlib.import_module(f"cello.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'cello' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

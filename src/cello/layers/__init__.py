@@ -1,0 +1,26 @@
+"""A cell through time: layers, stacks, PyTorch's layers opened, one step at a time."""
+
+from cello.layers.bidirectional import Bidirectional
+from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
+from cello.layers.layer import Layer
+from cello.layers.observe import Observer, observing
+from cello.layers.recurrent import Recurrent
+from cello.layers.stack import Stack, StackState
+from cello.layers.steps import Steps
+from cello.layers.stream import Stepper
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "DropIn",
+    "Layer",
+    "Observer",
+    "Recurrent",
+    "Stack",
+    "StackState",
+    "Stepper",
+    "Steps",
+    "observing",
+]

@@ -1,0 +1,142 @@
+"""Two cells, one reading forward and one backward."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells import Cell, as_cell, state_type
+from cello.errors import ArgumentError, DtypeError
+from cello.layers.layer import Layer
+from cello.layers.recurrent import Recurrent
+from cello.layers.steps import Steps
+
+__all__ = ["Bidirectional"]
+
+_State = state_type(("forward", "backward"))
+
+_JOINS = {
+    "concat": lambda there, back: torch.cat([there, back], dim=-1),
+    "sum": lambda there, back: there + back,
+    "mean": lambda there, back: (there + back) / 2,
+}
+
+
+class Bidirectional(Layer):
+    """Two cells over the same sequence, one in each direction: each output has seen past and future.
+
+    The backward direction starts at each row's own last step; its outputs stay aligned with the
+    inputs, so its last state belongs to the first step.
+
+    Source: M. Schuster and K. Paliwal, "Bidirectional Recurrent Neural Networks", IEEE
+    Transactions on Signal Processing 45 (1997), section II.
+
+    Args:
+        forward: the cell that reads forward (a `Cell`, or any module that `Recurrent` takes).
+        backward: the cell that reads backward; a fresh one of the same shape unless given.
+        join: how the two outputs become one: "concat" [.., 2 O], "sum" or "mean" [.., O].
+        batch_first: x is [B, T, I], and so is the output.
+        initial_state: "zeros", or "learned" for a parameter of each state.
+        engine: see `Recurrent`.
+
+    Called as `layer(x, state=None, *, lengths=None, reset=None)`, with the shapes of `Recurrent`.
+
+    Returns:
+        The output, and the final state: a named tuple (forward, backward) of the cells' states.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError: as `Recurrent`, and for cells that do not fit
+            together.
+
+    >>> import cello
+    >>> layer = Bidirectional(cello.ElmanCell(3, 4))
+    >>> y, state = layer(torch.zeros(5, 2, 3))
+    >>> y.shape, state.backward.h.shape
+    (torch.Size([5, 2, 8]), torch.Size([2, 4]))
+    """
+
+    def __init__(
+        self,
+        forward: Cell | nn.Module,
+        backward: Cell | nn.Module | None = None,
+        *,
+        join: str = "concat",
+        batch_first: bool = False,
+        initial_state: str = "zeros",
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        if join not in _JOINS:
+            raise ArgumentError(f'join must be "concat", "sum" or "mean", got {join!r}')
+        there = as_cell(forward)
+        back = _fresh_copy(there) if backward is None else as_cell(backward)
+        if there is back:
+            raise ArgumentError(
+                "forward and backward are one and the same cell: leave backward out for a fresh "
+                "one of the same shape, or pass copy.deepcopy(cell)"
+            )
+        for size in ("input_size", "output_size")[: 1 if join == "concat" else 2]:
+            if getattr(there, size) != getattr(back, size):
+                raise ArgumentError(
+                    f'the two cells must have one {size} (join="{join}"), '
+                    f"got {getattr(there, size)} and {getattr(back, size)}"
+                )
+        options: Any = {"initial_state": initial_state, "engine": engine}
+        self.forward_layer = Recurrent(there, **options)
+        self.backward_layer = Recurrent(back, reverse=True, **options)
+        self.join = join
+        self.batch_first = batch_first
+
+    @property
+    def input_size(self) -> int:  # type: ignore[override]
+        """I, features of one input."""
+        return self.forward_layer.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Features of one joined output."""
+        there, back = self.forward_layer.output_size, self.backward_layer.output_size
+        return there + back if self.join == "concat" else there
+
+    def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
+        """Run over steps; see `Layer.run`."""
+        states: Any = (None, None) if state is None else state
+        if not isinstance(states, (tuple, list)) or len(states) != 2:
+            raise DtypeError(
+                "state must be a pair (forward, backward) of the two cells' states, got "
+                + type(states).__name__
+                + (f" of {len(states)}" if isinstance(states, (tuple, list)) else "")
+            )
+        there, state_there = self.forward_layer.run(steps, states[0], reset)
+        back, state_back = self.backward_layer.run(steps, states[1], reset)
+        joined = _JOINS[self.join](there.data, back.data)
+        return steps.with_data(joined), _State(state_there, state_back)
+
+    def stream(self, batch_size: int = 1) -> None:
+        """Not possible: the backward direction needs the end first.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(
+            "a bidirectional layer cannot run one step at a time: its backward direction starts "
+            "at the end of the sequence"
+        )
+
+    def extra_repr(self) -> str:
+        """The options that are not the defaults."""
+        shown = [f"join={self.join!r}"] if self.join != "concat" else []
+        return ", ".join(shown + (["batch_first=True"] if self.batch_first else []))
+
+
+def _fresh_copy(cell: Cell) -> Cell:
+    """A cell of the same shape with parameters of its own, drawn anew where the cell can draw."""
+    twin = copy.deepcopy(cell)
+    for module in twin.modules():
+        draw = getattr(module, "reset_parameters", None)
+        if callable(draw):
+            draw()
+    return twin

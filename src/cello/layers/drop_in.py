@@ -1,0 +1,229 @@
+"""`cello.RNN`, `cello.LSTM` and `cello.GRU`: PyTorch's layers, with what those keep sealed.
+
+They are subclasses of their namesakes and hold the same parameters under the same names. As long
+as nothing is asked of them that those cannot do, PyTorch's own code runs; else our cells run over
+the very same parameters.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell, share_parameters
+from cello.engines import current_engine
+from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.layer import check_input, check_reset
+from cello.layers.observe import observer
+from cello.layers.recurrent import Recurrent
+from cello.layers.steps import Steps
+from cello.layers.stream import Stepper
+from cello.layers.through_time import run_cell
+
+__all__ = ["GRU", "LSTM", "RNN", "DropIn", "accelerate"]
+
+
+class DropIn(nn.RNNBase):
+    """What the three have in common; see `LSTM`."""
+
+    _new_cell: Callable[[Any, int], Cell]
+
+    def forward(  # type: ignore[override]
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        """Run through time; see `LSTM`."""
+        if lengths is None and reset is None and current_engine() == "auto":
+            if observer() is None:
+                return super().forward(input, hx)  # type: ignore[misc]
+            return self._observed(input, hx)
+        return self._by_cells(input, hx, lengths, reset)
+
+    def _observed(self, input: Any, hx: Any) -> tuple[Any, Any]:
+        """The result of PyTorch's code, to the bit, while our cells show what happens in it."""
+        with torch.random.fork_rng(enabled=self.training and self.dropout > 0):
+            self._by_cells(input, hx, None, None)
+        return super().forward(input, hx)  # type: ignore[misc]
+
+    def _by_cells(self, input: Any, hx: Any, lengths: Any, reset: Any) -> tuple[Any, Any]:
+        steps = check_input(self, input, lengths, self.batch_first)
+        done, state = self.run(steps, hx, check_reset(steps, reset))
+        return done.to_user(), state
+
+    def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
+        """Run our cells over steps; the state comes and goes as PyTorch has it."""
+        cells = self._cells()
+        states = self._split_state(hx, cells, steps)
+        directions = ("forward", "backward")[: 1 + self.bidirectional]
+        final = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in directions:
+                cell = cells[len(final)]
+                made, state = run_cell(
+                    cell,
+                    steps,
+                    states[len(final)],
+                    cell.zero_state(
+                        steps.batch_size, dtype=steps.data.dtype, device=steps.data.device
+                    ),
+                    owner=self,
+                    place=f"{layer}.{direction}" if self.bidirectional else f"{layer}",
+                    reverse=direction == "backward",
+                    reset=reset,
+                )
+                outputs.append(made.data)
+                final.append(state)
+            data = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+            if layer < self.num_layers - 1:
+                data = F.dropout(data, self.dropout, self.training)
+            steps = steps.with_data(data)
+        parts = [torch.stack(part) for part in zip(*final, strict=True)]
+        if steps.form == "T":
+            parts = [part.squeeze(1) for part in parts]
+        return steps, tuple(parts) if len(parts) > 1 else parts[0]
+
+    def _split_state(self, hx: Any, cells: list[Cell], steps: Steps) -> list[Any]:
+        """The state of each cell out of PyTorch's stacked one."""
+        if hx is None:
+            return [None] * len(cells)
+        names = cells[0].state
+        parts = (hx,) if isinstance(hx, Tensor) else hx
+        if len(parts) != len(names) or not all(isinstance(part, Tensor) for part in parts):
+            wanted = "a tensor h_0" if len(names) == 1 else "a tuple (h_0, c_0)"
+            raise DtypeError(f"hx must be {wanted}, got {type(hx).__name__}")
+        unbatched = steps.form == "T"
+        for name, part in zip(names, parts, strict=True):
+            rows = [] if unbatched else [steps.batch_size]
+            expected = [len(cells), *rows, cells[0].state_sizes[name]]
+            if list(part.shape) != expected:
+                raise ShapeError(f"{name}_0 must be {expected}, got {list(part.shape)}")
+            if part.dtype != steps.data.dtype:
+                raise DtypeError(
+                    f"{name}_0 must have the dtype of the input, {steps.data.dtype}, "
+                    f"got {part.dtype}"
+                )
+        if unbatched:
+            parts = tuple(part.unsqueeze(1) for part in parts)
+        return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+    def _cells(self) -> list[Cell]:
+        """Our cells over the parameters as they are now, layer by layer, forward first."""
+        kept: list[tuple[Cell, dict[str, Tensor]]] = self.__dict__.get("_kept_cells", [])
+        weights = [
+            self._weights(f"_l{layer}{suffix}")
+            for layer in range(self.num_layers)
+            for suffix in ("", "_reverse")[: 1 + self.bidirectional]
+        ]
+        fits = len(kept) == len(weights) and all(
+            all(old[name] is new[name] for name in new)
+            for (_, old), new in zip(kept, weights, strict=True)
+        )
+        if not fits:
+            kept = []
+            for number, own in enumerate(weights):
+                first_layer = number <= int(self.bidirectional)
+                below = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+                cell = self._new_cell(self.input_size if first_layer else below)
+                kept.append((share_parameters(cell, own), own))
+            self.__dict__["_kept_cells"] = kept  # not a submodule: the parameters are here already
+        return [cell for cell, _ in kept]
+
+    def _weights(self, suffix: str) -> dict[str, Tensor]:
+        names = ["weight_ih", "weight_hh"]
+        names += ["bias_ih", "bias_hh"] if self.bias else []
+        names += ["weight_hr"] if self.proj_size else []
+        return {name: getattr(self, name + suffix) for name in names}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cells, which are made again."""
+        state = dict(super().__getstate__())
+        state.pop("_kept_cells", None)
+        return state
+
+    def stream(self, batch_size: int = 1) -> Stepper:
+        """One step at a time, with the same numbers as the layer in eval mode; see `Stepper`.
+
+        Raises:
+            ArgumentError: the layer is bidirectional.
+        """
+        if self.bidirectional:
+            raise ArgumentError(
+                "a bidirectional layer cannot run one step at a time: its backward direction "
+                "starts at the end of the sequence"
+            )
+        return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
+
+
+class RNN(DropIn, nn.RNN):
+    """`torch.nn.RNN` (Elman), with lengths, resets, recording and streaming; see `LSTM`."""
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchRNNCell(input_size, self.hidden_size, self.nonlinearity, self.bias)
+
+
+class LSTM(DropIn, nn.LSTM):
+    """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open.
+
+    Beyond its namesake it takes `lengths` and `reset` (see `Recurrent`), every gate of every step
+    can be recorded, and `stream()` runs it one step at a time.
+
+    Called as `layer(input, hx=None, *, lengths=None, reset=None)`.
+
+    Returns:
+        The output, and the final state as PyTorch has it: (h_n, c_n), each
+        [layers × directions, B, size], never batch-first.
+
+    >>> import cello
+    >>> ours, theirs = LSTM(3, 4, num_layers=2), nn.LSTM(3, 4, num_layers=2)
+    >>> _ = ours.load_state_dict(theirs.state_dict())
+    >>> x = torch.randn(5, 2, 3)
+    >>> torch.equal(ours(x)[0], theirs(x)[0])
+    True
+    """
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
+
+
+class GRU(DropIn, nn.GRU):
+    """`torch.nn.GRU`, with lengths, resets, recording and streaming; see `LSTM`."""
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchGRUCell(input_size, self.hidden_size, self.bias)
+
+
+_OURS: dict[type, type] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
+
+
+def accelerate(module: nn.Module) -> nn.Module:
+    """A copy of `module` in which every `nn.RNN`, `nn.LSTM` and `nn.GRU` is ours.
+
+    The copy shares all parameters and buffers with `module`, which stays as it is: training one
+    trains both. Subclasses of those layers are left alone, for they may change what they do.
+
+    Raises:
+        DtypeError: not a module.
+
+    >>> model = nn.Sequential(nn.LSTM(3, 4))
+    >>> fast = accelerate(model)
+    >>> type(fast[0]) is LSTM, fast[0].weight_hh_l0 is model[0].weight_hh_l0
+    (True, True)
+    """
+    if not isinstance(module, nn.Module):
+        raise DtypeError(f"module must be an nn.Module, got {type(module).__name__}")
+    shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    twin = copy.deepcopy(module, shared)
+    for part in twin.modules():
+        if type(part) in _OURS:
+            part.__class__ = _OURS[type(part)]
+    return twin

@@ -1,0 +1,140 @@
+"""What all layers share: checks of what comes in, and the form in which it goes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from cello.cells import Cell
+from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.steps import Steps
+
+__all__ = ["Layer", "check_input", "check_reset", "check_state", "parameter_dtype"]
+
+
+class Layer(nn.Module):
+    """A recurrent layer: takes sequences and a state, returns sequences and a state.
+
+    A subclass says `input_size` and how it runs over steps.
+    """
+
+    batch_first: bool
+    input_size: int
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        """Run through time; see the class for shapes and errors."""
+        steps = check_input(self, x, lengths, self.batch_first)
+        return self._outside(self.run(steps, state, check_reset(steps, reset)))
+
+    def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
+        """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
+        raise NotImplementedError
+
+    def _outside(self, result: tuple[Steps, Any]) -> tuple[Any, Any]:
+        steps, state = result
+        return steps.to_user(), state
+
+
+def parameter_dtype(module: nn.Module) -> torch.dtype | None:
+    """The dtype of the module's floating point parameters, None if it has none."""
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            return parameter.dtype
+    return None
+
+
+def check_input(layer: Any, x: Any, lengths: Tensor | None, batch_first: bool) -> Steps:
+    """The steps of x, if x fits the layer.
+
+    Raises:
+        DtypeError: x is no tensor, or its dtype is not that of the layer's parameters.
+        ShapeError: x has the wrong number of axes or features.
+        ArgumentError: x is on another device than the parameters; see also `Steps.of`.
+    """
+    name = type(layer).__name__
+    data = x.data if isinstance(x, PackedSequence) else x
+    if not isinstance(data, Tensor):
+        raise DtypeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
+    packed = isinstance(x, PackedSequence)
+    I = layer.input_size  # noqa: E741
+    axes = "[B, T, {0}]" if batch_first else "[T, B, {0}]"
+    if (data.dim() != 2) if packed else (data.dim() not in (2, 3)):
+        raise ShapeError(
+            f"x must be {axes.format(I)}, or [T, {I}] for one sequence, got {list(data.shape)}"
+        )
+    if data.shape[-1] != I:
+        raise ShapeError(
+            f"x must have {I} features (input_size of {name}) on its last axis, "
+            f"got {list(data.shape)}"
+        )
+    dtype = parameter_dtype(layer)
+    autocast = torch.is_autocast_enabled(data.device.type)
+    if not data.is_floating_point() or (dtype is not None and data.dtype != dtype and not autocast):
+        wanted = dtype or "a floating point dtype"
+        raise DtypeError(
+            f"x must have the dtype of {name}'s parameters, {wanted}, got {data.dtype}; "
+            "convert one of the two with .to(dtype)"
+        )
+    parameter = next(layer.parameters(), data)
+    if parameter.device != data.device:
+        raise ArgumentError(
+            f"x is on {data.device}, the parameters of {name} are on {parameter.device}; "
+            "move one of the two with .to(device)"
+        )
+    unbatched = not packed and data.dim() == 2
+    return Steps.of(x, lengths=lengths, batch_first=batch_first, unbatched=unbatched)
+
+
+def check_reset(steps: Steps, reset: Any) -> Tensor | None:
+    """The rows [N] of a `reset` that is a bool tensor in the form of x.
+
+    Raises:
+        DtypeError: not a bool tensor.
+        ShapeError: does not fit x.
+    """
+    if reset is None:
+        return None
+    if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
+        what = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
+        raise DtypeError(f"reset must be a bool tensor, got {what}")
+    return steps.like_user("reset", reset, 2)
+
+
+def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tuple[Tensor, ...]:
+    """The parts of a state that the user passes, each [B, size].
+
+    Raises:
+        DtypeError: not a tuple of tensors of the dtype of x.
+        ShapeError: a part does not have its size.
+    """
+    names = cell.state
+    if isinstance(state, Tensor) and len(names) == 1:
+        state = (state,)
+    if not isinstance(state, (tuple, list)) or len(state) != len(names):
+        got = f"{len(state)} parts" if isinstance(state, (tuple, list)) else type(state).__name__
+        comma = "," if len(names) == 1 else ""
+        raise DtypeError(f"{name} must be a tuple ({', '.join(names)}{comma}), got {got}")
+    unbatched = steps.form == "T"
+    parts = []
+    for part, value in zip(names, state, strict=True):
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"{name}.{part} must be a tensor, got {type(value).__name__}")
+        expected = [cell.state_sizes[part]] if unbatched else [steps.batch_size, cell.state_sizes[part]]
+        if list(value.shape) != expected:
+            raise ShapeError(f"{name}.{part} must be {expected}, got {list(value.shape)}")
+        if value.dtype != steps.data.dtype:
+            raise DtypeError(
+                f"{name}.{part} must have the dtype of x, {steps.data.dtype}, got {value.dtype}"
+            )
+        parts.append(value.unsqueeze(0) if unbatched else value)
+    return tuple(parts)

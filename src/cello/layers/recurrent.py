@@ -1,0 +1,163 @@
+"""A cell through time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells import Cell, as_cell
+from cello.engines import check_engine
+from cello.errors import ArgumentError, ShapeError
+from cello.layers.layer import Layer, check_input, check_reset, check_state
+from cello.layers.steps import Steps
+from cello.layers.stream import Stepper
+from cello.layers.through_time import run_cell
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(Layer):
+    """A cell applied to every step of a sequence, its state carried from step to step.
+
+    Args:
+        cell: a `Cell`, or any module called as `cell(x, state) -> state`, such as `nn.LSTMCell`.
+        reverse: read from the end; outputs stay aligned with the inputs.
+        batch_first: x is [B, T, I], and so is the output; the state is [B, size] either way.
+        initial_state: "zeros", or "learned" for a parameter of each state.
+        engine: "auto" (the fastest that can), "split" or "reference"; see `cello.engine`.
+
+    Called as `layer(x, state=None, *, lengths=None, reset=None, targets=None)`:
+        x: [T, B, I], [T, I] for a single sequence, or a `PackedSequence`.
+        state: a tuple in the order of `cell.state`, each [B, size] ([size] for a single sequence).
+        lengths: integers [B], zeros allowed; outputs past a row's end are 0.
+        reset: bool [T, B]: before step t the state of that row goes back to the initial state.
+        targets: [T, B, O], the known outputs, fed back in place of the network's own (teacher
+            forcing); only for a cell with feedback, such as `JordanCell`.
+
+    Returns:
+        The output [T, B, O] in the form of x, and the final state, a named tuple with
+        `.detach()`.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError: an argument does not fit; the message names it.
+        CellError: the cell does not keep its contract.
+        EngineError: the engine asked for cannot run this cell.
+
+    >>> import cello
+    >>> layer = Recurrent(cello.LSTMCell(3, 5))
+    >>> y, state = layer(torch.zeros(7, 2, 3), lengths=torch.tensor([7, 4]))
+    >>> y.shape, state.h.shape, state.c.shape
+    (torch.Size([7, 2, 5]), torch.Size([2, 5]), torch.Size([2, 5]))
+    >>> bool((y[4:, 1] == 0).all())
+    True
+    """
+
+    def __init__(
+        self,
+        cell: Cell | nn.Module,
+        *,
+        reverse: bool = False,
+        batch_first: bool = False,
+        initial_state: str = "zeros",
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        if initial_state not in ("zeros", "learned"):
+            raise ArgumentError(
+                f'initial_state must be "zeros" or "learned", got {initial_state!r}; '
+                "a state of your own is passed in the call: layer(x, state)"
+            )
+        self.cell = as_cell(cell)
+        self.reverse = reverse
+        self.batch_first = batch_first
+        self.initial_state = initial_state
+        self.engine = check_engine(engine)
+        if initial_state == "learned":
+            like = next(self.cell.parameters(), torch.zeros(()))
+            sizes = self.cell.state_sizes.items()
+            self.initial = nn.ParameterDict({n: like.new_zeros(size) for n, size in sizes})
+
+    @property
+    def input_size(self) -> int:  # type: ignore[override]
+        """I, features of one input."""
+        return self.cell.input_size
+
+    @property
+    def output_size(self) -> int:
+        """O, features of one output."""
+        return self.cell.output_size
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        targets: Tensor | None = None,
+    ) -> tuple[Any, Any]:
+        """Run through time; see the class."""
+        steps = check_input(self, x, lengths, self.batch_first)
+        return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
+
+    def run(
+        self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
+    ) -> tuple[Steps, Any]:
+        """Run over steps; see `Layer.run`."""
+        cell = self.cell
+        given = None if state is None else check_state(cell, state, steps)
+        if targets is not None:
+            targets = self._rows_of(targets, steps)
+        outputs, final = run_cell(
+            cell,
+            steps,
+            given,
+            self.begin(steps.batch_size, steps.data),
+            owner=self,
+            reverse=self.reverse,
+            reset=reset,
+            targets=targets,
+            engine=self.engine,
+        )
+        if steps.form == "T":
+            final = type(final)(*(part.squeeze(0) for part in final))
+        return outputs, final
+
+    def begin(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
+        """The initial state for `batch_size` sequences, with the dtype and device of `like`."""
+        if self.initial_state == "zeros":
+            return self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
+        return tuple(self.initial[name].expand(batch_size, -1) for name in self.cell.state)
+
+    def stream(self, batch_size: int = 1) -> Stepper:
+        """One step at a time, with the same numbers as the layer; see `Stepper`."""
+        if self.reverse:
+            raise ArgumentError("a layer that reads from the end cannot run one step at a time")
+        return Stepper([self], batch_size)
+
+    def extra_repr(self) -> str:
+        """The options that are not the defaults."""
+        options = {
+            "reverse": (self.reverse, False),
+            "batch_first": (self.batch_first, False),
+            "initial_state": (self.initial_state, "zeros"),
+            "engine": (self.engine, "auto"),
+        }
+        return ", ".join(f"{n}={v!r}" for n, (v, default) in options.items() if v != default)
+
+    def _rows_of(self, targets: Tensor, steps: Steps) -> Tensor:
+        name = self.cell.feedback
+        if name is None:
+            raise ArgumentError(
+                f"targets are fed back only into a cell with feedback, such as JordanCell; "
+                f"{type(self.cell).__name__} has none"
+            )
+        rows = steps.like_user("targets", targets, 3)
+        size = self.cell.state_sizes[name]
+        if rows.shape[-1] != size:
+            raise ShapeError(
+                f"targets must have {size} features, the size of {name}, got {list(targets.shape)}"
+            )
+        return rows.to(steps.data.dtype)

@@ -1,0 +1,179 @@
+"""Layers one on top of another, with ordinary modules between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from cello.cells import Cell, detach
+from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.drop_in import DropIn, accelerate
+from cello.layers.layer import Layer, check_input, check_reset
+from cello.layers.recurrent import Recurrent
+from cello.layers.steps import Steps
+from cello.layers.stream import Stepper
+
+__all__ = ["Stack", "StackState"]
+
+
+class StackState(tuple):
+    """The state of a stack: an entry for each module, None for one that carries nothing."""
+
+    __slots__ = ()
+
+    def detach(self) -> StackState:
+        """The same state cut from the graph, for truncated backpropagation."""
+        return StackState(detach(part) for part in self)
+
+
+class Stack(nn.Module):
+    """Any mixture of recurrent layers and ordinary modules, run as one network.
+
+    Ordinary modules work on each step by itself: without lengths they see the tensor as it is
+    ([T, B, F]); with lengths, or a packed input, they see the rows of all steps ([N, F]), so that
+    no work is spent on padding, and what lies past a row's end is 0.
+
+    Args:
+        *modules: `Recurrent`, `Bidirectional`, `cello.LSTM` and its kin, or any module from
+            tensor to tensor, such as `nn.Linear`, `nn.Dropout`, `nn.Embedding`.
+        batch_first: x is [B, T, ...], and so is the output. It holds for all layers inside.
+
+    Called as `net(x, state=None, *, lengths=None, reset=None, targets=None)`, with the shapes of
+    `Recurrent`; `targets` go to the one layer whose cell has feedback.
+
+    Returns:
+        The output, and the final state: a tuple with an entry for each module (None for one
+        without a state), with `.detach()`.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError: an argument does not fit; the message names it.
+
+    >>> import torch, cello
+    >>> net = Stack(
+    ...     cello.Bidirectional(cello.LSTMCell(8, 16)),
+    ...     nn.Dropout(0.1),
+    ...     cello.Recurrent(cello.JordanCell(32, 16, output_size=10)),
+    ... )
+    >>> y, state = net(torch.zeros(5, 2, 8))
+    >>> y.shape, state[0].forward.c.shape, state[1], state[2].y.shape
+    (torch.Size([5, 2, 10]), torch.Size([2, 16]), None, torch.Size([2, 10]))
+    """
+
+    def __init__(self, *modules: nn.Module, batch_first: bool = False) -> None:
+        super().__init__()
+        if not modules:
+            raise ArgumentError("a Stack needs at least one module")
+        self.batch_first = batch_first
+        for number, module in enumerate(modules):
+            self.add_module(str(number), self._checked(number, module))
+
+    def _checked(self, number: int, module: Any) -> nn.Module:
+        if isinstance(module, Cell):
+            raise DtypeError(
+                f"module {number} is a {type(module).__name__}, one step only: "
+                "wrap it as cello.Recurrent(cell)"
+            )
+        if not isinstance(module, nn.Module):
+            raise DtypeError(f"module {number} must be an nn.Module, got {type(module).__name__}")
+        if isinstance(module, nn.RNNBase) and not isinstance(module, DropIn):
+            module = accelerate(module)
+        recurrent = isinstance(module, (Layer, DropIn, Stack))
+        if recurrent and module.batch_first and not self.batch_first:
+            raise ArgumentError(
+                f"module {number} has batch_first=True, the Stack has not: "
+                "give batch_first=True to the Stack, for all layers inside"
+            )
+        return module
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, number: int) -> Any:
+        return list(self)[number]
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        targets: Tensor | None = None,
+    ) -> tuple[Any, StackState]:
+        """Run all modules; see the class."""
+        first = self[0]
+        if isinstance(first, (Layer, DropIn)):
+            steps = check_input(first, x, lengths, self.batch_first)
+        else:
+            steps = self._any_input(x, lengths)
+        done, final = self.run(steps, state, check_reset(steps, reset), targets)
+        return done.to_user(), final
+
+    def _any_input(self, x: Any, lengths: Tensor | None) -> Steps:
+        """Steps of an input that only the first module understands."""
+        if isinstance(x, Tensor) and x.dim() < 2:
+            raise ShapeError(f"x must be [T, B, ...] or [B, T, ...], got {list(x.shape)}")
+        float_2d = isinstance(x, Tensor) and x.dim() == 2 and x.is_floating_point()
+        return Steps.of(x, lengths=lengths, batch_first=self.batch_first, unbatched=float_2d)
+
+    def run(
+        self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
+    ) -> tuple[Steps, StackState]:
+        """Run over steps; see `Layer.run`."""
+        states = (None,) * len(self) if state is None else state
+        if not isinstance(states, (tuple, list)) or len(states) != len(self):
+            got = f"{len(states)}" if isinstance(states, (tuple, list)) else type(states).__name__
+            raise DtypeError(
+                f"state must be a tuple with an entry for each of the {len(self)} modules "
+                f"(None for one without a state), got {got}"
+            )
+        fed = self._fed_back() if targets is not None else None
+        final: list[Any] = []
+        for number, (module, part) in enumerate(zip(self, states, strict=True)):
+            if isinstance(module, (Layer, DropIn, Stack)):
+                if isinstance(module, Layer):
+                    _check_features(number, module, steps)
+                more = (targets,) if module is fed else ()
+                steps, part = module.run(steps, part, reset, *more)
+            else:
+                steps, part = steps.map(module), None
+            final.append(part)
+        return steps, StackState(final)
+
+    def _fed_back(self) -> nn.Module:
+        fed = [m for m in self if isinstance(m, Recurrent) and m.cell.feedback is not None]
+        if len(fed) != 1:
+            raise ArgumentError(
+                "targets are fed back into the one layer whose cell has feedback, such as "
+                f"JordanCell; this stack has {len(fed)} such layers"
+            )
+        return fed[0]
+
+    def stream(self, batch_size: int = 1) -> Stepper:
+        """One step at a time, with the same numbers as the stack; see `Stepper`.
+
+        Raises:
+            ArgumentError: a layer inside reads from the end.
+        """
+        modules: list[nn.Module] = []
+        for module in self:
+            if isinstance(module, (Layer, DropIn, Stack)):
+                modules += module.stream(batch_size).modules  # type: ignore[union-attr]
+            else:
+                modules.append(module)
+        return Stepper(modules, batch_size)
+
+
+def _check_features(number: int, layer: Layer, steps: Steps) -> None:
+    shape = list(steps.data.shape[1:])
+    if shape != [layer.input_size]:
+        raise ShapeError(
+            f"module {number} ({type(layer).__name__}) takes {layer.input_size} features a step, "
+            f"what comes to it has {shape}"
+        )
+

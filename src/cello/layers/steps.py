@@ -1,0 +1,213 @@
+"""Sequences without padding: the one form in which layers hand them on.
+
+Whatever a user passes (time-major, batch-first, unbatched, with lengths, packed) becomes rows
+sorted by length, the rows of step 0 first, then those of step 1, and so on; and goes back into
+the form in which it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from cello.errors import ArgumentError, DtypeError, ShapeError
+
+__all__ = ["Steps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The steps of a batch of sequences, without padding.
+
+    Attributes:
+        data: one row for each step of each sequence, [N, ...].
+        batch_sizes: how many sequences have a step t, for each t; never growing.
+        length: T, the steps of the padded form.
+        batch_size: B, sequences; those without any step count too.
+        order: for each row of a step, which sequence it is in the user's order; None if the same.
+        index: for each row of `data`, its place t * B + b in the padded form; None if all are there.
+        lengths: of each sequence in the user's order, [B]; None if all are T.
+        form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
+    """
+
+    data: Tensor
+    batch_sizes: list[int]
+    length: int
+    batch_size: int
+    order: Tensor | None
+    index: Tensor | None
+    lengths: Tensor | None
+    form: str
+
+    @classmethod
+    def of(
+        cls,
+        x: Any,
+        *,
+        lengths: Tensor | None = None,
+        batch_first: bool = False,
+        unbatched: bool = False,
+    ) -> Steps:
+        """Take what the user passes.
+
+        Args:
+            x: [T, B, ...], [B, T, ...] if `batch_first`, [T, ...] if `unbatched`, or a
+                `PackedSequence`.
+            lengths: integers [B], each from 0 to T.
+            batch_first: whether the batch is the first axis of x.
+            unbatched: whether x is a single sequence.
+
+        Raises:
+            DtypeError: x is no tensor, or lengths are not integers.
+            ShapeError: lengths are not one for each sequence.
+            ArgumentError: a length is negative or beyond T, or lengths come with a packed or
+                unbatched x.
+        """
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise ArgumentError("lengths come with a PackedSequence already: pass only one")
+            return cls._of_packed(x)
+        if not isinstance(x, Tensor):
+            raise DtypeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
+        if unbatched:
+            if lengths is not None:
+                raise ArgumentError(
+                    f"lengths need a batch, got an unbatched x {list(x.shape)}; cut x instead"
+                )
+            return cls(x, [1] * len(x), len(x), 1, None, None, None, "T")
+        form = "BT" if batch_first else "TB"
+        if batch_first:
+            x = x.transpose(0, 1)
+        T, B = x.shape[:2]
+        flat = x.reshape(T * B, *x.shape[2:])
+        if lengths is None:
+            return cls(flat, [B] * T, T, B, None, None, None, form)
+        _check_lengths(lengths, T, B)
+        lengths = lengths.to(device=x.device, dtype=torch.int64)
+        longest_first, order = torch.sort(lengths, descending=True, stable=True)
+        alive = torch.arange(T, device=x.device)[:, None] < longest_first
+        batch_sizes = alive.sum(1).tolist()
+        index = (torch.arange(T, device=x.device)[:, None] * B + order)[alive]
+        return cls(flat[index], batch_sizes, T, B, order, index, lengths, form)
+
+    @classmethod
+    def _of_packed(cls, x: PackedSequence) -> Steps:
+        sizes = x.batch_sizes
+        T, B = len(sizes), int(sizes[0]) if len(sizes) else 0
+        device = x.data.device
+        order = x.sorted_indices
+        rows = torch.arange(B, device=device)
+        alive = rows < sizes.to(device)[:, None]
+        sequence = rows if order is None else order
+        index = (torch.arange(T, device=device)[:, None] * B + sequence)[alive]
+        lengths = torch.empty(B, dtype=torch.int64, device=device)
+        lengths[sequence] = alive.sum(0)
+        return cls(x.data, sizes.tolist(), T, B, order, index, lengths, "packed")
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether the sequences may differ in length."""
+        return self.index is not None
+
+    def with_data(self, data: Tensor) -> Steps:
+        """The same steps with other values, [N, ...]."""
+        return replace(self, data=data)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Steps:
+        """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
+        if self.is_ragged:
+            return self.with_data(function(self.data))
+        result = function(self.to_user())
+        if not isinstance(result, Tensor):
+            name = type(function).__name__
+            raise DtypeError(
+                f"{name} between layers must return a tensor, it returned {type(result).__name__}"
+            )
+        if self.form == "BT":
+            result = result.transpose(0, 1)
+        axes = 1 if self.form == "T" else 2
+        if tuple(result.shape[:axes]) != (self.length, self.batch_size)[:axes]:
+            raise ShapeError(
+                f"{type(function).__name__} between layers must keep the axes of time and batch, "
+                f"{[self.length, self.batch_size][:axes]}; it returned {list(result.shape)}"
+            )
+        return self.with_data(result.reshape(-1, *result.shape[axes:]))
+
+    def pad(self, data: Tensor) -> Tensor:
+        """Rows [N, ...] as a time-major tensor [T, B, ...], zero where there is no step."""
+        if self.index is None:
+            return data.reshape(self.length, self.batch_size, *data.shape[1:])
+        flat = data.new_zeros(self.length * self.batch_size, *data.shape[1:])
+        flat = flat.index_copy(0, self.index, data)
+        return flat.reshape(self.length, self.batch_size, *data.shape[1:])
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """A time-major tensor [T, B, ...] as rows [N, ...]."""
+        flat = padded.reshape(self.length * self.batch_size, *padded.shape[2:])
+        return flat if self.index is None else flat[self.index]
+
+    def to_user(self) -> Any:
+        """In the form in which it came."""
+        if self.form == "packed":
+            sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
+            return PackedSequence(self.data, sizes, self.order, self._inverse)
+        if self.form == "T":
+            return self.data
+        padded = self.pad(self.data)
+        return padded.transpose(0, 1) if self.form == "BT" else padded
+
+    def like_user(self, name: str, value: Tensor, axes: int) -> Tensor:
+        """Rows [N, ...] of something that the user passes beside x, in the form of x.
+
+        Args:
+            name: what the user calls it.
+            value: in the form of x; for a packed x in its padded time-major form.
+            axes: how many axes there are, those of time and batch included.
+        """
+        expected = {"T": [self.length], "BT": [self.batch_size, self.length]}.get(
+            self.form, [self.length, self.batch_size]
+        )
+        axes -= self.form == "T"
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"{name} must be a tensor, got {type(value).__name__}")
+        if value.dim() != axes or list(value.shape[: len(expected)]) != expected:
+            wanted = ", ".join(map(str, expected)) + ", size" * (axes - len(expected))
+            raise ShapeError(f"{name} must be [{wanted}] to fit x, got {list(value.shape)}")
+        if self.form == "T":
+            return value
+        return self.unpad(value.transpose(0, 1) if self.form == "BT" else value)
+
+    @property
+    def _inverse(self) -> Tensor | None:
+        return None if self.order is None else torch.argsort(self.order)
+
+    def sort_state(self, state: Any) -> tuple[Tensor, ...]:
+        """States [B, size] from the user's order of sequences to that of the rows."""
+        if self.order is None:
+            return tuple(state)
+        return tuple(part[self.order] for part in state)
+
+    def unsort_state(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """States [B, size] back to the user's order of sequences."""
+        inverse = self._inverse
+        return state if inverse is None else tuple(part[inverse] for part in state)
+
+
+def _check_lengths(lengths: Any, T: int, B: int) -> None:
+    if not isinstance(lengths, Tensor) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        what = lengths.dtype if isinstance(lengths, Tensor) else type(lengths).__name__
+        raise DtypeError(f"lengths must be a tensor of integers, got {what}")
+    if list(lengths.shape) != [B]:
+        raise ShapeError(
+            f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}"
+        )
+    if B and (int(lengths.min()) < 0 or int(lengths.max()) > T):
+        raise ArgumentError(
+            f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "
+            f"to {int(lengths.max())}"
+        )

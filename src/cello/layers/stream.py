@@ -1,0 +1,100 @@
+"""One step at a time: for inputs that arrive one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, ShapeError
+
+if TYPE_CHECKING:
+    from cello.layers.recurrent import Recurrent
+
+__all__ = ["Stepper"]
+
+
+class Stepper:
+    """Runs a layer or a stack one step a call and keeps the state in between.
+
+    Made by `layer.stream(batch_size)`. It computes no gradients; the numbers are those of the
+    layer over the whole sequence.
+
+    Called as `stepper(x)` with x [B, I], or [I] if `batch_size` is 1; returns the output of that
+    step in the same form.
+
+    Attributes:
+        state: a named tuple for each recurrent layer, in order; each part [B, size].
+
+    Raises:
+        ShapeError: x has not the shape of one step.
+        ArgumentError: `batch_size` is not positive.
+
+    >>> import cello
+    >>> layer = cello.Recurrent(cello.GRUCell(3, 2))
+    >>> x = torch.randn(4, 1, 3)
+    >>> stepper = layer.stream()
+    >>> one_by_one = torch.stack([stepper(x_t) for x_t in x])
+    >>> torch.allclose(one_by_one, layer(x)[0])
+    True
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], batch_size: int = 1) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
+        self.modules = list(modules)
+        self.batch_size = batch_size
+        self.reset()
+
+    def reset(self, rows: Tensor | None = None) -> None:
+        """Set the state back to the initial state: of all rows, or where `rows` [B] is True."""
+        with torch.no_grad():
+            fresh = [self._begin(layer) for layer in self.modules if _is_recurrent(layer)]
+            if rows is None:
+                self.state = fresh
+                return
+            if rows.dtype != torch.bool or list(rows.shape) != [self.batch_size]:
+                raise ShapeError(
+                    f"rows must be a bool tensor [{self.batch_size}], "
+                    f"got {rows.dtype} {list(rows.shape)}"
+                )
+            for number, (new, old) in enumerate(zip(fresh, self.state, strict=True)):
+                parts = zip(new, old, strict=True)
+                self.state[number] = type(old)(*(torch.where(rows[:, None], n, o) for n, o in parts))
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """One step: x [B, I] or [I] → the output [B, O] or [O]."""
+        single = x.dim() == 0 or (x.dim() == 1 and x.is_floating_point())
+        y = x.unsqueeze(0) if single else x
+        if y.dim() < 1 or len(y) != self.batch_size:
+            raise ShapeError(
+                f"x must be one step of {self.batch_size} rows, [{self.batch_size}, size], "
+                f"got {list(x.shape)}"
+            )
+        number = 0
+        for module in self.modules:
+            if not _is_recurrent(module):
+                y = module(y)
+                continue
+            cell = module.cell
+            if y.dim() != 2 or y.shape[1] != cell.input_size:
+                raise ShapeError(
+                    f"x must be [{self.batch_size}, {cell.input_size}] for one step of "
+                    f"{type(cell).__name__}, got {list(y.shape)}"
+                )
+            y, state = cell.step(y, *self.state[number])
+            self.state[number] = cell.state_type(*state)
+            number += 1
+        return y.squeeze(0) if single else y
+
+    def _begin(self, layer: Recurrent) -> Any:
+        like = next(layer.parameters(), torch.zeros(()))
+        parts = layer.begin(self.batch_size, like)
+        return layer.cell.state_type(*(part.clone() for part in parts))
+
+
+def _is_recurrent(module: Any) -> bool:
+    return hasattr(module, "cell") and hasattr(module, "begin")

@@ -1,0 +1,65 @@
+"""One cell through the steps of a batch: the place where layers meet the engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from cello.cells import Cell
+from cello.engines import Run, run
+from cello.layers.observe import observer
+from cello.layers.steps import Steps
+
+__all__ = ["run_cell"]
+
+
+def run_cell(
+    cell: Cell,
+    steps: Steps,
+    state: tuple[Tensor, ...] | None,
+    initial: tuple[Tensor, ...],
+    *,
+    owner: nn.Module,
+    place: str = "",
+    reverse: bool = False,
+    reset: Tensor | None = None,
+    targets: Tensor | None = None,
+    engine: str = "auto",
+) -> tuple[Steps, Any]:
+    """Run `cell` over `steps`.
+
+    Args:
+        cell: whose step it is.
+        steps: the inputs.
+        state: what each sequence begins with, in the user's order; `initial` unless given.
+        initial: the initial state, to which a reset goes back.
+        owner: the layer, as an observer knows it.
+        place: which of the layer's cells this is.
+        reverse: whether to read from the end.
+        reset: which rows are reset before their step, [N] bool.
+        targets: known outputs to feed back, [N, size].
+        engine: the engine asked for.
+
+    Returns:
+        The outputs as steps, and the final state in the user's order.
+    """
+    begin = steps.sort_state(initial)
+    this = Run(
+        cell,
+        steps.data,
+        steps.batch_sizes,
+        begin if state is None else steps.sort_state(state),
+        begin,
+        reverse,
+        reset,
+        targets,
+    )
+    watcher = observer()
+    if watcher is not None:
+        this.wanted = watcher.wanted(owner, place, this)
+    result = run(this, engine)
+    if watcher is not None:
+        watcher.ran(owner, place, this, result, steps)
+    final = cell.state_type(*steps.unsort_state(result.state))
+    return steps.with_data(result.output), final
