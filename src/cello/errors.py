@@ -12,7 +12,8 @@ expected and what came::
     ├── EngineError                    the engine asked for cannot run this cell
     ├── UnknownNameError (KeyError)    a recording holds no value of that name
     ├── DataError                      a data file cannot be read, or a line of it is wrong
-    └── ModelError                     a saved model, recording or checkpoint is missing or damaged
+    ├── ModelError                     a saved model, recording or checkpoint is missing or damaged
+    └── TrainingError                  training cannot go on: loss not finite, disk full
 
 >>> issubclass(ShapeError, ArgumentError) and issubclass(ArgumentError, ValueError)
 True
@@ -30,6 +31,7 @@ __all__ = [
     "EngineError",
     "ModelError",
     "ShapeError",
+    "TrainingError",
     "UnknownNameError",
 ]
 
@@ -75,3 +77,7 @@ class DataError(CelloError):
 
 class ModelError(CelloError):
     """A saved model, recording or checkpoint is missing, damaged or of another kind."""
+
+
+class TrainingError(CelloError):
+    """Training cannot go on; the checkpoint before is whole, and the message says what to try."""

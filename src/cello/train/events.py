@@ -1,0 +1,33 @@
+"""What the loop tells those who listen: the progress bar, a page, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Event", "Listener"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened after `step` steps, in epoch number `epoch` (from 1).
+
+    ============ ============================================================================
+    kind         values
+    ============ ============================================================================
+    "start"      epochs, steps (of the whole run)
+    "step"       loss (mean, nats an element), elements (of the global batch)
+    "epoch"      a row of the history: epoch, step, loss, validation_..., seconds
+    "checkpoint" nothing
+    "end"        the test metrics
+    ============ ============================================================================
+    """
+
+    kind: str
+    step: int
+    epoch: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]

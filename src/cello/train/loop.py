@@ -1,0 +1,135 @@
+"""`fit`: the training loop, from a folder to a result."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from torch import nn
+
+from cello.errors import ArgumentError
+from cello.tasks.base import Task
+from cello.train import checkpoint
+from cello.train.events import Listener
+from cello.train.options import Options
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Result", "fit"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What training came to.
+
+    `history` has a row for each epoch; `validation` and `test` are the metrics of epoch
+    `best_epoch`, whose weights are kept. `seconds` counts all runs that resumed one another.
+    """
+
+    folder: Path
+    history: list[dict[str, float]]
+    best_epoch: int
+    validation: dict[str, float]
+    test: dict[str, float]
+    steps: int
+    seconds: float
+    stopped_early: bool
+
+
+def fit(
+    task: Task,
+    net: nn.Module,
+    options: Options,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    on_event: Listener | None = None,
+) -> Result:
+    """Train `net` on `task`, and keep the best model in `folder`.
+
+    Each step takes one batch of `task.epoch`: the loss is the mean over the elements of the global
+    batch, gradients are clipped, AdamW steps, and the state that `task.loss` returns is carried to
+    the next batch of the epoch, cut from the graph (truncated backpropagation through time).
+    After each epoch `task.evaluate` judges the network on validation data; at the end `net` holds
+    the best weights, which are judged on test data.
+
+    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/) and `checkpoint/`. With
+    `resume=True` training goes on from the newest checkpoint there, to the same weights, bit for
+    bit on a CPU, as if it had never stopped; `options` may then differ in what does not change the
+    steps (more epochs, patience, how often to save and log). `on_event` is called with each
+    `cello.train.Event`, `progress` shows them; both in the first process only.
+
+    Raises:
+        ArgumentError: the options make no sense, the folder already holds a run and `resume` is
+            False, or `resume` is True and something that changes the result differs.
+        ModelError: `resume` is True and there is no checkpoint that is whole.
+        TrainingError: the loss is not finite, or a checkpoint cannot be written.
+        TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
+    """
+    from cello.train.fabric import make_fabric, quiet  # Lightning loads here, not before
+
+    folder = Path(folder)
+    _check_folder(folder, resume)
+    with quiet():
+        rest = (task, net, options, folder, resume, progress, on_event)
+        return make_fabric(options).launch(cast(Any, _run), *rest)
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"folder must be a folder, but {folder} is a file")
+    if not resume and checkpoint.exists(folder / "checkpoint"):
+        raise ArgumentError(
+            f"folder {folder} holds a run already: resume=True continues it; "
+            "for a new one, remove it or choose another folder"
+        )
+
+
+def _run(
+    fabric: Fabric,
+    task: Task,
+    net: nn.Module,
+    options: Options,
+    folder: Path,
+    resume: bool,
+    progress: bool,
+    on_event: Listener | None,
+) -> Result:
+    """What each process does."""
+    from cello.train import rng
+    from cello.train.progress import Progress
+    from cello.train.run import Run
+
+    listeners: list[Listener] = []
+    with ExitStack() as stack:
+        if fabric.is_global_zero:
+            if progress:
+                listeners.append(stack.enter_context(Progress()))
+            if on_event is not None:
+                listeners.append(on_event)
+        # The caller's random numbers go on afterwards as if nothing had been trained.
+        stack.callback(rng.restore, rng.capture(fabric.device), fabric.device)
+        run = Run(fabric, task, net, options, folder, listeners)
+        stack.enter_context(run.signals)
+        if resume:
+            run.resume()
+        else:
+            run.start()
+        run.train()
+        test = run.test()
+    state = run.state
+    assert state.best is not None  # there is at least one epoch
+    return Result(
+        folder=folder,
+        history=state.history,
+        best_epoch=state.best.epoch,
+        validation=state.best.metrics,
+        test=test,
+        steps=state.step,
+        seconds=state.seconds,
+        stopped_early=state.epoch < options.epochs,
+    )

@@ -1,0 +1,114 @@
+"""Progress for people: a bar on a terminal, and a line after each epoch everywhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cello.train.events import Event
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+__all__ = ["Progress", "epoch_line"]
+
+_SECONDS_BETWEEN_UPDATES = 0.1
+
+
+def epoch_line(row: dict[str, Any], epochs: int) -> str:
+    """What an epoch came to, in one line.
+
+    >>> row = {"epoch": 2, "step": 40, "loss": 0.51234, "validation_accuracy": 0.875, "seconds": 3}
+    >>> epoch_line(row, epochs=3)
+    'epoch 2/3  loss 0.5123  validation accuracy 0.8750  3.0 s'
+    """
+    parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}"]
+    for name, value in row.items():
+        if name.startswith("validation_"):
+            parts.append(f"{name.replace('_', ' ')} {value:.4f}")
+    return "  ".join([*parts, f"{row['seconds']:.1f} s"])
+
+
+class Progress:
+    """Listens to the events of `fit` and shows them on `file` (standard error by default).
+
+    Where that is no terminal, there is no bar: only the line after each epoch.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=file, stderr=file is None, highlight=False)
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._epochs = 0
+        self._shown = 0.0
+        self._loss_sum = 0.0
+        self._elements = 0
+        self._since = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if event.kind == "step":
+            self._step(event)
+        elif event.kind == "start":
+            self._start(event)
+        elif event.kind == "epoch":
+            self._epoch(event)
+        elif event.kind == "end" and self._bar is not None:
+            self._bar.stop()
+
+    def _start(self, event: Event) -> None:
+        self._epochs = event.values["epochs"]
+        self._since = self._shown = time.perf_counter()
+        if not self._console.is_terminal:
+            return
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(
+            "", total=event.values["steps"], completed=event.step, epoch=event.epoch,
+            epochs=self._epochs, numbers="",
+        )  # fmt: skip
+        self._bar.start()
+
+    def _step(self, event: Event) -> None:
+        if self._bar is None:
+            return
+        elements = event.values["elements"]
+        self._loss_sum += event.values["loss"] * elements
+        self._elements += elements
+        now = time.perf_counter()
+        if now - self._shown < _SECONDS_BETWEEN_UPDATES or not self._elements:
+            return
+        loss, speed = self._loss_sum / self._elements, self._elements / (now - self._since)
+        numbers = f"loss {loss:.4f}  {speed:,.0f} elements/s"
+        self._bar.update(self._task, completed=event.step, epoch=event.epoch, numbers=numbers)
+        self._shown = self._since = now
+        self._loss_sum, self._elements = 0.0, 0
+
+    def _epoch(self, event: Event) -> None:
+        self._console.print(epoch_line(dict(event.values), self._epochs), soft_wrap=True)
+        self._since = time.perf_counter()  # evaluating is not counted in the speed

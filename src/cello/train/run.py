@@ -1,0 +1,321 @@
+"""One run of training: steps, epochs, and what is written in between."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities import move_data_to_device
+from torch import Tensor, nn
+
+from cello.cells.state import detach
+from cello.errors import ArgumentError, TrainingError
+from cello.tasks.base import Batch, Task
+from cello.train import checkpoint, rng
+from cello.train.events import Event, Listener
+from cello.train.identity import check_same, fingerprint, weights_of
+from cello.train.log import Log
+from cello.train.options import Options
+from cello.train.run_state import Mean, RankState, RunState
+from cello.train.schedule import make_schedule
+from cello.train.signals import Signals, TrainingInterrupted
+
+__all__ = ["Run"]
+
+#: Several processes agree once in so many steps on whether to save or to stop.
+STEPS_BETWEEN_AGREEMENTS = 10
+GO_ON, SAVE, STOP = range(3)
+
+
+class Run:
+    """Training `net` on `task` in `folder`, from the start or from the newest checkpoint."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        task: Task,
+        net: nn.Module,
+        options: Options,
+        folder: Path,
+        listeners: list[Listener],
+    ) -> None:
+        self.fabric, self.task, self.net = fabric, task, net
+        self.options, self.folder, self.listeners = options, folder, listeners
+        optimizer = torch.optim.AdamW(
+            net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+        )
+        self.model, self.optimizer = fabric.setup(net, optimizer)
+        self.state, self.mine = RunState(), RankState()
+        self.signals = Signals()
+        first = self.batches(0)
+        if not len(first):
+            raise ArgumentError(f"task {task.name!r} has no training data: epoch 0 has no batches")
+        self.total_steps = options.epochs * len(first)
+        identity = {
+            "number of processes": fabric.world_size,
+            "device": fabric.device.type,
+            "option": options.fixed(),
+            "task": {"name": task.name, **task.config()},
+            "network": weights_of(net),
+            "training data": fingerprint(first),
+        }
+        self.identity = fabric.broadcast(identity)  # each process has rows of its own
+
+    # ------------------------------------------------------------ from start to end
+
+    def start(self) -> None:
+        """Begin anew: seed, and a checkpoint of step 0, so that there always is one."""
+        rng.seed_all(self.options.seed + self.fabric.global_rank)
+        self._begin()
+        self.save()
+
+    def resume(self) -> None:
+        """Begin where the newest checkpoint was written."""
+        where = self.folder / "checkpoint"
+        tree: Any = checkpoint.load(where) if self.fabric.is_global_zero else None
+        tree = self.fabric.broadcast(tree)
+        check_same(tree["identity"], self.identity, str(where))
+        self.net.load_state_dict(tree["net"])
+        self.optimizer.load_state_dict(tree["optimizer"])
+        self.fabric.strategy.precision.load_state_dict(tree["precision"])
+        self.state = RunState.from_tree(tree["state"])
+        mine = tree["ranks"][self.fabric.global_rank]
+        self.mine = RankState.from_tree(mine)
+        self.mine.carried = self.fabric.to_device(self.mine.carried)
+        self._begin()
+        rng.restore(mine["generators"], self.fabric.device)
+
+    def _begin(self) -> None:
+        options, state = self.options, self.state
+        optimizer = self.optimizer.optimizer
+        self.schedule = make_schedule(optimizer, options, state.step, self.total_steps)
+        self.log = Log(self.folder, tuple(options.log), rows=state.rows, step=state.step)
+        now = time.perf_counter()
+        self.started = now - state.seconds
+        self.saved_at, self.saved_step = now, state.step
+        self._tell("start", epochs=options.epochs, steps=self.total_steps)
+
+    def train(self) -> None:
+        """All epochs that are left."""
+        while self.state.epoch < self.options.epochs and not self.stopped_early:
+            self.train_epoch()
+            self.end_epoch()
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether patience has run out."""
+        patience = self.options.patience
+        return patience is not None and self.state.waited >= patience
+
+    def train_epoch(self) -> None:
+        """The batches of this epoch that are left."""
+        state, batches = self.state, self.batches(self.state.epoch)
+        self.model.train()
+        self.row_started, self.row_elements = time.perf_counter(), 0
+        while state.batch < len(batches):
+            self.step(batches[state.batch])
+            wish = self.agree()
+            if wish == SAVE:
+                self.save()
+            elif wish == STOP:
+                self.stop()
+
+    def step(self, batch: Batch) -> None:
+        """One optimizer step."""
+        state, mine, fabric = self.state, self.mine, self.fabric
+        loss = self.task.loss(self.model, batch.to(fabric.device), mine.carried)
+        # The gradient of the mean over the global batch: Fabric averages over the processes.
+        fabric.backward(loss.total * (fabric.world_size / batch.weight))
+        norm = fabric.clip_gradients(
+            self.model,
+            self.optimizer,
+            max_norm=self.options.clip_norm or math.inf,
+            error_if_nonfinite=False,
+        )
+        total = loss.total.item()
+        self.check_finite(total, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.schedule.step()
+
+        mine.carried = detach(loss.state)
+        mine.epoch_loss.add(total, loss.count)
+        mine.row_loss.add(total, loss.count)
+        self.row_elements += batch.weight
+        state.step += 1
+        state.batch += 1
+        if state.step % self.options.log_every == 0:
+            self.log_row(norm)
+        self._tell("step", loss=total / max(1, loss.count), elements=batch.weight)
+
+    def end_epoch(self) -> None:
+        """Judge the network, keep it if it is the best so far, and save."""
+        state = self.state
+        metrics = self.evaluate("validation")
+        loss, self.mine.epoch_loss = self.mean(self.mine.epoch_loss), Mean()
+        self.mine.carried = None
+        state.epoch, state.batch = state.epoch + 1, 0
+        validation = {f"validation_{name}": value for name, value in metrics.items()}
+        seconds = time.perf_counter() - self.started
+        row = {"epoch": state.epoch, "step": state.step, "loss": loss, **validation}
+        state.history.append({**row, "seconds": seconds})
+        self.log.write({"epoch_loss": loss, "epoch": state.epoch, **validation}, state.step)
+        if state.judge(self.net, metrics, self.task.monitor, self.task.higher_is_better):
+            self.save_model()
+        self.save()
+        self._tell("epoch", **state.history[-1])
+
+    def test(self) -> dict[str, float]:
+        """Put the best weights into the network and judge it on test data."""
+        best = self.state.best
+        assert best is not None  # there is at least one epoch
+        self.net.load_state_dict(best.weights)
+        metrics = self.evaluate("test")
+        if metrics:
+            values = {f"test_{name}": value for name, value in metrics.items()}
+            self.log.write(values, self.state.step)
+        self.log.close()
+        self.net.eval()
+        self._tell("end", **metrics)
+        return metrics
+
+    # ------------------------------------------------------------ what they are made of
+
+    def batches(self, epoch: int) -> Any:
+        """The batches of one epoch, for this process."""
+        fabric = self.fabric
+        return self.task.epoch(epoch, rank=fabric.global_rank, world_size=fabric.world_size)
+
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Metrics on `split`, the same in all processes. Draws no random numbers from training."""
+        before = rng.capture(self.fabric.device)
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.signals.at_once(self.fabric.world_size == 1):
+                metrics = self.task.evaluate(self.model, split)
+        except KeyboardInterrupt:
+            rng.restore(before, self.fabric.device)
+            self.stop(save=split == "validation")
+        rng.restore(before, self.fabric.device)
+        metrics = {name: float(value) for name, value in metrics.items()}
+        if metrics and self.task.monitor not in metrics:
+            raise ArgumentError(
+                f"task.monitor is {self.task.monitor!r}, which task.evaluate({split!r}) does not "
+                f"give; it gives {', '.join(metrics)}"
+            )
+        return self.fabric.broadcast(metrics)
+
+    def check_finite(self, total: float, norm: Any) -> None:
+        """Stop before a loss or gradients that are not finite can reach the weights."""
+        what = None
+        if not math.isfinite(total):
+            what = f"the loss is {total}"
+        # A gradient scaler (16-bit training) makes its own use of infinite gradients.
+        elif getattr(self.fabric.strategy.precision, "scaler", None) is None:
+            value = norm.item()
+            what = None if math.isfinite(value) else f"the norm of the gradients is {value}"
+        if what is not None:
+            raise TrainingError(
+                f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}); try a lower "
+                f"learning rate (now {self.options.learning_rate:g}) or clip gradients to a lower "
+                f"norm (now {self.options.clip_norm}); the last checkpoint, of step "
+                f"{self.saved_step}, is untouched"
+            )
+
+    def agree(self) -> int:
+        """GO_ON, SAVE or STOP: what any of the processes wants."""
+        done, options = self.state.step - self.saved_step, self.options
+        wish = GO_ON
+        if self.signals.received is not None:
+            wish = STOP
+        elif options.checkpoint_steps is not None and done >= options.checkpoint_steps:
+            wish = SAVE
+        elif options.checkpoint_seconds is not None:
+            due = time.perf_counter() - self.saved_at >= options.checkpoint_seconds
+            wish = SAVE if due else GO_ON
+        if self.fabric.world_size == 1:
+            return wish
+        if self.state.step % STEPS_BETWEEN_AGREEMENTS:
+            return GO_ON
+        return round(self.reduce([wish], "max")[0])
+
+    def mean(self, mine: Mean) -> float:
+        """The mean over all processes."""
+        if self.fabric.world_size == 1:
+            return mine.value
+        total, count = self.reduce([mine.total, mine.count], "sum")
+        return Mean(total, round(count)).value
+
+    def reduce(self, values: list[float], how: str) -> list[float]:
+        """The "sum" or "max" of each value over all processes."""
+        mine = torch.tensor(values, dtype=torch.float64, device=self.fabric.device)
+        return cast(Tensor, self.fabric.all_reduce(mine, reduce_op=how)).tolist()
+
+    def log_row(self, norm: Any) -> None:
+        """Log the steps since the last row."""
+        loss, self.mine.row_loss = self.mean(self.mine.row_loss), Mean()
+        now = time.perf_counter()
+        row = {
+            "loss": loss,
+            "epoch": self.state.epoch + 1,
+            "learning_rate": self.schedule.get_last_lr()[0],
+            "gradient_norm": norm.item(),
+            "elements_per_second": self.row_elements / (now - self.row_started),
+        }
+        self.log.write(row, self.state.step)
+        self.row_started, self.row_elements = now, 0
+
+    # ------------------------------------------------------------ what is written
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state, fabric = self.state, self.fabric
+        state.seconds, state.rows = time.perf_counter() - self.started, self.log.rows
+        mine = {**self.mine.tree(), "generators": rng.capture(fabric.device)}
+        if fabric.world_size > 1:
+            mine = move_data_to_device(mine, torch.device("cpu"))
+        ranks = [fabric.broadcast(mine, src=rank) for rank in range(fabric.world_size)]
+        if fabric.is_global_zero:
+            tree = {
+                "identity": self.identity,
+                "state": state.tree(),
+                "net": self.net.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "precision": fabric.strategy.precision.state_dict(),
+                "ranks": ranks,
+            }
+            try:
+                checkpoint.save(self.folder / "checkpoint", tree, step=state.step)
+            except OSError as error:
+                raise TrainingError(
+                    f"cannot write the checkpoint of step {state.step}: {error}; the one before, "
+                    f"of step {self.saved_step}, is whole: resume from it when this is mended"
+                ) from error
+        fabric.barrier()
+        self.saved_at, self.saved_step = time.perf_counter(), state.step
+        self._tell("checkpoint")
+
+    def save_model(self) -> None:
+        """Write the network as it is now as the model in the folder."""
+
+    def stop(self, save: bool = True) -> NoReturn:
+        """Leave after a signal, with a checkpoint of this very step."""
+        if save:
+            self.save()
+        raise TrainingInterrupted(
+            f"stopped at step {self.state.step} (epoch {self.state.epoch + 1}); the checkpoint in "
+            f"{self.folder / 'checkpoint'} is complete: resume=True (--resume) goes on from it",
+            step=self.state.step,
+            exit_code=self.signals.exit_code,
+        )
+
+    def _tell(self, kind: str, **values: Any) -> None:
+        if self.listeners:
+            epoch = values.get("epoch", min(self.state.epoch + 1, self.options.epochs))
+            event = Event(kind, self.state.step, epoch, values)
+            for listener in self.listeners:
+                listener(event)

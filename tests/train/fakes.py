@@ -1,0 +1,111 @@
+"""A tiny task and network: no text, a few steps, and dropout so that random numbers matter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.tasks.base import Batch, Loss, sequence_loss
+
+SYMBOLS = 5
+
+
+class FakeTask:
+    """Say which symbol came two places before. With `carry`, epochs are one long text in pieces."""
+
+    name = "fake"
+    monitor = "accuracy"
+    higher_is_better = True
+
+    def __init__(self, *, carry: bool = False, batches: int = 4, rows: int = 4, seed: int = 0):
+        self.carry, self.number, self.rows, self.seed = carry, batches, rows, seed
+
+    def _symbols(self, epoch: int, batches: int) -> Tensor:
+        generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
+        steps = 6 * batches + 2
+        return torch.randint(SYMBOLS, (steps, self.rows), generator=generator)
+
+    def _batches(self, epoch: int, batches: int, rank: int, world_size: int) -> list[Batch]:
+        symbols = self._symbols(epoch, batches)
+        mine = symbols[:, rank::world_size]
+        weight = 6 * self.rows
+        return [
+            Batch(mine[2 + at : 8 + at], mine[at : 6 + at], None, weight)
+            for at in range(0, 6 * batches, 6)
+        ]
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        return self._batches(epoch, self.number, rank, world_size)
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        logits, state = net(batch.x, state, lengths=batch.lengths)
+        total, count = sequence_loss(logits, batch.y)
+        return Loss(total, count, state if self.carry else None)
+
+    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
+        torch.rand(3)  # drawing numbers here must not disturb training
+        assert not net.training
+        right, count = 0, 0
+        for batch in self._batches({"validation": 998, "test": 999}[split], 2, 0, 1):
+            logits, _ = net(batch.x)
+            right += int((logits.argmax(-1) == batch.y).sum())
+            count += batch.y.numel()
+        return {"accuracy": right / count}
+
+    def config(self) -> dict[str, Any]:
+        return {"symbols": SYMBOLS, "carry": self.carry}
+
+
+class FakeNet(nn.Module):
+    """Embedding, GRU, dropout, readout."""
+
+    def __init__(self, dropout: float = 0.3):
+        super().__init__()
+        self.embedding = nn.Embedding(SYMBOLS, 4)
+        self.rnn = nn.GRU(4, 8)
+        self.dropout = nn.Dropout(dropout)
+        self.readout = nn.Linear(8, SYMBOLS)
+
+    def forward(self, x: Tensor, state: Any = None, *, lengths: Tensor | None = None) -> Any:
+        y, h = self.rnn(self.embedding(x), None if state is None else state[0])
+        return self.readout(self.dropout(y)), (h,)
+
+
+def make_net(seed: int = 0, dropout: float = 0.3) -> FakeNet:
+    torch.manual_seed(seed)
+    return FakeNet(dropout)
+
+
+def weights(net: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_python(
+    code: str, *args: str, check: bool = True, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process of its own, which can import cello and these tests."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=process_environment(),
+        timeout=timeout,
+    )
+    assert not check or result.returncode == 0, result.stderr
+    return result
+
+
+def process_environment() -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -1,0 +1,277 @@
+"""A run that was stopped and resumed gives, bit for bit, the weights of one that was not."""
+
+import csv
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cello.errors import ArgumentError, ModelError
+from cello.train import Event, Options, TrainingInterrupted, fit
+from tests.train.fakes import FakeTask, make_net, run_python, weights
+
+LAST = 12  # 3 epochs of 4 steps
+
+
+def options(**changed: object) -> Options:
+    given = {"epochs": 3, "schedule": "cosine", "accelerator": "cpu", "log_every": 2, "seed": 3}
+    return Options(**{**given, **changed})
+
+
+class Stop:
+    """Send a signal to this process after step number `step`."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT):
+        self.step, self.number = step, number
+        self.last: Tensor | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "step" and event.step == self.step:
+            signal.raise_signal(self.number)
+
+
+@pytest.fixture(autouse=True)
+def usual_handlers():
+    """Ctrl-C as Python has it: where tests run in the background, it may be ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def train(folder: Path, *, carry: bool = True, net_seed: int = 0, stop=None, **kwargs):
+    """The weights at the end of the last epoch, the best weights, and the result."""
+    last = []
+
+    def watch(event: Event) -> None:
+        if event.kind == "step" and event.step == LAST:
+            last.append(weights(net))
+        if stop is not None:
+            stop(event)
+
+    net = make_net(net_seed)
+    resume = kwargs.pop("resume", False)
+    result = fit(
+        FakeTask(carry=carry), net, options(**kwargs), folder,
+        resume=resume, progress=False, on_event=watch,
+    )  # fmt: skip
+    return last[0] if last else None, weights(net), result
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["stateless", "carried"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("whole")
+    torch.set_num_threads(1)
+    return request.param, train(folder, carry=request.param), folder
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    for row in found:
+        del row["elements_per_second"]
+    return found
+
+
+def numbers(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: row[name] for name in row if name != "seconds"} for row in history]
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 7, 11, 12])
+def test_ctrl_c_at_any_step(tmp_path: Path, whole, step: int):
+    carry, (last, best, result), folder = whole
+    with pytest.raises(TrainingInterrupted) as caught:
+        train(tmp_path, carry=carry, stop=Stop(step))
+    assert caught.value.step == step
+    # The network starts from other weights: those of the checkpoint count.
+    again, again_best, again_result = train(tmp_path, carry=carry, net_seed=9, resume=True)
+    assert again is None if step == LAST else torch.equal(again, last)
+    assert torch.equal(again_best, best)
+    assert numbers(again_result.history) == numbers(result.history)
+    assert again_result.test == result.test
+    assert rows(tmp_path) == rows(folder)
+
+
+def test_stopped_again_and_again(tmp_path: Path, whole):
+    carry, (last, best, _), folder = whole
+    for step in (2, 3, 6, 9, 10):
+        with pytest.raises(TrainingInterrupted):
+            train(tmp_path, carry=carry, resume=step > 2, stop=Stop(step))
+    again, again_best, _ = train(tmp_path, carry=carry, resume=True)
+    assert torch.equal(again, last)
+    assert torch.equal(again_best, best)
+    assert rows(tmp_path) == rows(folder)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_raised(tmp_path: Path, number: int, code: int):
+    with pytest.raises(TrainingInterrupted) as caught:
+        train(tmp_path, stop=Stop(5, number))
+    assert caught.value.exit_code == code
+    assert str(caught.value) == (
+        f"stopped at step 5 (epoch 2); the checkpoint in {tmp_path / 'checkpoint'} is complete: "
+        "resume=True (--resume) goes on from it"
+    )
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_ctrl_c_while_evaluating(tmp_path: Path, whole, split: str):
+    carry, (last, best, result), folder = whole
+    task = FakeTask(carry=carry)
+    real = task.evaluate
+
+    def evaluate(net, asked):
+        torch.rand(7)
+        if asked == split:
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("evaluating went on")
+        return real(net, asked)
+
+    task.evaluate = evaluate  # type: ignore[method-assign]
+    with pytest.raises(TrainingInterrupted) as caught:
+        fit(task, make_net(), options(), tmp_path, progress=False)
+    assert caught.value.step == (4 if split == "validation" else 12)
+    again, again_best, again_result = train(tmp_path, carry=carry, net_seed=9, resume=True)
+    if split == "validation":
+        assert torch.equal(again, last)
+    assert torch.equal(again_best, best)
+    assert again_result.test == result.test
+    assert rows(tmp_path) == rows(folder)
+
+
+def test_the_second_ctrl_c_does_not_wait(tmp_path: Path):
+    task = FakeTask()
+
+    def loss(net, batch, state=None):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the step went on")
+
+    task.loss = loss  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(task, make_net(), options(), tmp_path, progress=False)
+    assert not isinstance(caught.value, TrainingInterrupted)
+
+
+# A process that is killed, or told to end, after step 8. Checkpoints: steps 0, 3, 4, 7, (8).
+ENDED = """
+import os, signal, sys
+from tests.train.fakes import FakeTask, make_net
+from cello.train import Options, TrainingInterrupted, fit
+
+folder, number, carry = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+options = Options(
+    epochs=3, schedule="cosine", accelerator="cpu", log_every=2, seed=3, checkpoint_steps=3
+)
+
+def end(event):
+    if event.kind == "step" and event.step == 8:
+        os.kill(os.getpid(), number)
+
+try:
+    fit(FakeTask(carry=carry), make_net(), options, folder, on_event=end)
+except TrainingInterrupted as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("number", "code", "step"), [(9, -9, 7), (signal.SIGTERM, 143, 8)], ids=["kill", "term"]
+)
+def test_a_process_that_is_ended(tmp_path: Path, whole, number: int, code: int, step: int):
+    carry, (last, best, _), folder = whole
+    ended = run_python(ENDED, str(tmp_path), str(int(number)), str(carry), check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout == ""
+    lines = ended.stderr.splitlines()
+    assert lines[0].startswith("epoch 1/3  loss ")  # no terminal: a line after each epoch
+    assert len(lines) == (1 if number == 9 else 2)
+    assert max((tmp_path / "checkpoint").glob("0*")).name.endswith(f"-step-{step}")
+    again, again_best, _ = train(tmp_path, carry=carry, net_seed=9, resume=True)
+    assert torch.equal(again, last)
+    assert torch.equal(again_best, best)
+    assert rows(tmp_path) == rows(folder)
+
+
+def test_a_damaged_checkpoint_costs_only_steps(tmp_path: Path, whole):
+    carry, (last, best, _), folder = whole
+    with pytest.raises(TrainingInterrupted):
+        train(tmp_path, carry=carry, stop=Stop(6))
+    newest = max((tmp_path / "checkpoint").glob("0*"))
+    data = newest / "tensors.safetensors"
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.warns(UserWarning, match=r"going on from the one before it, 0+2-step-4"):
+        again, again_best, _ = train(tmp_path, carry=carry, resume=True)
+    assert torch.equal(again, last)
+    assert torch.equal(again_best, best)
+    assert rows(tmp_path) == rows(folder)
+
+
+def test_a_finished_run_can_be_resumed(tmp_path: Path, whole):
+    carry, (_, best, result), folder = whole
+    train(tmp_path, carry=carry)
+    _, again_best, again_result = train(tmp_path, carry=carry, net_seed=9, resume=True)
+    assert torch.equal(again_best, best)
+    assert (again_result.test, again_result.steps) == (result.test, result.steps)
+    assert rows(tmp_path) == rows(folder)
+
+
+def test_more_epochs(tmp_path: Path):
+    train(tmp_path / "a", schedule="constant", epochs=2)
+    again, _, _ = train(tmp_path / "a", schedule="constant", epochs=3, resume=True)
+    whole, _, _ = train(tmp_path / "b", schedule="constant", epochs=3)
+    assert torch.equal(again, whole)
+
+
+def test_fewer_epochs_than_are_done(tmp_path: Path):
+    train(tmp_path)
+    _, _, result = train(tmp_path, epochs=2, resume=True)
+    assert len(result.history) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ({"seed": 4}, "option seed is 4, but the checkpoint was made with 3"),
+        ({"learning_rate": 0.1}, "option learning_rate is 0.1, .* made with 0.005"),
+        ({"clip_norm": None}, "option clip_norm is None, .* made with 1.0"),
+        ({"carry": False}, "task carry is False, but the checkpoint was made with True"),
+    ],
+)
+def test_what_differs_is_said(tmp_path: Path, changed: dict, what: str):
+    train(tmp_path, epochs=1)
+    with pytest.raises(ArgumentError, match=rf"^cannot resume from .*: {what}"):
+        train(tmp_path, resume=True, **changed)
+
+
+def test_other_data(tmp_path: Path):
+    train(tmp_path, epochs=1)
+    for task, what in [
+        (FakeTask(carry=True, seed=1), "training data content is '"),
+        (FakeTask(carry=True, batches=5), "training data batches is 5, .* made with 4"),
+    ]:
+        with pytest.raises(ArgumentError, match=rf"^cannot resume from .*: {what}"):
+            fit(task, make_net(), options(), tmp_path, resume=True, progress=False)
+
+
+def test_another_network(tmp_path: Path):
+    train(tmp_path, epochs=1)
+    net = make_net().double()
+    message = r"network embedding.weight is 'torch.float64 \(5, 4\)', .* 'torch.float32 \(5, 4\)'"
+    with pytest.raises(ArgumentError, match=message):
+        fit(FakeTask(carry=True), net, options(), tmp_path, resume=True, progress=False)
+
+
+def test_nothing_to_resume(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"^no checkpoint in "):
+        train(tmp_path, resume=True)
