@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, overload
 
@@ -12,7 +14,16 @@ from torch.nn.utils.rnn import pad_sequence
 from cello.errors import ArgumentError
 from cello.tasks.base import IGNORE, Batch
 
-__all__ = ["Example", "LazyBatches", "bucket", "collate", "generator", "shard", "shuffled_batches"]
+__all__ = [
+    "Example",
+    "LazyBatches",
+    "bucket",
+    "bucket_by_size",
+    "collate",
+    "generator",
+    "shard",
+    "shuffled_batches",
+]
 
 
 class Example(NamedTuple):
@@ -52,24 +63,23 @@ class LazyBatches(Sequence[Batch]):
         return (self._make(number) for number in self._numbers)
 
 
-def generator(seed: int, epoch: int) -> torch.Generator:
-    """The source of chance of one epoch: the same numbers for the same seed and epoch."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
+def generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
+    """The source of chance for one purpose in one epoch: always the same for the same three."""
+    digest = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def bucket(
-    lengths: Sequence[int], batch_size: int, chance: torch.Generator | None = None
-) -> list[list[int]]:
-    """Numbers of sequences, grouped into batches of near-equal lengths.
+def bucket(lengths: Sequence[int], batch_size: int, chance: torch.Generator) -> list[list[int]]:
+    """Numbers of sequences, grouped into batches of near-equal lengths, in random order.
 
-    The sequences are sorted by length and cut into the fewest batches of at most `batch_size`;
-    the sizes of the batches differ by at most 1, so that none is nearly empty. With `chance`,
-    sequences of equal length are in random order, and so are the batches.
+    The sequences are sorted by length, equal lengths in random order, and cut into the fewest
+    batches of at most `batch_size`; the sizes of the batches differ by at most 1, so that none is
+    nearly empty. The batches are then put in random order.
 
     Args:
         lengths: the length of each of N sequences.
         batch_size: the most sequences of a batch.
-        chance: what draws the order; without it the order is that of the lengths, longest first.
+        chance: what draws the order.
 
     Returns:
         Lists that hold each number from 0 to N - 1 once.
@@ -77,23 +87,39 @@ def bucket(
     Raises:
         ArgumentError: `batch_size` is less than 1.
 
-    >>> bucket([5, 1, 4, 2, 5], batch_size=2)
-    [[0, 4], [2, 3], [1]]
+    >>> batches = bucket([9, 1, 8, 2, 9], 2, generator("order", 0, 0))
+    >>> sorted(sorted(batch) for batch in batches)
+    [[0, 4], [1], [2, 3]]
     """
     if batch_size < 1:
         raise ArgumentError(f"batch_size must be at least 1, got {batch_size}")
     count = len(lengths)
-    order = list(range(count)) if chance is None else _permutation(count, chance)
-    order.sort(key=lambda number: -lengths[number])  # stable: ties stay as they were
+    order = _permutation(count, chance)
+    order.sort(key=lambda number: -lengths[number])  # stable: ties stay in random order
     cuts = -(-count // batch_size)
     small, larger = divmod(count, max(cuts, 1))
     sizes = [small + (number < larger) for number in range(cuts)]
-    batches, start = [], 0
-    for size in sizes:
-        batches.append(order[start : start + size])
-        start += size
-    if chance is not None:
-        batches = [batches[number] for number in _permutation(cuts, chance)]
+    ends = list(itertools.accumulate(sizes))
+    batches = [order[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    return [batches[number] for number in _permutation(cuts, chance)]
+
+
+def bucket_by_size(lengths: Sequence[int], elements: int) -> list[list[int]]:
+    """Numbers of sequences, longest first, grouped so that a batch has at most `elements` steps.
+
+    For evaluation, where only memory limits a batch. A sequence that is longer than that is a
+    batch of its own.
+
+    >>> bucket_by_size([5, 1, 4, 2], elements=10)
+    [[0, 2], [3, 1]]
+    """
+    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    batches: list[list[int]] = []
+    for number in order:
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= elements:
+            batches[-1].append(number)
+        else:
+            batches.append([number])
     return batches
 
 

@@ -1,0 +1,323 @@
+"""Characters: predict the next character of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, DataError, ModelError
+from cello.tasks.base import Loss, sequence_loss
+from cello.tasks.batching import Batch, LazyBatches, generator, shard
+from cello.tasks.corpus import SPLITS, Document, split_documents, standard_library
+from cello.tasks.features import CharacterFeatures, features_from_config
+from cello.tasks.metrics import bits
+from cello.tasks.text_files import read_documents
+from cello.tasks.vocabulary import Vocabulary
+
+__all__ = ["Characters"]
+
+#: From this number of documents on, whole documents are held out; else pieces of the joined text.
+_MANY_DOCUMENTS = 10
+
+_EVALUATION_ROWS = 32
+_EVALUATION_STEPS = 512
+
+
+class Characters:
+    """The task to predict the next character from all those before it.
+
+    The training text is read as `batch_size` parallel rows from end to end, `tbptt_steps`
+    characters a batch; the state is carried from batch to batch and gradients end where a batch
+    begins (truncated backpropagation through time). The order of the documents is drawn anew for
+    each epoch. Characters are Unicode code points; those that occur less than `min_count` times in
+    training are one entry, "other".
+
+    Args:
+        documents: the text of each split, "train", "validation" and "test".
+        vocabulary: the characters.
+        tbptt_steps: characters of each row a batch.
+        batch_size: rows.
+        seed: what the order of the documents depends on, with the epoch.
+
+    Raises:
+        ArgumentError: a number is less than 1.
+        DataError: the training text is too short for one step of all rows.
+
+    >>> task = Characters.from_documents([Document("a.txt", "abracadabra " * 50)], batch_size=2,
+    ...                                  tbptt_steps=8)
+    >>> batch = task.epoch(0)[0]
+    >>> batch.x.shape, bool((batch.x[1:] == batch.y[:-1]).all())
+    (torch.Size([8, 2]), True)
+    """
+
+    name = "chars"
+    monitor = "bits_per_character"
+    higher_is_better = False
+
+    def __init__(
+        self,
+        documents: Mapping[str, Sequence[Document]],
+        vocabulary: Vocabulary,
+        *,
+        tbptt_steps: int = 128,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        for name, value in (("tbptt_steps", tbptt_steps), ("batch_size", batch_size)):
+            if value < 1:
+                raise ArgumentError(f"{name} must be at least 1, got {value}")
+        self.features = CharacterFeatures(vocabulary)
+        self.tbptt_steps = tbptt_steps
+        self.batch_size = batch_size
+        self.seed = seed
+        self._ids = {
+            name: [self.features.encode(document.text) for document in part]
+            for name, part in documents.items()
+        }
+        size = sum(map(len, self._ids.get("train", ())))
+        if "train" in documents and size <= batch_size:
+            raise DataError(
+                f"the training text has {size} characters: expected more than {batch_size}, the "
+                "number of rows (batch_size)"
+            )
+
+    @classmethod
+    def default(cls, **options: Any) -> Characters:
+        """The task on the source of Python's standard library; options as `from_documents`."""
+        return cls.from_documents(standard_library(), **options)
+
+    @classmethod
+    def from_files(
+        cls,
+        train: Iterable[str | Path],
+        validation: Iterable[str | Path] = (),
+        test: Iterable[str | Path] = (),
+        **options: Any,
+    ) -> Characters:
+        """The task on text files, and on all text files in folders.
+
+        Args:
+            train: files and folders; without the others, they are split as `from_documents` does.
+            validation: files and folders that choose the best network.
+            test: files and folders for the last word.
+            **options: as `from_documents`.
+
+        Raises:
+            DataError: a path does not exist, holds no text, or a file is not UTF-8.
+        """
+        documents = read_documents(train)
+        held_out = {"validation": [*validation], "test": [*test]}
+        given = {name: read_documents(paths) for name, paths in held_out.items() if paths}
+        return cls.from_documents(documents, given, **options)
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Sequence[Document],
+        held_out: Mapping[str, Sequence[Document]] | None = None,
+        *,
+        min_count: int = 2,
+        max_size: int | None = None,
+        **options: Any,
+    ) -> Characters:
+        """The task on texts.
+
+        Args:
+            documents: the texts. Without `held_out`, about a tenth of them is for validation and
+                a tenth for the test: whole documents if there are at least 10, else the last
+                parts of the text of all of them.
+            held_out: texts of the splits "validation" and "test".
+            min_count: characters that occur less often in training are "other".
+            max_size: at most so many characters have an entry.
+            **options: `tbptt_steps`, `batch_size`, `seed`; see the class.
+        """
+        splits = {"train": documents, **held_out} if held_out else _split(documents)
+        characters = (c for document in splits["train"] for c in document.text)
+        vocabulary = Vocabulary.count(characters, min_count=min_count, max_size=max_size)
+        return cls(splits, vocabulary, **options)
+
+    @property
+    def output_size(self) -> int:
+        """The number of characters, with "other"."""
+        return len(self.features.vocabulary)
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        """The batches of epoch number `epoch`, each the continuation of the one before it."""
+        if not self._ids.get("train"):
+            raise DataError("this task has no training data: it was made from a saved model")
+        if self.batch_size % world_size:
+            raise ArgumentError(
+                f"batch_size {self.batch_size} cannot be shared equally among {world_size} "
+                "processes"
+            )
+        ids = self._ids["train"]
+        order = torch.randperm(len(ids), generator=generator("order", self.seed, epoch)).tolist()
+        rows = _rows(torch.cat([ids[number] for number in order]), self.batch_size)
+        mine = rows[:, shard(range(self.batch_size), rank, world_size)]
+
+        def make(number: int) -> Batch:
+            x, y = _piece(mine, number, self.tbptt_steps)
+            return Batch(x, y, None, weight=len(y) * self.batch_size)
+
+        return LazyBatches(make, -(-(len(rows) - 1) // self.tbptt_steps))
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        """The cross-entropy of the next characters; the state goes on into the next batch."""
+        logits, state = net(batch.x, state)
+        return Loss(*sequence_loss(logits, batch.y), state.detach())
+
+    @torch.no_grad()
+    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Bits per character on a split, read as up to 32 rows with carried state.
+
+        Returns:
+            "bits_per_character"; "accuracy", how often the most likely character comes; and
+            "other_share", the share of characters that are "other": they are cheap to predict, so
+            that bits per character of texts with many of them do not compare.
+
+        Raises:
+            DataError: the task has no such split.
+        """
+        if not self._ids.get(split):
+            known = ", ".join(name for name in self._ids if name != "train") or "none"
+            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        ids = torch.cat(self._ids[split])
+        rows = _rows(ids, max(1, min(_EVALUATION_ROWS, len(ids) // _EVALUATION_STEPS)))
+        device = next(net.parameters()).device
+        training = net.training
+        net.eval()
+        try:
+            nats, right, count, state = 0.0, 0, 0, None
+            for number in range(-(-(len(rows) - 1) // _EVALUATION_STEPS)):
+                x, y = (half.to(device) for half in _piece(rows, number, _EVALUATION_STEPS))
+                logits, state = net(x, state)
+                total, size = sequence_loss(logits, y)
+                nats += float(total)
+                right += int((logits.argmax(-1) == y).sum())
+                count += size
+        finally:
+            net.train(training)
+        return {
+            "bits_per_character": bits(nats / count),
+            "accuracy": right / count,
+            "other_share": float((ids == 0).float().mean()),
+        }
+
+    @torch.no_grad()
+    def sample(
+        self,
+        net: nn.Module,
+        prompt: str,
+        length: int,
+        *,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Continue a text, one character at a time.
+
+        Args:
+            net: a trained network.
+            prompt: what the text begins with; at least one character.
+            length: how many characters to add.
+            temperature: below 1 the likely characters become likelier, 0 always takes the most
+                likely one.
+            seed: the same seed gives the same text.
+
+        Returns:
+            An iterator over the added characters, each computed when it is asked for. "Other" is
+            never drawn.
+
+        Raises:
+            ArgumentError: the prompt is empty or holds a character that the network does not
+                know, or `length` or `temperature` is negative.
+        """
+        if length < 0:
+            raise ArgumentError(f"length must be at least 0, got {length}")
+        if not temperature >= 0:
+            raise ArgumentError(f"temperature must be at least 0, got {temperature}")
+        self._check_prompt(prompt)
+        return self._continue(net, prompt, length, temperature, seed)
+
+    def _check_prompt(self, prompt: str) -> None:
+        if not prompt:
+            raise ArgumentError("prompt must hold at least one character, got ''")
+        vocabulary = self.features.vocabulary
+        for place, character in enumerate(prompt, start=1):
+            if character not in vocabulary:
+                raise ArgumentError(
+                    f"prompt: character {character!r} (U+{ord(character):04X}) at place {place} is "
+                    f"not one of the {len(vocabulary.entries)} characters that the network knows"
+                )
+
+    @torch.no_grad()
+    def _continue(
+        self, net: nn.Module, prompt: str, length: int, temperature: float, seed: int
+    ) -> Iterator[str]:
+        device = next(net.parameters()).device
+        chance = torch.Generator().manual_seed(seed)
+        x = self.features.encode(prompt).unsqueeze(1)
+        state = None
+        training = net.training
+        net.eval()
+        try:
+            for _ in range(length):
+                logits, state = net(x.to(device), state)
+                number = _draw(logits[-1, 0].double().cpu(), temperature, chance)
+                yield self.features.vocabulary.decode([number])[0]
+                x = torch.tensor([[number]])
+        finally:
+            net.train(training)
+
+    def config(self) -> dict[str, Any]:
+        """The characters, as JSON."""
+        return {"task": self.name, "features": self.features.config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Characters:
+        """The task that `config()` described, without data: it can sample.
+
+        Raises:
+            ModelError: an entry is missing or of the wrong kind.
+        """
+        try:
+            features = features_from_config(config["features"])
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"the description of the task is damaged: {error!r}") from error
+        if not isinstance(features, CharacterFeatures):
+            raise ModelError("the description of the task is damaged: no character features")
+        return cls({}, features.vocabulary)
+
+
+def _split(documents: Sequence[Document]) -> dict[str, list[Document]]:
+    if len(documents) >= _MANY_DOCUMENTS:
+        return split_documents(documents)
+    text = "".join(document.text for document in documents)
+    cuts = [0, len(text) * 8 // 10, len(text) * 9 // 10, len(text)]
+    return {
+        name: [Document(name, text[start:end])]
+        for name, start, end in zip(SPLITS, cuts, cuts[1:], strict=False)
+    }
+
+
+def _rows(ids: Tensor, rows: int) -> Tensor:
+    """The text [N] as parallel rows, time first: [N // rows, rows]."""
+    steps = len(ids) // rows
+    return ids[: steps * rows].view(rows, steps).t()
+
+
+def _piece(rows: Tensor, number: int, steps: int) -> tuple[Tensor, Tensor]:
+    """Piece `number` of `steps` characters, and the characters that follow each of them."""
+    start = number * steps
+    end = min(start + steps, len(rows) - 1)
+    return rows[start:end], rows[start + 1 : end + 1]
+
+
+def _draw(logits: Tensor, temperature: float, chance: torch.Generator) -> int:
+    logits[0] = -torch.inf  # "other" has no character to show
+    if temperature == 0:
+        return int(logits.argmax())
+    return int(torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=chance))

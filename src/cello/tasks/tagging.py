@@ -1,0 +1,246 @@
+"""Tagging: a label for each element of a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import DataError, ModelError
+from cello.tasks.base import Loss, sequence_loss
+from cello.tasks.batching import (
+    Batch,
+    Example,
+    bucket_by_size,
+    collate,
+    generator,
+    shuffled_batches,
+)
+from cello.tasks.conll import TaggedSequence, read_conll
+from cello.tasks.features import Features, WordFeatures, features_from_config
+from cello.tasks.metrics import accuracies, is_iob, span_scores
+from cello.tasks.vocabulary import Vocabulary
+
+__all__ = ["Tagging"]
+
+#: Steps of all rows together that are evaluated at once.
+_EVALUATION_STEPS = 2**17
+
+
+class Tagging:
+    """The task to give each element of a sequence its tag.
+
+    `Tagging.from_conll` reads files, `cello.tasks.python_tagging` makes the default data, and
+    `Tagging.from_config` gives back a task without data that can predict.
+
+    Args:
+        features: what turns tokens into ids.
+        tags: the tags that a network can give, in the order of its outputs.
+        train: the training examples of an epoch, by its number; the same for the same number.
+        held_out: examples by split, "validation" and "test". Their targets may go beyond `tags`,
+            into `unseen`: tags that do not occur in training and count as errors.
+        unseen: the names of these.
+        groups: names of groups of tags whose accuracy is reported as "GROUP_accuracy".
+        batch_size: sequences a batch.
+        seed: what the order of the examples depends on, with the epoch.
+    """
+
+    name = "tag"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        features: Features,
+        tags: Sequence[str],
+        *,
+        train: Callable[[int], Sequence[Example]] | None = None,
+        held_out: Mapping[str, Sequence[Example]] | None = None,
+        unseen: Sequence[str] = (),
+        groups: Mapping[str, Sequence[str]] | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        self.features = features
+        self.tags = tuple(tags)
+        self.unseen = tuple(unseen)
+        self.groups = {name: tuple(members) for name, members in (groups or {}).items()}
+        self.batch_size = batch_size
+        self.seed = seed
+        self.monitor = "span_f1" if is_iob(self.tags) else "accuracy"
+        self._train = train
+        self._held_out = dict(held_out or {})
+
+    @classmethod
+    def from_conll(
+        cls,
+        train: str | Path,
+        validation: str | Path | None = None,
+        test: str | Path | None = None,
+        *,
+        token: int = 0,
+        tag: int = -1,
+        features: str = "both",
+        batch_size: int = 32,
+        seed: int = 0,
+        **feature_options: Any,
+    ) -> Tagging:
+        """Tagging of words from CoNLL files.
+
+        Args:
+            train: file with the training sequences.
+            validation: file with those that choose the best network; without it, every tenth
+                training sequence is set aside for that.
+            test: file with those for the last word; without it there is no "test" split.
+            token: index of the column of the tokens; see `read_conll`.
+            tag: index of the column of the tags.
+            features: a kind of word features; see `WordFeatures`.
+            batch_size: sequences a batch.
+            seed: see the class.
+            **feature_options: those of `WordFeatures.fit`.
+
+        Raises:
+            DataError: a file cannot be read or is wrong; see `read_conll`.
+            ArgumentError: an unknown kind of features, or an option makes no sense.
+        """
+        sequences = read_conll(train, token=token, tag=tag)
+        splits: dict[str, list[TaggedSequence]] = {}
+        if validation is not None:
+            splits["validation"] = read_conll(validation, token=token, tag=tag)
+        elif len(sequences) < 2:
+            raise DataError(
+                f"{train}: expected at least 2 sequences, since one is set aside for validation, "
+                "found 1; give a validation file"
+            )
+        else:
+            splits["validation"] = sequences[::10]
+            sequences = [s for number, s in enumerate(sequences) if number % 10]
+        if test is not None:
+            splits["test"] = read_conll(test, token=token, tag=tag)
+
+        words = WordFeatures.fit((s.tokens for s in sequences), features, **feature_options)
+        tags = sorted({name for s in sequences for name in s.tags})
+        every = {name for split in splits.values() for s in split for name in s.tags}
+        unseen = sorted(every - set(tags))
+        ids = Vocabulary([*tags, *unseen], other=False)
+
+        def examples(sequences: Sequence[TaggedSequence]) -> list[Example]:
+            return [
+                Example(words.encode(s.tokens), torch.tensor(ids.encode(s.tags))) for s in sequences
+            ]
+
+        kept = examples(sequences)
+        return cls(
+            words,
+            tags,
+            train=lambda epoch: kept,  # noqa: ARG005
+            held_out={name: examples(split) for name, split in splits.items()},
+            unseen=unseen,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    @property
+    def output_size(self) -> int:
+        """The number of tags."""
+        return len(self.tags)
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        """The batches of epoch number `epoch`; see `Task.epoch`."""
+        if self._train is None:
+            raise DataError("this task has no training data: it was made from a saved model")
+        return shuffled_batches(
+            self._train(epoch),
+            self.batch_size,
+            generator("order", self.seed, epoch),
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        """The cross-entropy of the tags; nothing is carried from batch to batch."""
+        logits, _ = net(batch.x, state, lengths=batch.lengths)
+        return Loss(*sequence_loss(logits, batch.y))
+
+    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
+        """Accuracy of all elements, by tag and by group; for IOB tags also of whole spans.
+
+        Returns:
+            See `accuracies` and `span_scores`.
+
+        Raises:
+            DataError: the task has no such split.
+        """
+        examples = self._held_out.get(split)
+        if not examples:
+            known = ", ".join(self._held_out) or "none"
+            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        predicted = self._predict(net, [example.x for example in examples])
+        gold = [example.y for example in examples]
+        names = (*self.tags, *self.unseen)
+        metrics = accuracies(torch.cat(gold), torch.cat(predicted), names, self.groups)
+        if is_iob(self.tags):
+            metrics |= span_scores(_named(gold, names), _named(predicted, names))
+        return metrics
+
+    def predict(self, net: nn.Module, sequences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """The tags that `net` gives to each token of each sequence.
+
+        Args:
+            net: a network of `features.encoder()` and `output_size` outputs.
+            sequences: tokens, of any lengths; for single characters, strings.
+        """
+        ids = self._predict(net, [self.features.encode(tokens) for tokens in sequences])
+        return _named(ids, self.tags)
+
+    @torch.no_grad()
+    def _predict(self, net: nn.Module, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Predicted ids [T] of each sequence of ids [T] or [T, K]."""
+        device = next(net.parameters()).device
+        predicted = [torch.empty(0, dtype=torch.long)] * len(xs)
+        training = net.training
+        net.eval()
+        try:
+            for group in bucket_by_size([len(x) for x in xs], _EVALUATION_STEPS):
+                group = [number for number in group if len(xs[number])]
+                if not group:
+                    continue
+                rows = [
+                    Example(xs[number], xs[number].new_zeros(len(xs[number]))) for number in group
+                ]
+                batch = collate(rows).to(device)
+                logits, _ = net(batch.x, lengths=batch.lengths)
+                best = logits.argmax(-1).cpu()
+                for row, number in enumerate(group):
+                    predicted[number] = best[: len(xs[number]), row]
+        finally:
+            net.train(training)
+        return predicted
+
+    def config(self) -> dict[str, Any]:
+        """Features, tags and groups, as JSON."""
+        return {
+            "task": self.name,
+            "features": self.features.config(),
+            "tags": list(self.tags),
+            "groups": {name: list(members) for name, members in self.groups.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Tagging:
+        """The task that `config()` described, without data: it can predict.
+
+        Raises:
+            ModelError: an entry is missing or of the wrong kind.
+        """
+        try:
+            features = features_from_config(config["features"])
+            return cls(features, config["tags"], groups=config["groups"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"the description of the task is damaged: {error!r}") from error
+
+
+def _named(ids: Sequence[Tensor], names: Sequence[str]) -> list[list[str]]:
+    return [[names[number] for number in row.tolist()] for row in ids]
