@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import cello
 from cello.tasks.base import Batch, Loss, sequence_loss
 
 SYMBOLS = 5
@@ -23,6 +24,7 @@ class FakeTask:
     name = "fake"
     monitor = "accuracy"
     higher_is_better = True
+    splits: tuple[str, ...] = ("validation", "test")
 
     def __init__(self, *, carry: bool = False, batches: int = 4, rows: int = 4, seed: int = 0):
         self.carry, self.number, self.rows, self.seed = carry, batches, rows, seed
@@ -47,7 +49,7 @@ class FakeTask:
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         logits, state = net(batch.x, state, lengths=batch.lengths)
         total, count = sequence_loss(logits, batch.y)
-        return Loss(total, count, state if self.carry else None)
+        return Loss(total, count, state.detach() if self.carry else None)
 
     def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
         torch.rand(3)  # drawing numbers here must not disturb training
@@ -63,24 +65,15 @@ class FakeTask:
         return {"symbols": SYMBOLS, "carry": self.carry}
 
 
-class FakeNet(nn.Module):
+def make_net(seed: int = 0, dropout: float = 0.3) -> cello.Stack:
     """Embedding, GRU, dropout, readout."""
-
-    def __init__(self, dropout: float = 0.3):
-        super().__init__()
-        self.embedding = nn.Embedding(SYMBOLS, 4)
-        self.rnn = nn.GRU(4, 8)
-        self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(8, SYMBOLS)
-
-    def forward(self, x: Tensor, state: Any = None, *, lengths: Tensor | None = None) -> Any:
-        y, h = self.rnn(self.embedding(x), None if state is None else state[0])
-        return self.readout(self.dropout(y)), (h,)
-
-
-def make_net(seed: int = 0, dropout: float = 0.3) -> FakeNet:
     torch.manual_seed(seed)
-    return FakeNet(dropout)
+    return cello.Stack(
+        nn.Embedding(SYMBOLS, 4),
+        cello.Recurrent(cello.GRUCell(4, 8)),
+        nn.Dropout(dropout),
+        nn.Linear(8, SYMBOLS),
+    )
 
 
 def weights(net: nn.Module) -> Tensor:

@@ -6,7 +6,14 @@ import pytest
 from cello.train import Event
 from cello.train.progress import Progress
 
-ROW = {"epoch": 1, "step": 4, "loss": 0.25, "validation_accuracy": 0.5, "seconds": 1.26}
+ROW = {
+    "epoch": 1,
+    "step": 4,
+    "loss": 0.25,
+    "validation_accuracy": 0.5,
+    "validation_f1": 0.1,
+    "seconds": 1.26,
+}
 
 
 class Terminal(io.StringIO):
@@ -26,7 +33,7 @@ def show(file: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     with Progress(file) as progress:
-        progress(Event("start", 0, 1, {"epochs": 2, "steps": 8}))
+        progress(Event("start", 0, 1, {"epochs": 2, "steps": 8, "monitor": "accuracy"}))
         for step in range(1, 5):
             now[0] += 0.5
             progress(Event("step", step, 1, {"loss": 2.0 / step, "elements": 500}))
@@ -58,7 +65,7 @@ def test_many_steps_are_shown_rarely(monkeypatch):
     file = Terminal()
     shown = []
     with Progress(file) as progress:
-        progress(Event("start", 0, 1, {"epochs": 1, "steps": 1000}))
+        progress(Event("start", 0, 1, {"epochs": 1, "steps": 1000, "monitor": "accuracy"}))
         real = progress._bar.update
         monkeypatch.setattr(
             progress._bar, "update", lambda *a, **k: (shown.append(k), real(*a, **k))
@@ -74,7 +81,7 @@ def test_many_steps_are_shown_rarely(monkeypatch):
 
 def test_the_bar_goes_away_when_training_fails():
     progress = Progress(Terminal())
-    progress(Event("start", 0, 1, {"epochs": 1, "steps": 10}))
+    progress(Event("start", 0, 1, {"epochs": 1, "steps": 10, "monitor": "accuracy"}))
     assert progress._bar.live.is_started
     with pytest.raises(RuntimeError, match="boom"), progress:
         raise RuntimeError("boom")

@@ -267,7 +267,7 @@ def test_other_data(tmp_path: Path):
 def test_another_network(tmp_path: Path):
     train(tmp_path, epochs=1)
     net = make_net().double()
-    message = r"network embedding.weight is 'torch.float64 \(5, 4\)', .* 'torch.float32 \(5, 4\)'"
+    message = r"network 0.weight is 'torch.float64 \(5, 4\)', .* 'torch.float32 \(5, 4\)'"
     with pytest.raises(ArgumentError, match=message):
         fit(FakeTask(carry=True), net, options(), tmp_path, resume=True, progress=False)
 

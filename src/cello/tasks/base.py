@@ -6,7 +6,7 @@ for batches, calls `Task.loss`, and knows nothing of text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -71,6 +71,11 @@ class Task(Protocol):
     #: The metric of `evaluate` that says which network is best.
     monitor: str
     higher_is_better: bool
+
+    @property
+    def splits(self) -> Collection[str]:
+        """What `evaluate` has data for: of "validation" and "test"."""
+        ...
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`, in order.

@@ -145,6 +145,11 @@ class Characters:
         """The number of characters, with "other"."""
         return len(self.features.vocabulary)
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The held-out data that there is: of "validation" and "test"."""
+        return tuple(name for name, ids in self._ids.items() if ids and name != "train")
+
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`, each the continuation of the one before it."""
         if not self._ids.get("train"):
@@ -183,7 +188,7 @@ class Characters:
             DataError: the task has no such split.
         """
         if not self._ids.get(split):
-            known = ", ".join(name for name in self._ids if name != "train") or "none"
+            known = ", ".join(self.splits) or "none"
             raise DataError(f"this task has no {split!r} data; it has: {known}")
         ids = torch.cat(self._ids[split])
         rows = _rows(ids, max(1, min(_EVALUATION_ROWS, len(ids) // _EVALUATION_STEPS)))

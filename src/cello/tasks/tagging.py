@@ -147,6 +147,11 @@ class Tagging:
         """The number of tags."""
         return len(self.tags)
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The held-out data that there is: of "validation" and "test"."""
+        return tuple(name for name, examples in self._held_out.items() if examples)
+
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
         if self._train is None:
@@ -175,7 +180,7 @@ class Tagging:
         """
         examples = self._held_out.get(split)
         if not examples:
-            known = ", ".join(self._held_out) or "none"
+            known = ", ".join(self.splits) or "none"
             raise DataError(f"this task has no {split!r} data; it has: {known}")
         predicted = self._predict(net, [example.x for example in examples])
         gold = [example.y for example in examples]

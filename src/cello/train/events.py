@@ -16,7 +16,7 @@ class Event:
     ============ ============================================================================
     kind         values
     ============ ============================================================================
-    "start"      epochs, steps (of the whole run)
+    "start"      epochs and steps of the whole run; monitor, the metric that says what is best
     "step"       loss (mean, nats an element), elements (of the global batch)
     "epoch"      a row of the history: epoch, step, loss, validation_..., seconds
     "checkpoint" nothing

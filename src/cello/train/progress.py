@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,17 +17,16 @@ __all__ = ["Progress", "epoch_line"]
 _SECONDS_BETWEEN_UPDATES = 0.1
 
 
-def epoch_line(row: dict[str, Any], epochs: int) -> str:
-    """What an epoch came to, in one line.
+def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
+    """What an epoch came to, in one line; of the metrics, the one that is monitored.
 
     >>> row = {"epoch": 2, "step": 40, "loss": 0.51234, "validation_accuracy": 0.875, "seconds": 3}
-    >>> epoch_line(row, epochs=3)
+    >>> epoch_line(row, epochs=3, monitor="accuracy")
     'epoch 2/3  loss 0.5123  validation accuracy 0.8750  3.0 s'
     """
     parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}"]
-    for name, value in row.items():
-        if name.startswith("validation_"):
-            parts.append(f"{name.replace('_', ' ')} {value:.4f}")
+    if (name := f"validation_{monitor}") in row:
+        parts.append(f"{name.replace('_', ' ')} {row[name]:.4f}")
     return "  ".join([*parts, f"{row['seconds']:.1f} s"])
 
 
@@ -42,7 +42,7 @@ class Progress:
         self._console = Console(file=file, stderr=file is None, highlight=False)
         self._bar: Bar | None = None
         self._task: Any = None
-        self._epochs = 0
+        self._start_values: Mapping[str, Any] = {}
         self._shown = 0.0
         self._loss_sum = 0.0
         self._elements = 0
@@ -72,7 +72,7 @@ class Progress:
             self._bar.stop()
 
     def _start(self, event: Event) -> None:
-        self._epochs = event.values["epochs"]
+        self._start_values = event.values
         self._since = self._shown = time.perf_counter()
         if not self._console.is_terminal:
             return
@@ -90,7 +90,7 @@ class Progress:
         )
         self._task = self._bar.add_task(
             "", total=event.values["steps"], completed=event.step, epoch=event.epoch,
-            epochs=self._epochs, numbers="",
+            epochs=event.values["epochs"], numbers="",
         )  # fmt: skip
         self._bar.start()
 
@@ -110,5 +110,7 @@ class Progress:
         self._loss_sum, self._elements = 0.0, 0
 
     def _epoch(self, event: Event) -> None:
-        self._console.print(epoch_line(dict(event.values), self._epochs), soft_wrap=True)
+        start = self._start_values
+        line = epoch_line(event.values, start["epochs"], start["monitor"])
+        self._console.print(line, soft_wrap=True)
         self._since = time.perf_counter()  # evaluating is not counted in the speed

@@ -97,7 +97,8 @@ class Run:
         now = time.perf_counter()
         self.started = now - state.seconds
         self.saved_at, self.saved_step = now, state.step
-        self._tell("start", epochs=options.epochs, steps=self.total_steps)
+        total = {"epochs": options.epochs, "steps": self.total_steps}
+        self._tell("start", **total, monitor=self.task.monitor)
 
     def train(self) -> None:
         """All epochs that are left."""
@@ -191,7 +192,12 @@ class Run:
         return self.task.epoch(epoch, rank=fabric.global_rank, world_size=fabric.world_size)
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """Metrics on `split`, the same in all processes. Draws no random numbers from training."""
+        """Metrics on `split`, the same in all processes; none if the task has no such data.
+
+        Random numbers that it draws are not taken from training.
+        """
+        if split not in self.task.splits:
+            return {}
         before = rng.capture(self.fabric.device)
         self.model.eval()
         try:
@@ -202,7 +208,7 @@ class Run:
             self.stop(save=split == "validation")
         rng.restore(before, self.fabric.device)
         metrics = {name: float(value) for name, value in metrics.items()}
-        if metrics and self.task.monitor not in metrics:
+        if self.task.monitor not in metrics:
             raise ArgumentError(
                 f"task.monitor is {self.task.monitor!r}, which task.evaluate({split!r}) does not "
                 f"give; it gives {', '.join(metrics)}"
