@@ -81,7 +81,9 @@ class LSTMCell(Cell):
         activation_function(activation)
         activation_function(output_activation, "output_activation")
         if forget_bias and not bias:
-            raise ArgumentError(f"forget_bias={forget_bias} needs bias=True: there is no b to add it to")
+            raise ArgumentError(
+                f"forget_bias={forget_bias} needs bias=True: there is no b to add it to"
+            )
         self.gate_activation = gate_activation
         self.activation = activation
         self.output_activation = output_activation

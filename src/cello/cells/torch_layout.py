@@ -79,9 +79,7 @@ class TorchLSTMCell(_TorchLayout, LSTMCell):
         bias: bool = True,
         projection_size: int | None = None,
     ) -> None:
-        LSTMCell.__init__(
-            self, input_size, hidden_size, bias=bias, projection_size=projection_size
-        )
+        LSTMCell.__init__(self, input_size, hidden_size, bias=bias, projection_size=projection_size)
 
     def _make_parameters(self) -> None:
         super()._make_parameters()

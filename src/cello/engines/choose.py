@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +22,8 @@ __all__ = ["ENGINES", "EngineWarning", "check_engine", "current_engine", "engine
 # Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
 # the fastest comes first. A new engine joins by a line here.
 ENGINES: dict[str, ModuleType] = {"split": split, "reference": reference}
+
+_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -107,4 +111,12 @@ def _transformed(run: Run) -> str | None:
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, EngineWarning, stacklevel=4)
+        warnings.warn(message, EngineWarning, stacklevel=_users_level())
+
+
+def _users_level() -> int:
+    """How many calls up the user's own line is."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        level, frame = level + 1, frame.f_back
+    return level

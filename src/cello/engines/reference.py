@@ -31,6 +31,7 @@ def run(run: Run) -> Result:
     if not sum(sizes):
         return empty_result(run)
     inputs = run.data.split(list(sizes))
+    first = len(sizes) - 1 if run.reverse else 0
     outputs: list[Any] = [None] * len(sizes)
     recorder = _Recorder(run) if run.wanted is not None else None
 
@@ -44,7 +45,6 @@ def run(run: Run) -> Result:
         outputs[t], state = result
         return state
 
-    first = len(sizes) - 1 if run.reverse else 0
     state = walk(run, step)
     recorded = recorder.values() if recorder is not None else {}
     return Result(torch.cat(outputs), state, recorded)

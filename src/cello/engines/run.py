@@ -57,7 +57,7 @@ class Result:
     recorded: dict[str, Tensor] = field(default_factory=dict)
 
 
-Step = Callable[[int, tuple[Tensor, ...]], Sequence[Tensor]]
+Step = Callable[[int, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
@@ -70,9 +70,16 @@ def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
     resets = _Resets(run)
     feedback = _Feedback(run)
     steps = range(len(sizes))
+    order = reversed(steps) if run.reverse else steps
+    state = run.state
+    if not resets.masks and not feedback.forced and set(sizes) <= {len(state[0])}:
+        for t in order:  # nothing to do but to walk
+            state = step(t, state)
+        return state
     finished: list[tuple[Tensor, ...]] = []
-    state = run.state if not run.reverse else tuple(part[:0] for part in run.state)
-    for t in reversed(steps) if run.reverse else steps:
+    if run.reverse:
+        state = tuple(part[:0] for part in state)
+    for t in order:
         rows = len(state[0])
         if sizes[t] < rows:
             finished.append(tuple(part[sizes[t] :] for part in state))
@@ -81,7 +88,7 @@ def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
         if sizes[t] > rows:  # rows that begin here, read from the end
             begin = tuple(part[rows : sizes[t]] for part in run.state)
             state = _cat(state, begin) if rows else begin
-        state = tuple(step(t, resets(t, state)))
+        state = step(t, resets(t, state))
     if run.reverse:
         finished.append(tuple(part[len(state[0]) :] for part in run.state))
     for part in reversed(finished):
@@ -102,7 +109,9 @@ class _Resets:
         self.masks: dict[int, Tensor] = {}
         if run.reset is not None:
             sizes = torch.tensor(run.batch_sizes, device=run.reset.device)
-            step_of_row = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
+            step_of_row = torch.repeat_interleave(
+                torch.arange(len(sizes), device=sizes.device), sizes
+            )
             masks = run.reset.unsqueeze(-1).split(list(run.batch_sizes))
             self.masks = {t: masks[t] for t in step_of_row[run.reset].unique().tolist()}
 

@@ -107,7 +107,7 @@ class _Plan:
         left: list[Any] = [()] * len(sizes)
         states = self.states
 
-        def advance(t: int, state: tuple[Tensor, ...]) -> Sequence[Tensor]:
+        def advance(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             made = step(*inputs[t], *state)
             left[t] = made[states:]
             return made[:states]
@@ -151,10 +151,12 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     stacked = [value for value in (*states, *_outputs(loop)) if value in later]
     sliced = [v for v in (program.x, *_outputs(before)) if v in loop_needs]
     shared = [v for v in _inputs(loop) if v not in in_loop and v not in sliced]
-    step = render("step", loop, shared, [*sliced, *states], [*program.next_state.values(), *stacked])
-    wanted = {*loop_needs, *later, *_inputs(before)}
+    step = render(
+        "step", loop, shared, [*sliced, *states], [*program.next_state.values(), *stacked]
+    )
+    wanted = loop_needs | later
     return _Plan(
-        _phase("once", once, wanted),
+        _phase("once", once, wanted.union(_inputs(before))),
         _phase("before", before, wanted),
         _phase("after", after, later),
         step,

@@ -129,7 +129,9 @@ def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tu
     for part, value in zip(names, state, strict=True):
         if not isinstance(value, Tensor):
             raise DtypeError(f"{name}.{part} must be a tensor, got {type(value).__name__}")
-        expected = [cell.state_sizes[part]] if unbatched else [steps.batch_size, cell.state_sizes[part]]
+        expected = (
+            [cell.state_sizes[part]] if unbatched else [steps.batch_size, cell.state_sizes[part]]
+        )
         if list(value.shape) != expected:
             raise ShapeError(f"{name}.{part} must be {expected}, got {list(value.shape)}")
         if value.dtype != steps.data.dtype:

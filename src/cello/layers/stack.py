@@ -176,4 +176,3 @@ def _check_features(number: int, layer: Layer, steps: Steps) -> None:
             f"module {number} ({type(layer).__name__}) takes {layer.input_size} features a step, "
             f"what comes to it has {shape}"
         )
-

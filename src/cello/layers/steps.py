@@ -199,13 +199,15 @@ class Steps:
 
 
 def _check_lengths(lengths: Any, T: int, B: int) -> None:
-    if not isinstance(lengths, Tensor) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+    if (
+        not isinstance(lengths, Tensor)
+        or lengths.is_floating_point()
+        or lengths.dtype == torch.bool
+    ):
         what = lengths.dtype if isinstance(lengths, Tensor) else type(lengths).__name__
         raise DtypeError(f"lengths must be a tensor of integers, got {what}")
     if list(lengths.shape) != [B]:
-        raise ShapeError(
-            f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}"
-        )
+        raise ShapeError(f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}")
     if B and (int(lengths.min()) < 0 or int(lengths.max()) > T):
         raise ArgumentError(
             f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "

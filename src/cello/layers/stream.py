@@ -62,7 +62,9 @@ class Stepper:
                 )
             for number, (new, old) in enumerate(zip(fresh, self.state, strict=True)):
                 parts = zip(new, old, strict=True)
-                self.state[number] = type(old)(*(torch.where(rows[:, None], n, o) for n, o in parts))
+                self.state[number] = type(old)(
+                    *(torch.where(rows[:, None], n, o) for n, o in parts)
+                )
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:

@@ -94,7 +94,9 @@ class _Trace(TorchDispatchMode):
             raise
         except Exception as error:
             reason = str(error).strip().split("\n")[0]
-            raise CaptureError(f"{name}.step cannot be captured: {reason} ({_blame(error)})") from error
+            raise CaptureError(
+                f"{name}.step cannot be captured: {reason} ({_blame(error)})"
+            ) from error
         check_step_result(cell, result, size)
 
         program.output = self.operand(result[0])
@@ -152,6 +154,11 @@ class _Trace(TorchDispatchMode):
         named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
         if is_in_place(func):
             target = out_of_place(func, where)
+            arguments += tuple(  # the other form may have no defaults
+                argument.default_value
+                for argument in func._schema.arguments[len(args) :]
+                if argument.has_default_value() and not argument.kwarg_only
+            )
         elif made := creation(func, args, results[0], self.device):
             target, arguments, named = made
 

@@ -13,7 +13,9 @@ from cello.cells import Cell
 __all__ = ["named_tensors", "step_with_locals"]
 
 
-def step_with_locals(cell: Cell, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Any, dict[str, Any]]:
+def step_with_locals(
+    cell: Cell, x: Tensor, state: tuple[Tensor, ...]
+) -> tuple[Any, dict[str, Any]]:
     """Run one step; return its result, and its local variables as they are when it returns.
 
     Only the outermost call of the step's own function counts, not what that calls. A step that is

@@ -128,5 +128,3 @@ def _name_values(program: Program) -> None:
     for value in rest:
         if value not in first_name:
             claim(value, value.name)
-
-

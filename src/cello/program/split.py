@@ -38,7 +38,9 @@ def split(program: Program) -> Split:
     >>> [str(op.target) for op in parts.before], [str(op.target) for op in parts.loop]
     (['aten.mm.default'], ['aten.mm.default', 'aten.add.Tensor', 'aten.tanh.default'])
     """
-    phase: dict[Value, str] = dict.fromkeys((*program.parameters.values(), *program.constants), "once")
+    phase: dict[Value, str] = dict.fromkeys(
+        (*program.parameters.values(), *program.constants), "once"
+    )
     phase[program.x] = "before"
     phase.update(dict.fromkeys(program.state.values(), "loop"))
 

@@ -1,0 +1,153 @@
+"""Every cell on every engine against the cell's own step: outputs, final state, every gradient."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+
+import cello
+from cello.engines import ENGINES, Run, run
+from tests.registry import CAPTURED, CELLS, make
+
+SHAPES = {"one row": [1] * 4, "even": [3] * 5, "ragged": [4, 4, 2, 1], "single step": [7]}
+
+
+def sample(cell: cello.Cell, sizes: list[int], dtype: torch.dtype, resets: bool) -> dict:
+    rows, B = sum(sizes), sizes[0] + 1  # the last row has no step at all
+    generator = torch.Generator().manual_seed(2)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    return {
+        "data": draw(rows, cell.input_size),
+        "state": tuple(draw(B, size) for size in cell.state_sizes.values()),
+        "initial": tuple(draw(B, size) for size in cell.state_sizes.values()),
+        "reset": torch.rand(rows, generator=generator) < 0.3 if resets else None,
+    }
+
+
+def outcome(
+    cell: cello.Cell,
+    engine: str,
+    sizes: list[int],
+    given: dict,
+    reverse: bool,
+    wanted: tuple | None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor | None], dict[str, Tensor]]:
+    """Results, gradients and what was recorded, by name."""
+    data = given["data"].clone().requires_grad_()
+    state = tuple(part.clone().requires_grad_() for part in given["state"])
+    initial = tuple(part.clone().requires_grad_() for part in given["initial"])
+    this = Run(cell, data, sizes, state, initial, reverse, given["reset"], None, wanted)
+    done = run(this, engine)
+    results = {"output": done.output, **dict(zip(cell.state, done.state, strict=True))}
+    leaves = {"x": data, **dict(cell.named_parameters())}
+    for kind, parts in (("state", state), ("initial", initial)):
+        leaves |= {f"{kind}.{n}": p for n, p in zip(cell.state, parts, strict=True)}
+    weight = torch.Generator().manual_seed(3)
+    loss = sum(
+        (value * torch.randn(value.shape, generator=weight, dtype=torch.float64).to(value)).sum()
+        for value in results.values()
+    )
+    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = dict(zip(leaves, found, strict=True))
+    return results, gradients, done.recorded
+
+
+def same(ours: dict, theirs: dict, tolerance: float) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        mine = ours[name]
+        if value is None or mine is None:  # not reached: no gradient, or one of zeros
+            rest = value if mine is None else mine
+            assert rest is None or not rest.any(), name
+            continue
+        assert mine.shape == value.shape and mine.dtype == value.dtype, name
+        torch.testing.assert_close(
+            mine, value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_engines_agree(name: str, shape: str, poison_empty: None) -> None:
+    cell, sizes = make(name), SHAPES[shape]
+    for reverse, resets in itertools.product((False, True), repeat=2):
+        given = sample(cell, sizes, torch.float64, resets)
+        expected = outcome(cell, "reference", sizes, given, reverse, ())
+        for engine in ENGINES:
+            for wanted in (None, ()):
+                found = outcome(cell, engine, sizes, given, reverse, wanted)
+                same(found[0], expected[0], 1e-10)
+                same(found[1], expected[1], 1e-10)
+                if wanted == ():
+                    same(found[2], expected[2], 1e-10)
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 2e-2)])
+def test_engines_agree_in_other_dtypes(name: str, dtype: torch.dtype, tolerance: float) -> None:
+    cell, sizes = make(name, dtype), SHAPES["ragged"]
+    given = sample(cell, sizes, dtype, resets=True)
+    expected = outcome(cell, "reference", sizes, given, False, None)
+    found = outcome(cell, "split", sizes, given, False, None)
+    same(found[0], expected[0], tolerance)
+    if dtype != torch.bfloat16:  # sums over steps in another order differ too much in 8 bits
+        same(found[1], expected[1], tolerance)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gradcheck(name: str) -> None:
+    cell = make(name)
+    sizes = [2, 2, 1]
+    given = sample(cell, sizes, torch.float64, resets=name != "elman")
+    count = len(cell.state)
+    parameters = dict(cell.named_parameters())
+
+    def function(data: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        state, initial = rest[:count], rest[count : 2 * count]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", cello.EngineWarning)
+            done = run(Run(cell, data, sizes, state, initial, False, given["reset"]))
+        return done.output, *done.state
+
+    leaves = [given["data"], *given["state"], *given["initial"]]
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+    # The parameters are leaves that the cell holds: gradcheck changes them in place.
+    if name != "no-grad":  # its gradient is not that of its value, on purpose
+        assert torch.autograd.gradcheck(function, (*leaves, *parameters.values()))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "jordan", "leaky"])
+def test_double_backward(name: str) -> None:
+    layer = cello.Recurrent(make(name))
+    x = torch.randn(3, 2, layer.input_size, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_recording_changes_no_bit(name: str) -> None:
+    cell = make(name, torch.float32)
+    given = sample(cell, SHAPES["ragged"], torch.float32, resets=True)
+    for engine in ENGINES:
+        plain = outcome(cell, engine, SHAPES["ragged"], given, False, None)
+        recorded = outcome(cell, engine, SHAPES["ragged"], given, False, ())
+        for key, value in plain[0].items():
+            assert torch.equal(value, recorded[0][key]), key
+        assert set(recorded[2]) >= {"x", *cell.state, *(f"{n}_prev" for n in cell.state)}
+
+
+def test_registry_is_complete() -> None:
+    ours = {type(make(name)) for name in CELLS}
+    library = {
+        kind
+        for name in cello.__all__
+        if isinstance(kind := getattr(cello, name), type)
+        if issubclass(kind, cello.Cell) and kind is not cello.Cell
+    }
+    assert library <= ours

@@ -1,0 +1,163 @@
+"""Every cell that the tests know: what is true of one must be true of all.
+
+A cell of the library that is not here fails `test_registry_is_complete`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import cello
+
+I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
+
+
+class LeakyCell(cello.Cell):
+    """A unit that leaks: h' = (1 - a) * h + a * tanh(W x + R h + b)."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Linear(I, H)
+        self.A = nn.Linear(I, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        a = torch.sigmoid(self.A(x))
+        g = torch.tanh(self.W(x) + self.R(h))
+        h = (1 - a) * h + a * g
+        return h, (h,)
+
+
+class TwoSizesCell(cello.Cell):
+    """States of two sizes, a layer norm, an output of a third size that no variable holds."""
+
+    state = ("h", "m")
+
+    def __init__(self) -> None:
+        super().__init__(I, H, output_size=O, state_sizes={"m": 3})
+        self.W = nn.Linear(I + 3, H)
+        self.norm = nn.LayerNorm(H)
+        self.V = nn.Linear(H, O)
+        self.M = nn.Linear(H, 3, bias=False)
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.register_buffer("offset", torch.tensor([0.1, -0.2, 0.3]))
+
+    def step(self, x: Tensor, h: Tensor, m: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        new = self.norm(self.scale * h + torch.tanh(self.W(torch.cat([x, m], dim=1))))
+        m = F.silu(self.M(new)) + self.offset
+        return F.log_softmax(self.V(new), dim=-1), (new, m)
+
+
+class MixingCell(cello.Cell):
+    """Operations that do not keep to a row: a mean over the batch, inside and after the loop."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Linear(I, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        mean = h.mean(dim=0)
+        y = torch.tanh(self.W(x)) * h.sum(-1, keepdim=True) + mean
+        h = torch.tanh(self.R(h) + self.W(x) - x.mean(0).sum())
+        return y, (h,)
+
+
+class NoGradCell(cello.Cell):
+    """A part that gradients must not go through, an operation in place, a constant tensor."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Linear(I, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        a = self.W(x) + self.R(h)
+        with torch.no_grad():
+            peak = a.abs().amax(dim=-1, keepdim=True)
+        a = a / (1 + peak)
+        a *= torch.tensor(0.9, dtype=a.dtype)
+        h = torch.where(a > 0, a, 0.1 * a.detach()) + 0.5 * h
+        return h, (h,)
+
+
+class BranchingCell(cello.Cell):
+    """A step that looks at the data: only the reference engine can run it."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Linear(I, H)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        if float(x.detach().sum()) > 0:
+            h = 0.5 * h
+        h = torch.tanh(self.W(x) + h)
+        return h, (h,)
+
+
+class StrangersCell(nn.Module):
+    """A third party's cell: called as cell(x, state) -> state, with a tuple as the state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size = I, H
+        self.mix = nn.Linear(I + H, H)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        if state is None:
+            state = (x.new_zeros(len(x), H), x.new_zeros(len(x), H))
+        hidden, trace = state
+        candidate = torch.tanh(self.mix(torch.cat([x, hidden], dim=-1)))
+        trace = 0.9 * trace + 0.1 * candidate
+        return candidate * trace, trace
+
+
+CELLS: dict[str, Callable[[], nn.Module]] = {
+    "elman": lambda: cello.ElmanCell(I, H),
+    "elman-relu-no-bias": lambda: cello.ElmanCell(I, H, "relu", bias=False),
+    "elman-callable": lambda: cello.ElmanCell(I, H, torch.sin),
+    "jordan": lambda: cello.JordanCell(I, H, O),
+    "jordan-softmax": lambda: cello.JordanCell(I, H, O, "tanh", "softmax", bias=False),
+    "lstm": lambda: cello.LSTMCell(I, H, forget_bias=1.0),
+    "lstm-lecture": lambda: cello.LSTMCell(
+        I, H, activation="linear", output_activation="linear", recurrent=False
+    ),
+    "lstm-peephole": lambda: cello.LSTMCell(I, H, peephole=True),
+    "lstm-projection": lambda: cello.LSTMCell(I, H, projection_size=2, peephole=True, bias=False),
+    "lstm-hard": lambda: cello.LSTMCell(I, H, "hard_sigmoid", "softsign", "hard_tanh"),
+    "gru": lambda: cello.GRUCell(I, H),
+    "gru-two-biases": lambda: cello.GRUCell(I, H, recurrent_bias=True),
+    "gru-reset-before": lambda: cello.GRUCell(I, H, reset_after=False),
+    "torch-rnn": lambda: nn.RNNCell(I, H, nonlinearity="relu"),
+    "torch-lstm": lambda: nn.LSTMCell(I, H),
+    "torch-gru": lambda: nn.GRUCell(I, H),
+    "torch-gru-no-bias": lambda: nn.GRUCell(I, H, bias=False),
+    "leaky": LeakyCell,
+    "two-sizes": TwoSizesCell,
+    "mixing": MixingCell,
+    "no-grad": NoGradCell,
+    "branching": BranchingCell,
+    "stranger": StrangersCell,
+}
+
+CAPTURED = [name for name in CELLS if name != "branching"]
+ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
+
+
+def make(name: str, dtype: torch.dtype = torch.float64) -> cello.Cell:
+    """The cell `name`, as `Recurrent` sees it."""
+    torch.manual_seed(1)
+    cell = cello.Recurrent(CELLS[name]()).cell
+    return cell.to(dtype)
