@@ -60,7 +60,7 @@ def test_fallback_warns_once_and_names_the_line(ran: list[str]) -> None:
     choose._warned.clear()
     layer = cello.Recurrent(BranchingCell())
     x = torch.zeros(2, 1, 3)
-    pattern = r"decides by the values in a tensor, with aten\._local_scalar_dense\S* \(.*registry\.py:\d+\)"
+    pattern = r"by the values in a tensor, with aten\._local_scalar_dense\S* \(.*registry\.py:\d+\)"
     with pytest.warns(cello.EngineWarning, match=pattern) as caught:
         layer(x)
     assert len(caught) == 1
@@ -143,12 +143,15 @@ def test_forward_mode(ran: list[str]) -> None:
 def test_autocast_runs_the_step_itself(ran: list[str]) -> None:
     layer = cello.Recurrent(cello.LSTMCell(3, 2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, state = layer(torch.randn(3, 2, 3))
+        y, _ = layer(torch.randn(3, 2, 3))
     assert ran == ["reference"]
     assert y.isfinite().all()
-    with torch.autocast("cpu", dtype=torch.bfloat16), cello.engine("split"):
-        with pytest.raises(EngineError, match="autocast is active"):
-            layer(torch.randn(3, 2, 3))
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        cello.engine("split"),
+        pytest.raises(EngineError, match="autocast is active"),
+    ):
+        layer(torch.randn(3, 2, 3))
 
 
 def test_dropout_draws_its_masks_before_the_loop() -> None:

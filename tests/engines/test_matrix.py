@@ -67,7 +67,7 @@ def same(ours: dict, theirs: dict, tolerance: float) -> None:
             rest = value if mine is None else mine
             assert rest is None or not rest.any(), name
             continue
-        assert mine.shape == value.shape and mine.dtype == value.dtype, name
+        assert (mine.shape, mine.dtype) == (value.shape, value.dtype), name
         torch.testing.assert_close(
             mine, value, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
         )

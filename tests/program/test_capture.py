@@ -71,7 +71,8 @@ def test_shapes_hold_for_every_batch_size() -> None:
 def test_every_operation_knows_its_line(name: str) -> None:
     for op in capture(make(name), dtype=torch.float64).ops:
         file, line = op.where.rsplit(":", 1)
-        assert file.endswith(".py") and line.isdigit()
+        assert file.endswith(".py")
+        assert line.isdigit()
 
 
 class InPlaceOnState(Base):
@@ -220,7 +221,7 @@ def test_programs_are_kept_as_long_as_the_cell() -> None:
 
 def test_no_grad_inside_is_known() -> None:
     ops = {op.target._opname: op.grad for op in capture(NoGradCell()).ops}
-    assert ops["abs"] is False and ops["amax"] is False and ops["div"] is True
+    assert (ops["abs"], ops["amax"], ops["div"]) == (False, False, True)
 
 
 def test_split_of_the_lstm() -> None:

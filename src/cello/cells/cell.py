@@ -25,6 +25,13 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
+def _no_step(cell: Cell, *_: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    raise CellError(
+        f"{type(cell).__name__} has no step: write def step(self, x, {', '.join(cell.state)}) "
+        "that returns (output, next state)"
+    )
+
+
 class Cell(nn.Module):
     """One step of a recurrent network; subclass it and write `state` and `step`.
 
@@ -110,20 +117,10 @@ class Cell(nn.Module):
             for name in self.state
         }
 
-    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One step, for a batch of rows: the equations of the cell.
-
-        Args:
-            x: the input of this step, [B, input_size].
-            *state: what is carried, each [B, size], in the order of `self.state`.
-
-        Returns:
-            The output [B, output_size] and the next state, a tuple like the one that came in.
-        """
-        raise CellError(
-            f"{type(self).__name__} has no step: write def step(self, x, {', '.join(self.state)}) "
-            "that returns (output, next state)"
-        )
+    #: One step, for a batch of rows: the equations. Every subclass writes `step(self, x, *state)`
+    #: with x [B, input_size] and each state [B, size]; it returns the output [B, output_size] and
+    #: the next state, a tuple in the order of `state`.
+    step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] = _no_step
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One step, called like any module.
@@ -210,10 +207,10 @@ class Cell(nn.Module):
                 shown.append(f"{name}={value!r}")
         return ", ".join(shown)
 
-    def _uniform(self, *shape: int) -> nn.Parameter:
+    def _uniform(self, *shape: int) -> Any:
         """A parameter drawn as PyTorch draws those of its recurrent layers."""
         bound = 1 / math.sqrt(self.hidden_size)
         return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
-    def _optional(self, wanted: bool, *shape: int) -> nn.Parameter | None:
+    def _optional(self, wanted: bool, *shape: int) -> Any:
         return self._uniform(*shape) if wanted else None

@@ -61,21 +61,21 @@ class ForeignCell(Cell):
         CellError: the module has no sizes, or cannot be called this way.
     """
 
-    state = ("h",)  # an instance names its own
+    state = ("h",)  # the class's; an instance names its own
 
     def __init__(self, module: nn.Module) -> None:
         name = type(module).__name__
-        sizes = [getattr(module, attribute, None) for attribute in ("input_size", "hidden_size")]
+        sizes: list[Any] = [getattr(module, n, None) for n in ("input_size", "hidden_size")]
         if not all(isinstance(size, int) for size in sizes):
             raise CellError(
                 f"{name} can be used as a cell only if it has the attributes input_size and "
                 f"hidden_size, both int; got {sizes[0]!r} and {sizes[1]!r}"
             )
         states, output = _probe(module, *sizes)
-        names = ("h", "c")[: len(states)]
+        names: tuple[str, ...] = ("h", "c")[: len(states)]
         if len(states) > 2:
             names = tuple(f"s{number}" for number in range(len(states)))
-        self.state: tuple[str, ...] = names
+        self.state = names  # type: ignore[misc, assignment]
         super().__init__(
             *sizes,
             output_size=output.shape[-1],

@@ -7,7 +7,7 @@ for the candidate of a GRU, whose second bias is d.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -31,6 +31,11 @@ def share_parameters(cell: Cell, weights: Mapping[str, Tensor]) -> Cell:
     return cell
 
 
+def _read(function: Callable[[Any], Any]) -> Any:
+    """What the equations call W, R, …: computed from PyTorch's parameters whenever it is read."""
+    return property(function)
+
+
 class _TorchLayout(Cell):
     """W, R, b and P read from the parameters that PyTorch's cells have."""
 
@@ -43,17 +48,9 @@ class _TorchLayout(Cell):
         self.bias_ih = self._optional(self.bias, rows)
         self.bias_hh = self._optional(self.bias, rows)
 
-    @property
-    def W(self) -> Tensor:
-        return self.weight_ih
-
-    @property
-    def R(self) -> Tensor:
-        return self.weight_hh
-
-    @property
-    def b(self) -> Tensor | None:
-        return self.bias_ih + self.bias_hh if self.bias else None
+    W: Any = _read(lambda cell: cell.weight_ih)
+    R: Any = _read(lambda cell: cell.weight_hh)
+    b: Any = _read(lambda cell: cell.bias_ih + cell.bias_hh if cell.bias else None)
 
 
 class TorchRNNCell(_TorchLayout, ElmanCell):
@@ -86,9 +83,7 @@ class TorchLSTMCell(_TorchLayout, LSTMCell):
         projects = self.projection_size is not None
         self.weight_hr = self._optional(projects, self.output_size, self.hidden_size)
 
-    @property
-    def P(self) -> Tensor | None:
-        return self.weight_hr
+    P: Any = _read(lambda cell: cell.weight_hr)
 
 
 class TorchGRUCell(_TorchLayout, GRUCell):
@@ -97,16 +92,14 @@ class TorchGRUCell(_TorchLayout, GRUCell):
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
         GRUCell.__init__(self, input_size, hidden_size, recurrent_bias=bias, bias=bias)
 
-    @property
-    def b(self) -> Tensor | None:
+    def _bias(self: Any) -> Tensor | None:
         if not self.bias:
             return None
         gates = 2 * self.hidden_size  # r and z; the second bias of n is d
         return torch.cat([self.bias_ih[:gates] + self.bias_hh[:gates], self.bias_ih[gates:]])
 
-    @property
-    def d(self) -> Tensor | None:
-        return self.bias_hh[2 * self.hidden_size :] if self.bias else None
+    b: Any = _read(_bias)
+    d: Any = _read(lambda cell: cell.bias_hh[2 * cell.hidden_size :] if cell.bias else None)
 
 
 def from_torch_cell(module: Any) -> Cell:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -109,8 +109,9 @@ def _fused(ops: Sequence[Op], outputs: Sequence[Value]) -> list[Op]:
             continue
         for product, other in (op.args, op.args[::-1]):
             source = products.get(product) if isinstance(product, Value) else None
-            alone = source is not None and uses[product] == 1 and source.grad
-            if alone and isinstance(other, Value) and other.shape == product.shape:
+            if source is None or uses[product] > 1 or not source.grad:
+                continue
+            if isinstance(other, Value) and other.shape == product.shape:
                 target = torch.ops.aten.addmm.default
                 fused[source] = None
                 fused[op] = Op(target, (other, *source.args), {}, op.outputs, False, op.where)

@@ -22,5 +22,6 @@ __all__ = [
     "StackState",
     "Stepper",
     "Steps",
+    "accelerate",
     "observing",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ _JOINS = {
 
 
 class Bidirectional(Layer):
-    """Two cells over the same sequence, one in each direction: each output has seen past and future.
+    """Two cells over one sequence, one in each direction: each output has seen past and future.
 
     The backward direction starts at each row's own last step; its outputs stay aligned with the
     inputs, so its last state belongs to the first step.
@@ -115,7 +115,7 @@ class Bidirectional(Layer):
         joined = _JOINS[self.join](there.data, back.data)
         return steps.with_data(joined), _State(state_there, state_back)
 
-    def stream(self, batch_size: int = 1) -> None:
+    def stream(self, batch_size: int = 1) -> NoReturn:
         """Not possible: the backward direction needs the end first.
 
         Raises:

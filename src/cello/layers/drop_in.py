@@ -8,7 +8,6 @@ the very same parameters.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,11 +30,12 @@ __all__ = ["GRU", "LSTM", "RNN", "DropIn", "accelerate"]
 class DropIn(nn.RNNBase):
     """What the three have in common; see `LSTM`."""
 
-    _new_cell: Callable[[Any, int], Cell]
+    def _new_cell(self, input_size: int) -> Cell:
+        raise NotImplementedError
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
-        input: Any,
+        input: Any,  # noqa: A002 - PyTorch's name
         hx: Any = None,
         *,
         lengths: Tensor | None = None,
@@ -44,18 +44,18 @@ class DropIn(nn.RNNBase):
         """Run through time; see `LSTM`."""
         if lengths is None and reset is None and current_engine() == "auto":
             if observer() is None:
-                return super().forward(input, hx)  # type: ignore[misc]
+                return super().forward(input, hx)
             return self._observed(input, hx)
         return self._by_cells(input, hx, lengths, reset)
 
-    def _observed(self, input: Any, hx: Any) -> tuple[Any, Any]:
+    def _observed(self, x: Any, hx: Any) -> tuple[Any, Any]:
         """The result of PyTorch's code, to the bit, while our cells show what happens in it."""
         with torch.random.fork_rng(enabled=self.training and self.dropout > 0):
-            self._by_cells(input, hx, None, None)
-        return super().forward(input, hx)  # type: ignore[misc]
+            self._by_cells(x, hx, None, None)
+        return super().forward(x, hx)
 
-    def _by_cells(self, input: Any, hx: Any, lengths: Any, reset: Any) -> tuple[Any, Any]:
-        steps = check_input(self, input, lengths, self.batch_first)
+    def _by_cells(self, x: Any, hx: Any, lengths: Any, reset: Any) -> tuple[Any, Any]:
+        steps = check_input(self, x, lengths, self.batch_first)
         done, state = self.run(steps, hx, check_reset(steps, reset))
         return done.to_user(), state
 
@@ -64,7 +64,7 @@ class DropIn(nn.RNNBase):
         cells = self._cells()
         states = self._split_state(hx, cells, steps)
         directions = ("forward", "backward")[: 1 + self.bidirectional]
-        final = []
+        final: list[Any] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in directions:

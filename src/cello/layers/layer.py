@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from cello.cells import Cell
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
+from cello.layers.stream import Stepper
 
 __all__ = ["Layer", "check_input", "check_reset", "check_state", "parameter_dtype"]
 
@@ -38,6 +39,10 @@ class Layer(nn.Module):
 
     def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
+        raise NotImplementedError
+
+    def stream(self, batch_size: int = 1) -> Stepper:
+        """One step at a time, with the same numbers as the layer; see `Stepper`."""
         raise NotImplementedError
 
     def _outside(self, result: tuple[Steps, Any]) -> tuple[Any, Any]:

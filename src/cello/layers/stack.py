@@ -160,10 +160,10 @@ class Stack(nn.Module):
         Raises:
             ArgumentError: a layer inside reads from the end.
         """
-        modules: list[nn.Module] = []
+        modules: list[Any] = []
         for module in self:
             if isinstance(module, (Layer, DropIn, Stack)):
-                modules += module.stream(batch_size).modules  # type: ignore[union-attr]
+                modules += module.stream(batch_size).modules
             else:
                 modules.append(module)
         return Stepper(modules, batch_size)

@@ -29,8 +29,8 @@ class Steps:
         batch_sizes: how many sequences have a step t, for each t; never growing.
         length: T, the steps of the padded form.
         batch_size: B, sequences; those without any step count too.
-        order: for each row of a step, which sequence it is in the user's order; None if the same.
-        index: for each row of `data`, its place t * B + b in the padded form; None if all are there.
+        order: for each row of a step, its sequence in the user's order; None if the same.
+        index: for each row of `data`, its place t * B + b when padded; None if all are there.
         lengths: of each sequence in the user's order, [B]; None if all are T.
         form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
     """
@@ -118,7 +118,7 @@ class Steps:
         """The same steps with other values, [N, ...]."""
         return replace(self, data=data)
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Steps:
+    def map(self, function: Callable[[Any], Any]) -> Steps:
         """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
         if self.is_ragged:
             return self.with_data(function(self.data))

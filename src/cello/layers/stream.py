@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cello.errors import ArgumentError, ShapeError
 
@@ -41,10 +41,10 @@ class Stepper:
     True
     """
 
-    def __init__(self, modules: Sequence[nn.Module], batch_size: int = 1) -> None:
+    def __init__(self, modules: Sequence[Any], batch_size: int = 1) -> None:
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
-        self.modules = list(modules)
+        self.modules: list[Any] = list(modules)
         self.batch_size = batch_size
         self.reset()
 

@@ -165,7 +165,7 @@ class _Trace(TorchDispatchMode):
         outputs = tuple(self.value(part, target._opname) for part in results)
         for part in results:
             memory = part.untyped_storage()._cdata
-            shares = is_view(func) or memory in self.sharing and not is_in_place(func)
+            shares = is_view(func) or (memory in self.sharing and not is_in_place(func))
             self.sharing[memory] = 2 if shares else 1
         is_tuple = isinstance(result, (tuple, list))
         op = Op(target, arguments, named, outputs, is_tuple, where, torch.is_grad_enabled())

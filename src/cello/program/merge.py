@@ -26,14 +26,13 @@ def merge(first: Program, second: Program, sizes: tuple[int, int]) -> Program:
         merger.pair(value, second.state[name])
     for name, value in first.parameters.items():
         merger.pair(value, second.parameters.get(name, value))
-    for (value, tensor), (other, again) in zip(
-        first.constants.items(), second.constants.items(), strict=False
-    ):
-        merger.constant(value, tensor, other, again)
+    pairs = zip(first.constants.items(), second.constants.items(), strict=False)
+    for (value, tensor), (other, likewise) in pairs:
+        merger.constant(value, tensor, other, likewise)
     if len(first.ops) != len(second.ops):
         merger.fail("the number of its operations", "")
-    for op, other in zip(first.ops, second.ops, strict=True):
-        merger.op(op, other)
+    for op, again in zip(first.ops, second.ops, strict=True):
+        merger.op(op, again)
     _drop_unused(first)
     _name_values(first)
     return check(first)

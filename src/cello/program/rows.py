@@ -79,7 +79,7 @@ def is_row_wise(op: Op) -> bool:
         return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
     if name == "embedding":
         return not op.args[0].batched and op.args[1].batched
-    return name in _COPIES or torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op)
+    return name in _COPIES or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
 
 
 def _rows_first(value: Value) -> bool:
