@@ -1,0 +1,187 @@
+"""The kinds of modules that a specification can name, and the arguments that make each.
+
+A file chooses among these and the classes that the caller passes; nothing is ever imported by a
+name that stands in a file.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from cello import cells, layers
+from cello.errors import ArgumentError, DtypeError
+
+__all__ = ["KINDS", "Kind", "kinds_with"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How modules of one class are described and built.
+
+    Attributes:
+        build: makes one, called with keyword arguments.
+        arguments: the names of these, required ones first.
+        required: those that have no default.
+        read: the arguments that would make a given module again.
+    """
+
+    build: Callable[..., nn.Module]
+    arguments: tuple[str, ...]
+    required: tuple[str, ...]
+    read: Callable[[Any], dict[str, Any]]
+
+
+# ------------------------------------------------------------ how arguments are read
+
+
+def _of_class(cls: type[nn.Module]) -> Kind:
+    """A class whose objects give their constructor's arguments by `config()`."""
+    skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = [
+        parameter
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if name != "self" and parameter.kind not in skipped
+    ]
+    return Kind(
+        cls,
+        tuple(parameter.name for parameter in parameters),
+        tuple(p.name for p in parameters if p.default is inspect.Parameter.empty),
+        lambda module: module.config(),
+    )
+
+
+def _by_attributes(cls: type[nn.Module], names: str) -> Kind:
+    """A class of PyTorch's, whose arguments are attributes; required ones are marked `*`."""
+    marked = names.split()
+    arguments = tuple(name.rstrip("*") for name in marked)
+
+    def read(module: Any) -> dict[str, Any]:
+        values = {name: getattr(module, name) for name in arguments}
+        if not isinstance(values.get("bias", True), bool):  # the parameter itself, or None
+            values["bias"] = isinstance(values["bias"], Tensor)
+        return values
+
+    return Kind(cls, arguments, tuple(n[:-1] for n in marked if n.endswith("*")), read)
+
+
+def _of_modules(cls: type[nn.Module], *options: str) -> Kind:
+    """A class that takes any number of modules, and options by name."""
+
+    def build(modules: list[nn.Module], **values: Any) -> nn.Module:
+        return cls(*modules, **values)
+
+    def read(module: Any) -> dict[str, Any]:
+        return {"modules": list(module), **{name: getattr(module, name) for name in options}}
+
+    return Kind(build, ("modules", *options), ("modules",), read)
+
+
+def _recurrent(layer: layers.Recurrent) -> dict[str, Any]:
+    options = ("cell", "reverse", "batch_first", "initial_state")
+    return {name: getattr(layer, name) for name in options}
+
+
+def _bidirectional(layer: layers.Bidirectional) -> dict[str, Any]:
+    return {
+        "forward": layer.forward_layer.cell,
+        "backward": layer.backward_layer.cell,
+        "join": layer.join,
+        "batch_first": layer.batch_first,
+        "initial_state": layer.forward_layer.initial_state,
+    }
+
+
+# ------------------------------------------------------------ what there is
+
+_OPTIONS = ("batch_first", "initial_state")
+_LAYER = "input_size* hidden_size* num_layers bias batch_first dropout bidirectional "
+
+#: Every kind by its name in a file. Which engine runs a layer belongs to the machine, not here.
+KINDS: dict[str, Kind] = {
+    "Stack": _of_modules(layers.Stack, "batch_first"),
+    "Recurrent": Kind(layers.Recurrent, ("cell", "reverse", *_OPTIONS), ("cell",), _recurrent),
+    "Bidirectional": Kind(
+        layers.Bidirectional,
+        ("forward", "backward", "join", *_OPTIONS),
+        ("forward",),
+        _bidirectional,
+    ),
+    "RNN": _by_attributes(layers.RNN, _LAYER + "nonlinearity"),
+    "LSTM": _by_attributes(layers.LSTM, _LAYER + "proj_size"),
+    "GRU": _by_attributes(layers.GRU, _LAYER),
+    **{
+        cls.__name__: _of_class(cls)
+        for cls in (
+            cells.ElmanCell,
+            cells.JordanCell,
+            cells.LSTMCell,
+            cells.GRUCell,
+            cells.TorchRNNCell,
+            cells.TorchLSTMCell,
+            cells.TorchGRUCell,
+            cells.ForeignCell,
+        )
+    },
+    "Sequential": _of_modules(nn.Sequential),
+    **{
+        name: _by_attributes(getattr(nn, name), arguments)
+        for name, arguments in {
+            "Linear": "in_features* out_features* bias",
+            "Embedding": "num_embeddings* embedding_dim* padding_idx max_norm norm_type "
+            "scale_grad_by_freq sparse",
+            "EmbeddingBag": "num_embeddings* embedding_dim* max_norm norm_type "
+            "scale_grad_by_freq mode sparse include_last_offset padding_idx",
+            "LayerNorm": "normalized_shape* eps elementwise_affine bias",
+            "Dropout": "p inplace",
+            "Identity": "",
+            "Sigmoid": "",
+            "Tanh": "",
+            "ReLU": "inplace",
+            "LeakyReLU": "negative_slope inplace",
+            "ELU": "alpha inplace",
+            "GELU": "approximate",
+            "SiLU": "inplace",
+            "Softplus": "beta threshold",
+            "Softsign": "",
+            "Hardsigmoid": "inplace",
+            "Hardtanh": "min_val max_val inplace",
+            "Softmax": "dim",
+            "LogSoftmax": "dim",
+        }.items()
+    },
+}
+
+#: The class of each kind, to tell a module of ours from one of a user's class of that name.
+CLASSES: dict[str, type[nn.Module]] = {
+    **{name: kind.build for name, kind in KINDS.items() if isinstance(kind.build, type)},
+    "Stack": layers.Stack,
+    "Sequential": nn.Sequential,
+}
+
+
+def kinds_with(classes: Iterable[Any]) -> dict[str, Kind]:
+    """All kinds, and those of the caller's own classes.
+
+    Raises:
+        DtypeError: one of `classes` is no module class.
+        ArgumentError: one of them has the name of a kind of ours.
+    """
+    kinds = dict(KINDS)
+    for cls in classes:
+        if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
+            what = cls if isinstance(cls, type) else type(cls)
+            raise DtypeError(f"cells must hold classes of modules, got {what.__name__}")
+        if cls is CLASSES.get(cls.__name__):
+            continue
+        if cls.__name__ in KINDS:
+            raise ArgumentError(
+                f"cells must not hold a class named {cls.__name__}: Cello has one of that name; "
+                "rename yours"
+            )
+        kinds[cls.__name__] = _of_class(cls)
+    return kinds
