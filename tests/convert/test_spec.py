@@ -113,7 +113,7 @@ def test_names_of_ours_are_ours():
 
     with pytest.raises(
         ModelError,
-        match=r"^net is a ElmanCell that is not Cello's: rename the class, .* name only$",
+        match=r"^net is a ElmanCell that is not Cello's: rename .* name only$",
     ):
         net_to_spec(ElmanCell(2, 3))
     with pytest.raises(ModelError, match=r"of PyTorch's layers use cello\.LSTM$"):
