@@ -130,11 +130,12 @@ class DropIn(nn.RNNBase):
         )
         if not fits:
             kept = []
-            for number, own in enumerate(weights):
-                first_layer = number <= int(self.bidirectional)
-                below = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
-                cell = self._new_cell(self.input_size if first_layer else below)
-                kept.append((share_parameters(cell, own), own))
+            with torch.random.fork_rng(devices=[]):  # a new cell draws parameters: for nothing
+                for number, own in enumerate(weights):
+                    first_layer = number <= int(self.bidirectional)
+                    below = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
+                    cell = self._new_cell(self.input_size if first_layer else below)
+                    kept.append((share_parameters(cell, own), own))
             self.__dict__["_kept_cells"] = kept  # not a submodule: the parameters are here already
         return [cell for cell, _ in kept]
 
