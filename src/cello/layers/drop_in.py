@@ -61,7 +61,7 @@ class DropIn(nn.RNNBase):
 
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run our cells over steps; the state comes and goes as PyTorch has it."""
-        cells = self._cells()
+        cells, places = self._cells(), self._places()
         states = self._split_state(hx, cells, steps)
         directions = ("forward", "backward")[: 1 + self.bidirectional]
         final: list[Any] = []
@@ -77,7 +77,7 @@ class DropIn(nn.RNNBase):
                         steps.batch_size, dtype=steps.data.dtype, device=steps.data.device
                     ),
                     owner=self,
-                    place=f"{layer}.{direction}" if self.bidirectional else f"{layer}",
+                    place=places[len(final)],
                     reverse=direction == "backward",
                     reset=reset,
                 )
@@ -115,6 +115,15 @@ class DropIn(nn.RNNBase):
         if unbatched:
             parts = tuple(part.unsqueeze(1) for part in parts)
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+    def cells(self) -> dict[str, Cell]:
+        """Our cells over the parameters as they are now, by place: "0", or "0.forward" and so on."""
+        return dict(zip(self._places(), self._cells(), strict=True))
+
+    def _places(self) -> list[str]:
+        """The name of each cell, in the order of `_cells`."""
+        directions = (".forward", ".backward") if self.bidirectional else ("",)
+        return [f"{layer}{way}" for layer in range(self.num_layers) for way in directions]
 
     def _cells(self) -> list[Cell]:
         """Our cells over the parameters as they are now, layer by layer, forward first."""
