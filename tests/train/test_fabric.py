@@ -7,7 +7,6 @@ from lightning_fabric.utilities.rank_zero import rank_zero_info
 from cello.errors import ArgumentError
 from cello.train import Options
 from cello.train.fabric import make_fabric, quiet
-from tests.train.fakes import run_python
 
 
 def test_options_go_to_fabric():
@@ -50,14 +49,3 @@ def test_quiet(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixt
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
     assert caplog.records == []
-
-
-def test_training_prints_nothing_of_its_own(tmp_path):
-    code = """
-import sys
-from tests.train.fakes import FakeTask, make_net
-from cello.train import Options, fit
-fit(FakeTask(), make_net(), Options(epochs=1, accelerator="cpu"), sys.argv[1], progress=False)
-"""
-    result = run_python(code, str(tmp_path))
-    assert (result.stdout, result.stderr) == ("", "")

@@ -44,6 +44,12 @@ def test_weights_of():
         ({"a": {"b": 1}}, {"a": {"b": 2}}, "a b is 2, but the checkpoint was made with 1; resume"),
         ({"a": 1}, {"a": 1, "b": 2}, "b is 2, but the checkpoint was made with absent;"),
         ({"a": 1, "b": 2}, {"a": 1}, "b is absent, but the checkpoint was made with 2;"),
+        (
+            {"a": [1, {"b": 2}]},
+            {"a": [1, {"b": 3}]},
+            "a 1 b is 3, but the checkpoint was made with 2;",
+        ),
+        ({"a": [1]}, {"a": [1, 2]}, "a 1 is 2, but the checkpoint was made with absent;"),
         ({"a": "x" * 99}, {"a": ""}, "a is '', but the checkpoint was made with 'x{56}\\.\\.\\.;"),
     ],
 )

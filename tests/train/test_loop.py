@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cello.errors import ArgumentError, TrainingError
+import cello
+from cello.convert import load_model, read_config
+from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.tasks.base import Loss
 from cello.train import Event, Options, checkpoint, fit
 from cello.train.schedule import factor
@@ -232,8 +234,8 @@ def test_a_full_disk_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(checkpoint, "_write", write)
     message = (
-        r"^cannot write the checkpoint of step 4: .*No space left on device; the one before, "
-        r"of step 2, is whole: resume from it"
+        r"^cannot write the checkpoint of step 4: .*No space left on device; the checkpoint of "
+        r"step 2 is whole: resume from it when this is mended$"
     )
     with pytest.raises(TrainingError, match=message):
         fit(FakeTask(), make_net(), options, tmp_path / "a", progress=False)
@@ -243,6 +245,50 @@ def test_a_full_disk_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fit(FakeTask(), again, options, tmp_path / "a", resume=True, progress=False)
     fit(FakeTask(), whole, options, tmp_path / "b", progress=False)
     assert torch.equal(weights(again), weights(whole))
+
+
+def test_the_model_in_the_folder_is_the_best(tmp_path: Path):
+    task, given = FakeTask(), iter([0.25, 0.75, 0.5])
+    task.splits = ("validation",)
+    task.evaluate = lambda net, split: {"accuracy": next(given)}  # type: ignore[method-assign]
+    seen = []
+
+    def look(event: Event) -> None:
+        if event.kind == "epoch":
+            seen.append(weights(load_model(tmp_path)))
+
+    net = make_net()
+    fit(task, net, Options(epochs=3, **CPU), tmp_path, progress=False, on_event=look)
+    assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[1], seen[2])
+    assert torch.equal(seen[2], weights(net))
+    assert read_config(tmp_path)["task"] == task.config()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint", "config.json", "weights.safetensors"]
+
+
+def test_a_network_that_cannot_be_saved_fails_before_it_is_trained(tmp_path: Path):
+    class Own(nn.Module):
+        pass
+
+    with pytest.raises(ModelError, match="which cannot be saved"):
+        fit(FakeTask(), cello.Stack(Own()), Options(**CPU), tmp_path / "model", progress=False)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("what", ["log", "model"])
+def test_what_else_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str):
+    if what == "model":
+        (tmp_path / "weights.safetensors.next").mkdir()  # where a file should go
+    else:
+        (tmp_path / "log").write_text("")  # where a folder should be
+    message = (
+        rf"^cannot write the {what} of step {4 if what == 'model' else 0}: .*; the checkpoint of "
+        r"step 0 is whole: resume from it when this is mended$"
+    )
+    options = Options(epochs=1, accelerator="cpu", log="csv")
+    with pytest.raises(TrainingError, match=message):
+        fit(FakeTask(), make_net(), options, tmp_path, progress=False)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path):

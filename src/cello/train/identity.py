@@ -56,6 +56,8 @@ _MISSING = object()
 def _difference(
     old: Any, new: Any, path: tuple[str, ...]
 ) -> tuple[tuple[str, ...], Any, Any] | None:
+    if isinstance(old, list) and isinstance(new, list):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             inner = (*path, str(key))

@@ -1,25 +1,27 @@
-"""One run of training: steps, epochs, and what is written in between."""
+"""One run of training: its steps and epochs."""
 
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.utilities import move_data_to_device
-from torch import Tensor, nn
+from torch import nn
 
 from cello.cells.state import detach
+from cello.convert import net_to_spec, save_model
 from cello.errors import ArgumentError, TrainingError
 from cello.tasks.base import Batch, Task
 from cello.train import checkpoint, rng
 from cello.train.events import Event, Listener
+from cello.train.files import Files
 from cello.train.identity import check_same, fingerprint, weights_of
-from cello.train.log import Log
 from cello.train.options import Options
+from cello.train.processes import gather, highest, mean
 from cello.train.run_state import Mean, RankState, RunState
 from cello.train.schedule import make_schedule
 from cello.train.signals import Signals, TrainingInterrupted
@@ -45,6 +47,8 @@ class Run:
     ) -> None:
         self.fabric, self.task, self.net = fabric, task, net
         self.options, self.folder, self.listeners = options, folder, listeners
+        with tempfile.TemporaryDirectory() as trial:
+            save_model(net, trial, task=task.config())  # what cannot be saved fails now
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
@@ -60,7 +64,8 @@ class Run:
             "device": fabric.device.type,
             "option": options.fixed(),
             "task": {"name": task.name, **task.config()},
-            "network": weights_of(net),
+            "network": net_to_spec(net),
+            "weights": weights_of(net),
             "training data": fingerprint(first),
         }
         self.identity = fabric.broadcast(identity)  # each process has rows of its own
@@ -93,22 +98,25 @@ class Run:
         options, state = self.options, self.state
         optimizer = self.optimizer.optimizer
         self.schedule = make_schedule(optimizer, options, state.step, self.total_steps)
-        self.log = Log(self.folder, tuple(options.log), rows=state.rows, step=state.step)
-        now = time.perf_counter()
-        self.started = now - state.seconds
-        self.saved_at, self.saved_step = now, state.step
+        self.started = time.perf_counter() - state.seconds
+        self.files = Files(self.folder, options, rows=state.rows, step=state.step)
         total = {"epochs": options.epochs, "steps": self.total_steps}
         self._tell("start", **total, monitor=self.task.monitor)
 
     def train(self) -> None:
         """All epochs that are left."""
-        while self.state.epoch < self.options.epochs and not self.stopped_early:
+        while self.state.epoch < self.options.epochs and not self.out_of_patience:
             self.train_epoch()
             self.end_epoch()
 
     @property
-    def stopped_early(self) -> bool:
-        """Whether patience has run out."""
+    def epoch(self) -> int:
+        """The number, from 1, of the epoch under way; at the end, of the last one."""
+        return min(self.state.epoch + 1, max(self.options.epochs, self.state.epoch))
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether too many epochs have passed since the best one."""
         patience = self.options.patience
         return patience is not None and self.state.waited >= patience
 
@@ -157,16 +165,16 @@ class Run:
         """Judge the network, keep it if it is the best so far, and save."""
         state = self.state
         metrics = self.evaluate("validation")
-        loss, self.mine.epoch_loss = self.mean(self.mine.epoch_loss), Mean()
+        loss, self.mine.epoch_loss = mean(self.fabric, self.mine.epoch_loss), Mean()
         self.mine.carried = None
         state.epoch, state.batch = state.epoch + 1, 0
         validation = {f"validation_{name}": value for name, value in metrics.items()}
-        seconds = time.perf_counter() - self.started
+        self.files.log({"epoch": state.epoch, "epoch_loss": loss, **validation}, state.step)
         row = {"epoch": state.epoch, "step": state.step, "loss": loss, **validation}
-        state.history.append({**row, "seconds": seconds})
-        self.log.write({"epoch_loss": loss, "epoch": state.epoch, **validation}, state.step)
-        if state.judge(self.net, metrics, self.task.monitor, self.task.higher_is_better):
-            self.save_model()
+        state.history.append({**row, "seconds": time.perf_counter() - self.started})
+        best = state.judge(self.net, metrics, self.task.monitor, self.task.higher_is_better)
+        if best and self.fabric.is_global_zero:
+            self.files.model(self.net, self.task.config(), state.step)
         self.save()
         self._tell("epoch", **state.history[-1])
 
@@ -177,9 +185,9 @@ class Run:
         self.net.load_state_dict(best.weights)
         metrics = self.evaluate("test")
         if metrics:
-            values = {f"test_{name}": value for name, value in metrics.items()}
-            self.log.write(values, self.state.step)
-        self.log.close()
+            row = {f"test_{name}": value for name, value in metrics.items()}
+            self.files.log(row, self.state.step)
+        self.files.close()
         self.net.eval()
         self._tell("end", **metrics)
         return metrics
@@ -226,65 +234,38 @@ class Run:
             what = None if math.isfinite(value) else f"the norm of the gradients is {value}"
         if what is not None:
             raise TrainingError(
-                f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}); try a lower "
+                f"{what} at step {self.state.step + 1} (epoch {self.epoch}); try a lower "
                 f"learning rate (now {self.options.learning_rate:g}) or clip gradients to a lower "
                 f"norm (now {self.options.clip_norm}); the last checkpoint, of step "
-                f"{self.saved_step}, is untouched"
+                f"{self.files.saved_step}, is untouched"
             )
 
     def agree(self) -> int:
-        """GO_ON, SAVE or STOP: what any of the processes wants."""
-        done, options = self.state.step - self.saved_step, self.options
-        wish = GO_ON
-        if self.signals.received is not None:
-            wish = STOP
-        elif options.checkpoint_steps is not None and done >= options.checkpoint_steps:
-            wish = SAVE
-        elif options.checkpoint_seconds is not None:
-            due = time.perf_counter() - self.saved_at >= options.checkpoint_seconds
-            wish = SAVE if due else GO_ON
-        if self.fabric.world_size == 1:
-            return wish
-        if self.state.step % STEPS_BETWEEN_AGREEMENTS:
+        """GO_ON, SAVE or STOP: the most that any of the processes wants."""
+        if self.fabric.world_size > 1 and self.state.step % STEPS_BETWEEN_AGREEMENTS:
             return GO_ON
-        return round(self.reduce([wish], "max")[0])
-
-    def mean(self, mine: Mean) -> float:
-        """The mean over all processes."""
-        if self.fabric.world_size == 1:
-            return mine.value
-        total, count = self.reduce([mine.total, mine.count], "sum")
-        return Mean(total, round(count)).value
-
-    def reduce(self, values: list[float], how: str) -> list[float]:
-        """The "sum" or "max" of each value over all processes."""
-        mine = torch.tensor(values, dtype=torch.float64, device=self.fabric.device)
-        return cast(Tensor, self.fabric.all_reduce(mine, reduce_op=how)).tolist()
+        wish = SAVE if self.files.checkpoint_due(self.state.step) else GO_ON
+        return highest(self.fabric, wish if self.signals.received is None else STOP)
 
     def log_row(self, norm: Any) -> None:
         """Log the steps since the last row."""
-        loss, self.mine.row_loss = self.mean(self.mine.row_loss), Mean()
+        loss, self.mine.row_loss = mean(self.fabric, self.mine.row_loss), Mean()
         now = time.perf_counter()
         row = {
             "loss": loss,
-            "epoch": self.state.epoch + 1,
+            "epoch": self.epoch,
             "learning_rate": self.schedule.get_last_lr()[0],
             "gradient_norm": norm.item(),
             "elements_per_second": self.row_elements / (now - self.row_started),
         }
-        self.log.write(row, self.state.step)
+        self.files.log(row, self.state.step)
         self.row_started, self.row_elements = now, 0
 
-    # ------------------------------------------------------------ what is written
-
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint: everything that a resumed run needs."""
         state, fabric = self.state, self.fabric
-        state.seconds, state.rows = time.perf_counter() - self.started, self.log.rows
-        mine = {**self.mine.tree(), "generators": rng.capture(fabric.device)}
-        if fabric.world_size > 1:
-            mine = move_data_to_device(mine, torch.device("cpu"))
-        ranks = [fabric.broadcast(mine, src=rank) for rank in range(fabric.world_size)]
+        state.seconds, state.rows = time.perf_counter() - self.started, self.files.rows
+        ranks = gather(fabric, {**self.mine.tree(), "generators": rng.capture(fabric.device)})
         if fabric.is_global_zero:
             tree = {
                 "identity": self.identity,
@@ -294,26 +275,17 @@ class Run:
                 "precision": fabric.strategy.precision.state_dict(),
                 "ranks": ranks,
             }
-            try:
-                checkpoint.save(self.folder / "checkpoint", tree, step=state.step)
-            except OSError as error:
-                raise TrainingError(
-                    f"cannot write the checkpoint of step {state.step}: {error}; the one before, "
-                    f"of step {self.saved_step}, is whole: resume from it when this is mended"
-                ) from error
+            self.files.checkpoint(tree, state.step)
         fabric.barrier()
-        self.saved_at, self.saved_step = time.perf_counter(), state.step
+        self.files.checkpoint_done(state.step)
         self._tell("checkpoint")
-
-    def save_model(self) -> None:
-        """Write the network as it is now as the model in the folder."""
 
     def stop(self, save: bool = True) -> NoReturn:
         """Leave after a signal, with a checkpoint of this very step."""
         if save:
             self.save()
         raise TrainingInterrupted(
-            f"stopped at step {self.state.step} (epoch {self.state.epoch + 1}); the checkpoint in "
+            f"stopped at step {self.state.step} (epoch {self.epoch}); the checkpoint in "
             f"{self.folder / 'checkpoint'} is complete: resume=True (--resume) goes on from it",
             step=self.state.step,
             exit_code=self.signals.exit_code,
@@ -321,7 +293,6 @@ class Run:
 
     def _tell(self, kind: str, **values: Any) -> None:
         if self.listeners:
-            epoch = values.get("epoch", min(self.state.epoch + 1, self.options.epochs))
-            event = Event(kind, self.state.step, epoch, values)
+            event = Event(kind, self.state.step, values.get("epoch", self.epoch), values)
             for listener in self.listeners:
                 listener(event)
