@@ -1,5 +1,53 @@
 """Data → batches → loss → metrics, one task a file."""
 
-from cello.tasks.base import IGNORE, Batch, Loss, Task
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["IGNORE", "Batch", "Loss", "Task"]
+from cello.errors import ModelError
+from cello.tasks.base import IGNORE, Batch, Loss, Task
+from cello.tasks.characters import Characters
+from cello.tasks.networks import (
+    CAUSAL_KINDS,
+    MODULES,
+    NETWORK_KINDS,
+    build_network,
+    fitting_hidden_size,
+)
+from cello.tasks.python_tagging import python_tagging
+from cello.tasks.tagging import Tagging
+
+__all__ = [
+    "CAUSAL_KINDS",
+    "IGNORE",
+    "MODULES",
+    "NETWORK_KINDS",
+    "Batch",
+    "Characters",
+    "Loss",
+    "Tagging",
+    "Task",
+    "build_network",
+    "fitting_hidden_size",
+    "python_tagging",
+    "task_from_config",
+]
+
+
+def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters:
+    """The task that `task.config()` described, without data.
+
+    Raises:
+        ModelError: the description is damaged, or of a task that this version does not know.
+
+    >>> task_from_config({"task": "knit"})
+    Traceback (most recent call last):
+    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars
+    """
+    tasks: dict[Any, type[Tagging] | type[Characters]] = {
+        Tagging.name: Tagging,
+        Characters.name: Characters,
+    }
+    name = config.get("task")
+    if name not in tasks:
+        raise ModelError(f"the model's task is {name!r}, expected one of: {', '.join(tasks)}")
+    return tasks[name].from_config(config)

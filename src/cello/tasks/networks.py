@@ -1,0 +1,160 @@
+"""The networks that the tasks are trained with, by the names that the field gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells import ElmanCell, JordanCell
+from cello.errors import ArgumentError
+from cello.layers import GRU, LSTM, Bidirectional, Recurrent, Stack
+from cello.tasks.encoders import ENCODERS
+
+__all__ = [
+    "CAUSAL_KINDS",
+    "MODULES",
+    "NETWORK_KINDS",
+    "Log",
+    "build_network",
+    "fitting_hidden_size",
+]
+
+#: The kinds of networks that `build_network` knows.
+NETWORK_KINDS = ("elman", "jordan", "bi-elman", "lstm", "bi-lstm", "gru", "bi-gru")
+
+#: Those that read only from the beginning, and so can predict what comes next.
+CAUSAL_KINDS = tuple(kind for kind in NETWORK_KINDS if not kind.startswith("bi-"))
+
+
+class Log(nn.Module):
+    """Probabilities as logits: their natural logarithms.
+
+    Shapes: any to the same.
+
+    >>> torch.softmax(Log()(torch.tensor([0.25, 0.75])), -1)
+    tensor([0.2500, 0.7500])
+    """
+
+    def config(self) -> dict[str, int]:
+        """The constructor's arguments by name: none."""
+        return {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities to their logarithms; 0 to that of the smallest normal number."""
+        return x.clamp_min(torch.finfo(x.dtype).tiny).log()
+
+
+#: What networks of tasks hold beside layers and PyTorch's modules: `load_model` needs them.
+MODULES: tuple[type[nn.Module], ...] = (*ENCODERS, Log)
+
+
+def build_network(
+    kind: str,
+    encoder: nn.Module,
+    hidden_size: int,
+    output_size: int,
+    *,
+    layers: int = 1,
+    dropout: float = 0.0,
+) -> Stack:
+    """A network of an encoder, recurrent layers and a readout.
+
+    Args:
+        kind: one of `NETWORK_KINDS`. "jordan" has no readout: its output is its memory, and so is
+            a softmax of its last layer, given out as logits; its other layers feed back outputs of
+            `hidden_size` numbers.
+        encoder: what turns ids into vectors of `encoder.output_size` numbers.
+        hidden_size: units of each layer and direction.
+        output_size: logits a step.
+        layers: recurrent layers.
+        dropout: the share of numbers that are zeroed before the readout and between layers while
+            training.
+
+    Returns:
+        A stack, called `logits, state = net(ids, state, lengths=lengths)`.
+
+    Raises:
+        ArgumentError: an unknown kind, or a number out of range.
+
+    >>> from cello.tasks.encoders import OneHot
+    >>> net = build_network("lstm", OneHot(20), hidden_size=16, output_size=3)
+    >>> net(torch.tensor([[4], [7]]))[0].shape
+    torch.Size([2, 1, 3])
+    """
+    if kind not in NETWORK_KINDS:
+        raise ArgumentError(f"kind must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}")
+    for name, value in (("hidden_size", hidden_size), ("layers", layers)):
+        if value < 1:
+            raise ArgumentError(f"{name} must be at least 1, got {value}")
+    if not 0 <= dropout < 1:
+        raise ArgumentError(f"dropout must be at least 0 and below 1, got {dropout}")
+    modules: list[nn.Module] = [encoder]
+    size = int(encoder.output_size)  # type: ignore[arg-type]
+    for layer in range(layers):
+        last = layer == layers - 1
+        if kind == "jordan":
+            modules.append(_jordan(size, hidden_size, output_size if last else None))
+        else:
+            modules.append(_LAYERS[kind](size, hidden_size))
+        size = hidden_size * (2 if kind.startswith("bi-") else 1)
+        if dropout and not (last and kind == "jordan"):
+            modules.append(nn.Dropout(dropout))
+    modules.append(Log() if kind == "jordan" else nn.Linear(size, output_size))
+    return Stack(*modules)
+
+
+_LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
+    "elman": lambda i, h: Recurrent(ElmanCell(i, h)),
+    "bi-elman": lambda i, h: Bidirectional(ElmanCell(i, h)),
+    "lstm": LSTM,
+    "bi-lstm": lambda i, h: LSTM(i, h, bidirectional=True),
+    "gru": GRU,
+    "bi-gru": lambda i, h: GRU(i, h, bidirectional=True),
+}
+
+
+def _jordan(input_size: int, hidden_size: int, output_size: int | None) -> Recurrent:
+    size = hidden_size if output_size is None else output_size
+    output = "tanh" if output_size is None else "softmax"
+    return Recurrent(JordanCell(input_size, hidden_size, size, "tanh", output))
+
+
+def fitting_hidden_size(
+    parameters: int, kind: str, encoder: nn.Module, output_size: int, *, layers: int = 1
+) -> int:
+    """The hidden size with which a network comes nearest to a number of parameters.
+
+    Args:
+        parameters: how many numbers the network should have to learn, those of `encoder` included.
+        kind: see `build_network`; so are the others.
+        encoder: see there.
+        output_size: see there.
+        layers: see there.
+
+    Raises:
+        ArgumentError: even with one hidden unit there are more parameters, by more than half.
+
+    >>> from cello.tasks.encoders import OneHot
+    >>> [fitting_hidden_size(26_000, kind, OneHot(97), 8) for kind in ("elman", "lstm")]
+    [117, 45]
+    """
+
+    def count(hidden_size: int) -> int:
+        with torch.device("meta"):  # nothing is allocated or drawn
+            net = build_network(kind, encoder, hidden_size, output_size, layers=layers)
+        return sum(parameter.numel() for parameter in net.parameters())
+
+    if count(1) > 1.5 * parameters:
+        raise ArgumentError(
+            f"parameters must be at least about {count(1)} for a network of kind {kind!r} with "
+            f"this encoder and {output_size} outputs, got {parameters}"
+        )
+    low, high = 1, 2
+    while count(high) < parameters:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < parameters else (low, middle)
+    return min((low, high), key=lambda size: abs(count(size) - parameters))
