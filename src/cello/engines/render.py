@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any
 
@@ -22,14 +22,17 @@ def render(
     shared: Sequence[Value],
     inputs: Sequence[Value],
     outputs: Sequence[Value],
+    read_once: Collection[Value] = (),
 ) -> Callable[..., Any]:
     """Build `make(*shared)`, which returns a function of `inputs` that returns `outputs`.
 
-    The number of rows is read from the first input.
+    The number of rows is read from the first input. Products among the values `read_once`, which
+    nothing but one operation of the whole program reads, become one operation with the sum that
+    reads them.
     """
     lines = [f"def make({_names(shared)}):", f"    def {title}({_names(inputs)}):"]
     functions: dict[str, Any] = {}
-    body = [_line(op, functions) for op in _fused(ops, outputs)]
+    body = [_line(op, functions) for op in _fused(ops, read_once)]
     if any(_rows in line for line in body):
         first = next(value for value in inputs if value.batched)
         body.insert(0, f"{_rows} = {first.name}.shape[0]")
@@ -96,12 +99,8 @@ def _text(argument: Any, functions: dict[str, Any]) -> str:
     return name
 
 
-def _fused(ops: Sequence[Op], outputs: Sequence[Value]) -> list[Op]:
+def _fused(ops: Sequence[Op], read_once: Collection[Value]) -> list[Op]:
     """Turn `a + m @ n` into one operation where nobody else reads the product."""
-    uses: dict[Value, int] = dict.fromkeys(outputs, 2)
-    for op in ops:
-        for value in op.inputs:
-            uses[value] = uses.get(value, 0) + 1
     products = {op.outputs[0]: op for op in ops if op.target is torch.ops.aten.mm.default}
     fused: dict[Op, Op | None] = {}
     for op in ops:
@@ -109,7 +108,7 @@ def _fused(ops: Sequence[Op], outputs: Sequence[Value]) -> list[Op]:
             continue
         for product, other in (op.args, op.args[::-1]):
             source = products.get(product) if isinstance(product, Value) else None
-            if source is None or uses[product] > 1 or not source.grad:
+            if source is None or product not in read_once or not source.grad:
                 continue
             if isinstance(other, Value) and other.shape == product.shape:
                 target = torch.ops.aten.addmm.default

@@ -7,6 +7,7 @@ operations than the step itself, and the gradients of the input's weights are on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -131,10 +132,11 @@ def _plan(program: Program, names: tuple[str, ...]) -> _Plan:
 def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     """Render the parts that the results and the recorded names need.
 
-    The split is that of the whole program whatever is recorded, so that recording changes
-    neither the order of the arithmetic nor that of the random numbers.
+    The split is that of the whole program whatever is recorded, and so is what becomes one
+    operation: recording changes neither the arithmetic nor the order of the random numbers.
     """
     parts = split(program)
+    read_once = _read_once(program)
     recorded = {program.names[name] for name in names}
     states = list(program.state.values())
     ends = {*program.results, *recorded}
@@ -151,14 +153,13 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     stacked = [value for value in (*states, *_outputs(loop)) if value in later]
     sliced = [v for v in (program.x, *_outputs(before)) if v in loop_needs]
     shared = [v for v in _inputs(loop) if v not in in_loop and v not in sliced]
-    step = render(
-        "step", loop, shared, [*sliced, *states], [*program.next_state.values(), *stacked]
-    )
+    makes = [*program.next_state.values(), *stacked]
+    step = render("step", loop, shared, [*sliced, *states], makes, read_once)
     wanted = loop_needs | later
     return _Plan(
-        _phase("once", once, wanted.union(_inputs(before))),
-        _phase("before", before, wanted),
-        _phase("after", after, later),
+        _phase("once", once, wanted.union(_inputs(before)), read_once),
+        _phase("before", before, wanted, read_once),
+        _phase("after", after, later, read_once),
         step,
         shared,
         sliced,
@@ -167,11 +168,18 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     )
 
 
-def _phase(title: str, ops: list[Op], wanted: set[Value]) -> _Phase:
+def _read_once(program: Program) -> set[Value]:
+    """What a single operation of the program reads, and nothing else: no result has its name."""
+    reads = Counter(value for op in program.ops for value in op.inputs)
+    shown = {*program.results, *program.names.values()}
+    return {value for value, times in reads.items() if times == 1 and value not in shown}
+
+
+def _phase(title: str, ops: list[Op], wanted: set[Value], read_once: set[Value]) -> _Phase:
     own = set(_outputs(ops))
     needs = [value for value in _inputs(ops) if value not in own]
     makes = [value for value in _outputs(ops) if value in wanted]
-    return _Phase(render(title, ops, [], needs, makes)(), needs, makes)
+    return _Phase(render(title, ops, [], needs, makes, read_once)(), needs, makes)
 
 
 def _inputs(ops: list[Op]) -> list[Value]:
