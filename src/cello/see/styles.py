@@ -1,0 +1,125 @@
+"""How the signs of a formula look: in plain text, and in LaTeX."""
+
+from __future__ import annotations
+
+import re
+
+from cello.see.numbers import short
+
+__all__ = ["ATOM", "CHOICE", "POWER", "PRODUCT", "SUM", "Latex", "Style"]
+
+# What binds how strongly: a part that binds less than its place asks for gets brackets.
+CHOICE, SUM, PRODUCT, POWER, ATOM = range(5)
+
+
+class Style:
+    """Plain text, in Unicode."""
+
+    dot, each, apply, minus, plus, dots = "·", " ⊙ ", " ", "−", "+", "…"
+    fraction_level = PRODUCT
+
+    def __init__(self, digits: int = 5) -> None:
+        self.digits = digits
+
+    def number(self, value: float) -> str:
+        """A number that is not negative."""
+        text = short(value, self.digits)
+        return "∞" if text == "inf" else text
+
+    def symbol(self, name: str) -> str:
+        return name
+
+    def words(self, text: str) -> str:
+        return text
+
+    def function(self, name: str) -> str:
+        return {"sigmoid": "σ"}.get(name, name)
+
+    def call(self, name: str, arguments: list[str]) -> str:
+        if name == "abs":
+            return f"|{arguments[0]}|"
+        return self.brackets(", ".join(arguments), self.function(name))
+
+    def brackets(self, text: str, before: str = "") -> str:
+        return f"{before}({text})"
+
+    def fraction(self, top: str, bottom: str) -> str:
+        return f"{top} / {bottom}"
+
+    def power(self, base: str, exponent: str) -> str:
+        return f"{base}²" if exponent == "2" else f"{base}^{exponent}"
+
+    def root(self, text: str) -> str:
+        return f"√({text})"
+
+    def index(self, base: str, inside: str) -> str:
+        return f"{base}[{inside}]"
+
+    def transposed(self, base: str) -> str:
+        return f"{base}ᵀ"
+
+    def compare(self, sign: str) -> str:
+        return {"<=": "≤", ">=": "≥", "!=": "≠", "==": "="}.get(sign, sign)
+
+    def choice(self, yes: str, condition: str, no: str) -> str:
+        return f"{yes} if {condition} else {no}"
+
+
+class Latex(Style):
+    """LaTeX, for math mode."""
+
+    dot, each, apply, minus, plus, dots = r" \cdot ", r" \odot ", r"\,", "-", "+", r"\dots"
+    fraction_level = ATOM
+
+    _FUNCTIONS = frozenset(("tanh", "exp", "log", "sin", "cos", "max", "min"))
+
+    def number(self, value: float) -> str:
+        text = super().number(value)
+        if text == "nan":
+            return r"\mathrm{nan}"
+        mantissa, e, exponent = text.partition("e")
+        return rf"{mantissa} \cdot 10^{{{exponent}}}" if e else text.replace("∞", r"\infty")
+
+    def symbol(self, name: str) -> str:
+        base, *below = (
+            part if len(part) == 1 or part.isdigit() else rf"\mathrm{{{part}}}"
+            for part in re.split(r"[._]+", name.strip("._"))
+        )
+        return base + (f"_{{{','.join(below)}}}" if below else "")
+
+    def words(self, text: str) -> str:
+        return rf"\text{{{text}}}"
+
+    def function(self, name: str) -> str:
+        if name == "sigmoid":
+            return r"\sigma"
+        if name in self._FUNCTIONS:
+            return rf"\{name}"
+        return rf"\mathrm{{{name}}}".replace("_", r"\_")
+
+    def call(self, name: str, arguments: list[str]) -> str:
+        if name == "abs":
+            return rf"\left|{arguments[0]}\right|"
+        return super().call(name, arguments)
+
+    def brackets(self, text: str, before: str = "") -> str:
+        return rf"{before}\left({text}\right)"
+
+    def fraction(self, top: str, bottom: str) -> str:
+        return rf"\frac{{{top}}}{{{bottom}}}"
+
+    def power(self, base: str, exponent: str) -> str:
+        return f"{base}^{{{exponent}}}"
+
+    def root(self, text: str) -> str:
+        return rf"\sqrt{{{text}}}"
+
+    def transposed(self, base: str) -> str:
+        return rf"{base}^{{\top}}"
+
+    def compare(self, sign: str) -> str:
+        return {"<=": r"\le", ">=": r"\ge", "!=": r"\ne", "==": "="}.get(sign, sign)
+
+    def choice(self, yes: str, condition: str, no: str) -> str:
+        lines = rf"{yes} & \text{{if }} {condition} \\ {no} & \text{{otherwise}}"
+        return rf"\begin{{cases}} {lines} \end{{cases}}"
