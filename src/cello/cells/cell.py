@@ -105,7 +105,9 @@ class Cell(nn.Module):
             )
         self.input_size = _positive("input_size", input_size)
         self.hidden_size = _positive("hidden_size", hidden_size)
-        self.output_size = _positive("output_size", output_size or hidden_size)
+        self.output_size = _positive(
+            "output_size", hidden_size if output_size is None else output_size
+        )
         sizes = dict(state_sizes or {})
         if unknown := sorted(set(sizes) - set(self.state)):
             raise CellError(

@@ -1,6 +1,14 @@
 """Ways to run the loop over time, and which one runs."""
 
-from cello.engines.choose import ENGINES, EngineWarning, check_engine, current_engine, engine, run
+from cello.engines.choose import (
+    ENGINES,
+    EngineWarning,
+    autocast_active,
+    check_engine,
+    current_engine,
+    engine,
+    run,
+)
 from cello.engines.run import Result, Run
 
 __all__ = [
@@ -8,6 +16,7 @@ __all__ = [
     "EngineWarning",
     "Result",
     "Run",
+    "autocast_active",
     "check_engine",
     "current_engine",
     "engine",

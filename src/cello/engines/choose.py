@@ -17,7 +17,15 @@ from cello.engines import reference, split
 from cello.engines.run import Result, Run
 from cello.errors import ArgumentError, EngineError
 
-__all__ = ["ENGINES", "EngineWarning", "check_engine", "current_engine", "engine", "run"]
+__all__ = [
+    "ENGINES",
+    "EngineWarning",
+    "autocast_active",
+    "check_engine",
+    "current_engine",
+    "engine",
+    "run",
+]
 
 # Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
 # the fastest comes first. A new engine joins by a line here.
@@ -97,13 +105,19 @@ def run(run: Run, asked: str = "auto") -> Result:
     return candidate.run(run)
 
 
+def autocast_active(device: torch.device) -> bool:
+    """Whether operations on `device` now choose their dtype by themselves."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
 def _transformed(run: Run) -> str | None:
     """Why only the step itself may run here: something outside changes what operations do."""
     if torch.compiler.is_compiling():
         return "torch.compile is tracing"
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "a transform of torch.func is active"
-    if torch.is_autocast_enabled(run.data.device.type):
+    if autocast_active(run.data.device):
         return "autocast is active"
     return None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, as_cell, state_type
-from cello.errors import ArgumentError, DtypeError
+from cello.errors import ArgumentError, CellError, DtypeError
 from cello.layers.layer import Layer
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
@@ -133,7 +133,18 @@ class Bidirectional(Layer):
 
 
 def _fresh_copy(cell: Cell) -> Cell:
-    """A cell of the same shape with parameters of its own, drawn anew where the cell can draw."""
+    """A cell of the same shape with parameters of its own.
+
+    It is built anew from the cell's constructor arguments; a cell that does not keep them is
+    copied, and its modules draw their parameters anew.
+    """
+    try:
+        config = cell.config()
+    except CellError:
+        config = None
+    if config is not None:
+        like = next(cell.parameters(), torch.zeros(()))
+        return type(cell)(**copy.deepcopy(config)).to(like.device, like.dtype).train(cell.training)
     twin = copy.deepcopy(cell)
     for module in twin.modules():
         draw = getattr(module, "reset_parameters", None)

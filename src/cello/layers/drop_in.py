@@ -117,7 +117,7 @@ class DropIn(nn.RNNBase):
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
     def cells(self) -> dict[str, Cell]:
-        """Our cells over the parameters as they are now, by place: "0", or "0.forward" and so on."""
+        """Our cells over the parameters as they are now, by place: "0", or "0.forward", …."""
         return dict(zip(self._places(), self._cells(), strict=True))
 
     def _places(self) -> list[str]:

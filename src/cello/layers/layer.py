@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
+from cello.engines import autocast_active
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
@@ -83,7 +84,7 @@ def check_input(layer: Any, x: Any, lengths: Tensor | None, batch_first: bool) -
             f"got {list(data.shape)}"
         )
     dtype = parameter_dtype(layer)
-    autocast = torch.is_autocast_enabled(data.device.type)
+    autocast = autocast_active(data.device)
     if not data.is_floating_point() or (dtype is not None and data.dtype != dtype and not autocast):
         wanted = dtype or "a floating point dtype"
         raise DtypeError(

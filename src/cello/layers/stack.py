@@ -70,7 +70,7 @@ class Stack(nn.Module):
             self.add_module(str(number), self._checked(number, module))
 
     def _checked(self, number: int, module: Any) -> nn.Module:
-        if isinstance(module, Cell):
+        if isinstance(module, (Cell, nn.RNNCellBase)):
             raise DtypeError(
                 f"module {number} is a {type(module).__name__}, one step only: "
                 "wrap it as cello.Recurrent(cell)"

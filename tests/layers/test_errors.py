@@ -1,0 +1,248 @@
+"""Bad input to a layer: the type of the error, and that its message says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+import cello
+from cello.errors import ArgumentError, CellError, CelloError, DtypeError, ShapeError
+
+X = torch.zeros(5, 2, 3)
+LAYER = cello.Recurrent(cello.LSTMCell(3, 4))
+PAIR = cello.Bidirectional(cello.ElmanCell(3, 4))
+JORDAN = cello.Recurrent(cello.JordanCell(3, 4, output_size=2))
+STACK = cello.Stack(nn.Linear(3, 3), cello.Recurrent(cello.ElmanCell(3, 4)))
+DROP_IN = cello.LSTM(3, 4)
+
+
+class Cells:
+    class NoState(cello.Cell):
+        def step(self, x):
+            return x, ()
+
+    class NoStep(cello.Cell):
+        state = ("h",)
+
+    class OnlyOutput(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return h
+
+    class NoComma(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return h, (h)
+
+    class WrongSize(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return x, (x,)
+
+    class WrongRows(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return h.sum(), (h,)
+
+    class NoTensor(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return 1.0, (h,)
+
+    class OtherDtype(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            return h, (h.double(),)
+
+
+class Pair(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+def subclass(**members: object) -> type:
+    return type("Mine", (cello.Cell,), members)
+
+
+CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
+    # x
+    (lambda: LAYER(X[..., :2]), ShapeError, r"x must have 3 features .* got \[5, 2, 2\]"),
+    (lambda: LAYER(X[0, 0]), ShapeError, r"x must be \[T, B, 3\], or \[T, 3\] .* got \[3\]"),
+    (lambda: LAYER(X[None]), ShapeError, r"x must be \[T, B, 3\].* got \[1, 5, 2, 3\]"),
+    (lambda: LAYER([1.0]), DtypeError, "x must be a tensor or a PackedSequence, got list"),
+    (lambda: LAYER(X.double()), DtypeError, "parameters, torch.float32, got torch.float64"),
+    (lambda: LAYER(X.long()), DtypeError, "got torch.int64"),
+    (lambda: LAYER(X.to("meta")), ArgumentError, "x is on meta, the parameters .* are on cpu"),
+    # state
+    (lambda: LAYER(X, torch.zeros(2, 4)), DtypeError, r"state must be a tuple \(h, c\), got Te"),
+    (lambda: LAYER(X, (torch.zeros(2, 4),)), DtypeError, r"tuple \(h, c\), got 1 parts"),
+    (lambda: LAYER(X, (None, None)), DtypeError, "state.h must be a tensor, got NoneType"),
+    (
+        lambda: LAYER(X, (torch.zeros(2, 4), torch.zeros(3, 4))),
+        ShapeError,
+        r"state.c must be \[2, 4\], got \[3, 4\]",
+    ),
+    (
+        lambda: LAYER(X, (torch.zeros(2, 4), torch.zeros(2, 4).double())),
+        DtypeError,
+        "state.c must have the dtype of x, torch.float32, got torch.float64",
+    ),
+    (lambda: LAYER(X[:, 0], (torch.zeros(1, 4),) * 2), ShapeError, r"\[4\], got \[1, 4\]"),
+    (lambda: PAIR(X, (None,)), DtypeError, r"a pair \(forward, backward\).* got tuple of 1"),
+    (lambda: STACK(X, (None,)), DtypeError, "each of the 2 modules .* got 1"),
+    # lengths
+    (lambda: LAYER(X, lengths=[5, 2]), DtypeError, "lengths must be a tensor of integers, got li"),
+    (lambda: LAYER(X, lengths=torch.ones(2)), DtypeError, "tensor of integers, got torch.float32"),
+    (lambda: LAYER(X, lengths=torch.tensor([5])), ShapeError, r"must be \[2\].* got \[1\]"),
+    (lambda: LAYER(X, lengths=torch.tensor([6, 1])), ArgumentError, "0 and T = 5, got 1 to 6"),
+    (lambda: LAYER(X, lengths=torch.tensor([-1, 1])), ArgumentError, "T = 5, got -1 to 1"),
+    (lambda: LAYER(X[:, 0], lengths=torch.tensor([5])), ArgumentError, "lengths need a batch"),
+    (
+        lambda: LAYER(pack_sequence([X[:, 0]]), lengths=torch.tensor([5])),
+        ArgumentError,
+        "lengths come with a PackedSequence already",
+    ),
+    # reset
+    (lambda: LAYER(X, reset=torch.zeros(5, 2)), DtypeError, "reset must be a bool tensor, got to"),
+    (lambda: LAYER(X, reset=True), DtypeError, "reset must be a bool tensor, got bool"),
+    (lambda: LAYER(X, reset=torch.zeros(2, 5).bool()), ShapeError, r"reset must be \[5, 2\]"),
+    # targets
+    (lambda: LAYER(X, targets=X), ArgumentError, "such as JordanCell; LSTMCell has none"),
+    (lambda: JORDAN(X, targets=X), ShapeError, "targets must have 2 features, the size of y"),
+    (lambda: JORDAN(X, targets=X[0]), ShapeError, r"targets must be \[5, 2, size\] .* \[2, 3\]"),
+    (lambda: STACK(X, targets=X), ArgumentError, "this stack has 0 such layers"),
+    # construction
+    (lambda: cello.Recurrent(cello.LSTMCell), DtypeError, "the class LSTMCell itself: build it"),
+    (
+        lambda: cello.Recurrent(nn.GRU(3, 4)),
+        DtypeError,
+        "nn.GRU, which is a whole layer: use cello.GRU",
+    ),
+    (lambda: cello.Recurrent(3), DtypeError, "must be a cello.Cell or a module .* got int"),
+    (lambda: cello.Recurrent(nn.Linear(3, 4)), CellError, "Linear can be used as a cell only if"),
+    (
+        lambda: cello.Recurrent(cello.ElmanCell(3, 4), initial_state="ones"),
+        ArgumentError,
+        'initial_state must be "zeros" or "learned", got \'ones\'',
+    ),
+    (lambda: cello.Stack(), ArgumentError, "at least one module"),
+    (lambda: cello.Stack(cello.ElmanCell(3, 4)), DtypeError, r"module 0 is a ElmanCell, one step"),
+    (lambda: cello.Stack(3), DtypeError, "module 0 must be an nn.Module, got int"),
+    (
+        lambda: cello.Stack(cello.Recurrent(cello.ElmanCell(3, 4), batch_first=True)),
+        ArgumentError,
+        "give batch_first=True to the Stack",
+    ),
+    (
+        lambda: cello.Bidirectional(cello.ElmanCell(3, 4), join="max"),
+        ArgumentError,
+        'join must be "concat", "sum" or "mean", got \'max\'',
+    ),
+    (
+        lambda: cello.Bidirectional(cello.ElmanCell(3, 4), cello.ElmanCell(2, 4)),
+        ArgumentError,
+        "must have one input_size .* got 3 and 2",
+    ),
+    (
+        lambda: cello.Bidirectional(cello.ElmanCell(3, 4), cello.ElmanCell(3, 5), join="sum"),
+        ArgumentError,
+        "must have one output_size .* got 4 and 5",
+    ),
+    (lambda: cello.Bidirectional(c := cello.ElmanCell(3, 4), c), ArgumentError, "one and the same"),
+    (lambda: cello.accelerate(3), DtypeError, "module must be an nn.Module, got int"),
+    # what comes to a module of a stack
+    (
+        lambda: cello.Stack(nn.Linear(3, 2), cello.Recurrent(cello.ElmanCell(3, 4)))(X),
+        ShapeError,
+        r"module 1 \(Recurrent\) takes 3 features a step, what comes to it has \[2\]",
+    ),
+    (lambda: cello.Stack(nn.GRUCell(3, 4)), DtypeError, "GRUCell, one step only: wrap it as"),
+    (lambda: cello.Stack(Pair())(X), DtypeError, "Pair between layers must return a tensor"),
+    (lambda: cello.Stack(nn.Flatten(0))(X), ShapeError, r"must keep the axes .* returned \[30\]"),
+    (lambda: STACK(X[0, 0]), ShapeError, r"x must be \[T, B, ...\]"),
+    # streaming
+    (lambda: PAIR.stream(), ArgumentError, "starts at the end of the sequence"),
+    (lambda: cello.LSTM(3, 4, bidirectional=True).stream(), ArgumentError, "at the end"),
+    (
+        lambda: cello.Recurrent(cello.ElmanCell(3, 4), reverse=True).stream(),
+        ArgumentError,
+        "reads from the end",
+    ),
+    (lambda: LAYER.stream(0), ArgumentError, "batch_size must be a positive int, got 0"),
+    (
+        lambda: LAYER.stream(2)(X[0, :1]),
+        ShapeError,
+        r"one step of 2 rows, \[2, size\], got \[1, 3\]",
+    ),
+    (lambda: LAYER.stream()(torch.zeros(1, 4)), ShapeError, r"x must be \[1, 3\] for one step"),
+    (lambda: LAYER.stream(2).reset(torch.ones(3).bool()), ShapeError, r"bool tensor \[2\]"),
+    # drop-ins, where our own code checks
+    (
+        lambda: DROP_IN(X, torch.zeros(1, 2, 4), lengths=torch.tensor([5, 1])),
+        DtypeError,
+        r"hx must be a tuple \(h_0, c_0\), got Tensor",
+    ),
+    (
+        lambda: DROP_IN(
+            X, (torch.zeros(1, 2, 4), torch.zeros(1, 3, 4)), reset=torch.zeros(5, 2).bool()
+        ),
+        ShapeError,
+        r"c_0 must be \[1, 2, 4\], got \[1, 3, 4\]",
+    ),
+    (
+        lambda: cello.GRU(3, 4)(X, torch.zeros(1, 2, 4).double(), lengths=torch.tensor([5, 1])),
+        DtypeError,
+        "h_0 must have the dtype of the input",
+    ),
+    # cells
+    (lambda: subclass(state="h"), CellError, r"Mine.state must be a tuple of names .* got 'h'"),
+    (lambda: subclass(state=("h", "h")), CellError, "distinct variable names"),
+    (lambda: subclass(state=("h_prev",)), CellError, "nor end in _prev"),
+    (lambda: Cells.NoState(3, 4), CellError, "NoState names no state"),
+    (lambda: Cells.NoStep(3, 4)(X[0]), CellError, r"has no step: write def step\(self, x, h\)"),
+    (lambda: Cells.OnlyOutput(3, 4)(X[0]), CellError, r"must end in `return output, \(h,\)`"),
+    (lambda: Cells.NoComma(3, 4)(X[0]), CellError, r"it returned a tensor of shape \[2, 4\] there"),
+    (lambda: Cells.WrongSize(3, 4)(X[0]), CellError, r"next state h with shape \[2, 4\]"),
+    (lambda: Cells.WrongRows(3, 4)(X[0]), CellError, r"output of shape \[2, size\], got \[\]"),
+    (lambda: Cells.NoTensor(3, 4)(X[0]), CellError, "its output is float, not a tensor"),
+    (lambda: Cells.OtherDtype(3, 4)(X[0]), CellError, "must have one dtype"),
+    (
+        lambda: cello.Recurrent(Cells.NoComma(3, 4))(X),
+        CellError,
+        r"must end in `return output, \(h",
+    ),
+    (lambda: cello.ElmanCell(3, 4)(X), ShapeError, r"x must be \[B, 3\] for one step of ElmanCell"),
+    (lambda: cello.ElmanCell(0, 4), ArgumentError, "input_size must be at least 1, got 0"),
+    (lambda: cello.ElmanCell(3, 4.0), DtypeError, "hidden_size must be an int, got float 4.0"),
+    (lambda: cello.JordanCell(3, 4, 0), ArgumentError, "output_size must be at least 1, got 0"),
+    (lambda: cello.LSTMCell(3, 4, projection_size=0), ArgumentError, "projection_size must be at"),
+    (lambda: cello.ElmanCell(3, 4, "tanhh"), ArgumentError, "activation='tanhh' is not an activ"),
+    (lambda: cello.LSTMCell(3, 4, gate_activation=3), DtypeError, "gate_activation must be a name"),
+    (lambda: cello.LSTMCell(3, 4, bias=False, forget_bias=1.0), ArgumentError, "needs bias=True"),
+    (
+        lambda: cello.GRUCell(3, 4, reset_after=False, recurrent_bias=True),
+        ArgumentError,
+        "needs re",
+    ),
+    (
+        lambda: cello.Cell.__init__(Cells.NoStep.__new__(Cells.NoStep), 3, 4, state_sizes={"c": 1}),
+        CellError,
+        r"state_sizes names c, which NoStep.state \('h',\) does not hold",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), CASES)
+def test_message(call: Callable[[], object], kind: type[CelloError], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        call()
