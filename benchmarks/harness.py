@@ -77,8 +77,8 @@ class Case:
 class Effort:
     """How long to measure: `rounds` samples of each side, each of at least `sample_seconds`."""
 
-    rounds: int = 15
-    sample_seconds: float = 0.05
+    rounds: int = 25
+    sample_seconds: float = 0.02
     warmup_seconds: float = 0.2
 
 
