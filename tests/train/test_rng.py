@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from cello.train import rng
-from cello.train.tree import join, split
+from cello.tree import join, split
 
 CPU = torch.device("cpu")
 

@@ -26,7 +26,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.errors import ModelError
-from cello.train.tree import join, split
+from cello.tree import join, split
 
 __all__ = ["FORMAT", "exists", "load", "save"]
 
@@ -37,7 +37,7 @@ _UNFINISHED = ".unfinished-"
 
 
 def save(folder: Path, tree: Any, *, step: int) -> Path:
-    """Write `tree` (see `cello.train.tree`) as the newest checkpoint in `folder`.
+    """Write `tree` (see `cello.tree`) as the newest checkpoint in `folder`.
 
     Raises:
         OSError: it cannot be written; the checkpoints that were there are untouched.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cello.cells.state import state_type
-from cello.train.tree import join, split
+from cello.tree import join, split
 
 TENSORS = [
     torch.arange(3),
@@ -66,6 +66,14 @@ def test_paths_that_collide_stay_apart():
     plain, tensors = split(tree)
     assert len(tensors) == 2
     assert same(join(plain, tensors), tree)
+
+
+def test_packed_sequences_come_back_as_such():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.ones(2), torch.zeros(3)], enforce_sorted=False)
+    plain, tensors = split({"output": packed})
+    again = join(json.loads(json.dumps(plain)), tensors)["output"]
+    assert isinstance(again, torch.nn.utils.rnn.PackedSequence)
+    assert all(torch.equal(a, b) for a, b in zip(again, packed, strict=True))
 
 
 def test_other_things_are_refused_with_their_path():

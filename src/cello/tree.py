@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.state import state_type
 
@@ -18,7 +19,8 @@ __all__ = ["join", "split"]
 def split(tree: Any) -> tuple[Any, dict[str, Tensor]]:
     """`tree` as JSON, and the tensors in it by their path.
 
-    `tree` is made of None, numbers, strings, tensors, lists, tuples, named tuples and dicts.
+    `tree` is made of None, numbers, strings, tensors, packed sequences, lists, tuples, named
+    tuples and dicts.
 
     Raises:
         TypeError: `tree` holds anything else.
@@ -44,6 +46,8 @@ def split(tree: Any) -> tuple[Any, dict[str, Tensor]]:
             return dict(items) if plain else {"$items": items}
         if isinstance(value, (tuple, list)):
             parts = [walk(part, (*path, str(place))) for place, part in enumerate(value)]
+            if isinstance(value, PackedSequence):
+                return {"$packed": parts}
             if hasattr(value, "_fields"):
                 return {"$named": [list(value._fields), parts]}
             return {"$tuple": parts} if isinstance(value, tuple) else parts
@@ -63,6 +67,8 @@ def join(plain: Any, tensors: dict[str, Tensor]) -> Any:
             return tensors[name]
         case {"$tuple": parts}:
             return tuple(join(part, tensors) for part in parts)
+        case {"$packed": parts}:
+            return PackedSequence(*(join(part, tensors) for part in parts))
         case {"$items": items}:
             return {key: join(part, tensors) for key, part in items}
         case {"$named": [names, parts]}:

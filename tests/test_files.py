@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from cello import files
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "data"
+    files.replace(path, b"old")
+
+    def full(_handle: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        files.replace(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+    monkeypatch.undo()
+    files.replace(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_tensors_get_memory_of_their_own():
+    whole = torch.arange(6.0)
+    made = files.own_memory(
+        {"a": whole, "same": whole, "part": whole[2:4], "t": whole.view(2, 3).t()}
+    )
+    assert len({t.untyped_storage().data_ptr() for t in made.values()}) == 4
+    assert all(t.is_contiguous() for t in made.values())
+    assert made["part"].untyped_storage().nbytes() == made["part"].nbytes
+    assert made["t"].tolist() == [[0, 3], [1, 4], [2, 5]]
