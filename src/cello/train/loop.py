@@ -69,6 +69,22 @@ def fit(
         ModelError: `resume` is True and there is no checkpoint that is whole.
         TrainingError: the loss is not finite, or a checkpoint cannot be written.
         TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
+
+    >>> import tempfile, cello
+    >>> from cello.tasks.characters import Characters, Document
+    >>> text = Document("clock.txt", "tick tack " * 50)
+    >>> task = Characters.from_documents([text], batch_size=4, tbptt_steps=10)
+    >>> encoder = task.features.encoder()
+    >>> net = cello.Stack(
+    ...     encoder,
+    ...     cello.Recurrent(cello.ElmanCell(encoder.output_size, 16)),
+    ...     nn.Linear(16, task.output_size),
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     result = fit(task, net, Options(epochs=5), folder, progress=False)
+    ...     again = fit(task, net, Options(epochs=6), folder, resume=True, progress=False)
+    >>> len(result.history), len(again.history), result.test["bits_per_character"] < 1
+    (5, 6, True)
     """
     from cello.train.fabric import make_fabric, quiet  # Lightning loads here, not before
 

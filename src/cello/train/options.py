@@ -38,7 +38,8 @@ class Options:
 
     The optimizer is AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
     `accelerator`, `devices`, `nodes`, `strategy` and `precision` are those of Lightning Fabric and
-    go to it as they are.
+    go to it as they are. (With its precision "64-true" the network's outputs come back in float32;
+    for float64 throughout, train `net.double()`.)
 
     Raises:
         ArgumentError: a value makes no sense; `DtypeError` if it has the wrong type.
