@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.fakes import ROOT, process_environment
-from tests.train.two_processes import train
+from tests.train.two_processes import train, train_real
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,16 @@ def test_two_processes_give_the_weights_of_one(run, tmp_path: Path):
     assert difference < 1e-14
     assert (two["plain.best"] - one["best"]).abs().max() < 1e-14
     assert two["plain.history"].tolist() == pytest.approx(one["history"], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["chars", "tag"])
+def test_so_it_is_with_carried_state_and_with_rows_of_different_lengths(run, tmp_path, name: str):
+    _, two, _ = run
+    one = train_real(name, tmp_path, accelerator="cpu")
+    difference = (two[f"{name}.best"] - one["best"]).abs().max().item()
+    print(f"largest difference of a weight: {difference:.1e}")
+    assert difference < 1e-13
+    assert two[f"{name}.history"].tolist() == pytest.approx(one["history"], rel=1e-12)
 
 
 def test_stopped_and_resumed_they_give_the_same_bits(run):

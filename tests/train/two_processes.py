@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from cello.train import Event, Options, TrainingInterrupted, fit
 from tests.train.fakes import FakeTask, make_net, weights
+from tests.train.real import make_real_net, make_real_task
 
 OPTIONS = {
     "epochs": 3, "schedule": "linear", "warmup_steps": 2, "clip_norm": 0.1, "log_every": 4,
@@ -37,12 +38,27 @@ def train(folder: Path, dropout: float, stop: int | None = None, resume: bool = 
     return {"last": last[0] if last else None, "best": weights(net), "history": history}
 
 
+def train_real(name: str, folder: Path, **where) -> dict[str, object]:
+    """Weights at the end, loss and metrics, of a task that there is."""
+    files = folder / f"{name}-files-{os.environ.get('LOCAL_RANK', 0)}"
+    files.mkdir(parents=True)
+    task = make_real_task(name, files)
+    torch.manual_seed(0)
+    net = make_real_net(task, dropout=0.0).double()
+    options = Options(epochs=2, log=(), **where)
+    result = fit(task, net, options, folder / name, progress=False)
+    history = [row[name] for row in result.history for name in row if name != "seconds"]
+    return {"last": None, "best": weights(net), "history": history}
+
+
 def main() -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     results = {
         "plain": train(folder / "plain", 0.0, **TWO),
+        "chars": train_real("chars", folder, **TWO),
+        "tag": train_real("tag", folder, **TWO),
         "whole": train(folder / "whole", 0.3, **TWO),
     }
     try:
@@ -56,6 +72,7 @@ def main() -> None:
             f"{run}.{name}": torch.as_tensor(value, dtype=torch.float64)
             for run, result in results.items()
             for name, value in result.items()
+            if value is not None
         }
         save_file(tensors, folder / "results.safetensors")
 
