@@ -28,6 +28,7 @@ __all__ = [
     "Transposed",
 ]
 
+
 class Node:
     """A formula or a part of one."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, UnknownNameError
+from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.see.names import find, joined
 from cello.see.rows import LayerRows, nbytes
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
     from cello.see.explain import Explanation
 
-__all__ = ["Recording"]
+__all__ = ["LeftOut", "Recording"]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Stands for a result that a file cannot hold."""
+
+    why: str
 
 
 class Recording:
@@ -43,11 +51,24 @@ class Recording:
     """
 
     def __init__(self, layers: Sequence[LayerRows], result: Any) -> None:
-        self._layers = {layer.layer: layer for layer in layers}
+        self.by_layer = {layer.layer: layer for layer in layers}
         self._where = {
             joined(layer.layer, name): (layer, name) for layer in layers for name in layer.rows
         }
-        self.result = result
+        self._result = result
+
+    @property
+    def result(self) -> Any:
+        """What the net returned.
+
+        Raises:
+            ModelError: the recording comes from a file, which could not hold it.
+        """
+        if isinstance(self._result, LeftOut):
+            raise ModelError(
+                f"the file of this recording does not hold the result: {self._result.why}"
+            )
+        return self._result
 
     @property
     def output(self) -> Any:
@@ -67,7 +88,7 @@ class Recording:
     @property
     def layers(self) -> tuple[str, ...]:
         """Of all layers, each direction by itself; "" for a net that is one layer."""
-        return tuple(self._layers)
+        return tuple(self.by_layer)
 
     def __getitem__(self, name: str) -> Tensor:
         """The value of that name at every step, [T, B, size]; zero where a sequence has ended.
@@ -100,7 +121,7 @@ class Recording:
         Raises:
             ArgumentError: the layers saw sequences of different lengths; see `lengths_of`.
         """
-        all_lengths = [_lengths(layer) for layer in self._layers.values()]
+        all_lengths = [_lengths(layer) for layer in self.by_layer.values()]
         if any(not torch.equal(lengths, all_lengths[0]) for lengths in all_lengths):
             raise ArgumentError(
                 "the layers of this net saw sequences of different lengths: "
@@ -115,7 +136,7 @@ class Recording:
     @property
     def nbytes(self) -> int:
         """The memory that the recorded values take; names of one value share it."""
-        return nbytes(rows for layer in self._layers.values() for rows in layer.rows.values())
+        return nbytes(rows for layer in self.by_layer.values() for rows in layer.rows.values())
 
     def layer(self, name: str | None = None) -> LayerRows:
         """The rows of one layer; of the only one if no name is given.
@@ -125,12 +146,12 @@ class Recording:
             UnknownNameError: there is no such layer.
         """
         if name is not None:
-            return self._layers[find(name, self.layers)]
-        if len(self._layers) != 1:
+            return self.by_layer[find(name, self.layers)]
+        if len(self.by_layer) != 1:
             raise ArgumentError(
                 f"layer must be one of {', '.join(map(repr, self.layers))}: there are several"
             )
-        return next(iter(self._layers.values()))
+        return next(iter(self.by_layer.values()))
 
     def select(self, names: str | Iterable[str] | None) -> dict[str, tuple[LayerRows, Tensor]]:
         """Layer and rows of the values asked for, by full name; of all if `names` is None."""
@@ -207,12 +228,12 @@ class Recording:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, which `cello.load_recording` reads.
 
-        It is written under another name and then renamed, so that an old file of this name is
+        What the net returned is kept too, if it is made of tensors, tuples, lists and dicts. The
+        file is written under another name and then renamed, so that an old file of this name is
         replaced by a whole new one or not at all.
 
         Raises:
-            DtypeError: the result of the net holds something that is not made of tensors.
-            OSError: the file cannot be written.
+            ModelError: the file cannot be written.
         """
         from cello.see.file import save
 
@@ -269,7 +290,7 @@ class Recording:
 
     def __repr__(self) -> str:
         lines = [f"Recording of {len(self)} values, {self.nbytes:,} bytes"]
-        for name, layer in self._layers.items():
+        for name, layer in self.by_layer.items():
             steps = layer.steps
             lines.append(
                 f"  {name + ': ' if name else ''}{steps.length} steps of {steps.batch_size} "
@@ -280,9 +301,7 @@ class Recording:
 
 def _is_tuple(result: Any) -> bool:
     """A plain pair or tuple; a `PackedSequence` is one value."""
-    return isinstance(result, tuple) and not isinstance(
-        result, torch.nn.utils.rnn.PackedSequence
-    )
+    return isinstance(result, tuple) and not isinstance(result, torch.nn.utils.rnn.PackedSequence)
 
 
 def _lengths(layer: LayerRows) -> Tensor:

@@ -84,9 +84,7 @@ class Keeper:
     def __init__(self) -> None:
         self.copies: list[tuple[Any, int, Tensor]] = []  # weakly: original, its version, the copy
 
-    def keep(
-        self, recorded: Mapping[str, Tensor], foreign: Iterable[Tensor]
-    ) -> dict[str, Tensor]:
+    def keep(self, recorded: Mapping[str, Tensor], foreign: Iterable[Tensor]) -> dict[str, Tensor]:
         """The recorded tensors; `foreign` are those whose memory belongs to others."""
         theirs = {_address(tensor) for tensor in foreign}
         used: dict[int, int] = {}

@@ -1,0 +1,171 @@
+"""A recording as one file: safetensors, with the names and the result's form as JSON in its head."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello import files, tree
+from cello._version import __version__
+from cello.errors import ModelError
+from cello.layers import Steps
+from cello.see.names import cells_of, check_net
+from cello.see.recording import LeftOut, Recording
+from cello.see.rows import LayerRows
+from cello.see.source import Source
+
+__all__ = ["load_recording", "save"]
+
+KIND = "cello recording"
+FORMAT = 1
+
+
+def save(recording: Recording, path: str | os.PathLike[str]) -> None:
+    """See `Recording.save`."""
+    import safetensors.torch
+
+    path = Path(path)
+    layers, tensors = _layers(recording)
+    head = {
+        "kind": KIND,
+        "format": FORMAT,
+        "cello": __version__,
+        "layers": layers,
+        "result": _result(recording, tensors),
+    }
+    tensors = files.own_memory(tensors)
+    head["sha256"] = _digest(tensors)
+    data = safetensors.torch.save(tensors, {"cello": json.dumps(head)})
+    try:
+        files.replace(path, data)
+    except OSError as error:
+        raise ModelError(f"cannot write the recording {path}: {error}") from error
+
+
+def _layers(recording: Recording) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """What is said of each layer, and the tensors, each once, whatever its names."""
+    tensors: dict[str, Tensor] = {}
+    keys: dict[int, str] = {}
+
+    def key(tensor: Tensor | None, name: str) -> str | None:
+        if tensor is None:
+            return None
+        if id(tensor) not in keys:
+            keys[id(tensor)] = name
+            tensors[name] = tensor
+        return keys[id(tensor)]
+
+    layers = []
+    for number, (name, layer) in enumerate(recording.by_layer.items()):
+        steps = layer.steps
+        layers.append(
+            {
+                "layer": name,
+                "length": steps.length,
+                "batch_size": steps.batch_size,
+                "batch_sizes": steps.batch_sizes,
+                "index": key(steps.index, f"index.{number}"),
+                "lengths": key(steps.lengths, f"lengths.{number}"),
+                "rows": {n: key(rows, f"rows.{number}.{n}") for n, rows in layer.rows.items()},
+            }
+        )
+    return layers, tensors
+
+
+def _result(recording: Recording, tensors: dict[str, Tensor]) -> Any:
+    """The form of the result; its tensors join `tensors`."""
+    try:
+        plain, found = tree.split({"result": recording.result})
+    except (TypeError, ModelError) as error:  # what the net returned is not made of tensors
+        return {"$left_out": str(error)}
+    tensors.update(found)
+    return plain
+
+
+def load_recording(path: str | os.PathLike[str], net: nn.Module | None = None) -> Recording:
+    """Read a recording that `Recording.save` wrote; nothing is unpickled.
+
+    Everything works as before, save that gradients are gone, and that `explain` needs `net`.
+
+    Args:
+        path: the file.
+        net: the net that was recorded, with the parameters that it had then.
+
+    Raises:
+        ModelError: there is no such file, it is no recording, or damaged, or of a newer format.
+        DtypeError, ArgumentError: `net` is no module, or there are no cells in it.
+
+    >>> import tempfile, cello
+    >>> layer = cello.Recurrent(cello.GRUCell(3, 2))
+    >>> rec = cello.record(layer, torch.randn(4, 1, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rec.save(f"{folder}/run.safetensors")
+    ...     again = load_recording(f"{folder}/run.safetensors", layer)
+    >>> again.names == rec.names, torch.equal(again["z"], rec["z"])
+    (True, True)
+    """
+    cells = {} if net is None else cells_of(check_net(net))
+    head, tensors = _read(Path(path))
+    try:
+        layers = [_layer(described, tensors) for described in head["layers"]]
+        if "$left_out" in head["result"]:
+            result: Any = LeftOut(head["result"]["$left_out"])
+        else:
+            result = tree.join(head["result"], tensors)["result"]
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ModelError(f"{path} is damaged: {error!r} in its head") from error
+    for layer in layers:
+        cell = cells.get(layer.layer.partition("#")[0])
+        if cell is not None and layer.rows:
+            layer.source = Source.of(cell, next(iter(layer.rows.values())))
+    return Recording(layers, result)
+
+
+def _layer(described: dict[str, Any], tensors: dict[str, Tensor]) -> LayerRows:
+    index, lengths = (
+        None if described[name] is None else tensors[described[name]]
+        for name in ("index", "lengths")
+    )
+    sizes = described["length"], described["batch_size"]
+    steps = Steps(torch.empty(0), described["batch_sizes"], *sizes, None, index, lengths, "TB")
+    rows = {name: tensors[key] for name, key in described["rows"].items()}
+    return LayerRows(described["layer"], steps, rows)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    import safetensors
+
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ModelError(f"{path} {what}: expected the file of a recording")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("cello")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        head = json.loads(text) if text is not None else None
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{path} is no recording, or damaged: {error}") from error
+    if not isinstance(head, dict) or head.get("kind") != KIND:
+        raise ModelError(f"{path} is a safetensors file, but not a recording")
+    if head.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a recording of format {head.get('format')}, written by cello "
+            f"{head.get('cello')}; this version reads format {FORMAT}"
+        )
+    if head.get("sha256") != _digest(tensors):
+        raise ModelError(f"{path} is damaged: its values are not those that were written")
+    return head, tensors
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
