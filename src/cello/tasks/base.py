@@ -41,6 +41,8 @@ class Batch:
     end; `lengths` [B] the number of steps of each row, or None if every row has T. `weight` is
     the number of elements of the *global* batch: with several processes, of all their rows
     together, so that the sum over processes of `Loss.total / weight` is the mean loss.
+    `teacher_forcing` says that a network which feeds its output back is to be given the targets
+    in place of it.
 
     >>> batch = Batch(torch.tensor([[1, 2]]), torch.tensor([[0, 1]]), None, weight=2)
     >>> batch.to("cpu").x.tolist()
@@ -51,6 +53,7 @@ class Batch:
     y: Tensor
     lengths: Tensor | None
     weight: int
+    teacher_forcing: bool = False
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""

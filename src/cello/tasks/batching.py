@@ -142,7 +142,9 @@ def shard(numbers: Sequence[int], rank: int, world_size: int) -> list[int]:
     return list(numbers[rank::world_size])
 
 
-def collate(examples: Sequence[Example], weight: int | None = None) -> Batch:
+def collate(
+    examples: Sequence[Example], weight: int | None = None, *, teacher_forcing: bool = False
+) -> Batch:
     """Sequences side by side, time first; `lengths` is None if all are equally long.
 
     Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`.
@@ -150,6 +152,7 @@ def collate(examples: Sequence[Example], weight: int | None = None) -> Batch:
     Args:
         examples: at least one.
         weight: the number of elements of the global batch; those of `examples` unless given.
+        teacher_forcing: see `Batch`.
 
     >>> batch = collate([Example(torch.tensor([4, 5]), torch.tensor([0, 1])),
     ...                  Example(torch.tensor([6]), torch.tensor([1]))])
@@ -171,6 +174,7 @@ def collate(examples: Sequence[Example], weight: int | None = None) -> Batch:
         y=y.long(),
         lengths=None if len(set(lengths)) == 1 else torch.tensor(lengths),
         weight=sum(lengths) if weight is None else weight,
+        teacher_forcing=teacher_forcing,
     )
 
 
@@ -179,6 +183,7 @@ def shuffled_batches(
     batch_size: int,
     chance: torch.Generator,
     *,
+    teacher_forcing: bool = False,
     rank: int = 0,
     world_size: int = 1,
 ) -> LazyBatches:
@@ -188,7 +193,7 @@ def shuffled_batches(
     def make(number: int) -> Batch:
         weight = sum(len(examples[i].y) for i in groups[number])
         mine = shard(groups[number], rank, world_size)
-        return collate([examples[i] for i in mine], weight)
+        return collate([examples[i] for i in mine], weight, teacher_forcing=teacher_forcing)
 
     return LazyBatches(make, len(groups))
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DataError, ModelError
+from cello.layers import Stack, Stepper
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
 from cello.tasks.corpus import SPLITS, Document, split_documents, standard_library
@@ -78,6 +79,12 @@ class Characters:
             name: [self.features.encode(document.text) for document in part]
             for name, part in documents.items()
         }
+        for name, part in self._ids.items():
+            if sum(map(len, part)) < 2:
+                raise DataError(
+                    f"the {name} text must have at least 2 characters, so that there is one to "
+                    f"predict, found {sum(map(len, part))}"
+                )
         size = sum(map(len, self._ids.get("train", ())))
         if "train" in documents and size <= batch_size:
             raise DataError(
@@ -215,7 +222,7 @@ class Characters:
     @torch.no_grad()
     def sample(
         self,
-        net: nn.Module,
+        net: Stack,
         prompt: str,
         length: int,
         *,
@@ -238,14 +245,14 @@ class Characters:
 
         Raises:
             ArgumentError: the prompt is empty or holds a character that the network does not
-                know, or `length` or `temperature` is negative.
+                know, `length` or `temperature` is negative, or the network reads from the end.
         """
         if length < 0:
             raise ArgumentError(f"length must be at least 0, got {length}")
         if not temperature >= 0:
             raise ArgumentError(f"temperature must be at least 0, got {temperature}")
         self._check_prompt(prompt)
-        return self._continue(net, prompt, length, temperature, seed)
+        return self._continue(net, net.stream(), prompt, length, temperature, seed)
 
     def _check_prompt(self, prompt: str) -> None:
         if not prompt:
@@ -260,20 +267,26 @@ class Characters:
 
     @torch.no_grad()
     def _continue(
-        self, net: nn.Module, prompt: str, length: int, temperature: float, seed: int
+        self,
+        net: Stack,
+        step: Stepper,
+        prompt: str,
+        length: int,
+        temperature: float,
+        seed: int,
     ) -> Iterator[str]:
         device = next(net.parameters()).device
         chance = torch.Generator().manual_seed(seed)
-        x = self.features.encode(prompt).unsqueeze(1)
-        state = None
         training = net.training
         net.eval()
         try:
+            *known, number = self.features.encode(prompt).tolist()
+            for before in known:
+                step(torch.tensor([before], device=device))
             for _ in range(length):
-                logits, state = net(x.to(device), state)
-                number = _draw(logits[-1, 0].double().cpu(), temperature, chance)
+                logits = step(torch.tensor([number], device=device))[0]
+                number = _draw(logits.double().cpu(), temperature, chance)
                 yield self.features.vocabulary.decode([number])[0]
-                x = torch.tensor([[number]])
         finally:
             net.train(training)
 

@@ -60,7 +60,9 @@ def _read_source(path: Path) -> str:
         with tokenize.open(path) as file:  # knows the encoding line and makes every line end \n
             return file.read()
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise DataError(f"{path.name}: cannot be read as Python source: {error}") from error
+        # The error's own words may name this machine's folders.
+        reason = error.strerror if isinstance(error, OSError) else "not in the encoding it declares"
+        raise DataError(f"{path.name}: cannot be read as Python source: {reason}") from error
 
 
 def split_documents(

@@ -62,9 +62,8 @@ def build_network(
     """A network of an encoder, recurrent layers and a readout.
 
     Args:
-        kind: one of `NETWORK_KINDS`. "jordan" has no readout: its output is its memory, and so is
-            a softmax of its last layer, given out as logits; its other layers feed back outputs of
-            `hidden_size` numbers.
+        kind: one of `NETWORK_KINDS`. "jordan" has no readout: the probabilities that its last layer
+            gives out are what it remembers, and come out as logits; layers below it are Elman's.
         encoder: what turns ids into vectors of `encoder.output_size` numbers.
         hidden_size: units of each layer and direction.
         output_size: logits a step.
@@ -93,32 +92,25 @@ def build_network(
     modules: list[nn.Module] = [encoder]
     size = int(encoder.output_size)  # type: ignore[arg-type]
     for layer in range(layers):
-        last = layer == layers - 1
-        if kind == "jordan":
-            modules.append(_jordan(size, hidden_size, output_size if last else None))
-        else:
-            modules.append(_LAYERS[kind](size, hidden_size))
+        if kind == "jordan" and layer == layers - 1:
+            cell = JordanCell(size, hidden_size, output_size, "tanh", "softmax")
+            return Stack(*modules, Recurrent(cell), Log())
+        modules.append(_LAYERS[kind](size, hidden_size))
         size = hidden_size * (2 if kind.startswith("bi-") else 1)
-        if dropout and not (last and kind == "jordan"):
+        if dropout:
             modules.append(nn.Dropout(dropout))
-    modules.append(Log() if kind == "jordan" else nn.Linear(size, output_size))
-    return Stack(*modules)
+    return Stack(*modules, nn.Linear(size, output_size))
 
 
 _LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
     "elman": lambda i, h: Recurrent(ElmanCell(i, h)),
+    "jordan": lambda i, h: Recurrent(ElmanCell(i, h)),  # the layers below the last
     "bi-elman": lambda i, h: Bidirectional(ElmanCell(i, h)),
     "lstm": LSTM,
     "bi-lstm": lambda i, h: LSTM(i, h, bidirectional=True),
     "gru": GRU,
     "bi-gru": lambda i, h: GRU(i, h, bidirectional=True),
 }
-
-
-def _jordan(input_size: int, hidden_size: int, output_size: int | None) -> Recurrent:
-    size = hidden_size if output_size is None else output_size
-    output = "tanh" if output_size is None else "softmax"
-    return Recurrent(JordanCell(input_size, hidden_size, size, "tanh", output))
 
 
 def fitting_hidden_size(

@@ -26,6 +26,7 @@ def python_tagging(
     evaluation_length: int = 2048,
     min_count: int = 20,
     batch_size: int = 32,
+    teacher_forcing: int = 1,
     seed: int = 0,
 ) -> Tagging:
     """The task to tell each character's kind: keyword, name, string, comment …
@@ -42,6 +43,7 @@ def python_tagging(
         evaluation_length: characters a piece, in evaluation.
         min_count: characters that occur less often in the training files are "other".
         batch_size: pieces a batch.
+        teacher_forcing: see `Tagging`.
         seed: what the choice of the pieces depends on, with the epoch.
 
     Raises:
@@ -85,6 +87,7 @@ def python_tagging(
         },
         groups={"memory": MEMORY_KINDS},
         batch_size=batch_size,
+        teacher_forcing=teacher_forcing,
         seed=seed,
     )
 

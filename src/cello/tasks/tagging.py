@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from cello.cells import Cell
 from cello.errors import DataError, ModelError
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import (
@@ -45,6 +47,8 @@ class Tagging:
         unseen: the names of these.
         groups: names of groups of tags whose accuracy is reported as "GROUP_accuracy".
         batch_size: sequences a batch.
+        teacher_forcing: in so many epochs, the first ones, a network that feeds its output back
+            (Jordan's) is given the true tags in place of its own; then it runs free.
         seed: what the order of the examples depends on, with the epoch.
     """
 
@@ -61,6 +65,7 @@ class Tagging:
         unseen: Sequence[str] = (),
         groups: Mapping[str, Sequence[str]] | None = None,
         batch_size: int = 32,
+        teacher_forcing: int = 1,
         seed: int = 0,
     ) -> None:
         self.features = features
@@ -68,6 +73,7 @@ class Tagging:
         self.unseen = tuple(unseen)
         self.groups = {name: tuple(members) for name, members in (groups or {}).items()}
         self.batch_size = batch_size
+        self.teacher_forcing = teacher_forcing
         self.seed = seed
         self.monitor = "span_f1" if is_iob(self.tags) else "accuracy"
         self._train = train
@@ -84,6 +90,7 @@ class Tagging:
         tag: int = -1,
         features: str = "both",
         batch_size: int = 32,
+        teacher_forcing: int = 1,
         seed: int = 0,
         **feature_options: Any,
     ) -> Tagging:
@@ -98,6 +105,7 @@ class Tagging:
             tag: index of the column of the tags.
             features: a kind of word features; see `WordFeatures`.
             batch_size: sequences a batch.
+            teacher_forcing: see the class.
             seed: see the class.
             **feature_options: those of `WordFeatures.fit`.
 
@@ -139,6 +147,7 @@ class Tagging:
             held_out={name: examples(split) for name, split in splits.items()},
             unseen=unseen,
             batch_size=batch_size,
+            teacher_forcing=teacher_forcing,
             seed=seed,
         )
 
@@ -160,13 +169,17 @@ class Tagging:
             self._train(epoch),
             self.batch_size,
             generator("order", self.seed, epoch),
+            teacher_forcing=epoch < self.teacher_forcing,
             rank=rank,
             world_size=world_size,
         )
 
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         """The cross-entropy of the tags; nothing is carried from batch to batch."""
-        logits, _ = net(batch.x, state, lengths=batch.lengths)
+        options: dict[str, Any] = {"lengths": batch.lengths}
+        if batch.teacher_forcing and _has_feedback(net):
+            options["targets"] = F.one_hot(batch.y.clamp_min(0), len(self.tags))
+        logits, _ = net(batch.x, state, **options)
         return Loss(*sequence_loss(logits, batch.y))
 
     def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
@@ -245,6 +258,10 @@ class Tagging:
             return cls(features, config["tags"], groups=config["groups"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"the description of the task is damaged: {error!r}") from error
+
+
+def _has_feedback(net: nn.Module) -> bool:
+    return any(isinstance(m, Cell) and m.feedback is not None for m in net.modules())
 
 
 def _named(ids: Sequence[Tensor], names: Sequence[str]) -> list[list[str]]:

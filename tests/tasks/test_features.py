@@ -1,0 +1,174 @@
+"""Tokens as ids: what each kind of features tells of a word."""
+
+import re
+
+import pytest
+import torch
+
+from cello.errors import ArgumentError, ModelError
+from cello.tasks.encoders import KHot, Projection, WindowEmbedding
+from cello.tasks.features import (
+    WORD_FEATURES,
+    CharacterFeatures,
+    WordFeatures,
+    features_from_config,
+    trigrams,
+)
+from cello.tasks.vocabulary import Vocabulary
+
+SENTENCES = ["I arrive in Taipei on Monday".split(), "I leave Taipei on Tuesday".split()]
+
+
+def active(features: WordFeatures, tokens: list[str]) -> list[list[list[str]]]:
+    """The names of what is active: of each token, of each place of its window."""
+    names = features.words.decode(range(len(features.words))) + list(features.trigrams.entries)
+    result = []
+    for row in features.encode(tokens).tolist():
+        places: list[list[str]] = [[] for _ in range(2 * features.window + 1)]
+        for number in row:
+            if number >= 0:
+                places[number // features.size].append(names[number % features.size])
+        result.append(places)
+    return result
+
+
+def test_trigrams():
+    assert trigrams("to") == ["#to", "to#"]
+    assert trigrams("a") == ["#a#"]
+    assert trigrams("banana") == ["#ba", "ana", "ban", "na#", "nan"]
+    assert trigrams("東京") == ["#東京", "東京#"]
+    assert trigrams("") == []
+
+
+def test_one_of_n_with_other():
+    features = WordFeatures.fit(SENTENCES, "one-hot")
+    assert features.words.entries == ("I", "Taipei", "on")
+    assert active(features, ["I", "love", "Taipei"]) == [[["I"]], [["<other>"]], [["Taipei"]]]
+
+
+def test_trigrams_of_words_never_seen():
+    features = WordFeatures.fit(SENTENCES, "trigrams")
+    assert active(features, ["Friday", "xyz"]) == [[["ay#", "day"]], [[]]]
+    assert len(features.words) == 0
+
+
+def test_both():
+    features = WordFeatures.fit(SENTENCES, "both")
+    assert active(features, ["on", "Sunday"]) == [
+        [["on", "#on", "on#"]],
+        [["<other>", "ay#", "day"]],
+    ]
+
+
+def test_lower_case():
+    features = WordFeatures.fit([["Taipei", "taipei"]], "one-hot", lower=True)
+    assert active(features, ["TAIPEI"]) == [[["taipei"]]]
+    features = WordFeatures.fit([["Taipei", "taipei"]], "one-hot")
+    assert active(features, ["TAIPEI"]) == [[["<other>"]]]
+
+
+@pytest.mark.parametrize("kind", ["one-hot", "both"])
+def test_context_window(kind: str):
+    features = WordFeatures.fit(SENTENCES, kind, window=1)
+    for tokens in (["leave", "Taipei", "on"], ["Taipei"]):
+        alone = WordFeatures(kind, features.words, features.trigrams)
+        each = [places[0] for places in active(alone, tokens)]
+        wide = active(features, tokens)
+        for t in range(len(tokens)):
+            assert wide[t] == [
+                each[t - 1] if t else [],
+                each[t],
+                each[t + 1] if t + 1 < len(tokens) else [],
+            ]
+
+
+def test_embedding_has_one_table_for_all_places():
+    features = WordFeatures.fit(SENTENCES, "embedding", window=1, projection_size=8)
+    assert features.encode(["on", "Taipei"]).tolist() == [[-1, 3, 2], [3, 2, -1]]
+    encoder = features.encoder()
+    assert isinstance(encoder, WindowEmbedding)
+    assert encoder.config() == {"size": 4, "embedding_size": 8, "window_size": 3}
+
+
+def test_limits():
+    features = WordFeatures.fit(SENTENCES, "both", min_count=1, max_size=2)
+    assert len(features.words.entries) == len(features.trigrams.entries) == 2
+
+
+def test_the_encoder_is_chosen_by_size():
+    words = [[f"w{number}", f"w{number}"] for number in range(400)]
+    small = WordFeatures.fit(words, "one-hot")
+    assert isinstance(small.encoder(), KHot)
+    assert small.encoder().output_size == 401
+    large = WordFeatures.fit(words, "one-hot", window=1)
+    assert isinstance(large.encoder(), Projection)
+    assert large.encoder().config() == {"size": 3 * 401, "output_size": 64}
+    assert isinstance(WordFeatures.fit(words, "embedding").encoder(), WindowEmbedding)
+    forced = WordFeatures.fit(words, "one-hot", window=1, projection_size=None)
+    assert forced.encoder().output_size == 3 * 401
+    assert WordFeatures.fit(words, "one-hot", projection_size=7).encoder().output_size == 7
+
+
+@pytest.mark.parametrize("kind", WORD_FEATURES)
+@pytest.mark.parametrize("window", [0, 2])
+def test_the_encoder_reads_the_ids_and_they_come_back_from_json(kind: str, window: int):
+    features = WordFeatures.fit(SENTENCES, kind, window=window, lower=True)
+    again = features_from_config(features.config())
+    assert again.config() == features.config()
+    tokens = "We love Taipei on Monday".split()
+    ids = features.encode(tokens)
+    assert torch.equal(again.encode(tokens), ids)
+    encoder = features.encoder()
+    vectors = encoder(ids)
+    assert vectors.shape == (5, encoder.output_size)
+    assert torch.equal(encoder(ids.reshape(5, 1, -1)), vectors.unsqueeze(1))
+    # The first two and the last two words differ, in the word itself or beside it.
+    assert not torch.equal(vectors[3], vectors[4])
+
+
+def test_no_tokens():
+    for kind in WORD_FEATURES:
+        features = WordFeatures.fit(SENTENCES, kind)
+        assert features.encode([]).shape == (0, 1)
+    assert CharacterFeatures(Vocabulary("ab")).encode("").shape == (0,)
+
+
+def test_characters():
+    features = CharacterFeatures(Vocabulary(["b", "a"]))
+    assert features.encode("abz").tolist() == [2, 1, 0]
+    assert features.encoder().output_size == 3
+    again = features_from_config(features.config())
+    assert isinstance(again, CharacterFeatures)
+    assert again.config() == features.config()
+
+
+def test_errors():
+    with pytest.raises(
+        ArgumentError,
+        match=r"^features must be one of one-hot, trigrams, both, embedding, got 'bytes'$",
+    ):
+        WordFeatures.fit(SENTENCES, "bytes")
+    with pytest.raises(ArgumentError, match=r"^window must be at least 0, got -1$"):
+        WordFeatures.fit(SENTENCES, "both", window=-1)
+    message = "projection_size must be given for embedding features, got None"
+    with pytest.raises(ArgumentError, match=f"^{message}$"):
+        WordFeatures.fit(SENTENCES, "embedding", projection_size=None)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"kind": "characters"},
+        {"kind": "one-hot", "words": []},
+        {"kind": "both", "words": ["a", "a"], "trigrams": []},
+        {"kind": "knots", "words": [], "trigrams": []},
+        {"kind": "both", "words": [], "trigrams": [], "colour": 1},
+        None,
+    ],
+)
+def test_damaged_descriptions(config):
+    with pytest.raises(
+        ModelError, match=f"^{re.escape('the description of the features is damaged: ')}"
+    ):
+        features_from_config(config)
