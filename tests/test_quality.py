@@ -82,6 +82,19 @@ def test_public_names_have_docstrings():
     assert missing == []
 
 
+def test_public_methods_have_docstrings():
+    missing = []
+    for thing in (getattr(cello, name) for name in cello.__all__):
+        if not inspect.isclass(thing):
+            continue
+        for name, member in vars(thing).items():
+            is_method = inspect.isroutine(member) or isinstance(member, property)
+            # An override may leave it to what it overrides.
+            if is_method and name[0] != "_" and not inspect.getdoc(getattr(thing, name)):
+                missing.append(f"{thing.__name__}.{name}")
+    assert missing == []
+
+
 def test_public_functions_are_annotated():
     missing = []
     for name in cello.__all__:
