@@ -31,14 +31,24 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     return folder, load_file(folder / "results.safetensors"), result
 
 
+def losses(folder: Path) -> tuple[list[str], list[float]]:
+    """Steps and losses of the rows of a log."""
+    with open(folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    return [row["step"] for row in rows], [float(row["loss"]) for row in rows]
+
+
 def test_two_processes_give_the_weights_of_one(run, tmp_path: Path):
-    _, two, _ = run
+    folder, two, _ = run
     one = train(tmp_path, 0.0, accelerator="cpu")
     difference = (two["plain.last"] - one["last"]).abs().max().item()
     print(f"largest difference of a weight after 24 steps: {difference:.1e}")
     assert difference < 1e-14
     assert (two["plain.best"] - one["best"]).abs().max() < 1e-14
     assert two["plain.history"].tolist() == pytest.approx(one["history"], rel=1e-12)
+    steps, means = losses(tmp_path)
+    assert steps == ["4", "8", "12", "16", "20", "24"]
+    assert losses(folder / "plain") == (steps, pytest.approx(means, rel=1e-12))
 
 
 @pytest.mark.parametrize("name", ["chars", "tag"])
@@ -71,11 +81,6 @@ def test_nothing_else_is_printed(run):
     assert result.stdout == ""
 
 
-def test_the_log_is_that_of_one_process(run):
+def test_stopped_and_resumed_they_log_the_same(run):
     folder, _, _ = run
-    logs = []
-    for name in ("whole", "parts"):
-        with open(folder / name / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
-            logs.append([(row["step"], row["loss"]) for row in csv.DictReader(file)])
-    assert logs[0] == logs[1]
-    assert [step for step, loss in logs[0] if loss] == ["4", "8", "12", "16", "20", "24"]
+    assert losses(folder / "parts") == losses(folder / "whole")
