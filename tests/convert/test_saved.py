@@ -149,7 +149,7 @@ def killed_at(stage: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return change
 
-    monkeypatch.setattr(saved, "_write", dying(saved._write))
+    monkeypatch.setattr(saved, "write", dying(saved.write))
     monkeypatch.setattr(saved.os, "replace", dying(os.replace))
 
 
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.Mo
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ModelError, match=r"^cannot write the model .*: .*No space left on device"):
         save_model(small(2.0), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -31,6 +31,7 @@ from cello._version import __version__
 from cello.convert.kinds import KINDS
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
+from cello.files import own_memory, sync_folder, write
 
 __all__ = ["FORMAT", "load_model", "read_config", "save_model"]
 
@@ -82,11 +83,11 @@ def save_model(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _finish(folder)
-        _write(folder / (WEIGHTS + _NEXT), data)
-        _write(folder / (CONFIG + _NEXT), text)
+        write(folder / (WEIGHTS + _NEXT), data)
+        write(folder / (CONFIG + _NEXT), text)
         os.replace(folder / (CONFIG + _NEXT), folder / CONFIG)
         os.replace(folder / (WEIGHTS + _NEXT), folder / WEIGHTS)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise ModelError(f"cannot write the model {folder}: {error}") from error
 
@@ -178,13 +179,8 @@ def _tensors(net: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _to_bytes(tensors: dict[str, Tensor]) -> bytes:
     import safetensors.torch
 
-    # A clone each: the file format wants tensors that share no memory.
-    plain = {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in tensors.items()
-    }
     try:
-        return safetensors.torch.save(plain)
+        return safetensors.torch.save(own_memory(tensors))
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
         raise ModelError(f"the weights cannot be saved: {error}") from error
 
@@ -281,26 +277,3 @@ def _finish(folder: Path) -> None:
 
 def _seal(data: bytes) -> dict[str, Any]:
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file and force it to the disk; what was begun and failed is removed."""
-    try:
-        with open(path, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _sync(folder: Path) -> None:
-    """Force the names in `folder` to the disk, where the system knows how to."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

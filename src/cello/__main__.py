@@ -1,0 +1,5 @@
+"""`python -m cello`: the command line."""
+
+from cello.cli import main
+
+main()

@@ -1,0 +1,30 @@
+"""The command line: one command a file, thin.
+
+Each module that `COMMANDS` names holds a click command called `command`. What a command needs is
+imported when it runs.
+"""
+
+from __future__ import annotations
+
+from cello.cli.main import Commands
+
+__all__ = ["COMMANDS", "cli", "main"]
+
+#: The commands in the order of the help, each a module of this package.
+COMMANDS = ("example", "run", "demo", "train", "predict", "sample", "show", "info")
+
+cli = Commands(
+    "cello",
+    modules={name: f"{__name__}.{name}" for name in COMMANDS},
+    help="Recurrent networks whose memory you can see.",
+    example="""
+    cello example lstm
+    cello train tag -o model
+    cello predict model some.py --color c
+    """,
+)
+
+
+def main() -> None:
+    """Run the command line and exit with its code: 0, 1 failed, 2 bad input, 130 Ctrl-C."""
+    cli.main()

@@ -1,0 +1,81 @@
+"""`cello example`: the lecture's examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.output import json_option, print_json, print_tables
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello example
+    cello example lstm
+    cello example lstm --copy my-lstm.toml
+    """,
+)
+@click.argument("name", required=False)
+@click.option(
+    "--copy",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the example's data file here, to be changed and run with `cello run FILE`.",
+)
+@click.option(
+    "--step",
+    "steps",
+    type=int,
+    multiple=True,
+    metavar="T",
+    help="Show the arithmetic of this step, counted from 0; may be given several times.",
+)
+@json_option
+def command(name: str | None, target: Path | None, steps: tuple[int, ...], as_json: bool) -> None:
+    """List the lecture's examples, or run one.
+
+    An example is a network with given weights. Running it prints the equations, every value of
+    every step with a tick where it is what the lecture states, and the arithmetic of the
+    interesting steps.
+    """
+    from cello.cli.data_report import print_report
+    from cello.cli.datafile import example_files, read_data_file
+    from cello.cli.report import report
+    from cello.errors import ArgumentError
+
+    files = example_files()
+    if name is None:
+        if target is not None or steps:
+            raise click.UsageError("--copy and --step need the NAME of an example")
+        titles = {key: read_data_file(file, key).title for key, file in files.items()}
+        if as_json:
+            print_json(titles)
+        else:
+            print_tables(["name", "what it shows"], [[*item] for item in titles.items()])
+        return
+    if name not in files:
+        raise ArgumentError(f"there is no example {name!r}; there are {', '.join(files)}")
+    if target is not None:
+        _copy(files[name].read_bytes(), target)
+        click.echo(f"wrote {target}: change it and run it with: cello run {target}")
+        return
+    file = read_data_file(files[name], name)
+    print_report(file, report(file, steps), as_json)
+
+
+def _copy(data: bytes, target: Path) -> None:
+    from cello.errors import DataError
+
+    try:
+        with open(target, "xb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise DataError(f"{target} is there already: choose another name") from error
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,94 @@
+"""Running a command: errors become one line, and exit codes say what happened."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cello._version import __version__
+from cello.cli.command import Group
+from cello.errors import ArgumentError, CelloError, DataError, ModelError, UnknownNameError
+
+__all__ = ["Commands"]
+
+FAILED, BAD_INPUT, STOPPED = 1, 2, 130
+
+#: What a user can put right in what was given; other errors are failures.
+_INPUT_ERRORS = (ArgumentError, DataError, ModelError, UnknownNameError)
+
+
+class Commands(Group):
+    """The group of all commands."""
+
+    def __init__(self, *args: Any, **attrs: Any) -> None:
+        super().__init__(*args, **attrs)
+        text = "Show where an error comes from (also CELLO_DEBUG=1)."
+        self.params.append(click.Option(["--debug"], is_flag=True, help=text))
+        click.version_option(__version__, prog_name="cello")(self)
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run, print errors as one line, and exit with a code that says what happened."""
+        if "_CELLO_COMPLETE" in os.environ:  # the shell asks how to complete a word
+            return super().main(args, "cello")
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words or os.environ.get("CELLO_DEBUG", "0") not in ("", "0")
+        words = [word for word in words if word != "--debug"]  # wherever it stands
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a terminal that lacks a sign gets \N{...} for it
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            # A copy, for click takes words away; commands may want to say how they were called.
+            with self.make_context("cello", list(words), obj=tuple(words)) as ctx:
+                self.invoke(ctx)
+            sys.stdout.flush()
+            code = 0
+        except BaseException as error:
+            if debug and not isinstance(error, (click.ClickException, click.exceptions.Exit)):
+                traceback.print_exc()
+            code = _report(error)
+        sys.exit(code)
+
+
+def _report(error: BaseException) -> int:
+    """Print what went wrong, and return the exit code."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case BrokenPipeError():
+            # Whoever read our output has seen enough. Nothing more goes there, not at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        case click.ClickException():
+            return _report_usage(error)
+        case KeyboardInterrupt() | click.Abort():
+            _line(str(error) or "stopped")
+            return getattr(error, "exit_code", STOPPED)
+        case CelloError():
+            _line(f"error: {error}")
+            return BAD_INPUT if isinstance(error, _INPUT_ERRORS) else FAILED
+        case OSError():
+            _line(f"error: {error}")
+            return FAILED
+        case SystemExit():
+            raise error
+    _line(f"error: {type(error).__name__}: {error} (a fault of Cello; --debug shows where)")
+    return FAILED
+
+
+def _report_usage(error: click.ClickException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # which click has from 8.2 on
+        error.show()
+        return BAD_INPUT
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    _line(f"error: {error.format_message().rstrip('.')}{hint}")
+    return BAD_INPUT
+
+
+def _line(text: str) -> None:
+    click.echo(f"cello: {' '.join(text.split())}", err=True)

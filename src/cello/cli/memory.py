@@ -1,0 +1,128 @@
+"""Text coloured by the value of one memory unit or gate, for `cello predict --color`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from cello.cli.models import Model
+from cello.cli.output import print_json
+from cello.errors import ArgumentError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["colour"]
+
+
+class _Piece(NamedTuple):
+    """One sequence: what the network reads step by step, and how it is printed."""
+
+    tokens: tuple[str, ...]
+    separator: str
+
+    def values_by_character(self, values: list[float]) -> tuple[str, list[float]]:
+        text, spread = "", []
+        for token, value in zip(self.tokens, values, strict=True):
+            shown = token + self.separator
+            text += shown
+            spread += [value] * len(shown)
+        return text, spread
+
+
+def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> None:
+    """Print the text of a file, coloured.
+
+    Args:
+        model: what reads it.
+        path: a text file, or one in the CoNLL form for a model of words.
+        memory: NAME or NAME:UNIT, as in a recording.
+        token: the column of the words.
+        as_json: print the values instead.
+
+    Raises:
+        ModelError: the model has no task, so nobody knows how it reads text.
+        ArgumentError: there is no such unit.
+        UnknownNameError: nothing has this name.
+    """
+    import torch
+
+    name, unit = _parse(memory)
+    pieces = _pieces(model, path, token)
+    recorded = [_values(model, piece, name) for piece in pieces]
+    every = torch.cat([values for _, values in recorded])
+    full = recorded[0][0]
+    units = every.shape[1]
+    chosen = int(every.var(0, correction=0).argmax()) if unit is None else unit
+    if not 0 <= chosen < units:
+        raise ArgumentError(f"{full} has no unit {chosen}: its units go from 0 to {units - 1}")
+    rows = [values[:, chosen].tolist() for _, values in recorded]
+    if as_json:
+        pairs = zip(pieces, rows, strict=True)
+        sequences = [{"tokens": list(piece.tokens), "values": row} for piece, row in pairs]
+        print_json({"name": full, "unit": chosen, "sequences": sequences})
+        return
+    how = "" if unit is not None else ", which varies most here"
+    _print(pieces, rows, f"{full} unit {chosen}{how}", _scale(every[:, chosen]))
+
+
+def _parse(memory: str) -> tuple[str, int | None]:
+    name, colon, number = memory.partition(":")
+    if not colon:
+        return name, None
+    if not number.isascii() or not number.isdigit():
+        raise ArgumentError(f"--color must be NAME or NAME:UNIT, such as c:12, got {memory!r}")
+    return name, int(number)
+
+
+def _pieces(model: Model, path: Path, token: int) -> list[_Piece]:
+    from cello.tasks.conll import read_conll
+    from cello.tasks.features import CharacterFeatures
+    from cello.tasks.text_files import read_text
+
+    if model.task is None:
+        raise ModelError("the model has no task, so it is not known how it reads text")
+    if isinstance(model.task.features, CharacterFeatures):
+        text = read_text(path)
+        if not text:
+            raise ArgumentError(f"{path}: holds no text to colour")
+        return [_Piece(tuple(text), "")]
+    return [_Piece(s.tokens, " ") for s in read_conll(path, token=token, tag=None)]
+
+
+def _values(model: Model, piece: _Piece, name: str) -> tuple[str, Tensor]:
+    """The full name of the value, and its value [T, size] at each step."""
+    import torch
+
+    from cello.see import record
+    from cello.see.names import find
+
+    assert model.task is not None
+    ids = model.task.features.encode(piece.tokens).unsqueeze(1)
+    with torch.no_grad():
+        names = record(model.net, ids[:1]).names
+        full = find(name, names)
+        return full, record(model.net, ids, only=full)[full][:, 0].double()
+
+
+def _scale(values: Tensor) -> tuple[float, float]:
+    """Gates from 0 to 1, anything else as far below zero as above it."""
+    low, high = values.min().item(), values.max().item()
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    size = max(abs(low), abs(high))
+    return -size, size
+
+
+def _print(
+    pieces: list[_Piece], rows: list[list[float]], name: str, scale: tuple[float, float]
+) -> None:
+    from rich.console import Console
+
+    from cello.cli.coloured import legend, print_coloured
+
+    console = Console(highlight=False)
+    legend(console, *scale, name)
+    for piece, row in zip(pieces, rows, strict=True):
+        text, values = piece.values_by_character(row)
+        print_coloured(console, text, values, *scale)

@@ -1,0 +1,94 @@
+"""Options of commands, made from the arguments of functions: one for each, of the same name.
+
+Defaults are the functions' own. An option that is not given is not passed on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import click
+
+__all__ = ["Help", "OrWord", "given", "options_of"]
+
+_NONE = object()
+
+
+class OrWord(click.ParamType):
+    """A number, or one of some words; the word "none" stands for None.
+
+    Args:
+        kind: int or float.
+        *words: such as "none" and "auto".
+    """
+
+    def __init__(self, kind: type[int] | type[float], *words: str) -> None:
+        self.kind, self.words = kind, words
+        self.name = "|".join(["integer" if kind is int else "float", *words])
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The number; the word; or a sign for None, which `given` knows."""
+        if value == "none" and "none" in self.words:
+            return _NONE
+        if not isinstance(value, str) or value in self.words:
+            return value
+        try:
+            return self.kind(value)
+        except ValueError:
+            expected = "a whole number" if self.kind is int else "a number"
+            self.fail(f"{value!r} is not {' or '.join([expected, *self.words])}", param, ctx)
+
+
+class Help(NamedTuple):
+    """What an option means; its type where the default does not say it; the default in words."""
+
+    text: str
+    type: Any = None
+    multiple: bool = False
+    default: str | None = None
+
+
+def options_of(
+    function: Callable[..., Any], helps: Mapping[str, Help], skip: Iterable[str] = ()
+) -> Callable[[Any], Any]:
+    """A decorator that adds an option for each argument of `function` that `helps` names.
+
+    Args:
+        function: has the defaults.
+        helps: by the names of the arguments.
+        skip: names for which another function has made the option already.
+    """
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+    }
+    options = [_option(name, helps[name], defaults[name]) for name in helps if name not in skip]
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:
+    flag = f"--{name.replace('_', '-')}"
+    shown = ", ".join(default) if isinstance(default, tuple) else default
+    if isinstance(default, bool):
+        return click.option(flag, name, is_flag=True, default=None, help=about.text)
+    if default is inspect.Parameter.empty:
+        text = about.text
+    else:
+        shown = about.default or ("none" if shown is None else shown)
+        text = f"{about.text}  [default: {shown}]"
+    kind = about.type if about.type is not None else type(default)
+    return click.option(flag, name, type=kind, multiple=about.multiple, default=None, help=text)
+
+
+def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Of `values` those of `names` that the user gave."""
+    found = {name: values[name] for name in names if values.get(name) not in (None, ())}
+    return {name: None if value is _NONE else value for name, value in found.items()}

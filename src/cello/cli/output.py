@@ -1,0 +1,72 @@
+"""How results are printed: tables, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+__all__ = ["json_option", "paragraph", "print_json", "print_tables", "width"]
+
+#: The option of every command whose output a program might read.
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, for programs."
+)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON; a number that JSON does not know, such as NaN, as null."""
+    click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=1))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def width() -> int | None:
+    """How many characters fit in a line of the terminal; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def paragraph(text: str) -> str:
+    """Running text, broken into lines that are easy to read."""
+    return textwrap.fill(text, min(width() or 80, 80))
+
+
+def print_tables(head: Sequence[str], rows: Sequence[Sequence[str]], *, fixed: int = 0) -> None:
+    """Print a table, in several parts if it is wider than the terminal.
+
+    Args:
+        head: the titles of the columns.
+        rows: the cells.
+        fixed: so many columns at the left are repeated in every part.
+    """
+    from tabulate import tabulate
+
+    limit = width()
+    sizes = [max(len(str(cell)) for cell in column) for column in zip(head, *rows, strict=True)]
+    parts: list[list[int]] = [[]]
+    for number in range(fixed, len(head)):
+        wide = sum(sizes[i] + 2 for i in (*range(fixed), *parts[-1], number)) - 2
+        if limit is not None and parts[-1] and wide > limit:
+            parts.append([])
+        parts[-1].append(number)
+    for number, part in enumerate(parts):
+        chosen = [*range(fixed), *part]
+        cells = [[row[i] for i in chosen] for row in rows]
+        if number:
+            click.echo()
+        click.echo(
+            tabulate(cells, [head[i] for i in chosen], disable_numparse=True, stralign="left")
+        )

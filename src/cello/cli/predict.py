@@ -1,0 +1,103 @@
+"""`cello predict`: tags for new data, and text coloured by what the network remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.output import json_option, print_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cello.tasks import Tagging
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello predict model some.py
+    cello predict model some.py --color c:12
+    cello predict words-model new.txt > tagged.txt
+    """,
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--color",
+    "memory",
+    metavar="MEMORY",
+    help="Colour the text by a memory or gate, such as c, 1.forward.c or c:12 for unit 12; "
+    "without a unit, by the one that varies most.",
+)
+@click.option("--token", type=int, default=0, show_default=True, help="Column of the words.")
+@json_option
+def command(model: Path, file: Path, memory: str | None, token: int, as_json: bool) -> None:
+    """Give each element of FILE its tag; FILE may be - for standard input.
+
+    A model of words takes the CoNLL form and adds a column with its tags. A model of characters,
+    such as the default one, takes plain text, and prints each stretch of one tag on a line: the
+    tag, a tab, and the text as JSON.
+    """
+    from cello.cli.models import open_model
+    from cello.cli.reading import input_file
+
+    opened = open_model(model, task=None if memory is not None else "tag")
+    with input_file(file) as path:
+        if memory is not None:
+            from cello.cli.memory import colour
+
+            colour(opened, path, memory, token, as_json)
+            return
+        from cello.tasks import Tagging
+        from cello.tasks.features import CharacterFeatures
+
+        assert isinstance(opened.task, Tagging)
+        if isinstance(opened.task.features, CharacterFeatures):
+            _tag_text(opened.task, opened.net, path, as_json)
+        else:
+            _tag_words(opened.task, opened.net, path, token, as_json)
+
+
+def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
+    """Characters: stretches of one tag."""
+    import json
+    from itertools import groupby
+
+    from cello.tasks.text_files import read_text
+
+    text = read_text(path)
+    (tags,) = task.predict(net, [text])
+    runs, start = [], 0
+    for tag, group in groupby(tags):
+        end = start + len(list(group))
+        runs.append({"tag": tag, "start": start, "end": end, "text": text[start:end]})
+        start = end
+    if as_json:
+        print_json(runs)
+        return
+    for run in runs:
+        click.echo(f"{run['tag']}\t{json.dumps(run['text'], ensure_ascii=False)}")
+
+
+def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: bool) -> None:
+    """Words: the rows of the file, each with its tag."""
+    from cello.tasks.conll import format_rows, read_conll, read_rows
+
+    tokens = [sequence.tokens for sequence in read_conll(path, token=token, tag=None)]
+    tags = task.predict(net, tokens)
+    if as_json:
+        pairs = zip(tokens, tags, strict=True)
+        print_json([{"tokens": list(words), "tags": given} for words, given in pairs])
+        return
+    rows = [
+        [(*row, tag) for row, tag in zip(sequence, given, strict=True)]
+        for sequence, given in zip(read_rows(path), tags, strict=True)
+    ]
+    spaced = any(" " in column for sequence in rows for row in sequence for column in row)
+    click.echo(format_rows(rows, separator="\t" if spaced else " "), nl=False)

@@ -1,0 +1,169 @@
+"""What came of a data file: values, whether they are what is stated, and the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cello.cli.datafile import DataFile, Explain, Network, Run, Stated, agrees
+from cello.errors import ArgumentError, CelloError, DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cello.see import Recording
+
+__all__ = ["Arithmetic", "Column", "NetworkReport", "RunReport", "report"]
+
+#: The name of what the network returns, beside those of recorded values.
+OUTPUT = "output"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One value at every step: `values` [T][size], and what is stated of them."""
+
+    name: str
+    values: list[list[float]]
+    stated: list[list[Stated]] | None
+
+    def agreement(self) -> list[list[bool | None]]:
+        """Whether each value is what is stated of it; None where nothing is."""
+        if self.stated is None:
+            return [[None] * len(row) for row in self.values]
+        return [
+            [None if s is None else agrees(v, s) for v, s in zip(row, stated, strict=True)]
+            for row, stated in zip(self.values, self.stated, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How one step comes about, in words of numbers."""
+
+    layer: str
+    t: int
+    unit: int
+    text: str
+    latex: str
+
+
+@dataclass(frozen=True, eq=False)
+class RunReport:
+    """What one sequence gave."""
+
+    title: str
+    inputs: list[Any]
+    columns: list[Column]
+    arithmetic: list[Arithmetic]
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkReport:
+    """A network, its equations by layer, its parameters, and its runs."""
+
+    title: str
+    equations: dict[str, str]
+    parameters: int
+    table: str
+    stated_parameters: int | None
+    runs: list[RunReport]
+
+
+def report(file: DataFile, steps: Sequence[int] = ()) -> list[NetworkReport]:
+    """Run every network of a data file.
+
+    Args:
+        file: see `cello.cli.datafile`.
+        steps: the steps whose arithmetic is shown, in place of those that the file names.
+
+    Raises:
+        DataError: a name is unknown, or what is stated or fed in does not fit the network.
+    """
+    return [_network(file, network, steps) for network in file.networks]
+
+
+def _network(file: DataFile, network: Network, steps: Sequence[int]) -> NetworkReport:
+    from cello.see import count_parameters, equations
+    from cello.see.names import cells_of
+
+    counted = count_parameters(network.net)
+    return NetworkReport(
+        network.title,
+        {name: str(equations(cell)) for name, cell in cells_of(network.net).items()},
+        counted.total,
+        str(counted),
+        network.parameters,
+        [_run(file, network, run, steps) for run in network.runs],
+    )
+
+
+def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> RunReport:
+    import torch
+
+    from cello.see import record
+
+    place = f"{file.name}: {run.place}"
+    try:
+        with torch.no_grad():
+            rec = record(network.net, run.inputs)
+        shown = run.show if run.show is not None else _all_names(rec)
+        names = [*shown, *(name for name in run.stated if name not in shown)]
+        columns = [_column(rec, name, run.stated.get(name), place) for name in names]
+        arithmetic = [_arithmetic(rec, choice) for choice in _choices(rec, run, steps)]
+    except DataError:
+        raise
+    except CelloError as error:
+        raise DataError(f"{place}: {error}") from error
+    inputs = run.inputs[:, 0].tolist()
+    return RunReport(run.title, inputs, columns, arithmetic)
+
+
+def _all_names(rec: Recording) -> list[str]:
+    """Everything but inputs and old states, and the output."""
+    last = [name.rpartition(".")[2] for name in rec.names]
+    own = [n for n, short in zip(rec.names, last, strict=True) if short != "x"]
+    return [name for name in own if not name.endswith("_prev")] + [OUTPUT]
+
+
+def _column(rec: Recording, name: str, stated: list[list[Stated]] | None, place: str) -> Column:
+    values = _value(rec, name)[:, 0].tolist()
+    if stated is not None:
+        for t, (row, said) in enumerate(zip(values, stated, strict=True)):
+            if len(row) != len(said):
+                raise DataError(
+                    f"{place}: stated {name} must have an entry for each of its {len(row)} units "
+                    f"at each step, step {t} has {len(said)}"
+                )
+    return Column(name, values, stated)
+
+
+def _value(rec: Recording, name: str) -> Tensor:
+    """The value of that name, [T, B, size]; of "a * b" the product."""
+    first, *others = (part.strip() for part in name.split("*"))
+    value = rec.output if first == OUTPUT and OUTPUT not in rec else rec[first]
+    for other in others:
+        factor = _value(rec, other)
+        if factor.shape != value.shape:
+            raise ArgumentError(
+                f"{name!r} multiplies values of {value.shape[-1]} and {factor.shape[-1]} units"
+            )
+        value = value * factor
+    return value
+
+
+def _choices(rec: Recording, run: Run, steps: Sequence[int]) -> list[Explain]:
+    """Which arithmetic is shown: what is asked for, else the last step of every layer."""
+    if run.explain is not None and not steps:
+        return list(run.explain)
+    last = len(run.inputs) - 1
+    if bad := [t for t in steps if not 0 <= t <= last]:
+        raise ArgumentError(f"there is no step {bad[0]}: steps go from 0 to {last}")
+    return [Explain(t, layer=layer) for t in steps or [last] for layer in rec.layers]
+
+
+def _arithmetic(rec: Recording, choice: Explain) -> Arithmetic:
+    told = rec.explain(choice.t, choice.unit, choice.layer)
+    layer = choice.layer if choice.layer is not None else rec.layers[0]
+    return Arithmetic(layer, choice.t, choice.unit, str(told), told.latex())

@@ -1,0 +1,43 @@
+"""`cello run`: a network of one's own from a data file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.output import json_option
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello example lstm --copy my-lstm.toml
+    cello run my-lstm.toml --step 2
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--step",
+    "steps",
+    type=int,
+    multiple=True,
+    metavar="T",
+    help="Show the arithmetic of this step, counted from 0; may be given several times.",
+)
+@json_option
+def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
+    """Run the networks in a data FILE and show every value and the arithmetic.
+
+    The file holds networks with their weights, inputs, and, if you like, what the results should
+    be. Get one to change with `cello example NAME --copy FILE`.
+    """
+    from cello.cli.data_report import print_report
+    from cello.cli.datafile import read_data_file
+    from cello.cli.report import report
+
+    data = read_data_file(file)
+    print_report(data, report(data, steps), as_json)

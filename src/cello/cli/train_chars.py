@@ -1,0 +1,66 @@
+"""`cello train chars`: predict the next character."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.options import Help, OrWord, given, options_of
+from cello.cli.training import refuse, train, training
+from cello.tasks import CAUSAL_KINDS, Characters
+
+__all__ = ["command"]
+
+_PATH = click.Path(path_type=Path)
+
+_TEXT = {
+    "min_count": Help("Characters that occur less often are unknown."),
+    "max_size": Help("At most so many characters are known.", OrWord(int, "none")),
+}
+_ROWS = {
+    "tbptt_steps": Help("Characters a batch in each row: gradients go no further back."),
+    "batch_size": Help("Rows that are read side by side."),
+}
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello train chars -o model
+    cello train chars --train texts/ --train more.txt --network gru -o model
+    """,
+)
+@click.option(
+    "--train",
+    type=_PATH,
+    multiple=True,
+    metavar="PATH",
+    help="A text file, or a folder of them; may be given several times.",
+)
+@click.option(
+    "--validation", type=_PATH, multiple=True, metavar="PATH", help="Text to choose the best by."
+)
+@click.option("--test", type=_PATH, multiple=True, metavar="PATH", help="Text for the last word.")
+@options_of(Characters.from_documents, _TEXT)
+@options_of(Characters, _ROWS)
+@training(CAUSAL_KINDS)
+def command(**values: Any) -> None:
+    """Train a network to predict the next character of a text.
+
+    Without --validation and --test, a tenth of the text is set aside for each. Without any files,
+    the text is the source of Python's own standard library.
+    """
+    options = given(values, (*_TEXT, *_ROWS))
+    if values["seed"] is not None:
+        options["seed"] = values["seed"]
+    if not values["train"]:
+        refuse(values, ("validation", "test"), "needs --train PATH")
+        task = Characters.default(**options)
+    else:
+        task = Characters.from_files(
+            values["train"], values["validation"], values["test"], **options
+        )
+    train(task, values)

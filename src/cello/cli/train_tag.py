@@ -1,0 +1,83 @@
+"""`cello train tag`: a label for each element of a sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.options import Help, OrWord, given, options_of
+from cello.cli.training import refuse, train, training
+from cello.tasks import NETWORK_KINDS, Tagging, python_tagging
+from cello.tasks.features import WORD_FEATURES, WordFeatures
+
+__all__ = ["command"]
+
+_FILE = click.Path(path_type=Path)
+
+_BOTH = {
+    "batch_size": Help("Sequences a batch."),
+    "teacher_forcing": Help("Epochs in which a Jordan network is fed the true tags."),
+    "min_count": Help(
+        "Words or characters that occur less often are unknown.",
+        default="2 for words, 20 without files",
+    ),
+}
+_WORDS = {
+    "token": Help("Column of the tokens, counted from 0; negative ones from the last."),
+    "tag": Help("Column of the tags."),
+    "features": Help("What the network is told of a word.", click.Choice(list(WORD_FEATURES))),
+}
+_FEATURES = {
+    "window": Help("So many words to the left and right are given too."),
+    "lower": Help("Put words in lower case."),
+    "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),
+    "projection_size": Help("Length of a word's learned vector.", OrWord(int, "auto", "none")),
+}
+_PIECES = {
+    "pieces": Help("Pieces of text an epoch."),
+    "piece_length": Help("Characters a piece, in training."),
+    "evaluation_length": Help("Characters a piece, in evaluation."),
+}
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello train tag -o model
+    cello train tag --train train.txt --validation dev.txt --test test.txt -o model
+    cello train tag --network bi-lstm --parameters 26000 --epochs 3 -o model
+    """,
+)
+@click.option("--train", type=_FILE, metavar="FILE", help="Training data in the CoNLL form.")
+@click.option("--validation", type=_FILE, metavar="FILE", help="Data that choose the best network.")
+@click.option("--test", type=_FILE, metavar="FILE", help="Data for the last word.")
+@options_of(python_tagging, _BOTH)
+@options_of(Tagging.from_conll, _WORDS)
+@options_of(WordFeatures.fit, _FEATURES)
+@options_of(python_tagging, _PIECES)
+@training(NETWORK_KINDS)
+def command(**values: Any) -> None:
+    """Train a network to give each element of a sequence its tag.
+
+    FILEs hold a token and its tag a line, in any number of columns, with a blank line between
+    sequences. Without files, the characters of Python's own standard library are tagged with
+    their kinds: keyword, name, string, comment and so on.
+    """
+    seed = {"seed": values["seed"]} if values["seed"] is not None else {}
+    if values["train"] is None:
+        refuse(values, ("validation", "test"), "needs --train FILE")
+        refuse(values, (*_WORDS, *_FEATURES), "needs words: give --train FILE")
+        task = python_tagging(**given(values, (*_BOTH, *_PIECES)), **seed)
+    else:
+        refuse(values, _PIECES, "is for the default data, without --train")
+        task = Tagging.from_conll(
+            values["train"],
+            values["validation"],
+            values["test"],
+            **given(values, (*_BOTH, *_WORDS, *_FEATURES)),
+            **seed,
+        )
+    train(task, values)

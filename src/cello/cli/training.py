@@ -1,0 +1,181 @@
+"""What `cello train tag` and `cello train chars` share: the network, the run, the result."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cello.cli.options import Help, OrWord, given, options_of
+from cello.cli.output import json_option, print_json, print_tables
+from cello.tasks import build_network, fitting_hidden_size
+from cello.tasks.characters import Characters
+from cello.tasks.tagging import Tagging
+from cello.train import Options, Result, TrainingInterrupted, fit
+from cello.train.options import SCHEDULES
+
+__all__ = ["NETWORK", "OPTIONS", "refuse", "train", "training"]
+
+#: Options of `cello.train.fit`, each an option of the command.
+OPTIONS = {
+    "epochs": Help("Passes over the training data."),
+    "learning_rate": Help("Of AdamW."),
+    "weight_decay": Help("Of AdamW."),
+    "clip_norm": Help("Largest norm of all gradients together.", OrWord(float, "none")),
+    "schedule": Help("The learning rate after the warm-up.", click.Choice(SCHEDULES)),
+    "warmup_steps": Help("Steps over which the learning rate rises."),
+    "patience": Help("Stop after so many epochs without getting better.", OrWord(int, "none")),
+    "seed": Help("Of all random numbers: first weights, order of the data, dropout."),
+    "checkpoint_steps": Help("Steps from one checkpoint to the next.", OrWord(int, "none")),
+    "checkpoint_seconds": Help("Seconds from one checkpoint to the next.", OrWord(float, "none")),
+    "log": Help("Where metrics go: csv, tensorboard; may be given twice.", str, multiple=True),
+    "log_every": Help("Steps from one row of the log to the next."),
+    "accelerator": Help("cpu, gpu, …; Lightning Fabric's."),
+    "devices": Help("How many devices; Lightning Fabric's.", OrWord(int, "auto")),
+    "nodes": Help("How many machines; Lightning Fabric's."),
+    "strategy": Help("How devices work together; Lightning Fabric's."),
+    "precision": Help("Such as bf16-mixed; Lightning Fabric's.", str),
+}
+
+#: Options of `cello.tasks.build_network`.
+NETWORK = {
+    "layers": Help("Recurrent layers."),
+    "dropout": Help("Share of numbers zeroed between layers and before the readout in training."),
+}
+
+_HIDDEN_SIZE = 64
+
+
+def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
+    """A decorator that adds the options of every training command.
+
+    Args:
+        kinds: the kinds of networks that can do this.
+    """
+    options: list[Callable[[Any], Any]] = [
+        click.option(
+            "-o",
+            "--output",
+            "folder",
+            required=True,
+            type=click.Path(path_type=Path),
+            metavar="MODEL",
+            help="The folder for the model, its log and its checkpoints.",
+        ),
+        click.option("--resume", is_flag=True, help="Go on where the run in MODEL stopped."),
+        click.option(
+            "--network",
+            "kind",
+            type=click.Choice(list(kinds)),
+            default="lstm",
+            show_default=True,
+            help="The kind of network.",
+        ),
+        click.option(
+            "--hidden-size", type=int, help=f"Units of each layer.  [default: {_HIDDEN_SIZE}]"
+        ),
+        click.option(
+            "--parameters", type=int, help="Choose the hidden size that comes nearest to so many."
+        ),
+        options_of(build_network, NETWORK),
+        options_of(Options, OPTIONS),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+        json_option,
+    ]
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def refuse(values: dict[str, Any], names: Iterable[str], why: str) -> None:
+    """Refuse options that mean nothing here.
+
+    Raises:
+        click.UsageError: one of `names` is given.
+    """
+    for name in given(values, names):
+        raise click.UsageError(f"--{name.replace('_', '-')} {why}")
+
+
+def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
+    """Build the network, train it, and say what came of it.
+
+    Args:
+        task: what to train on.
+        values: the values of the command's options by name.
+    """
+    import torch
+
+    options = Options(**given(values, OPTIONS))
+    torch.manual_seed(options.seed)
+    net = _network(task, values)
+    try:
+        result = fit(
+            task,
+            net,
+            options,
+            values["folder"],
+            resume=values["resume"],
+            progress=not (values["quiet"] or values["as_json"]),
+        )
+    except TrainingInterrupted as stop:
+        raise TrainingInterrupted(
+            f"{stop}; to go on: {_resume_command()}", step=stop.step, exit_code=stop.exit_code
+        ) from stop
+    if _is_first_process():
+        _print_result(result, net, values["as_json"])
+
+
+def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
+    kind, layers = values["kind"], values["layers"] or 1
+    encoder, hidden_size = task.features.encoder(), values["hidden_size"]
+    if values["parameters"] is not None:
+        if hidden_size is not None:
+            raise click.UsageError("--hidden-size and --parameters exclude each other")
+        hidden_size = fitting_hidden_size(
+            values["parameters"], kind, encoder, task.output_size, layers=layers
+        )
+    more = given(values, NETWORK)
+    size = _HIDDEN_SIZE if hidden_size is None else hidden_size
+    return build_network(kind, encoder, size, task.output_size, **more)
+
+
+def _resume_command() -> str:
+    words = click.get_current_context().obj or ()
+    return shlex.join(["cello", *(word for word in words if word != "--resume"), "--resume"])
+
+
+def _is_first_process() -> bool:
+    from lightning_fabric.utilities import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _print_result(result: Result, net: Any, as_json: bool) -> None:
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    if as_json:
+        values = asdict(result)
+        print_json({**values, "folder": str(result.folder), "parameters": parameters})
+        return
+    names = [name for name in (result.test or result.validation) if "/" not in name]
+    head = ["", *(name.replace("_", " ") for name in names)]
+    rows = [
+        [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
+        for split, metrics in (("validation", result.validation), ("test", result.test))
+        if metrics
+    ]
+    if rows:
+        print_tables(head, rows)
+    early = ", stopped early" if result.stopped_early else ""
+    click.echo(
+        f"{parameters:,} parameters, {result.steps:,} steps in {result.seconds:.1f} s{early}; "
+        f"the best network, of epoch {result.best_epoch}, is in {result.folder}"
+    )
