@@ -145,10 +145,10 @@ def test_what_is_written_is_read_back(tmp_path: Path, data, separator: str, widt
 @pytest.mark.parametrize(
     ("sequences", "separator", "message"),
     [
-        ([[("a b", "O")]], " ", "columns must not be empty or hold line ends or separators, got 'a"),
-        ([[("a\n", "O")]], "\t", "columns must not be empty or hold line ends or separators, got 'a"),
+        ([[("a b", "O")]], " ", "columns must not be empty or hold line ends or separators, got "),
+        ([[("a\n", "O")]], "\t", "columns must not be empty or hold line ends or separators, got "),
         ([[("a", "")]], " ", "columns must not be empty or hold line ends or separators, got ''"),
-        ([[("a b",)]], "\t", "columns must not be empty or hold line ends or separators, got 'a"),
+        ([[("a b",)]], "\t", "columns must not be empty or hold line ends or separators, got "),
         ([[("a", "O"), ("b",)]], " ", "rows must have 2 columns, got ('b',)"),
         ([[()]], " ", "rows must have 1 column, got ()"),
         ([[]], " ", "sequences must not be empty, got one without rows"),

@@ -66,8 +66,9 @@ def span_scores(
     """Precision, recall and F1 of whole spans, over all types, as conlleval counts them.
 
     A span is right if its first and last token and its type are. I-X begins a span if what stands
-    before it is not of type X. Source: Tjong Kim Sang and Buchholz 2000, "Introduction to the
-    CoNLL-2000 shared task: chunking"; computed by seqeval.
+    before it is not of type X; a tag that is neither B-X nor I-X is outside. Source: Tjong Kim
+    Sang and Buchholz 2000, "Introduction to the CoNLL-2000 shared task: chunking"; computed by
+    seqeval.
 
     Args:
         gold: true tags of each sequence.
@@ -86,13 +87,15 @@ def span_scores(
             "span F1 needs the package seqeval: install it with pip install 'cello[train]'"
         ) from error
     scores = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+    true, found = _only_spans(gold), _only_spans(predicted)
     # Without spans there is nothing to divide by: conlleval then says 0.
     return {
-        f"span_{name}": float(
-            score([list(t) for t in gold], [list(t) for t in predicted], zero_division=0)
-        )
-        for name, score in scores.items()
+        f"span_{name}": float(score(true, found, zero_division=0)) for name, score in scores.items()
     }
+
+
+def _only_spans(sequences: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[tag if tag[:2] in ("B-", "I-") else "O" for tag in tags] for tags in sequences]
 
 
 def bits(nats: float) -> float:
