@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "fit"]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What training came to.
 
     `history` has a row for each epoch; `validation` and `test` are the metrics of epoch
@@ -61,7 +60,8 @@ def fit(
     `resume=True` training goes on from the newest checkpoint there, to the same weights, bit for
     bit on a CPU, as if it had never stopped; `options` may then differ in what does not change the
     steps (more epochs, patience, how often to save and log). `on_event` is called with each
-    `cello.train.Event`, `progress` shows them; both in the first process only.
+    `cello.train.Event`, `progress` shows them; both in the first process only. (Strategies that
+    fork or spawn, as in notebooks, train copies of `net`: load the model from the folder then.)
 
     Raises:
         ArgumentError: the options make no sense, the folder already holds a run and `resume` is
@@ -91,8 +91,10 @@ def fit(
     folder = Path(folder)
     _check_folder(folder, resume)
     with quiet():
-        rest = (task, net, options, folder, resume, progress, on_event)
-        return make_fabric(options).launch(cast(Any, _run), *rest)
+        run: Any = partial(
+            _run, task, options, folder, resume=resume, progress=progress, on_event=on_event
+        )
+        return make_fabric(options).launch(run, net)
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
@@ -106,11 +108,12 @@ def _check_folder(folder: Path, resume: bool) -> None:
 
 
 def _run(
-    fabric: Fabric,
     task: Task,
-    net: nn.Module,
     options: Options,
     folder: Path,
+    fabric: Fabric,
+    net: nn.Module,
+    *,
     resume: bool,
     progress: bool,
     on_event: Listener | None,
