@@ -120,3 +120,28 @@ def test_console_without_output_must_succeed():
 
 def test_a_block_can_be_a_file():
     check_text("```toml\n# file: a.toml\nx = 3\n```\n\n```console\n$ cat a.toml\nx = 3\n```\n")
+
+
+def test_the_command_line_is_run_in_this_process():
+    check_text("```console\n$ cello --version\ncello, version ...\n```\n")
+    with pytest.raises(SybilFailure, match="exit code 2"):
+        check_text("```console\n$ cello no-such-command\n```\n")
+
+
+def test_commands_that_are_only_shown_exist():
+    check_text(
+        "```sh\nmake demo\ncello train tag --train FILE -o MODEL  # minutes\ncello info\n```\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("cello no-such-command FILE", "there is no such command"),
+        ("cello tain tag -o MODEL", "there is no such command"),
+        ("cello train tag --no-such-option", "there is no option --no-such-option"),
+    ],
+)
+def test_commands_that_do_not_exist_fail(line: str, message: str):
+    with pytest.raises(SybilFailure, match=message):
+        check_text(f"```sh\n{line}\n```\n")
