@@ -135,6 +135,33 @@ def test_lengths_and_resets(kind: str) -> None:
     torch.testing.assert_close(y[3:, 1], theirs(x[3:, 1])[0])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_sequences_run_on_torchs_own_code(kind: str) -> None:
+    theirs, ours = pair(kind, num_layers=2, bidirectional=True)
+    x = torch.randn(6, 4, 3, dtype=torch.float64)
+    expected, state = theirs(x)
+    for batch_first in (False, True):
+        ours.batch_first = batch_first
+        net = cello.Stack(ours, nn.Identity(), batch_first=batch_first)
+        given_x = x.transpose(0, 1) if batch_first else x
+        y, (end, _) = net(given_x)
+        assert torch.equal(y.transpose(0, 1) if batch_first else y, expected)
+        assert all(map(torch.equal, flat(end), flat(state)))
+        assert torch.equal(net(given_x, (end, None))[0], ours(given_x, end)[0])
+    ours.batch_first = False
+    single, end = cello.Stack(ours)(x[:, 1])
+    assert torch.equal(single, ours(x[:, 1])[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_run(kind: str) -> None:
+    _, ours = pair(kind, num_layers=2, bidirectional=True)
+    y, state = ours(torch.zeros(0, 4, 3, dtype=torch.float64))
+    assert y.shape == (0, 4, 8)
+    assert not any(part.any() for part in flat(state))
+    assert ours(torch.zeros(5, 0, 3, dtype=torch.float64))[0].shape == (5, 0, 8)
+
+
 def test_parameters_are_read_as_they_are_now() -> None:
     theirs, ours = pair("LSTM", num_layers=2)
     x = torch.randn(3, 2, 3, dtype=torch.float64)

@@ -42,25 +42,40 @@ class DropIn(nn.RNNBase):
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
-        if lengths is None and reset is None and current_engine() == "auto":
-            if observer() is None:
-                return super().forward(input, hx)
-            return self._observed(input, hx)
-        return self._by_cells(input, hx, lengths, reset)
-
-    def _observed(self, x: Any, hx: Any) -> tuple[Any, Any]:
-        """The result of PyTorch's code, to the bit, while our cells show what happens in it."""
-        with torch.random.fork_rng(enabled=self.training and self.dropout > 0):
-            self._by_cells(x, hx, None, None)
-        return super().forward(x, hx)
-
-    def _by_cells(self, x: Any, hx: Any, lengths: Any, reset: Any) -> tuple[Any, Any]:
-        steps = check_input(self, x, lengths, self.batch_first)
+        full = isinstance(input, Tensor) and input.numel() and lengths is None and reset is None
+        if full and current_engine() == "auto" and observer() is None:
+            return super().forward(input, hx)
+        steps = check_input(self, input, lengths, self.batch_first)
         done, state = self.run(steps, hx, check_reset(steps, reset))
         return done.to_user(), state
 
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
-        """Run our cells over steps; the state comes and goes as PyTorch has it."""
+        """Run over steps; the state comes and goes as PyTorch has it.
+
+        PyTorch's code for sequences of different lengths is slower than ours, and it has none for
+        resets.
+        """
+        torchs = reset is None and not steps.is_ragged and len(steps.data)
+        if not torchs or current_engine() != "auto":
+            return self._run_cells(steps, hx, reset)
+        if observer() is not None:
+            # Our cells show what happens; the result is that of PyTorch's code, to the bit.
+            with torch.random.fork_rng(enabled=self.training and self.dropout > 0):
+                self._run_cells(steps, hx, reset)
+        return self._run_torch(steps, hx)
+
+    def _run_torch(self, steps: Steps, hx: Any) -> tuple[Steps, Any]:
+        """Run PyTorch's own code."""
+        if steps.form == "T":
+            y, state = super().forward(steps.data, hx)
+            return steps.with_data(y), state
+        x = steps.pad(steps.data)
+        y, state = super().forward(x.transpose(0, 1) if self.batch_first else x, hx)
+        y = y.transpose(0, 1) if self.batch_first else y
+        return steps.with_data(steps.unpad(y)), state
+
+    def _run_cells(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
+        """Run our cells."""
         cells, places = self._cells(), self._places()
         states = self._split_state(hx, cells, steps)
         directions = ("forward", "backward")[: 1 + self.bidirectional]

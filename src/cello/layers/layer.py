@@ -14,7 +14,7 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
-__all__ = ["Layer", "check_input", "check_reset", "check_state", "parameter_dtype"]
+__all__ = ["Layer", "a_parameter", "check_input", "check_reset", "check_state"]
 
 
 class Layer(nn.Module):
@@ -51,11 +51,11 @@ class Layer(nn.Module):
         return steps.to_user(), state
 
 
-def parameter_dtype(module: nn.Module) -> torch.dtype | None:
-    """The dtype of the module's floating point parameters, None if it has none."""
+def a_parameter(module: nn.Module) -> Tensor | None:
+    """A floating point parameter of the module: it says which dtype and device are expected."""
     for parameter in module.parameters():
         if parameter.is_floating_point():
-            return parameter.dtype
+            return parameter
     return None
 
 
@@ -83,16 +83,14 @@ def check_input(layer: Any, x: Any, lengths: Tensor | None, batch_first: bool) -
             f"x must have {I} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
-    dtype = parameter_dtype(layer)
-    autocast = autocast_active(data.device)
-    if not data.is_floating_point() or (dtype is not None and data.dtype != dtype and not autocast):
-        wanted = dtype or "a floating point dtype"
+    parameter = a_parameter(layer)
+    dtype = data.dtype if parameter is None else parameter.dtype
+    if not data.is_floating_point() or (data.dtype != dtype and not autocast_active(data.device)):
         raise DtypeError(
-            f"x must have the dtype of {name}'s parameters, {wanted}, got {data.dtype}; "
+            f"x must have the dtype of {name}'s parameters, {dtype}, got {data.dtype}; "
             "convert one of the two with .to(dtype)"
         )
-    parameter = next(layer.parameters(), data)
-    if parameter.device != data.device:
+    if parameter is not None and parameter.device != data.device:
         raise ArgumentError(
             f"x is on {data.device}, the parameters of {name} are on {parameter.device}; "
             "move one of the two with .to(device)"
@@ -140,6 +138,8 @@ def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tu
         )
         if list(value.shape) != expected:
             raise ShapeError(f"{name}.{part} must be {expected}, got {list(value.shape)}")
+        if value.dtype != steps.data.dtype and autocast_active(value.device):
+            value = value.to(steps.data.dtype)  # an output of the chunk before, in its own dtype
         if value.dtype != steps.data.dtype:
             raise DtypeError(
                 f"{name}.{part} must have the dtype of x, {steps.data.dtype}, got {value.dtype}"

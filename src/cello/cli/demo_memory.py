@@ -1,0 +1,124 @@
+"""The second half of `cello demo`: which memory unit knows that it is inside a string?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+import torch
+from rich.console import Console
+from rich.text import Text
+from torch import Tensor, nn
+
+from cello.cli.coloured import legend, print_coloured
+from cello.layers import DropIn
+from cello.see import record
+from cello.see.units import rank_units
+from cello.tasks import Tagging
+from cello.tasks.corpus import Document, split_documents, standard_library
+from cello.tasks.python_source import KINDS, MEMORY_KINDS, kind_ids
+
+__all__ = ["show_memory"]
+
+PIECE = 2048  # characters that are read at a stretch where units are searched
+PIECES = 48  # so many of them
+LINES = 14  # of the passage
+SIGNS = {"space": " ", "newline": " "}  # the others by their first letter
+
+#: For each kind of character, whether it lies inside a string or comment.
+_INSIDE = torch.tensor([kind in MEMORY_KINDS for kind in KINDS])
+
+
+def show_memory(task: Tagging, net: nn.Module) -> None:
+    """Find the unit of the LSTM that tells best what is inside a string or comment, and show it."""
+    net.eval()
+    (layer,) = [module for module in net.modules() if isinstance(module, DropIn)]
+    parts = split_documents(standard_library())
+    values, inside = _search_data(task, net, parts["validation"])
+    best = rank_units(values, inside)[0]
+    values, inside = _search_data(task, net, parts["test"])
+    (test,) = rank_units(values[:, [best.unit]], inside)
+    click.echo(
+        f"\nOf the LSTM's {layer.hidden_size} memories, number {best.unit} tells best what is "
+        f"inside a string or comment:\narea under the ROC curve {best.strength:.3f} on validation "
+        f"text, where it was found, and {test.strength:.3f} on test text."
+    )
+    low, high = values[:, best.unit].quantile(torch.tensor([0.02, 0.98]).double()).tolist()
+    if best.auc < 0.5:
+        low, high = high, low
+    _show_passage(task, net, parts["test"], best.unit, low, high)
+
+
+def _show_passage(
+    task: Tagging, net: nn.Module, documents: Sequence[Document], unit: int, low: float, high: float
+) -> None:
+    document, start, end = _passage(documents)
+    text = document.text[start:end]
+    memory, logits = _read(task, net, [document.text[:end]])
+    predicted = logits[start:, 0].argmax(-1).tolist()
+    gold = kind_ids(document.text)[start:end]
+    line = document.text.count("\n", 0, start) + 1
+    console = Console(highlight=False)
+    click.echo(
+        f"\n{document.name}, line {line} on, coloured by memory {unit} of the LSTM. Below each line "
+        "what the LSTM says each\ncharacter is: "
+        + ", ".join(f"{kind[0]} {kind}" for kind in KINDS if kind not in SIGNS)
+        + "; red (or a capital) where it errs.\n"
+    )
+    legend(console, low, high, f"memory {unit}")
+    console.print(Text())
+    wrong = [p != g for p, g in zip(predicted, gold, strict=True)]
+    signs = [SIGNS.get(KINDS[p], KINDS[p][0]) for p in predicted]
+    signs = [
+        (sign.upper() if sign.strip() else "_") if bad else sign
+        for sign, bad in zip(signs, wrong, strict=True)
+    ]
+    values = memory[start:, 0, unit].tolist()
+    print_coloured(console, text, values, low, high, signs, wrong)
+
+
+@torch.no_grad()
+def _read(task: Tagging, net: nn.Module, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """The LSTM's memory [T, B, H] and the logits [T, B, O] over texts of one length T."""
+    ids = torch.stack([task.features.encode(text) for text in texts], dim=1)
+    rec = record(net, ids, only="*.c")
+    return rec["c"].double(), rec.output
+
+
+def _search_data(
+    task: Tagging, net: nn.Module, documents: Sequence[Document]
+) -> tuple[Tensor, Tensor]:
+    """The memory [N, H] over pieces of text, and which characters are inside, [N]."""
+    pieces, kinds = [], []
+    for document in documents:
+        ids = kind_ids(document.text, document.name)
+        for at in range(0, len(ids) - PIECE + 1, PIECE):
+            pieces.append(document.text[at : at + PIECE])
+            kinds.append(torch.tensor(list(ids[at : at + PIECE])))
+    step = max(1, len(pieces) // PIECES)
+    chosen = range(0, len(pieces), step)
+    memory, _ = _read(task, net, [pieces[number] for number in chosen])
+    inside = _INSIDE[torch.stack([kinds[number] for number in chosen], dim=1)]
+    return memory.flatten(0, 1), inside.flatten()
+
+
+def _passage(documents: Sequence[Document]) -> tuple[Document, int, int]:
+    """A passage of a few lines with a comment, a string over several lines, and code."""
+    best: tuple[float, Document, int, int] | None = None
+    for document in documents:
+        kinds = [KINDS[kind] for kind in kind_ids(document.text)]
+        ends = [at + 1 for at, character in enumerate(document.text) if character == "\n"]
+        starts = [0, *ends[:-1]]
+        for first in range(len(ends) - LINES + 1):
+            start, end = starts[first], ends[first + LINES - 1]
+            part = kinds[start:end]
+            if max(b - a for a, b in zip(starts[first:], ends[first : first + LINES])) > 80:
+                continue
+            strings, comments = part.count("string"), part.count("comment")
+            within = sum(kinds[at - 1] == "string" for at in ends[first : first + LINES - 1])
+            code = len(part) - strings - comments - part.count("space")
+            score = min(strings / 2, 2 * comments, code) * (2 if within >= 2 else 1)
+            if best is None or score > best[0]:
+                best = (score, document, start, end)
+    assert best is not None  # held-out files have more than a few lines
+    return best[1:]
