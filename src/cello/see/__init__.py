@@ -1,7 +1,18 @@
 """Seeing what a network does: recordings, arithmetic, equations, parameters."""
 
+from cello.see.explain import Explanation
 from cello.see.file import load_recording
-from cello.see.record import record
+from cello.see.formulas import equations
+from cello.see.parameters import ParameterCount, count_parameters
+from cello.see.recorder import record
 from cello.see.recording import Recording
 
-__all__ = ["Recording", "load_recording", "record"]
+__all__ = [
+    "Explanation",
+    "ParameterCount",
+    "Recording",
+    "count_parameters",
+    "equations",
+    "load_recording",
+    "record",
+]

@@ -1,4 +1,4 @@
-"""A recording as one file: safetensors, with the names and the result's form as JSON in its head."""
+"""A recording as one file: safetensors, with names and the form of the result in its head."""
 
 from __future__ import annotations
 
@@ -167,5 +167,5 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

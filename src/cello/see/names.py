@@ -12,7 +12,16 @@ from cello.cells import Cell, as_cell
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from cello.layers import Bidirectional, DropIn, Recurrent
 
-__all__ = ["cells_of", "check_net", "find", "joined", "layer_paths", "matches"]
+__all__ = [
+    "cells_of",
+    "check_module",
+    "check_net",
+    "find",
+    "joined",
+    "layer_paths",
+    "matches",
+    "shown_paths",
+]
 
 
 def joined(*parts: str) -> str:
@@ -23,9 +32,7 @@ def joined(*parts: str) -> str:
 def layer_paths(net: nn.Module) -> dict[nn.Module, str]:
     """The path of every layer in `net` that runs cells; a direction is `forward` or `backward`."""
     return {
-        module: path
-        for path, module in _shown_paths(net)
-        if isinstance(module, (Recurrent, DropIn))
+        module: path for path, module in shown_paths(net) if isinstance(module, (Recurrent, DropIn))
     }
 
 
@@ -34,8 +41,8 @@ def cells_of(net: nn.Module) -> dict[str, Cell]:
 
     >>> import cello
     >>> net = cello.Stack(cello.LSTM(3, 4, num_layers=2), cello.Bidirectional(cello.GRUCell(4, 2)))
-    >>> [(name, type(cell).__name__) for name, cell in cells_of(net).items()]
-    [('0.0', 'TorchLSTMCell'), ('0.1', 'TorchLSTMCell'), ('1.forward', 'GRUCell'), ('1.backward', 'GRUCell')]
+    >>> list(cells_of(net))
+    ['0.0', '0.1', '1.forward', '1.backward']
     """
     if isinstance(net, (Cell, nn.RNNCellBase)):
         return {"": as_cell(net)}
@@ -48,7 +55,8 @@ def cells_of(net: nn.Module) -> dict[str, Cell]:
     return cells
 
 
-def _shown_paths(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def shown_paths(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module in `net`, with its path as it is shown, each once, outer ones first."""
     renamed: dict[str, str] = {"": ""}
     for path, module in net.named_modules():
         parent, _, name = path.rpartition(".")
@@ -59,6 +67,18 @@ def _shown_paths(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield shown, module
 
 
+def check_module(net: object) -> nn.Module:
+    """Return `net` if it is a module.
+
+    Raises:
+        DtypeError: it is not.
+    """
+    if isinstance(net, nn.Module):
+        return net
+    what = f"the class {net.__name__} itself" if isinstance(net, type) else type(net).__name__
+    raise DtypeError(f"net must be a module, got {what}")
+
+
 def check_net(net: object) -> nn.Module:
     """Return `net` if there are cells in it.
 
@@ -66,9 +86,7 @@ def check_net(net: object) -> nn.Module:
         DtypeError: it is no module.
         ArgumentError: none of its modules is a layer of ours.
     """
-    if not isinstance(net, nn.Module):
-        what = f"the class {net.__name__} itself" if isinstance(net, type) else type(net).__name__
-        raise DtypeError(f"net must be a module with recurrent layers in it, got {what}")
+    net = check_module(net)
     if layer_paths(net):
         return net
     name = type(net).__name__

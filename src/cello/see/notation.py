@@ -6,6 +6,7 @@ How the signs look is a matter of `styles`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cello.see.styles import ATOM, CHOICE, POWER, PRODUCT, SUM, Style
 
@@ -35,6 +36,7 @@ class Node:
     level = ATOM
 
     def write(self, style: Style) -> str:
+        """The formula in this style."""
         raise NotImplementedError
 
     def within(self, style: Style, level: int) -> str:
@@ -43,6 +45,7 @@ class Node:
         return style.brackets(text) if self.binds(style) < level else text
 
     def binds(self, style: Style) -> int:
+        """How strongly it binds, written in this style."""
         return self.level
 
     def without_sign(self) -> tuple[bool, Node]:
@@ -52,9 +55,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Number(Node):
-    """A number."""
+    """A number; `fixed` if it is a parameter's."""
 
     value: float
+    fixed: bool = False
 
     def write(self, style: Style) -> str:
         return (style.minus if self._negative else "") + style.number(abs(self.value))
@@ -74,9 +78,10 @@ class Number(Node):
 
 @dataclass(frozen=True)
 class Symbol(Node):
-    """A name, such as z_i or A.bias."""
+    """A name, such as z_i or A.bias; `fixed` if it is a parameter's."""
 
     name: str
+    fixed: bool = False
 
     def write(self, style: Style) -> str:
         return style.symbol(self.name)
@@ -158,11 +163,13 @@ class Product(Node):
     level = PRODUCT
 
     def write(self, style: Style) -> str:
-        sign = style.dot if any(isinstance(f, Number) for f in self.factors) else style.each
         negative, first = self.factors[0].without_sign()
-        parts = [first.within(style, POWER if isinstance(first, Quotient) else PRODUCT)]
-        parts += [factor.within(style, POWER) for factor in self.factors[1:]]
-        return (style.minus if negative else "") + sign.join(parts)
+        is_alone = isinstance(first, (Quotient, Apply))  # else one could read a / (b·c), W (x ⊙ y)
+        text = first.within(style, POWER if is_alone else PRODUCT)
+        for before, factor in pairwise(self.factors):
+            of_number = isinstance(before, Number) or isinstance(factor, Number)
+            text += (style.dot if of_number else style.each) + factor.within(style, POWER)
+        return (style.minus if negative else "") + text
 
     def without_sign(self) -> tuple[bool, Node]:
         negative, first = self.factors[0].without_sign()

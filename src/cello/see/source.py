@@ -10,8 +10,9 @@ from torch import Tensor
 from cello.cells import Cell
 from cello.errors import CaptureError, ModelError
 from cello.program import Program, program_of
+from cello.see.moves import CUTS
 
-__all__ = ["Source", "in_order"]
+__all__ = ["Source", "in_order", "incoming_names"]
 
 
 @dataclass(eq=False)
@@ -67,18 +68,22 @@ def in_order(program: Program) -> list[str]:
     ['x', 'h_prev', 'c_prev', 'z_i', 'z_f', 'z', 'z_o', 'i', 'f', 'g', 'c', 'o', 'h']
     """
     made = {value: number for number, op in enumerate(program.ops) for value in op.outputs}
-    incoming = ["x", *(f"{name}_prev" for name in program.state)]
-    when = {name: -1 for name in incoming}
-    seen = {program.names[name] for name in incoming}
+    later = {v for op in program.ops if op.target._opname in CUTS for v in op.outputs}
+    incoming = incoming_names(program)
+    when = dict.fromkeys(incoming, -1)
+    later.update(program.names[name] for name in incoming)
     latest = -1
     for name, value in program.names.items():
-        if name in when:
-            continue
-        own = made.get(value, -1)
-        when[name] = max(own, latest) if value in seen else own  # a second name comes later
-        seen.add(value)
-        latest = when[name]
+        if name not in when:
+            own = made.get(value, -1)  # a part of another value, or a second name: after the last
+            when[name] = latest = max(own, latest) if value in later else own
+            later.add(value)
     return sorted(when, key=when.__getitem__)
+
+
+def incoming_names(program: Program) -> list[str]:
+    """The names of what a step is given: its input and the old state."""
+    return ["x", *(f"{name}_prev" for name in program.state)]
 
 
 def _tensors(cell: Cell) -> dict[str, Tensor]:

@@ -13,13 +13,20 @@ CHOICE, SUM, PRODUCT, POWER, ATOM = range(5)
 
 
 class Style:
-    """Plain text, in Unicode."""
+    """Plain text, in Unicode.
+
+    Args:
+        digits: of the numbers.
+        numbers: whether all that is multiplied is numbers, so that it needs no sign of its own.
+    """
 
     dot, each, apply, minus, plus, dots = "·", " ⊙ ", " ", "−", "+", "…"
     fraction_level = PRODUCT
 
-    def __init__(self, digits: int = 5) -> None:
+    def __init__(self, digits: int = 5, *, numbers: bool = False) -> None:
         self.digits = digits
+        if numbers:
+            self.each = self.dot
 
     def number(self, value: float) -> str:
         """A number that is not negative."""
@@ -78,7 +85,10 @@ class Latex(Style):
         if text == "nan":
             return r"\mathrm{nan}"
         mantissa, e, exponent = text.partition("e")
-        return rf"{mantissa} \cdot 10^{{{exponent}}}" if e else text.replace("∞", r"\infty")
+        if not e:
+            return text.replace("∞", r"\infty")
+        times = "" if mantissa == "1" else rf"{mantissa} \cdot "
+        return rf"{times}10^{{{exponent}}}"
 
     def symbol(self, name: str) -> str:
         base, *below = (

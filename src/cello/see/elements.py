@@ -1,0 +1,210 @@
+"""One element of one value, written as arithmetic on the nearest numbers that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.errors import UnknownNameError
+from cello.program import Op, Value, is_random, map_leaves, split
+from cello.see.evaluate import Evaluation
+from cello.see.moves import MOVES, sources
+from cello.see.notation import Call, Node, Number, Part, Symbol
+from cello.see.operations import by_numbers, write
+from cello.see.reductions import RULES
+
+__all__ = ["Elements", "Term"]
+
+BUDGET = 100  # operations written out in a line; what lies deeper is only a number
+
+
+@dataclass(eq=False)
+class Term:
+    """A part of a line: how it is written, and its value, in float64 with a graph behind it.
+
+    `name` says what it is, if it is nothing but a named number.
+    """
+
+    node: Node
+    value: Tensor
+    name: Node | None = None
+
+
+class Elements:
+    """Writes elements of the values of one step.
+
+    Attributes:
+        values: the numbers of every value of the step.
+        limit: of a sum of more terms than these, so many are written.
+        used: every number that came up in a line, and its size or that of what was added up to it.
+        is_exact: False once a number came up that is not known.
+    """
+
+    def __init__(self, evaluation: Evaluation, named: Mapping[Value, str], limit: int) -> None:
+        program = evaluation.program
+        self.evaluation, self.named, self.limit = evaluation, named, limit
+        self.values = evaluation.values
+        self.maker = program.maker()
+        self.fixed_names = {value: name for name, value in program.parameters.items()}
+        self.fixed_names |= dict.fromkeys(program.constants, "constant")
+        self.fixed = set(self.fixed_names)
+        self.fixed.update(value for op in split(program).once for value in op.outputs)
+        self.incoming = {program.x: "x"} | {v: f"{n}_prev" for n, v in program.state.items()}
+        self._sources: dict[Op, list[tuple[list[Value], Tensor]]] = {}
+        self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}
+
+    def line(self, value: Value, element: int, *, by_name: bool = False) -> Term:
+        """How this element was made, though its value has a name; or just its name."""
+        self.used: list[tuple[Tensor, Tensor]] = []
+        self.is_exact = True
+        self.budget = BUDGET
+        self.inside = False
+        return self.number(value, element) if by_name else self._made(value, element)
+
+    def of(self, value: Value, element: int) -> Term:
+        """The element as a number if it has a name, else how it was made."""
+        if value in self.named or value in self.fixed_names:
+            return self.number(value, element)
+        return self._made(value, element)
+
+    def number(self, value: Value, element: int) -> Term:
+        """Nothing but the number."""
+        if value in self.evaluation.missing:
+            self._refuse(value)
+        number = self.values[value].flatten()[element]
+        fixed = value in self.fixed
+        name = self.named.get(value) or self.fixed_names.get(value)
+        whole = self.values[value].numel() // (self.evaluation.rows if value.batched else 1)
+        shown: Node | None = None if name is None else Symbol(name, fixed)
+        if shown is not None and whole > 1:
+            shown = Part(shown, element % whole)
+        if value in self.evaluation.unknown:
+            self.is_exact = False
+            return Term(Symbol("random"), number, shown)
+        return Term(Number(number.item(), fixed), self.use(number), shown)
+
+    def use(self, number: Tensor, size: float | None = None) -> Tensor:
+        """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+        if number.is_floating_point() and not number.requires_grad:
+            number = number.double().clone().requires_grad_()
+        self.used.append((number, number.detach().abs() if size is None else torch.tensor(size)))
+        return number
+
+    def written(self, value: Value, element: int) -> Term:
+        """Inside of a sum of products: a number, if it would itself be such a sum."""
+        before, self.inside = self.inside, True
+        term = self.of(value, element)
+        self.inside = before
+        return term
+
+    def _made(self, value: Value, element: int) -> Term:
+        if value in self.evaluation.missing and value not in self.maker:
+            self._refuse(value)
+        op = self.maker.get(value)
+        if op is None:
+            return self.number(value, element)
+        name = op.target._opname
+        if name in MOVES and isinstance(op.args[0], (Value, list, tuple)):
+            return self._moved(op, value, element)
+        if is_random(op):
+            self.is_exact = False
+            return Term(by_numbers(op), torch.tensor(torch.nan))
+        self.budget -= 1
+        if self.budget < 0 or not op.inputs:
+            return self.number(value, element)
+        if name in RULES:
+            return self._reduced(op, value, element)
+        if torch.Tag.pointwise in op.target.tags and not op.is_tuple:
+            return self._pointwise(op, value, element)
+        return self._called(op, value, element)
+
+    def _moved(self, op: Op, value: Value, element: int) -> Term:
+        self._check_known(op)
+        if op not in self._sources:
+            self._sources[op] = sources(op, self.values, self.evaluation.run)
+        inputs, origin = self._sources[op][op.outputs.index(value)]
+        number = int(origin[element]) - 1
+        if number < 0:  # not moved here, but filled in
+            return self.number(value, element)
+        for source in inputs:
+            if number < self.values[source].numel():
+                return self.of(source, number)
+            number -= self.values[source].numel()
+        raise AssertionError(op)
+
+    def _reduced(self, op: Op, value: Value, element: int) -> Term:
+        self._check_known(op)
+        if self.evaluation.unknown.intersection(op.inputs):
+            return self._called(op, value, element)
+        if self.inside:
+            return self.number(value, element)
+        found = RULES[op.target._opname](self, op, value, element)
+        if found is None:
+            return self._called(op, value, element)
+        node, result, size = found
+        return Term(node, self.use(result, size))
+
+    def _pointwise(self, op: Op, value: Value, element: int) -> Term:
+        self._check_known(op)
+        shape = self.values[value].shape
+        terms: dict[Value, Term] = {}
+        for source in op.inputs:
+            if source not in terms:
+                place = self._broadcast(self.values[source].shape, shape)[element]
+                terms[source] = self.of(source, int(place))
+
+        def filled(leaf: Any) -> Any:
+            return terms[leaf].value if isinstance(leaf, Value) else leaf
+
+        node = write(op, lambda source: terms[source].node)
+        try:
+            result = op.target(*map_leaves(filled, op.args), **map_leaves(filled, op.kwargs))
+        except (RuntimeError, TypeError):  # an operation that wants more axes than none
+            return self._called(op, value, element)
+        return Term(node, self.use(result))
+
+    def _broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
+        """For each element of `large`, which of `small` goes with it."""
+        if (small, large) not in self._indices:
+            numbers = torch.arange(small.numel()).reshape(small)
+            self._indices[small, large] = numbers.broadcast_to(large).flatten()
+        return self._indices[small, large]
+
+    def _called(self, op: Op, value: Value, element: int) -> Term:
+        """An operation that cannot be taken apart: a function of what has a name."""
+        self._check_known(op)
+        nearest: dict[Value, Node] = {}
+        ahead = list(op.inputs)
+        while ahead:
+            source = ahead.pop(0)
+            name = self.named.get(source) or self.fixed_names.get(source)
+            if name is not None:
+                nearest[source] = Symbol(name)
+            elif source in self.maker:
+                ahead += self.maker[source].inputs
+        known = self.number(value, element)
+        function = str(op.target).rpartition(".")[0]
+        return Term(Call(function, tuple(nearest.values())), known.value)
+
+    def _check_known(self, op: Op) -> None:
+        for source in op.inputs:
+            if source in self.evaluation.missing:
+                self._refuse(source)
+
+    def _refuse(self, value: Value) -> None:
+        """Name what would have to be recorded to show the arithmetic of `value`."""
+        ahead, needed = [value], []
+        while ahead:
+            source = ahead.pop()
+            if source in self.incoming and source in self.evaluation.missing:
+                needed.append(self.incoming[source])
+            elif source in self.maker and source not in self.named:
+                ahead += self.maker[source].inputs
+        raise UnknownNameError(
+            f"the arithmetic needs {' and '.join(sorted(set(needed)))}, which this recording does "
+            "not hold: record with a wider only=, or without it"
+        )

@@ -1,0 +1,205 @@
+"""The arithmetic of one step for one unit, with its numbers filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
+from cello.program import Program, Value
+from cello.see.elements import Elements, Term
+from cello.see.evaluate import Evaluation
+from cello.see.names import find
+from cello.see.notation import Node, Number, Part, Symbol
+from cello.see.numbers import short
+from cello.see.rows import LayerRows
+from cello.see.source import incoming_names
+from cello.see.styles import Latex, Style
+
+if TYPE_CHECKING:
+    from cello.see.recording import Recording
+
+__all__ = ["Explanation", "Line", "explain"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one value is computed from.
+
+    Attributes:
+        name: of the value.
+        unit: which of its units.
+        value: what was recorded.
+        left: its name as it is written.
+        formula: the arithmetic.
+    """
+
+    name: str
+    unit: int
+    value: float
+    left: Node
+    formula: Node
+
+    def write(self, style: Style) -> tuple[str, str]:
+        """Both sides of the first sign of equality."""
+        right = f"{self.formula.write(style)} = {Number(self.value).write(style)}"
+        return self.left.write(style), right
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The arithmetic of one step: a line for each value, in the order in which they are made.
+
+    Print it, or take its `latex()`; a notebook shows it as formulas.
+    """
+
+    lines: tuple[Line, ...]
+    digits: int = 5
+
+    def __str__(self) -> str:
+        style = Style(self.digits, numbers=True)
+        return "\n".join(" = ".join(line.write(style)) for line in self.lines)
+
+    def latex(self) -> str:
+        """As LaTeX for math mode: an `aligned` block."""
+        style = Latex(self.digits, numbers=True)
+        lines = [" &= ".join(line.write(style)) for line in self.lines]
+        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+
+def explain(
+    recording: Recording,
+    t: int,
+    unit: int,
+    layer: str | None,
+    batch: int,
+    names: str | Iterable[str] | None,
+    *,
+    terms: int,
+    digits: int,
+) -> Explanation:
+    """See `Recording.explain`."""
+    rows = recording.layer(layer)
+    for argument, number in (("t", t), ("unit", unit), ("batch", batch), ("terms", terms)):
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise DtypeError(f"{argument} must be a whole number, got {number!r}")
+    program = _program(rows)
+    row = _row(rows, t, batch)
+    elements, place = _step(rows, program, row, terms)
+    chosen = _names(rows, program, names)
+    lines = []
+    for name in chosen:
+        size = rows.rows[name][0].numel()
+        if unit not in range(size):
+            if names is not None:
+                raise ArgumentError(f"unit={unit} is no unit of {name}, which has {size}")
+            continue
+        recorded = rows.rows[name][row].flatten()[unit].detach().cpu()
+        is_second = elements.named[program.names[name]] != name  # of two names of one value
+        term = elements.line(program.names[name], place * size + unit, by_name=is_second)
+        _check(elements, term, recorded, f"{name}[{unit}] at t={t}")
+        left = Symbol(name) if size == 1 else Part(Symbol(name), unit)
+        shown = term.name if term.name is not None else term.node
+        lines.append(Line(name, unit, recorded.item(), left, shown))
+    if not lines:
+        largest = max((tensor[0].numel() for tensor in rows.rows.values()), default=0)
+        raise ArgumentError(f"unit={unit} is no unit of any value; the largest has {largest}")
+    return Explanation(tuple(lines), digits)
+
+
+def _program(rows: LayerRows) -> Program:
+    """The traced step of the layer.
+
+    Raises:
+        ModelError: it is not known, or the parameters are not those of the recording.
+        CaptureError: it cannot be traced.
+    """
+    if rows.source is None:
+        raise ModelError(
+            "the arithmetic comes from the net, which the file of a recording does not hold: "
+            "load it with cello.load_recording(path, net)"
+        )
+    if rows.source.program is None:
+        raise CaptureError(f"the arithmetic cannot be shown: {rows.source.reason}")
+    rows.source.check_unchanged(rows.layer)
+    program = rows.source.program
+    if unknown := [name for name in rows.rows if name not in program.names]:
+        raise ModelError(
+            f"{program.cell} has no {', '.join(unknown)}: is this the net that was recorded?"
+        )
+    return program
+
+
+def _row(rows: LayerRows, t: int, batch: int) -> int:
+    """The number of the row that belongs to step t of the sequence."""
+    length = rows.length(batch)
+    if not 0 <= t < length:
+        raise ArgumentError(
+            f"t={t} is no step of sequence {batch}, which has {length}, counted from 0"
+        )
+    return int(rows.rows_of(batch)[t])
+
+
+def _step(rows: LayerRows, program: Program, row: int, terms: int) -> tuple[Elements, int]:
+    """The values of all rows of the step that `row` belongs to, and its place among them."""
+    begin = 0
+    for size in rows.steps.batch_sizes:
+        if row < begin + size:
+            break
+        begin += size
+    recorded: dict[Value, Tensor] = {}
+    named: dict[Value, str] = {}
+    for name, tensor in rows.rows.items():
+        value = program.names[name]
+        recorded.setdefault(value, tensor[begin : begin + size].detach().cpu())
+        named.setdefault(value, name)
+    assert rows.source is not None
+    cell = rows.source.cell
+    parameters = dict(cell.named_parameters()) | dict(cell.named_buffers())
+    return Elements(Evaluation(program, recorded, parameters, size), named, terms), row - begin
+
+
+def _names(rows: LayerRows, program: Program, names: str | Iterable[str] | None) -> list[str]:
+    """The names of the lines, in the order of the step."""
+    made = [name for name in rows.rows if name not in incoming_names(program)]
+    if names is None:
+        return made
+    asked = [names] if isinstance(names, str) else list(names)
+    prefix = f"{rows.layer}." if rows.layer else ""
+    found = {find(name.removeprefix(prefix), made) for name in asked}
+    return [name for name in made if name in found]
+
+
+def _check(elements: Elements, term: Term, recorded: Tensor, what: str) -> None:
+    """Check that the arithmetic gives what was recorded, but for the rounding of its numbers.
+
+    Raises:
+        ModelError: it does not.
+    """
+    if not elements.is_exact or not recorded.is_floating_point():
+        return
+    computed = term.value.detach().double()
+    if not (computed.isfinite() and recorded.isfinite()):
+        return
+    numbers = [(n, size) for n, size in elements.used if n.requires_grad]
+    slopes: list[Tensor | None] = [None] * len(numbers)
+    if term.value.requires_grad:
+        slopes = list(torch.autograd.grad(term.value, [n for n, _ in numbers], allow_unused=True))
+    size = abs(recorded.item()) + sum(
+        float((slope.abs() * size).sum())
+        for slope, (_, size) in zip(slopes, numbers, strict=True)
+        if slope is not None
+    )
+    limit = 32 * torch.finfo(recorded.dtype).eps * size + torch.finfo(recorded.dtype).tiny
+    if abs(computed.item() - recorded.item()) > limit:
+        raise ModelError(
+            f"{what} was recorded as {short(recorded.item(), 9)}, but the net as it is now gives "
+            f"{short(computed.item(), 9)}: record again, with the net that is to be explained"
+        )

@@ -1,0 +1,143 @@
+"""Recording: the plain forward pass, watched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from cello.engines import Result, Run
+from cello.errors import ArgumentError, DtypeError, UnknownNameError
+from cello.layers import Steps, observing
+from cello.program import Program, Value
+from cello.see.names import check_net, joined, layer_paths, matches
+from cello.see.recording import Recording
+from cello.see.rows import Keeper, LayerRows
+from cello.see.source import Source, in_order
+
+__all__ = ["record"]
+
+
+def record(
+    net: nn.Module, x: Any, *args: Any, only: str | Iterable[str] | None = None, **kwargs: Any
+) -> Recording:
+    """Run `net(x, *args, **kwargs)` and keep every named value of every step.
+
+    The result is that of the plain call, to the bit. With gradients on, gradients flow through
+    the recorded values. What PyTorch's own code computes in `cello.LSTM` and its kin cannot be
+    seen; the values recorded there come from our equations over the same parameters, and may
+    differ from PyTorch's by rounding.
+
+    Args:
+        net: a layer, a stack, or any module with such in it.
+        x: what the net takes, such as [T, B, I].
+        *args: more of what the net takes, such as a state.
+        only: what to keep: names or patterns such as "f", "0.*", "*.c"; everything unless given.
+        **kwargs: likewise, such as `lengths`.
+
+    Raises:
+        DtypeError: `net` is no module, or `only` holds something else than strings.
+        ArgumentError: there is no layer of ours in `net`, or none ran.
+        UnknownNameError: one of `only` fits no value.
+
+    >>> import cello
+    >>> net = cello.Stack(cello.Recurrent(cello.LSTMCell(3, 4)), nn.Linear(4, 2))
+    >>> rec = record(net, torch.randn(7, 2, 3))
+    >>> rec["f"].shape, rec.output.shape
+    (torch.Size([7, 2, 4]), torch.Size([7, 2, 2]))
+    >>> print(rec)
+    Recording of 13 values, 2,856 bytes
+      0: 7 steps of 2 sequences: x h_prev c_prev z_i z_f z z_o i f g c o h
+    """
+    watcher = _Watcher(check_net(net), _patterns(only))
+    with observing(watcher):
+        result = net(x, *args, **kwargs)
+    watcher.check()
+    return Recording(watcher.layers, result)
+
+
+def _patterns(only: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if only is None:
+        return None
+    patterns = (only,) if isinstance(only, str) else tuple(only)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise DtypeError(
+                f'only must hold names or patterns such as "f" or "*.c", got {pattern!r}'
+            )
+    return patterns
+
+
+class _Watcher:
+    """Sees every layer of `net` run, and keeps what is asked for."""
+
+    def __init__(self, net: nn.Module, patterns: tuple[str, ...] | None) -> None:
+        self.net = net
+        self.paths = layer_paths(net)
+        self.patterns = patterns
+        self.layers: list[LayerRows] = []
+        self.seen: dict[str, None] = {}  # every name that came by, kept or not
+        self.calls: Counter[str] = Counter()
+        self.keeper = Keeper()
+        self.running: tuple[Run, str, Source | None] | None = None
+
+    def wanted(self, module: nn.Module, place: str, run: Run) -> tuple[str, ...] | None:
+        """The names that this run is to record."""
+        if self.running is not None:  # a layer inside a cell: part of the cell's step
+            return None
+        layer = joined(self.paths.get(module, type(module).__name__), place)
+        self.calls[layer] += 1
+        if self.calls[layer] > 1:
+            layer += f"#{self.calls[layer]}"
+        self.running = (run, layer, None)  # from here on, for tracing runs inner layers too
+        source = Source.of(run.cell, run.data)
+        self.running = (run, layer, source)
+        if self.patterns is None or source.program is None:
+            return ()
+        names = tuple(name for name in source.program.names if self._keeps(layer, name))
+        return names or None
+
+    def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
+        """Keep what the run has recorded."""
+        if self.running is None or self.running[0] is not run:
+            return
+        _, layer, source = self.running
+        self.running = None
+        recorded = dict(result.recorded)
+        if source is not None and source.program is not None:
+            recorded = _sorted(recorded, source.program)
+        recorded = {name: rows for name, rows in recorded.items() if self._keeps(layer, name)}
+        if not recorded and self.patterns is not None:
+            return
+        others = (run.data, *run.state, *run.initial, result.output, *result.state)
+        rows = self.keeper.keep(recorded, (*others, *run.cell.parameters(), *run.cell.buffers()))
+        self.layers.append(LayerRows(layer, steps.with_data(run.data.new_empty(0)), rows, source))
+
+    def _keeps(self, layer: str, name: str) -> bool:
+        full = joined(layer, name)
+        self.seen[full] = None
+        return self.patterns is None or any(matches(full, pattern) for pattern in self.patterns)
+
+    def check(self) -> None:
+        """Check that something ran, and that each pattern fits something.
+
+        Raises:
+            ArgumentError, UnknownNameError: nothing ran; a pattern fits nothing.
+        """
+        if not self.calls:
+            name = type(self.net).__name__
+            raise ArgumentError(f"none of the recurrent layers in {name} ran in this call")
+        for pattern in self.patterns or ():
+            if not any(matches(name, pattern) for name in self.seen):
+                raise UnknownNameError(
+                    f"only={pattern!r} fits no value; there are {', '.join(self.seen)}"
+                )
+
+
+def _sorted(recorded: dict[str, Tensor], program: Program) -> dict[str, Tensor]:
+    """In the order of the step; names of one value share one tensor."""
+    named: dict[Value, Tensor] = {}
+    order = [name for name in in_order(program) if name in recorded]
+    return {name: named.setdefault(program.names[name], recorded[name]) for name in order}
