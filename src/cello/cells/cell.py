@@ -26,6 +26,7 @@ def _positive(name: str, value: Any) -> int:
 
 
 def _no_step(cell: Cell, *_: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One step: `step(self, x, *state)` returns (output, next state); every subclass writes it."""
     raise CellError(
         f"{type(cell).__name__} has no step: write def step(self, x, {', '.join(cell.state)}) "
         "that returns (output, next state)"
