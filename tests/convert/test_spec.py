@@ -166,8 +166,9 @@ def test_words_of_the_file_are_no_arguments():
         ({"type": "Stack", "modules": [ELMAN]}, r"^net \(Stack\): module 0 is a ElmanCell, one st"),
         (
             {"type": "Stack", "modules": [{"type": "Tanh"}, "Tanh"]},
-            r"^net \(Stack\): module 1 must be an nn\.Module, got str$",
+            r"^net\[1\] must be a table with a type, got str 'Tanh'$",
         ),
+        ({"type": "Stack", "modules": "x"}, r"^net: modules must be a list of tables, got 'x'$"),
         ({"type": "Dropout", "p": 3.0}, r"^net \(Dropout\): dropout probability"),
     ],
 )

@@ -6,7 +6,7 @@ imported when it runs.
 
 from __future__ import annotations
 
-from cello.cli.main import Commands
+from cello.cli.commands import Commands
 
 __all__ = ["COMMANDS", "cli", "main"]
 

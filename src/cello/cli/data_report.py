@@ -9,7 +9,7 @@ import click
 
 from cello.cli.datafile import DataFile, Written
 from cello.cli.output import paragraph, print_json, print_tables
-from cello.cli.report import Column, NetworkReport, RunReport
+from cello.cli.report import DIGITS, Column, NetworkReport, RunReport
 
 __all__ = ["print_report", "report_as_json"]
 
@@ -85,18 +85,15 @@ def _count(network: NetworkReport) -> str:
 def _print_network(network: NetworkReport) -> None:
     if network.title:
         click.secho(f"\n{network.title}", bold=True)
-    for layer, text in network.equations.items():
-        click.echo()
-        if layer:
-            click.echo(f"{layer}:")
-        click.echo(_indented(text))
+    if network.equations_text:
+        click.echo(f"\n{_indented(network.equations_text)}")
     if network.stated_parameters is not None or not network.runs:
         click.echo(f"\nparameters: {_count(network)}\n{network.table}")
     for run in network.runs:
-        _print_run(run)
+        _print_run(run, several_layers=len(network.equations) > 1)
 
 
-def _print_run(run: RunReport) -> None:
+def _print_run(run: RunReport, several_layers: bool) -> None:
     click.echo()
     if run.title:
         click.secho(run.title, bold=True)
@@ -116,7 +113,7 @@ def _print_run(run: RunReport) -> None:
     ]
     _print_verdict(verdicts)
     for step in run.arithmetic:
-        layer = f", layer {step.layer}" if step.layer else ""
+        layer = f", layer {step.layer}" if several_layers else ""
         click.echo(f"\nstep {step.t}, unit {step.unit}{layer}:")
         click.echo(_indented(step.text))
 
@@ -126,7 +123,7 @@ def _cells(column: Column) -> list[str]:
 
     stated = column.stated or [[None] * len(row) for row in column.values]
     return [
-        _marked([short(value, 7) for value in row], said, verdicts)
+        _marked([short(value, DIGITS) for value in row], said, verdicts)
         for row, said, verdicts in zip(column.values, stated, column.agreement(), strict=True)
     ]
 
@@ -134,7 +131,7 @@ def _cells(column: Column) -> list[str]:
 def _row(values: Any) -> str:
     from cello.see.numbers import short
 
-    return " ".join(short(v, 7) for v in (values if isinstance(values, list) else [values]))
+    return " ".join(short(v, DIGITS) for v in (values if isinstance(values, list) else [values]))
 
 
 def _marked(shown: list[str], stated: list[Any], verdicts: list[bool | None]) -> str:

@@ -7,12 +7,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cello.cli.models import Model
 from cello.cli.output import print_json
-from cello.errors import ArgumentError, ModelError
+from cello.errors import ArgumentError, DataError, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["colour"]
+
+
+_LSTM = {
+    "i": "1 lets in, 0 shuts out",
+    "f": "1 remembers, 0 forgets",
+    "o": "1 lets out, 0 keeps in",
+}
+_GRU = {
+    "r": "1 looks at the old state, 0 does not",
+    "z": "1 keeps the old state, 0 takes the new",
+}
 
 
 class _Piece(NamedTuple):
@@ -42,6 +53,7 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
 
     Raises:
         ModelError: the model has no task, so nobody knows how it reads text.
+        DataError: the file cannot be read, or holds nothing.
         ArgumentError: there is no such unit.
         UnknownNameError: nothing has this name.
     """
@@ -62,8 +74,21 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
         sequences = [{"tokens": list(piece.tokens), "values": row} for piece, row in pairs]
         print_json({"name": full, "unit": chosen, "sequences": sequences})
         return
-    how = "" if unit is not None else ", which varies most here"
+    how = _meaning(model, full) + (", which varies most here" if unit is None else "")
     _print(pieces, rows, f"{full} unit {chosen}{how}", _scale(every[:, chosen]))
+
+
+def _meaning(model: Model, name: str) -> str:
+    """What an open gate does, where that is known."""
+    from cello.cells import GRUCell, LSTMCell
+    from cello.see.names import cells_of
+
+    layer, _, own = name.rpartition(".")
+    cell = cells_of(model.net).get(layer)
+    for kind, gates in ((LSTMCell, _LSTM), (GRUCell, _GRU)):
+        if isinstance(cell, kind) and own in gates:
+            return f" ({gates[own]})"
+    return ""
 
 
 def _parse(memory: str) -> tuple[str, int | None]:
@@ -85,7 +110,7 @@ def _pieces(model: Model, path: Path, token: int) -> list[_Piece]:
     if isinstance(model.task.features, CharacterFeatures):
         text = read_text(path)
         if not text:
-            raise ArgumentError(f"{path}: holds no text to colour")
+            raise DataError(f"{path}: holds no text to colour")
         return [_Piece(tuple(text), "")]
     return [_Piece(s.tokens, " ") for s in read_conll(path, token=token, tag=None)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cello.cli.datafile import DataFile, Explain, Network, Run, Stated, agrees
+from cello.cli.formulas import formulas, formulas_text
 from cello.errors import ArgumentError, CelloError, DataError
 
 if TYPE_CHECKING:
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
 
     from cello.see import Recording
 
-__all__ = ["Arithmetic", "Column", "NetworkReport", "RunReport", "report"]
+__all__ = ["DIGITS", "Arithmetic", "Column", "NetworkReport", "RunReport", "report"]
 
 #: The name of what the network returns, beside those of recorded values.
 OUTPUT = "output"
+
+#: Significant digits of what is shown.
+DIGITS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +65,11 @@ class RunReport:
 
 @dataclass(frozen=True, eq=False)
 class NetworkReport:
-    """A network, its equations by layer, its parameters, and its runs."""
+    """A network, its equations (by layer, and as one text), its parameters, and its runs."""
 
     title: str
     equations: dict[str, str]
+    equations_text: str
     parameters: int
     table: str
     stated_parameters: int | None
@@ -85,13 +90,13 @@ def report(file: DataFile, steps: Sequence[int] = ()) -> list[NetworkReport]:
 
 
 def _network(file: DataFile, network: Network, steps: Sequence[int]) -> NetworkReport:
-    from cello.see import count_parameters, equations
-    from cello.see.names import cells_of
+    from cello.see import count_parameters
 
     counted = count_parameters(network.net)
     return NetworkReport(
         network.title,
-        {name: str(equations(cell)) for name, cell in cells_of(network.net).items()},
+        formulas(network.net),
+        formulas_text(network.net),
         counted.total,
         str(counted),
         network.parameters,
@@ -164,6 +169,6 @@ def _choices(rec: Recording, run: Run, steps: Sequence[int]) -> list[Explain]:
 
 
 def _arithmetic(rec: Recording, choice: Explain) -> Arithmetic:
-    told = rec.explain(choice.t, choice.unit, choice.layer)
+    told = rec.explain(choice.t, choice.unit, choice.layer, digits=DIGITS)
     layer = choice.layer if choice.layer is not None else rec.layers[0]
     return Arithmetic(layer, choice.t, choice.unit, str(told), told.latex())

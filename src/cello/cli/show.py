@@ -24,20 +24,19 @@ __all__ = ["command"]
 @json_option
 def command(model: Path, as_json: bool) -> None:
     """Print a model's network, its parameters and its equations."""
+    from cello.cli.formulas import formulas, formulas_text
     from cello.cli.models import open_model
-    from cello.see import count_parameters, equations
-    from cello.see.names import cells_of
+    from cello.see import count_parameters
 
     opened = open_model(model)
     counted = count_parameters(opened.net)
-    formulas = {name: str(equations(cell)) for name, cell in cells_of(opened.net).items()}
     if as_json:
         config = opened.config
         print_json(
             {
                 **{key: config.get(key) for key in ("format", "cello", "net", "task")},
                 "parameters": counted.total,
-                "equations": formulas,
+                "equations": formulas(opened.net),
             }
         )
         return
@@ -45,9 +44,8 @@ def command(model: Path, as_json: bool) -> None:
     for line in _about_task(opened.config.get("task")):
         click.echo(line)
     click.echo(f"\n{opened.net}\n\n{counted}")
-    for name, text in formulas.items():
-        click.echo(f"\n{name}:" if name else "")
-        click.echo("\n".join(f"  {line}" for line in text.splitlines()))
+    if text := formulas_text(opened.net):
+        click.echo(f"\n{text}")
 
 
 def _about_task(task: Any) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +161,7 @@ def _is_first_process() -> bool:
 def _print_result(result: Result, net: Any, as_json: bool) -> None:
     parameters = sum(parameter.numel() for parameter in net.parameters())
     if as_json:
-        values = asdict(result)
+        values = result._asdict()
         print_json({**values, "folder": str(result.folder), "parameters": parameters})
         return
     names = [name for name in (result.test or result.validation) if "/" not in name]

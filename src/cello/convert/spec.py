@@ -193,7 +193,7 @@ class _Builder:
         if missing := [key for key in kind.required if key not in arguments]:
             raise ModelError(f"{path} ({name}) lacks the argument {missing[0]!r}")
         values = {
-            key: self.value(value, path if key == "modules" else f"{path}.{key}")
+            key: self.modules(value, path) if key == "modules" else self.value(value, path, key)
             for key, value in arguments.items()
         }
         try:
@@ -204,13 +204,19 @@ class _Builder:
             self.given.append(Given(module, spec["weights"], f"{path} ({name})"))
         return module
 
-    def value(self, value: Any, path: str) -> Any:
+    def modules(self, specs: Any, path: str) -> list[nn.Module]:
+        if not isinstance(specs, (tuple, list)):
+            raise ModelError(f"{path}: modules must be a list of tables, got {specs!r}")
+        return [self.module(spec, f"{path}[{place}]") for place, spec in enumerate(specs)]
+
+    def value(self, value: Any, path: str, key: str | int) -> Any:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}"
         if isinstance(value, Mapping):
             if "type" in value:
                 return self.module(value, path)
-            return {key: self.value(part, f"{path}.{key}") for key, part in value.items()}
+            return {key: self.value(part, path, key) for key, part in value.items()}
         if isinstance(value, (tuple, list)):
-            return [self.value(part, f"{path}[{place}]") for place, part in enumerate(value)]
+            return [self.value(part, path, place) for place, part in enumerate(value)]
         return value
 
 

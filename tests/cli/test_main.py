@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import cello
+from cello.cli import COMMANDS, cli
+from cello.cli.command import Command, Group
+from cello.errors import CelloError, EngineError, TrainingError
+from tests.cli.running import ENVIRONMENT, process, run
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command, and every command of a group, by what a user types."""
+    groups: list[tuple[str, Group]] = [("cello", cli)]
+    while groups:
+        path, group = groups.pop()
+        yield path, group
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            if isinstance(command, Group):
+                groups.append((f"{path} {name}", command))
+            else:
+                yield f"{path} {name}", command
+
+
+ALL = dict(all_commands())
+
+
+# ------------------------------------------------------------ help
+
+
+def test_the_commands():
+    assert [path for path in ALL if path.count(" ") == 1 and path != "cello train"] == [
+        f"cello {name}" for name in COMMANDS if name != "train"
+    ]
+    assert "cello train tag" in ALL
+    assert "cello train chars" in ALL
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_is_described_and_has_an_example(path: str):
+    command = ALL[path]
+    assert (command.help or "").strip()
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert all((option.help or "").strip() for option in options)
+    text = run(*path.split()[1:], "--help").stdout
+    example = text.partition("\nExample:\n")[2].splitlines()
+    assert example, f"{path} --help has no example"
+    assert all(line.startswith("  cello ") for line in example)
+    if isinstance(command, Command):
+        assert any(line.startswith(f"  {path} ") or line == f"  {path}" for line in example)
+
+
+def words_of_examples() -> list[tuple[str, list[str]]]:
+    found = []
+    for path, command in ALL.items():
+        for line in command.example.strip().splitlines():  # type: ignore[attr-defined]
+            words = line.partition(">")[0].strip().replace('"def "', "def").split()
+            found.append((path, words))
+    return found
+
+
+@pytest.mark.parametrize(("path", "words"), words_of_examples())
+def test_every_example_can_be_typed(path: str, words: list[str]):
+    """Its words are a command and options that exist (nothing is run)."""
+    command: click.Command = cli
+    rest = words[1:]
+    while isinstance(command, Group):
+        inner = command.get_command(click.Context(command), rest.pop(0))
+        assert inner is not None, words
+        command = inner
+    with command.make_context(words[-1], rest):
+        pass
+
+
+def test_without_words_there_is_help():
+    result = CliRunner().invoke(cli, [])
+    assert result.exit_code == 2
+    assert "Usage: cello" in result.output
+    assert "example" in result.output
+
+
+def test_the_version():
+    assert run("--version").stdout == f"cello, version {cello.__version__}\n"
+
+
+def test_the_help_of_cello_loads_no_command_that_is_heavy():
+    code = "import sys\nfrom cello.cli import cli\ntry: cli.main(['--help'])\n"
+    code += "except SystemExit: pass\n"
+    heavy = "print('HEAVY', *sorted({'lightning_fabric', 'rich', 'sklearn'} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code + heavy], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert result.stderr == ""
+    assert result.stdout.endswith("HEAVY\n")
+
+
+# ------------------------------------------------------------ errors and exit codes
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch):
+    """Let `cello info` raise what the test wants."""
+
+    def fail_with(error: BaseException) -> None:
+        def info(self, ctx, name):
+            @click.command(name)
+            def command() -> None:
+                raise error
+
+            return command
+
+        monkeypatch.setattr(Group, "get_command", info)
+
+    return fail_with
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (cello.errors.DataError("a.txt:3: bad"), 2, "cello: error: a.txt:3: bad"),
+        (cello.errors.ModelError("no\nmodel"), 2, "cello: error: no model"),
+        (cello.errors.ShapeError("shape"), 2, "cello: error: shape"),
+        (cello.errors.UnknownNameError("'x'"), 2, "cello: error: 'x'"),
+        (TrainingError("disk full"), 1, "cello: error: disk full"),
+        (EngineError("no engine"), 1, "cello: error: no engine"),
+        (CelloError("needs a package"), 1, "cello: error: needs a package"),
+        (OSError(5, "Input/output error"), 1, "cello: error: [Errno 5] Input/output error"),
+        (
+            ZeroDivisionError("division by zero"),
+            1,
+            "cello: error: ZeroDivisionError: division by zero "
+            "(a fault of Cello; --debug shows where)",
+        ),
+        (KeyboardInterrupt(), 130, "cello: stopped"),
+        (click.Abort(), 130, "cello: stopped"),
+    ],
+)
+def test_errors_are_one_line(error, code: int, line: str, failing):
+    failing(error)
+    result = CliRunner().invoke(cli, ["info"])
+    assert (result.exit_code, result.stderr, result.stdout) == (code, line + "\n", "")
+
+
+@pytest.mark.parametrize("how", [["--debug", "info"], ["info", "--debug"], ["info"]])
+def test_debug_shows_where(how: list[str], failing):
+    failing(cello.errors.DataError("bad"))
+    env = {} if "--debug" in how else {"CELLO_DEBUG": "1"}
+    result = CliRunner().invoke(cli, how, env=env)
+    assert result.exit_code == 2
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.endswith("cello: error: bad\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["nonsense"], "cello: error: No such command 'nonsense'; see cello --help"),
+        (["run"], "cello: error: Missing argument 'FILE'; see cello run --help"),
+        (["info", "--nonsense"], "cello: error: No such option"),
+        (["train", "tag"], "cello: error: Missing option '-o' / '--output'; see cello train tag"),
+        (["train", "knit"], "cello: error: No such command 'knit'; see cello train --help"),
+    ],
+)
+def test_wrong_usage(words: list[str], line: str):
+    assert run(*words, code=2).stderr.startswith(line)
+
+
+# ------------------------------------------------------------ as a process
+
+
+def test_as_a_module():
+    result = process("example", "elman", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = process("run", "nowhere.toml")
+    assert result.returncode == 2
+    assert result.stderr == "cello: error: nowhere.toml: No such file or directory\n"
+
+
+def test_a_reader_that_has_seen_enough():
+    command = [sys.executable, "-m", "cello", "example", "lstm"]
+    writer = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    writer.stdout.close()  # before anything is written
+    errors = writer.stderr.read()
+    writer.stderr.close()
+    assert (writer.wait(), errors) == (0, b"")
+
+
+def test_a_terminal_without_our_signs():
+    result = subprocess.run(
+        [sys.executable, "-m", "cello", "example", "elman"],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        encoding="latin-1",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "16 16 \\u2713" in result.stdout
+
+
+def test_the_console_script_calls_main(monkeypatch: pytest.MonkeyPatch):
+    from cello.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["cello", "--version"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 0

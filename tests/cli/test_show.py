@@ -1,0 +1,108 @@
+"""`cello show`, `cello sample` and `cello info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import cello
+from cello.convert import save_model
+from tests.cli.running import run, run_json
+
+# ------------------------------------------------------------ show
+
+
+def test_a_model_is_shown(kinds_model: Path):
+    output = run("show", kinds_model).stdout
+    assert "tags: keyword, name, number, string, comment, operator, space, newline" in output
+    assert "(1): LSTM(" in output
+    assert "\nc = i ⊙ g + f ⊙ c_prev\n" in output  # one of the equations
+    data = run_json("show", kinds_model)
+    assert data["net"]["modules"][1]["type"] == "LSTM"
+    assert data["task"]["task"] == "tag"
+    size = data["net"]["modules"][1]["input_size"]
+    assert data["parameters"] == 4 * 6 * (size + 6 + 2) + 8 * 7
+    assert list(data["equations"]) == ["1.0"]
+
+
+def test_models_of_all_tasks_are_shown(words_model: Path, chars_model: Path, tmp_path: Path):
+    assert "tags: B-from, B-time, B-to, I-time, O" in run("show", words_model).stdout
+    assert "predicts the next of " in run("show", chars_model).stdout
+    save_model(cello.GRU(2, 3), tmp_path)
+    output = run("show", tmp_path).stdout
+    assert "GRU(2, 3)" in output
+    assert run_json("show", tmp_path)["task"] is None
+
+
+def test_what_is_no_model(tmp_path: Path):
+    assert "is no saved model: it has no config.json" in run("show", tmp_path, code=2).stderr
+    assert "does not exist" in run("show", tmp_path / "x", code=2).stderr
+
+
+# ------------------------------------------------------------ sample
+
+
+def test_text_comes_after_the_prompt(chars_model: Path):
+    output = run("sample", chars_model, "--prompt", "def ", "--length", 30).stdout
+    assert output.startswith("def ")
+    assert len(output) == 4 + 30 + 1
+    data = run_json("sample", chars_model, "--prompt", "def ", "--length", 30)
+    assert data == {"prompt": "def ", "text": output[4:-1]}
+
+
+def test_seed_and_temperature(chars_model: Path):
+    def text(*words: object) -> str:
+        return run_json("sample", chars_model, "--length", 40, *words)["text"]
+
+    assert text("--seed", 1) == text("--seed", 1)
+    assert text("--seed", 1) != text("--seed", 2)
+    assert text("--temperature", 0, "--seed", 1) == text("--temperature", 0, "--seed", 2)
+
+
+def test_the_default_prompt_is_a_new_line(chars_model: Path):
+    assert run_json("sample", chars_model, "--length", 3)["prompt"] == "\n"
+    assert len(run("sample", chars_model, "--length", 3).stdout) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--prompt", "dÖf"], "prompt: character 'Ö' (U+00D6) at place 2 is not one of the"),
+        (["--length", -1], "length must be at least 0, got -1"),
+        (["--temperature", -1.0], "temperature must be at least 0, got -1.0"),
+    ],
+)
+def test_what_is_wrong_in_a_sample(words: list, message: str, chars_model: Path):
+    assert message in run("sample", chars_model, *words, code=2).stderr
+
+
+def test_a_model_that_tags_does_not_sample(kinds_model: Path):
+    assert "tags: use cello predict" in run("sample", kinds_model, code=2).stderr
+
+
+# ------------------------------------------------------------ info
+
+
+def test_info(monkeypatch: pytest.MonkeyPatch):
+    data = run_json("info")
+    assert data["cello"] == cello.__version__
+    assert data["torch"] == torch.__version__
+    assert data["threads"] == torch.get_num_threads()
+    assert data["engines"][0] == "auto"
+    assert "reference" in data["engines"]
+    files, _, size = data["default data"].partition(" files, ")
+    assert int(files) > 100
+    assert size.endswith(" characters")
+    assert "/" not in data["default data"]  # no paths
+    output = run("info").stdout
+    assert f"torch             {torch.__version__}" in output
+
+
+def test_info_without_the_default_data(monkeypatch: pytest.MonkeyPatch):
+    def gone() -> None:
+        raise cello.errors.DataError("not on this machine")
+
+    monkeypatch.setattr("cello.tasks.corpus.standard_library", gone)
+    assert run_json("info")["default data"] == "not on this machine"

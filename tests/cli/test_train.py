@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+import torch
+
+from cello.cli import cli
+from cello.cli.options import OrWord
+from cello.convert import load_model, read_config
+from cello.tasks import MODULES, Characters, Tagging, build_network, python_tagging
+from cello.tasks.corpus import Document
+from cello.tasks.features import WordFeatures
+from cello.train import Options
+from tests.cli.running import ENVIRONMENT, run, run_json
+
+QUICK = ("--accelerator", "cpu", "--hidden-size", 4, "--batch-size", 2)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("tick tack " * 60)
+    return path
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder, MODULES).state_dict()
+
+
+# ------------------------------------------------------------ tag
+
+
+def test_words(words_file: Path, tmp_path: Path):
+    model = tmp_path / "model"
+    words = ["--train", words_file, "--validation", words_file, "--test", words_file]
+    result = run("train", "tag", *words, *QUICK, "--epochs", 2, "--min-count", 1, "-o", model)
+    assert "epoch 2/2" in result.stderr
+    assert "span f1" in result.stdout
+    assert "test" in result.stdout
+    assert f"is in {model}" in result.stdout
+    assert read_config(model)["task"]["features"]["kind"] == "both"
+    assert "B-to" in run("predict", model, words_file).stdout
+    assert (model / "log" / "metrics.csv").is_file()
+
+
+def test_json(words_file: Path, tmp_path: Path):
+    words = ["--train", words_file, "--validation", words_file, *QUICK, "-o", tmp_path / "model"]
+    result = run("train", "tag", *words, "--epochs", 2, "--json")
+    assert result.stderr == ""  # no progress
+    data = json.loads(result.stdout)
+    assert [row["epoch"] for row in data["history"]] == [1, 2]
+    assert data["folder"] == str(tmp_path / "model")
+    net = load_model(tmp_path / "model", MODULES)
+    assert data["parameters"] == sum(p.numel() for p in net.parameters())
+    assert data["test"] == {}
+
+
+def test_the_default_data(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    module = sys.modules["cello.tasks.python_tagging"]  # the package's name is the function
+    monkeypatch.setattr(module, "standard_library", lambda: documents)
+    words = [*QUICK, "--pieces", 4, "--piece-length", 16, "--min-count", 1, "--epochs", 1]
+    data = run_json("train", "tag", *words, "-o", tmp_path / "model", "--network", "jordan")
+    assert "memory_accuracy" in data["test"]
+    assert read_config(tmp_path / "model")["net"]["modules"][1]["cell"]["type"] == "JordanCell"
+    output = run("train", "tag", *words, "-o", tmp_path / "other", "--quiet").stdout
+    assert "memory accuracy" in output
+    assert "accuracy/" not in output  # those of single kinds are in the JSON
+
+
+# ------------------------------------------------------------ chars
+
+
+def test_texts(text: Path, tmp_path: Path):
+    words = ["--train", text, *QUICK, "--tbptt-steps", 10, "--epochs", 1]
+    data = run_json("train", "chars", *words, "-o", tmp_path / "model")
+    assert set(data["test"]) == {"bits_per_character", "accuracy", "other_share"}
+    assert run_json("sample", tmp_path / "model", "--length", 5)["text"]
+
+
+def test_the_default_text(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cello.tasks.characters.standard_library", lambda: documents)
+    words = [*QUICK, "--tbptt-steps", 16, "--epochs", 1, "-o", tmp_path / "model"]
+    assert run_json("train", "chars", *words)["steps"] > 0
+
+
+# ------------------------------------------------------------ options
+
+
+def options_of(name: str) -> dict[str, click.Option]:
+    group = cli.get_command(click.Context(cli), "train")
+    command = group.get_command(click.Context(group), name)
+    return {option.name: option for option in command.params}
+
+
+def arguments(function) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "functions", "not_for_users"),
+    [
+        ("tag", [Options], set()),
+        ("chars", [Options], set()),
+        ("tag", [build_network], {"encoder", "output_size"}),
+        ("tag", [python_tagging], {"documents"}),
+        (
+            "tag",
+            [Tagging.from_conll, WordFeatures.fit],
+            {"sequences", "feature_options"},
+        ),
+        (
+            "chars",
+            [Characters, Characters.from_documents],
+            {"documents", "vocabulary", "held_out", "options"},
+        ),
+    ],
+)
+def test_every_argument_is_an_option(name: str, functions: list, not_for_users: set[str]):
+    options = options_of(name)
+    wanted = {argument for function in functions for argument in arguments(function)}
+    if WordFeatures.fit in functions:
+        wanted.remove("kind")  # from_conll calls it features
+    assert wanted - not_for_users <= set(options)
+
+
+@pytest.mark.parametrize("name", ["tag", "chars"])
+def test_the_help_says_the_true_defaults(name: str):
+    options = options_of(name)
+    for argument, parameter in arguments(Options).items():
+        default = parameter.default
+        shown = default[0] if isinstance(default, tuple) else default
+        text = options[argument].help or ""
+        assert text.endswith(f"[default: {'none' if shown is None else shown}]"), argument
+
+
+def test_options_reach_the_training(text: Path, tmp_path: Path):
+    words = ["--train", text, *QUICK, "--tbptt-steps", 10, "--epochs", 1, "-o", tmp_path / "model"]
+    options = ["--clip-norm", "none", "--learning-rate", "0.01", "--log", "csv", "--seed", "7"]
+    more = ["--schedule", "cosine", "--checkpoint-seconds", "none", "--max-size", "5"]
+    run("train", "chars", *words, *options, *more, "--layers", "2", "--dropout", "0.5", "--quiet")
+    (state,) = ((tmp_path / "model" / "checkpoint").glob("*-step-*/state.json"),)
+    fixed = json.loads(sorted(state)[-1].read_bytes())["identity"]["option"]
+    assert fixed["clip_norm"] is None
+    assert (fixed["learning_rate"], fixed["schedule"], fixed["seed"]) == (0.01, "cosine", 7)
+    config = read_config(tmp_path / "model")
+    kinds = [module["type"] for module in config["net"]["modules"]]
+    assert kinds == ["OneHot", "LSTM", "Dropout", "LSTM", "Dropout", "Linear"]
+    assert len(config["task"]["features"]["characters"]) <= 5
+
+
+def test_the_seed_is_that_of_the_first_weights(text: Path, tmp_path: Path):
+    def train(folder: str, seed: int) -> dict[str, torch.Tensor]:
+        words = ["--train", text, *QUICK, "--epochs", 1, "--seed", seed, "--quiet"]
+        run("train", "chars", *words, "-o", tmp_path / folder)
+        return weights(tmp_path / folder)
+
+    first, again, other = train("a", 1), train("b", 1), train("c", 2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_number_of_parameters(text: Path, tmp_path: Path):
+    words = ["--train", text, "--batch-size", 2, "--epochs", 1, "--accelerator", "cpu"]
+    data = run_json("train", "chars", *words, "--parameters", 1000, "-o", tmp_path / "model")
+    assert abs(data["parameters"] - 1000) < 60
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["tag", "--validation", "x"],
+            "--validation needs --train FILE; see cello train tag --help",
+        ),
+        (["tag", "--window", "2"], "--window needs words: give --train FILE; see"),
+        (["tag", "--train", "FILE", "--pieces", "3"], "--pieces is for the default data, without"),
+        (["chars", "--test", "x"], "--test needs --train PATH; see cello train chars --help"),
+        (["tag", "--train", "nowhere"], "nowhere: no such file or folder"),
+        (["chars", "--train", "nowhere"], "nowhere: no such file or folder"),
+        (["chars", "--network", "bi-lstm"], "'bi-lstm' is not one of"),
+        (["chars", "--epochs", "many"], "'many' is not a valid integer"),
+        (["chars", "--clip-norm", "much"], "'much' is not a number or none"),
+        (
+            ["chars", "--train", "FILE", "--epochs", "0"],
+            "epochs must be a whole number from 1, got 0",
+        ),
+        (["chars", "--train", "FILE", "--log", "x"], "log must be any of csv, tensorboard"),
+        (
+            ["chars", "--train", "FILE", "--hidden-size", "3", "--parameters", "100"],
+            "--hidden-size and --parameters exclude each other",
+        ),
+        (
+            ["chars", "--train", "FILE", "--hidden-size", "0"],
+            "hidden_size must be at least 1, got 0",
+        ),
+        (["chars", "--train", "FILE", "--resume"], "no checkpoint in"),
+    ],
+)
+def test_wrong_words(words: list[str], message: str, text: Path, tmp_path: Path):
+    words = [str(text) if word == "FILE" else word for word in words]
+    assert message in run("train", *words, "-o", tmp_path / "model", code=2).stderr
+
+
+def test_wrong_columns_name_the_line(tmp_path: Path):
+    (tmp_path / "x.txt").write_text("a O\nb O\nc\n")
+    result = run("train", "tag", "--train", tmp_path / "x.txt", "-o", tmp_path / "model", code=2)
+    assert "x.txt:3: expected 2 columns as on the first line, found 1: 'c'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "text", "value"),
+    [
+        (int, ("none",), "3", 3),
+        (float, ("none",), "0.5", 0.5),
+        (int, ("auto",), "auto", "auto"),
+        (int, (), 4, 4),
+    ],
+)
+def test_a_number_or_a_word(kind, words, text, value):
+    assert OrWord(kind, *words).convert(text, None, None) == value
+
+
+# ------------------------------------------------------------ stopping and going on
+
+
+def test_a_run_goes_on(text: Path, tmp_path: Path):
+    words = ["--train", text, *QUICK, "--tbptt-steps", 10, "--quiet"]
+    run("train", "chars", *words, "--epochs", 1, "-o", tmp_path / "a")
+    again = run("train", "chars", *words, "--epochs", 2, "-o", tmp_path / "a", code=2)
+    assert "holds a run already" in again.stderr
+    run("train", "chars", *words, "--epochs", 2, "-o", tmp_path / "a", "--resume")
+    run("train", "chars", *words, "--epochs", 2, "-o", tmp_path / "b")
+    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(first[name], second[name]) for name in second)
+    other = run("train", "chars", *words, "--seed", 3, "-o", tmp_path / "a", "--resume", code=2)
+    assert "cannot resume from" in other.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(text: Path, tmp_path: Path):
+    words = ["--train", str(text), *map(str, QUICK), "--tbptt-steps", "10", "--epochs", "1000000"]
+    command = [sys.executable, "-m", "cello", "train", "chars", *words, "-o", "model"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as running:
+        log = tmp_path / "model" / "log" / "metrics.csv"
+        deadline = time.monotonic() + 60
+        while not log.is_file() and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    last = errors.splitlines()[-1]
+    assert last.startswith("cello: stopped at step ")
+    _, _, told = last.partition("; to go on: ")
+    assert shlex.split(told) == ["cello", "train", "chars", *words, "-o", "model", "--resume"]
+    assert "Traceback" not in errors
