@@ -209,6 +209,22 @@ def test_a_terminal_without_our_signs():
     assert "16 16 \\u2713" in result.stdout
 
 
+def test_a_shell_can_complete_words():
+    result = subprocess.run(
+        [sys.executable, "-c", "from cello.cli import main; main()"],
+        env={
+            **ENVIRONMENT,
+            "_CELLO_COMPLETE": "zsh_complete",
+            "COMP_WORDS": "cello sh",
+            "COMP_CWORD": "1",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "show" in result.stdout.split()
+
+
 def test_the_console_script_calls_main(monkeypatch: pytest.MonkeyPatch):
     from cello.cli import main
 

@@ -158,6 +158,11 @@ def test_reading_draws_no_random_numbers(file: Path):
             NET + "[[run]]\ninputs = [[1, 2, 3]]",
             r"^FILE: run 1: x must have 2 features \(input_size of Recurrent\) on its last axis",
         ),
+        (
+            NET + '[[net]]\ntype = "Linear"\nin_features = 3\nout_features = 1\nbias = false\n'
+            "weights = {weight = [[1, 1, 1]]}\n" + RUN,
+            r"^FILE: run 1: the net cannot run on these inputs: mat1 and mat2 shapes cannot be mul",
+        ),
         (NET + RUN + "show = [1]", r"^FILE: run 1: show must be a list of names, got \[1\]$"),
         (NET + RUN + 'show = ["q"]', r"^FILE: run 1: nothing is named 'q'; "),
         (

@@ -107,12 +107,10 @@ def _network(file: DataFile, network: Network, steps: Sequence[int]) -> NetworkR
 def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> RunReport:
     import torch
 
-    from cello.see import record
-
     place = f"{file.name}: {run.place}"
     try:
         with torch.no_grad():
-            rec = record(network.net, run.inputs)
+            rec = _recorded(network, run)
         shown = run.show if run.show is not None else _all_names(rec)
         names = [*shown, *(name for name in run.stated if name not in shown)]
         columns = [_column(rec, name, run.stated.get(name), place) for name in names]
@@ -123,6 +121,17 @@ def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> Ru
         raise DataError(f"{place}: {error}") from error
     inputs = run.inputs[:, 0].tolist()
     return RunReport(run.title, inputs, columns, arithmetic)
+
+
+def _recorded(network: Network, run: Run) -> Recording:
+    from cello.see import record
+
+    try:
+        return record(network.net, run.inputs)
+    except CelloError:
+        raise
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:  # one of PyTorch's modules
+        raise ArgumentError(f"the net cannot run on these inputs: {error}") from error
 
 
 def _all_names(rec: Recording) -> list[str]:

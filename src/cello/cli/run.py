@@ -32,8 +32,10 @@ __all__ = ["command"]
 def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
     """Run the networks in a data FILE and show every value and the arithmetic.
 
-    The file holds networks with their weights, inputs, and, if you like, what the results should
-    be. Get one to change with `cello example NAME --copy FILE`.
+    The file is TOML. [[net]] tables are the modules from the input to the output, with their
+    weights; each [[run]] has inputs (a row of numbers for each step) and may say which values to
+    show, which steps to explain (t, unit, layer), and what is stated of the values, to be marked.
+    Get one to change with `cello example NAME --copy FILE`.
     """
     from cello.cli.data_report import print_report
     from cello.cli.datafile import read_data_file
