@@ -89,7 +89,9 @@ class Elements:
 
     def use(self, number: Tensor, size: float | None = None) -> Tensor:
         """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
-        if number.is_floating_point() and not number.requires_grad:
+        if not number.is_floating_point():
+            return number
+        if not number.requires_grad:
             number = number.double().clone().requires_grad_()
         self.used.append((number, number.detach().abs() if size is None else torch.tensor(size)))
         return number

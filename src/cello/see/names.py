@@ -19,6 +19,7 @@ __all__ = [
     "find",
     "joined",
     "layer_paths",
+    "listed",
     "matches",
     "shown_paths",
 ]
@@ -123,17 +124,18 @@ def find(name: str, names: Sequence[str]) -> str:
     if len(ending) == 1:
         return ending[0]
     if ending:
-        raise UnknownNameError(f"{name!r} could be {_listed(ending)}: give more of the name")
+        raise UnknownNameError(f"{name!r} could be {listed(ending)}: give more of the name")
     last = {full.rpartition(".")[2]: full for full in reversed(names)}
     near = difflib.get_close_matches(name, names, n=3)
     near += [last[close] for close in difflib.get_close_matches(name, list(last), n=3)]
     near += [full for full in names if full.endswith(f".{name.rpartition('.')[2]}")][:3]
     if near := list(dict.fromkeys(near)):
-        raise UnknownNameError(f"nothing is named {name!r}; near it are {_listed(near)}")
-    raise UnknownNameError(f"nothing is named {name!r}; there are {_listed(names)}")
+        raise UnknownNameError(f"nothing is named {name!r}; near it are {listed(near)}")
+    raise UnknownNameError(f"nothing is named {name!r}; there are {listed(names)}")
 
 
-def _listed(names: Sequence[str], limit: int = 12) -> str:
+def listed(names: Sequence[str], limit: int = 12) -> str:
+    """The first few names, and how many more there are."""
     shown = ", ".join(map(repr, names[:limit]))
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 

@@ -200,8 +200,14 @@ class Quotient(Node):
 
     def write(self, style: Style) -> str:
         inner = style.fraction_level == ATOM  # a fraction's own line brackets both sides
-        top = self.top.within(style, CHOICE if inner else PRODUCT)
-        return style.fraction(top, self.bottom.within(style, CHOICE if inner else POWER))
+        negative, rest = self.top.without_sign()
+        top = rest.within(style, CHOICE if inner and not negative else PRODUCT)
+        bottom = self.bottom.within(style, CHOICE if inner else POWER)
+        return (style.minus if negative else "") + style.fraction(top, bottom)
+
+    def without_sign(self) -> tuple[bool, Node]:
+        negative, rest = self.top.without_sign()
+        return negative, Quotient(rest, self.bottom)
 
 
 @dataclass(frozen=True)

@@ -84,11 +84,10 @@ def subtract(first: Node, second: Node) -> Node:
 
 
 def multiply(*factors: Node) -> Node:
-    """The product; products inside become part of it, and a lone number stands first."""
+    """The product; products inside become part of it."""
     flat: list[Node] = []
     for factor in factors:
         flat.extend(factor.factors if isinstance(factor, Product) else [factor])
-    flat.sort(key=lambda factor: not isinstance(factor, Number))
     return Product(tuple(flat))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from cello.engines import Result, Run
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from cello.layers import Steps, observing
 from cello.program import Program, Value
-from cello.see.names import check_net, joined, layer_paths, matches
+from cello.see.names import check_net, joined, layer_paths, listed, matches
 from cello.see.recording import Recording
 from cello.see.rows import Keeper, LayerRows
 from cello.see.source import Source, in_order
@@ -96,7 +97,7 @@ class _Watcher:
         self.running = (run, layer, source)
         if self.patterns is None or source.program is None:
             return ()
-        names = tuple(name for name in source.program.names if self._keeps(layer, name))
+        names = tuple(name for name in in_order(source.program) if self._keeps(layer, name))
         return names or None
 
     def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
@@ -113,7 +114,12 @@ class _Watcher:
             return
         others = (run.data, *run.state, *run.initial, result.output, *result.state)
         rows = self.keeper.keep(recorded, (*others, *run.cell.parameters(), *run.cell.buffers()))
-        self.layers.append(LayerRows(layer, steps.with_data(run.data.new_empty(0)), rows, source))
+        self.layers.append(LayerRows(layer, self._without_data(steps), rows, source))
+
+    def _without_data(self, steps: Steps) -> Steps:
+        """Which row is which step, in memory that is not the user's."""
+        lengths = None if steps.lengths is None else self.keeper.copy(steps.lengths)
+        return replace(steps, data=steps.data.new_empty(0), order=None, lengths=lengths)
 
     def _keeps(self, layer: str, name: str) -> bool:
         full = joined(layer, name)
@@ -132,7 +138,7 @@ class _Watcher:
         for pattern in self.patterns or ():
             if not any(matches(name, pattern) for name in self.seen):
                 raise UnknownNameError(
-                    f"only={pattern!r} fits no value; there are {', '.join(self.seen)}"
+                    f"only={pattern!r} fits no value; there are {listed(list(self.seen))}"
                 )
 
 

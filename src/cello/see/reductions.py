@@ -57,7 +57,7 @@ def _with_rest(
 
 def _largest(sizes: Tensor, limit: int) -> list[int]:
     """The places of the largest ones, in their order; all if there are not many."""
-    if len(sizes) <= limit:
+    if len(sizes) <= limit + 1:  # "1 more term" would take as much room
         return list(range(len(sizes)))
     order = torch.argsort(sizes.nan_to_num(torch.inf), descending=True, stable=True)
     return sorted(order[:limit].tolist())

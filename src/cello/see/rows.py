@@ -97,10 +97,11 @@ class Keeper:
             address = _address(tensor)
             fills = used[address] == tensor.untyped_storage().nbytes()
             copies = address in theirs or not fills
-            kept[_place(tensor)] = self._copy(tensor) if copies else tensor
+            kept[_place(tensor)] = self.copy(tensor) if copies else tensor
         return {name: kept[_place(tensor)] for name, tensor in recorded.items()}
 
-    def _copy(self, tensor: Tensor) -> Tensor:
+    def copy(self, tensor: Tensor) -> Tensor:
+        """A copy, the same one each time unless the tensor has changed."""
         version = -1 if tensor.is_inference() else tensor._version
         for original, then, copy in self.copies:
             if original() is tensor and version == then >= 0:
