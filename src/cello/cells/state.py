@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -31,7 +30,9 @@ def _rebuild(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
     return state_type(names)(*values)
 
 
-@cache
+_kinds: dict[tuple[str, ...], Any] = {}
+
+
 def state_type(names: tuple[str, ...]) -> Any:
     """The named tuple type for the state names `names`; one type for each order of names.
 
@@ -43,8 +44,10 @@ def state_type(names: tuple[str, ...]) -> Any:
     >>> state.detach().c
     tensor([[1., 1.]])
     """
+    if names in _kinds:
+        return _kinds[names]
     make: Any = namedtuple
-    kind = make("State", names)
+    kind = _kinds[names] = make("State", names)
     kind.__doc__ = f"The state ({', '.join(names)}) of a recurrent layer, each [B, size]."
     kind.detach = detach
     kind.__reduce__ = lambda self: (_rebuild, (self._fields, tuple(self)))

@@ -65,10 +65,8 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
         net, result = _train(task, kind, title, output / kind, parameters, epochs, seed)
         count = sum(parameter.numel() for parameter in net.parameters())
         shares = (result.test["accuracy"], result.test["memory_accuracy"])
-        rows.append(
-            [title, f"{count:,}", *(f"{100 * share:.1f} %" for share in shares)]
-            + [f"{result.seconds:.0f}"]
-        )
+        percent = [f"{100 * share:.1f} %" for share in shares]
+        rows.append([title, f"{count:,}", *percent, f"{result.seconds:.0f}"])
         if kind == SHOWN:
             shown = net
     click.echo("\nOn files that no network has seen:\n")
@@ -91,6 +89,6 @@ def _train(
     size = fitting_hidden_size(parameters, kind, encoder, task.output_size)
     net = build_network(kind, encoder, size, task.output_size)
     click.echo(f"{title}: {size} units", err=True)
-    options = Options(epochs=epochs, seed=seed)
+    options = Options(epochs=epochs, schedule="cosine", seed=seed)
     resume = (folder / "checkpoint").exists()
     return net, fit(task, net, options, folder, resume=resume)

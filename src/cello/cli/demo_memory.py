@@ -23,7 +23,7 @@ __all__ = ["show_memory"]
 PIECE = 2048  # characters that are read at a stretch where units are searched
 PIECES = 48  # so many of them
 LINES = 14  # of the passage
-SIGNS = {"space": " ", "newline": " "}  # the others by their first letter
+SIGNS = {"space": " ", "newline": " ", "number": "1"}  # the others by their first letter
 
 #: For each kind of character, whether it lies inside a string or comment.
 _INSIDE = torch.tensor([kind in MEMORY_KINDS for kind in KINDS])
@@ -59,22 +59,23 @@ def _show_passage(
     gold = kind_ids(document.text)[start:end]
     line = document.text.count("\n", 0, start) + 1
     console = Console(highlight=False)
+    signs = ", ".join(f"{_sign(kind, False)} {kind}" for kind in KINDS if _sign(kind, False) != " ")
     click.echo(
-        f"\n{document.name}, line {line} on, coloured by memory {unit} of the LSTM. Below each line "
-        "what the LSTM says each\ncharacter is: "
-        + ", ".join(f"{kind[0]} {kind}" for kind in KINDS if kind not in SIGNS)
-        + "; red (or a capital) where it errs.\n"
+        f"\n{document.name} from line {line} on, coloured by memory {unit}. Below each line, what "
+        f"the LSTM says each\ncharacter is: {signs};\na capital or _, in red, where it errs.\n"
     )
-    legend(console, low, high, f"memory {unit}")
+    legend(console, low, high, f"memory {unit}, from outside to inside:")
     console.print(Text())
     wrong = [p != g for p, g in zip(predicted, gold, strict=True)]
-    signs = [SIGNS.get(KINDS[p], KINDS[p][0]) for p in predicted]
-    signs = [
-        (sign.upper() if sign.strip() else "_") if bad else sign
-        for sign, bad in zip(signs, wrong, strict=True)
-    ]
-    values = memory[start:, 0, unit].tolist()
-    print_coloured(console, text, values, low, high, signs, wrong)
+    below = [_sign(KINDS[p], bad) for p, bad in zip(predicted, wrong, strict=True)]
+    print_coloured(console, text, memory[start:, 0, unit].tolist(), low, high, below, wrong)
+
+
+def _sign(kind: str, wrong: bool) -> str:
+    sign = SIGNS.get(kind, kind[0])
+    if not wrong:
+        return sign
+    return sign.upper() if sign.isalpha() else "_"
 
 
 @torch.no_grad()
@@ -112,12 +113,10 @@ def _passage(documents: Sequence[Document]) -> tuple[Document, int, int]:
         for first in range(len(ends) - LINES + 1):
             start, end = starts[first], ends[first + LINES - 1]
             part = kinds[start:end]
-            if max(b - a for a, b in zip(starts[first:], ends[first : first + LINES])) > 80:
-                continue
             strings, comments = part.count("string"), part.count("comment")
-            within = sum(kinds[at - 1] == "string" for at in ends[first : first + LINES - 1])
             code = len(part) - strings - comments - part.count("space")
-            score = min(strings / 2, 2 * comments, code) * (2 if within >= 2 else 1)
+            goes_on = sum(kinds[at - 1] == "string" for at in ends[first : first + LINES - 1])
+            score = min(strings / 2, 2 * comments, code) * (2 if goes_on >= 2 else 1)
             if best is None or score > best[0]:
                 best = (score, document, start, end)
     assert best is not None  # held-out files have more than a few lines
