@@ -68,10 +68,12 @@ def _line(op: Op, functions: dict[str, Any]) -> str:
 
 def _function(op: Op, functions: dict[str, Any]) -> str:
     """The shortest way to the operation: PyTorch's own binding where there is one."""
-    binding = getattr(torch._VF, op.target._opname, None)
-    if binding is None or op.target._opname.startswith("_"):
+    own = op.target._opname
+    binding = getattr(torch._VF, own, None)
+    deprecated = own in ("add", "sub") and len(op.args) > 2  # the bindings want alpha by keyword
+    if binding is None or own.startswith("_") or deprecated:
         binding = op.target
-    name = f"aten_{op.target._opname}"
+    name = f"aten_{own}"
     if functions.setdefault(name, binding) is not binding:
         name += f"_{op.target._overloadname}"
         functions[name] = binding
