@@ -59,6 +59,7 @@ class Elements:
 
     def line(self, value: Value, element: int, *, by_name: bool = False) -> Term:
         """How this element was made, though its value has a name; or just its name."""
+        self.whole = value
         self.used: list[tuple[Tensor, Tensor]] = []
         self.is_exact = True
         self.budget = BUDGET
@@ -74,7 +75,7 @@ class Elements:
     def number(self, value: Value, element: int) -> Term:
         """Nothing but the number."""
         if value in self.evaluation.missing:
-            self._refuse(value)
+            self._refuse()
         number = self.values[value].flatten()[element]
         fixed = value in self.fixed
         name = self.named.get(value) or self.fixed_names.get(value)
@@ -105,7 +106,7 @@ class Elements:
 
     def _made(self, value: Value, element: int) -> Term:
         if value in self.evaluation.missing and value not in self.maker:
-            self._refuse(value)
+            self._refuse()
         op = self.maker.get(value)
         if op is None:
             return self.number(value, element)
@@ -195,11 +196,11 @@ class Elements:
     def _check_known(self, op: Op) -> None:
         for source in op.inputs:
             if source in self.evaluation.missing:
-                self._refuse(source)
+                self._refuse()
 
-    def _refuse(self, value: Value) -> None:
-        """Name what would have to be recorded to show the arithmetic of `value`."""
-        ahead, needed = [value], []
+    def _refuse(self) -> None:
+        """Name what would have to be recorded to show the arithmetic of this line."""
+        ahead, needed = list(self.maker[self.whole].inputs), []
         while ahead:
             source = ahead.pop()
             if source in self.incoming and source in self.evaluation.missing:

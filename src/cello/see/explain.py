@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
+from cello.errors import ArgumentError, CaptureError, ModelError
 from cello.program import Program, Value
 from cello.see.elements import Elements, Term
 from cello.see.evaluate import Evaluation
 from cello.see.names import find
 from cello.see.notation import Node, Number, Part, Symbol
-from cello.see.numbers import short
+from cello.see.numbers import short, whole
 from cello.see.rows import LayerRows
 from cello.see.source import incoming_names
 from cello.see.styles import Latex, Style
@@ -87,9 +87,7 @@ def explain(
 ) -> Explanation:
     """See `Recording.explain`."""
     rows = recording.layer(layer)
-    for argument, number in (("t", t), ("unit", unit), ("batch", batch), ("terms", terms)):
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise DtypeError(f"{argument} must be a whole number, got {number!r}")
+    t, unit, terms = whole("t", t), whole("unit", unit), whole("terms", terms)
     program = _program(rows)
     row = _row(rows, t, batch)
     elements, place = _step(rows, program, row, terms)

@@ -1,10 +1,14 @@
-"""How a number is shown: short, and still the number."""
+"""How a number is shown: short, and still the number. And whether it is a whole one."""
 
 from __future__ import annotations
 
 import math
+import operator
+from typing import Any
 
-__all__ = ["short"]
+from cello.errors import DtypeError
+
+__all__ = ["short", "whole"]
 
 
 def short(value: float | int | bool, digits: int = 5) -> str:
@@ -29,3 +33,17 @@ def short(value: float | int | bool, digits: int = 5) -> str:
 
 def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def whole(argument: str, number: Any) -> int:
+    """`number` if it is a whole one.
+
+    Raises:
+        DtypeError: it is not; names the argument.
+    """
+    try:
+        if not isinstance(number, bool):
+            return operator.index(number)
+    except TypeError:
+        pass
+    raise DtypeError(f"{argument} must be a whole number, got {number!r}")

@@ -26,6 +26,10 @@ Found = tuple[Node, Tensor, float] | None
 Pairs = tuple[Value, Tensor, Value, Tensor]  # elements of two values that are multiplied
 
 
+def _size(number: Tensor) -> float:
+    return abs(number.detach().item())
+
+
 def _products(w: Elements, pairs: Pairs) -> tuple[list[Node], Tensor, float]:
     """A sum of products: the largest ones written, in their order."""
     left, left_at, right, right_at = pairs
@@ -50,9 +54,9 @@ def _with_rest(
     hidden = terms.detach().clone()
     hidden[list(shown)] = 0
     if len(terms) > len(shown):
-        total = total + w.use(hidden.sum(), float(hidden.abs().sum()))
+        total = total + w.use(hidden.sum(), _size(hidden.abs().sum()))
         nodes = [*nodes, More(len(terms) - len(shown))]
-    return nodes or [Number(0)], total, float(terms.abs().sum())
+    return nodes or [Number(0)], total, _size(terms.abs().sum())
 
 
 def _largest(sizes: Tensor, limit: int) -> list[int]:
@@ -93,7 +97,7 @@ def _addmm(w: Elements, op: Op, value: Value, element: int) -> Found:
     place = torch.arange(shape.numel()).reshape(shape).broadcast_to(large).flatten()[element]
     term = w.of(first, int(place))
     node = add(*nodes, term.node) if first in w.fixed else add(term.node, *nodes)
-    return node, total + term.value, size + abs(term.value.item())
+    return node, total + term.value, size + _size(term.value)
 
 
 def _along(w: Elements, op: Op, position: int = 1) -> tuple[Value, Tensor] | None:
@@ -153,7 +157,7 @@ def _extreme(name: str) -> Callable[[Elements, Op, Value, int], Found]:
         nodes = [part.node for part in parts.values()]
         if len(numbers) > len(shown):
             nodes.append(More(len(numbers) - len(shown)))
-        return Call(name, tuple(nodes)), parts[best].value * 1, abs(numbers[best].item())
+        return Call(name, tuple(nodes)), parts[best].value * 1, _size(numbers[best])
 
     return rule
 
@@ -180,7 +184,7 @@ def _softmax(w: Elements, op: Op, _value: Value, element: int) -> Found:
     if op.target._opname == "_log_softmax":
         return subtract(own.node, Call("log", (below,))), own.value - log_sum, 1.0
     result = (own.value - log_sum).exp()
-    return Quotient(Call("exp", (own.node,)), below), result, result.item()
+    return Quotient(Call("exp", (own.node,)), below), result, _size(result)
 
 
 def _logsumexp(w: Elements, op: Op, _value: Value, element: int) -> Found:
@@ -190,7 +194,7 @@ def _logsumexp(w: Elements, op: Op, _value: Value, element: int) -> Found:
     source, elements = found
     numbers = w.values[source].flatten()[elements[element]].double()
     result = torch.logsumexp(w.use(numbers), 0)
-    return Call("log", (_exponentials(w, numbers),)), result, abs(result.item())
+    return Call("log", (_exponentials(w, numbers),)), result, _size(result)
 
 
 def _norm(w: Elements, op: Op, _value: Value, element: int) -> Found:
@@ -204,7 +208,7 @@ def _norm(w: Elements, op: Op, _value: Value, element: int) -> Found:
     squares = sum((part.value**2 for part in parts), torch.zeros((), dtype=torch.float64))
     nodes: list[Node] = [Power(part.node, Number(2)) for part in parts]
     nodes, squares, _ = _with_rest(w, nodes, squares, numbers**2, shown)
-    return Root(Sum(tuple(nodes))), squares.sqrt(), float(squares.sqrt())
+    return Root(Sum(tuple(nodes))), squares.sqrt(), _size(squares.sqrt())
 
 
 def _layer_norm(w: Elements, op: Op, value: Value, element: int) -> Found:
@@ -216,15 +220,15 @@ def _layer_norm(w: Elements, op: Op, value: Value, element: int) -> Found:
     row = w.values[source].flatten()[element // size * size :][:size].double()
     mean, variance = w.use(row.mean()), w.use(row.var(correction=0))
     result: Any = (own.value - mean) / (variance + epsilon).sqrt()
-    spread = Root(add(Number(variance.item()), Number(epsilon)))
-    node: Node = Quotient(subtract(own.node, Number(mean.item())), spread)
+    spread = Root(add(Number(variance.detach().item()), Number(epsilon)))
+    node: Node = Quotient(subtract(own.node, Number(mean.detach().item())), spread)
     if weight is not None:
         scale = w.of(weight, element % size)
         node, result = multiply(scale.node, node), scale.value * result
     if bias is not None:
         shift = w.of(bias, element % size)
         node, result = add(node, shift.node), result + shift.value
-    return node, result, abs(result.item())
+    return node, result, _size(result)
 
 
 RULES: dict[str, Callable[[Elements, Op, Value, int], Found]] = {

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from cello.errors import ArgumentError
 from cello.layers import Steps
+from cello.see.numbers import whole
 from cello.see.source import Source
 
 __all__ = ["Keeper", "LayerRows", "nbytes"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LayerRows:
     """The recorded values of one run of a cell through time.
 
@@ -39,6 +40,7 @@ class LayerRows:
         Raises:
             ArgumentError: there is no such sequence.
         """
+        batch = whole("batch", batch)
         if not 0 <= batch < self.steps.batch_size:
             raise ArgumentError(
                 f"batch={batch} is no sequence of this recording, which has "

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from cello.errors import ArgumentError, DtypeError
+from cello.errors import ArgumentError
 from cello.see.names import joined
-from cello.see.numbers import short
+from cello.see.numbers import short, whole
 from cello.see.rows import LayerRows
 
 if TYPE_CHECKING:
@@ -141,10 +141,9 @@ def _steps(longest: int, steps: Iterable[int] | None, left_out: list[str]) -> li
 
 
 def _whole_numbers(argument: str, numbers: Iterable[int]) -> list[int]:
-    numbers = [numbers] if isinstance(numbers, int) else list(numbers)
-    for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise DtypeError(f"{argument} must hold whole numbers, got {number!r}")
+    given = numbers if isinstance(numbers, Iterable) else [numbers]
+    found = [whole(argument, number) for number in given]
+    for number in found:
         if number < 0:
             raise ArgumentError(f"{argument} must not be negative, got {number}")
-    return numbers
+    return found
