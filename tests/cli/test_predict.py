@@ -9,7 +9,7 @@ import torch
 
 import cello
 from cello.convert import load_model, read_config, save_model
-from cello.tasks import MODULES, Tagging, task_from_config
+from cello.tasks import Tagging, task_from_config
 from tests.cli.conftest import SOURCE, WORDS
 from tests.cli.running import process, run, run_json
 
@@ -17,7 +17,7 @@ from tests.cli.running import process, run, run_json
 def predicted(model: Path, sequences: list) -> list[list[str]]:
     task = task_from_config(read_config(model)["task"])
     assert isinstance(task, Tagging)
-    return task.predict(load_model(model, MODULES), sequences)
+    return task.predict(load_model(model), sequences)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_text_coloured_by_a_memory(kinds_model: Path, source: Path):
     assert legend.startswith("1.0.c unit 2  -")
     assert [line.rstrip() for line in lines[::2]] == SOURCE.splitlines()
     digits = "".join(lines[1::2])  # there is no terminal, so digits stand for colours
-    task, net = task_from_config(read_config(kinds_model)["task"]), load_model(kinds_model, MODULES)
+    task, net = task_from_config(read_config(kinds_model)["task"]), load_model(kinds_model)
     rec = cello.record(net, task.features.encode(SOURCE).unsqueeze(1))
     values = rec["1.0.c"][:, 0, 2].double()
     size = values.abs().max()

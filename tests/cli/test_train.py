@@ -16,7 +16,7 @@ import torch
 from cello.cli import cli
 from cello.cli.options import OrWord
 from cello.convert import load_model, read_config
-from cello.tasks import MODULES, Characters, Tagging, build_network, python_tagging
+from cello.tasks import Characters, Tagging, build_network, python_tagging
 from cello.tasks.corpus import Document
 from cello.tasks.features import WordFeatures
 from cello.train import Options
@@ -33,7 +33,7 @@ def text(tmp_path: Path) -> Path:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_model(folder, MODULES).state_dict()
+    return load_model(folder).state_dict()
 
 
 # ------------------------------------------------------------ tag
@@ -59,7 +59,7 @@ def test_json(words_file: Path, tmp_path: Path):
     data = json.loads(result.stdout)
     assert [row["epoch"] for row in data["history"]] == [1, 2]
     assert data["folder"] == str(tmp_path / "model")
-    net = load_model(tmp_path / "model", MODULES)
+    net = load_model(tmp_path / "model")
     assert data["parameters"] == sum(p.numel() for p in net.parameters())
     assert data["test"] == {}
 

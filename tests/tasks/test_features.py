@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cello.errors import ArgumentError, ModelError
-from cello.tasks.encoders import KHot, Projection, WindowEmbedding
+from cello.layers.encoders import KHot, Projection, WindowEmbedding
 from cello.tasks.features import (
     WORD_FEATURES,
     CharacterFeatures,

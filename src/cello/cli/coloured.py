@@ -21,7 +21,7 @@ def _style(share: float) -> str:
     """The style for a value from 0 (low) to 1 (high): a background, and a legible foreground."""
     pair = (_LOW, _MIDDLE, 2 * share) if share < 0.5 else (_MIDDLE, _HIGH, 2 * share - 1)
     r, g, b = _mix(*pair)
-    ink = "black" if 0.299 * r + 0.587 * g + 0.114 * b > 110 else "white"
+    ink = "rgb(0,0,0)" if 0.299 * r + 0.587 * g + 0.114 * b > 110 else "rgb(255,255,255)"
     return f"{ink} on rgb({r},{g},{b})"
 
 

@@ -34,7 +34,7 @@ def open_model(folder: Path, *, task: str | None = None) -> Model:
         ModelError: there is no model, it is damaged, or it is for another task.
     """
     from cello.convert import load_model, read_config
-    from cello.tasks import MODULES, task_from_config
+    from cello.tasks import task_from_config
 
     config = read_config(folder)
     told = config.get("task")
@@ -46,4 +46,4 @@ def open_model(folder: Path, *, task: str | None = None) -> Model:
         better = {"tag": "cello predict", "chars": "cello sample", None: "cello show"}.get(found)
         raise ModelError(f"{folder} {what}" + (f": use {better}" if better else ""))
     opened = task_from_config(told) if isinstance(told, dict) else None
-    return Model(load_model(folder, MODULES), opened, config)
+    return Model(load_model(folder), opened, config)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from cello import cells, layers
 from cello.errors import ArgumentError, DtypeError
+from cello.layers.encoders import ENCODERS
 
 __all__ = ["KINDS", "Kind", "kinds_with"]
 
@@ -125,6 +126,8 @@ KINDS: dict[str, Kind] = {
             cells.TorchLSTMCell,
             cells.TorchGRUCell,
             cells.ForeignCell,
+            *ENCODERS,
+            layers.Log,
         )
     },
     "Sequential": _of_modules(nn.Sequential),

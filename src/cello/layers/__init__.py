@@ -2,6 +2,7 @@
 
 from cello.layers.bidirectional import Bidirectional
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
+from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer
 from cello.layers.observe import Observer, observing
 from cello.layers.recurrent import Recurrent
@@ -15,13 +16,18 @@ __all__ = [
     "RNN",
     "Bidirectional",
     "DropIn",
+    "KHot",
     "Layer",
+    "Log",
     "Observer",
+    "OneHot",
+    "Projection",
     "Recurrent",
     "Stack",
     "StackState",
     "Stepper",
     "Steps",
+    "WindowEmbedding",
     "accelerate",
     "observing",
 ]

@@ -8,7 +8,6 @@ from cello.tasks.base import IGNORE, Batch, Loss, Task
 from cello.tasks.characters import Characters
 from cello.tasks.networks import (
     CAUSAL_KINDS,
-    MODULES,
     NETWORK_KINDS,
     build_network,
     fitting_hidden_size,
@@ -19,7 +18,6 @@ from cello.tasks.tagging import Tagging
 __all__ = [
     "CAUSAL_KINDS",
     "IGNORE",
-    "MODULES",
     "NETWORK_KINDS",
     "Batch",
     "Characters",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ModelError
-from cello.tasks.encoders import KHot, OneHot, Projection, WindowEmbedding
+from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = [

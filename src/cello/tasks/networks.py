@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cello.cells import ElmanCell, JordanCell
 from cello.errors import ArgumentError
-from cello.layers import GRU, LSTM, Bidirectional, Recurrent, Stack
-from cello.tasks.encoders import ENCODERS
+from cello.layers import GRU, LSTM, Bidirectional, Log, Recurrent, Stack
 
 __all__ = [
     "CAUSAL_KINDS",
-    "MODULES",
     "NETWORK_KINDS",
-    "Log",
     "build_network",
     "fitting_hidden_size",
 ]
@@ -26,28 +23,6 @@ NETWORK_KINDS = ("elman", "jordan", "bi-elman", "lstm", "bi-lstm", "gru", "bi-gr
 
 #: Those that read only from the beginning, and so can predict what comes next.
 CAUSAL_KINDS = tuple(kind for kind in NETWORK_KINDS if not kind.startswith("bi-"))
-
-
-class Log(nn.Module):
-    """Probabilities as logits: their natural logarithms.
-
-    Shapes: any to the same.
-
-    >>> torch.softmax(Log()(torch.tensor([0.25, 0.75])), -1)
-    tensor([0.2500, 0.7500])
-    """
-
-    def config(self) -> dict[str, int]:
-        """The constructor's arguments by name: none."""
-        return {}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Probabilities to their logarithms; 0 to that of the smallest normal number."""
-        return x.clamp_min(torch.finfo(x.dtype).tiny).log()
-
-
-#: What networks of tasks hold beside layers and PyTorch's modules: `load_model` needs them.
-MODULES: tuple[type[nn.Module], ...] = (*ENCODERS, Log)
 
 
 def build_network(
@@ -77,7 +52,7 @@ def build_network(
     Raises:
         ArgumentError: an unknown kind, or a number out of range.
 
-    >>> from cello.tasks.encoders import OneHot
+    >>> from cello.layers import OneHot
     >>> net = build_network("lstm", OneHot(20), hidden_size=16, output_size=3)
     >>> net(torch.tensor([[4], [7]]))[0].shape
     torch.Size([2, 1, 3])
@@ -128,7 +103,7 @@ def fitting_hidden_size(
     Raises:
         ArgumentError: even with one hidden unit there are more parameters, by more than half.
 
-    >>> from cello.tasks.encoders import OneHot
+    >>> from cello.layers import OneHot
     >>> [fitting_hidden_size(26_000, kind, OneHot(97), 8) for kind in ("elman", "lstm")]
     [117, 45]
     """

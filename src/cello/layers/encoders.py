@@ -1,8 +1,8 @@
-"""The first module of a network that reads ids: what turns them into vectors.
+"""The first module of a network that reads ids, which turns them into vectors; and `Log`.
 
-Each takes integer ids of any leading shape: [T, B, ...] or the packed rows [N, ...]. Where a step
-has several ids, K of them, -1 stands for none. Each keeps its constructor's arguments under their
-own names, and `config()` gives them back.
+Each encoder takes integer ids of any leading shape: [T, B, ...] or the packed rows [N, ...]. Where
+a step has several ids, K of them, -1 stands for none. Each keeps its constructor's arguments under
+their own names, and `config()` gives them back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from cello.errors import ArgumentError, DtypeError
 
-__all__ = ["ENCODERS", "KHot", "OneHot", "Projection", "WindowEmbedding"]
+__all__ = ["ENCODERS", "KHot", "Log", "OneHot", "Projection", "WindowEmbedding"]
 
 
 class _Encoder(nn.Module):
@@ -173,5 +173,23 @@ class WindowEmbedding(_Encoder):
         return y.flatten(-2)
 
 
-#: Every encoder, for `load_model`, which builds only classes that it is given.
+#: Every encoder.
 ENCODERS: tuple[type[_Encoder], ...] = (OneHot, KHot, Projection, WindowEmbedding)
+
+
+class Log(nn.Module):
+    """Probabilities as logits: their natural logarithms.
+
+    Shapes: any to the same.
+
+    >>> torch.softmax(Log()(torch.tensor([0.25, 0.75])), -1)
+    tensor([0.2500, 0.7500])
+    """
+
+    def config(self) -> dict[str, int]:
+        """The constructor's arguments by name: none."""
+        return {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Probabilities to their logarithms; 0 to that of the smallest normal number."""
+        return x.clamp_min(torch.finfo(x.dtype).tiny).log()

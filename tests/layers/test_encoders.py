@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cello.errors import ArgumentError, DtypeError
-from cello.tasks.encoders import ENCODERS, KHot, OneHot, Projection, WindowEmbedding
+from cello.layers.encoders import ENCODERS, KHot, OneHot, Projection, WindowEmbedding
 
 
 def test_one_hot_of_any_shape():
