@@ -98,7 +98,8 @@ class Latex(Style):
         return base + (f"_{{{','.join(below)}}}" if below else "")
 
     def words(self, text: str) -> str:
-        return rf"\text{{{text}}}"
+        escaped = re.sub(r"([_#%&{}])", r"\\\1", text)
+        return rf"\text{{{escaped}}}"
 
     def function(self, name: str) -> str:
         if name == "sigmoid":

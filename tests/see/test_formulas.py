@@ -1,0 +1,248 @@
+# ruff: noqa: E501 (a case on a line)
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import cello
+from cello.errors import ArgumentError, CaptureError, DtypeError
+from tests import registry
+from tests.see.test_explain import Step
+
+LSTM = """\
+z_i = W_i x + R_i h_prev + b_i
+z_f = W_f x + R_f h_prev + b_f
+z = W_g x + R_g h_prev + b_g
+z_o = W_o x + R_o h_prev + b_o
+i = σ(z_i)
+f = σ(z_f)
+g = tanh(z)
+c = i ⊙ g + f ⊙ c_prev
+o = σ(z_o)
+h = o ⊙ tanh(c)"""
+
+EQUATIONS = {
+    "elman": "z = W x + R h_prev + b\nh = tanh(z)",
+    "elman-relu-no-bias": "z = W x + R h_prev\nh = relu(z)",
+    "jordan": "h = σ(W x + R y_prev + b)\ny = V h + d",
+    "jordan-softmax": "h = tanh(W x + R y_prev)\ny = softmax(V h)",
+    "lstm": LSTM,
+    "lstm-lecture": """\
+z_i = W_i x + b_i
+z_f = W_f x + b_f
+z = W_g x + b_g
+z_o = W_o x + b_o
+i = σ(z_i)
+f = σ(z_f)
+g = z
+c = i ⊙ z + f ⊙ c_prev
+o = σ(z_o)
+h = o ⊙ c""",
+    "lstm-projection": """\
+z_i = W_i x + R_i h_prev + p_i ⊙ c_prev
+z_f = W_f x + R_f h_prev + p_f ⊙ c_prev
+z = W_g x + R_g h_prev
+i = σ(z_i)
+f = σ(z_f)
+g = tanh(z)
+c = i ⊙ g + f ⊙ c_prev
+z_o = W_o x + R_o h_prev + p_o ⊙ c
+o = σ(z_o)
+h = P (o ⊙ tanh(c))""",
+    "gru-two-biases": """\
+x_r = W_r x + b_r
+x_z = W_z x + b_z
+x_n = W_n x + b_n
+h_r = R_r h_prev
+h_z = R_z h_prev
+h_n = R_n h_prev + d
+r = σ(x_r + h_r)
+z = σ(x_z + h_z)
+n = tanh(x_n + r ⊙ h_n)
+h = (1 − z) ⊙ n + z ⊙ h_prev""",
+    "gru-reset-before": """\
+x_r = W_r x + b_r
+x_z = W_z x + b_z
+x_n = W_n x + b_n
+h_r = R_r h_prev
+h_z = R_z h_prev
+r = σ(x_r + h_r)
+z = σ(x_z + h_z)
+h_n = R_n (r ⊙ h_prev)
+n = tanh(x_n + h_n)
+h = (1 − z) ⊙ n + z ⊙ h_prev""",
+    "torch-gru": """\
+x_r = weight_ih_r x + bias_ih_r + bias_hh_r
+x_z = weight_ih_z x + bias_ih_z + bias_hh_z
+x_n = weight_ih_n x + bias_ih_n
+h_r = weight_hh_r h_prev
+h_z = weight_hh_z h_prev
+h_n = weight_hh_n h_prev + bias_hh_n
+r = σ(x_r + h_r)
+z = σ(x_z + h_z)
+n = tanh(x_n + r ⊙ h_n)
+h = (1 − z) ⊙ n + z ⊙ h_prev""",
+    "leaky": """\
+a = σ(A x + A.bias)
+g = tanh(W x + R h_prev + W.bias)
+h = (1 − a) ⊙ h_prev + a ⊙ g""",
+    "two-sizes": """\
+new = layer_norm(scale ⊙ h_prev + tanh(W concat(x, m_prev) + W.bias), norm.weight, norm.bias)
+h = new
+m = silu(M new) + offset
+y = log_softmax(V new + V.bias)""",
+    "no-grad": """\
+add = W x + R h_prev + W.bias
+peak = max(|add|)
+a = (add / (peak + 1))·0.9
+h = (a if a > 0 else 0.1·a) + 0.5·h_prev""",
+    "stranger": """\
+candidate = tanh(module.mix concat(x, h_prev) + module.mix.bias)
+trace = 0.9·c_prev + 0.1·candidate
+h = candidate ⊙ trace
+c = trace""",
+}
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_cells(name: str):
+    assert cello.equations(registry.make(name)) == EQUATIONS[name]
+
+
+@pytest.mark.parametrize("name", registry.CAPTURED)
+def test_every_cell_has_equations_in_both_forms(name: str):
+    cell = registry.make(name)
+    text, latex = cello.equations(cell), cello.equations(cell, latex=True)
+    lines = text.splitlines()
+    own = {line.partition(" = ")[0] for line in lines}
+    assert set(cell.state) <= own
+    assert "aten" not in text
+    assert latex.startswith("\\begin{aligned}\n")
+    assert latex.endswith("\n\\end{aligned}")
+    assert len(latex.splitlines()) == len(lines) + 2
+    assert latex.count("{") == latex.count("}")
+    assert latex.count(r"\left") == latex.count(r"\right")
+    assert latex.isascii()
+
+
+def test_latex():
+    assert cello.equations(cello.GRUCell(2, 2, reset_after=False), latex=True).splitlines()[7:] == [
+        r"z &= \sigma\left(x_{z} + h_{z}\right) \\",
+        r"h_{n} &= R_{n}\,\left(r \odot h_{\mathrm{prev}}\right) \\",
+        r"n &= \tanh\left(x_{n} + h_{n}\right) \\",
+        r"h &= \left(1 - z\right) \odot n + z \odot h_{\mathrm{prev}}",
+        r"\end{aligned}",
+    ]
+
+
+STEPS: dict[str, tuple[Callable[..., Tensor], str]] = {
+    "products from the left": (lambda s, x, h: x @ s.W.weight, "h = Wᵀ x"),
+    "columns": (lambda s, x, h: (s.W.weight @ x.t()).t(), "h = W x"),
+    "a vector": (lambda s, x, h: (x @ s.p).unsqueeze(-1) * h, "h = (pᵀ x) ⊙ h_prev"),
+    "units of a name": (lambda s, x, h: torch.cat([x, h], 1)[:, 2:6], "h = concat(x[2:4], h_prev[0:2])"),
+    "rows of a parameter": (
+        lambda s, x, h: torch.cat([F.linear(x, s.W.weight[:1]), F.linear(h, s.W.weight[1:])], 1),
+        "h = concat(W[0] x, W[1:4] h_prev)",
+    ),
+    "one unit": (lambda s, x, h: h * x[:, 2:3], "h = h_prev ⊙ x[2]"),
+    "selected": (lambda s, x, h: torch.stack([x[:, 0], h[:, 1], x[:, 2], x[:, 3]], 1), "h = stack(x[0], h_prev[1], x[2], x[3])"),
+    "both fixed": (lambda s, x, h: x @ (s.W.weight @ s.W.weight), "h = (W W)ᵀ x"),
+    "random": (lambda s, x, h: F.dropout(x, 0.25, s.training), "h = x ⊙ (bernoulli(0.75) / 0.75)"),
+    "constants": (lambda s, x, h: x * 2 + h / 4 - torch.tensor(0.5), "h = 2·x + h_prev / 4 − 0.5"),
+    "brackets": (lambda s, x, h: (x - (h + s.p)) * -x / (2 * h) ** 2, "h = (x − (h_prev + p)) ⊙ (−x) / (2·h_prev)²"),
+    "used twice": (lambda s, x, h: torch.tanh(x + h) ** 2 + 1, "h = tanh(x + h_prev)² + 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_notation(name: str):
+    function, equation = STEPS[name]
+    assert cello.equations(Step(function)) == equation
+
+
+def test_what_is_used_again_gets_a_line():
+    def step(s: Step, x: Tensor, h: Tensor) -> Tensor:
+        return _twice(torch.tanh(x + h))
+
+    def _twice(v: Tensor) -> Tensor:
+        return v * torch.sigmoid(v)
+
+    assert cello.equations(Step(step)) == "tanh = tanh(x + h_prev)\nh = tanh ⊙ σ(tanh)"
+
+
+def test_gates_that_a_user_has_packed():
+    class Packed(cello.Cell):
+        state = ("h",)
+        gates = ("u", "v")
+
+        def __init__(self) -> None:
+            super().__init__(3, 2)
+            self.K = nn.Parameter(torch.zeros(4, 3))
+            self.bias = nn.Parameter(torch.zeros(4))
+
+        def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+            drive = F.linear(x, self.K, self.bias)
+            u, v = drive.sigmoid().chunk(2, -1)
+            h = u * h + v
+            return h, (h,)
+
+    assert cello.equations(Packed()) == (
+        "drive = K x + bias\nu = σ(drive[0:2])\nv = σ(drive[2:4])\nh = u ⊙ h_prev + v"
+    )
+
+
+def test_nets_name_their_layers():
+    net = cello.Stack(
+        cello.Bidirectional(cello.LSTMCell(8, 4)),
+        nn.Dropout(0.1),
+        cello.Recurrent(cello.ElmanCell(8, 4, bias=False), engine="reference"),
+    )
+    assert cello.equations(net) == (
+        f"0.forward, 0.backward: LSTMCell(8, 4)\n{LSTM}\n\n"
+        "2: ElmanCell(8, 4, bias=False)\nz = W x + R h_prev\nh = tanh(z)"
+    )
+    assert cello.equations(net, latex=True).splitlines()[0] == (
+        r"\text{0.forward, 0.backward: LSTMCell(8, 4)} \\"
+    )
+    free = cello.Stack(
+        *(cello.Recurrent(cello.LSTMCell(3, n, output_activation="relu")) for n in (3, 2))
+    )
+    assert cello.equations(free, latex=True).startswith(
+        r"\text{0: LSTMCell(3, 3, output\_activation='relu')} \\"
+    )
+    assert cello.equations(cello.Recurrent(cello.LSTMCell(8, 4))) == LSTM
+    assert cello.equations(cello.LSTM(3, 2, bias=False)).splitlines()[0] == (
+        "z_i = weight_ih_i x + weight_hh_i h_prev"
+    )
+    assert cello.equations(nn.RNNCell(3, 2, bias=False)) == (
+        "z = weight_ih x + weight_hh h_prev\nh = tanh(z)"
+    )
+
+
+def test_a_layer_that_cannot_be_traced_says_so():
+    cell = registry.make("branching")
+    with pytest.raises(
+        CaptureError, match=r"^BranchingCell.step cannot be captured: it decides by"
+    ):
+        cello.equations(cell)
+    net = cello.Stack(cello.Recurrent(cell), cello.Recurrent(cello.ElmanCell(4, 2).double()))
+    text = cello.equations(net)
+    assert text.startswith("0: BranchingCell()\nnot known: BranchingCell.step cannot be captured")
+    assert text.endswith("1: ElmanCell(4, 2)\nz = W x + R h_prev + b\nh = tanh(z)")
+
+
+@pytest.mark.parametrize(
+    ("net", "error", "message"),
+    [
+        (nn.LSTM(3, 4), ArgumentError, r"use cello.accelerate\(net\)"),
+        (nn.Linear(3, 4), ArgumentError, r"^Linear holds no recurrent layer of ours"),
+        ("LSTM", DtypeError, r"^net must be a module, got str$"),
+    ],
+)
+def test_what_has_no_equations_is_refused(net: nn.Module, error: type, message: str):
+    with pytest.raises(error, match=message):
+        cello.equations(net)
