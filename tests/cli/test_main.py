@@ -135,6 +135,11 @@ def failing(monkeypatch: pytest.MonkeyPatch):
         (CelloError("needs a package"), 1, "cello: error: needs a package"),
         (OSError(5, "Input/output error"), 1, "cello: error: [Errno 5] Input/output error"),
         (
+            ModuleNotFoundError("No module named 'lightning_fabric'", name="lightning_fabric"),
+            1,
+            "cello: error: this needs the package lightning_fabric: pip install 'cello[train]'",
+        ),
+        (
             ZeroDivisionError("division by zero"),
             1,
             "cello: error: ZeroDivisionError: division by zero "

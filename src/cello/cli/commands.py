@@ -74,6 +74,9 @@ def _report(error: BaseException) -> int:
         case OSError():
             _line(f"error: {error}")
             return FAILED
+        case ModuleNotFoundError(name=str(package)) if not package.startswith("cello"):
+            _line(f"error: this needs the package {package}: pip install 'cello[train]'")
+            return FAILED
         case SystemExit():
             raise error
     _line(f"error: {type(error).__name__}: {error} (a fault of Cello; --debug shows where)")
