@@ -89,6 +89,11 @@ class Cell(nn.Module):
                 f"{cls.__name__}.state must hold distinct variable names that neither start with "
                 f"an underscore nor end in _prev, got {names!r}"
             )
+        if cls.feedback is not None and cls.feedback not in cls.state:
+            raise CellError(
+                f"{cls.__name__}.feedback is {cls.feedback!r}, which {cls.__name__}.state "
+                f"{cls.state!r} does not hold"
+            )
 
     def __init__(
         self,

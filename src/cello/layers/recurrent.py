@@ -152,7 +152,8 @@ class Recurrent(Layer):
         if name is None:
             raise ArgumentError(
                 f"targets are fed back only into a cell with feedback, such as JordanCell; "
-                f"{type(self.cell).__name__} has none"
+                f"{type(self.cell).__name__} has none (a cell of your own names the state that is "
+                'its output, as in feedback = "y")'
             )
         rows = steps.like_user("targets", targets, 3)
         size = self.cell.state_sizes[name]
