@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import cello
 from cello.errors import ArgumentError, CaptureError, DtypeError
 from tests import registry
+from tests.see import test_explain
 from tests.see.test_explain import Step
 
 LSTM = """\
@@ -154,6 +155,9 @@ STEPS: dict[str, tuple[Callable[..., Tensor], str]] = {
     "random": (lambda s, x, h: F.dropout(x, 0.25, s.training), "h = x ⊙ (bernoulli(0.75) / 0.75)"),
     "constants": (lambda s, x, h: x * 2 + h / 4 - torch.tensor(0.5), "h = 2·x + h_prev / 4 − 0.5"),
     "brackets": (lambda s, x, h: (x - (h + s.p)) * -x / (2 * h) ** 2, "h = (x − (h_prev + p)) ⊙ (−x) / (2·h_prev)²"),
+    "every second unit": (lambda s, x, h: torch.cat([x[:, ::2], h[:, 1::2]], 1), "h = concat(slice(x), slice(h_prev))"),
+    "all units": (lambda s, x, h: x[:] + h[:, :], "h = x + h_prev"),
+    "a vector turned": (lambda s, x, h: h * (x @ s.p.t()).unsqueeze(-1), "h = h_prev ⊙ (pᵀ x)"),
     "used twice": (lambda s, x, h: torch.tanh(x + h) ** 2 + 1, "h = tanh(x + h_prev)² + 1"),
 }  # fmt: skip
 
@@ -162,6 +166,13 @@ STEPS: dict[str, tuple[Callable[..., Tensor], str]] = {
 def test_notation(name: str):
     function, equation = STEPS[name]
     assert cello.equations(Step(function)) == equation
+
+
+@pytest.mark.parametrize("name", test_explain.STEPS)
+def test_every_operation_has_a_notation(name: str):
+    text = cello.equations(Step(test_explain.STEPS[name]))
+    assert text.splitlines()[-1].startswith("h = ")
+    assert "aten" not in text
 
 
 def test_what_is_used_again_gets_a_line():

@@ -64,6 +64,11 @@ def test_a_wrong_name_is_answered_with_those_near_it(name: str, message: str):
     assert isinstance(caught.value, KeyError)
 
 
+def test_a_name_is_a_string():
+    with pytest.raises(DtypeError, match=r"^a name must be a string, got 3$"):
+        find(3, NAMES)  # type: ignore[arg-type]
+
+
 def test_many_names_are_not_all_listed():
     with pytest.raises(UnknownNameError, match=r"'11.unit' and 28 more$"):
         find("nothing like it", [f"{number}.unit" for number in range(40)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,18 +180,25 @@ class Elements:
     def _called(self, op: Op, value: Value, element: int) -> Term:
         """An operation that cannot be taken apart: a function of what has a name."""
         self._check_known(op)
-        nearest: dict[Value, Node] = {}
-        ahead = list(op.inputs)
-        while ahead:
-            source = ahead.pop(0)
-            name = self.named.get(source) or self.fixed_names.get(source)
-            if name is not None:
-                nearest[source] = Symbol(name)
-            elif source in self.maker:
-                ahead += self.maker[source].inputs
+        names = [
+            Symbol(self.named.get(source) or self.fixed_names[source])
+            for source in self._behind(op.inputs)
+            if source in self.named or source in self.fixed_names
+        ]
         known = self.number(value, element)
         function = str(op.target).rpartition(".")[0]
-        return Term(Call(function, tuple(nearest.values())), known.value)
+        return Term(Call(function, tuple(names)), known.value)
+
+    def _behind(self, values: Iterable[Value]) -> list[Value]:
+        """All that these were made from, back to what has a name, nearest first."""
+        found: dict[Value, None] = dict.fromkeys(values)
+        ahead = list(found)
+        for source in ahead:
+            if source not in self.named and source in self.maker:
+                new = [v for v in self.maker[source].inputs if v not in found]
+                found.update(dict.fromkeys(new))
+                ahead += new
+        return ahead
 
     def _check_known(self, op: Op) -> None:
         for source in op.inputs:
@@ -200,14 +207,9 @@ class Elements:
 
     def _refuse(self) -> None:
         """Name what would have to be recorded to show the arithmetic of this line."""
-        ahead, needed = list(self.maker[self.whole].inputs), []
-        while ahead:
-            source = ahead.pop()
-            if source in self.incoming and source in self.evaluation.missing:
-                needed.append(self.incoming[source])
-            elif source in self.maker and source not in self.named:
-                ahead += self.maker[source].inputs
+        behind = self._behind(self.maker[self.whole].inputs)
+        needed = {self.incoming[v] for v in behind if v in self.incoming and v not in self.named}
         raise UnknownNameError(
-            f"the arithmetic needs {' and '.join(sorted(set(needed)))}, which this recording does "
+            f"the arithmetic needs {' and '.join(sorted(needed))}, which this recording does "
             "not hold: record with a wider only=, or without it"
         )

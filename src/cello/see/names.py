@@ -114,10 +114,13 @@ def find(name: str, names: Sequence[str]) -> str:
 
     Raises:
         UnknownNameError: there is none, or more than one.
+        DtypeError: it is no string.
 
     >>> find("f", ["0.forward.f", "0.forward.c"])
     '0.forward.f'
     """
+    if not isinstance(name, str):
+        raise DtypeError(f"a name must be a string, got {name!r}")
     if name in names:
         return name
     ending = [full for full in names if full.endswith(f".{name}")]

@@ -154,7 +154,9 @@ class Symbols:
             return self._joined(op, units, axis)
         rank = len(source.shape)
         if name in ("t", "transpose", "permute"):
-            if rank != 2:
+            if rank < 2:
+                return self.of(source, units)
+            if rank > 2:
                 return None
             if BATCH in source.shape:  # rows or columns of a batch: all the same here
                 return self.of(source, units)
@@ -165,6 +167,10 @@ class Symbols:
             along = _argument(op, 1, 0) % rank
             index = _argument(op, 2, 0) % _size(source.shape[along])
             return _part(self.of(source, None), (index, index + 1)) if along == rank - 1 else None
+        if source.shape == value.shape:
+            return self.of(source, units, axis)
+        if name == "slice" and len(op.args) > 4 and op.args[4] != 1:
+            return None  # every second unit, say
         position = 1 if name == "slice" else 2
         along = _argument(op, position, 0) % rank
         if along != (axis % rank):
@@ -198,7 +204,8 @@ class Symbols:
         """A product of matrices, one of them a batch."""
         if BATCH in left.shape and right in self.fixed:
             maker = self.maker.get(right)
-            if maker is not None and maker.target._opname in ("t", "transpose", "permute"):
+            turns = maker is not None and maker.target._opname in ("t", "transpose", "permute")
+            if maker is not None and turns and len(maker.args[0].shape) == 2:
                 matrix = self.of(maker.args[0], units, -2)
             else:
                 matrix = Transposed(self.of(right, units, -1))
