@@ -63,8 +63,9 @@ def command(**values: Any) -> None:
     """Train a network to give each element of a sequence its tag.
 
     FILEs hold a token and its tag a line, in any number of columns, with a blank line between
-    sequences. Without files, the characters of Python's own standard library are tagged with
-    their kinds: keyword, name, string, comment and so on.
+    sequences. Without --validation, every tenth sequence of --train is set aside for it. Without
+    files, the characters of Python's own standard library are tagged with their kinds: keyword,
+    name, string, comment and so on.
     """
     seed = {"seed": values["seed"]} if values["seed"] is not None else {}
     if values["train"] is None:
