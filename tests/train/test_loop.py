@@ -89,7 +89,7 @@ def test_the_best_weights_are_kept_and_tested(tmp_path: Path):
 @pytest.mark.parametrize(
     ("higher_is_better", "given", "epochs", "best"),
     [
-        (True, [0.5, 0.6, 0.6, 0.55], 4, 2),  # as good is not better
+        (True, [0.5, 0.6, 0.6, 0.55], 4, 3),  # as good is kept, but is no improvement
         (False, [0.5, 0.4, 0.45, 0.41], 4, 2),
         (True, [0.5, 0.4, 0.6, 0.5, 0.5], 5, 3),
         (True, [math.nan, 0.1, 0.05, math.nan], 4, 2),

@@ -57,9 +57,12 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     whether it is inside a string or a comment must be remembered. It takes 2 to 5 minutes on two
     cores.
     """
+    import torch
+
     from cello.cli.demo_memory import show_memory
     from cello.tasks import python_tagging
 
+    torch.set_num_threads(1)  # steps this small gain nothing from a second thread
     task = python_tagging(pieces=pieces, seed=seed)
     rows = []
     for kind, title in KINDS.items():

@@ -94,15 +94,18 @@ class RunState:
     ) -> bool:
         """Keep the weights of `net` if `metrics` are the best so far, and say whether they are.
 
-        Without validation data there are no metrics, and the last epoch is the best.
+        Of equals the later one is kept, for it has learned longer; but it does not count as an
+        improvement to those who wait for one. Without validation data there are no metrics, and
+        the last epoch is the best.
         """
-        if self.best is not None and self.best.metrics and metrics:
+        improved = equal = self.best is None or not self.best.metrics or not metrics
+        if not improved and self.best is not None:
             new, old = metrics[monitor], self.best.metrics[monitor]
-            better = new > old if higher_is_better else new < old
-            if not better and not math.isnan(old):
-                self.waited += 1
-                return False
-        self.waited = 0
+            improved = math.isnan(old) or (new > old if higher_is_better else new < old)
+            equal = new == old
+        self.waited = 0 if improved else self.waited + 1
+        if not improved and not equal:
+            return False
         with torch.no_grad():
             weights = {name: value.detach().clone() for name, value in net.state_dict().items()}
         self.best = Best(self.epoch, metrics, weights)
