@@ -298,6 +298,13 @@ def test_one_of_n_shows_the_one():
     assert "40·1 + … + 44 more terms" in str(rec.explain(0, 0, names="z"))
 
 
+def test_a_product_inside_a_product_is_a_number():
+    cell = Step(STEPS["products in products"])
+    rec = cello.record(cello.Recurrent(cell), torch.zeros(1, 4))
+    text = str(rec.explain(0, 0))
+    assert re.fullmatch(r"h\[0\] = tanh\((\S+·tanh\(0\)( [+−] |\) )){4}= 0", text), text
+
+
 def test_a_deep_step_ends_in_numbers():
     def deep(s: Any, x: Tensor, h: Tensor) -> Tensor:
         for _ in range(40):

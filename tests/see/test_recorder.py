@@ -455,6 +455,27 @@ def test_memory_is_the_recorded_rows_and_no_more():
         assert alive() - before == less.nbytes + index + result
 
 
+def test_a_part_of_a_product_is_kept_without_the_rest():
+    layer = cello.Recurrent(cello.GRUCell(3, 8))  # x_z is a third of one product for all steps
+    x = torch.randn(50, 4, 3)
+    with torch.no_grad():
+        cello.record(layer, x, only="x_z")
+        before = alive()
+        rec = cello.record(layer, x, only="x_z")
+        result = rec.output.nbytes + rec.state.h.nbytes
+        assert rec.nbytes == 50 * 4 * 8 * 4
+        assert alive() - before == rec.nbytes + result
+
+
+@pytest.mark.parametrize("engine", ["reference", "split"])
+def test_names_of_one_value_share_its_rows(engine: str):
+    layer = cello.Recurrent(cello.LSTMCell(3, 8, activation="identity"), engine=engine)
+    with torch.no_grad():
+        rec = cello.record(layer, torch.randn(5, 2, 3), only=("z", "g"))
+    assert torch.equal(rec["z"], rec["g"])
+    assert rec.nbytes == 10 * 8 * 4
+
+
 def test_what_layers_share_is_kept_once():
     net = cello.Stack(
         cello.Bidirectional(cello.GRUCell(3, 4)), cello.LSTM(8, 2, bidirectional=True)
