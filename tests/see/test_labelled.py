@@ -62,6 +62,9 @@ def test_values_of_other_shapes_and_dtypes():
     assert data.flag.dtype == bool
     ragged = cello.record(layer, x, lengths=torch.tensor([3, 1])).to_xarray("flag")
     assert np.isnan(ragged.flag.values[1:, 1]).all()
+    flags = cello.record(layer, x, lengths=torch.tensor([3, 1]))["flag"]
+    assert flags.dtype == torch.bool
+    assert not flags[1:, 1].any()
     half = cello.record(cello.Recurrent(Odd().bfloat16()), x.bfloat16()).to_xarray("h")
     assert half.h.dtype == np.float32
 

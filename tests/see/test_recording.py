@@ -95,6 +95,15 @@ def test_lengths_of_layers_that_saw_different_sequences(rec: cello.Recording):
         _ = two.lengths
 
 
+def test_a_recording_of_nothing():
+    rec = cello.record(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 2, 3), only=())
+    assert (rec.names, rec.nbytes, rec.layers) == ((), 0, ())
+    assert rec.output.shape == (5, 2, 4)
+    for ask in (lambda: rec.lengths, rec.layer, lambda: rec.explain(0)):
+        with pytest.raises(ArgumentError, match=r"^this recording holds no values: record with a"):
+            ask()
+
+
 def test_the_repr_says_what_there_is(rec: cello.Recording):
     values = "x h_prev c_prev z_i z_f z z_o i f g c o h"
     rows = 8 * (2 * (3 + 12 * 4) - 3 + (8 + 2 + 3 + 2))  # both directions share x

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from cello.errors import UnknownNameError
-from cello.program import Op, Value, is_random, map_leaves, split
+from cello.program import Op, Value, is_random, map_leaves
 from cello.see.evaluate import Evaluation
 from cello.see.moves import MOVES, sources
 from cello.see.notation import Call, Node, Number, Part, Symbol
-from cello.see.operations import by_numbers, write
+from cello.see.operations import by_numbers, fixed_values, write
 from cello.see.reductions import RULES
 
 __all__ = ["Elements", "Term"]
@@ -51,8 +51,7 @@ class Elements:
         self.maker = program.maker()
         self.fixed_names = {value: name for name, value in program.parameters.items()}
         self.fixed_names |= dict.fromkeys(program.constants, "constant")
-        self.fixed = set(self.fixed_names)
-        self.fixed.update(value for op in split(program).once for value in op.outputs)
+        self.fixed = fixed_values(program)
         self.incoming = {program.x: "x"} | {v: f"{n}_prev" for n, v in program.state.items()}
         self._sources: dict[Op, list[tuple[list[Value], Tensor]]] = {}
         self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}

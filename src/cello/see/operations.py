@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cello.program import Op, Value
+from cello.program import Op, Program, Value, split
 from cello.see.notation import (
     Call,
     Choice,
@@ -21,7 +21,13 @@ from cello.see.notation import (
     Symbol,
 )
 
-__all__ = ["add", "by_numbers", "function", "multiply", "subtract", "write"]
+__all__ = ["add", "by_numbers", "fixed_values", "function", "multiply", "subtract", "write"]
+
+
+def fixed_values(program: Program) -> set[Value]:
+    """Parameters, constants, and what is made of these alone: the same at every step."""
+    made = (value for op in split(program).once for value in op.outputs)
+    return {*program.parameters.values(), *program.constants, *made}
 
 
 def write(op: Op, of: Callable[[Value], Node]) -> Node:

@@ -121,6 +121,7 @@ class Recording:
         Raises:
             ArgumentError: the layers saw sequences of different lengths; see `lengths_of`.
         """
+        self._check_holds_something()
         all_lengths = [_lengths(layer) for layer in self.by_layer.values()]
         if any(not torch.equal(lengths, all_lengths[0]) for lengths in all_lengths):
             raise ArgumentError(
@@ -145,6 +146,7 @@ class Recording:
             ArgumentError: no name is given, but there are several layers.
             UnknownNameError: there is no such layer.
         """
+        self._check_holds_something()
         if name is not None:
             return self.by_layer[find(name, self.layers)]
         if len(self.by_layer) != 1:
@@ -152,6 +154,10 @@ class Recording:
                 f"layer must be one of {', '.join(map(repr, self.layers))}: there are several"
             )
         return next(iter(self.by_layer.values()))
+
+    def _check_holds_something(self) -> None:
+        if not self.by_layer:
+            raise ArgumentError("this recording holds no values: record with a wider only=")
 
     def select(self, names: str | Iterable[str] | None) -> dict[str, tuple[LayerRows, Tensor]]:
         """Layer and rows of the values asked for, by full name; of all if `names` is None."""

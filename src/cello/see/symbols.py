@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 
 from cello.program import BATCH, Op, Program, Value, is_random
-from cello.program import split as split_program
 from cello.see.moves import CUTS, SAME
 from cello.see.notation import Apply, Call, Node, Number, Part, Symbol, Transposed
-from cello.see.operations import add, by_numbers, function, write
+from cello.see.operations import add, by_numbers, fixed_values, function, write
 
 __all__ = ["Symbols", "Units"]
 
@@ -50,8 +49,7 @@ class Symbols:
             value: tensor.item() if tensor.numel() == 1 else value.name
             for value, tensor in program.constants.items()
         }
-        self.fixed = {*self.parameters, *self.constants}
-        self.fixed.update(v for op in split_program(program).once for v in op.outputs)
+        self.fixed = fixed_values(program)
         self.named.update((value, value.name) for value in self._used_again())
 
     def _used_again(self) -> list[Value]:
