@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import cProfile
 import gc
+import random
 import weakref
 
 import pytest
@@ -135,6 +137,78 @@ class Selecting(Base):
         return h, (h,)
 
 
+class Logging(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list = []
+        self.deep = {"all": self.log}
+
+    def step(self, x, h):
+        self.deep["all"].append(1)
+        h = h + x
+        return h, (h,)
+
+
+class Sign(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.sign()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+class StraightThrough(Base):
+    def step(self, x, h):
+        h = h + Sign.apply(self.W(x))
+        return h, (h,)
+
+
+class BehindTheBack(Base):
+    def step(self, x, h):
+        a = self.W(x)
+        with torch.no_grad():
+            a.clamp_(-1, 1)
+        h = h + a
+        return h, (h,)
+
+
+class ToList(Base):
+    def step(self, x, h):
+        h = h + (1.0 if x.tolist()[0][0] > 0 else 2.0)
+        return h, (h,)
+
+
+class ToNumpy(Base):
+    def step(self, x, h):
+        h = h + float(x.detach().numpy().sum())
+        return h, (h,)
+
+
+class Gradient(Base):
+    def step(self, x, h):
+        with torch.enable_grad():
+            z = h.detach().requires_grad_()
+            (g,) = torch.autograd.grad(self.W(z).tanh().sum(), z, create_graph=True)
+        h = x - g
+        return h, (h,)
+
+
+class PythonsDice(Base):
+    def step(self, x, h):
+        h = h + x if random.random() < 0.5 else h - x
+        return h, (h,)
+
+
+class Narrowing(Base):
+    def step(self, x, h):
+        count = (x > 0).int()
+        count += (h > 0).long()
+        h = h + count
+        return h, (h,)
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
@@ -147,6 +221,17 @@ class Selecting(Base):
         (ChangedParameter, r"mul_\S+ changes W_weight in place"),
         (BranchingCell, r"decides by the values in a tensor, with aten._local_scalar_dense"),
         (Selecting, r"decides by the values in a tensor"),
+        (Logging, r"it changes the cell itself \(log\)"),
+        (
+            StraightThrough,
+            r"an autograd.Function has a gradient of its own.*capture\.py:\d+\)",
+        ),
+        (BehindTheBack, r"clamp_\S+ changes a tensor in place behind the back of its gradient"),
+        (ToList, r"reads the values in a tensor, with tolist \(.*test_capture\.py:\d+\)"),
+        (ToNumpy, r"reads the values in a tensor, with numpy"),
+        (Gradient, r"computes gradients, whose own gradients are not operations, with grad"),
+        (PythonsDice, r"it draws random numbers from random; those of PyTorch"),
+        (Narrowing, r"add_\S+ changes a tensor in place, but not its dtype"),
     ],
 )
 def test_refusals_say_why(cell: type, message: str) -> None:
@@ -157,6 +242,7 @@ def test_refusals_say_why(cell: type, message: str) -> None:
     for name, value in made.state_dict().items():
         assert torch.equal(value, before[name])
     assert getattr(made, "calls", 0) == 0
+    assert getattr(made, "log", []) == []
 
 
 def test_hooks_inside_are_refused() -> None:
@@ -270,3 +356,12 @@ def test_capture_in_training_and_eval() -> None:
     assert not torch.equal(layer(x)[0], layer(x)[0])
     layer.eval()
     assert torch.equal(layer(x)[0], layer(x)[0])
+
+
+def test_a_profiler_goes_on() -> None:
+    profiler = cProfile.Profile()
+    profiler.enable()
+    cello.Recurrent(LeakyCell(), engine="split")(torch.zeros(2, 1, 3))
+    sorted([3, 1, 2])
+    profiler.disable()
+    assert any("sorted" in str(entry.code) for entry in profiler.getstats())

@@ -2,78 +2,53 @@
 
 from __future__ import annotations
 
-import inspect
+import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program.capture import capture
 from cello.program.graph import Program
+from cello.program.reach import Reach
 
 __all__ = ["program_of"]
 
-_programs: WeakKeyDictionary[Cell, dict[Any, Program | CaptureError]] = WeakKeyDictionary()
+# A refusal is kept as its message: an error would keep alive all that its traceback holds.
+_programs: WeakKeyDictionary[Cell, dict[Any, Program | str]] = WeakKeyDictionary()
 _LIMIT = 16  # programs kept for one cell
-
-_INTERNAL = frozenset(vars(nn.Module())) - {"training"}
+_lock = threading.RLock()
 
 
 def program_of(cell: Cell, dtype: torch.dtype, device: torch.device) -> Program:
     """The program of `cell` for inputs of this dtype and device, traced when it is first needed.
 
-    It is traced again when an attribute of the cell has another value, so that a changed
-    constant, activation or mode counts from the next call on.
+    It is traced again when anything has changed that the step's Python code can read: an
+    attribute, however deep, a method, a global variable, a mode. So a changed constant or
+    activation counts from the next call on.
 
     Raises:
         CaptureError: the step cannot be captured; remembered too.
     """
-    key = (dtype, device.type, torch.get_default_dtype(), _fingerprint(cell))
+    key = (dtype, device, torch.get_default_dtype(), Reach(cell).key)
+    found = _programs.get(cell, {}).get(key)
+    if found is None:
+        with _lock:
+            found = _traced(cell, key)
+    if isinstance(found, str):
+        raise CaptureError(found)
+    return found
+
+
+def _traced(cell: Cell, key: tuple[Any, ...]) -> Program | str:
     kept = _programs.setdefault(cell, {})
     if key not in kept:
         if len(kept) >= _LIMIT:
             kept.pop(next(iter(kept)))
         try:
-            kept[key] = capture(cell, dtype=dtype, device=device)
+            kept[key] = capture(cell, dtype=key[0], device=key[1])
         except CaptureError as error:
-            kept[key] = error
-    found = kept[key]
-    if isinstance(found, CaptureError):
-        raise found
-    return found
-
-
-def _fingerprint(cell: Cell) -> tuple[Any, ...]:
-    """All that a trace may have taken for constant."""
-    function = inspect.unwrap(cell.named_function)
-    function = getattr(function, "__func__", function)
-    parts: list[Any] = [id(getattr(function, "__code__", function))]
-    for variable in getattr(function, "__closure__", None) or ():
-        parts.append(_frozen(variable.cell_contents))
-    names = getattr(getattr(function, "__code__", None), "co_names", ())
-    outside = getattr(function, "__globals__", {})
-    parts += [_frozen(outside[name]) for name in names if name in outside]
-    for module in cell.modules():
-        for name, value in vars(module).items():
-            if name not in _INTERNAL:
-                parts.append((name, _frozen(value)))
-        for group in (module._parameters, module._buffers):
-            parts += [(n, None if t is None else (t.dtype, t.shape)) for n, t in group.items()]
-        parts.append(len(module._forward_hooks) + len(module._forward_pre_hooks))
-    return tuple(parts)
-
-
-def _frozen(value: Any) -> Any:
-    """Something hashable that differs when `value` does."""
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)):
-        return type(value), value
-    if isinstance(value, Tensor):
-        return "tensor", id(value)
-    if isinstance(value, (tuple, list, set, frozenset)):
-        return type(value).__name__, tuple(map(_frozen, value))
-    if isinstance(value, dict):
-        return "dict", tuple((_frozen(k), _frozen(v)) for k, v in value.items())
-    return id(value)
+            kept[key] = str(error)
+    return kept[key]

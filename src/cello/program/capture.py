@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cello.cells import Cell
 from cello.cells.contract import check_step_result
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
+from cello.program.lines import blame, in_function, where_from
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.merge import merge
 from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
@@ -28,7 +28,17 @@ SIZES = (5, 7)
 
 _BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
-_NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+# What a trace of operations does not show.
+_UNSEEN = {
+    **dict.fromkeys(
+        (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr),
+        "it reads the values in a tensor",
+    ),
+    **dict.fromkeys(
+        (torch.autograd.grad, torch.autograd.backward, Tensor.backward),
+        "it computes gradients, whose own gradients are not operations",
+    ),
+}
 
 
 def capture(
@@ -74,7 +84,10 @@ class _Trace(TorchDispatchMode):
         self.alive: list[Tensor] = []  # so that no id is used twice
         self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
         self.fixed: set[int] = set()  # ids of tensors that no operation may change
+        self.with_grad: set[int] = set()  # ids of tensors made where gradients are on
         self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
+        own = [*cell.parameters(), *cell.buffers()]
+        self.sharing.update((memory, 2) for t in own if (memory := _memory(t)) is not None)
 
         widths = cell.state_sizes.values()
         x = torch.zeros(size, cell.input_size, dtype=dtype, device="cpu")
@@ -88,14 +101,14 @@ class _Trace(TorchDispatchMode):
 
         try:
             # With gradients on, the mode that an operation sees is what the step itself has set.
-            with torch.random.fork_rng(devices=[]), torch.enable_grad(), self:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad(), _NothingUnseen(cell), self:
                 result, variables = step_with_locals(cell, x, state)
         except CelloError:
             raise
         except Exception as error:
             reason = str(error).strip().split("\n")[0]
             raise CaptureError(
-                f"{name}.step cannot be captured: {reason} ({_blame(error)})"
+                f"{name}.step cannot be captured: {reason} ({blame(error)})"
             ) from error
         check_step_result(cell, result, size)
 
@@ -124,6 +137,11 @@ class _Trace(TorchDispatchMode):
             return leaf
         if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
             name = self.known.get(id(leaf))
+            if name is None and _memory(leaf) in self.sharing:
+                raise CaptureError(
+                    f"{self.program.cell}.step cannot be captured: it reads a tensor in a way that "
+                    f"does not show where it comes from ({where_from(sys._getframe(1))})"
+                )
             made = self.value(leaf, (name or "constant").replace(".", "_"))
             self.fixed.add(id(leaf))
             if name is None:
@@ -136,30 +154,34 @@ class _Trace(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        where = _where(sys._getframe(1))
+        where = where_from(sys._getframe(1))
         inside = map_leaves(self.operand, list(args))
         if func._opname == "_local_scalar_dense" or _BY_DATA.intersection(func.tags):
             raise CaptureError(
                 f"{self.program.cell}.step cannot be captured: it decides by the values in a "
                 f"tensor, with {func} ({where})"
             )
+        grad = torch.is_grad_enabled()
+        if not grad and in_function(sys._getframe(1)):
+            raise CaptureError(
+                f"{self.program.cell}.step cannot be captured: an autograd.Function has a gradient "
+                f"of its own, which its operations do not tell ({where})"
+            )
+        target, arguments = func, tuple(inside)
         if is_in_place(func):
             self.may_change(args[0], func, where)
+            target, more = out_of_place(func, len(args), where)
+            arguments += more
+            if self.run(target, args + more, kwargs).dtype != args[0].dtype:
+                raise CaptureError(f"{func} changes a tensor in place, but not its dtype ({where})")
+        named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
         result = self.run(func, args, kwargs)
         results = result if isinstance(result, (tuple, list)) else (result,)
         if not all(isinstance(part, Tensor) for part in results):
+            if any(isinstance(part, Tensor) for part in results):
+                raise CaptureError(f"{func} returns more than tensors ({where})")
             return result  # a question about a tensor, such as its device
-
-        target, arguments = func, tuple(inside)
-        named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
-        if is_in_place(func):
-            target = out_of_place(func, where)
-            arguments += tuple(  # the other form may have no defaults
-                argument.default_value
-                for argument in func._schema.arguments[len(args) :]
-                if argument.has_default_value() and not argument.kwarg_only
-            )
-        elif made := creation(func, args, results[0], self.device):
+        if made := creation(func, args, results[0], self.device):
             target, arguments, named = made
 
         outputs = tuple(self.value(part, target._opname) for part in results)
@@ -167,9 +189,10 @@ class _Trace(TorchDispatchMode):
             memory = part.untyped_storage()._cdata
             shares = is_view(func) or (memory in self.sharing and not is_in_place(func))
             self.sharing[memory] = 2 if shares else 1
+        if grad:
+            self.with_grad.update(map(id, results))
         is_tuple = isinstance(result, (tuple, list))
-        op = Op(target, arguments, named, outputs, is_tuple, where, torch.is_grad_enabled())
-        self.program.ops.append(op)
+        self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
         return result
 
     def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -197,24 +220,34 @@ class _Trace(TorchDispatchMode):
         if id(tensor) in self.fixed:
             what = self.values[id(tensor)].name
             raise CaptureError(f"{func} changes {what} in place ({where})")
+        if id(tensor) in self.with_grad and not torch.is_grad_enabled():
+            raise CaptureError(
+                f"{func} changes a tensor in place behind the back of its gradient ({where})"
+            )
         if self.sharing.get(tensor.untyped_storage()._cdata, 2) > 1:
             raise CaptureError(
                 f"{func} changes a tensor in place that shares its memory with another ({where})"
             )
 
 
-def _where(frame: Any) -> str:
-    """The line of the step that a call comes from: the nearest one outside PyTorch and here."""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(_NOT_THE_USERS):
-            return f"{file}:{frame.f_lineno}"
-        frame = frame.f_back
-    return "unknown line"
+def _memory(tensor: Tensor) -> int | None:
+    """The piece of memory that the tensor looks at, if it is one."""
+    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided else None
 
 
-def _blame(error: BaseException) -> str:
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(_NOT_THE_USERS):
-            return f"{frame.filename}:{frame.lineno}"
-    return "unknown line"
+class _NothingUnseen(TorchFunctionMode):
+    """Refuses what the operations that a step runs would not tell."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = type(cell).__name__
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func in _UNSEEN:
+            raise CaptureError(
+                f"{self.cell}.step cannot be captured: {_UNSEEN[func]}, with {func.__name__} "
+                f"({where_from(sys._getframe(1))})"
+            )
+        return func(*args, **(kwargs or {}))

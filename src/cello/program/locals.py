@@ -36,12 +36,15 @@ def step_with_locals(
             if depth == 0:
                 seen.update(frame.f_locals)
 
-    before = sys.getprofile()
+    before: Any = sys.getprofile()
     sys.setprofile(watch)
     try:
         result = cell.step(x, *state)
     finally:
-        sys.setprofile(before)
+        if before is None or callable(before):
+            sys.setprofile(before)
+        else:  # a profiler written in C, such as cProfile's
+            before.enable()
     seen.pop("self", None)
     return result, seen
 

@@ -43,19 +43,28 @@ def is_view(func: torch._ops.OpOverload) -> bool:
     return not is_in_place(func) and any(a.alias_info for a in func._schema.arguments)
 
 
-def out_of_place(func: torch._ops.OpOverload, where: str) -> torch._ops.OpOverload:
+def out_of_place(
+    func: torch._ops.OpOverload, given: int, where: str
+) -> tuple[torch._ops.OpOverload, tuple[Any, ...]]:
     """The operation that returns what the in-place `func` would write.
+
+    With it the defaults of the arguments after the first `given`, for it may have none.
 
     Raises:
         CaptureError: there is none.
     """
-    if func in _IN_PLACE:
-        return _IN_PLACE[func]
-    packet = getattr(aten, func._opname.removesuffix("_"), None)
-    target = getattr(packet, func._overloadname, None)
+    target = _IN_PLACE.get(func)
+    if target is None:
+        packet = getattr(aten, func._opname.removesuffix("_"), None)
+        target = getattr(packet, func._overloadname, None)
     if target is None or is_in_place(target):
         raise CaptureError(f"{func} changes a tensor in place, which has no other form ({where})")
-    return target
+    defaults = (
+        argument.default_value
+        for argument in func._schema.arguments[given:]
+        if argument.has_default_value() and not argument.kwarg_only
+    )
+    return target, tuple(defaults)
 
 
 def creation(
