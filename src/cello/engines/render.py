@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any
@@ -30,7 +31,7 @@ def render(
     nothing but one operation of the whole program reads, become one operation with the sum that
     reads them.
     """
-    lines = [f"def make({_names(shared)}):", f"    def {title}({_names(inputs)}):"]
+    lines = [f"def _make({_names(shared)}):", f"    def _{title}({_names(inputs)}):"]
     functions: dict[str, Any] = {}
     body = [_line(op, functions) for op in _fused(ops, read_once)]
     if any(_rows in line for line in body):
@@ -38,16 +39,19 @@ def render(
         body.insert(0, f"{_rows} = {first.name}.shape[0]")
     body.append(f"return ({_names(outputs)})")
     lines += [f"        {line}" for line in body]
-    lines.append(f"    return {title}")
+    lines.append(f"    return _{title}")
     text = "\n".join(lines) + "\n"
 
     file = f"<cello {title} {next(_serial)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # tracebacks
     exec(compile(text, file, "exec"), functions)
-    return functions["make"]
+    make = functions["_make"]
+    weakref.finalize(make, linecache.cache.pop, file, None)
+    return make
 
 
-_rows = "rows_"
+# The names of our own begin with an underscore, which those of values never do.
+_rows = "_rows"
 
 
 def _names(values: Sequence[Value]) -> str:
@@ -57,9 +61,10 @@ def _names(values: Sequence[Value]) -> str:
 def _line(op: Op, functions: dict[str, Any]) -> str:
     """One operation as a line; what it calls goes into `functions`."""
     call = f"{_function(op, functions)}({_arguments(op, functions)})"
-    if not op.grad and op.outputs[0].dtype.is_floating_point:
+    dtype = op.outputs[0].dtype
+    if not op.grad and (dtype.is_floating_point or dtype.is_complex):
         if op.is_tuple:
-            call = f"[part_.detach() for part_ in {call}]"
+            call = f"[_part.detach() for _part in {call}]"
         else:
             call += ".detach()"
     targets = ", ".join(value.name for value in op.outputs)
@@ -73,7 +78,7 @@ def _function(op: Op, functions: dict[str, Any]) -> str:
     deprecated = own in ("add", "sub") and len(op.args) > 2  # the bindings want alpha by keyword
     if binding is None or own.startswith("_") or deprecated:
         binding = op.target
-    name = f"aten_{own}"
+    name = f"_aten_{own}"
     if functions.setdefault(name, binding) is not binding:
         name += f"_{op.target._overloadname}"
         functions[name] = binding
@@ -96,7 +101,7 @@ def _text(argument: Any, functions: dict[str, Any]) -> str:
         return f"[{inside}]" if isinstance(argument, list) else f"({inside})"
     if argument is None or isinstance(argument, (bool, int)):
         return repr(argument)
-    name = f"constant_{len(functions)}"  # floats exactly as they are, dtypes, devices, …
+    name = f"_constant_{len(functions)}"  # floats exactly as they are, dtypes, devices, …
     functions[name] = argument
     return name
 
@@ -112,7 +117,8 @@ def _fused(ops: Sequence[Op], read_once: Collection[Value]) -> list[Op]:
             source = products.get(product) if isinstance(product, Value) else None
             if source is None or product not in read_once or not source.grad:
                 continue
-            if isinstance(other, Value) and other.shape == product.shape:
+            alike = isinstance(other, Value) and other.dtype == product.dtype
+            if alike and other.shape == product.shape:
                 target = torch.ops.aten.addmm.default
                 fused[source] = None
                 fused[op] = Op(target, (other, *source.args), {}, op.outputs, False, op.where)

@@ -157,9 +157,9 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     step = render("step", loop, shared, [*sliced, *states], makes, read_once)
     wanted = loop_needs | later
     return _Plan(
-        _phase("once", once, wanted.union(_inputs(before)), read_once),
-        _phase("before", before, wanted, read_once),
-        _phase("after", after, later, read_once),
+        _phase("once", once, [], wanted.union(_inputs(before)), read_once),
+        _phase("before", before, [program.x], wanted, read_once),
+        _phase("after", after, [program.x], later, read_once),
         step,
         shared,
         sliced,
@@ -175,9 +175,12 @@ def _read_once(program: Program) -> set[Value]:
     return {value for value, times in reads.items() if times == 1 and value not in shown}
 
 
-def _phase(title: str, ops: list[Op], wanted: set[Value], read_once: set[Value]) -> _Phase:
+def _phase(
+    title: str, ops: list[Op], rows: list[Value], wanted: set[Value], read_once: set[Value]
+) -> _Phase:
+    """`rows`: a value that tells the number of rows, if there are rows."""
     own = set(_outputs(ops))
-    needs = [value for value in _inputs(ops) if value not in own]
+    needs = [value for value in dict.fromkeys([*rows, *_inputs(ops)]) if value not in own]
     makes = [value for value in _outputs(ops) if value in wanted]
     return _Phase(render(title, ops, [], needs, makes, read_once)(), needs, makes)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from keyword import iskeyword
 from typing import Any
 
 import torch
@@ -85,7 +87,7 @@ class _Merger:
             if self.same.get(a) is not b:
                 self.fail("what goes into an operation", where)
             return a
-        if (a, b) == self.sizes:
+        if (a, b) == self.sizes and type(a) is int:
             return BATCH
         if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
             self.fail(f"the argument {a}", where)
@@ -107,6 +109,7 @@ def _name_values(program: Program) -> None:
     taken: set[str] = set()
 
     def claim(value: Value, name: str) -> None:
+        name = _variable(name)
         number, unique = 0, name
         while unique in taken:
             number += 1
@@ -127,3 +130,10 @@ def _name_values(program: Program) -> None:
     for value in rest:
         if value not in first_name:
             claim(value, value.name)
+
+
+def _variable(name: str) -> str:
+    """`name` as a variable of Python, without the underscore with which a renderer's own begin."""
+    plain = name if name.isidentifier() else re.sub(r"\W", "_", name, flags=re.ASCII)
+    plain = plain.lstrip("_")
+    return plain if plain.isidentifier() and not iskeyword(plain) else f"v_{plain}"

@@ -8,7 +8,7 @@ import torch
 
 from cello.program.graph import BATCH, Op, Value
 
-__all__ = ["is_random", "is_row_wise"]
+__all__ = ["counts_rows", "is_random", "is_row_wise"]
 
 # Products: which arguments may have rows; the others must not.
 _PRODUCTS = {"mm": (0,), "addmm": (0, 1), "mv": (0,)}
@@ -53,6 +53,13 @@ def is_random(op: Op) -> bool:
     return torch.Tag.nondeterministic_seeded in op.target.tags
 
 
+def counts_rows(tree: Any) -> int:
+    """How often the number of rows stands among nested arguments."""
+    if isinstance(tree, (tuple, list)):
+        return sum(map(counts_rows, tree))
+    return sum(map(counts_rows, tree.values())) if isinstance(tree, dict) else tree is BATCH
+
+
 def is_row_wise(op: Op) -> bool:
     """Whether each row of the result depends on the same row of the inputs alone.
 
@@ -63,6 +70,9 @@ def is_row_wise(op: Op) -> bool:
     if not all(value.batched for value in op.outputs):
         return False
     name = op.target._opname
+    sized = name in _FROM_SIZE or name in _RESHAPES  # where it is the length of the first axis
+    if counts_rows((op.args, op.kwargs)) > sized:
+        return False  # a number to reckon with: that of one step, not of all
     if name in _FROM_SIZE:
         return not op.inputs
     if name in _PRODUCTS:
@@ -78,7 +88,8 @@ def is_row_wise(op: Op) -> bool:
     if name == "native_layer_norm":
         return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
     if name == "embedding":
-        return not op.args[0].batched and op.args[1].batched
+        by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
+        return not op.args[0].batched and op.args[1].batched and not by_frequency
     return name in _COPIES or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cello.program.graph import Op, Program, Value
-from cello.program.rows import is_random, is_row_wise
+from cello.program.rows import counts_rows, is_random, is_row_wise
 
 __all__ = ["Split", "split"]
 
@@ -71,4 +71,4 @@ def _earliest(op: Op, inputs: set[str]) -> str:
         return "loop"
     if "before" in inputs or op.outputs[0].batched:
         return "before" if is_row_wise(op) else "loop"
-    return "loop" if is_random(op) else "once"
+    return "loop" if is_random(op) or counts_rows((op.args, op.kwargs)) else "once"

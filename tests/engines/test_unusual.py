@@ -1,0 +1,81 @@
+"""Steps that few would write, but may: every engine gives what the step itself gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import cello
+
+
+class Base(cello.Cell):
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.W = nn.Linear(3, 3)
+
+
+def agree(cell: cello.Cell) -> None:
+    """Both engines give one result and one gradient for every parameter, rows ending early too."""
+    layer, x = cello.Recurrent(cell).double(), torch.randn(4, 3, 3, dtype=torch.float64)
+    found = {}
+    for engine in ("split", "reference"):
+        with cello.engine(engine):
+            y, state = layer(x, lengths=torch.tensor([4, 2, 3]))
+        leaves = [p for p in layer.parameters() if p.requires_grad]
+        loss = (y * torch.arange(y.numel()).reshape(y.shape)).sum() + state[0].square().sum()
+        found[engine] = (y, *state, *torch.autograd.grad(loss, leaves))
+    for ours, theirs in zip(*found.values(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+class Reckoning(Base):
+    """Reckons with the number of rows of its step."""
+
+    def step(self, x, h):
+        many = torch.full((3,), len(x), dtype=x.dtype)
+        h = torch.tanh(self.W(x) / len(x) + h * many)
+        return h * x.shape[0], (h,)
+
+
+class NothingFromInput(Base):
+    def step(self, x, h):
+        h = torch.tanh(self.W(h)) + torch.ones(len(h), 3, dtype=h.dtype)
+        return h, (h,)
+
+
+class OurNames(Base):
+    """Its variables and parameters are called as a renderer might call its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = torch.randn(3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+        self.d = nn.ModuleDict({"a-b": nn.Linear(3, 3), "1": nn.Linear(3, 3)})
+        self.register_parameter("lambda", nn.Parameter(torch.randn(3)))
+
+    def step(self, x, h):
+        rows_ = self.d["a-b"](x) * 0.5 + self.a
+        aten_add = self.d["1"](h) * 0.25 + self.b
+        _aten_tanh = rows_ * 0.125 + getattr(self, "lambda")
+        constant_1 = aten_add * 0.3
+        _constant_5 = self.W(constant_1) * 0.7
+        make = step = torch.tanh(_constant_5 * 1.5 + rows_ + _aten_tanh)
+        h = make + step + torch.zeros(len(x), 3, dtype=x.dtype)
+        return h, (h,)
+
+
+class Counted(Base):
+    """A product beside an integer, and gradients that count how often an index occurs."""
+
+    def step(self, x, h):
+        rows = F.embedding((x[:, 0] > 0).long(), self.W.weight, scale_grad_by_freq=True)
+        h = torch.tanh(h @ self.W.weight + (x > 0).long()) + rows
+        return h * self.W.bias, (h,)
+
+
+@pytest.mark.parametrize("cell", [Reckoning, NothingFromInput, OurNames, Counted])
+def test_engines_agree_on_unusual_steps(cell: type) -> None:
+    agree(cell())
