@@ -40,7 +40,7 @@ z_o = W_o x + b_o
 i = σ(z_i)
 f = σ(z_f)
 g = z
-c = i ⊙ z + f ⊙ c_prev
+c = i ⊙ g + f ⊙ c_prev
 o = σ(z_o)
 h = o ⊙ c""",
     "lstm-projection": """\

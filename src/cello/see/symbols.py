@@ -82,6 +82,8 @@ class Symbols:
                 found.append((Symbol(self.named[extra]), self.made(extra, None)))
             is_second = self.named[value] != name  # of two names of one value
             found.append((Symbol(name), (self.of if is_second else self.made)(value, None)))
+            if name not in self.program.state:
+                self.named[value] = name  # the step goes on with the name that it gave last
         return found
 
     def of(self, value: Value, units: Units, axis: int = -1) -> Node:
