@@ -220,7 +220,7 @@ def damage(folder: Path, **values: object) -> None:
 
 def reseal(folder: Path) -> None:
     """Make the config agree with the weights, as one does who replaces them by hand."""
-    seal = saved._seal((folder / "weights.safetensors").read_bytes())
+    seal = saved.seal((folder / "weights.safetensors").read_bytes())
     damage(folder, weights={"file": "weights.safetensors", **seal})
 
 

@@ -155,7 +155,7 @@ for number in range(1, 100):
         checkpoint.save(folder, {"step": step, "w": torch.full((9,), float(step))}, step=step)
     child = os.fork()
     if child == 0:
-        left, write, checkpoint._write = number, checkpoint._write, half
+        left, write, checkpoint.write = number, checkpoint.write, half
         for module, name in [(os, "fsync"), (os, "mkdir"), (os, "rename"), (os, "unlink")]:
             die_before(module, name)
         checkpoint.save(folder, {"step": 3, "w": torch.full((9,), 3.0)}, step=3)

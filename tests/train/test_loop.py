@@ -225,14 +225,14 @@ def test_what_is_not_finite_stops_before_it_reaches_the_weights(tmp_path: Path, 
 
 def test_a_full_disk_while_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     options = Options(epochs=2, checkpoint_steps=2, **CPU)
-    real, count = checkpoint._write, iter(range(10**6))
+    real, count = checkpoint.write, iter(range(10**6))
 
     def write(path: Path, data: bytes) -> None:
         if next(count) >= 7:  # in the third checkpoint, after its first file
             raise OSError(28, "No space left on device")
         real(path, data)
 
-    monkeypatch.setattr(checkpoint, "_write", write)
+    monkeypatch.setattr(checkpoint, "write", write)
     message = (
         r"^cannot write the checkpoint of step 4: .*No space left on device; the checkpoint of "
         r"step 2 is whole: resume from it when this is mended$"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json, print_tables
+from cello.cli.output import json_option, print_json, print_tables, steps_option
 
 __all__ = ["command"]
 
@@ -28,14 +28,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="Write the example's data file here, to be changed and run with `cello run FILE`.",
 )
-@click.option(
-    "--step",
-    "steps",
-    type=int,
-    multiple=True,
-    metavar="T",
-    help="Show the arithmetic of this step, counted from 0; may be given several times.",
-)
+@steps_option
 @json_option
 def command(name: str | None, target: Path | None, steps: tuple[int, ...], as_json: bool) -> None:
     """List the lecture's examples, or run one.

@@ -11,11 +11,22 @@ from typing import Any
 
 import click
 
-__all__ = ["json_option", "paragraph", "print_json", "print_tables", "width"]
+__all__ = ["json_option", "paragraph", "print_json", "print_tables", "steps_option", "width"]
 
 #: The option of every command whose output a program might read.
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
+)
+
+
+#: The option of the commands that show arithmetic.
+steps_option: Callable[[Any], Any] = click.option(
+    "--step",
+    "steps",
+    type=int,
+    multiple=True,
+    metavar="T",
+    help="Show the arithmetic of this step, counted from 0; may be given several times.",
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option
+from cello.cli.output import json_option, steps_option
 
 __all__ = ["command"]
 
@@ -20,14 +20,7 @@ __all__ = ["command"]
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--step",
-    "steps",
-    type=int,
-    multiple=True,
-    metavar="T",
-    help="Show the arithmetic of this step, counted from 0; may be given several times.",
-)
+@steps_option
 @json_option
 def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
     """Run the networks in a data FILE and show every value and the arithmetic.

@@ -17,7 +17,6 @@ that the new weights still bear the other name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -31,7 +30,7 @@ from cello._version import __version__
 from cello.convert.kinds import KINDS
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
-from cello.files import own_memory, sync_folder, write
+from cello.files import own_memory, seal, sync_folder, write
 
 __all__ = ["FORMAT", "load_model", "read_config", "save_model"]
 
@@ -74,7 +73,7 @@ def save_model(
         "cello": __version__,
         "net": spec,
         "task": dict(task) if task is not None else None,
-        "weights": {"file": WEIGHTS, **_seal(data), "shared": shared},
+        "weights": {"file": WEIGHTS, **seal(data), "shared": shared},
     }
     try:
         text = json.dumps(config, indent=1, ensure_ascii=False).encode()
@@ -235,18 +234,20 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> tuple[dict[str, Tensor
     """The weights that the config means, wherever they are; and the other names of shared ones."""
     import safetensors.torch
 
-    seal = {key: entry.get(key) for key in ("bytes", "sha256")}
+    expected = {key: entry.get(key) for key in ("bytes", "sha256")}
     data = _read(folder / WEIGHTS)
-    if data is None or _seal(data) != seal:
+    if data is None or seal(data) != expected:
         newer = _read(folder / (WEIGHTS + _NEXT))
-        if newer is not None and _seal(newer) == seal:
+        if newer is not None and seal(newer) == expected:
             data = newer
     path = folder / WEIGHTS
     if data is None:
         raise ModelError(f"{folder} is no whole model: it has no {WEIGHTS}")
-    if len(data) != seal["bytes"]:
-        raise ModelError(f"{path} is damaged: it has {len(data)} bytes instead of {seal['bytes']}")
-    if _seal(data) != seal:
+    if len(data) != expected["bytes"]:
+        raise ModelError(
+            f"{path} is damaged: it has {len(data)} bytes instead of {expected['bytes']}"
+        )
+    if seal(data) != expected:
         raise ModelError(f"{path} is damaged: its SHA-256 is not the one in {CONFIG}")
     shared = entry.get("shared", {})
     try:
@@ -267,13 +268,9 @@ def _read(path: Path) -> bytes | None:
 def _finish(folder: Path) -> None:
     """Bring to its end a replacement that was cut off between its last two steps."""
     try:
-        seal = read_config(folder)["weights"]
+        expected = read_config(folder)["weights"]
     except ModelError:
         return
     newer, data = folder / (WEIGHTS + _NEXT), _read(folder / (WEIGHTS + _NEXT))
-    if data is not None and _seal(data)["sha256"] == seal.get("sha256"):
+    if data is not None and seal(data)["sha256"] == expected.get("sha256"):
         os.replace(newer, folder / WEIGHTS)
-
-
-def _seal(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

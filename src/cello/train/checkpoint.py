@@ -14,18 +14,15 @@ forgets: `load` checks the manifest, and goes back to it with a warning. Nothing
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from cello.errors import ModelError
+from cello.files import own_memory, seal, sync_folder, write
 from cello.tree import join, split
 
 __all__ = ["FORMAT", "exists", "load", "save"]
@@ -50,11 +47,11 @@ def save(folder: Path, tree: Any, *, step: int) -> Path:
 
     plain, tensors = split(tree)
     files = {
-        "tensors.safetensors": safetensors.torch.save(_own_memory(tensors)),
+        "tensors.safetensors": safetensors.torch.save(own_memory(tensors)),
         "state.json": json.dumps(plain, indent=1).encode(),
     }
     files["manifest.json"] = json.dumps(
-        {"format": FORMAT, "files": {name: _seal(data) for name, data in files.items()}}, indent=1
+        {"format": FORMAT, "files": {name: seal(data) for name, data in files.items()}}, indent=1
     ).encode()
 
     before = _complete(folder)
@@ -64,10 +61,10 @@ def save(folder: Path, tree: Any, *, step: int) -> Path:
     try:
         unfinished.mkdir()
         for name, data in files.items():
-            _write(unfinished / name, data)
-        _sync_folder(unfinished)
+            write(unfinished / name, data)
+        sync_folder(unfinished)
         unfinished.rename(target)
-        _sync_folder(folder)
+        sync_folder(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -115,40 +112,6 @@ def _complete(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.split("-")[0]))
 
 
-def _own_memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU that share no memory, as the file format wants them."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        place = plain.untyped_storage().data_ptr()
-        result[name] = plain.clone() if place in seen else plain
-        seen.add(place)
-    return result
-
-
-def _seal(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the names in `folder` to the disk, where the system knows how to."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _read(path: Path) -> Any:
     import safetensors.torch
 
@@ -156,11 +119,11 @@ def _read(path: Path) -> Any:
     if manifest["format"] != FORMAT:
         raise ValueError(f"is of format {manifest['format']}, this version reads {FORMAT}")
     files = {}
-    for name, seal in manifest["files"].items():
+    for name, expected in manifest["files"].items():
         data = (path / name).read_bytes()
-        if len(data) != seal["bytes"]:
-            raise ValueError(f"{name} has {len(data)} bytes instead of {seal['bytes']}")
-        if _seal(data) != seal:
+        if len(data) != expected["bytes"]:
+            raise ValueError(f"{name} has {len(data)} bytes instead of {expected['bytes']}")
+        if seal(data) != expected:
             raise ValueError(f"the bytes of {name} have changed (SHA-256 differs)")
         files[name] = data
     tensors = safetensors.torch.load(files["tensors.safetensors"])
