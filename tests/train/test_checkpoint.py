@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cello import files
 from cello.errors import ModelError
 from cello.train import checkpoint
 from tests.train.fakes import run_python
@@ -108,7 +109,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if broken == "open":
-        monkeypatch.setattr(checkpoint, "open", full, raising=False)
+        monkeypatch.setattr(files, "open", full, raising=False)
     elif broken == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:
