@@ -107,6 +107,27 @@ def test_reset_begins_anew(name: str, engine: str) -> None:
     close(y[4:, 1], layer(x[4:, 1:])[0][:, 0])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_no_step_runs_without_a_row(reverse: bool, engine: str) -> None:
+    """A step may not be able to: an amax over no rows has no value."""
+
+    class Peak(cello.Cell):
+        state = ("h",)
+
+        def step(self, x, h):
+            h = x + h - h.amax(dim=0)
+            return h, (h,)
+
+    layer = cello.Recurrent(Peak(3, 3), reverse=reverse, engine=engine)
+    x, lengths = torch.randn(6, 3, 3), torch.tensor([2, 0, 1])
+    y, state = layer(x, lengths=lengths)
+    short, expected = layer(x[:2], lengths=lengths)
+    close(y[:2], short)
+    close(state.h, expected.h)
+    assert not y[2:].any()
+
+
 def test_reset_cuts_gradients() -> None:
     layer = layer_of("gru")
     x, reset = random(4, 1, 3).requires_grad_(), torch.tensor([[0], [0], [1], [0]]).bool()

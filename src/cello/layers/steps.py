@@ -26,7 +26,7 @@ class Steps:
 
     Attributes:
         data: one row for each step of each sequence, [N, ...].
-        batch_sizes: how many sequences have a step t, for each t; never growing.
+        batch_sizes: how many sequences have a step t, for each t that any has; never growing.
         length: T, the steps of the padded form.
         batch_size: B, sequences; those without any step count too.
         order: for each row of a step, its sequence in the user's order; None if the same.
@@ -91,7 +91,7 @@ class Steps:
         lengths = lengths.to(device=x.device, dtype=torch.int64)
         longest_first, order = torch.sort(lengths, descending=True, stable=True)
         alive = torch.arange(T, device=x.device)[:, None] < longest_first
-        batch_sizes = alive.sum(1).tolist()
+        batch_sizes = [rows for rows in alive.sum(1).tolist() if rows]
         index = (torch.arange(T, device=x.device)[:, None] * B + order)[alive]
         return cls(flat[index], batch_sizes, T, B, order, index, lengths, form)
 
