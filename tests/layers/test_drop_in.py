@@ -216,3 +216,11 @@ def test_accelerate_shares_parameters_and_leaves_the_model_alone() -> None:
     assert torch.equal(fast(x), model(x))
     assert type(cello.accelerate(OwnLSTM(3, 4))) is OwnLSTM
     assert type(cello.accelerate(nn.GRU(3, 4))) is cello.GRU
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transforms_run_our_cells(kind: str) -> None:
+    layer = getattr(cello, kind)(3, 4, num_layers=2, bidirectional=True)
+    x = torch.randn(2, 5, 2, 3)
+    batched = torch.vmap(lambda part: layer(part)[0])(x)
+    torch.testing.assert_close(batched, torch.stack([layer(part)[0] for part in x]))

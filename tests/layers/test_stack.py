@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -222,3 +223,22 @@ def test_streaming_a_single_sequence() -> None:
     one_by_one = torch.stack([stepper(i) for i in ids])
     torch.testing.assert_close(one_by_one, layer(net[0](ids))[0])
     assert stepper.state[0].h.shape == (1, 4)
+
+
+def test_what_goes_wrong_in_a_module_says_in_which() -> None:
+    net = cello.Stack(cello.Recurrent(cello.GRUCell(3, 4)), nn.Linear(3, 2))
+    with pytest.raises(RuntimeError, match="cannot be multiplied") as caught:
+        net(torch.zeros(5, 2, 3))
+    (note,) = caught.value.__notes__
+    assert note.startswith("in module 1 of the Stack, Linear(in_features=3")
+    assert note.endswith("which was given [5, 2, 4]")
+
+
+def test_states_are_saved_and_loaded_as_weights_are(tmp_path: Path) -> None:
+    net = cello.Stack(cello.Bidirectional(cello.LSTMCell(3, 4)), nn.Linear(8, 2))
+    _, state = net(torch.randn(5, 2, 3))
+    torch.save(state.detach(), tmp_path / "state.pt")
+    loaded = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert isinstance(loaded, cello.layers.StackState)
+    assert torch.equal(loaded[0].backward.c, state[0].backward.c)
+    net(torch.randn(5, 2, 3), loaded)

@@ -1,17 +1,95 @@
-"""What a step must return, checked in one place, with messages that teach."""
+"""What a cell must be, what goes into a step and what it returns, with messages that teach."""
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from cello.errors import CellError
+from cello.errors import CellError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
     from cello.cells.cell import Cell
 
-__all__ = ["check_step_result"]
+__all__ = ["autocast_active", "check_call", "check_cell", "check_step_result", "check_x"]
+
+
+def autocast_active(device: torch.device) -> bool:
+    """Whether operations on `device` now choose their dtype by themselves."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+
+
+def check_cell(cell: Cell) -> None:
+    """Check that a cell is built, and that its step takes the input and the state.
+
+    Raises:
+        CellError: the constructor of `Cell` has not run, or `step` takes other arguments.
+    """
+    name = type(cell).__name__
+    if "state_sizes" not in vars(cell):
+        raise CellError(
+            f"{name}.__init__ must call super().__init__(input_size, hidden_size) as its first line"
+        )
+    try:
+        inspect.signature(cell.step).bind(None, *cell.state)
+    except TypeError as error:
+        wanted = ", ".join(("self", "x", *cell.state))
+        raise CellError(
+            f"{name}.step must take an input and the state, def step({wanted}): {error}"
+        ) from None
+    except ValueError:  # a function that has no signature to see
+        pass
+
+
+def check_x(cell: Cell, x: Any) -> None:
+    """Check the input of one step.
+
+    Raises:
+        DtypeError: x is no tensor, or of another dtype than the parameters.
+        ShapeError: x is not [B, input_size].
+    """
+    name = type(cell).__name__
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
+    if x.dim() != 2 or x.shape[1] != cell.input_size:
+        raise ShapeError(
+            f"x must be [B, {cell.input_size}] for one step of {name}, got {list(x.shape)}"
+        )
+    own = next((p.dtype for p in cell.parameters() if p.is_floating_point()), x.dtype)
+    if x.dtype != own and not autocast_active(x.device):
+        raise DtypeError(f"x must have the dtype of {name}'s parameters, {own}, got {x.dtype}")
+
+
+def check_call(cell: Cell, x: Any, state: Any = None) -> tuple[Tensor, ...]:
+    """Check what one step is given; return the state as a tuple, zeros if it is None.
+
+    Raises:
+        DtypeError: x or a part of the state is no tensor, or of another dtype than expected.
+        ShapeError: one of them has another shape.
+    """
+    check_x(cell, x)
+    names, loose = cell.state, autocast_active(x.device)
+    if state is None:
+        return tuple(cell.zero_state(len(x), dtype=x.dtype, device=x.device))
+    if isinstance(state, Tensor) and len(names) == 1:
+        state = (state,)
+    if not isinstance(state, (tuple, list)) or len(state) != len(names):
+        comma = "," if len(names) == 1 else ""
+        raise DtypeError(
+            f"state must be a tuple ({', '.join(names)}{comma}), got {_describe(state)}"
+        )
+    for part, value in zip(names, state, strict=True):
+        if not isinstance(value, Tensor):
+            raise DtypeError(f"state.{part} must be a tensor, got {type(value).__name__}")
+        expected = [len(x), cell.state_sizes[part]]
+        if list(value.shape) != expected:
+            raise ShapeError(f"state.{part} must be {expected}, got {list(value.shape)}")
+        if value.dtype != x.dtype and not loose:
+            raise DtypeError(f"state.{part} must have the dtype of x, {x.dtype}, got {value.dtype}")
+    return tuple(state)
 
 
 def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+import torch
 from torch import Tensor
 
 __all__ = ["detach", "state_type"]
@@ -29,6 +30,9 @@ def detach(state: Any) -> Any:
 def _rebuild(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
     return state_type(names)(*values)
 
+
+# Building a named tuple of checked names runs nobody's code: torch.load may, weights_only or not.
+torch.serialization.add_safe_globals([_rebuild])
 
 _kinds: dict[tuple[str, ...], Any] = {}
 

@@ -7,6 +7,7 @@ from cello.engines.choose import (
     check_engine,
     current_engine,
     engine,
+    in_transform,
     run,
 )
 from cello.engines.run import Result, Run
@@ -20,5 +21,6 @@ __all__ = [
     "check_engine",
     "current_engine",
     "engine",
+    "in_transform",
     "run",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from cello.cells.contract import autocast_active
 from cello.engines import reference, split
 from cello.engines.run import Result, Run
 from cello.errors import ArgumentError, EngineError
@@ -24,6 +25,7 @@ __all__ = [
     "check_engine",
     "current_engine",
     "engine",
+    "in_transform",
     "run",
 ]
 
@@ -105,17 +107,16 @@ def run(run: Run, asked: str = "auto") -> Result:
     return candidate.run(run)
 
 
-def autocast_active(device: torch.device) -> bool:
-    """Whether operations on `device` now choose their dtype by themselves."""
-    kind = device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+def in_transform() -> bool:
+    """Whether a transform of `torch.func`, such as vmap, is active."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _transformed(run: Run) -> str | None:
     """Why only the step itself may run here: something outside changes what operations do."""
     if torch.compiler.is_compiling():
         return "torch.compile is tracing"
-    if torch._C._functorch.peek_interpreter_stack() is not None:
+    if in_transform():
         return "a transform of torch.func is active"
     if autocast_active(run.data.device):
         return "autocast is active"

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.nn import functional as F
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell, share_parameters
-from cello.engines import current_engine
+from cello.engines import current_engine, in_transform
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import check_input, check_reset
 from cello.layers.observe import observer
@@ -43,7 +44,8 @@ class DropIn(nn.RNNBase):
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
         full = isinstance(input, Tensor) and input.numel() and lengths is None and reset is None
-        if full and current_engine() == "auto" and observer() is None:
+        if full and _torchs_may_run() and observer() is None:
+            self._parts(hx)
             return super().forward(input, hx)
         steps = check_input(self, input, lengths, self.batch_first)
         done, state = self.run(steps, hx, check_reset(steps, reset))
@@ -56,7 +58,7 @@ class DropIn(nn.RNNBase):
         resets.
         """
         torchs = reset is None and not steps.is_ragged and len(steps.data)
-        if not torchs or current_engine() != "auto":
+        if not torchs or not _torchs_may_run():
             return self._run_cells(steps, hx, reset)
         if observer() is not None:
             # Our cells show what happens; the result is that of PyTorch's code, to the bit.
@@ -107,15 +109,23 @@ class DropIn(nn.RNNBase):
             parts = [part.squeeze(1) for part in parts]
         return steps, tuple(parts) if len(parts) > 1 else parts[0]
 
+    def _parts(self, hx: Any) -> tuple[Tensor, ...]:
+        """The tensors of a state as PyTorch has it."""
+        if hx is None:
+            return ()
+        count = 2 if isinstance(self, nn.LSTM) else 1
+        parts = (hx,) if isinstance(hx, Tensor) else hx
+        fits = isinstance(parts, (tuple, list)) and len(parts) == count
+        if not fits or not all(isinstance(part, Tensor) for part in parts):
+            wanted = "a tensor h_0" if count == 1 else "a tuple (h_0, c_0)"
+            raise DtypeError(f"hx must be {wanted}, got {type(hx).__name__}")
+        return tuple(parts)
+
     def _split_state(self, hx: Any, cells: list[Cell], steps: Steps) -> list[Any]:
         """The state of each cell out of PyTorch's stacked one."""
         if hx is None:
             return [None] * len(cells)
-        names = cells[0].state
-        parts = (hx,) if isinstance(hx, Tensor) else hx
-        if len(parts) != len(names) or not all(isinstance(part, Tensor) for part in parts):
-            wanted = "a tensor h_0" if len(names) == 1 else "a tuple (h_0, c_0)"
-            raise DtypeError(f"hx must be {wanted}, got {type(hx).__name__}")
+        names, parts = cells[0].state, self._parts(hx)
         unbatched = steps.form == "T"
         for name, part in zip(names, parts, strict=True):
             rows = [] if unbatched else [steps.batch_size]
@@ -154,7 +164,8 @@ class DropIn(nn.RNNBase):
         )
         if not fits:
             kept = []
-            with torch.random.fork_rng(devices=[]):  # a new cell draws parameters: for nothing
+            # A new cell draws parameters: for nothing, and no vmap shall mind.
+            with temporarily_clear_interpreter_stack(), torch.random.fork_rng(devices=[]):
                 for number, own in enumerate(weights):
                     first_layer = number <= int(self.bidirectional)
                     below = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
@@ -187,6 +198,11 @@ class DropIn(nn.RNNBase):
                 "starts at the end of the sequence"
             )
         return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
+
+
+def _torchs_may_run() -> bool:
+    """Whether PyTorch's own code may: no engine is asked for, and no vmap, which it cannot."""
+    return current_engine() == "auto" and not in_transform()
 
 
 class RNN(DropIn, nn.RNN):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, detach
@@ -26,6 +27,9 @@ class StackState(tuple):
     def detach(self) -> StackState:
         """The same state cut from the graph, for truncated backpropagation."""
         return StackState(detach(part) for part in self)
+
+
+torch.serialization.add_safe_globals([StackState])  # as states are: see cello.cells.state
 
 
 class Stack(nn.Module):
@@ -136,12 +140,12 @@ class Stack(nn.Module):
         final: list[Any] = []
         for number, (module, part) in enumerate(zip(self, states, strict=True)):
             if isinstance(module, (Layer, DropIn, Stack)):
-                if isinstance(module, Layer):
+                if not isinstance(module, Stack):
                     _check_features(number, module, steps)
                 more = (targets,) if module is fed else ()
                 steps, part = module.run(steps, part, reset, *more)
             else:
-                steps, part = steps.map(module), None
+                steps, part = _applied(number, module, steps), None
             final.append(part)
         return steps, StackState(final)
 
@@ -169,7 +173,16 @@ class Stack(nn.Module):
         return Stepper(modules, batch_size)
 
 
-def _check_features(number: int, layer: Layer, steps: Steps) -> None:
+def _applied(number: int, module: nn.Module, steps: Steps) -> Steps:
+    try:
+        return steps.map(module)
+    except Exception as error:
+        shape = list(steps.data.shape if steps.is_ragged else steps.to_user().shape)
+        error.add_note(f"in module {number} of the Stack, {module}, which was given {shape}")
+        raise
+
+
+def _check_features(number: int, layer: Layer | DropIn, steps: Steps) -> None:
     shape = list(steps.data.shape[1:])
     if shape != [layer.input_size]:
         raise ShapeError(
