@@ -197,6 +197,21 @@ def test_repr_shows_what_is_not_the_default() -> None:
     assert repr(cello.GRUCell(3, 4, bias=False)) == "GRUCell(3, 4, bias=False)"
 
 
+def test_repr_without_kept_arguments() -> None:
+    class Loose(cello.Cell):
+        state = ("h",)
+
+        def __init__(this, width, *sizes, **options):
+            super().__init__(3, 4)
+
+    assert repr(Loose(3)) == "Loose()"
+
+
+def test_a_single_state_may_be_passed_as_a_tensor() -> None:
+    cell, x, h = cello.GRUCell(3, 4), torch.randn(2, 3), torch.randn(2, 4)
+    assert torch.equal(cell(x, h)[0], cell(x, (h,))[0])
+
+
 def test_config_says_which_argument_is_not_kept() -> None:
     class Forgetful(cello.Cell):
         state = ("h",)

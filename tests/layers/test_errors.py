@@ -18,6 +18,7 @@ PAIR = cello.Bidirectional(cello.ElmanCell(3, 4))
 JORDAN = cello.Recurrent(cello.JordanCell(3, 4, output_size=2))
 STACK = cello.Stack(nn.Linear(3, 3), cello.Recurrent(cello.ElmanCell(3, 4)))
 DROP_IN = cello.LSTM(3, 4)
+GRU = cello.GRUCell(3, 4)
 
 
 class Cells:
@@ -63,6 +64,21 @@ class Cells:
 
         def step(self, x, h):
             return h, (h.double(),)
+
+    class NoSuper(cello.Cell):
+        state = ("h",)
+
+        def __init__(self) -> None:
+            self.input_size = 3
+
+        def step(self, x, h):
+            return h, (h,)
+
+    class NoStateTaken(cello.Cell):
+        state = ("h",)
+
+        def step(self, x):
+            return x, (x,)
 
 
 class Pair(nn.Module):
@@ -184,7 +200,14 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         ShapeError,
         r"one step of 2 rows, \[2, size\], got \[1, 3\]",
     ),
-    (lambda: LAYER.stream()(torch.zeros(1, 4)), ShapeError, r"x must be \[1, 3\] for one step"),
+    (lambda: LAYER.stream()(torch.zeros(1, 4)), ShapeError, r"x must be \[B, 3\] for one step"),
+    (lambda: LAYER.stream()([1.0, 2.0, 3.0]), DtypeError, "x must be a tensor, got list"),
+    (lambda: LAYER.stream()(X[0, :1].double()), DtypeError, "of LSTMCell's parameters, torch.fl"),
+    (
+        lambda: LAYER.stream().reset([True]),
+        DtypeError,
+        r"rows must be a bool tensor .* got list",
+    ),
     (lambda: LAYER.stream(2).reset(torch.ones(3).bool()), ShapeError, r"bool tensor \[2\]"),
     # drop-ins, where our own code checks
     (
@@ -204,6 +227,17 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         DtypeError,
         "h_0 must have the dtype of the input",
     ),
+    (
+        lambda: DROP_IN(X, torch.zeros(1, 2, 4)),
+        DtypeError,
+        r"hx must be a tuple \(h_0, c_0\), got Tensor",
+    ),
+    (lambda: cello.GRU(3, 4)(X, 5), DtypeError, "hx must be a tensor h_0, got int"),
+    (
+        lambda: cello.Stack(LAYER, cello.GRU(3, 2))(X),
+        ShapeError,
+        r"module 1 \(GRU\) takes 3 features a step, what comes to it has \[4\]",
+    ),
     # cells
     (lambda: subclass(state="h"), CellError, r"Mine.state must be a tuple of names .* got 'h'"),
     (lambda: subclass(state=("h", "h")), CellError, "distinct variable names"),
@@ -213,6 +247,25 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         CellError,
         r"Mine.feedback is 'y', which Mine.state \('h',\) does not hold",
     ),
+    (lambda: subclass(state=("lambda",)), CellError, "distinct variable names"),
+    (lambda: subclass(state=("detach",)), CellError, "none is detach"),
+    (
+        lambda: cello.Recurrent(Cells.NoSuper()),
+        CellError,
+        r"NoSuper.__init__ must call super\(\).__init__\(input_size, hidden_size\)",
+    ),
+    (
+        lambda: cello.Recurrent(Cells.NoStateTaken(3, 4)),
+        CellError,
+        r"must take an input and the state, def step\(self, x, h\): too many positional",
+    ),
+    (lambda: GRU(X[0], torch.zeros(2, 5)), ShapeError, r"state.h must be \[2, 4\], got \[2, 5\]"),
+    (lambda: GRU(X[0], (X[0],) * 2), DtypeError, r"must be a tuple \(h,\), got a tuple of 2"),
+    (lambda: GRU(X[0], (3,)), DtypeError, r"state.h must be a tensor, got int"),
+    (lambda: GRU(X[0], torch.zeros(2, 4).double()), DtypeError, "the dtype of x, torch.float32"),
+    (lambda: GRU(X[0].long()), DtypeError, "x must have the dtype of GRUCell's parameters"),
+    (lambda: GRU(X[0].tolist()), DtypeError, "x must be a tensor, got list"),
+    (lambda: cello.ElmanCell(3, 4, nn.Tanh), DtypeError, r"class Tanh itself: .* as Tanh\(\)"),
     (lambda: Cells.NoState(3, 4), CellError, "NoState names no state"),
     (lambda: Cells.NoStep(3, 4)(X[0]), CellError, r"has no step: write def step\(self, x, h\)"),
     (lambda: Cells.OnlyOutput(3, 4)(X[0]), CellError, r"must end in `return output, \(h,\)`"),

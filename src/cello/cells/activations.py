@@ -64,6 +64,9 @@ def activation_function(activation: Activation, argument: str = "activation") ->
                 f"{argument}={activation!r} is not an activation; known are {known}, "
                 "or give any callable on tensors"
             ) from None
+    if isinstance(activation, type):
+        name = activation.__name__
+        raise DtypeError(f"{argument} is the class {name} itself: build it first, as {name}()")
     if not callable(activation):
         raise DtypeError(
             f"{argument} must be a name or a callable on tensors, got {type(activation).__name__}"

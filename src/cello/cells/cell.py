@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from cello.cells.contract import check_step_result
+from cello.cells.contract import check_call, check_step_result
 from cello.cells.state import state_type
-from cello.errors import ArgumentError, CellError, DtypeError, ShapeError
+from cello.errors import ArgumentError, CellError, DtypeError
 
 __all__ = ["Cell"]
 
@@ -23,6 +24,12 @@ def _positive(name: str, value: Any) -> int:
     if value < 1:
         raise ArgumentError(f"{name} must be at least 1, got {value}")
     return value
+
+
+def _is_name(name: str) -> bool:
+    """Whether a state may be called so: `NAME_prev` is its old value, `.detach()` a method."""
+    taken = name.startswith("_") or name.endswith("_prev") or name == "detach"
+    return name.isidentifier() and not iskeyword(name) and not taken
 
 
 def _no_step(cell: Cell, *_: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -83,11 +90,10 @@ class Cell(nn.Module):
                 f"{cls.__name__}.state must be a tuple of names such as ('h',) or ('h', 'c'), "
                 f"got {names!r}"
             )
-        bad = [n for n in names if not n.isidentifier() or n.startswith("_") or n.endswith("_prev")]
-        if bad or len(set(names)) != len(names):
+        if not all(map(_is_name, names)) or len(set(names)) != len(names):
             raise CellError(
                 f"{cls.__name__}.state must hold distinct variable names that neither start with "
-                f"an underscore nor end in _prev, got {names!r}"
+                f"an underscore nor end in _prev, and none is detach, got {names!r}"
             )
         if cls.feedback is not None and cls.feedback not in cls.state:
             raise CellError(
@@ -139,15 +145,12 @@ class Cell(nn.Module):
 
         Returns:
             The output [B, output_size] and the next state as a named tuple.
+
+        Raises:
+            ShapeError, DtypeError: x or the state does not fit the cell.
+            CellError: `step` does not return what it must.
         """
-        if x.dim() != 2 or x.shape[1] != self.input_size:
-            raise ShapeError(
-                f"x must be [B, {self.input_size}] for one step of {type(self).__name__}, "
-                f"got {list(x.shape)}"
-            )
-        if state is None:
-            state = self.zero_state(x.shape[0], dtype=x.dtype, device=x.device)
-        result = self.step(x, *state)
+        result = self.step(x, *check_call(self, x, state))
         check_step_result(self, result, x.shape[0])
         return result[0], self.state_type(*result[1])
 
@@ -184,12 +187,7 @@ class Cell(nn.Module):
             CellError: an argument is not stored under its name.
         """
         config = {}
-        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
-            if name == "self" or parameter.kind in (
-                parameter.VAR_POSITIONAL,
-                parameter.VAR_KEYWORD,
-            ):
-                continue
+        for name in self._arguments():
             if not hasattr(self, name):
                 raise CellError(
                     f"{type(self).__name__} does not keep its argument {name!r}: "
@@ -198,16 +196,18 @@ class Cell(nn.Module):
             config[name] = getattr(self, name)
         return config
 
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, each with its default."""
+        given = list(inspect.signature(type(self).__init__).parameters.values())[1:]
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        return {p.name: p.default for p in given if p.kind not in several}
+
     def extra_repr(self) -> str:
         """The constructor's arguments that are not the defaults."""
-        defaults = {
-            name: parameter.default
-            for name, parameter in inspect.signature(type(self).__init__).parameters.items()
-        }
         shown = []
-        for name, default in defaults.items():
+        for name, default in self._arguments().items():
             value = getattr(self, name, default)
-            if name == "self" or isinstance(value, nn.Module):
+            if value is inspect.Parameter.empty or isinstance(value, nn.Module):
                 continue
             if default is inspect.Parameter.empty:
                 shown.append(f"{value}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells.cell import Cell
+from cello.cells.contract import check_cell
 from cello.cells.torch_layout import from_torch_cell
 from cello.errors import CellError, DtypeError
 
@@ -24,12 +25,13 @@ def as_cell(module: Any) -> Cell:
 
     Raises:
         DtypeError: not such a module.
-        CellError: the module cannot be called that way.
+        CellError: the module cannot be called that way, or its step not with its state.
 
     >>> as_cell(nn.LSTMCell(3, 2)).state
     ('h', 'c')
     """
     if isinstance(module, Cell):
+        check_cell(module)
         return module
     if isinstance(module, nn.RNNCellBase):
         return from_torch_cell(module)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, ShapeError
+from cello.cells.contract import check_x
+from cello.errors import ArgumentError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
     from cello.layers.recurrent import Recurrent
@@ -29,7 +30,7 @@ class Stepper:
         state: a named tuple for each recurrent layer, in order; each part [B, size].
 
     Raises:
-        ShapeError: x has not the shape of one step.
+        ShapeError, DtypeError: x is not one step, or has another dtype than the parameters.
         ArgumentError: `batch_size` is not positive.
 
     >>> import cello
@@ -55,10 +56,12 @@ class Stepper:
             if rows is None:
                 self.state = fresh
                 return
-            if rows.dtype != torch.bool or list(rows.shape) != [self.batch_size]:
+            if not isinstance(rows, Tensor) or rows.dtype != torch.bool:
+                what = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
+                raise DtypeError(f"rows must be a bool tensor [{self.batch_size}], got {what}")
+            if list(rows.shape) != [self.batch_size]:
                 raise ShapeError(
-                    f"rows must be a bool tensor [{self.batch_size}], "
-                    f"got {rows.dtype} {list(rows.shape)}"
+                    f"rows must be a bool tensor [{self.batch_size}], got {list(rows.shape)}"
                 )
             for number, (new, old) in enumerate(zip(fresh, self.state, strict=True)):
                 parts = zip(new, old, strict=True)
@@ -69,6 +72,8 @@ class Stepper:
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I] or [I] → the output [B, O] or [O]."""
+        if not isinstance(x, Tensor):
+            raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
         single = x.dim() == 0 or (x.dim() == 1 and x.is_floating_point())
         y = x.unsqueeze(0) if single else x
         if y.dim() < 1 or len(y) != self.batch_size:
@@ -82,11 +87,7 @@ class Stepper:
                 y = module(y)
                 continue
             cell = module.cell
-            if y.dim() != 2 or y.shape[1] != cell.input_size:
-                raise ShapeError(
-                    f"x must be [{self.batch_size}, {cell.input_size}] for one step of "
-                    f"{type(cell).__name__}, got {list(y.shape)}"
-                )
+            check_x(cell, y)
             y, state = cell.step(y, *self.state[number])
             self.state[number] = cell.state_type(*state)
             number += 1
