@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -68,9 +70,23 @@ def capture(
       return h, ['h']
     """
     dtype = dtype or torch.get_default_dtype()
-    with untouched(cell):
+    with untouched(cell), _apart():
         first, second = (_Trace(cell, size, dtype, device).program for size in SIZES)
     return merge(first, second, SIZES)
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Out of what goes on around: inference mode, and hooks that count what is saved."""
+    with (
+        torch.inference_mode(False),
+        torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
+    ):
+        yield
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 class _Trace(TorchDispatchMode):
@@ -110,7 +126,7 @@ class _Trace(TorchDispatchMode):
             raise CaptureError(
                 f"{name}.step cannot be captured: {reason} ({blame(error)})"
             ) from error
-        check_step_result(cell, result, size)
+        check_step_result(cell, result, size, "B")
 
         program.output = self.operand(result[0])
         program.next_state = {

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import CellType
 from typing import Any
 
+import torch
+
 from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program.reach import Reach
@@ -26,19 +28,20 @@ def untouched(cell: Cell) -> Iterator[None]:
             numbers that are not PyTorch's, or a module inside has hooks, which a captured step
             would not run.
     """
-    name = type(cell).__name__
+    kind = type(cell).__name__
     for path, module in cell.named_modules():
         forward = module._forward_hooks or module._forward_pre_hooks
         backward = module._backward_hooks or module._backward_pre_hooks
         if module is not cell and (forward or backward):
-            kind = "forward" if forward else "backward"
+            what = "forward" if forward else "backward"
             raise CaptureError(
-                f"{name}.step cannot be captured: its module {path} has {kind} "
+                f"{kind}.step cannot be captured: its module {path} has {what} "
                 "hooks, which have to run at every step"
             )
     reach = Reach(cell)
     kept = [(place, value, _contents(value)) for place, value in reach.places]
     drawn = _random_states()
+    buffers = [(name, buffer, buffer.clone()) for name, buffer in cell.named_buffers()]
     changed: set[str] = set()
     try:
         yield
@@ -47,15 +50,20 @@ def untouched(cell: Cell) -> Iterator[None]:
             if differs := _differs(value, before):
                 _put_back(value, before)
                 changed |= differs if isinstance(value, dict) and not place else {place}
+        for name, buffer, before in buffers:
+            if not torch.equal(buffer, before):
+                changed.add(name)
+                with torch.no_grad():
+                    buffer.copy_(before)
         draws = [where for where, get, put, before in drawn if _put(get, put, before)]
     if changed:
         raise CaptureError(
-            f"{name}.step cannot be captured: it changes the cell itself "
+            f"{kind}.step cannot be captured: it changes the cell itself "
             f"({', '.join(sorted(changed))}); what is carried from step to step belongs in `state`"
         )
     if draws:
         raise CaptureError(
-            f"{name}.step cannot be captured: it draws random numbers from {draws[0]}; "
+            f"{kind}.step cannot be captured: it draws random numbers from {draws[0]}; "
             "those of PyTorch (torch.rand, dropout, …) can be captured"
         )
 
