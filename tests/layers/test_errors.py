@@ -279,6 +279,11 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         CellError,
         r"must end in `return output, \(h",
     ),
+    (
+        lambda: cello.Recurrent(Cells.WrongSize(3, 4))(X),
+        CellError,
+        r"h with shape \[B, 4\], got a tensor of shape \[B, 3\]",
+    ),
     (lambda: cello.ElmanCell(3, 4)(X), ShapeError, r"x must be \[B, 3\] for one step of ElmanCell"),
     (lambda: cello.ElmanCell(0, 4), ArgumentError, "input_size must be at least 1, got 0"),
     (lambda: cello.ElmanCell(3, 4.0), DtypeError, "hidden_size must be an int, got float 4.0"),
