@@ -245,7 +245,7 @@ def test_a_table_with_ticks():
     assert output.count("✓ 12 of 12 values are as stated") == 3
     assert "✗" not in output
     assert "  z = W x + R h_prev\n  h = z\n" in output
-    assert "step 2, unit 0:\n  z[0] = 1·2 + 1·2 + 1·6 + 1·6 = 16\n" in output
+    assert "step 2, unit 0, layer 0:\n  z[0] = 1·2 + 1·2 + 1·6 + 1·6 = 16\n" in output
 
 
 @pytest.mark.parametrize("name", FILES)

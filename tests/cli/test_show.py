@@ -18,13 +18,14 @@ def test_a_model_is_shown(kinds_model: Path):
     output = run("show", kinds_model).stdout
     assert "tags: keyword, name, number, string, comment, operator, space, newline" in output
     assert "(1): LSTM(" in output
-    assert "\nc = i ⊙ g + f ⊙ c_prev\n" in output  # one of the equations
+    assert "\n  c = i ⊙ g + f ⊙ c_prev\n" in output  # one of the equations
     data = run_json("show", kinds_model)
     assert data["net"]["modules"][1]["type"] == "LSTM"
     assert data["task"]["task"] == "tag"
     size = data["net"]["modules"][1]["input_size"]
     assert data["parameters"] == 4 * 6 * (size + 6 + 2) + 8 * 7
-    assert list(data["equations"]) == ["1.0"]
+    assert list(data["equations"]) == ["1.0", "2"]
+    assert data["equations"]["2"] == "output = W h + b"
 
 
 def test_models_of_all_tasks_are_shown(words_model: Path, chars_model: Path, tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cello.cli.datafile import DataFile, Written
+from cello.cli.formulas import indented
 from cello.cli.output import paragraph, print_json, print_tables
 from cello.cli.report import DIGITS, Column, NetworkReport, RunReport
 
@@ -86,7 +87,7 @@ def _print_network(network: NetworkReport) -> None:
     if network.title:
         click.secho(f"\n{network.title}", bold=True)
     if network.equations_text:
-        click.echo(f"\n{_indented(network.equations_text)}")
+        click.echo(f"\n{network.equations_text}")
     if network.stated_parameters is not None or not network.runs:
         click.echo(f"\nparameters: {_count(network)}\n{network.table}")
     for run in network.runs:
@@ -115,7 +116,7 @@ def _print_run(run: RunReport, several_layers: bool) -> None:
     for step in run.arithmetic:
         layer = f", layer {step.layer}" if several_layers else ""
         click.echo(f"\nstep {step.t}, unit {step.unit}{layer}:")
-        click.echo(_indented(step.text))
+        click.echo(indented(step.text))
 
 
 def _cells(column: Column) -> list[str]:
@@ -155,7 +156,3 @@ def _print_verdict(verdicts: list[bool]) -> None:
         click.echo(f"✓ {right} of {right} values are as stated")
     else:
         click.echo(f"✗ {right} of {len(verdicts)} values are as stated; (·) is what is stated")
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -12,7 +12,8 @@ A file has these keys:
         title        what it is about
         inputs       a row of numbers for each step; or a number each, for a net that reads ids
         show         names of recorded values, products such as "g * i", and "output"
-        explain      tables (t, unit, layer): steps whose arithmetic is shown
+        explain      tables (t, unit, layer): steps whose arithmetic is shown; of all layers
+                     unless one is named
         stated       by name, the values that the results should have
 
 or, in place of `net`, `parameters` and `run`, a list `network` of tables with these and a `title`.

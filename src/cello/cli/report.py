@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cello.cli.datafile import DataFile, Explain, Network, Run, Stated, agrees
 from cello.cli.formulas import formulas, formulas_text
+from cello.cli.readout import Readout, readout_of
 from cello.errors import ArgumentError, CelloError, DataError
 
 if TYPE_CHECKING:
@@ -108,13 +109,17 @@ def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> Ru
     import torch
 
     place = f"{file.name}: {run.place}"
+    readout = readout_of(network.net)
     try:
         with torch.no_grad():
-            rec = _recorded(network, run)
+            rec, read = _recorded(network, run, readout)
         shown = run.show if run.show is not None else _all_names(rec)
         names = [*shown, *(name for name in run.stated if name not in shown)]
         columns = [_column(rec, name, run.stated.get(name), place) for name in names]
-        arithmetic = [_arithmetic(rec, choice) for choice in _choices(rec, run, steps)]
+        arithmetic = [
+            _arithmetic(rec, readout, read, choice)
+            for choice in _choices(rec.layers, readout, run, steps)
+        ]
     except DataError:
         raise
     except CelloError as error:
@@ -123,15 +128,21 @@ def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> Ru
     return RunReport(run.title, inputs, columns, arithmetic)
 
 
-def _recorded(network: Network, run: Run) -> Recording:
+def _recorded(network: Network, run: Run, readout: Readout | None) -> tuple[Recording, Tensor]:
+    """The recording, and what the readout read; of a net without one, its inputs."""
     from cello.see import record
 
+    read = [run.inputs]
+    module = network.net if readout is None else readout.module
+    hook = module.register_forward_pre_hook(lambda _, arguments: read.append(arguments[0]))
     try:
-        return record(network.net, run.inputs)
+        return record(network.net, run.inputs), read[-1]
     except CelloError:
         raise
     except (RuntimeError, IndexError, TypeError, ValueError) as error:  # one of PyTorch's modules
         raise ArgumentError(f"the net cannot run on these inputs: {error}") from error
+    finally:
+        hook.remove()
 
 
 def _all_names(rec: Recording) -> list[str]:
@@ -167,17 +178,32 @@ def _value(rec: Recording, name: str) -> Tensor:
     return value
 
 
-def _choices(rec: Recording, run: Run, steps: Sequence[int]) -> list[Explain]:
-    """Which arithmetic is shown: what is asked for, else the last step of every layer."""
-    if run.explain is not None and not steps:
-        return list(run.explain)
+def _choices(
+    layers: Sequence[str], readout: Readout | None, run: Run, steps: Sequence[int]
+) -> list[Explain]:
+    """Which arithmetic is shown: what is asked for, else the last step; if no layer is, of all."""
     last = len(run.inputs) - 1
     if bad := [t for t in steps if not 0 <= t <= last]:
         raise ArgumentError(f"there is no step {bad[0]}: steps go from 0 to {last}")
-    return [Explain(t, layer=layer) for t in steps or [last] for layer in rec.layers]
+    asked = [Explain(t) for t in steps or [last]]
+    if run.explain is not None and not steps:
+        asked = list(run.explain)
+    chosen = []
+    for choice in asked:
+        if choice.layer is not None:
+            chosen.append(choice)
+            continue
+        chosen += [replace(choice, layer=layer) for layer in layers]
+        if readout is not None and choice.unit < readout.module.out_features:
+            chosen.append(replace(choice, layer=readout.name))
+    return chosen
 
 
-def _arithmetic(rec: Recording, choice: Explain) -> Arithmetic:
-    told = rec.explain(choice.t, choice.unit, choice.layer, digits=DIGITS)
-    layer = choice.layer if choice.layer is not None else rec.layers[0]
-    return Arithmetic(layer, choice.t, choice.unit, str(told), told.latex())
+def _arithmetic(
+    rec: Recording, readout: Readout | None, read: Tensor, choice: Explain
+) -> Arithmetic:
+    if readout is not None and choice.layer == readout.name:
+        told = readout.explain(read, choice.t, choice.unit, DIGITS)
+    else:
+        told = rec.explain(choice.t, choice.unit, choice.layer, digits=DIGITS)
+    return Arithmetic(choice.layer or "", choice.t, choice.unit, str(told), told.latex())
