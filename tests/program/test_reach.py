@@ -216,3 +216,11 @@ def test_a_cell_that_holds_a_world_is_looked_at_in_bounded_time() -> None:
     cell.world.append(cell)
     key = cello.program.reach.Reach(cell).key
     assert len(key) < 10_000
+
+
+def test_what_is_gone_does_not_matter() -> None:
+    options = Options()
+    layer = cello.Recurrent(Base(owner=weakref.proxy(options)), engine="split")
+    layer(torch.zeros(2, 1, 3))
+    del options
+    layer(torch.zeros(2, 1, 3))

@@ -62,6 +62,8 @@ class Reach:
 
     def _open(self, name: str, value: Any) -> None:
         """Look inside."""
+        if issubclass(type(value), weakref.ProxyTypes):
+            return  # what it stands for is another's, and may be gone
         if isinstance(value, nn.Module):
             self._module(value)
         elif isinstance(value, Tensor):
@@ -77,14 +79,14 @@ class Reach:
         elif isinstance(value, dict):
             self.places.append((name, value))
             self._key.append(len(value))
-            for key, part in value.items():
+            for key, part in list(value.items()):
                 self._see("key", key)
                 self._see(f"{name}[{key!r}]" if type(key) in _PLAIN else name, part)
         elif isinstance(value, (tuple, list, set, frozenset, deque)):
             if not isinstance(value, (tuple, frozenset)):
                 self.places.append((name, value))
             self._key.append(len(value))
-            for part in value:
+            for part in list(value):
                 self._see(name, part)
         elif isinstance(value, (staticmethod, classmethod)):
             self._see(name, value.__func__)
@@ -102,7 +104,7 @@ class Reach:
         mine = vars(module)
         groups = (mine, module._parameters, module._buffers, module._modules)
         self.places += [("", group) for group in groups]
-        for name, value in mine.items():
+        for name, value in list(mine.items()):
             if name not in _INTERNAL:
                 self._see(name, value)
         for group in (module._parameters, module._buffers):
