@@ -196,6 +196,12 @@ def test_repr_shows_what_is_not_the_default() -> None:
     assert repr(cello.LSTMCell(3, 4, peephole=True)) == "LSTMCell(3, 4, peephole=True)"
     assert repr(cello.GRUCell(3, 4, bias=False)) == "GRUCell(3, 4, bias=False)"
 
+    class Bare(cello.Cell):
+        state = ("h", "c")
+
+    assert repr(Bare(3, 4)) == "Bare(3, 4)"
+    assert repr(Bare(3, 4, state_sizes={"c": 2})) == "Bare(3, 4, state_sizes={'h': 4, 'c': 2})"
+
 
 def test_repr_without_kept_arguments() -> None:
     class Loose(cello.Cell):

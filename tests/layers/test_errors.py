@@ -117,7 +117,11 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (lambda: PAIR(X, (None,)), DtypeError, r"a pair \(forward, backward\).* got tuple of 1"),
     (lambda: STACK(X, (None,)), DtypeError, "each of the 2 modules .* got 1"),
     # lengths
-    (lambda: LAYER(X, lengths=[5, 2]), DtypeError, "lengths must be a tensor of integers, got li"),
+    (
+        lambda: LAYER(X, lengths=["5", 2]),
+        DtypeError,
+        "lengths must be a tensor of integers, got li",
+    ),
     (lambda: LAYER(X, lengths=torch.ones(2)), DtypeError, "tensor of integers, got torch.float32"),
     (lambda: LAYER(X, lengths=torch.tensor([5])), ShapeError, r"must be \[2\].* got \[1\]"),
     (lambda: LAYER(X, lengths=torch.tensor([6, 1])), ArgumentError, "0 and T = 5, got 1 to 6"),
@@ -144,6 +148,7 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         DtypeError,
         "nn.GRU, which is a whole layer: use cello.GRU",
     ),
+    (lambda: cello.Recurrent(LAYER), DtypeError, "got Recurrent, which runs through time already"),
     (lambda: cello.Recurrent(3), DtypeError, "must be a cello.Cell or a module .* got int"),
     (lambda: cello.Recurrent(nn.Linear(3, 4)), CellError, "Linear can be used as a cell only if"),
     (

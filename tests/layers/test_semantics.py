@@ -128,6 +128,13 @@ def test_no_step_runs_without_a_row(reverse: bool, engine: str) -> None:
     assert not y[2:].any()
 
 
+def test_lengths_may_be_a_list() -> None:
+    layer, x = layer_of("gru"), random(5, 3, 3)
+    expected, _ = layer(x, lengths=torch.tensor([5, 0, 2]))
+    assert torch.equal(layer(x, lengths=[5, 0, 2])[0], expected)
+    assert torch.equal(cello.Stack(layer)(x, lengths=(5, 0, 2))[0], expected)
+
+
 def test_reset_cuts_gradients() -> None:
     layer = layer_of("gru")
     x, reset = random(4, 1, 3).requires_grad_(), torch.tensor([[0], [0], [1], [0]]).bool()

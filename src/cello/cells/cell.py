@@ -204,10 +204,14 @@ class Cell(nn.Module):
 
     def extra_repr(self) -> str:
         """The constructor's arguments that are not the defaults."""
+        sizes = dict.fromkeys(self.state, self.hidden_size)
+        derived = {"output_size": self.hidden_size, "state_sizes": sizes}  # unless given
         shown = []
         for name, default in self._arguments().items():
             value = getattr(self, name, default)
             if value is inspect.Parameter.empty or isinstance(value, nn.Module):
+                continue
+            if value == derived.get(name):
                 continue
             if default is inspect.Parameter.empty:
                 shown.append(f"{value}")

@@ -8,6 +8,7 @@ the very same parameters.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class DropIn(nn.RNNBase):
         input: Any,  # noqa: A002 - PyTorch's name
         hx: Any = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ class Layer(nn.Module):
         x: Any,
         state: Any = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see the class for shapes and errors."""
@@ -59,7 +60,9 @@ def a_parameter(module: nn.Module) -> Tensor | None:
     return None
 
 
-def check_input(layer: Any, x: Any, lengths: Tensor | None, batch_first: bool) -> Steps:
+def check_input(
+    layer: Any, x: Any, lengths: Tensor | Sequence[int] | None, batch_first: bool
+) -> Steps:
     """The steps of x, if x fits the layer.
 
     Raises:

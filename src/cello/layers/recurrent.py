@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell, as_cell
 from cello.engines import check_engine
-from cello.errors import ArgumentError, ShapeError
+from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
@@ -69,6 +70,11 @@ class Recurrent(Layer):
                 f'initial_state must be "zeros" or "learned", got {initial_state!r}; '
                 "a state of your own is passed in the call: layer(x, state)"
             )
+        if isinstance(cell, Layer):
+            raise DtypeError(
+                f"cell must be a single step, got {type(cell).__name__}, which runs through time "
+                "already: put layers on top of each other with cello.Stack"
+            )
         self.cell = as_cell(cell)
         self.reverse = reverse
         self.batch_first = batch_first
@@ -94,7 +100,7 @@ class Recurrent(Layer):
         x: Any,
         state: Any = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         targets: Tensor | None = None,
     ) -> tuple[Any, Any]:

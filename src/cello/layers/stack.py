@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -105,7 +105,7 @@ class Stack(nn.Module):
         x: Any,
         state: Any = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         targets: Tensor | None = None,
     ) -> tuple[Any, StackState]:
@@ -118,7 +118,7 @@ class Stack(nn.Module):
         done, final = self.run(steps, state, check_reset(steps, reset), targets)
         return done.to_user(), final
 
-    def _any_input(self, x: Any, lengths: Tensor | None) -> Steps:
+    def _any_input(self, x: Any, lengths: Tensor | Sequence[int] | None) -> Steps:
         """Steps of an input that only the first module understands."""
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ShapeError(f"x must be [T, B, ...] or [B, T, ...], got {list(x.shape)}")

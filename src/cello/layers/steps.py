@@ -7,7 +7,7 @@ the form in which it came.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class Steps:
         cls,
         x: Any,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         batch_first: bool = False,
         unbatched: bool = False,
     ) -> Steps:
@@ -58,7 +58,7 @@ class Steps:
         Args:
             x: [T, B, ...], [B, T, ...] if `batch_first`, [T, ...] if `unbatched`, or a
                 `PackedSequence`.
-            lengths: integers [B], each from 0 to T.
+            lengths: integers [B], a tensor or a list, each from 0 to T.
             batch_first: whether the batch is the first axis of x.
             unbatched: whether x is a single sequence.
 
@@ -87,7 +87,7 @@ class Steps:
         flat = x.reshape(T * B, *x.shape[2:])
         if lengths is None:
             return cls(flat, [B] * T, T, B, None, None, None, form)
-        _check_lengths(lengths, T, B)
+        lengths = _checked_lengths(lengths, T, B)
         lengths = lengths.to(device=x.device, dtype=torch.int64)
         longest_first, order = torch.sort(lengths, descending=True, stable=True)
         alive = torch.arange(T, device=x.device)[:, None] < longest_first
@@ -198,7 +198,9 @@ class Steps:
         return state if inverse is None else tuple(part[inverse] for part in state)
 
 
-def _check_lengths(lengths: Any, T: int, B: int) -> None:
+def _checked_lengths(lengths: Any, T: int, B: int) -> Tensor:
+    if isinstance(lengths, (list, tuple)) and all(isinstance(n, int) for n in lengths):
+        lengths = torch.tensor(lengths, dtype=torch.int64)
     if (
         not isinstance(lengths, Tensor)
         or lengths.is_floating_point()
@@ -213,3 +215,4 @@ def _check_lengths(lengths: Any, T: int, B: int) -> None:
             f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "
             f"to {int(lengths.max())}"
         )
+    return lengths

@@ -28,6 +28,7 @@ __all__ = ["capture"]
 # everything else is a constant.
 SIZES = (5, 7)
 
+_ONE_VALUE = {"_local_scalar_dense"}
 _BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 # What a trace of operations does not show.
@@ -172,10 +173,11 @@ class _Trace(TorchDispatchMode):
         kwargs = kwargs or {}
         where = where_from(sys._getframe(1))
         inside = map_leaves(self.operand, list(args))
-        if func._opname == "_local_scalar_dense" or _BY_DATA.intersection(func.tags):
+        if func._opname in _ONE_VALUE or _BY_DATA.intersection(func.tags):
+            how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
             raise CaptureError(
                 f"{self.program.cell}.step cannot be captured: it decides by the values in a "
-                f"tensor, with {func} ({where})"
+                f"tensor, with {func} ({how}{where})"
             )
         grad = torch.is_grad_enabled()
         if not grad and in_function(sys._getframe(1)):
