@@ -71,8 +71,8 @@ def test_the_default_prompt_is_a_new_line(chars_model: Path):
     ("words", "message"),
     [
         (["--prompt", "dÖf"], "prompt: character 'Ö' (U+00D6) at place 2 is not one of the"),
-        (["--length", -1], "length must be at least 0, got -1"),
-        (["--temperature", -1.0], "temperature must be at least 0, got -1.0"),
+        (["--length", -1], "--length must be at least 0, got -1"),
+        (["--temperature", -1.0], "--temperature must be at least 0, got -1.0"),
     ],
 )
 def test_what_is_wrong_in_a_sample(words: list, message: str, chars_model: Path):

@@ -195,16 +195,16 @@ def test_a_number_of_parameters(text: Path, tmp_path: Path):
         (["chars", "--clip-norm", "much"], "'much' is not a number or none"),
         (
             ["chars", "--train", "FILE", "--epochs", "0"],
-            "epochs must be a whole number from 1, got 0",
+            "--epochs must be a whole number from 1, got 0",
         ),
-        (["chars", "--train", "FILE", "--log", "x"], "log must be any of csv, tensorboard"),
+        (["chars", "--train", "FILE", "--log", "x"], "--log must be any of csv, tensorboard"),
         (
             ["chars", "--train", "FILE", "--hidden-size", "3", "--parameters", "100"],
             "--hidden-size and --parameters exclude each other",
         ),
         (
             ["chars", "--train", "FILE", "--hidden-size", "0"],
-            "hidden_size must be at least 1, got 0",
+            "--hidden-size must be at least 1, got 0",
         ),
         (["chars", "--train", "FILE", "--resume"], "no checkpoint in"),
     ],

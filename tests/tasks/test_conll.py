@@ -81,8 +81,11 @@ def test_only_spaces_and_tabs_separate(tmp_path: Path):
         ),
         ("a\nb O\n", ":2: expected 1 column as on the first line, found 2: 'b O'"),
         ("a\tO\r\nb\t\r\n", r":2: column 2 is empty: 'b\t'"),
-        ("", ": holds no tokens: expected one token and its tag a line"),
-        ("\n\n-DOCSTART- O\n", ": holds no tokens: expected one token and its tag a line"),
+        ("", ": holds no tokens: expected one token a line, with a blank line between sequences"),
+        (
+            "\n\n-DOCSTART- O\n",
+            ": holds no tokens: expected one token a line, with a blank line between sequences",
+        ),
         (
             b"a O\nb\xff O\n",
             ":2: not UTF-8: byte 0xff at offset 5; convert the file to UTF-8 first",

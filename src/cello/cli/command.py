@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cello.errors import ArgumentError
+
 __all__ = ["Command", "Group", "WithExample"]
 
 
@@ -26,7 +28,19 @@ class WithExample(click.Command):
 
 
 class Command(WithExample):
-    """A single command."""
+    """A single command. Errors in its options call them as the user does, `--hidden-size`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except ArgumentError as error:
+            name, must, rest = str(error).partition(" must ")
+            for parameter in self.params:
+                if must and name == parameter.name and isinstance(parameter, click.Option):
+                    option = max(parameter.opts, key=len)
+                    raise ArgumentError(f"{option}{must}{rest}") from error
+            raise
 
 
 class Group(WithExample, click.Group):

@@ -127,7 +127,10 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
         )
     except TrainingInterrupted as stop:
         raise TrainingInterrupted(
-            f"{stop}; to go on: {_resume_command()}", step=stop.step, exit_code=stop.exit_code
+            f"stopped at step {stop.step}; the checkpoint in {values['folder'] / 'checkpoint'} is "
+            f"complete; to go on: {_resume_command()}",
+            step=stop.step,
+            exit_code=stop.exit_code,
         ) from stop
     if _is_first_process():
         _print_result(result, net, values["as_json"])

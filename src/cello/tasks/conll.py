@@ -151,7 +151,9 @@ def _read(path: str | Path) -> tuple[list[list[Row]], int]:
     if not sequences[-1]:
         sequences.pop()
     if not sequences:
-        raise DataError(f"{path}: holds no tokens: expected one token and its tag a line")
+        raise DataError(
+            f"{path}: holds no tokens: expected one token a line, with a blank line between sequences"
+        )
     return sequences, first_line
 
 

@@ -77,7 +77,10 @@ class Files:
         try:
             yield
         except (OSError, ModelError) as error:
-            raise TrainingError(
-                f"cannot write {what} of step {step}: {error}; the checkpoint of step "
-                f"{self.saved_step} is whole: resume from it when this is mended"
-            ) from error
+            message = f"cannot write {what} of step {step}: {error}"
+            if checkpoint.exists(self.folder / "checkpoint"):
+                message += (
+                    f"; the checkpoint of step {self.saved_step} is whole: resume from it when "
+                    "this is mended"
+                )
+            raise TrainingError(message) from error

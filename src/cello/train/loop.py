@@ -102,7 +102,7 @@ def _check_folder(folder: Path, resume: bool) -> None:
         raise ArgumentError(f"folder must be a folder, but {folder} is a file")
     if not resume and checkpoint.exists(folder / "checkpoint"):
         raise ArgumentError(
-            f"folder {folder} holds a run already: resume=True continues it; "
+            f"folder {folder} holds a run already: resume=True (--resume) continues it; "
             "for a new one, remove it or choose another folder"
         )
 
