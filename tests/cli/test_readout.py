@@ -152,3 +152,13 @@ def test_a_saved_model_shows_its_readout(tmp_path: Path):
     assert output.endswith(
         "\n1: Linear(in_features=3, out_features=2, bias=True)\n  output = W h + b\n"
     )
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_drop_in_is_called_by_a_name_that_users_know(layers: int):
+    text = formulas_text(cello.Stack(cello.LSTM(2, 3, num_layers=layers), nn.Linear(3, 2)))
+    headings = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert headings == [
+        *["0.0: LSTMCell(2, 3)", "0.1: LSTMCell(3, 3)"][:layers],
+        "1: Linear(in_features=3, out_features=2, bias=True)",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["formulas", "formulas_text", "indented"]
+
+
+#: Our cells over PyTorch's parameters are for a reader what PyTorch calls them.
+_TORCH = re.compile(r"(?<=: )Torch(?=(RNN|LSTM|GRU)Cell\()")
 
 
 def formulas(net: nn.Module) -> dict[str, str]:
@@ -52,7 +57,7 @@ def formulas_text(net: nn.Module) -> str:
             blocks.append((heading, text))
     if readout is not None:
         blocks.append((readout.heading, readout.equation))
-    return "\n\n".join(f"{heading}\n{indented(text)}" for heading, text in blocks)
+    return "\n\n".join(f"{_TORCH.sub('', heading)}\n{indented(text)}" for heading, text in blocks)
 
 
 def indented(text: str) -> str:
