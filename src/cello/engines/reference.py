@@ -31,21 +31,23 @@ def run(run: Run) -> Result:
     if not sum(sizes):
         return empty_result(run)
     inputs = run.data.split(list(sizes))
-    first = len(sizes) - 1 if run.reverse else 0
     outputs: list[Any] = [None] * len(sizes)
     recorder = _Recorder(run) if run.wanted is not None else None
 
-    def step(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def plain(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        outputs[t], state = cell.step(inputs[t], *state)
+        return state
+
+    def watched(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if recorder is None:
             result = cell.step(inputs[t], *state)
         else:
             result = recorder.step(t, inputs[t], state)
-        if t == first:
-            check_step_result(cell, result, sizes[t])
+        check_step_result(cell, result, len(inputs[t]))
         outputs[t], state = result
         return state
 
-    state = walk(run, step)
+    state = walk(run, plain if recorder is None else watched, first=watched)
     recorded = recorder.values() if recorder is not None else {}
     return Result(torch.cat(outputs), state, recorded)
 

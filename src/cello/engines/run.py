@@ -59,21 +59,21 @@ class Result:
 Step = Callable[[int, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
-def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
+def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
     """Call `step(t, state)` for every step in order; return the final state of all rows.
 
-    `state` holds the rows that step t has; here is where rows begin and end, where resets take
-    effect and where known outputs are fed back.
+    The first step is left to `first`, if given. `state` holds the rows that step t has; here is
+    where rows begin and end, where resets take effect and where known outputs are fed back.
     """
     sizes = run.batch_sizes
     resets = _Resets(run)
     feedback = _Feedback(run)
     steps = range(len(sizes))
     order = reversed(steps) if run.reverse else steps
-    state = run.state
+    state, now = run.state, first or step
     if not resets.masks and not feedback.forced and set(sizes) <= {len(state[0])}:
         for t in order:  # nothing to do but to walk
-            state = step(t, state)
+            state, now = now(t, state), step
         return state
     finished: list[tuple[Tensor, ...]] = []
     if run.reverse:
@@ -87,7 +87,7 @@ def walk(run: Run, step: Step) -> tuple[Tensor, ...]:
         if sizes[t] > rows:  # rows that begin here, read from the end
             begin = tuple(part[rows : sizes[t]] for part in run.state)
             state = _cat(state, begin) if rows else begin
-        state = step(t, resets(t, state))
+        state, now = now(t, resets(t, state)), step
     if run.reverse:
         finished.append(tuple(part[len(state[0]) :] for part in run.state))
     for part in reversed(finished):

@@ -54,9 +54,12 @@ class Layer(nn.Module):
 
 def a_parameter(module: nn.Module) -> Tensor | None:
     """A floating point parameter of the module: it says which dtype and device are expected."""
-    for parameter in module.parameters():
-        if parameter.is_floating_point():
+    for parameter in module._parameters.values():
+        if parameter is not None and parameter.is_floating_point():
             return parameter
+    for child in module._modules.values():
+        if child is not None and (found := a_parameter(child)) is not None:
+            return found
     return None
 
 
