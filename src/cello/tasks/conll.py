@@ -152,7 +152,8 @@ def _read(path: str | Path) -> tuple[list[list[Row]], int]:
         sequences.pop()
     if not sequences:
         raise DataError(
-            f"{path}: holds no tokens: expected one token a line, with a blank line between sequences"
+            f"{path}: holds no tokens: expected one token a line, with a blank line between "
+            "sequences"
         )
     return sequences, first_line
 
