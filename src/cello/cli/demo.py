@@ -55,7 +55,8 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     The text is the source of Python's own standard library; the job is to tell the kind of each
     character (keyword, name, string, comment ...). Some can be told from the character itself;
     whether it is inside a string or a comment must be remembered. It takes 2 to 5 minutes on two
-    cores.
+    cores. All learn by AdamW with a cosine schedule, the LSTMs at a rate of 2e-2, the others at
+    5e-3.
     """
     import torch
 
