@@ -41,6 +41,9 @@ class _TorchLayout(Cell):
 
     bias: bool
 
+    def _get_name(self) -> str:
+        return type(self).__name__.removeprefix("Torch")  # what users know it by
+
     def _make_parameters(self) -> None:
         rows = max(1, len(self.gates)) * self.hidden_size
         self.weight_ih = self._uniform(rows, self.input_size)

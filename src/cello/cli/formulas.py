@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["formulas", "formulas_text", "indented"]
-
-
-#: Our cells over PyTorch's parameters are for a reader what PyTorch calls them.
-_TORCH = re.compile(r"(?<=: )Torch(?=(RNN|LSTM|GRU)Cell\()")
 
 
 def formulas(net: nn.Module) -> dict[str, str]:
@@ -50,14 +45,14 @@ def formulas_text(net: nn.Module) -> str:
     blocks = []
     if len(cells) == 1:
         ((name, cell),) = cells.items()
-        blocks.append((f"{name}: {type(cell).__name__}({cell.extra_repr()})", formulas(net)[name]))
+        blocks.append((f"{name}: {cell._get_name()}({cell.extra_repr()})", formulas(net)[name]))
     elif cells:
         for block in equations(net).split("\n\n"):
             heading, _, text = block.partition("\n")
             blocks.append((heading, text))
     if readout is not None:
         blocks.append((readout.heading, readout.equation))
-    return "\n\n".join(f"{_TORCH.sub('', heading)}\n{indented(text)}" for heading, text in blocks)
+    return "\n\n".join(f"{heading}\n{indented(text)}" for heading, text in blocks)
 
 
 def indented(text: str) -> str:

@@ -61,7 +61,8 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
             text = _of_cell(cell, style)
         except CaptureError as error:
             text = style.words(f"not known: {error}")
-        blocks.setdefault((f"{type(cell).__name__}({cell.extra_repr()})", text), []).append(name)
+        kind = f"{cell._get_name()}({cell.extra_repr()})"
+        blocks.setdefault((kind, text), []).append(name)
     return "\n\n".join(
         f"{style.words(', '.join(names) + ': ' + kind)}{line}{text}"
         for (kind, text), names in blocks.items()
