@@ -52,6 +52,14 @@ def test_words(words_file: Path, tmp_path: Path):
     assert (model / "log" / "metrics.csv").is_file()
 
 
+def test_tags_that_training_has_not_are_told(words_file: Path, tmp_path: Path):
+    unseen = tmp_path / "unseen.txt"
+    unseen.write_text("Taipei B-nowhere\n")
+    words = ["--train", words_file, "--validation", unseen, *QUICK, "-o", tmp_path / "model"]
+    result = run("train", "tag", *words, "--epochs", 1)
+    assert "no training sequence has, so that they count as errors: B-nowhere" in result.stderr
+
+
 def test_json(words_file: Path, tmp_path: Path):
     words = ["--train", words_file, "--validation", words_file, *QUICK, "-o", tmp_path / "model"]
     result = run("train", "tag", *words, "--epochs", 2, "--json")

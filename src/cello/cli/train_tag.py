@@ -81,4 +81,10 @@ def command(**values: Any) -> None:
             **given(values, (*_BOTH, *_WORDS, *_FEATURES)),
             **seed,
         )
+        if task.unseen:
+            click.echo(
+                "cello: tags that no training sequence has, so that they count as errors: "
+                + ", ".join(task.unseen),
+                err=True,
+            )
     train(task, values)
