@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cello.cells.contract import check_step_result
 from cello.engines.run import Result, Run, empty_result, walk
 from cello.errors import CaptureError
-from cello.program import named_tensors, program_of, step_with_locals
+from cello.program import named_tensors, step_with_locals
 
 __all__ = ["NAME", "refuses", "run"]
 
@@ -59,7 +59,7 @@ class _Recorder:
         self.run = run
         self.kept: dict[str, list[Tensor | None]] = {}
         try:
-            program = program_of(run.cell, run.data.dtype, run.data.device)
+            program = run.captured()
             self.known: Collection[str] | None = program.names
         except CaptureError:
             self.known = None

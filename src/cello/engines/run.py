@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
+from cello.program import Program, program_of
 
 __all__ = ["Result", "Run", "empty_result", "walk"]
 
@@ -30,6 +31,7 @@ class Run:
         reset: which rows of `data` are reset before their step, [N] bool, or None.
         forced: outputs that are fed back in place of the cell's own, [N, size], or None.
         wanted: the names to record; None records nothing, an empty tuple everything.
+        program: the captured step, once an engine has asked for it.
     """
 
     cell: Cell
@@ -41,6 +43,17 @@ class Run:
     reset: Tensor | None = None
     forced: Tensor | None = None
     wanted: tuple[str, ...] | None = None
+    program: Program | None = None
+
+    def captured(self) -> Program:
+        """The captured step.
+
+        Raises:
+            CaptureError: it cannot be captured.
+        """
+        if self.program is None:
+            self.program = program_of(self.cell, self.data.dtype, self.data.device)
+        return self.program
 
     def records(self, name: str) -> bool:
         """Whether the value of this name is to be recorded."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from cello.engines.render import render
 from cello.engines.run import Result, Run, empty_result, walk
 from cello.errors import CaptureError
-from cello.program import Op, Program, Value, is_random, needed_ops, program_of, split
+from cello.program import Op, Program, Value, is_random, needed_ops, split
 
 __all__ = ["NAME", "refuses", "run"]
 
@@ -29,7 +29,7 @@ NAME = "split"
 def refuses(run: Run) -> str | None:
     """Why this engine cannot run it, or None if it can."""
     try:
-        _program(run)
+        run.captured()
     except CaptureError as error:
         return str(error)
     return None
@@ -37,7 +37,7 @@ def refuses(run: Run) -> str | None:
 
 def run(run: Run) -> Result:
     """Run what the captured step computes, at the moment when it costs least."""
-    program = _program(run)
+    program = run.captured()
     names = {name: value for name, value in program.names.items() if run.records(name)}
     if not sum(run.batch_sizes):
         result = empty_result(run)
@@ -55,10 +55,6 @@ def run(run: Run) -> Result:
     plan.after(known)
     recorded = {name: known[value] for name, value in names.items()}
     return Result(known[program.output], state, recorded)
-
-
-def _program(run: Run) -> Program:
-    return program_of(run.cell, run.data.dtype, run.data.device)
 
 
 def _empty(run: Run, value: Value) -> Tensor:
