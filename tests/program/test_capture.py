@@ -367,3 +367,24 @@ def test_capture_in_training_and_eval() -> None:
     assert not torch.equal(layer(x)[0], layer(x)[0])
     layer.eval()
     assert torch.equal(layer(x)[0], layer(x)[0])
+
+
+def test_an_exception_for_a_single_row_is_not_frozen() -> None:
+    class ForOne(Base):
+        def step(self, x, h):
+            h = torch.tanh(self.W(x) + h)
+            if len(x) > 1:
+                h = h / (1 + h.abs())
+            return h, (h,)
+
+    layer = cello.Recurrent(ForOne())
+    several, one = torch.randn(3, 2, 3), torch.randn(3, 1, 3)
+    with cello.engine("split"):
+        y, _ = layer(several)
+    with cello.engine("reference"):
+        torch.testing.assert_close(y, layer(several)[0])
+        expected, _ = layer(one)
+        ragged, _ = layer(several, lengths=[3, 1])
+    with pytest.warns(cello.EngineWarning, match="depends on the batch size"):
+        torch.testing.assert_close(layer(one)[0], expected)
+    torch.testing.assert_close(layer(several, lengths=[3, 1])[0], ragged)

@@ -52,7 +52,8 @@ class Run:
             CaptureError: it cannot be captured.
         """
         if self.program is None:
-            self.program = program_of(self.cell, self.data.dtype, self.data.device)
+            one_row = 1 in self.batch_sizes
+            self.program = program_of(self.cell, self.data.dtype, self.data.device, one_row=one_row)
         return self.program
 
     def records(self, name: str) -> bool:

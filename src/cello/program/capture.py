@@ -27,6 +27,7 @@ __all__ = ["capture"]
 # Traced at two batch sizes: what differs between the traces in just this way is the batch size,
 # everything else is a constant.
 SIZES = (5, 7)
+SIZES_FROM_ONE = (1, 7)  # a single row is what steps most often make an exception for
 
 _ONE_VALUE = {"_local_scalar_dense"}
 _BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -45,7 +46,11 @@ _UNSEEN = {
 
 
 def capture(
-    cell: Cell, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    cell: Cell,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    one_row: bool = False,
 ) -> Program:
     """Trace one step of `cell` into a program.
 
@@ -53,6 +58,7 @@ def capture(
         cell: any cell; its mode (train or eval) is part of what is traced.
         dtype: of inputs and states; PyTorch's default dtype unless given.
         device: of inputs and states.
+        one_row: whether the program is to hold for a single row as well.
 
     Raises:
         CaptureError: the step does something that depends on data or on the batch size, or
@@ -71,9 +77,10 @@ def capture(
       return h, ['h']
     """
     dtype = dtype or torch.get_default_dtype()
+    sizes = SIZES_FROM_ONE if one_row else SIZES
     with untouched(cell), _apart():
-        first, second = (_Trace(cell, size, dtype, device).program for size in SIZES)
-    return merge(first, second, SIZES)
+        first, second = (_Trace(cell, size, dtype, device).program for size in sizes)
+    return merge(first, second, sizes)
 
 
 @contextmanager
