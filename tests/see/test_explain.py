@@ -258,6 +258,13 @@ def test_random_numbers_are_called_so():
     )
 
 
+def test_a_product_with_random_numbers_says_no_more_than_that():
+    weight = torch.ones(4, 4)
+    cell = Step(lambda s, x, h: x + F.dropout(h, 0.5, s.training) @ weight)
+    rec = cello.record(cello.Recurrent(cell), torch.ones(3, 4))
+    assert str(rec.explain(2, 1)).startswith("h[1] = 1 + random = ")
+
+
 class Masked(cello.Cell):
     state = ("h",)
 

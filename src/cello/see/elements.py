@@ -140,8 +140,9 @@ class Elements:
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)
-        if self.evaluation.unknown.intersection(op.inputs):
-            return self._called(op, value, element)
+        if self.evaluation.unknown.intersection(op.inputs):  # of random numbers without a name
+            self.is_exact = False
+            return Term(Symbol("random"), torch.tensor(torch.nan))
         if self.inside:
             return self.number(value, element)
         found = RULES[op.target._opname](self, op, value, element)
