@@ -369,6 +369,17 @@ def test_capture_in_training_and_eval() -> None:
     assert torch.equal(layer(x)[0], layer(x)[0])
 
 
+def test_a_trace_under_autocast_is_the_step_itself() -> None:
+    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 2, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cello.record(layer, x)  # traces the step, to name its values
+    y, _ = layer(x)  # and does not warn
+    with cello.engine("reference"):
+        torch.testing.assert_close(y, layer(x)[0])
+    program = program_of(layer.cell, torch.float32, torch.device("cpu"))
+    assert {value.dtype for op in program.ops for value in op.outputs} == {torch.float32}
+
+
 def test_an_exception_for_a_single_row_is_not_frozen() -> None:
     class ForOne(Base):
         def step(self, x, h):

@@ -85,9 +85,10 @@ def capture(
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Out of what goes on around: inference mode, and hooks that count what is saved."""
+    """Out of what goes on around: inference mode, autocast, hooks that count what is saved."""
     with (
         torch.inference_mode(False),
+        torch.autocast("cpu", enabled=False),  # where the trace runs, whatever the device
         torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
     ):
         yield
