@@ -13,6 +13,7 @@ from cello.errors import ArgumentError, CellError, DtypeError
 from cello.layers.layer import Layer
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
+from cello.layers.stream import BOTH_WAYS
 
 __all__ = ["Bidirectional"]
 
@@ -121,10 +122,7 @@ class Bidirectional(Layer):
         Raises:
             ArgumentError: always.
         """
-        raise ArgumentError(
-            "a bidirectional layer cannot run one step at a time: its backward direction starts "
-            "at the end of the sequence"
-        )
+        raise ArgumentError(BOTH_WAYS)
 
     def extra_repr(self) -> str:
         """The options that are not the defaults."""

@@ -23,7 +23,7 @@ from cello.layers.layer import check_input, check_reset
 from cello.layers.observe import observer
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
-from cello.layers.stream import Stepper
+from cello.layers.stream import BOTH_WAYS, Stepper
 from cello.layers.through_time import run_cell
 
 __all__ = ["GRU", "LSTM", "RNN", "DropIn", "accelerate"]
@@ -194,10 +194,7 @@ class DropIn(nn.RNNBase):
             ArgumentError: the layer is bidirectional.
         """
         if self.bidirectional:
-            raise ArgumentError(
-                "a bidirectional layer cannot run one step at a time: its backward direction "
-                "starts at the end of the sequence"
-            )
+            raise ArgumentError(BOTH_WAYS)
         return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
 
 

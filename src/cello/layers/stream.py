@@ -14,7 +14,13 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 if TYPE_CHECKING:
     from cello.layers.recurrent import Recurrent
 
-__all__ = ["Stepper"]
+__all__ = ["BOTH_WAYS", "Stepper"]
+
+#: Why a layer of both directions has no stepper.
+BOTH_WAYS = (
+    "a bidirectional layer cannot run one step at a time: its backward direction starts "
+    "at the end of the sequence"
+)
 
 
 class Stepper:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cello import files, tree
 from cello._version import __version__
 from cello.errors import ModelError
 from cello.layers import Steps
+from cello.program import program_of
 from cello.see.names import cells_of, check_net
 from cello.see.recording import LeftOut, Recording
 from cello.see.rows import LayerRows
@@ -123,7 +125,8 @@ def load_recording(path: str | os.PathLike[str], net: nn.Module | None = None) -
     for layer in layers:
         cell = cells.get(layer.layer.partition("#")[0])
         if cell is not None and layer.rows:
-            layer.source = Source.of(cell, next(iter(layer.rows.values())))
+            like = next(iter(layer.rows.values()))
+            layer.source = Source.of(cell, partial(program_of, cell, like.dtype, like.device))
     return Recording(layers, result)
 
 

@@ -93,7 +93,7 @@ class _Watcher:
         if self.calls[layer] > 1:
             layer += f"#{self.calls[layer]}"
         self.running = (run, layer, None)  # from here on, for tracing runs inner layers too
-        source = Source.of(run.cell, run.data)
+        source = Source.of(run.cell, run.captured)
         self.running = (run, layer, source)
         if self.patterns is None or source.program is None:
             return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.errors import CaptureError, ModelError
-from cello.program import Program, program_of
+from cello.program import Program
 from cello.see.moves import CUTS
 
 __all__ = ["Source", "in_order", "incoming_names"]
@@ -32,11 +33,11 @@ class Source:
     versions: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cell: Cell, like: Tensor) -> Source:
-        """The cell as it is now, for inputs with the dtype and device of `like`."""
+    def of(cls, cell: Cell, trace: Callable[[], Program]) -> Source:
+        """The cell as it is now, and the program that `trace` gives if it can be traced."""
         versions = {name: (tensor, _version(tensor)) for name, tensor in _tensors(cell).items()}
         try:
-            return cls(cell, program_of(cell, like.dtype, like.device), versions=versions)
+            return cls(cell, trace(), versions=versions)
         except CaptureError as error:
             return cls(cell, None, str(error), versions)
 
