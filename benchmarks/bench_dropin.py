@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 import cello
-from benchmarks.bench_reference import backward, forward
 from benchmarks.harness import Case
+from benchmarks.passes import both_passes
 
-LEAST_RATIO = 0.95
 SIZES = [(1, 100, 32), (32, 100, 128)]  # B, T, H
 KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
     "RNN": (cello.RNN, nn.RNN),
@@ -27,22 +26,6 @@ def cases() -> Iterator[Case]:
                 ours = our_kind(hidden, hidden, bidirectional=bidirectional)
                 theirs = their_kind(hidden, hidden, bidirectional=bidirectional)
                 theirs.load_state_dict(ours.state_dict())
-                x = torch.randn(steps, batch, hidden)
                 kind = f"bidirectional {name}" if bidirectional else name
-                sizes = {"B": batch, "T": steps, "H": hidden}
-                yield Case(
-                    f"{kind} forward",
-                    forward(ours, x),
-                    forward(theirs, x),
-                    sizes,
-                    least_ratio=LEAST_RATIO,
-                )
-                yield Case(
-                    f"{kind} forward + backward",
-                    backward(ours, ours, x.clone()),
-                    backward(theirs, theirs, x.clone()),
-                    sizes,
-                    rtol=1e-4,
-                    atol=1e-6,
-                    least_ratio=LEAST_RATIO,
-                )
+                x = torch.randn(steps, batch, hidden)
+                yield from both_passes(kind, (ours, ours), (theirs, theirs), x)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import cello
 from benchmarks.harness import Case
+from benchmarks.passes import both_passes
 
-LEAST_RATIO = 0.95
 SIZES = [(1, 100, 32), (16, 100, 64), (32, 50, 128)]  # B, T, H
 
 
@@ -53,53 +52,14 @@ def plain_loop(cell: cello.Cell, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]
     return torch.stack(outputs), state
 
 
-def forward(run: Callable[[Tensor], Any], x: Tensor) -> Callable[[], Any]:
-    """A function that computes outputs and final state, without gradients."""
-
-    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
-        with torch.no_grad():
-            y, state = run(x)
-        return y, tuple(state)
-
-    return call
-
-
-def backward(run: Callable[[Tensor], Any], module: nn.Module, x: Tensor) -> Callable[[], Any]:
-    """A function that computes outputs and the gradients of all parameters and of the input."""
-    wanted = [x.requires_grad_(), *module.parameters()]
-    # Different weights for all steps; divided so that a gradient is a mean over steps and rows.
-    weights = torch.linspace(-1.0, 1.0, x.shape[0])[:, None, None] / (x.shape[0] * x.shape[1])
-
-    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
-        y, _ = run(x)
-        return y.detach(), torch.autograd.grad((weights * y).sum(), wanted)
-
-    return call
-
-
 def cases() -> Iterator[Case]:
     for engine in ("reference", "auto"):
         for name, make in CELLS.items():
             for batch, steps, hidden in SIZES:
                 cell = make(hidden)
-                layer = cello.Recurrent(cell, engine=engine)
-                x = torch.randn(steps, batch, hidden)
-                loop = partial(plain_loop, cell)
-                sizes = {"B": batch, "T": steps, "H": hidden}
-                yield Case(
-                    f"{name}, {engine}, forward",
-                    forward(layer, x),
-                    forward(loop, x),
-                    sizes,
-                    least_ratio=LEAST_RATIO,
-                )
-                # A gradient adds T·B terms, which the two sides do in different orders.
-                yield Case(
-                    f"{name}, {engine}, forward + backward",
-                    backward(layer, cell, x.clone()),
-                    backward(loop, cell, x.clone()),
-                    sizes,
-                    rtol=1e-4,
-                    atol=1e-6,
-                    least_ratio=LEAST_RATIO,
+                yield from both_passes(
+                    f"{name}, {engine},",
+                    (cello.Recurrent(cell, engine=engine), cell),
+                    (partial(plain_loop, cell), cell),
+                    torch.randn(steps, batch, hidden),
                 )
