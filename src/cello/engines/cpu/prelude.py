@@ -1,0 +1,22 @@
+"""The text that every kernel begins with: vectors, their functions, and products with matrices, in C."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["prelude"]
+
+_PARTS = ("prelude_vectors.c", "prelude_math.c", "prelude_dot.c")
+
+
+@cache
+def prelude(*, double: bool = False) -> str:
+    """The prelude for kernels of float64 or float32; it needs nothing but the C library's headers.
+
+    >>> print(prelude(double=True).splitlines()[0])
+    #define CELLO_DOUBLE 1
+    """
+    folder = files(__package__)
+    parts = [folder.joinpath(part).read_text(encoding="utf-8") for part in _PARTS]
+    return "\n".join([f"#define CELLO_DOUBLE {int(double)}", *parts])
