@@ -10,6 +10,7 @@ expected and what came::
     ├── CellError                      a cell breaks the contract of `state` and `step`
     ├── CaptureError                   a step cannot be turned into a program
     ├── EngineError                    the engine asked for cannot run this cell
+    │   └── CompilerError              ... there is no C compiler, or it cannot build this
     ├── UnknownNameError (KeyError)    a recording holds no value of that name
     ├── DataError                      a data file cannot be read, or a line of it is wrong
     ├── ModelError                     a saved model, recording or checkpoint is missing or damaged
@@ -26,6 +27,7 @@ __all__ = [
     "CaptureError",
     "CellError",
     "CelloError",
+    "CompilerError",
     "DataError",
     "DtypeError",
     "EngineError",
@@ -62,6 +64,10 @@ class CaptureError(CelloError):
 
 class EngineError(CelloError):
     """The engine that was asked for cannot run this cell, and why."""
+
+
+class CompilerError(EngineError):
+    """No C compiler was found, or it failed: shows how to get one, or what it said."""
 
 
 class UnknownNameError(CelloError, KeyError):

@@ -1,0 +1,1 @@
+"""The CPU engine: the loop over time as compiled C."""

@@ -1,0 +1,166 @@
+"""The C compiler: where it is looked for, and how it is called."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cello.errors import CompilerError
+
+__all__ = ["Compiler", "candidates", "flags"]
+
+_SHOWN_LINES = 12
+
+HOW_TO_GET_ONE = "install gcc or clang, or `pip install cello[cc]`, or name one in $CC"
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler that was found; whether it works is not yet known.
+
+    Attributes:
+        command: the words that its call begins with.
+        place: where it was found, as a reader would say it.
+        identity: changes when the compiler is exchanged for another one.
+    """
+
+    command: tuple[str, ...]
+    place: str
+    identity: str
+
+    def __str__(self) -> str:
+        return f"{shlex.join(self.command)} ({self.place})"
+
+    def compile(self, source: Path, zig_cache: Path | None = None) -> bytes:
+        """Build a library and return the file's content.
+
+        Everything that is written on the way lies in a folder of its own, which is gone afterwards,
+        also when the user interrupts.
+
+        Args:
+            source: the C file.
+            zig_cache: where zig keeps what it builds for itself, if the user has not said.
+
+        Raises:
+            CompilerError: shows the command and what the compiler said.
+            OSError: the system's folder for temporary files cannot be written.
+        """
+        with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+            library = Path(folder, "library.so")
+            command = [*self.command, *flags(), str(source), "-o", str(library), *_LIBRARIES]
+            environment = os.environ | {"TMPDIR": folder}
+            if zig_cache is not None:
+                environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
+            try:
+                status, said = _call(command, folder, environment)
+            except OSError as error:
+                raise CompilerError(f"{self} cannot be run: {error}") from error
+            if status != 0 or not library.exists():
+                raise CompilerError(
+                    f"{self} could not compile {source}:\n{_first_lines(said)}\n"
+                    f"The command was: {shlex.join(command)}"
+                )
+            return library.read_bytes()
+
+
+_LIBRARIES = ("-lm", "-lpthread")
+
+
+def flags() -> tuple[str, ...]:
+    """How everything is compiled: for this very processor, and exact about NaN and infinity."""
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    native = ("-march=native", "-mprefer-vector-width=512") if on_x86 else ("-mcpu=native",)
+    return (
+        "-std=gnu11",
+        "-O3",
+        *native,
+        "-fPIC",
+        "-shared",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=fast",
+    )
+
+
+def candidates() -> Iterator[Compiler]:
+    """The compilers that there are, the one to prefer first.
+
+    $CC, if set, is the only one: what the user asks for is not silently replaced.
+
+    Raises:
+        CompilerError: $CC names something that is not there.
+    """
+    asked = os.environ.get("CC", "").strip()
+    if asked:
+        words = tuple(shlex.split(asked))
+        if shutil.which(words[0]) is None:
+            raise CompilerError(
+                f"$CC names the C compiler {words[0]!r}, which is not there; correct it, or unset "
+                "it to let cc, gcc, clang or the package ziglang be looked for"
+            )
+        yield Compiler(words, "from $CC", _identity(words))
+        return
+    seen = set()
+    for name in ("cc", "gcc", "clang"):
+        found = shutil.which(name)
+        if found is not None and (real := os.path.realpath(found)) not in seen:
+            seen.add(real)
+            yield Compiler((found,), "on the PATH", _identity((found,)))
+    zig = importlib.util.find_spec("ziglang")
+    if zig is not None and zig.origin is not None and sys.executable:
+        binary = Path(zig.origin).with_name("zig.exe" if os.name == "nt" else "zig")
+        command = (sys.executable, "-m", "ziglang", "cc")
+        yield Compiler(command, "the package ziglang", _identity((str(binary),)))
+
+
+def _identity(words: tuple[str, ...]) -> str:
+    """Path, size and time of every file that the words name; the words themselves too."""
+    parts = [*words]
+    for word in words:
+        found = shutil.which(word)
+        if found is not None:
+            real = os.path.realpath(found)
+            status = os.stat(real)
+            parts.append(f"{real} {status.st_size} {status.st_mtime_ns}")
+    return "\n".join(parts)
+
+
+def _call(command: list[str], folder: str, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a command to its end; if we are interrupted, it and all that it started end too."""
+    import subprocess
+
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            raise
+    return process.returncode, said.decode(errors="replace")
+
+
+def _first_lines(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    shown = [f"    {line}" for line in lines[:_SHOWN_LINES]] or ["    (it said nothing)"]
+    if len(lines) > _SHOWN_LINES:
+        shown.append(f"    ... and {len(lines) - _SHOWN_LINES} more lines")
+    return "\n".join(shown)
