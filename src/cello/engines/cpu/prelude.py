@@ -1,4 +1,4 @@
-"""The text that every kernel begins with: vectors, their functions, and products with matrices, in C."""
+"""What every kernel begins with: vectors, their functions and products with matrices, in C."""
 
 from __future__ import annotations
 
