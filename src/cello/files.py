@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def write(path: Path, data: bytes) -> None:
 
 def replace(path: Path, data: bytes) -> None:
     """Write a file whole: whoever reads `path` finds the old one or the new one, never a part."""
-    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    # Not the process's number: on a shared disk, processes of two machines may have the same.
+    unfinished = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     try:
         write(unfinished, data)
         os.replace(unfinished, path)

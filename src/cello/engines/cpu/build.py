@@ -71,15 +71,17 @@ def _choose() -> Compiler | str:
         for candidate in candidates():
             try:
                 _library("probe", _PROBE, candidate)
+                return candidate
             except CompilerError as error:
                 failures.append(str(error))
-            else:
-                return candidate
     except CompilerError as error:
-        failures.append(str(error))
-    return "\n".join(failures) or (
-        f"no C compiler was found: {HOW_TO_GET_ONE}; cc, gcc and clang were looked for on the PATH"
-    )
+        return str(error)
+    if not failures:
+        return (
+            "no C compiler was found: cc, gcc and clang are not on the PATH, and the package "
+            f"ziglang is not installed; {HOW_TO_GET_ONE}"
+        )
+    return "\n".join(["no C compiler works here:", *failures, f"To get one, {HOW_TO_GET_ONE}"])
 
 
 def _library(name: str, source: str, compiler: Compiler) -> ctypes.CDLL:
@@ -102,6 +104,7 @@ def _find(entry: str) -> ctypes.CDLL | None:
 
 
 def _make(entry: str, source: str, compiler: Compiler) -> ctypes.CDLL:
+    reason = "there is no folder for temporary files"
     for folder in cache.places():
         try:
             text = folder / f"{entry}.c"
@@ -110,5 +113,5 @@ def _make(entry: str, source: str, compiler: Compiler) -> ctypes.CDLL:
             return ctypes.CDLL(str(cache.store(folder, entry, content, compiler)))
         except OSError as error:
             reason = str(error)
-            cache.warn_unfit(folder, reason)
+            cache.give_up(folder, reason)
     raise CompilerError(f"what {compiler} built can be kept or loaded nowhere: {reason}")

@@ -25,11 +25,10 @@ __all__ = [
     "cache_folder",
     "entry_name",
     "find",
+    "give_up",
     "places",
     "places_to_search",
     "store",
-    "unfit",
-    "warn_unfit",
 ]
 
 
@@ -43,8 +42,10 @@ class CacheWarning(UserWarning):
 def cache_folder() -> Path:
     """Where compiled code is kept: $CELLO_CACHE, else a folder in the user's cache folder.
 
-    Nothing is created or checked. The folder may be deleted at any time; what was in it is built
-    again when it is needed.
+    Nothing is created or checked. Each library lies there with its C source and a few words on how
+    it was made. The folder may be deleted at any time: what is needed is built again. It is not
+    used if it belongs to another user or others can write to it, for its content is run; then, and
+    if it cannot be written, a `CacheWarning` says so once and what is built lasts for the process.
 
     >>> cache_folder().is_absolute()
     True
@@ -57,50 +58,43 @@ def cache_folder() -> Path:
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA") or os.path.expanduser("~")
         return Path(local, "cello", "cache")
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
     # A relative path is to be ignored, says the XDG base directory specification.
-    return Path(xdg if os.path.isabs(xdg) else os.path.expanduser("~/.cache"), "cello")
-
-
-def unfit(folder: Path) -> str | None:
-    """Why nothing in an existing folder may be trusted, or None.
-
-    Whoever can write to it could have their code run by this process.
-    """
-    status = folder.stat()
-    if not stat.S_ISDIR(status.st_mode):
-        return "it is not a folder"
-    return _strangers(status)
+    for parent in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):
+        if os.path.isabs(parent):
+            return Path(parent, "cello")
+    return Path(tempfile.gettempdir(), f"cello-{os.getuid()}")  # a user without a home
 
 
 def places() -> Iterator[Path]:
-    """Where a new library may be kept, the best place first; the folders exist."""
+    """Where a new library may be kept, the best place first; what is yielded exists."""
     folder = cache_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        reason = unfit(folder)
     except OSError as error:
-        reason = str(error)
+        reason: str | None = str(error)
+    else:
+        reason = _distrust(folder)
     if reason is None:
         yield folder
     else:
-        warn_unfit(folder, reason)
-    yield _private_folder()
+        give_up(folder, reason)
+    try:
+        private = _private_folder()
+    except OSError:
+        return
+    yield private
 
 
 def places_to_search() -> Iterator[Path]:
     """Where a library may already be; nothing is created and nobody warned."""
     for folder in (cache_folder(), *_private):
-        try:
-            if unfit(folder) is None:
-                yield folder
-        except OSError:
-            continue
+        if _distrust(folder) is None:
+            yield folder
 
 
-def warn_unfit(folder: Path, reason: str) -> None:
+def give_up(folder: Path, reason: str) -> None:
     """Say once why the cache folder is not used."""
-    if folder not in _warned:
+    if folder not in _warned and folder not in _private:
         _warned.add(folder)
         warnings.warn(
             f"compiled code is not kept in the cache folder {folder}: {reason}; until that is "
@@ -116,7 +110,7 @@ _private: list[Path] = []
 
 def _private_folder() -> Path:
     """A folder for this process and those it forks, which goes when it ends."""
-    if not _private or not _private[0].is_dir():
+    if not _private or _distrust(_private[0]) is not None:
         folder = Path(tempfile.mkdtemp(prefix="cello-"))
         _private[:] = [folder]
         atexit.register(_remove, folder, os.getpid())
@@ -126,6 +120,17 @@ def _private_folder() -> Path:
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _distrust(folder: Path) -> str | None:
+    """Why nothing in the folder may be trusted, or None.
+
+    Whoever can write to it could have their code run by this process.
+    """
+    try:
+        return _strangers(folder.stat())
+    except OSError as error:
+        return str(error)
 
 
 def _strangers(status: os.stat_result) -> str | None:

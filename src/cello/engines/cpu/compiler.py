@@ -52,24 +52,23 @@ class Compiler:
 
         Raises:
             CompilerError: shows the command and what the compiler said.
-            OSError: the system's folder for temporary files cannot be written.
         """
-        with tempfile.TemporaryDirectory(prefix="cello-") as folder:
-            library = Path(folder, "library.so")
-            command = [*self.command, *flags(), str(source), "-o", str(library), *_LIBRARIES]
-            environment = os.environ | {"TMPDIR": folder}
-            if zig_cache is not None:
-                environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
-            try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+                library = Path(folder, "library.so")
+                command = [*self.command, *flags(), str(source), "-o", str(library), *_LIBRARIES]
+                environment = os.environ | {"TMPDIR": folder}
+                if zig_cache is not None:
+                    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
                 status, said = _call(command, folder, environment)
-            except OSError as error:
-                raise CompilerError(f"{self} cannot be run: {error}") from error
-            if status != 0 or not library.exists():
-                raise CompilerError(
-                    f"{self} could not compile {source}:\n{_first_lines(said)}\n"
-                    f"The command was: {shlex.join(command)}"
-                )
-            return library.read_bytes()
+                if status == 0 and library.exists():
+                    return library.read_bytes()
+        except OSError as error:
+            raise CompilerError(f"{self} cannot be run: {error}") from error
+        raise CompilerError(
+            f"{self} could not compile {source}:\n{_first_lines(said)}\n"
+            f"    The command was: {shlex.join(command)}"
+        )
 
 
 _LIBRARIES = ("-lm", "-lpthread")
@@ -101,17 +100,19 @@ def candidates() -> Iterator[Compiler]:
     """
     asked = os.environ.get("CC", "").strip()
     if asked:
-        words = tuple(shlex.split(asked))
-        if shutil.which(words[0]) is None:
+        words = _words(asked)
+        found = _which(words[0])
+        if found is None:
             raise CompilerError(
                 f"$CC names the C compiler {words[0]!r}, which is not there; correct it, or unset "
                 "it to let cc, gcc, clang or the package ziglang be looked for"
             )
-        yield Compiler(words, "from $CC", _identity(words))
+        command: tuple[str, ...] = (found, *words[1:])
+        yield Compiler(command, "from $CC", _identity(command))
         return
     seen = set()
     for name in ("cc", "gcc", "clang"):
-        found = shutil.which(name)
+        found = _which(name)
         if found is not None and (real := os.path.realpath(found)) not in seen:
             seen.add(real)
             yield Compiler((found,), "on the PATH", _identity((found,)))
@@ -122,11 +123,27 @@ def candidates() -> Iterator[Compiler]:
         yield Compiler(command, "the package ziglang", _identity((str(binary),)))
 
 
+def _words(command: str) -> list[str]:
+    """What $CC says, such as "ccache gcc"; a path with spaces is one word if it is there."""
+    if _which(command) is not None:
+        return [command]
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quotation mark without its partner
+        return [command]
+
+
+def _which(name: str) -> str | None:
+    """The file that this command runs, from wherever it is called."""
+    found = shutil.which(name)
+    return os.path.abspath(found) if found is not None else None
+
+
 def _identity(words: tuple[str, ...]) -> str:
-    """Path, size and time of every file that the words name; the words themselves too."""
+    """The words, and path, size and time of every file that they name."""
     parts = [*words]
     for word in words:
-        found = shutil.which(word)
+        found = _which(word)
         if found is not None:
             real = os.path.realpath(found)
             status = os.stat(real)
