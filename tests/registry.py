@@ -6,12 +6,15 @@ A cell of the library that is not here fails `test_registry_is_complete`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cello
+from cello import zoo
+from cello.cells import ACTIVATIONS
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 
@@ -124,6 +127,21 @@ class StrangersCell(nn.Module):
         return candidate * trace, trace
 
 
+#: Cells that draw random numbers in training: no two runs of them are the same.
+RANDOM: dict[str, Callable[[], cello.Cell]] = {
+    "CTRNNCell": partial(zoo.CTRNNCell, I, H, noise=0.5),
+    "RecurrentDropoutLSTMCell": partial(zoo.RecurrentDropoutLSTMCell, I, H),
+    "ZoneoutLSTMCell": partial(zoo.ZoneoutLSTMCell, I, H, zoneout_h=0.2),
+}
+#: The cells of the zoo that do not, and what they need besides I and H.
+CERTAIN = [name for name in zoo.__all__ if name not in RANDOM]
+MORE = {"ClockworkCell": ((1, 3),), "SCRNCell": (2,)}
+
+
+def in_evaluation(name: str) -> cello.Cell:
+    return RANDOM[name]().eval()
+
+
 CELLS: dict[str, Callable[[], nn.Module]] = {
     "elman": lambda: cello.ElmanCell(I, H),
     "elman-relu-no-bias": lambda: cello.ElmanCell(I, H, "relu", bias=False),
@@ -150,6 +168,16 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "no-grad": NoGradCell,
     "branching": BranchingCell,
     "stranger": StrangersCell,
+    **{f"elman-{name}": partial(cello.ElmanCell, I, H, name) for name in ACTIVATIONS},
+    **{
+        f"jordan-both-{name}": partial(cello.JordanCell, I, H, O, name, name)
+        for name in ACTIVATIONS
+    },
+    **{name: partial(getattr(zoo, name), I, H, *MORE.get(name, ())) for name in CERTAIN},
+    **{f"{name}-eval": partial(in_evaluation, name) for name in RANDOM},
+    "AntisymmetricCell-gated": partial(zoo.AntisymmetricCell, I, H, 0.5, 0.1, gated=True),
+    "EchoStateCell-leaky": partial(zoo.EchoStateCell, I, H, leak=0.3),
+    "NASCell-bias": partial(zoo.NASCell, I, H, bias=True),
 }
 
 CAPTURED = [name for name in CELLS if name != "branching"]

@@ -16,6 +16,7 @@ from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Steppe
 from cello.layers.drop_in import accelerate
 
 if TYPE_CHECKING:
+    from cello.cells import zoo
     from cello.convert import load_model, save_model
     from cello.see import Recording, count_parameters, equations, load_recording, record
 
@@ -28,6 +29,7 @@ _LATER = {
     "record": "see",
     "load_model": "convert",
     "save_model": "convert",
+    "zoo": "cells.zoo",
 }
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "load_recording",
     "record",
     "save_model",
+    "zoo",
 ]
 
 
@@ -63,7 +66,8 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         import importlib
 
-        return getattr(importlib.import_module(f"cello.{_LATER[name]}"), name)
+        module = importlib.import_module(f"cello.{_LATER[name]}")
+        return module if _LATER[name].endswith(f".{name}") else getattr(module, name)
     raise AttributeError(f"module 'cello' has no attribute {name!r}")
 
 

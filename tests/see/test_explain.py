@@ -86,12 +86,17 @@ def test_a_users_cell():
 # ------------------------------------------------------------ what is shown is what happened
 
 
+SIGNS = str.maketrans(
+    {"·": "*", "−": "-", "σ": "sigmoid", "√": "sqrt", "²": "**2", "^": "**"}
+    | {"≤": "<=", "≥": ">=", "∞": "inf"}
+)
+
+
 def read(text: str, values: dict[str, list[float]]) -> float:
     """What a line's right side comes to, by Python's own arithmetic."""
     text = re.sub(r"\|([^|]*)\|", r"abs(\1)", text)
-    for sign, python in (("·", "*"), ("−", "-"), ("σ", "sigmoid"), ("√", "sqrt"), ("²", "**2")):
-        text = text.replace(sign, python)
-    text = text.replace("^", "**").replace("≤", "<=").replace("≥", ">=")
+    text = text.translate(SIGNS)
+    text = re.sub(r"( if \S+) = ", r"\1 == ", text)
     return eval(text, {"__builtins__": {}}, FUNCTIONS | values)
 
 
@@ -100,6 +105,7 @@ def functional(name: str) -> Callable[..., float]:
 
 
 FUNCTIONS: dict[str, Any] = {
+    "inf": math.inf,
     "sigmoid": lambda z: 1 / (1 + math.exp(-z)),
     "relu": lambda z: max(z, 0.0),
     "hard_sigmoid": lambda z: min(max(z / 6 + 0.5, 0.0), 1.0),
@@ -132,10 +138,9 @@ def check_by_reading(rec: cello.Recording, layer: str | None = None) -> None:
                     name = line.split(" = ")[0].split("[")[0]
                     formula, shown = line.partition(" = ")[2].rsplit(" = ", 1)
                     known = {n: v if len(v) > 1 else v[0] for n, v in values.items()}
-                    assert read(formula, known) == pytest.approx(
-                        values[name][unit], rel=1e-9, abs=1e-12
-                    )
-                    assert read(shown, {}) == pytest.approx(values[name][unit], rel=1e-12)
+                    recorded = float(values[name][unit])  # a condition is 0 or 1
+                    assert read(formula, known) == pytest.approx(recorded, rel=1e-9, abs=1e-12)
+                    assert read(shown, {}) == pytest.approx(recorded, rel=1e-12)
                     lines += 1
     assert lines
 

@@ -7,14 +7,44 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cello.errors import CellError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
     from cello.cells.cell import Cell
 
-__all__ = ["autocast_active", "check_call", "check_cell", "check_step_result", "check_x"]
+__all__ = [
+    "a_tensor_of",
+    "autocast_active",
+    "check_call",
+    "check_cell",
+    "check_step_result",
+    "check_x",
+    "like_of",
+]
+
+
+def a_tensor_of(module: nn.Module) -> Tensor | None:
+    """A floating point parameter of the module, or else a buffer: its dtype and device count."""
+    found = _floating(module, "_parameters")
+    return found if found is not None else _floating(module, "_buffers")
+
+
+def like_of(module: nn.Module) -> Tensor:
+    """As `a_tensor_of`; where there is none, a tensor of the default dtype on the CPU."""
+    found = a_tensor_of(module)
+    return torch.zeros(()) if found is None else found
+
+
+def _floating(module: nn.Module, kind: str) -> Tensor | None:
+    for tensor in vars(module)[kind].values():
+        if tensor is not None and tensor.is_floating_point():
+            return tensor
+    for child in module._modules.values():
+        if child is not None and (found := _floating(child, kind)) is not None:
+            return found
+    return None
 
 
 def autocast_active(device: torch.device) -> bool:
@@ -59,7 +89,8 @@ def check_x(cell: Cell, x: Any) -> None:
         raise ShapeError(
             f"x must be [B, {cell.input_size}] for one step of {name}, got {list(x.shape)}"
         )
-    own = next((p.dtype for p in cell.parameters() if p.is_floating_point()), x.dtype)
+    tensor = a_tensor_of(cell)
+    own = x.dtype if tensor is None else tensor.dtype
     if x.dtype != own and not autocast_active(x.device):
         raise DtypeError(f"x must have the dtype of {name}'s parameters, {own}, got {x.dtype}")
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells.cell import Cell
-from cello.cells.contract import check_cell
+from cello.cells.contract import check_cell, like_of
 from cello.cells.torch_layout import from_torch_cell
 from cello.errors import CellError, DtypeError
 
@@ -114,7 +114,7 @@ def _interpret(module: nn.Module, x: Tensor, state: Any) -> tuple[tuple[Tensor, 
 
 def _probe(module: nn.Module, input_size: int, hidden_size: int) -> tuple[Any, Tensor]:
     """Run one step to learn the number and the sizes of the states."""
-    like = next(module.parameters(), torch.zeros(()))
+    like = like_of(module)
     x, h = like.new_zeros(2, input_size), like.new_zeros(2, hidden_size)
     failures = []
     for state in (None, h, (h, h)):

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello import cells, layers
+from cello.cells import zoo
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.encoders import ENCODERS
 
@@ -126,6 +127,7 @@ KINDS: dict[str, Kind] = {
             cells.TorchLSTMCell,
             cells.TorchGRUCell,
             cells.ForeignCell,
+            *(getattr(zoo, name) for name in zoo.__all__),
             *ENCODERS,
             layers.Log,
         )

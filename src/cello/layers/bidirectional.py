@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, as_cell, state_type
+from cello.cells.contract import like_of
 from cello.errors import ArgumentError, CellError, DtypeError
 from cello.layers.layer import Layer
 from cello.layers.recurrent import Recurrent
@@ -141,7 +142,7 @@ def _fresh_copy(cell: Cell) -> Cell:
     except CellError:
         config = None
     if config is not None:
-        like = next(cell.parameters(), torch.zeros(()))
+        like = like_of(cell)
         return type(cell)(**copy.deepcopy(config)).to(like.device, like.dtype).train(cell.training)
     twin = copy.deepcopy(cell)
     for module in twin.modules():

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
+from cello.cells.contract import a_tensor_of
 from cello.engines import autocast_active
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
-__all__ = ["Layer", "a_parameter", "check_input", "check_reset", "check_state"]
+__all__ = ["Layer", "check_input", "check_reset", "check_state"]
 
 
 class Layer(nn.Module):
@@ -52,17 +53,6 @@ class Layer(nn.Module):
         return steps.to_user(), state
 
 
-def a_parameter(module: nn.Module) -> Tensor | None:
-    """A floating point parameter of the module: it says which dtype and device are expected."""
-    for parameter in module._parameters.values():
-        if parameter is not None and parameter.is_floating_point():
-            return parameter
-    for child in module._modules.values():
-        if child is not None and (found := a_parameter(child)) is not None:
-            return found
-    return None
-
-
 def check_input(
     layer: Any, x: Any, lengths: Tensor | Sequence[int] | None, batch_first: bool
 ) -> Steps:
@@ -89,7 +79,7 @@ def check_input(
             f"x must have {I} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
-    parameter = a_parameter(layer)
+    parameter = a_tensor_of(layer)
     dtype = data.dtype if parameter is None else parameter.dtype
     if not data.is_floating_point() or (data.dtype != dtype and not autocast_active(data.device)):
         raise DtypeError(

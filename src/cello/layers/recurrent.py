@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, as_cell
+from cello.cells.contract import like_of
 from cello.engines import check_engine
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state
@@ -81,7 +81,7 @@ class Recurrent(Layer):
         self.initial_state = initial_state
         self.engine = check_engine(engine)
         if initial_state == "learned":
-            like = next(self.cell.parameters(), torch.zeros(()))
+            like = like_of(self.cell)
             sizes = self.cell.state_sizes.items()
             self.initial = nn.ParameterDict({n: like.new_zeros(size) for n, size in sizes})
 

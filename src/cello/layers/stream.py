@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cello.cells.contract import check_x
+from cello.cells.contract import check_x, like_of
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Stepper:
         return y.squeeze(0) if single else y
 
     def _begin(self, layer: Recurrent) -> Any:
-        like = next(layer.parameters(), torch.zeros(()))
+        like = like_of(layer)
         parts = layer.begin(self.batch_size, like)
         return layer.cell.state_type(*(part.clone() for part in parts))
 

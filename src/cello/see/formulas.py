@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
 from cello.cells import Cell
+from cello.cells.contract import like_of
 from cello.errors import CaptureError
 from cello.program import program_of
 from cello.see.names import cells_of, check_net
@@ -71,7 +71,7 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
 
 
 def _of_cell(cell: Cell, style: Style) -> str:
-    like = next((p for p in cell.parameters() if p.is_floating_point()), torch.zeros(()))
+    like = like_of(cell)
     program = program_of(cell, like.dtype, like.device)
     given = incoming_names(program)
     names = [name for name in in_order(program) if name not in given]

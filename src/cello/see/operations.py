@@ -21,7 +21,16 @@ from cello.see.notation import (
     Symbol,
 )
 
-__all__ = ["add", "by_numbers", "fixed_values", "function", "multiply", "subtract", "write"]
+__all__ = [
+    "add",
+    "by_numbers",
+    "fixed_values",
+    "function",
+    "log_sigmoid",
+    "multiply",
+    "subtract",
+    "write",
+]
 
 
 def fixed_values(program: Program) -> set[Value]:
@@ -63,6 +72,11 @@ _NAMES = {
 def function(name: str, arguments: Sequence[Node]) -> Node:
     """A function by PyTorch's name for it."""
     return Call(_NAMES.get(name, name), tuple(arguments))
+
+
+def log_sigmoid(argument: Node) -> Node:
+    """The logarithm of the sigmoid, which PyTorch computes in one."""
+    return Call("log", (Call("sigmoid", (argument,)),))
 
 
 def by_numbers(op: Op) -> Node:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from cello.program import Op, Value
 from cello.see.notation import Call, More, Node, Number, Power, Quotient, Root, Sum
-from cello.see.operations import add, multiply, subtract
+from cello.see.operations import add, log_sigmoid, multiply, subtract
 
 if TYPE_CHECKING:
     from cello.see.elements import Elements
@@ -231,6 +232,14 @@ def _layer_norm(w: Elements, op: Op, value: Value, element: int) -> Found:
     return node, result, _size(result)
 
 
+def _log_sigmoid(w: Elements, op: Op, value: Value, element: int) -> Found:
+    if value is not op.outputs[0]:
+        return None
+    own = w.of(op.args[0], element)
+    result = logsigmoid(own.value)
+    return log_sigmoid(own.node), result, _size(result)
+
+
 RULES: dict[str, Callable[[Elements, Op, Value, int], Found]] = {
     "mm": _mm,
     "bmm": _mm,
@@ -249,4 +258,5 @@ RULES: dict[str, Callable[[Elements, Op, Value, int], Found]] = {
     "logsumexp": _logsumexp,
     "linalg_vector_norm": _norm,
     "native_layer_norm": _layer_norm,
+    "log_sigmoid_forward": _log_sigmoid,
 }

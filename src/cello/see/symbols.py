@@ -13,7 +13,7 @@ import torch
 from cello.program import BATCH, Op, Program, Value, is_random
 from cello.see.moves import CUTS, SAME
 from cello.see.notation import Apply, Call, Node, Number, Part, Symbol, Transposed
-from cello.see.operations import add, by_numbers, fixed_values, function, write
+from cello.see.operations import add, by_numbers, fixed_values, function, log_sigmoid, write
 
 __all__ = ["Symbols", "Units"]
 
@@ -137,7 +137,8 @@ class Symbols:
         if name in _REDUCTIONS:
             return _part(Call(_REDUCTIONS[name], (self.of(op.args[0], None),)), units)
         if not op.inputs:
-            filled = {"zeros": 0, "ones": 1, "full": op.args[-1]}.get(name)
+            last = op.args[-1]
+            filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
             return by_numbers(op) if filled is None else Number(filled)
         if torch.Tag.pointwise in op.target.tags:
             return write(op, lambda source: self._beside(source, value, units))
@@ -227,10 +228,15 @@ def _addmm(symbols: Symbols, op: Op, units: Units) -> Node | None:
     return add(product, bias) if op.args[0] in symbols.fixed else add(bias, product)
 
 
+def _log_sigmoid(symbols: Symbols, op: Op, units: Units) -> Node:
+    return log_sigmoid(symbols.of(op.args[0], units))
+
+
 _RULES: dict[str, Callable[[Symbols, Op, Units], Node | None]] = {
     "mm": _mm,
     "mv": _mm,
     "addmm": _addmm,
+    "log_sigmoid_forward": _log_sigmoid,
 }
 
 
