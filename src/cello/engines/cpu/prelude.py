@@ -7,7 +7,7 @@ from importlib.resources import files
 
 __all__ = ["prelude"]
 
-_PARTS = ("prelude_vectors.c", "prelude_math.c", "prelude_dot.c")
+_PARTS = ("vectors", "math", "dot", "pack", "outer")
 
 
 @cache
@@ -18,5 +18,5 @@ def prelude(*, double: bool = False) -> str:
     #define CELLO_DOUBLE 1
     """
     folder = files(__package__)
-    parts = [folder.joinpath(part).read_text(encoding="utf-8") for part in _PARTS]
+    parts = [folder.joinpath(f"prelude_{part}.c").read_text(encoding="utf-8") for part in _PARTS]
     return "\n".join([f"#define CELLO_DOUBLE {int(double)}", *parts])

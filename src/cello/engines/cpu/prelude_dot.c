@@ -1,71 +1,79 @@
-/* Cello's C prelude, part 3: products with matrices. */
+/* Cello's C prelude, part 3: rows of inputs times packed weights. What takes the time is here. */
 
-/* Writes matrix number d of D, element (i, kk) at w[i * rs + kk * cs], i < n outputs and kk < k inputs, to its
- * place in the packed form: out[((block * k + kk) * D + d) * U * VL + j] for i = block * U * VL + j; 0 for i >= n. */
-APART void pack(real *out, const real *w, long rs, long cs, long n, long k, int d, int D, int U) {
-    long width = (long)U * VL, blocks = (n + width - 1) / width;
-    for (long block = 0; block < blocks; block++)
-        for (long kk = 0; kk < k; kk++)
-            for (long j = 0; j < width; j++) {
-                long i = block * width + j;
-                out[((block * k + kk) * D + d) * width + j] = i < n ? w[i * rs + kk * cs] : 0;
-            }
+/* sum[r * V + v] += in[r][kk * step] * (vector number kk * V + v of w), for m rows and V vectors.
+ * The order of the loads lets 3 x 4 sums and 6 x 4 sums stay in 16 and 32 registers. */
+INLINE void dot_at(const int m, const int V, vec *sum, const real *w, const real *const *in,
+                   long step, long kk) {
+    vec x[ROWS];
+    UNROLL
+    for (int r = 0; r < m; r++) x[r] = splat(in[r][kk * step]);
+    UNROLL
+    for (int v = 0; v < V; v++) {
+        const vec weight = load(w + (kk * V + v) * VL);
+        UNROLL
+        for (int r = 0; r < m; r++) sum[r * V + v] += x[r] * weight;
+    }
 }
 
-/* acc[r * V + v] += sum over kk of in[r][kk] * (vector number kk * V + v of w), for m rows and V vectors. */
-INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k, const real *const *in) {
-    vec sum[ROWS * 4];
+/* Where one row has few sums under way, k is cut into S stretches with sums of their own, to hide
+ * the latency of a multiply-add. S depends on V alone: so what comes out for a row never depends on
+ * the rows beside it. */
+INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k,
+                     const real *const *in, long step, const real *ahead) {
+    const int S = V == 1 ? 4 : V == 2 ? 2 : 1, sums = m * V;
+    const long length = k / S;
     const real *row[ROWS];
+    vec sum[4 * ROWS];
     UNROLL
     for (int r = 0; r < m; r++) row[r] = in[r];
     UNROLL
-    for (int i = 0; i < m * V; i++) sum[i] = acc[i];
-    for (long kk = 0; kk < k; kk++, w += V * VL) {
-        UNROLL
-        for (int r = 0; r < m; r++) {
-            UNROLL
-            for (int v = 0; v < V; v++) sum[r * V + v] += row[r][kk] * load(w + v * VL);
+    for (int i = 0; i < sums; i++) sum[i] = acc[i];
+    UNROLL
+    for (int i = sums; i < S * sums; i++) sum[i] = splat(0);
+    if (S == 1) {
+        UNROLL_BY_2
+        for (long kk = 0; kk < k; kk++) {
+            if (m > 2) __builtin_prefetch(ahead + kk * VL, 0, 2);
+            dot_at(m, V, sum, w, row, step, kk);
         }
+    } else {
+        for (long kk = 0; kk < length; kk++) {
+            dot_at(m, V, sum, w, row, step, kk);
+            dot_at(m, V, sum + sums, w, row, step, length + kk);
+            if (S > 2) dot_at(m, V, sum + 2 * sums, w, row, step, 2 * length + kk);
+            if (S > 2) dot_at(m, V, sum + 3 * sums, w, row, step, 3 * length + kk);
+        }
+        for (long kk = S * length; kk < k; kk++)
+            dot_at(m, V, sum + (S - 1) * sums, w, row, step, kk);
     }
     UNROLL
-    for (int i = 0; i < m * V; i++) acc[i] = sum[i];
+    for (int i = sums; i < S * sums; i++) sum[i % sums] += sum[i];
+    UNROLL
+    for (int i = 0; i < sums; i++) acc[i] = sum[i];
 }
 
+/* dot1 to dot4: acc[r * V + v] += sum over kk < k of in[r][kk] * W, where W is vector number
+ * kk * V + v of w, for 1 <= m <= ROWS rows and V vectors.
+ *
+ * The form with more arguments steps through the inputs by `step`, and with m > 2 and V > 2 fetches
+ * k vectors from `ahead` into the second cache: of weights that do not fit there, each tile of rows
+ * can bring a part of the next block. */
+#define DOT_ROWS(m, V) \
+    case m: dot_tile(m, V, acc, w, k, in, step, ahead); break;
 #if ROWS == 6
-#define DOT_MORE_ROWS(V)                            \
-    case 4: dot_tile(4, V, acc, w, k, in); break;   \
-    case 5: dot_tile(5, V, acc, w, k, in); break;   \
-    case 6: dot_tile(6, V, acc, w, k, in); break;
+#define DOT_MORE_ROWS(V) DOT_ROWS(4, V) DOT_ROWS(5, V) DOT_ROWS(6, V)
 #else
 #define DOT_MORE_ROWS(V)
 #endif
-#define DOT(V)                                                                              \
-    APART void dot##V(int m, vec *acc, const real *w, long k, const real *const *in) {      \
-        switch (m) {                                                                        \
-            case 1: dot_tile(1, V, acc, w, k, in); break;                                   \
-            case 2: dot_tile(2, V, acc, w, k, in); break;                                   \
-            case 3: dot_tile(3, V, acc, w, k, in); break;                                   \
-            DOT_MORE_ROWS(V)                                                                \
-        }                                                                                   \
+#define DOT(V)                                                                                  \
+    APART void dot##V##_ahead(int m, vec *acc, const real *w, long k, const real *const *in,    \
+                              long step, const real *ahead) {                                   \
+        switch (m) { DOT_ROWS(1, V) DOT_ROWS(2, V) DOT_ROWS(3, V) DOT_MORE_ROWS(V) }            \
+    }                                                                                           \
+    INLINE void dot##V(int m, vec *acc, const real *w, long k, const real *const *in) {         \
+        dot##V##_ahead(m, acc, w, k, in, 1, w);                                                 \
     }
 DOT(1)
 DOT(2)
 DOT(3)
 DOT(4)
-
-/* C[i][j] += sum over rows r of A[r][i] * B[r][j], i < na, j < nb: the gradient of a weight from the cotangents A
- * of its outputs and its inputs B. Row-major, lda, ldb and ldc reals from row to row. */
-APART void outer(long rows, const real *A, long lda, long na, const real *B, long ldb, long nb, real *C, long ldc) {
-    for (long i = 0; i < na; i++)
-        for (long j = 0; j < nb; j += VL) {
-            vec sum = {0};
-            long left = nb - j;
-            for (long r = 0; r < rows; r++) {
-                const real *b = B + r * ldb + j;
-                sum += A[r * lda + i] * (left < VL ? load_part(b, left) : load(b));
-            }
-            real *c = C + i * ldc + j;
-            if (left < VL) store_part(c, load_part(c, left) + sum, left);
-            else store(c, load(c) + sum);
-        }
-}

@@ -1,13 +1,13 @@
-/* Cello's C prelude, part 2: functions of vectors, lane by lane. NaN and infinity give what PyTorch gives.
+/* Cello's C prelude, part 2: functions, lane by lane. NaN and infinity give what PyTorch gives.
  *
- * The polynomials are minimax fits made for these ranges. exp is reduced by x = n ln 2 + r with |r| <= ln 2 / 2.
+ * The polynomials are minimax fits to the ranges given.
  */
 
-#define LANES(name, call)                             \
-    INLINE vec name(vec x) {                          \
-        vec y;                                        \
-        for (int i = 0; i < VL; i++) y[i] = call(x[i]); \
-        return y;                                     \
+#define LANES(name, function)                               \
+    INLINE vec name(vec x) {                                \
+        vec y;                                              \
+        for (int i = 0; i < VL; i++) y[i] = function(x[i]); \
+        return y;                                           \
     }
 
 LANES(v_sqrt, LIBM(sqrt))
@@ -23,14 +23,11 @@ INLINE vec v_pow(vec a, vec b) {
     return y;
 }
 
-INLINE mask is_nan(vec x) { return (mask)(x != x); }
-INLINE vec v_max(vec a, vec b) { return select((mask)(a > b) | is_nan(a), a, b); }
-INLINE vec v_min(vec a, vec b) { return select((mask)(a < b) | is_nan(a), a, b); }
 INLINE vec v_recip(vec x) { return (real)1 / x; }
 
 /* -1, 0 or 1; 0 for NaN. */
 INLINE vec v_sign(vec x) {
-    vec one = splat(1), zero = splat(0);
+    vec zero = splat(0), one = splat(1);
     return select((mask)(x > zero), one, select((mask)(x < zero), -one, zero));
 }
 
@@ -41,105 +38,119 @@ INLINE vec polynomial(vec x, const real *c, int n) {
     for (int i = n - 2; i >= 0; i--) y = y * x + c[i];
     return y;
 }
-#define POLYNOMIAL(x, ...) polynomial(x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
+#define POLYNOMIAL(x, ...) \
+    polynomial(x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
 
+/* LN2 = LN2_HIGH + LN2_LOW, the high part short enough for exact products with small whole numbers.
+ * LARGEST is just above log of the largest real, SMALLEST just below log of the smallest. */
+#define LN2 (real)0x1.62e42fefa39efp-1
+#define PER_LN2 (real)0x1.71547652b82fep0
 #if CELLO_DOUBLE
 #define MANTISSA_BITS 52
 #define EXPONENT_BIAS 1023
-#define ROUNDER 0x1.8p52 /* adding it rounds to a whole number, found in the low bits */
 #define LN2_HIGH 0x1.62e42fefap-1
 #define LN2_LOW 0x1.cf79abc9e3b3ap-40
-#define EXP_LOWEST -746
-#define EXP_HIGHEST 710
-#define EXPM1_LOWEST -50
-#define TANH_HIGHEST 20
+#define LARGEST 710
+#define SMALLEST -746
 #else
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127
-#define ROUNDER 0x1.8p23f
 #define LN2_HIGH 0x1.62e4p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
-#define EXP_LOWEST -105
-#define EXP_HIGHEST 89
-#define EXPM1_LOWEST -30
-#define TANH_HIGHEST 9
+#define LARGEST 89
+#define SMALLEST -105
 #endif
 
-/* Limits that let NaN through. */
-INLINE vec at_least(vec x, real low) { return select((mask)(x < low), splat(low), x); }
-INLINE vec at_most(vec x, real high) { return select((mask)(x > high), splat(high), x); }
-INLINE mask sign_bit(vec x) { return bits(x) & ((mask){0} - 1) << (8 * sizeof(real) - 1); }
+/* Added to a number of modest size, this rounds it to a whole number n and leaves n + bias in the
+ * low bits. A shift makes 2^n of n + EXPONENT_BIAS: 0 of 0, infinity of the largest that fits. */
+#define ROUNDER(bias) (real)(((int64_t)3 << (MANTISSA_BITS - 1)) + (bias))
+INLINE vec power_of_two(mask biased) { return as_vec(biased << MANTISSA_BITS); }
 
-/* n = round(x / ln 2), and e^(x - n ln 2) - 1 = r + r^2 P(r). */
-INLINE vec reduced_expm1(vec x, mask *n) {
-    vec t = x * (real)0x1.71547652b82fep0 + ROUNDER;
-    *n = bits(t) - bits(splat(ROUNDER));
-    t -= ROUNDER;
+/* x = n ln 2 + r, |r| <= ln 2 / 2. Gives e^r - 1 and, in the low bits of *n, n + bias. */
+INLINE vec expm1_of_rest(vec x, int bias, mask *n) {
+    vec t = x * PER_LN2 + ROUNDER(bias);
+    *n = bits(t);
+    t -= ROUNDER(bias);
     vec r = (x - t * LN2_HIGH) - t * LN2_LOW;
 #if CELLO_DOUBLE
     vec p = POLYNOMIAL(r, 0.5, 0.166666666666666711, 0.0416666666666520694, 0.00833333333332604381,
                        0.00138888888956740787, 0.000198412698751487551, 0.0000248015744405860819,
-                       2.75572549757678681e-6, 2.75679676697277199e-7, 2.5105396235873582e-8, 1.76877666993826517e-9);
+                       2.75572549757678681e-6, 2.75679676697277199e-7, 2.5105396235873582e-8,
+                       1.76877666993826517e-9);
 #else
-    vec p = POLYNOMIAL(r, 0.5f, 0.1666666676f, 0.04166623729f, 0.008333285646f, 0.001394882028f, 0.0001990783746f);
+    vec p = POLYNOMIAL(r, 0.5f, 0.1666666676f, 0.04166623729f, 0.008333285646f, 0.001394882028f,
+                       0.0001990783746f);
 #endif
-    return r + r * r * p;
+    return r * r * p + r;
 }
-
-/* 2^n for an n whose result is a normal number. */
-INLINE vec power_of_two(mask n) { return as_vec((n + EXPONENT_BIAS) << MANTISSA_BITS); }
 
 INLINE vec v_exp(vec x) {
     mask n;
-    vec y = 1 + reduced_expm1(at_most(at_least(x, EXP_LOWEST), EXP_HIGHEST), &n);
-    mask half = n >> 1;
+    vec y = 1 + expm1_of_rest(at_most(at_least(x, SMALLEST), LARGEST), 2 * EXPONENT_BIAS, &n);
+    mask half = n >> 1; /* 2^n in two steps, for results beneath the normal numbers */
     return y * power_of_two(half) * power_of_two(n - half);
 }
 
 INLINE vec v_expm1(vec x) {
     mask n;
-    vec y = reduced_expm1(at_most(at_least(x, EXPM1_LOWEST), EXP_HIGHEST), &n);
-    vec scale = power_of_two(n - 1);
-    y = 2 * (scale * y + (scale - (real)0.5));
+    vec y = expm1_of_rest(at_most(at_least(x, -50), LARGEST), EXPONENT_BIAS - 1, &n);
+    vec half = power_of_two(n); /* of 2^n, which may be infinite */
+    y = 2 * (half * y + (half - (real)0.5));
     return select((mask)(x == 0), x, y); /* keeps -0 */
 }
 
-INLINE vec v_sigmoid(vec x) { return (real)1 / (1 + v_exp(-x)); }
-
-INLINE vec v_tanh(vec x) {
-    mask sign = sign_bit(x);
+/* h = n ln 2 / 2 + r, |r| <= ln 2 / 4. Gives t = tanh r, *p = 2^n: e^2h = p (1 + t) / (1 - t). */
+INLINE vec tanh_of_rest(vec h, vec *p) {
+    vec n = h * (2 * PER_LN2) + ROUNDER(EXPONENT_BIAS);
+    *p = power_of_two(bits(n));
+    n -= ROUNDER(EXPONENT_BIAS);
 #if CELLO_DOUBLE
-    vec e = v_expm1(2 * at_most(as_vec(bits(x) ^ sign), TANH_HIGHEST));
-    return as_vec(bits(e / (e + 2)) | sign);
+    vec r = (h - n * (LN2_HIGH / 2)) - n * (LN2_LOW / 2), z = r * r;
+    vec c = POLYNOMIAL(z, -0.333333333333323794, 0.133333333327273541, -0.0539682526857723588,
+                       0.0218693636350349355, -0.00885707471565273949, 0.00344198286181580246);
 #else
-    x = at_most(as_vec(bits(x) ^ sign), TANH_HIGHEST);
-    vec z = x * x;
-    vec p = POLYNOMIAL(z, 0.999999979236f, 0.133803712461f, 0.00349481062312f, 2.0596265964e-5f, 1.33368352202e-8f);
-    vec q = POLYNOMIAL(z, 1.0f, 0.467136866636f, 0.0258740251629f, 0.00032843624921f, 7.7692781262e-7f);
-    return as_vec(bits(x * p / q) | sign);
+    vec r = h - n * (LN2 / 2), z = r * r;
+    vec c = POLYNOMIAL(z, -0.333311899608222448f, 0.131062547820149303f);
 #endif
+    return r * z * c + r;
 }
 
-/* x = m 2^e with sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f): log m = f - f^2/2 + s (f^2/2 + s^2 P(s^2)). */
+/* 1 / (1 + e^-x) */
+INLINE vec v_sigmoid(vec x) {
+    const real low = LARGEST - (real)0.1, high = (EXPONENT_BIAS - (real)0.1) * LN2;
+    vec p, t = tanh_of_rest((real)-0.5 * at_most(at_least(x, -low), high), &p);
+    return (1 - t) / ((1 - t) + p * (1 + t));
+}
+
+/* (e^2|x| - 1) / (e^2|x| + 1), with the sign of x */
+INLINE vec v_tanh(vec x) {
+    mask sign = bits(splat((real)-0.0));
+    vec p, t = tanh_of_rest(at_most(as_vec(bits(x) & ~sign), 20), &p);
+    vec y = ((p - 1) + (p + 1) * t) / ((p + 1) + (p - 1) * t);
+    return as_vec(bits(y) | (bits(x) & sign));
+}
+
+/* x = m 2^e, sqrt(1/2) <= m < sqrt(2). With f = m - 1 and s = f / (2 + f),
+ * log m = f - f^2 / 2 + s (f^2 / 2 + s^2 P(s^2)). */
 INLINE vec v_log(vec x) {
-    mask tiny = (mask)(x < (CELLO_DOUBLE ? (real)0x1p-1022 : (real)0x1p-126));
-    vec y = select(tiny, x * ((real)2 * ((whole)1 << MANTISSA_BITS)), x);
+    const real least = CELLO_DOUBLE ? (real)0x1p-1022 : (real)0x1p-126;
+    mask small = (mask)(x < least);
+    vec normal = select(small, x * (real)((int64_t)2 << MANTISSA_BITS), x);
     mask root_half = bits(splat((real)0x1.6a09e667f3bcdp-1));
-    mask e = (bits(y) - root_half) >> MANTISSA_BITS;
-    vec f = as_vec(bits(y) - (e << MANTISSA_BITS)) - 1;
-    vec exponent;
+    mask e = (bits(normal) - root_half) >> MANTISSA_BITS;
+    vec f = as_vec(bits(normal) - (e << MANTISSA_BITS)) - 1, exponent;
     for (int i = 0; i < VL; i++) exponent[i] = (real)e[i];
-    exponent = select(tiny, exponent - (MANTISSA_BITS + 1), exponent);
+    exponent = select(small, exponent - (MANTISSA_BITS + 1), exponent);
     vec s = f / (2 + f), z = s * s, half = (real)0.5 * f * f;
 #if CELLO_DOUBLE
-    vec p = POLYNOMIAL(z, 0.666666666666673736, 0.399999999993928471, 0.285714287477011962, 0.222221979844770947,
-                       0.181835970323953767, 0.153131628671307661, 0.148053148814155741);
+    vec p = POLYNOMIAL(z, 0.666666666666673736, 0.399999999993928471, 0.285714287477011962,
+                       0.222221979844770947, 0.181835970323953767, 0.153131628671307661,
+                       0.148053148814155741);
 #else
     vec p = POLYNOMIAL(z, 0.666667784071724576f, 0.399772644980323239f, 0.298798131719378628f);
 #endif
     vec log_m = f - (half - (s * (half + z * p) + exponent * LN2_LOW));
-    y = exponent * LN2_HIGH + log_m;
-    y = select((mask)(x < INFINITY), y, x); /* inf and NaN stay */
+    vec y = select((mask)(x < INFINITY), exponent * LN2_HIGH + log_m, x); /* inf and NaN stay */
     y = select((mask)(x == 0), splat(-INFINITY), y);
     return select((mask)(x < 0), splat(NAN), y);
 }
@@ -148,5 +159,5 @@ INLINE vec v_log(vec x) {
 INLINE vec v_log1p(vec x) {
     vec u = 1 + x, lost = (x - (u - 1)) / u;
     vec y = v_log(u) + select((mask)(x > -1) & (mask)(x < (real)1e30), lost, splat(0));
-    return select((mask)(x == 0), x, y);
+    return select((mask)(x == 0), x, y); /* keeps -0 */
 }

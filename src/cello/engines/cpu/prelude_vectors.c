@@ -1,8 +1,8 @@
 /* Cello's C prelude, part 1: a vector of reals, and what all else is made of.
  *
- * Pasted in front of every kernel. Plain C11 with the vector extensions that GCC and Clang share, so one text
- * serves AVX-512, AVX, SSE and NEON. A loop over lanes is the portable way to write a blend, a root or a masked
- * load: compilers turn each into one instruction.
+ * Pasted in front of every kernel. Plain C11 with the vector extensions that GCC and Clang share:
+ * one text serves AVX-512, AVX, SSE and NEON. A loop over the lanes of a vector is the portable way
+ * to write a blend, a root or a masked load; compilers turn each into one instruction or two.
  *
  * CELLO_DOUBLE (0 or 1) chooses the number type. Not for -ffast-math: NaN and infinity must hold.
  */
@@ -31,12 +31,12 @@ typedef int32_t whole;
 #else
 #define VECTOR_BYTES 16
 #endif
-#define VL ((int)(VECTOR_BYTES / sizeof(real))) /* lanes of a vector */
+#define VL (VECTOR_BYTES / (4 + 4 * CELLO_DOUBLE)) /* lanes of a vector */
 
 #if defined(__AVX512F__) || defined(__aarch64__)
-#define ROWS 6 /* rows of a register tile: 32 registers hold 6 x 4 sums */
+#define ROWS 6 /* rows of a register tile: 32 registers hold 6 x 4 sums, 6 inputs and a weight */
 #else
-#define ROWS 3 /* 16 registers hold 3 x 4 */
+#define ROWS 3 /* 16 registers hold 3 x 4 sums, 3 inputs and a weight */
 #endif
 
 #define UNUSED __attribute__((unused))
@@ -44,13 +44,16 @@ typedef int32_t whole;
 #define APART static __attribute__((noinline, unused))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_BY_2 /* Clang does as it sees fit; told so, it spills */
 #else
 #define UNROLL _Pragma("GCC unroll 64")
+#define UNROLL_BY_2 _Pragma("GCC unroll 2")
 #endif
 
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef whole mask __attribute__((vector_size(VECTOR_BYTES))); /* per lane: 0 or -1 */
-typedef real vec_anywhere __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+typedef real vec_anywhere
+    __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
 INLINE vec splat(real x) { return x - (vec){0}; }
 INLINE vec load(const real *p) { return *(const vec_anywhere *)p; }
@@ -84,23 +87,37 @@ INLINE vec select(mask m, vec a, vec b) {
 #endif
 }
 
-/* Sums and extremes over the lanes. max and min give NaN if any lane is NaN. */
+/* NaN if either is. */
+INLINE mask is_nan(vec x) { return (mask)(x != x); }
+INLINE vec v_max(vec a, vec b) { return select((mask)(a > b) | is_nan(a), a, b); }
+INLINE vec v_min(vec a, vec b) { return select((mask)(a < b) | is_nan(a), a, b); }
+
+/* Limits that let NaN through. */
+INLINE vec at_least(vec x, real low) { return select((mask)(x < low), splat(low), x); }
+INLINE vec at_most(vec x, real high) { return select((mask)(x > high), splat(high), x); }
+
+/* Sum and extremes of the lanes; an extreme is NaN if any lane is. */
+INLINE vec rotated(vec x, int by) {
+    vec y;
+    UNROLL
+    for (int i = 0; i < VL; i++) y[i] = x[(i + by) % VL];
+    return y;
+}
+
 INLINE real hsum(vec x) {
-    real part[VL];
-    store(part, x);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
+    UNROLL
+    for (int half = VL / 2; half > 0; half /= 2) x += rotated(x, half);
+    return x[0];
 }
 
 INLINE real hmax(vec x) {
-    real y = x[0];
-    for (int i = 1; i < VL; i++) y = x[i] > y || x[i] != x[i] ? x[i] : y;
-    return y;
+    UNROLL
+    for (int half = VL / 2; half > 0; half /= 2) x = v_max(x, rotated(x, half));
+    return x[0];
 }
 
 INLINE real hmin(vec x) {
-    real y = x[0];
-    for (int i = 1; i < VL; i++) y = x[i] < y || x[i] != x[i] ? x[i] : y;
-    return y;
+    UNROLL
+    for (int half = VL / 2; half > 0; half /= 2) x = v_min(x, rotated(x, half));
+    return x[0];
 }

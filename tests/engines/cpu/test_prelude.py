@@ -1,0 +1,335 @@
+"""The C prelude against NumPy in higher precision, for every width of vector that there is here."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+import mmap
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import DTypeLike, NDArray
+
+from cello.engines.cpu.build import build
+from cello.engines.cpu.prelude import prelude
+
+Array = NDArray[np.floating]
+
+WRAPPERS = """
+#define MAP(name) \\
+    void map_##name(real *y, const real *x, long n) { \\
+        for (long i = 0; i < n; i += VL) store(y + i, v_##name(load(x + i))); \\
+    }
+#define MAP2(name) \\
+    void map_##name(real *y, const real *a, const real *b, long n) { \\
+        for (long i = 0; i < n; i += VL) store(y + i, v_##name(load(a + i), load(b + i))); \\
+    }
+#define OVER_LANES(name) void name##_of(real *y, const real *x) { *y = name(load(x)); }
+MAP(exp) MAP(expm1) MAP(log) MAP(log1p) MAP(sigmoid) MAP(tanh) MAP(sqrt) MAP(sin) MAP(cos) MAP(erf)
+MAP(abs) MAP(floor) MAP(sign) MAP(recip)
+MAP2(max) MAP2(min) MAP2(pow)
+OVER_LANES(hsum) OVER_LANES(hmax) OVER_LANES(hmin)
+
+long lanes(void) { return VL; }
+long tile_rows(void) { return ROWS; }
+void load_some(real *y, const real *x, long n) { store(y, load_part(x, n)); }
+void store_some(real *y, const real *x, long n) { store_part(y, load(x), n); }
+
+void dots(long V, long m, real *acc, const real *w, long k, const real *x, long row, long step,
+          const real *ahead) {
+    vec sum[4 * ROWS];
+    const real *in[ROWS];
+    for (int r = 0; r < m; r++) in[r] = x + r * row;
+    for (int i = 0; i < m * V; i++) sum[i] = load(acc + i * VL);
+    if (ahead) {
+        if (V == 1) dot1_ahead(m, sum, w, k, in, step, ahead);
+        if (V == 2) dot2_ahead(m, sum, w, k, in, step, ahead);
+        if (V == 3) dot3_ahead(m, sum, w, k, in, step, ahead);
+        if (V == 4) dot4_ahead(m, sum, w, k, in, step, ahead);
+    } else {
+        if (V == 1) dot1(m, sum, w, k, in);
+        if (V == 2) dot2(m, sum, w, k, in);
+        if (V == 3) dot3(m, sum, w, k, in);
+        if (V == 4) dot4(m, sum, w, k, in);
+    }
+    for (int i = 0; i < m * V; i++) store(acc + i * VL, sum[i]);
+}
+
+void packs(real *out, const real *w, long rs, long cs, long n, long k, long d, long D, long U) {
+    pack(out, w, rs, cs, n, k, d, D, U);
+}
+
+void outers(long rows, const real *A, long lda, long na, const real *B, long ldb, long nb, real *C,
+            long ldc) {
+    outer(rows, A, lda, na, B, ldb, nb, C, ldc);
+}
+"""
+
+# A narrower vector is had by hiding what the processor can do.
+WIDTHS = {
+    "widest": "",
+    "32 bytes": "#undef __AVX512F__\n",
+    "16 bytes": "#undef __AVX512F__\n#undef __AVX__\n",
+}
+
+
+class Kernels:
+    """The prelude compiled for one number type and one width of vector."""
+
+    def __init__(self, width: str, dtype: DTypeLike):
+        self.dtype = np.dtype(dtype)
+        self.eps = float(np.finfo(self.dtype).eps)
+        source = WIDTHS[width] + prelude(double=self.dtype == np.float64) + WRAPPERS
+        self.library = build("test-prelude", source)
+        self.lanes: int = self.library.lanes()
+        self.rows: int = self.library.tile_rows()
+
+    def __call__(self, name: str, *arguments: Array | int | None) -> None:
+        getattr(self.library, name)(
+            *(
+                ctypes.c_long(a) if isinstance(a, int) else a if a is None else pointer(a)
+                for a in arguments
+            )
+        )
+
+    def map(self, name: str, *arguments: Array) -> Array:
+        """The function of every element."""
+        size = arguments[0].size
+        padded = [np.resize(a, -(-size // 16) * 16).astype(self.dtype) for a in arguments]
+        result = np.empty_like(padded[0])
+        self(f"map_{name}", result, *padded, result.size)
+        return result[:size]
+
+    def random(self, *shape: int) -> Array:
+        """Normal numbers at the end of their memory: to read beyond them ends the process."""
+        return guarded(np.random.default_rng(shape).standard_normal(shape).astype(self.dtype))
+
+
+def pointer(array: Array) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def guarded(array: Array) -> Array:
+    """A copy behind which a page lies that nobody may touch."""
+    page = mmap.PAGESIZE
+    length = -(-max(array.nbytes, 1) // page) * page
+    memory = mmap.mmap(-1, length + page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert (
+        ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + length), ctypes.c_size_t(page), 0) == 0
+    )
+    copy = np.frombuffer(memory, array.dtype, array.size, length - array.nbytes)
+    copy[:] = array.ravel()
+    return copy.reshape(array.shape)
+
+
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(WIDTHS, (np.float32, np.float64)),
+    ids=lambda pair: f"{pair[0]}-{pair[1].__name__}",
+)
+def kernels(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kernels]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CELLO_CACHE", str(tmp_path_factory.getbasetemp() / "prelude"))
+        yield Kernels(*request.param)
+
+
+# ------------------------------------------------------------ functions
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def sign(x: Array) -> Array:
+    """As torch.sign: 0 for NaN."""
+    return np.where(np.isnan(x), 0, np.sign(x))
+
+
+# What each function is, and how far it may be from it: multiples of the distance between numbers.
+FUNCTIONS: dict[str, tuple[Callable[[Array], Array], float]] = {
+    "exp": (np.exp, 1.01),
+    "expm1": (np.expm1, 1.2),
+    "log": (np.log, 1.01),
+    "log1p": (np.log1p, 1.5),
+    "sigmoid": (sigmoid, 3.5),
+    "tanh": (np.tanh, 1.6),
+    "sqrt": (np.sqrt, 0.6),
+    "sin": (np.sin, 1),
+    "cos": (np.cos, 1),
+    "erf": (np.vectorize(math.erf, otypes=[np.longdouble]), 2),
+    "abs": (np.abs, 0),
+    "floor": (np.floor, 0),
+    "sign": (sign, 0),
+    "recip": (np.reciprocal, 0.6),
+}
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 2, -2, 0.5, -0.5, 1e-40, -1e-40, 3e38, -3e38]
+
+
+def inputs(dtype: np.dtype) -> Array:
+    """Numbers of all sizes, dense where functions bend, and those that are special."""
+    largest = float(np.finfo(dtype).max)
+    sizes = 10 ** np.linspace(-44, math.log10(largest) - 0.01, 4001)
+    ranges = [np.linspace(-end, end, 8001) for end in (1, 10, 87, 110, 700, 760)]
+    payload = np.array([0x7FC12345], np.uint32).view(np.float32)  # a NaN that carries something
+    return np.concatenate([sizes, -sizes, *ranges, SPECIAL, payload]).astype(dtype)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_follow_their_mathematics_over_all_numbers(kernels: Kernels, name: str):
+    function, limit = FUNCTIONS[name]
+    x = inputs(kernels.dtype)
+    y = kernels.map(name, x)
+    with np.errstate(all="ignore"):
+        exact = function(x.astype(np.longdouble))
+        expected = exact.astype(kernels.dtype)
+        error = np.abs(y.astype(np.longdouble) - exact) / np.abs(exact)
+    smallest = np.finfo(kernels.dtype).smallest_normal
+    tiny = np.abs(exact) < smallest
+    plain = np.isfinite(expected) & ~tiny
+    np.testing.assert_array_equal(y[~plain & ~tiny], expected[~plain & ~tiny])  # NaN and infinity
+    assert np.all(np.abs(y[tiny] - exact[tiny]) <= smallest)
+    assert error[plain].max() <= limit * kernels.eps
+    odd = ("tanh", "expm1", "log1p", "sin", "erf", "sqrt")
+    if name in odd:
+        np.testing.assert_array_equal(np.signbit(y[x == 0]), np.signbit(x[x == 0]))
+
+
+def test_exp_and_expm1_keep_what_lies_beneath_the_normal_numbers(kernels: Kernels):
+    smallest = float(np.finfo(kernels.dtype).smallest_normal)
+    x = np.linspace(math.log(smallest) - 15, math.log(smallest), 1000).astype(kernels.dtype)
+    exact = np.exp(x.astype(np.longdouble))
+    unit = float(np.finfo(kernels.dtype).smallest_subnormal)
+    assert np.abs(kernels.map("exp", x) - exact).max() <= 1.01 * unit
+    small = np.geomspace(unit, smallest, 1000).astype(kernels.dtype)
+    assert np.abs(kernels.map("expm1", small) - small).max() <= unit
+
+
+def test_gates_stay_within_their_bounds_and_saturate_fully(kernels: Kernels):
+    x = np.linspace(0, 45, 400_001).astype(kernels.dtype)
+    tanh = kernels.map("tanh", x)
+    assert tanh.max() == 1.0
+    np.testing.assert_array_equal(kernels.map("tanh", -x), -tanh)
+    assert kernels.map("sigmoid", x).max() == 1.0
+    assert kernels.map("sigmoid", np.array([0.0])) == 0.5
+    assert kernels.map("sigmoid", np.array([-np.inf])) == 0.0
+
+
+@pytest.mark.parametrize(("name", "function"), [("max", np.maximum), ("min", np.minimum)])
+def test_max_and_min_are_nan_where_either_is(
+    kernels: Kernels, name: str, function: Callable[[Array, Array], Array]
+):
+    special = np.array(SPECIAL, kernels.dtype)
+    a, b = np.repeat(special, special.size), np.tile(special, special.size)
+    np.testing.assert_array_equal(kernels.map(name, a, b), function(a, b))
+
+
+def test_pow_of_all_pairs(kernels: Kernels):
+    bases = np.array([0, -0.0, 1, -1, 2, -2, 0.3, 1e-3, np.inf, -np.inf, np.nan], kernels.dtype)
+    a, b = np.repeat(bases, bases.size), np.tile(bases, bases.size)
+    with np.errstate(all="ignore"):
+        expected = a.astype(np.float64) ** b.astype(np.float64)
+    np.testing.assert_allclose(kernels.map("pow", a, b), expected, rtol=4 * kernels.eps)
+
+
+# ------------------------------------------------------------ lanes
+
+
+def test_sum_and_extremes_of_the_lanes(kernels: Kernels):
+    x = kernels.random(kernels.lanes)
+    result = np.zeros(3, kernels.dtype)
+
+    def over_lanes(x: Array) -> Array:
+        for i, name in enumerate(("hsum", "hmax", "hmin")):
+            kernels(f"{name}_of", result[i:], x)
+        return result
+
+    exact = [x.astype(np.float64).sum(), x.max(), x.min()]
+    np.testing.assert_allclose(over_lanes(x), exact, rtol=0, atol=8 * kernels.eps)
+    for i in range(kernels.lanes):
+        with_nan = x.copy()
+        with_nan[i] = np.nan
+        assert np.isnan(over_lanes(with_nan)).all()
+
+
+def test_a_part_of_a_vector_is_read_and_written_and_nothing_else(kernels: Kernels):
+    full = kernels.random(kernels.lanes)
+    for n in range(kernels.lanes):
+        part = guarded(full[:n])
+        read, written = np.ones_like(full), guarded(np.ones_like(full[:n]))
+        kernels("load_some", read, part, n)
+        np.testing.assert_array_equal(read[:n], part)
+        assert not read[n:].any()
+        kernels("store_some", written, full, n)
+        np.testing.assert_array_equal(written, part)
+
+
+# ------------------------------------------------------------ products
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 7, 64])
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4])
+def test_dots_of_any_number_of_rows(kernels: Kernels, vectors: int, k: int):
+    weights = kernels.random(k, vectors, kernels.lanes)
+    start = kernels.random(kernels.rows, vectors, kernels.lanes)
+    x = kernels.random(kernels.rows, k)
+    exact = start + np.einsum("rk,kvl->rvl", x.astype(np.float64), weights.astype(np.float64))
+    scale = np.abs(start) + np.einsum("rk,kvl->rvl", np.abs(x), np.abs(weights))
+    alone = start.copy()
+    for r in range(kernels.rows):
+        kernels("dots", vectors, 1, alone[r], weights, k, x[r], k, 1, None)
+    assert np.all(np.abs(alone - exact) <= (k + 1) * kernels.eps * scale)
+    transposed = guarded(x.T)
+    for m in range(1, kernels.rows + 1):
+        together, stepping = start[:m].copy(), start[:m].copy()
+        kernels("dots", vectors, m, together, weights, k, x, k, 1, None)
+        np.testing.assert_array_equal(together, alone[:m])  # rows do not depend on each other
+        kernels("dots", vectors, m, stepping, weights, k, transposed, 1, kernels.rows, weights)
+        np.testing.assert_array_equal(stepping, alone[:m])
+
+
+@pytest.mark.parametrize("order", ["rows", "columns", "strided"])
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (5, 3), (16, 16), (33, 40), (70, 17), (64, 0)])
+@pytest.mark.parametrize(("matrices", "unrolled"), [(1, 4), (4, 1), (3, 2)])
+def test_packed_weights_are_the_weights(
+    kernels: Kernels, matrices: int, unrolled: int, n: int, k: int, order: str
+):
+    width = unrolled * kernels.lanes
+    blocks = -(-n // width)
+    packed = np.full((blocks, k, matrices, width), np.nan, kernels.dtype)
+    expected = np.zeros_like(packed)
+    for d in range(matrices):
+        if order == "rows":
+            w = kernels.random(n, k)
+        elif order == "columns":
+            w = kernels.random(k, n).T
+        else:
+            w = kernels.random(n, 2 * k)[:, ::2]
+        for i in range(n):
+            expected[i // width, :, d, i % width] = w[i]
+        rs, cs = (stride // w.itemsize for stride in w.strides)
+        w = w if w.size else np.zeros(1, kernels.dtype)
+        kernels("packs", packed, w, rs, cs, n, k, d, matrices, unrolled)
+    np.testing.assert_array_equal(packed, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "na", "nb"),
+    [(0, 3, 3), (1, 1, 1), (5, 7, 9), (130, 13, 33), (300, 20, 150), (64, 400, 300)],
+)
+def test_outer_adds_the_products_of_all_rows(kernels: Kernels, rows: int, na: int, nb: int):
+    a, b = kernels.random(rows, na), kernels.random(rows, nb)
+    start = kernels.random(na, nb)
+    exact = start + a.astype(np.float64).T @ b.astype(np.float64)
+    scale = np.abs(start) + np.abs(a).T.astype(np.float64) @ np.abs(b)
+    whole = guarded(start)
+    kernels("outers", rows, a, na, na, b, nb, nb, whole, nb)
+    assert np.all(np.abs(whole - exact) <= 20 * kernels.eps * scale)
+    shared = guarded(start)
+    for i, end in itertools.pairwise((0, na // 3, na)):  # the columns of A in two shares
+        kernels("outers", rows, a.ravel()[i:], na, end - i, b, nb, nb, shared[i:], nb)
+    np.testing.assert_array_equal(shared, whole)
