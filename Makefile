@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-full lint format types imports docs-check bench bench-quick clean
+.PHONY: help setup demo test test-fast test-full lint format types imports docs-check bench bench-quick bench-peers clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -49,10 +49,13 @@ imports: $(READY)  ## import-linter: imports go down only
 docs-check: $(READY)  ## run the code in README, docs and docstrings, and compare what it prints
 	@$(PYTHON) -m pytest -q tests/test_docs.py
 
+bench-peers: $(READY)  ## install JAX and ONNX Runtime, which make bench then measures too
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+
 bench: $(READY)  ## measure side by side (see benchmarks/NOTES.md); ARGS="--quick --filter lstm"
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-bench-quick: $(READY)  ## the same with few rounds: a look, not a measurement
+bench-quick: $(READY)  ## the same with few cases and rounds: a look, not a measurement
 	@$(PYTHON) -m benchmarks --quick $(ARGS)
 
 clean:  ## remove caches and the environment

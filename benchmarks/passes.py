@@ -1,66 +1,132 @@
-"""A layer and its peer, forward and forward + backward: what the `bench_*` files compare."""
+"""A layer and its peer, forward and forward + backward: what many `bench_*` files compare."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Case
+from benchmarks.case import Case, Group
 
-__all__ = ["both_passes"]
+__all__ = ["GRID", "Aims", "backward", "by_place", "cotangent", "forward", "sizes_of", "two_passes"]
 
-LEAST_RATIO = 0.95
+GRID = [  # B, T, H; the input has H features too
+    (1, 100, 32),
+    (1, 100, 64),
+    (1, 100, 128),
+    (1, 100, 256),
+    (1, 100, 512),
+    (16, 100, 64),
+    (16, 1000, 64),
+    (32, 100, 128),
+    (64, 100, 256),
+    (32, 100, 512),
+]
+QUICK_SIZES = GRID[0], GRID[5]
 
-Side = tuple[
-    Callable[[Tensor], Any], nn.Module
-]  # what runs, and the module whose parameters it has
+FORWARD, BACKWARD = "forward", "forward + backward"
+
+#: What runs, and the module whose parameters it has.
+Side = tuple[Callable[[Tensor], Any], nn.Module]
 
 
-def both_passes(name: str, ours: Side, theirs: Side, x: Tensor) -> Iterator[Case]:
-    """Both cases for an input x [T, B, H]."""
-    sizes = dict(zip("TBH", x.shape, strict=True))
-    sizes = {axis: sizes[axis] for axis in "BTH"}
-    yield Case(
-        f"{name} forward",
-        forward(ours[0], x),
-        forward(theirs[0], x),
-        sizes,
-        least_ratio=LEAST_RATIO,
+class Aims(NamedTuple):
+    """What is wanted of a pass: the least ratio of each case, and the group that it belongs to."""
+
+    least_ratio: float | None = None
+    group: Group | None = None
+
+
+def sizes_of(x: Tensor) -> dict[str, int | str]:
+    """The columns for an input x [T, B, H]."""
+    steps, batch, hidden = x.shape
+    return {"B": batch, "T": steps, "H": hidden}
+
+
+def two_passes(
+    name: str,
+    ours: Side,
+    theirs: Side,
+    x: Tensor,
+    aims: tuple[Aims, Aims],
+    tolerances: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 1e-6), (1e-4, 1e-6)),
+) -> Iterator[Case]:
+    """Both cases for an input x [T, B, H].
+
+    Args:
+        name: of the cell, or what is special.
+        ours: what runs, and the module whose parameters it has.
+        theirs: the same.
+        x: the input.
+        aims: of the forward pass, of both passes.
+        tolerances: rtol and atol of the two. A gradient adds T·B terms, which the two sides may
+            do in different orders.
+    """
+    sizes = sizes_of(x)
+    quick = (sizes["B"], sizes["T"], sizes["H"]) in QUICK_SIZES
+    runs: tuple[Any, ...] = (
+        (FORWARD, forward(ours[0], x), forward(theirs[0], x), (by_place, by_place)),
+        (BACKWARD, backward(*ours, x.clone()), backward(*theirs, x.clone()), (tuple, tuple)),
     )
-    # A gradient adds T·B terms, which the two sides may do in different orders.
-    yield Case(
-        f"{name} forward + backward",
-        backward(*ours, x.clone()),
-        backward(*theirs, x.clone()),
-        sizes,
-        rtol=1e-4,
-        atol=1e-6,
-        least_ratio=LEAST_RATIO,
-    )
+    for (which, our_run, their_run, compared), aim, (rtol, atol) in zip(
+        runs, aims, tolerances, strict=True
+    ):
+        yield Case(
+            f"{name} {which}",
+            our_run,
+            their_run,
+            sizes,
+            rtol=rtol,
+            atol=atol,
+            compared=compared,
+            group=aim.group,
+            quick=quick,
+            least_ratio=aim.least_ratio,
+        )
 
 
 def forward(run: Callable[[Tensor], Any], x: Tensor) -> Callable[[], Any]:
     """A function that computes outputs and final state, without gradients."""
 
-    def call() -> tuple[Tensor, tuple[Tensor, ...]]:
-        with torch.no_grad():
-            y, state = run(x)
-        return y, tuple(state)
+    @torch.no_grad()
+    def call() -> Any:
+        return run(x)
 
     return call
 
 
 def backward(run: Callable[[Tensor], Any], module: nn.Module, x: Tensor) -> Callable[[], Any]:
     """A function that computes outputs and the gradients of all parameters and of the input."""
-    wanted = [x.requires_grad_(), *module.parameters()]
-    # Different weights for all steps; divided so that a gradient is a mean over steps and rows.
-    weights = torch.linspace(-1.0, 1.0, x.shape[0])[:, None, None] / (x.shape[0] * x.shape[1])
+    wanted = [x.requires_grad_(), *(p for p in module.parameters() if p.requires_grad)]
 
     def call() -> tuple[Tensor, tuple[Tensor, ...]]:
         y, _ = run(x)
-        return y.detach(), torch.autograd.grad((weights * y).sum(), wanted)
+        weights = cotangent(y.shape, y.dtype)
+        return y.detach(), torch.autograd.grad(y, wanted, weights, allow_unused=True)
 
     return call
+
+
+@lru_cache(maxsize=1)
+def cotangent(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """What goes backward into outputs [T, B, O]: other weights at every step.
+
+    Divided so that a parameter's gradient is a mean over steps and rows.
+    """
+    steps, rows, _ = shape
+    weights = torch.linspace(-1.0, 1.0, steps)[:, None, None] / (steps * rows)
+    return weights.expand(shape).to(dtype).contiguous()
+
+
+def by_place(result: Any) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    """The outputs, and the final state of each layer and direction, whichever way it came."""
+    y, state = result
+    parts = (state,) if isinstance(state, Tensor) else tuple(state)
+    if not isinstance(parts[0], Tensor):
+        return y, [tuple(place) for place in parts]
+    if parts[0].dim() == 3:  # PyTorch's: each part [layers · directions, B, size]
+        return y, list(zip(*(part.unbind(0) for part in parts), strict=True))
+    return y, [parts]

@@ -21,11 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "cello"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-PINS = [
-    Requirement(line)
-    for line in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    if line and not line.startswith("#")
-]
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+PINS = requirements("requirements-dev.txt")
 
 
 # ------------------------------------------------------------ imports
@@ -33,6 +36,7 @@ PINS = [
 # What `import cello` must leave unloaded: it is loaded where it is used.
 HEAVY = [
     "click",
+    "jax",
     "lightning",
     "lightning_fabric",
     "matplotlib",
@@ -183,15 +187,14 @@ def test_ordinary_text_is_not(line: str):
 
 
 def test_every_direct_dependency_is_pinned_to_one_version():
-    optional = PROJECT["optional-dependencies"].values()
-    direct = {
-        Requirement(text).name
-        for texts in (PROJECT["dependencies"], *optional)
-        for text in texts
-        if not text.startswith("cello[")
-    }
-    assert {pin.name for pin in PINS} == direct
-    assert [str(pin) for pin in PINS if not re.fullmatch(r"==[\w.]+", str(pin.specifier))] == []
+    optional = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *(text for extra in optional.values() for text in extra)]
+    direct = {Requirement(text).name for text in texts if not text.startswith("cello[")}
+    peers = requirements("requirements-bench.txt")  # of the extra "bench", which dev leaves out
+    assert {pin.name for pin in peers} == {Requirement(text).name for text in optional["bench"]}
+    assert {pin.name for pin in PINS} == direct - {pin.name for pin in peers}
+    pins = [*PINS, *peers]
+    assert [str(pin) for pin in pins if not re.fullmatch(r"==[\w.]+", str(pin.specifier))] == []
 
 
 @pytest.mark.parametrize("pin", PINS, ids=lambda pin: pin.name)

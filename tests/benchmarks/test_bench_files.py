@@ -1,0 +1,121 @@
+"""The bench_*.py files: their cases can be made, and compute the same thing on both sides."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from benchmarks import bench_memory, bench_peers, bench_zoo
+from benchmarks.case import Case, Skipped
+from benchmarks.harness import largest_difference
+from benchmarks.run import bench_modules
+from cello import zoo
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODULES = bench_modules()
+PEERS = ("jax", "onnx", "onnxruntime")
+
+
+def all_cases(module: ModuleType) -> list[Case]:
+    return [case for case in module.cases() if isinstance(case, Case)]
+
+
+def work(case: Case) -> float:
+    """How long a case may take, more or less."""
+    B, T, H = (int(case.sizes.get(axis, 1)) for axis in "BTH")
+    return math.prod((B, T, H, H))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[1])
+def test_cases_can_be_made(module: ModuleType):
+    cases = all_cases(module)
+    assert any(case.quick for case in cases)
+    for case in cases:
+        aims = (case.least_ratio, case.most_times, case.most_extra)
+        assert sum(aim is not None for aim in aims) <= 1, case.name
+        assert min(case.rtol, case.atol) >= 0
+    # What a table shows in one line each must be told apart there.
+    assert len({(case.name, tuple(case.sizes.values())) for case in cases}) == len(cases)
+
+
+def smallest() -> list[object]:
+    """The smallest case of each name; those of peers need packages, and a process of their own."""
+    chosen = []
+    for module in MODULES:
+        if module is bench_peers:
+            continue
+        file = module.__name__.rpartition(".")[2]
+        by_name: dict[str, Case] = {}
+        for case in sorted(all_cases(module), key=work):
+            if case.quick:
+                by_name.setdefault(case.name, case)
+        for name, case in by_name.items():
+            processes = file in ("bench_import", "bench_compile", "bench_memory")
+            marks = [pytest.mark.slow] if processes else []
+            chosen.append(pytest.param(case, id=f"{file}: {name}", marks=marks))
+    return chosen
+
+
+@pytest.mark.parametrize("case", smallest())
+def test_both_sides_compute_the_same(case: Case):
+    assert largest_difference(case) < 1
+
+
+def test_every_cell_of_the_zoo_is_measured():
+    measured = {case.name for case in bench_zoo.cases()}
+    assert set(zoo.__all__) <= measured
+    assert {"ElmanCell", "JordanCell", "LSTMCell", "GRUCell"} <= measured
+
+
+@pytest.mark.slow
+def test_memory_of_a_step_is_seen():
+    amount, losses = next(iter(bench_memory.cases())).theirs()
+    # Outputs are 400 kB; the gates that are kept, and their gradients, four times that each.
+    assert 3e6 < amount < 100e6
+    assert losses[1] < losses[0]
+
+
+# ------------------------------------------------------------ peers
+
+
+def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bench_peers, "find_spec", lambda name: None)
+    cases = [*bench_peers.cases()]
+    skipped = [case for case in cases if isinstance(case, Skipped)]
+    assert [case.name for case in skipped] == ["JAX lax.scan", "one LSTM step in ONNX Runtime"]
+    assert skipped[0].reason == 'jax is not installed; pip install "cello[bench]"'
+    assert skipped[1].reason.startswith("onnx and onnxruntime are not installed")
+    assert any(isinstance(case, Case) for case in cases)
+
+
+@pytest.mark.slow
+def test_peers_that_are_installed_compute_the_same():
+    # In a process of its own: JAX starts threads, and warns of every fork from then on.
+    code = (
+        "import torch; torch.set_num_threads(1)\n"
+        "from benchmarks import bench_peers, case, harness\n"
+        "for one in bench_peers.cases():\n"
+        "    if isinstance(one, case.Skipped): print('skipped', one.reason)\n"
+        "    elif one.quick and one.sizes['H'] == 32:\n"
+        "        print('equal', one.name, harness.largest_difference(one) < 1e-5)\n"
+    )
+    lines = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "HOME": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    there = {name: importlib.util.find_spec(name) is not None for name in PEERS}
+    equal = [line for line in lines if line.startswith("equal")]
+    expected = 4 * there["jax"] + (there["onnx"] and there["onnxruntime"])
+    assert [line.endswith(" True") for line in equal] == [True] * expected
+    assert len(lines) - len(equal) == 2 - bool(there["jax"]) - bool(
+        there["onnx"] and there["onnxruntime"]
+    )
