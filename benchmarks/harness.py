@@ -46,7 +46,7 @@ class Effort:
     sample_seconds: float = 0.02
     warmup_seconds: float = 0.2
     settle_seconds: float = 0.01
-    enough_seconds: float = 4.0
+    enough_seconds: float = 3.0
     least_rounds: int = 7
 
 

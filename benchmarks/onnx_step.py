@@ -44,6 +44,7 @@ def lstm_step(weights: dict[str, Any]) -> Callable[[Any], Any]:
         graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
     checker.check_model(model)
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
