@@ -1,0 +1,43 @@
+/* The loop over time. Rows are sequences sorted by length: step t has the rows 0 to size(t). A team of one or
+ * more threads runs all steps of its rows, a few steps at a time: first what needs no state for all of them,
+ * then step by step, then what no state needs. */
+
+#define PADDED(n) (((long)(n) + VL - 1) / VL * VL)
+#define BLOCKS(n, width) (((n) + (long)VL * (width) - 1) / ((long)VL * (width)))
+#define TOGETHER 48 /* rows for which the phase before the loop runs at once */
+#define SHARE(whole, part) ((whole) ? ((part) > 0 ? blocks : 0) : blocks * (part) / team->parts)
+#define SHARE_BEGIN(whole) SHARE(whole, team->part)
+#define SHARE_END(whole) ((whole) && team->part > 0 ? blocks : (whole) ? blocks : blocks * (team->part + 1) / team->parts)
+#define FOR_TILES(first, count)                                                                \
+    for (long at = (first), tiles = ((count) + ROWS - 1) / ROWS, rows;                         \
+         tiles > 0 && (rows = ((first) + (count) - at + tiles - 1) / tiles, 1); at += rows, tiles--)
+
+INLINE vec truth(mask m) { return as_vec(m & bits(splat(1))); }
+INLINE vec load_left(const real *p, long left) { return left >= VL ? load(p) : load_part(p, left); }
+INLINE void store_left(real *p, vec x, long left) {
+    if (left >= VL) store(p, x);
+    else store_part(p, x, left);
+}
+INLINE vec first_lanes(vec x, long left, real rest) {
+    if (left < VL)
+        for (int i = 0; i < VL; i++) x[i] = i < left ? x[i] : rest;
+    return x;
+}
+INLINE vec lane_numbers(void) {
+    vec x;
+    for (int i = 0; i < VL; i++) x[i] = i;
+    return x;
+}
+
+typedef int Work(void (*work)(void *, int, int), void *argument, int threads);
+
+typedef struct {
+    long steps, rows; /* T, and the sequences that have a step */
+    int reverse, threads, parts, packed;
+    const long *size, *offset; /* of each step: rows, and the first of them; NULL: rows each */
+    const unsigned char *reset;
+    void (*barrier)(void);
+} Shape;
+
+INLINE long size_of(const Shape *shape, long t) { return shape->size ? shape->size[t] : shape->rows; }
+INLINE long offset_of(const Shape *shape, long t) { return shape->offset ? shape->offset[t] : t * shape->rows; }

@@ -1,0 +1,73 @@
+"""The C of each pointwise function, and names that C allows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+
+from cello.program.kernel.primitives import PRIMITIVES
+
+__all__ = ["EXPRESSIONS", "identifier", "number"]
+
+# Arguments are vectors; those of and, or, not and the first of where are masks.
+EXPRESSIONS: dict[str, str] = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "copy": "{}",
+    "stop": "{}",
+    "at_least": "select((mask)({0} < {1}), {1}, {0})",
+    "at_most": "select((mask)({0} > {1}), {1}, {0})",
+    "where": "select({}, {}, {})",
+    "rsqrt": "v_recip(v_sqrt({}))",
+    "reciprocal": "v_recip({})",
+    "lt": "(mask)({} < {})",
+    "le": "(mask)({} <= {})",
+    "gt": "(mask)({} > {})",
+    "ge": "(mask)({} >= {})",
+    "eq": "(mask)({} == {})",
+    "ne": "(mask)({} != {})",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "~{}",
+    "feature": "splat((real)unit) + lane_numbers()",
+}
+for _name, _primitive in PRIMITIVES.items():
+    EXPRESSIONS.setdefault(
+        _name, f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
+    )
+
+_RESERVED = frozenset(
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline
+    int long register restrict return short signed sizeof static struct switch typedef union
+    unsigned void volatile while real vec mask whole kernel team at row seq unit left sum first
+    count block rows r u load store select splat bits main exp log sin cos tan abs pow j0 j1 jn y0
+    y1 yn gamma erf floor round min max index div time signal
+    """.split()
+)
+
+
+def identifier(name: str, taken: Collection[str] = ()) -> str:
+    """`name` as C has it, different from all that are taken."""
+    plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII)
+    plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
+    if plain in _RESERVED or re.match(r"v_", plain):
+        plain += "_"
+    unique, number_ = plain, 1
+    while unique in taken:
+        number_ += 1
+        unique = f"{plain}{'' if plain.endswith('_') else '_'}{number_}"
+    return unique
+
+
+def number(value: float) -> str:
+    """A number as a vector."""
+    if math.isnan(value):
+        return "splat(NAN)"
+    if math.isinf(value):
+        return "splat(INFINITY)" if value > 0 else "splat(-INFINITY)"
+    return f"splat((real){value!r})"

@@ -1,0 +1,254 @@
+"""A loop → a C file: the prelude, a function for each region, and the walk through time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from cello.engines.cpu.expressions import identifier
+from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.regions import Memory, c_name, render_region, vector_name
+from cello.engines.cpu.walks import backward_walk, forward_walk, rows_of_team
+from cello.program.graph import Value
+from cello.program.kernel.nodes import Array, Graph
+from cello.program.kernel.kernel import Kernel
+from cello.program.kernel.schedule import schedule
+
+__all__ = ["Rendered", "Slot", "render"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A pointer that the C function takes.
+
+    Attributes:
+        kind: "array", "vector", "matrix", or what a state has ("start", "final", …).
+        of: the array, the tensor without rows, or the name of the state.
+    """
+
+    kind: str
+    of: Array | Value | str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A C file.
+
+    Attributes:
+        name: of the file.
+        source: its text.
+        slots: the pointers that its function `run` takes, in order.
+        work: multiplications that one row of one step takes.
+        weights: numbers in the matrices that the loop streams.
+    """
+
+    name: str
+    source: str
+    slots: tuple[Slot, ...]
+    work: int
+    weights: int
+
+
+_STATE_SLOTS = {
+    "forward": ("start", "initial", "final"),
+    "backward": ("start", "initial", "grad_final", "grad_start", "grad_initial"),
+}
+
+
+def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
+    """The C file of a loop.
+
+    Args:
+        graph: made the nodes.
+        kernel: the loop.
+        feedback: the state in whose place known outputs may be fed back.
+    """
+    plan = schedule(graph, kernel)
+    memory = Memory(plan)
+    functions, calls, counts = [], {"before": [], "loop": [], "after": []}, dict[str, int]()
+    for region in plan.regions:
+        counts[region.phase] = counts.get(region.phase, 0) + 1
+        name = f"{region.phase}_{counts[region.phase]}"
+        functions.append(render_region(name, region, memory))
+        calls[region.phase].append((name, region.level))
+    for array, _ in kernel.kept.values():
+        if kernel.name == "backward" and kernel.states:
+            memory.arrays[array] = None
+    for array, _ in plan.next_states.values():
+        if array.kind != "next":
+            memory.arrays[array] = None
+    slots = _slots(kernel, memory)
+    walk = forward_walk if kernel.name == "forward" else backward_walk
+    title = f"/* The {kernel.name} loop of {kernel.cell}. */\n"
+    parts = [
+        title,
+        prelude(double=kernel.item_size == 8),
+        _driver(),
+        _structs(kernel, memory),
+        *functions,
+        rows_of_team(kernel, memory),
+        walk(kernel, memory, calls, feedback),
+        _entry(kernel, memory, slots),
+    ]
+    work = sum(packed.inputs * packed.outputs * len(packed.parts) for packed in memory.packed)
+    weights = sum(
+        packed.inputs * packed.outputs * len(packed.parts)
+        for packed in memory.packed
+        if packed.name.startswith("loop")
+    )
+    return Rendered(f"{kernel.cell}_{kernel.name}", "\n".join(parts), slots, work, weights)
+
+
+@cache
+def _driver() -> str:
+    return files(__package__).joinpath("driver.c").read_text(encoding="utf-8")
+
+
+def _slots(kernel: Kernel, memory: Memory) -> tuple[Slot, ...]:
+    slots = [Slot("array", array) for array in memory.arrays]
+    slots += [Slot("vector", value) for value in memory.vectors]
+    slots += [Slot("matrix", value) for value in memory.matrices]
+    slots += [Slot(kind, state) for state in kernel.states for kind in _STATE_SLOTS[kernel.name]]
+    slots.append(Slot("forced", ""))
+    if kernel.name == "backward":
+        slots.append(Slot("grad_forced", ""))
+    return tuple(slots)
+
+
+def field_name(slot: Slot) -> str:
+    """The name of a pointer in the struct `Kernel`."""
+    if isinstance(slot.of, Array):
+        return c_name(slot.of)
+    if isinstance(slot.of, Value):
+        return vector_name(slot.of) if slot.kind == "vector" else matrix_name(slot.of)
+    return identifier(f"{slot.kind}_{slot.of}") if slot.of else slot.kind
+
+
+def matrix_name(value: Value) -> str:
+    """The name in C of a matrix."""
+    return identifier(f"matrix_{value.name}")
+
+
+def _structs(kernel: Kernel, memory: Memory) -> str:
+    lines = ["typedef struct {", "    Shape shape;"]
+    lines += [f"    real *{field_name(slot)};" for slot in _slots(kernel, memory)]
+    for value in memory.matrices:
+        name = matrix_name(value)
+        lines.append(f"    long {name}_down, {name}_right;")
+    lines += [f"    real *{packed.name};" for packed in memory.packed]
+    lines += ["    char *workspace;", "    real *zeros;", "} Kernel;", "", "typedef struct {"]
+    lines += ["    long from, to; /* its rows */", "    int part, parts; /* of the team's threads */"]
+    lines.append("    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */")
+    lines += [f"    real **{name}, **last_{name};" for name in _chained(kernel)]
+    lines += [f"    real *own_{name};" for name in _chained(kernel)]
+    if kernel.name == "backward":
+        lines += [f"    real **prev_{identifier(name)};" for name in kernel.states]
+    lines += [f"    real *s_{name};" for name in memory.scratch.values()]
+    lines += [f"    real *s_{c_name(array)};" for array in next_arrays(memory)]
+    lines += ["} Team;", ""]
+    return "\n".join(lines)
+
+
+def _chained(kernel: Kernel) -> list[str]:
+    return [c_name(Array(kernel.chain, name, 0)) for name in kernel.states]
+
+
+def next_arrays(memory: Memory) -> list[Array]:
+    """The new states that no array outside holds."""
+    arrays = (array for array, _ in memory.schedule.next_states.values())
+    return [array for array in arrays if array.kind == "next"]
+
+
+def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
+    lines = [
+        "static void take(Kernel *kernel, void *const *pointers, const long *numbers) {",
+        "    Shape *shape = &kernel->shape;",
+        "    shape->steps = numbers[0], shape->rows = numbers[1], shape->reverse = (int)numbers[2];",
+        "    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];",
+        "    shape->packed = (int)numbers[5];",
+        "    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];",
+        "    shape->barrier = (void (*)(void))pointers[4];",
+    ]
+    for number, slot in enumerate(slots):
+        lines.append(f"    kernel->{field_name(slot)} = pointers[{6 + number}];")
+    for number, value in enumerate(memory.matrices):
+        name = matrix_name(value)
+        lines.append(f"    kernel->{name}_down = numbers[{6 + 2 * number}];")
+        lines.append(f"    kernel->{name}_right = numbers[{7 + 2 * number}];")
+    lines.append("    char *workspace = pointers[5];")
+    for packed in memory.packed:
+        lines.append(f"    kernel->{packed.name} = (real *)workspace;")
+        lines.append(f"    workspace += {_packed_bytes(packed)};")
+    widest = max(kernel.states.values(), default=1)
+    lines += [
+        "    kernel->zeros = (real *)workspace;",
+        f"    memset(workspace, 0, PADDED({widest}) * sizeof(real));",
+        f"    kernel->workspace = workspace + PADDED({widest}) * sizeof(real);",
+        "}",
+        "",
+        "static void pack_all(const Kernel *kernel, int part, int parts) {",
+        "    UNUSED int turn = 0;",
+    ]
+    for packed in memory.packed:
+        for d, (value, transposed, k0, n0) in enumerate(packed.parts):
+            name = matrix_name(value)
+            down, right = f"kernel->{name}_down", f"kernel->{name}_right"
+            rs, cs = (down, right) if transposed else (right, down)
+            lines.append(
+                f"    if (turn++ % parts == part) pack(kernel->{packed.name}, kernel->{name} + "
+                f"{n0} * {rs} + {k0} * {cs}, {rs}, {cs}, {packed.outputs}, {packed.inputs}, {d}, "
+                f"{len(packed.parts)}, {packed.width});"
+            )
+    lines += ["}", ""]
+    total = " + ".join(_packed_bytes(packed) for packed in memory.packed) or "0"
+    lines += [
+        "/* Bytes of workspace for this many rows in a team, and this many threads. */",
+        "long workspace_bytes(long rows, long threads) {",
+        f"    return {total} + PADDED({widest}) * sizeof(real) + threads * team_bytes(rows);",
+        "}",
+        "",
+        "static void work(void *argument, int thread, int threads) {",
+        "    const Kernel *kernel = argument;",
+        "    const Shape *shape = &kernel->shape;",
+        "    if (!shape->packed) {",
+        "        pack_all(kernel, thread, threads);",
+        "        if (threads > 1) shape->barrier();",
+        "    }",
+        "    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;",
+        "    const int number = thread / parts;",
+        "    const long share = (shape->rows + teams - 1) / teams;",
+        "    const long from = shape->rows * number / teams, to = shape->rows * (number + 1) / teams;",
+        "    Team team;",
+        "    prepare(kernel, &team, share, thread, thread % parts, parts);",
+        "    const long groups = (to - from + MOST - 1) / MOST;",
+        "    for (long g = 0; g < groups; g++) {",
+        "        team.from = from + (to - from) * g / groups;",
+        "        team.to = from + (to - from) * (g + 1) / groups;",
+        "        walk(kernel, &team);",
+        "    }",
+        "}",
+        "",
+        "void run(void *const *pointers, const long *numbers) {",
+        "    Kernel kernel;",
+        "    take(&kernel, pointers, numbers);",
+        "    Work *pool = (Work *)pointers[3];",
+        "    if (kernel.shape.threads > 1) pool(work, &kernel, kernel.shape.threads);",
+        "    else work(&kernel, 0, 1);",
+        "}",
+        "",
+        "void pack_only(void *const *pointers, const long *numbers) {",
+        "    Kernel kernel;",
+        "    take(&kernel, pointers, numbers);",
+        "    pack_all(&kernel, 0, 1);",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _packed_bytes(packed) -> str:
+    vectors = len(packed.parts) * packed.width
+    return (
+        f"BLOCKS({packed.outputs}, {packed.width}) * {packed.inputs * vectors}L * VL * sizeof(real)"
+    )

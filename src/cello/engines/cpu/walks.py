@@ -1,0 +1,304 @@
+"""The walk through time in C: forward, and backward."""
+
+from __future__ import annotations
+
+from cello.engines.cpu.expressions import identifier
+from cello.engines.cpu.regions import Memory, c_name
+from cello.program.kernel.kernel import Kernel
+from cello.program.kernel.nodes import Array
+
+__all__ = ["backward_walk", "forward_walk", "rows_of_team"]
+
+Calls = dict[str, list[tuple[str, int]]]
+
+
+def rows_of_team(kernel: Kernel, memory: Memory) -> str:
+    """The memory of a team: how much, and which is where."""
+    chained = [(c_name(Array(kernel.chain, n, 0)), size) for n, size in kernel.states.items()]
+    lists = [f"team->{name}" for name, _ in chained]
+    if kernel.name == "backward":
+        lists += [f"team->prev_{identifier(name)}" for name in kernel.states]
+    lasts = [f"team->last_{name}" for name, _ in chained]
+    rows: list[tuple[str, str]] = []  # own to a thread
+    shared: list[tuple[str, str]] = []  # of the whole team
+    for name, size in chained:
+        rows.append((f"team->own_{name}", f"MOST * PADDED({size})"))
+    for node, name in memory.scratch.items():
+        shared.append((f"team->s_{name}", f"AT_HAND * PADDED({node.length})"))
+    for array, _ in memory.schedule.next_states.values():
+        if array.kind == "next":
+            shared.append((f"team->s_{c_name(array)}", f"AT_HAND * PADDED({array.width})"))
+    lines = [
+        "#define MOST 64 /* rows of a team that run together */",
+        "#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */",
+        "#define ALIGNED(bytes) (((bytes) + 63) / 64 * 64)",
+        "",
+    ]
+    own = [f"ALIGNED({n} * sizeof(real))" for _, n in rows]
+    own += ["3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long))"]
+    own += [f"{len(lists)} * ALIGNED(AT_HAND * sizeof(real *))"]
+    own += [f"{len(lasts)} * ALIGNED(MOST * sizeof(real *))"]
+    all_of = [f"ALIGNED({n} * sizeof(real))" for _, n in shared] or ["0"]
+    lines += [
+        "INLINE long own_bytes(void) {",
+        f"    return {' + '.join(own)};",
+        "}",
+        "INLINE long shared_bytes(void) {",
+        f"    return {' + '.join(all_of)};",
+        "}",
+        "INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }",
+        "",
+        "static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {",
+        "    (void)share;",
+        "    team->part = part, team->parts = parts;",
+        "    char *own = kernel->workspace + thread * own_bytes();",
+        "    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() "
+        "+ (thread - part) * shared_bytes();",
+    ]
+    for place, count in rows:
+        lines.append(f"    {place} = (real *)own, own += ALIGNED({count} * sizeof(real));")
+    for place in ("row", "seq", "begin"):
+        lines.append(
+            f"    team->{place} = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));"
+        )
+    for place in lists:
+        lines.append(f"    {place} = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));")
+    for place in lasts:
+        lines.append(f"    {place} = (real **)own, own += ALIGNED(MOST * sizeof(real *));")
+    for place, count in shared:
+        lines.append(f"    {place} = (real *)shared, shared += ALIGNED({count} * sizeof(real));")
+    return "\n".join([*lines, "}", ""])
+
+
+def _phase(calls: list[tuple[str, int]], arguments: str, indent: str) -> list[str]:
+    """The calls of a phase; a team waits for all its threads after each level."""
+    lines = []
+    for number, (name, level) in enumerate(calls):
+        lines.append(f"{indent}{name}(kernel, team, {arguments});")
+        if number + 1 == len(calls) or calls[number + 1][1] != level:
+            lines.append(f"{indent}if (team->parts > 1) shape->barrier();")
+    return lines
+
+
+def _next(kernel: Kernel, memory: Memory, name: str) -> str:
+    """The address of a new state of row number `at`."""
+    array, start = memory.schedule.next_states[name]
+    return f"{memory.array(array)} + {start}".replace("row *", "team->row[at] *")
+
+
+def _chunk(order: str) -> list[str]:
+    """Gather the rows of the next few steps."""
+    return [
+        "        long rows = 0, step = done;",
+        "        for (; step < shape->steps && step - done < AT_HAND; step++) {",
+        f"            const long t = {order};",
+        "            long active = size_of(shape, t) - team->from;",
+        "            active = active < 0 ? 0 : active < count ? active : count;",
+        "            if (rows && rows + active > TOGETHER) break;",
+        "            team->begin[step - done] = rows;",
+        "            for (long r = 0; r < active; r++, rows++) {",
+        "                team->row[rows] = offset_of(shape, t) + team->from + r;",
+        "                team->seq[rows] = team->from + r;",
+        "            }",
+        "        }",
+        "        team->begin[step - done] = rows;",
+    ]
+
+
+def _keep(kernel: Kernel, memory: Memory) -> list[str]:
+    """States that stand where the next few steps will write are moved."""
+    lines = []
+    for name, size in kernel.states.items():
+        chained = c_name(Array(kernel.chain, name, 0))
+        if memory.schedule.next_states[name][0].kind == "next":
+            lines += [
+                "        for (long r = 0; r < count; r++) {",
+                f"            real *own = team->own_{chained} + r * PADDED({size});",
+                f"            if (team->last_{chained}[r] != own) "
+                f"memcpy(own, team->last_{chained}[r], {size} * sizeof(real));",
+                f"            team->last_{chained}[r] = own;",
+                "        }",
+            ]
+    return lines
+
+
+def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | None) -> str:
+    """All steps of a team's rows."""
+    order = "shape->reverse ? shape->steps - 1 - step : step"
+    lines = [
+        "static void walk(const Kernel *kernel, Team *team) {",
+        "    const Shape *shape = &kernel->shape;",
+        "    const long count = team->to - team->from;",
+        "    for (long r = 0; r < count; r++) {",
+        "        UNUSED const long seq = team->from + r;",
+    ]
+    for name, size in kernel.states.items():
+        chained = c_name(Array("prev", name, 0))
+        start = identifier(f"start_{name}")
+        lines.append(f"        team->last_{chained}[r] = kernel->{start} + seq * {size};")
+    lines += ["    }", "    for (long done = 0; done < shape->steps;) {", *_chunk(order)]
+    lines += _phase(calls["before"], "0, rows", "        ")
+    lines += [
+        "        for (long s = done; s < step; s++) {",
+        "            const long first = team->begin[s - done], active = team->begin[s - done + 1] - first;",
+        "            UNUSED const long t = shape->reverse ? shape->steps - 1 - s : s;",
+        "            for (long r = 0, at = first; r < active; r++, at++) {",
+        "                UNUSED const long row = team->row[at], seq = team->seq[at];",
+        "                UNUSED const int reset = shape->reset && shape->reset[row];",
+    ]
+    for name, size in kernel.states.items():
+        chained = c_name(Array("prev", name, 0))
+        initial = identifier(f"initial_{name}")
+        lines.append(f"                real *{chained} = team->last_{chained}[r];")
+        if name == feedback:
+            lines += _fed_back(size, chained)
+        lines += [
+            f"                if (reset) {chained} = kernel->{initial} + seq * {size};",
+            f"                team->{chained}[at] = {chained};",
+        ]
+    lines.append("            }")
+    lines += _phase(calls["loop"], "first, active", "            ")
+    lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
+    for name in kernel.states:
+        chained = c_name(Array("prev", name, 0))
+        lines.append(f"                team->last_{chained}[r] = {_next(kernel, memory, name)};")
+    lines += ["            }", "        }"]
+    lines += _phase(calls["after"], "0, rows", "        ")
+    lines += _keep(kernel, memory)
+    lines += [
+        "        if (team->parts > 1) shape->barrier();",
+        "        done = step;",
+        "    }",
+        "    for (long r = 0; r < count && team->part == 0; r++) {",
+    ]
+    for name, size in kernel.states.items():
+        chained, final = c_name(Array("prev", name, 0)), identifier(f"final_{name}")
+        lines.append(
+            f"        memcpy(kernel->{final} + (team->from + r) * {size}, "
+            f"team->last_{chained}[r], {size} * sizeof(real));"
+        )
+    return "\n".join([*lines, "    }", "}", ""])
+
+
+def _fed_back(size: int, pointer: str) -> list[str]:
+    """The known output of the step before takes the place of the cell's own."""
+    return [
+        "                if (kernel->forced) {",
+        "                    const long before = shape->reverse ? t + 1 : t - 1;",
+        "                    if (before >= 0 && before < shape->steps && seq < size_of(shape, before))",
+        f"                        {pointer} = kernel->forced + "
+        f"(offset_of(shape, before) + seq) * {size};",
+        "                }",
+    ]
+
+
+def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | None) -> str:
+    """All steps of a team's rows, the last one first."""
+    order = "shape->reverse ? step : shape->steps - 1 - step"
+    lines = [
+        "static void walk(const Kernel *kernel, Team *team) {",
+        "    const Shape *shape = &kernel->shape;",
+        "    const long count = team->to - team->from;",
+        "    for (long r = 0; r < count; r++) {",
+        "        UNUSED const long seq = team->from + r;",
+    ]
+    for name, size in kernel.states.items():
+        chained, given = c_name(Array("carry", name, 0)), identifier(f"grad_final_{name}")
+        lines.append(f"        team->last_{chained}[r] = kernel->{given} + seq * {size};")
+    lines += ["    }", "    for (long done = 0; done < shape->steps;) {", *_chunk(order)]
+    lines += [
+        "        for (long s = done; s < step; s++) {",
+        f"            const long t = {order.replace('step :', 's :').replace('- step', '- s')};",
+        "            const long before = shape->reverse ? t + 1 : t - 1;",
+        "            for (long at = team->begin[s - done]; at < team->begin[s - done + 1]; at++) {",
+        "                UNUSED const long seq = team->seq[at];",
+        "                UNUSED const int reset = shape->reset && shape->reset[team->row[at]];",
+        "                const int has = before >= 0 && before < shape->steps && "
+        "seq < size_of(shape, before);",
+        "                UNUSED const long row = has ? offset_of(shape, before) + seq : 0;",
+    ]
+    for name, size in kernel.states.items():
+        array, start = kernel.kept[name]
+        prev = f"prev_{identifier(name)}"
+        lines.append(
+            f"                real *{prev} = has ? {memory.array(array)} + {start} : "
+            f"kernel->{identifier(f'start_{name}')} + seq * {size};"
+        )
+        if name == feedback:
+            lines.append(
+                f"                if (kernel->forced && has) {prev} = kernel->forced + row * {size};"
+            )
+        lines += [
+            f"                if (reset) {prev} = kernel->{identifier(f'initial_{name}')} "
+            f"+ seq * {size};",
+            f"                team->{prev}[at] = {prev};",
+        ]
+    lines += ["            }", "        }"]
+    lines += _phase(calls["before"], "0, rows", "        ")
+    lines += [
+        "        for (long s = done; s < step; s++) {",
+        "            const long first = team->begin[s - done], active = team->begin[s - done + 1] - first;",
+    ]
+    for name in kernel.states:
+        chained = c_name(Array("carry", name, 0))
+        lines.append(
+            f"            for (long r = 0; r < active; r++) team->{chained}[first + r] = "
+            f"team->last_{chained}[r];"
+        )
+    lines += _phase(calls["loop"], "first, active", "            ")
+    lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
+    for name in kernel.states:
+        chained = c_name(Array("carry", name, 0))
+        lines.append(f"                team->last_{chained}[r] = {_next(kernel, memory, name)};")
+    lines += ["            }", *_where_states_end(kernel, feedback), "        }"]
+    lines += _phase(calls["after"], "0, rows", "        ")
+    lines += _keep(kernel, memory)
+    lines += [
+        "        if (team->parts > 1) shape->barrier();",
+        "        done = step;",
+        "    }",
+        "    for (long r = 0; r < count && team->part == 0; r++) {",
+    ]
+    for name, size in kernel.states.items():
+        chained, begin = c_name(Array("carry", name, 0)), identifier(f"grad_start_{name}")
+        lines.append(
+            f"        memcpy(kernel->{begin} + (team->from + r) * {size}, "
+            f"team->last_{chained}[r], {size} * sizeof(real));"
+        )
+    return "\n".join([*lines, "    }", "}", ""])
+
+
+def _where_states_end(kernel: Kernel, feedback: str | None) -> list[str]:
+    """A cotangent goes no further than a reset, or a known output that was fed back."""
+    lines = [
+        "            if (shape->reset || kernel->forced) {",
+        "                const long t = ("
+        "shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;",
+        "                for (long r = 0, at = first; r < active; r++, at++) {",
+        "                    UNUSED const long seq = team->seq[at];",
+        "                    const int reset = shape->reset && shape->reset[team->row[at]];",
+        "                    UNUSED const int has = before >= 0 && before < shape->steps && "
+        "seq < size_of(shape, before);",
+    ]
+    for name, size in kernel.states.items():
+        chained = c_name(Array("carry", name, 0))
+        last = f"team->last_{chained}[r]"
+        given = f"kernel->{identifier(f'grad_initial_{name}')} + seq * {size}"
+        lines += [
+            "                    if (reset) {",
+            f"                        for (long i = 0; i < {size} && team->part == 0; i++) "
+            f"({given})[i] += {last}[i];",
+            f"                        {last} = kernel->zeros;",
+            "                    }",
+        ]
+        if name == feedback:
+            lines += [
+                "                    else if (kernel->forced && has) {",
+                f"                        real *known = kernel->grad_forced + "
+                f"(offset_of(shape, before) + seq) * {size};",
+                f"                        if (team->part == 0) memcpy(known, {last}, "
+                f"{size} * sizeof(real));",
+                f"                        {last} = kernel->zeros;",
+                "                    }",
+            ]
+    return [*lines, "                }", "            }"]

@@ -1,0 +1,26 @@
+"""A step in the form that a fused loop computes: vectors, regions, and the adjoint."""
+
+from cello.program.kernel.kernel import (
+    Kernel,
+    Operand,
+    Product,
+    Store,
+    backward_kernel,
+    forward_kernel,
+)
+from cello.program.kernel.lower import Lowered, lower
+from cello.program.kernel.schedule import Region, Schedule, schedule
+
+__all__ = [
+    "Kernel",
+    "Lowered",
+    "Operand",
+    "Product",
+    "Region",
+    "Schedule",
+    "Store",
+    "backward_kernel",
+    "forward_kernel",
+    "lower",
+    "schedule",
+]

@@ -1,0 +1,211 @@
+"""What becomes of each operation of PyTorch: rules that make vectors of it.
+
+`pointwise` has the formulas of activations, `reductions` what makes one number of many; here is
+what multiplies, cuts, joins and copies.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cello.program.graph import Op, Value
+from cello.program.kernel.nodes import Node
+from cello.program.kernel.pointwise import POINTWISE
+from cello.program.kernel.reductions import REDUCTIONS, chosen
+from cello.program.kernel.shapes import argument, axis, last, parts_of
+
+if TYPE_CHECKING:
+    from cello.program.kernel.lower import Lowering
+
+__all__ = ["RULES"]
+
+Rule = Callable[["Lowering", Op], None]
+
+
+def _product(low: Lowering, op: Op) -> None:
+    """`a @ m`, and `a @ m` with a vector for m."""
+    _multiply(low, op, *op.args[:2], added=None)
+
+
+def _product_and_sum(low: Lowering, op: Op) -> None:
+    """`b + a @ m`."""
+    if argument(op, 3, "beta", 1) != 1 or argument(op, 4, "alpha", 1) != 1:
+        low.refuse(op, f"{op.target} with factors")
+    _multiply(low, op, *op.args[1:3], added=op.args[0])
+
+
+def _multiply(low: Lowering, op: Op, rows: Value, factor: Value, added: Value | None) -> None:
+    matrix, transposed = low.matrix(factor)
+    out, graph = op.outputs[0], low.graph
+    sources = zip(low.result.nodes(rows), low.pieces(rows), strict=True)
+    pieces = [(node, k0) for node, (k0, _) in sources]
+    made = []
+    for number, (n0, length) in enumerate(low.pieces(out)):
+        total: Node | None = None if added is None else low.operand(added, out, 0, number)
+        for node, k0 in pieces:
+            dot = graph.dot(node, matrix, transposed, k0, n0, length, use=op)
+            total = dot if total is None else graph.call("add", total, dot)
+        assert total is not None
+        made.append(total)
+    low.put(out, [tuple(made)], op.grad)
+
+
+def _cut(low: Lowering, op: Op) -> None:
+    """Chunk, split, slice: along the last axis the pieces are there already."""
+    parts = parts_of(op)
+    if parts is None:
+        return _cut_vectors(low, op)
+    whole = parts[0].whole
+    starts = [start for start, _ in low.pieces(whole)]
+    for part in parts:
+        first = starts.index(part.start) if last(part.value) else 0
+        count = len(low.pieces(part.value)) if last(part.value) else 0
+        vectors = [vector[first : first + count] for vector in low.values[whole]]
+        low.put(part.value, vectors, op.grad)
+    return None
+
+
+def _cut_vectors(low: Lowering, op: Op) -> None:
+    """Along another axis whole vectors are taken: unbind, select, split, slice."""
+    value, name = op.args[0], op.target._opname
+    position = {"unbind": 1, "select": 1, "slice": 1}.get(name, 2)
+    along = axis(argument(op, position, "dim", 0), value)
+    if along == 0:
+        low.refuse(op, f"{op.target} along the rows")
+    if along == len(value.shape) - 1:
+        return _single_features(low, op)
+    groups = low.gather(value, along)
+    if name in ("unbind", "select"):
+        index = range(value.shape[along]) if name == "unbind" else [argument(op, 2, "index")]
+        for out, i in zip(op.outputs, index, strict=True):
+            low.put(out, [group[i] for group in groups], op.grad)
+        return None
+    if name == "slice":
+        start, stop, step = (argument(op, p, n) for p, n in ((2, "start"), (3, "end"), (4, "step")))
+        kept = [range(value.shape[along])[slice(start, stop, step)]]
+    else:
+        sizes, kept, at = [out.shape[along] for out in op.outputs], [], 0
+        for size in sizes:
+            kept.append(range(at, at + size))
+            at += size
+    if len(groups) != 1:
+        low.refuse(op, f"{op.target} along a middle axis")
+    for out, chosen in zip(op.outputs, kept, strict=True):
+        low.put(out, [groups[0][i] for i in chosen], op.grad)
+    return None
+
+
+def _single_features(low: Lowering, op: Op) -> None:
+    low.refuse(op, f"{op.target} takes single features apart")
+
+
+def _cat(low: Lowering, op: Op) -> None:
+    values, out = list(op.args[0]), op.outputs[0]
+    if not all(value.batched for value in values):
+        low.refuse(op, f"{op.target} of a tensor without rows")
+    if parts_of(op) is not None:
+        rows = zip(*(low.values[v] for v in values if last(v)), strict=True)
+        low.put(out, [tuple(n for vector in row for n in vector) for row in rows], op.grad)
+        return
+    if axis(argument(op, 1, "dim", 0), out) != 1:
+        low.refuse(op, f"{op.target} along a middle axis")
+    low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
+
+
+def _stack(low: Lowering, op: Op) -> None:
+    values, out = list(op.args[0]), op.outputs[0]
+    if not all(value.batched for value in values) or axis(argument(op, 1, "dim", 0), out) != 1:
+        low.refuse(op, f"{op.target} along another axis than the first of a row")
+    low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
+
+
+def _reshape(low: Lowering, op: Op) -> None:
+    """The same features in the same order, in vectors of another length."""
+    source, out = op.args[0], op.outputs[0]
+    if op.target._opname in ("squeeze", "unsqueeze") and len(low.values[source]) == 1:
+        if last(source) == last(out):
+            low.put(out, low.values[source], op.grad)
+            return
+    nodes, vectors = list(low.result.nodes(source)), []
+    lengths = [length for _, length in low.pieces(out)]
+    while nodes:
+        vectors.append(tuple(nodes[: len(lengths)]))
+        nodes = nodes[len(lengths) :]
+    if any([node.length for node in vector] != lengths for vector in vectors):
+        low.refuse(op, f"{op.target} from {source} to {out}")
+    low.put(out, vectors, op.grad)
+
+
+def _expand(low: Lowering, op: Op) -> None:
+    low.pointwise(op, lambda node: node, [op.args[0]])
+
+
+def _copy(low: Lowering, op: Op) -> None:
+    source, out = op.args[0], op.outputs[0]
+    vectors = low.values[source]
+    if out.dtype == torch.bool and source.dtype != torch.bool:
+        vectors = [tuple(low.graph.call("ne", n, 0.0) for n in vector) for vector in vectors]
+    low.put(out, vectors, op.grad and op.target._opname != "detach")
+
+
+def _filled(value: float) -> Rule:
+    def rule(low: Lowering, op: Op) -> None:
+        low.pointwise(op, lambda node: node, [value])
+
+    return rule
+
+
+def _full(low: Lowering, op: Op) -> None:
+    low.pointwise(op, lambda node: node, [op.args[1]])
+
+
+def _pointwise(name: str) -> Rule:
+    def rule(low: Lowering, op: Op) -> None:
+        make, operands = POINTWISE[name](low, op)
+        low.pointwise(op, make, operands)
+
+    return rule
+
+
+def _extreme(kind: str) -> Rule:
+    """Of two tensors, or of the features of one."""
+
+    def rule(low: Lowering, op: Op) -> None:
+        of_one = op.target._overloadname == "dim"
+        (_reduction(functools.partial(chosen, kind)) if of_one else _pointwise(kind))(low, op)
+
+    return rule
+
+
+def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
+    def rule(low: Lowering, op: Op) -> None:
+        for number, vectors in function(low, op).items():
+            low.put(op.outputs[number], vectors, op.grad)
+
+    return rule
+
+
+RULES: dict[str, Rule] = {
+    "mm": _product,
+    "mv": _product,
+    "addmm": _product_and_sum,
+    **dict.fromkeys(("split", "split_with_sizes", "chunk", "slice"), _cut),
+    **dict.fromkeys(("unbind", "select"), _cut_vectors),
+    "cat": _cat,
+    "stack": _stack,
+    **dict.fromkeys(("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze"), _reshape),
+    "expand": _expand,
+    **dict.fromkeys(("clone", "detach", "alias", "_to_copy", "lift_fresh"), _copy),
+    "zeros": _filled(0.0),
+    "ones": _filled(1.0),
+    "full": _full,
+    **{name: _pointwise(name) for name in POINTWISE},
+    **{name: _reduction(function) for name, function in REDUCTIONS.items()},
+    "max": _extreme("max"),
+    "min": _extreme("min"),
+}
+

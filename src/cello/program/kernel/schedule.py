@@ -1,0 +1,218 @@
+"""When each node of a loop is computed, and together with which.
+
+A step's nodes run in three phases: those that need no state run for many steps at once *before*,
+those that feed no state *after*; only the rest runs step by step. Within a phase, nodes of the
+same length that need nothing whole of each other form a `Region`: it goes once over the features
+and keeps what it makes in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from cello.program.kernel.kernel import Kernel, Store
+from cello.program.kernel.nodes import Array, Call, Dot, Fold, Graph, Load, Node, Sum
+from cello.program.kernel.sums import rebuild
+
+__all__ = ["PHASES", "Region", "Schedule", "schedule"]
+
+PHASES = ("before", "loop", "after")
+
+
+@dataclass(eq=False)
+class Region:
+    """One pass over features.
+
+    Attributes:
+        phase: one of `PHASES`.
+        level: regions of a phase run level by level.
+        length: how many features.
+        nodes: what it computes, in order.
+        stores: what it leaves in arrays.
+    """
+
+    phase: str
+    level: int
+    length: int
+    nodes: list[Node] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
+
+    @property
+    def folds(self) -> list[Fold]:
+        """What it makes one number of all features."""
+        return [node for node in self.nodes if isinstance(node, Fold)]
+
+    @property
+    def sums(self) -> list[Sum]:
+        """Its sums with products."""
+        sums = [node for node in self.nodes if isinstance(node, Sum)]
+        return [node for node in sums if any(isinstance(term, Dot) for term in node.terms)]
+
+
+@dataclass(eq=False)
+class Schedule:
+    """The regions of a loop, in the order in which they run.
+
+    Attributes:
+        kernel: what it is the schedule of.
+        regions: in order.
+        home: the region that computes each node.
+        outside: nodes that another region reads than that which computes them.
+        next_states: where the next step finds each state: array and column.
+    """
+
+    kernel: Kernel
+    regions: list[Region]
+    home: dict[Node, Region]
+    outside: list[Node]
+    next_states: dict[str, tuple[Array, int]]
+
+    def of(self, phase: str) -> list[Region]:
+        """The regions of a phase."""
+        return [region for region in self.regions if region.phase == phase]
+
+
+def schedule(graph: Graph, kernel: Kernel) -> Schedule:
+    """Put every node of `kernel` into a region."""
+    _part_sums(graph, kernel)
+    next_states = {name: _whole_state(kernel, name) for name in kernel.states}
+    nodes = kernel.nodes
+    phases = _phases(kernel, nodes)
+    places: dict[Node, tuple[str, int, int]] = {}
+    for node in nodes:
+        if _is_computed(node):
+            places[node] = (phases[node], _level(node, places, phases[node]), _width(node))
+    regions: dict[tuple[str, int, int], Region] = {}
+
+    def region(place: tuple[str, int, int]) -> Region:
+        return regions.setdefault(place, Region(*place))
+
+    home: dict[Node, Region] = {}
+    for node, place in places.items():
+        region(place).nodes.append(node)
+        home[node] = region(place)
+    for store in kernel.stores:
+        if store.node in home and not isinstance(store.node, Fold):
+            home[store.node].stores.append(store)
+        else:
+            level = home[store.node].level + 1 if store.node in home else 0
+            phase = phases[store.node]
+            region((phase, level, store.node.length)).stores.append(store)
+    order = sorted(regions.values(), key=lambda r: (PHASES.index(r.phase), r.level, r.length))
+    return Schedule(kernel, order, home, _read_outside(order, home), next_states)
+
+
+def _is_computed(node: Node) -> bool:
+    return bool(node.inputs) and not isinstance(node, Dot)
+
+
+def _width(node: Node) -> int:
+    """The features that a region goes over to compute the node."""
+    return node.arg.length if isinstance(node, Fold) else node.length
+
+
+def _from_chain(kernel: Kernel, nodes: Iterable[Node]) -> set[Node]:
+    """Those that need what the step before has left."""
+    found: set[Node] = set()
+    for node in nodes:
+        chained = isinstance(node, Load) and node.array.kind == kernel.chain
+        if chained or found.intersection(node.inputs):
+            found.add(node)
+    return found
+
+
+def _phases(kernel: Kernel, nodes: list[Node]) -> dict[Node, str]:
+    chained = _from_chain(kernel, nodes)
+    needed = {node for carried in kernel.carried.values() for node in carried}
+    for node in reversed(nodes):
+        if node in needed:
+            needed.update(node.inputs)
+    found = {
+        node: ("loop" if node in needed else "after") if node in chained else "before"
+        for node in nodes
+    }
+    _sink(nodes, found)
+    return found
+
+
+def _sink(nodes: list[Node], phases: dict[Node, str]) -> None:
+    """Compute in the loop what it alone reads and what arrays alone make: memory costs more."""
+    light: set[Node] = set()
+    for node in nodes:
+        if isinstance(node, Call) and all(a in light or not a.inputs for a in node.inputs):
+            light.add(node)
+    readers: dict[Node, set[str]] = {}
+    for node in reversed(nodes):
+        readers_of = readers.get(node, set())
+        if phases[node] == "before" and node in light and readers_of:
+            phases[node] = min(readers_of, key=PHASES.index)
+        for arg in node.inputs:
+            readers.setdefault(arg, set()).add(phases[node])
+
+
+def _part_sums(graph: Graph, kernel: Kernel) -> None:
+    """Take the products that need no state out of the sums of the loop: they run before it."""
+    nodes = kernel.nodes
+    chained = _from_chain(kernel, nodes)
+    new: dict[Node, Node] = {}
+    for node in nodes:
+        if isinstance(node, Sum) and node in chained:
+            early = [term for term in node.terms if term not in chained]
+            if any(isinstance(term, Dot) for term in early):
+                late = [new[term] for term in node.terms if term in chained]
+                first = graph.sum([new[term] for term in early])
+                first.name = f"early_{node.name}" if node.name else ""
+                new[node] = graph.sum([first, *late])
+                new[node].name = node.name
+                continue
+        new[node] = rebuild(graph, node, new.__getitem__)
+        new[node].name = new[node].name or node.name
+    kernel.carried = {name: [new[n] for n in nodes] for name, nodes in kernel.carried.items()}
+    kernel.stores = [Store(s.array, s.start, new[s.node], s.per_sequence) for s in kernel.stores]
+
+
+def _level(node: Node, places: dict[Node, tuple[str, int, int]], phase: str) -> int:
+    """One more than that of what must be whole before it."""
+    level, inputs = 0, []
+    for arg in node.inputs:
+        inputs.append((arg.arg, True) if isinstance(arg, Dot) else (arg, isinstance(arg, Fold)))
+    for arg, whole in inputs:
+        if arg not in places or places[arg][0] != phase:
+            continue
+        apart = whole or _width(arg) != _width(node)
+        level = max(level, places[arg][1] + apart)
+    return level
+
+
+def _whole_state(kernel: Kernel, name: str) -> tuple[Array, int]:
+    """An array that holds all of a new state, in order; one is made unless there is one."""
+    nodes = kernel.carried[name]
+    stored = {(s.node, s.array, s.start) for s in kernel.stores if not s.per_sequence}
+    for first in kernel.stores:
+        if first.node is nodes[0] and not first.per_sequence:
+            ends = accumulate((node.length for node in nodes), initial=first.start)
+            if all((n, first.array, at) in stored for n, at in zip(nodes, ends, strict=False)):
+                return first.array, first.start
+    array, start = Array("next", name, kernel.states[name]), 0
+    for node in nodes:
+        kernel.stores.append(Store(array, start, node))
+        start += node.length
+    return array, 0
+
+
+def _read_outside(regions: list[Region], home: dict[Node, Region]) -> list[Node]:
+    """What must stand in memory: a fold, a factor of a product, what another region reads."""
+    found: dict[Node, None] = {}
+    for region in regions:
+        for node in region.nodes:
+            for arg in node.inputs:
+                if isinstance(arg, Dot):
+                    found[arg.arg] = None
+                elif home.get(arg) is not region:
+                    found[arg] = None
+        for store in region.stores:
+            if home.get(store.node) is not region:
+                found[store.node] = None
+    return [node for node in found if node in home]

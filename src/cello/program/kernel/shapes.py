@@ -1,0 +1,81 @@
+"""Shapes of values without their rows, and which operations only cut or join features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from cello.program.graph import Op, Value
+
+__all__ = ["Part", "argument", "axis", "features", "last", "outer", "parts_of", "reduces"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """`value` is the features of `whole` from `start` on, along the last axis."""
+
+    whole: Value
+    value: Value
+    start: int
+
+
+def features(value: Value) -> tuple[int, ...]:
+    """The shape of one row."""
+    return value.shape[1:]
+
+
+def last(value: Value) -> int:
+    """The length of the last axis of a row; 1 for a row that is a single number."""
+    return features(value)[-1] if len(value.shape) > 1 else 1
+
+
+def outer(value: Value) -> int:
+    """How many vectors a row holds."""
+    return math.prod(features(value)[:-1])
+
+
+def argument(op: Op, position: int, name: str, default: Any = None) -> Any:
+    """An argument, wherever it stands."""
+    return op.args[position] if len(op.args) > position else op.kwargs.get(name, default)
+
+
+def axis(number: int, value: Value) -> int:
+    """An axis of `value`, counted from the front."""
+    return number % len(value.shape)
+
+
+_ALONG_LAST = {"split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1}
+_REDUCE = {
+    "sum", "mean", "amax", "amin", "max", "min", "var", "std", "logsumexp", "linalg_vector_norm",
+}  # fmt: skip
+
+
+def reduces(op: Op) -> bool:
+    """Whether the operation makes one number of many, per row."""
+    name = op.target._opname
+    if name in ("max", "min"):  # of two tensors: pointwise
+        return op.target._overloadname == "dim"
+    return name in _REDUCE
+
+
+def parts_of(op: Op) -> list[Part] | None:
+    """For an operation that cuts or joins along the last axis: what is part of what."""
+    name = op.target._opname
+    if name not in _ALONG_LAST:
+        return None
+    along = argument(op, _ALONG_LAST[name], "dim", 0)
+    whole = op.outputs[0] if name == "cat" else op.args[0]
+    if axis(along, whole) != len(whole.shape) - 1 or not whole.batched:
+        return None
+    if name == "slice":
+        start, step = argument(op, 2, "start", 0) or 0, argument(op, 4, "step", 1)
+        if step != 1:
+            return None
+        start = max(0, start + last(whole)) if start < 0 else min(start, last(whole))
+        return [Part(whole, op.outputs[0], start)]
+    parts, start = [], 0
+    for value in op.args[0] if name == "cat" else op.outputs:
+        parts.append(Part(whole, value, start))
+        start += last(value)
+    return parts
