@@ -44,7 +44,7 @@ class Effort:
 
     rounds: int = 25
     sample_seconds: float = 0.02
-    warmup_seconds: float = 0.2
+    warmup_seconds: float = 0.1
     settle_seconds: float = 0.01
     enough_seconds: float = 3.0
     least_rounds: int = 7
