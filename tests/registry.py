@@ -133,14 +133,34 @@ RANDOM: dict[str, Callable[[], cello.Cell]] = {
     "RecurrentDropoutLSTMCell": partial(zoo.RecurrentDropoutLSTMCell, I, H),
     "ZoneoutLSTMCell": partial(zoo.ZoneoutLSTMCell, I, H, zoneout_h=0.2),
 }
-#: The cells of the zoo that do not, and what they need besides I and H.
-CERTAIN = [name for name in zoo.__all__ if name not in RANDOM]
-MORE = {"ClockworkCell": ((1, 3),), "SCRNCell": (2,)}
 
 
 def in_evaluation(name: str) -> cello.Cell:
     return RANDOM[name]().eval()
 
+
+#: What cells of the zoo need besides I and H, or get so that small tests reach all of them.
+MORE = {"ClockworkCell": ((1, 3),), "SCRNCell": (2,)}
+ZOO: dict[str, Callable[[], cello.Cell]] = {
+    **{
+        name: partial(getattr(zoo, name), I, H, *MORE.get(name, ()))
+        for name in zoo.__all__
+        if name not in RANDOM
+    },
+    **{f"{name}-eval": partial(in_evaluation, name) for name in RANDOM},
+    "AntisymmetricCell-gated": partial(zoo.AntisymmetricCell, I, H, 0.5, 0.1, gated=True),
+    "EchoStateCell-leaky": partial(zoo.EchoStateCell, I, H, leak=0.3),
+    "NASCell-bias": partial(zoo.NASCell, I, H, bias=True),
+}
+
+#: Elman and Jordan with every activation.
+ACTIVATED: dict[str, Callable[[], cello.Cell]] = {
+    **{f"elman-{name}": partial(cello.ElmanCell, I, H, name) for name in ACTIVATIONS},
+    **{
+        f"jordan-both-{name}": partial(cello.JordanCell, I, H, O, name, name)
+        for name in ACTIVATIONS
+    },
+}
 
 CELLS: dict[str, Callable[[], nn.Module]] = {
     "elman": lambda: cello.ElmanCell(I, H),
@@ -168,20 +188,14 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "no-grad": NoGradCell,
     "branching": BranchingCell,
     "stranger": StrangersCell,
-    **{f"elman-{name}": partial(cello.ElmanCell, I, H, name) for name in ACTIVATIONS},
-    **{
-        f"jordan-both-{name}": partial(cello.JordanCell, I, H, O, name, name)
-        for name in ACTIVATIONS
-    },
-    **{name: partial(getattr(zoo, name), I, H, *MORE.get(name, ())) for name in CERTAIN},
-    **{f"{name}-eval": partial(in_evaluation, name) for name in RANDOM},
-    "AntisymmetricCell-gated": partial(zoo.AntisymmetricCell, I, H, 0.5, 0.1, gated=True),
-    "EchoStateCell-leaky": partial(zoo.EchoStateCell, I, H, leak=0.3),
-    "NASCell-bias": partial(zoo.NASCell, I, H, bias=True),
+    **ACTIVATED,
+    **ZOO,
 }
 
 CAPTURED = [name for name in CELLS if name != "branching"]
 ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
+#: For what has nothing to do with activations.
+DISTINCT = [name for name in CAPTURED if name not in ACTIVATED]
 
 
 def make(name: str, dtype: torch.dtype = torch.float64) -> cello.Cell:
