@@ -10,24 +10,8 @@ from torch.nn import functional as F
 
 import cello
 from cello.cells import ACTIVATIONS, activation_function, as_cell, state_type
+from tests.cells.by_hand import arrays, one_step, sigmoid
 from tests.registry import CELLS, make
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
-
-
-def arrays(cell: cello.Cell) -> dict[str, np.ndarray]:
-    return {name: p.detach().numpy() for name, p in cell.named_parameters()}
-
-
-def one_step(cell: cello.Cell) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray, tuple]:
-    """A random input and state (vectors), and what the cell makes of them."""
-    x = torch.randn(1, cell.input_size, dtype=torch.float64)
-    state = tuple(torch.randn(1, s, dtype=torch.float64) for s in cell.state_sizes.values())
-    y, new = cell(x, state)
-    vectors = tuple(part[0].numpy() for part in state)
-    return x[0].numpy(), vectors, y[0].detach().numpy(), tuple(p[0].detach().numpy() for p in new)
 
 
 def test_elman() -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cello.cells.zoo.checks import number
 from cello.cells.zoo.packed import PackedCell
 
 __all__ = ["SLSTMCell"]
@@ -47,7 +48,7 @@ class SLSTMCell(PackedCell):
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
-        self.forget_bias = forget_bias
+        self.forget_bias = number("forget_bias", forget_bias)
         self._add_to_bias("f", forget_bias)
 
     def step(

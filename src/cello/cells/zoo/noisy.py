@@ -61,7 +61,10 @@ class ZoneoutLSTMCell(PackedCell):
         self.zoneout_h = number("zoneout_h", zoneout_h, at_least=0, at_most=1)
 
     def _keep(self, like: Tensor, rate: float) -> Tensor | float:
-        return torch.empty_like(like).bernoulli_(rate) if self.training else rate
+        """1 for what stays, drawn by `rate` in training; in evaluation the rate itself."""
+        if not self.training:
+            return rate
+        return (torch.rand_like(like, dtype=torch.float32) < rate).to(like.dtype)
 
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> Step:
         """One step: x [B, I], h [B, H], c [B, H] → h, (h, c)."""
