@@ -10,6 +10,7 @@ import torch
 import cello
 from cello.convert import save_model
 from tests.cli.running import run, run_json
+from tests.registry import ZOO
 
 # ------------------------------------------------------------ show
 
@@ -35,6 +36,17 @@ def test_models_of_all_tasks_are_shown(words_model: Path, chars_model: Path, tmp
     output = run("show", tmp_path).stdout
     assert "GRU(2, 3)" in output
     assert run_json("show", tmp_path)["task"] is None
+
+
+def test_a_model_with_cells_of_the_zoo_is_shown(tmp_path: Path):
+    layers = (cello.Recurrent(build()) for build in ZOO.values())
+    save_model(torch.nn.Sequential(*layers).eval(), tmp_path)
+    output = run("show", tmp_path).stdout
+    assert all(f"{name.partition('-')[0]}(" in output for name in ZOO)
+    assert "\n  y = (1 − dt_2) ⊙ y_prev + dt_2 ⊙ tanh(x_y + R_y z)\n" in output
+    shown = run_json("show", tmp_path)["equations"]
+    assert len(shown) == len(ZOO)
+    assert not [text for text in shown.values() if "cannot be captured" in text]
 
 
 def test_what_is_no_model(tmp_path: Path):

@@ -106,6 +106,42 @@ candidate = tanh(module.mix concat(x, h_prev) + module.mix.bias)
 trace = 0.9·c_prev + 0.1·candidate
 h = candidate ⊙ trace
 c = trace""",
+    "SLSTMCell": """\
+z_i = W_i x + R_i h_prev + b_i
+z_f = W_f x + R_f h_prev + b_f
+z = W_g x + R_g h_prev + b_g
+z_o = W_o x + R_o h_prev + b_o
+kept = −∞ if n_prev = 0 else log(σ(z_f)) + m_prev
+m = max(kept, z_i)
+i = exp(z_i − m)
+f = exp(kept − m)
+g = tanh(z)
+o = σ(z_o)
+c = i ⊙ g + f ⊙ c_prev
+n = i + f ⊙ n_prev
+h = o ⊙ c / n""",
+    "ClockworkCell": """\
+due = wait_prev ≤ 0
+n = tanh(W x + (mask ⊙ R) h_prev + b)
+h = n if due else h_prev
+wait = (period if due else wait_prev) − 1""",
+    "AntisymmetricCell-gated": """\
+drift = (R − Rᵀ) h_prev − 0.1·h_prev
+z = σ(W_z x + drift + b_z)
+n = z ⊙ tanh(W x + drift + b)
+h = h_prev + 0.5·n""",
+    "LEMCell": """\
+x_1 = W_1 x + b_1
+x_2 = W_2 x + b_2
+x_z = W_z x + b_z
+x_y = W_y x + b_y
+y_1 = R_1 y_prev
+y_2 = R_2 y_prev
+y_z = R_z y_prev
+dt_1 = σ(x_1 + y_1)
+dt_2 = σ(x_2 + y_2)
+z = (1 − dt_1) ⊙ z_prev + dt_1 ⊙ tanh(x_z + y_z)
+y = (1 − dt_2) ⊙ y_prev + dt_2 ⊙ tanh(x_y + R_y z)""",
 }
 
 
