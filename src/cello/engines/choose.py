@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from cello.cells.contract import autocast_active
-from cello.engines import reference, split
+from cello.engines import cpu, reference, split
 from cello.engines.run import Result, Run
 from cello.errors import ArgumentError, EngineError
 
@@ -31,7 +31,7 @@ __all__ = [
 
 # Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
 # the fastest comes first. A new engine joins by a line here.
-ENGINES: dict[str, ModuleType] = {"split": split, "reference": reference}
+ENGINES: dict[str, ModuleType] = {"cpu": cpu, "split": split, "reference": reference}
 
 _NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
 

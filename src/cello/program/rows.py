@@ -44,7 +44,10 @@ _ALONG: dict[str, tuple[int, str, Any]] = {
 }
 
 _RESHAPES = {"view", "_unsafe_view", "reshape", "expand"}
-_COPIES = {"detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli"}
+# Element by element, though PyTorch does not tag them so.
+_BY_ELEMENT = {
+    "detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli", "log_sigmoid_forward",
+}  # fmt: skip
 _FROM_SIZE = {"empty", "zeros", "ones", "full", "rand", "randn"}
 
 
@@ -90,7 +93,7 @@ def is_row_wise(op: Op) -> bool:
     if name == "embedding":
         by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
         return not op.args[0].batched and op.args[1].batched and not by_frequency
-    return name in _COPIES or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
+    return name in _BY_ELEMENT or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
 
 
 def _rows_first(value: Value) -> bool:

@@ -16,6 +16,7 @@ EXPRESSIONS: dict[str, str] = {
     "sub": "{} - {}",
     "mul": "{} * {}",
     "div": "{} / {}",
+    "sixth": "{} / 6",
     "neg": "-{}",
     "copy": "{}",
     "stop": "{}",

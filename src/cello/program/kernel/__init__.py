@@ -7,6 +7,7 @@ from cello.program.kernel.kernel import (
     Store,
     backward_kernel,
     forward_kernel,
+    tape_of,
 )
 from cello.program.kernel.lower import Lowered, lower
 from cello.program.kernel.schedule import Region, Schedule, schedule
@@ -23,4 +24,5 @@ __all__ = [
     "forward_kernel",
     "lower",
     "schedule",
+    "tape_of",
 ]

@@ -13,7 +13,7 @@ from cello.program.kernel.shapes import last
 from cello.program.kernel.sums import gather_sums
 from cello.program.kernel.tape import Tape, make_tape
 
-__all__ = ["Kernel", "Operand", "Product", "Store", "backward_kernel", "forward_kernel"]
+__all__ = ["Kernel", "Operand", "Product", "Store", "backward_kernel", "forward_kernel", "tape_of"]
 
 
 @dataclass(frozen=True)
@@ -144,17 +144,24 @@ def _fused(graph: Graph, kernel: Kernel, keep: list[Node]) -> Kernel:
     return kernel
 
 
+def tape_of(lowered: Lowered, names: Collection[str] = ()) -> Tape:
+    """What a forward loop that records `names` leaves for whatever backward loop may follow."""
+    return make_tape(lowered, adjoint(lowered, names))
+
+
 def backward_kernel(
     lowered: Lowered,
+    tape: Tape,
     *,
     seen: Collection[str] = (),
     needs_x: bool = True,
     needed: Collection[Value] | None = None,
-) -> tuple[Kernel, Tape]:
-    """The loop that computes gradients, and the tape that it reads.
+) -> Kernel:
+    """The loop that computes gradients.
 
     Args:
         lowered: the step.
+        tape: what the forward loop has left.
         seen: recorded names to which gradients come.
         needs_x: whether the gradient of the input is wanted.
         needed: the tensors without rows whose gradients are wanted; all by default.
@@ -165,7 +172,6 @@ def backward_kernel(
         back.x = {}
     if needed is not None:
         back.shared = [(leaf, node) for leaf, node in back.shared if leaf.value in needed]
-    tape = make_tape(lowered, back)
     done: dict[Node, Node] = {}
 
     def read(node: Node) -> Node:
@@ -177,12 +183,14 @@ def backward_kernel(
         name: [read(node) for _, node in sorted(pieces.items())]
         for name, pieces in back.states.items()
     }
-    kernel = Kernel("backward", program.cell, "carry", states, carried, stores, _item_size(program))
+    kernel = Kernel(
+        "backward", program.cell, "carry", states, carried, stores, _item_size(program)
+    )
     arrays = {"y": Array("y", "", last(program.output)), "tape": tape.array}
     kernel.kept = {n: (arrays[kind], start) for n, (kind, start) in tape.states.items()}
     _leave_products(kernel, back, needed, read)
     _leave_sums(kernel, back, read)
-    return _fused(graph, kernel, []), tape
+    return _fused(graph, kernel, [])
 
 
 def _leave_sums(kernel: Kernel, back: Adjoint, read: Callable[[Node], Node]) -> None:

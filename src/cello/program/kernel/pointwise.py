@@ -199,7 +199,7 @@ def _between(g: Graph, x: Node, inside: Node, ends: tuple[float, float], values:
 
 
 def _hardsigmoid(g: Graph, x: Node) -> Node:
-    inside = g.call("div", g.call("add", x, 3.0), 6.0)
+    inside = g.call("sixth", g.call("add", x, 3.0))
     return _between(g, x, inside, (-3.0, 3.0), (0.0, 1.0))
 
 

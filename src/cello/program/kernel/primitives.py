@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from cello.program.kernel.nodes import Graph, Node
 
 __all__ = ["PRIMITIVES", "Primitive"]
@@ -95,6 +97,8 @@ def _twice_over_root_pi(graph: Graph, x: Node, _y: Node) -> Node:
     return graph.call("mul", bell, 2 / math.sqrt(math.pi))
 
 
+_SIXTH = torch.tensor(1 / 6, dtype=torch.float32).item()
+
 PRIMITIVES: dict[str, Primitive] = {
     "add": Primitive(2, lambda graph, args, y, g: (g, g)),
     "sub": Primitive(2, lambda graph, args, y, g: (g, graph.call("neg", g))),
@@ -102,6 +106,8 @@ PRIMITIVES: dict[str, Primitive] = {
         2, lambda graph, args, y, g: (graph.call("mul", g, args[1]), graph.call("mul", g, args[0]))
     ),
     "div": Primitive(2, _divide, cheap=False),
+    # PyTorch divides by 6, but its derivative of hardsigmoid has 1/6 as a float32.
+    "sixth": Primitive(1, lambda graph, args, y, g: (graph.call("mul", g, _SIXTH),), cheap=False),
     "neg": Primitive(1, lambda graph, args, y, g: (graph.call("neg", g),)),
     "copy": Primitive(1, lambda graph, args, y, g: (g,)),
     "stop": Primitive(1),  # the value, without a gradient

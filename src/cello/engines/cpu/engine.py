@@ -1,0 +1,92 @@
+"""The CPU engine: the captured step as a fused loop in C, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cello.engines.cpu.library import Steps
+from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.run import Result, Run, empty_result
+from cello.errors import CaptureError, CompilerError
+from cello.program import Value
+
+__all__ = ["NAME", "refuses", "run"]
+
+NAME = "cpu"
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def refuses(run: Run) -> str | None:
+    """Why this engine cannot run it, or None if it can."""
+    if run.data.device.type != "cpu":
+        return f"it runs on the CPU, the input is on {run.data.device}"
+    if run.data.dtype not in _DTYPES:
+        return f"it has no {run.data.dtype}"
+    try:
+        plan = _plan(run)
+        if not plan.is_built:
+            plan.build(train=torch.is_grad_enabled())
+    except (CaptureError, CompilerError) as error:
+        return str(error)
+    return None
+
+
+def run(run: Run) -> Result:
+    """Run the fused loop."""
+    from cello.engines.cpu.operators import forward
+
+    plan = _plan(run)
+    program = plan.program
+    sizes = run.batch_sizes
+    names = {name: value for name, value in program.names.items() if run.records(name)}
+    if not sum(sizes):
+        result = empty_result(run)
+        result.output = run.data.new_zeros(0, *program.output.shape[1:])
+        result.recorded = {
+            name: run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
+            for name, value in names.items()
+        }
+        return result
+    parameters = dict(run.cell.named_parameters()) | dict(run.cell.named_buffers())
+    known: dict[Value, Any] = dict(program.constants)
+    known.update((value, parameters[name]) for name, value in program.parameters.items())
+    if plan.once is not None:
+        made = plan.once(*(known[value] for value in plan.given))
+        known.update(zip(plan.once_made, made, strict=True))
+    drawn = plan.draw(run.data) if plan.draw is not None else ()
+    tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
+    tensors += [*run.state, *run.initial]
+    forced = run.forced if plan.feedback is not None else None
+    results = forward(plan, tensors, forced, _steps(run), run.reset, list(names))
+    states = len(program.state)
+    recorded = {
+        name: _shaped(value, tensor)
+        for (name, value), tensor in zip(names.items(), results[1 + states :], strict=True)
+    }
+    output = _shaped(program.output, results[0])
+    return Result(output, tuple(results[1 : 1 + states]), recorded)
+
+
+def _plan(run: Run) -> Plan:
+    return plan_of(run.captured(), run.cell.feedback)
+
+
+def _shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
+    if value.dtype == torch.bool:
+        rows = rows != 0
+    shape = (len(rows), *value.shape[1:])
+    return rows if tuple(rows.shape) == shape else rows.reshape(shape)
+
+
+def _steps(run: Run) -> Steps:
+    sizes = run.batch_sizes
+    length, rows, total = len(sizes), sizes[0], len(run.data)
+    if sizes[-1] == rows:
+        return Steps(length, rows, total, None, run.reverse)
+    rows_of = torch.tensor(sizes, dtype=torch.int64)
+    table = torch.stack([rows_of, rows_of.cumsum(0) - rows_of])
+    return Steps(length, rows, total, table, run.reverse)
+
+

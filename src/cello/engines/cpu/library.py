@@ -1,0 +1,135 @@
+"""A rendered loop as a function that can be called: built, loaded, given its pointers."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.engines.cpu.build import build
+from cello.engines.cpu.render import Rendered
+
+__all__ = ["Library", "Steps"]
+
+WORTH_A_THREAD = 2_000_000  # multiplications below which a second thread does not pay
+WORTH_SHARING = 1 << 16  # weights of a loop from which on threads share the units of one row
+
+
+class Steps:
+    """How many steps there are, and which rows each has.
+
+    Attributes:
+        length: T.
+        rows: sequences that have a step at all.
+        total: rows of all steps.
+        table: rows of each step, and the first of them, [2, T]; None if each has all rows.
+        reverse: whether the last step comes first.
+    """
+
+    def __init__(
+        self, length: int, rows: int, total: int, table: Tensor | None, reverse: bool
+    ) -> None:
+        self.length, self.rows, self.total = length, rows, total
+        self.table, self.reverse = table, reverse
+
+
+class Library:
+    """A loop in C."""
+
+    def __init__(self, rendered: Rendered) -> None:
+        self.rendered = rendered
+        self._run: Any = None
+        self._bytes: Any = None
+        self._workspaces: list[Tensor] = []
+
+    def load(self) -> None:
+        """Build it, if that was not done before.
+
+        Raises:
+            CompilerError: it cannot be built.
+        """
+        if self._run is None:
+            library = build(self.rendered.name, self.rendered.source)
+            self._bytes = library.workspace_bytes
+            self._bytes.restype = ctypes.c_long
+            self._bytes.argtypes = [ctypes.c_long, ctypes.c_long]
+            run = library.run
+            run.restype = None
+            run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self._run = run
+
+    def __call__(
+        self,
+        steps: Steps,
+        pointers: Sequence[Tensor | None],
+        matrices: Sequence[Tensor],
+        reset: Tensor | None,
+    ) -> None:
+        """Run all steps.
+
+        Args:
+            steps: which rows each step has.
+            pointers: contiguous tensors in the order of `Rendered.slots`.
+            matrices: those among them that are matrices, for their strides.
+            reset: which rows are reset before their step, [N] bool.
+        """
+        self.load()
+        threads, parts = self._threads(steps)
+        run, barrier = pool() if threads > 1 else (0, 0)
+        workspace = self._workspace(steps.rows, threads)
+        table = steps.table
+        addresses = array(
+            "Q",
+            [
+                0 if table is None else table.data_ptr(),
+                0 if table is None else table.data_ptr() + 8 * steps.length,
+                0 if reset is None else reset.data_ptr(),
+                run,
+                barrier,
+                (workspace.data_ptr() + 63) // 64 * 64,
+            ],
+        )
+        addresses.extend([0 if tensor is None else tensor.data_ptr() for tensor in pointers])
+        numbers = array("q", [steps.length, steps.rows, steps.reverse, threads, parts, 0])
+        for matrix in matrices:
+            numbers.extend(matrix.stride() if matrix.dim() == 2 else (*matrix.stride(), 0))
+        self._run(addresses.buffer_info()[0], numbers.buffer_info()[0])
+        self._workspaces.append(workspace)
+
+    def _threads(self, steps: Steps) -> tuple[int, int]:
+        """How many threads run, and how many of them share the units of a row."""
+        available = torch.get_num_threads()
+        if available == 1 or steps.total * self.rendered.work < 2 * WORTH_A_THREAD:
+            return 1, 1
+        if steps.rows >= available:
+            return available, 1
+        if self.rendered.weights < WORTH_SHARING:
+            return max(1, steps.rows), 1
+        parts = available // max(1, steps.rows)
+        return parts * max(1, steps.rows), parts
+
+    def _workspace(self, rows: int, threads: int) -> Tensor:
+        size = self._bytes(rows, threads) + 64
+        while self._workspaces:
+            kept = self._workspaces.pop()
+            if len(kept) >= size:
+                return kept
+        return torch.empty(size, dtype=torch.uint8)
+
+
+@cache
+def pool() -> tuple[int, int]:
+    """The addresses of the functions with which threads run, and wait for each other."""
+    source = files(__package__).joinpath("pool.c").read_text(encoding="utf-8")
+    library = build("pool", source)
+    run, barrier = library.cello_pool_run, library.cello_barrier
+    return (
+        ctypes.cast(run, ctypes.c_void_p).value or 0,
+        ctypes.cast(barrier, ctypes.c_void_p).value or 0,
+    )

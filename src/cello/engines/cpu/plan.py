@@ -1,0 +1,179 @@
+"""All that is made of one captured step: its loops in C, compiled when they are first needed."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+
+from cello.engines.cpu.library import Library
+from cello.engines.cpu.render import Rendered, render as render_c
+from cello.engines.render import render as render_python
+from cello.errors import CaptureError, CompilerError
+from cello.program import Program, Value, needed_ops
+from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
+from cello.program.kernel.nodes import Dot, Shared, ancestors
+from cello.program.kernel.tape import Tape
+
+__all__ = ["Backward", "Forward", "Plan", "plan_by_number", "plan_of"]
+
+
+class Forward:
+    """A forward loop; `tape` tells what it leaves for a backward loop."""
+
+    def __init__(self, kernel: Kernel, rendered: Rendered, tape: Tape | None) -> None:
+        self.kernel, self.rendered, self.tape = kernel, rendered, tape
+        self.library = Library(rendered)
+
+
+class Backward(Forward):
+    """A backward loop."""
+
+
+class Plan:
+    """The loops of one program.
+
+    Attributes:
+        program: the captured step.
+        number: under which operations find it.
+        shared: the tensors without rows that the loops read.
+        drawn: the random numbers that are drawn before the loop.
+        once: makes the shared tensors: of the program's parameters and constants.
+        draw: draws, given the input.
+    """
+
+    def __init__(self, program: Program, feedback: str | None) -> None:
+        self.program, self.feedback = program, feedback
+        self.lowered = lower(program)
+        self.number = next(_numbers)
+        self.is_built = False
+        self.failure: str | None = None
+        self._lock = threading.RLock()
+        self._forward: dict[Any, Forward] = {}
+        self._backward: dict[Any, Backward] = {}
+        self.shared = self._shared_values()
+        made = {value for op in self.lowered.once for value in op.outputs}
+        once = needed_ops(self.lowered.once, self.shared)
+        given = dict.fromkeys(v for op in once for v in op.inputs if v not in made)
+        self.given = list(given)
+        self.direct = [value for value in self.shared if value not in made]
+        self.once_made = [value for value in self.shared if value in made]
+        self.once = render_python("once", once, [], self.given, self.once_made)() if once else None
+        drawn = self.lowered.drawn
+        values = [v for op in drawn for v in op.outputs if v in self.lowered.values]
+        self.drawn: list[Value] = values
+        self.draw: Callable[..., Any] | None = (
+            render_python("draw", drawn, [], [program.x], values)() if values else None
+        )
+
+    def _shared_values(self) -> list[Value]:
+        values = self.lowered.values
+        found: dict[Value, None] = {}
+        for node in ancestors(n for value in values for n in self.lowered.nodes(value)):
+            if isinstance(node, Shared):
+                found[node.value] = None
+            elif isinstance(node, Dot):
+                found[node.matrix] = None
+        return list(found)
+
+    def forward(self, *, save: bool, names: Sequence[str] = ()) -> Forward:
+        """The loop that leaves a tape if `save`, and records `names`."""
+        key = (save, tuple(names))
+        with self._lock:
+            if key not in self._forward:
+                tape = tape_of(self.lowered, names) if save else None
+                kernel = forward_kernel(self.lowered, tape, names)
+                rendered = render_c(self.lowered.graph, kernel, self.feedback)
+                self._forward[key] = Forward(kernel, rendered, tape)
+            return self._forward[key]
+
+    def backward(
+        self, *, names: Sequence[str], seen: Sequence[str], x: bool, needed: frozenset[str]
+    ) -> Backward:
+        """The loop that computes gradients.
+
+        Args:
+            names: what the forward loop recorded: it decides what is on the tape.
+            seen: the recorded names to which gradients come.
+            x: whether the input's gradient is wanted.
+            needed: the names of the shared tensors whose gradients are wanted.
+        """
+        key = (tuple(names), tuple(seen), x, needed)
+        with self._lock:
+            if key not in self._backward:
+                values = [value for value in self.shared if value.name in needed]
+                tape = self.forward(save=True, names=names).tape
+                assert tape is not None
+                kernel = backward_kernel(
+                    self.lowered, tape, seen=seen, needs_x=x, needed=values
+                )
+                rendered = render_c(self.lowered.graph, kernel, self.feedback)
+                self._backward[key] = Backward(kernel, rendered, tape)
+            return self._backward[key]
+
+    def build(self, *, train: bool) -> None:
+        """Compile what a first call needs, forward and backward at the same time.
+
+        Raises:
+            CompilerError: it cannot be built; remembered.
+        """
+        if self.failure is not None:
+            raise CompilerError(self.failure)
+        try:
+            self._build(train)
+        except CompilerError as error:
+            self.failure = str(error)
+            raise
+        self.is_built = True
+
+    def _build(self, train: bool) -> None:
+        loops: list[Forward] = [self.forward(save=train)]
+        if train:
+            needed = frozenset(value.name for value in self.shared)
+            loops.append(self.backward(names=(), seen=(), x=True, needed=needed))
+        with ThreadPoolExecutor(max_workers=len(loops)) as workers:
+            for done in [workers.submit(loop.library.load) for loop in loops]:
+                done.result()
+
+
+_numbers = itertools.count(1)
+_plans: WeakKeyDictionary[Program, Plan | str] = WeakKeyDictionary()  # or why there is none
+_by_number: WeakValueDictionary[int, Plan] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def plan_of(program: Program, feedback: str | None) -> Plan:
+    """The plan of a program.
+
+    Raises:
+        CaptureError: a fused loop does not have all its operations.
+    """
+    plan = _plans.get(program)
+    if plan is None:
+        with _lock:
+            plan = _plans.get(program)
+            if plan is None:
+                plan = _plans[program] = _made(program, feedback)
+    if isinstance(plan, str):
+        raise CaptureError(plan)
+    return plan
+
+
+def _made(program: Program, feedback: str | None) -> Plan | str:
+    try:
+        plan = Plan(program, feedback)
+    except CaptureError as error:
+        return str(error)
+    _by_number[plan.number] = plan
+    return plan
+
+
+def plan_by_number(number: int) -> Plan:
+    """The plan that an operation was given."""
+    return _by_number[number]
+
+

@@ -1,0 +1,115 @@
+"""Gradients that can be differentiated again: the program's own operations, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.engines.cpu.plan import Plan
+from cello.program import BATCH, Value, map_leaves
+
+__all__ = ["replay"]
+
+
+def replay(
+    plan: Plan,
+    tensors: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    forced: Tensor | None,
+    steps: tuple[Any, ...],
+    names: Sequence[str],
+    needs: Sequence[bool],
+) -> list[Tensor]:
+    """What the backward loop returns, as functions of all that is given."""
+    results = _run(plan, tensors, forced, steps, names)
+    pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
+    pairs = [(r, g) for r, g in pairs if r.requires_grad]
+    inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
+    known = forced is not None and forced.requires_grad
+    leaves = [*inputs, *([forced] if known else [])]
+    found: Sequence[Tensor | None] = [None] * len(leaves)
+    if pairs:
+        found = torch.autograd.grad(
+            [r for r, _ in pairs], leaves, [g for _, g in pairs], allow_unused=True,
+            create_graph=True,
+        )  # fmt: skip
+    made = [
+        torch.zeros_like(leaf) if grad is None else grad
+        for leaf, grad in zip(leaves, found, strict=True)
+        if leaf is not None
+    ]
+    if forced is not None and not known:
+        made.append(torch.zeros_like(forced))
+    return made
+
+
+def _run(
+    plan: Plan,
+    tensors: Sequence[Tensor],
+    forced: Tensor | None,
+    steps: tuple[Any, ...],
+    names: Sequence[str],
+) -> list[Tensor]:
+    """Outputs, final states and what was recorded."""
+    program, (length, rows, table, reverse, reset) = plan.program, steps
+    sizes = [rows] * length if table is None else table[0].tolist()
+    at = 1 + len(plan.drawn)
+    shared = dict(zip(plan.shared, tensors[at : at + len(plan.shared)], strict=True))
+    at += len(plan.shared)
+    count = len(program.state)
+    state, initial = list(tensors[at : at + count]), tensors[at + count : at + 2 * count]
+    pieces = {
+        value: tensor.split(sizes)
+        for value, tensor in zip([program.x, *plan.drawn], tensors[: 1 + len(plan.drawn)], strict=True)
+    }
+    masks = None if reset is None else reset.split(sizes)
+    known = None if forced is None else forced.split(sizes)
+    shown = [program.names[name] for name in names]
+    kept: list[Any] = [None] * length
+    order = range(length - 1, -1, -1) if reverse else range(length)
+    for t in order:
+        m, before = sizes[t], t + 1 if reverse else t - 1
+        now = [part[:m] for part in state]
+        if known is not None and 0 <= before < length and plan.feedback is not None:
+            place, has = list(program.state).index(plan.feedback), min(m, sizes[before])
+            now[place] = torch.cat([known[before][:has], now[place][has:]])
+        if masks is not None:
+            mask = masks[t].unsqueeze(-1)
+            now = [
+                torch.where(mask, first[:m], part)
+                for first, part in zip(initial, now, strict=True)
+            ]
+        env: dict[Value, Any] = dict(shared)
+        env.update((value, parts[t]) for value, parts in pieces.items())
+        env.update(zip(program.state.values(), now, strict=True))
+        _step(plan, env, m)
+        new = [env[value] for value in program.next_state.values()]
+        state = [torch.cat([a, b[m:]]) for a, b in zip(new, state, strict=True)]
+        kept[t] = [env[program.output], *(env[value].reshape(m, -1) for value in shown)]
+    return [
+        torch.cat([step[0] for step in kept]),
+        *state,
+        *(torch.cat([step[1 + i] for step in kept]).to(tensors[0].dtype) for i in range(len(shown))),
+    ]
+
+
+def _step(plan: Plan, env: dict[Value, Any], rows: int) -> None:
+    """One step, operation by operation; what is in `env` already is not made again."""
+
+    def leaf(part: Any) -> Any:
+        if isinstance(part, Value):
+            return env[part]
+        return rows if part is BATCH else part
+
+    for op in plan.program.ops:
+        if op.outputs[0] in env or not all(value in env for value in op.inputs):
+            continue
+        if not op.inputs and op in plan.lowered.drawn:
+            continue
+        with torch.set_grad_enabled(op.grad):
+            made = op.target(*map_leaves(leaf, op.args), **map_leaves(leaf, op.kwargs))
+        parts = made if op.is_tuple else (made,)
+        env.update(zip(op.outputs, parts, strict=True))
