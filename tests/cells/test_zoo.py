@@ -6,7 +6,9 @@ the gates are what is tested.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,6 +277,13 @@ def test_every_cell_names_its_source_and_its_shapes() -> None:
         assert "    Shapes: " in text, name
         assert "::\n" in text, name
         assert ">>> " in text, name
+
+
+def test_the_page_shows_every_cell_and_its_states() -> None:
+    page = (Path(cello.__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([a-z ]+) \| .+ \| .+ \(\d{4}\) \|$", page, re.M)
+    assert len(rows) == len(zoo.__all__)
+    assert dict(rows) == {name: " ".join(getattr(zoo, name).state) for name in zoo.__all__}
 
 
 @pytest.mark.parametrize("name", ZOO)
