@@ -278,9 +278,8 @@ def test_recurrent_dropout_drops_candidates_alone(engine: str) -> None:
 def test_noise_of_a_ctrnn(engine: str) -> None:
     """A current that gets nothing but noise has the promised standard deviation."""
     layer = cello.Recurrent(zoo.CTRNNCell(I, 50, alpha=0.1, noise=0.7, activation="identity"))
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.zero_()
+    for parameter in layer.requires_grad_(False).parameters():
+        parameter.zero_()
     with cello.engine(engine):
         rec = cello.record(layer, torch.zeros(400, 10, I))
     expected = 0.9 * rec["h_prev"] + 0.2**0.5 * 0.7 * rec["noise"]
