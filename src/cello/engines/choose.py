@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from cello.cells.contract import autocast_active
 from cello.engines import cpu, reference, split
@@ -118,6 +119,8 @@ def _transformed(run: Run) -> str | None:
         return "torch.compile is tracing"
     if in_transform():
         return "a transform of torch.func is active"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active"
     if autocast_active(run.data.device):
         return "autocast is active"
     return None

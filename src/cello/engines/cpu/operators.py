@@ -139,13 +139,9 @@ class _Differentiable(torch.autograd.Function):
         length, rows, reverse = ctx.fixed
         steps = (length, rows, table, reverse, reset)
         needs = list(ctx.needs_input_grad[4:])
-        given = list(grads[:-1])
-        if torch.is_grad_enabled():
-            found = replay(ctx.plan, tensors, given, forced, steps, ctx.names, needs)
-        else:
-            found = _op_backward(
-                ctx.plan.number, tensors, [y, tape], given, forced, *steps, ctx.names, needs
-            )
+        found = _op_backward(
+            ctx.plan.number, tensors, [y, tape], list(grads[:-1]), forced, *steps, ctx.names, needs
+        )
         left = iter(found)
         wanted = [next(left) if need else None for need in needs]
         return None, None, None, next(left) if ctx.needs_input_grad[3] else None, *wanted
@@ -174,9 +170,33 @@ def _forward_autograd(
         return _op_forward(plan, tensors, forced, *steps, names, save)
 
 
+def _backward_autograd(
+    plan: int,
+    tensors: list[Tensor],
+    made: list[Tensor],
+    grads: list[Tensor | None],
+    forced: Tensor | None,
+    length: int,
+    rows: int,
+    table: Tensor | None,
+    reverse: bool,
+    reset: Tensor | None,
+    names: list[str],
+    needs: list[bool],
+) -> list[Tensor]:
+    """Gradients that can be differentiated again come from the step's own operations."""
+    steps = (length, rows, table, reverse, reset)
+    given = [*tensors, *grads, forced]
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
+        return replay(plan_by_number(plan), tensors, grads, forced, steps, names, needs)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op_backward(plan, tensors, made, grads, forced, *steps, names, needs)
+
+
 _LIBRARY.impl("forward", _forward, "CPU")
 _LIBRARY.impl("backward", _backward, "CPU")
 _LIBRARY.impl("forward", _forward_autograd, "Autograd")
+_LIBRARY.impl("backward", _backward_autograd, "Autograd")
 torch.library.register_fake("cello::forward", _forward_shapes, lib=_LIBRARY)
 torch.library.register_fake("cello::backward", _backward_shapes, lib=_LIBRARY)
 _op_forward = torch.ops.cello.forward.default

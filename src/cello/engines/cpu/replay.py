@@ -24,22 +24,28 @@ def replay(
     needs: Sequence[bool],
 ) -> list[Tensor]:
     """What the backward loop returns, as functions of all that is given."""
-    results = _run(plan, tensors, forced, steps, names)
-    pairs = [(r, g) for r, g in zip(results, grads, strict=True) if g is not None]
-    pairs = [(r, g) for r, g in pairs if r.requires_grad]
-    inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     known = forced is not None and forced.requires_grad
-    leaves = [*inputs, *([forced] if known else [])]
+    with torch.enable_grad():
+        # Each tensor under a name of its own: one may come twice, or be made of another.
+        tensors = [tensor.view_as(tensor) for tensor in tensors]
+        forced = None if forced is None else forced.view_as(forced)
+        results = _run(plan, tensors, forced, steps, names)
+    inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
+    leaves = [*inputs, *([forced] if known and forced is not None else [])]
+    pairs = [
+        (result, grad)
+        for result, grad in zip(results, grads, strict=True)
+        if grad is not None and result.requires_grad
+    ]
     found: Sequence[Tensor | None] = [None] * len(leaves)
-    if pairs:
+    if pairs and leaves:
         found = torch.autograd.grad(
-            [r for r, _ in pairs], leaves, [g for _, g in pairs], allow_unused=True,
-            create_graph=True,
+            [result for result, _ in pairs], leaves, [grad for _, grad in pairs],
+            allow_unused=True, create_graph=True,
         )  # fmt: skip
     made = [
         torch.zeros_like(leaf) if grad is None else grad
         for leaf, grad in zip(leaves, found, strict=True)
-        if leaf is not None
     ]
     if forced is not None and not known:
         made.append(torch.zeros_like(forced))
