@@ -7,12 +7,13 @@ from functools import cache
 from importlib.resources import files
 
 from cello.engines.cpu.expressions import identifier
+from cello.engines.cpu.memory import Memory, c_name, vector_name
 from cello.engines.cpu.prelude import prelude
-from cello.engines.cpu.regions import Memory, c_name, render_region, vector_name
+from cello.engines.cpu.regions import render_region
 from cello.engines.cpu.walks import backward_walk, forward_walk, rows_of_team
 from cello.program.graph import Value
-from cello.program.kernel.nodes import Array, Graph
 from cello.program.kernel.kernel import Kernel
+from cello.program.kernel.nodes import Array, Graph
 from cello.program.kernel.schedule import schedule
 
 __all__ = ["Rendered", "Slot", "render"]
@@ -138,7 +139,10 @@ def _structs(kernel: Kernel, memory: Memory) -> str:
         lines.append(f"    long {name}_down, {name}_right;")
     lines += [f"    real *{packed.name};" for packed in memory.packed]
     lines += ["    char *workspace;", "    real *zeros;", "} Kernel;", "", "typedef struct {"]
-    lines += ["    long from, to; /* its rows */", "    int part, parts; /* of the team's threads */"]
+    lines += [
+        "    long from, to; /* its rows */",
+        "    int part, parts; /* of the team's threads */",
+    ]
     lines.append("    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */")
     lines += [f"    real **{name}, **last_{name};" for name in _chained(kernel)]
     lines += [f"    real *own_{name};" for name in _chained(kernel)]

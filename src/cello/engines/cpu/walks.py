@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.regions import Memory, c_name
+from cello.engines.cpu.memory import Memory, c_name
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array
 
