@@ -17,67 +17,39 @@ from cello.program.kernel.nodes import Array
 __all__ = ["run_backward", "run_forward"]
 
 
-class Given:
-    """The tensors that an operation takes, by what they are.
+def reckon_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a loop reckons with: bfloat16 in float32."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
 
-    They come as one list: the input, what was drawn, the shared tensors, the states that rows
-    begin with, and those that a reset goes back to.
+
+def _plain(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:
+    """Contiguous, in the dtype that the loop reckons with."""
+    return [
+        tensor
+        if tensor is None or (tensor.dtype == dtype and tensor.is_contiguous())
+        else tensor.to(dtype).contiguous()
+        for tensor in tensors
+    ]
+
+
+def _order(plan: Plan, loop: Forward, more: Sequence[tuple[str, Any]]) -> list[int]:
+    """For each pointer of a loop, the place of its tensor.
+
+    The tensors stand in one list: those that the operation takes (the input, what was drawn, the
+    shared tensors, the states that rows begin with, those that a reset goes back to), then those
+    that `more` names.
     """
-
-    def __init__(self, plan: Plan, tensors: Sequence[Tensor]) -> None:
-        tensors = [reckonable(tensor) for tensor in tensors]
-        drawn, shared, states = len(plan.drawn), len(plan.shared), len(plan.program.state)
-        self.x = tensors[0].contiguous()
-        at = 1 + drawn
-        self.drawn = {
-            value.name: tensor.contiguous()
-            for value, tensor in zip(plan.drawn, tensors[1:at], strict=True)
-        }
-        self.shared = dict(zip(plan.shared, tensors[at : at + shared], strict=True))
-        at += shared
-        names = list(plan.program.state)
-        start, initial = tensors[at : at + states], tensors[at + states : at + 2 * states]
-        self.start = {n: t.contiguous() for n, t in zip(names, start, strict=True)}
-        self.initial = {n: t.contiguous() for n, t in zip(names, initial, strict=True)}
-
-
-def reckonable(tensor: Tensor) -> Tensor:
-    """bfloat16 is reckoned with in float32."""
-    if tensor.dtype in (torch.bfloat16, torch.bool):
-        return tensor.float()
-    return tensor
-
-
-def _launch(
-    loop: Forward,
-    steps: Steps,
-    given: Given,
-    arrays: dict[Array, Tensor],
-    states: dict[str, dict[str, Tensor]],
-    reset: Tensor | None,
-    known: dict[str, Tensor | None],
-) -> None:
-    """Find every pointer and run."""
-    pointers: list[Tensor | None] = []
-    matrices: list[Tensor] = []
-    keep: list[Tensor] = []
-    for slot in loop.rendered.slots:
-        of: Any = slot.of
-        if slot.kind == "array":
-            found = arrays[of]
-        elif slot.kind == "matrix":
-            found = given.shared[of]
-            matrices.append(found)
-        elif slot.kind == "vector":
-            found = given.shared[of].contiguous()
-            keep.append(found)
-        elif of:
-            found = states[slot.kind][of]
-        else:
-            pointers.append(known.get(slot.kind))
-            continue
-        pointers.append(found)
-    loop.library(steps, pointers, matrices, reset)
+    states = list(plan.program.state)
+    names: list[Any] = [("array", "x")]
+    names += [("array", f"drawn_{value.name}") for value in plan.drawn]
+    names += [("shared", value) for value in plan.shared]
+    names += [("start", name) for name in states] + [("initial", name) for name in states]
+    places = {name: place for place, name in enumerate([*names, *more])}
+    kinds = {"vector": "shared", "matrix": "shared"}
+    return [
+        places[kinds.get(slot.kind, slot.kind), str(slot.of) if slot.kind == "array" else slot.of]
+        for slot in loop.rendered.slots
+    ]
 
 
 def run_forward(
@@ -90,37 +62,49 @@ def run_forward(
     names: Sequence[str],
 ) -> list[Tensor]:
     """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
-    given = Given(plan, tensors)
     loop = plan.forward(save=save, names=names)
-    arrays: dict[Array, Tensor] = {}
-    new = given.x.new_empty
-    for slot in loop.rendered.slots:
-        if isinstance(slot.of, Array):
-            arrays[slot.of] = _input(given, slot.of, new, steps.total)
-    final = {}
-    for name, start in given.start.items():
-        final[name] = new(start.shape)
-        if len(start) > steps.rows:
-            final[name][steps.rows :] = start[steps.rows :]
-    states = {"start": given.start, "initial": given.initial, "final": final}
-    known = None if forced is None else reckonable(forced).contiguous()
-    _launch(loop, steps, given, arrays, states, reset, {"forced": known})
-    by_name = {str(array): tensor for array, tensor in arrays.items()}
-    made = [by_name["y"], *final.values()]
-    made += [by_name[f"seen_{name}"] for name in names]
-    dtype = tensors[0].dtype
-    made = [tensor.to(dtype) for tensor in made]
-    if save:
-        made.append(by_name.get("tape", new(0)))
-    return made
+    states = list(plan.program.state)
+    if loop.order is None:
+        more = [("array", "y"), *(("final", name) for name in states)]
+        more += [("array", f"seen_{name}") for name in names]
+        more += [("array", "tape"), ("forced", "")]
+        loop.order = _order(plan, loop, more)
+        arrays = {str(slot.of): slot.of.width for slot in loop.rendered.slots if _is_array(slot)}
+        loop.widths = [arrays["y"], *(arrays[f"seen_{name}"] for name in names)]
+    dtype = reckon_dtype(tensors[0].dtype)
+    flat = _plain(tensors, dtype)
+    x, total = flat[0], steps.total
+    new = x.new_empty
+    begin = flat[len(flat) - 2 * len(states) : len(flat) - len(states)]
+    made = [new((total, loop.widths[0]))]
+    for start in begin:
+        final = new(start.shape)
+        if start.shape[0] > steps.rows:
+            final[steps.rows :] = start[steps.rows :]
+        made.append(final)
+    made += [new((total, width)) for width in loop.widths[1:]]
+    tape = new((total, loop.tape.width)) if loop.tape is not None else None
+    flat += [*made, tape, *_plain([forced], dtype)]
+    loop.library(steps, [flat[place] for place in loop.order], reset)
+    if dtype != tensors[0].dtype:
+        made = [tensor.to(tensors[0].dtype) for tensor in made]
+    return made if tape is None else [*made, tape]
 
 
-def _input(given: Given, array: Array, new: Any, rows: int) -> Tensor:
-    if array.kind == "x":
-        return given.x
-    if array.kind == "drawn":
-        return given.drawn[array.name]
-    return new(rows, array.width)
+def _is_array(slot: Any) -> bool:
+    return bool(slot.kind == "array")
+
+
+class Given:
+    """The tensors that an operation takes, by what they are."""
+
+    def __init__(self, plan: Plan, tensors: Sequence[Tensor]) -> None:
+        self.all = tensors
+        self.x, rest = tensors[0], iter(tensors[1:])
+        self.drawn = {value.name: next(rest) for value in plan.drawn}
+        self.shared = {value: next(rest) for value in plan.shared}
+        self.start = {name: next(rest) for name in plan.program.state}
+        self.initial = {name: next(rest) for name in plan.program.state}
 
 
 def run_backward(
@@ -147,7 +131,10 @@ def run_backward(
         names: what was recorded.
         needs: whether each of `tensors` needs a gradient.
     """
-    given = Given(plan, tensors)
+    dtype = reckon_dtype(tensors[0].dtype)
+    given = Given(plan, _plain(tensors, dtype))
+    made, grads = _plain(made, dtype), _plain(grads, dtype)
+    (forced,) = _plain([forced], dtype)
     count = len(plan.program.state)
     seen = names if any(grad is not None for grad in grads[1 + count :]) else ()
     first = 1 + len(plan.drawn)
@@ -164,25 +151,27 @@ def run_backward(
     for slot in loop.rendered.slots:
         if isinstance(slot.of, Array):
             arrays[slot.of] = _array(given, slot.of, made, grads, names, count, steps)
-    total = {n: zeros(t.shape) for n, t in given.initial.items()}
-    begin, ends = {}, {}
-    for (name, start), grad in zip(given.start.items(), grads[1 : 1 + count], strict=True):
-        ends[name] = zeros(start.shape) if grad is None else reckonable(grad).contiguous()
-        begin[name] = new(start.shape)
-        if len(start) > steps.rows:
-            begin[name][steps.rows :] = ends[name][steps.rows :]
-    states = {
-        "start": given.start,
-        "initial": given.initial,
-        "grad_final": ends,
-        "grad_start": begin,
-        "grad_initial": total,
-    }
-    known: dict[str, Tensor | None] = {"forced": None, "grad_forced": None}
-    if forced is not None:
-        known["forced"] = reckonable(forced).contiguous()
-        known["grad_forced"] = zeros(forced.shape)
-    _launch(loop, steps, given, arrays, states, reset, known)
+    states = list(given.start)
+    ends = [
+        zeros(start.shape) if grad is None else grad
+        for start, grad in zip(given.start.values(), grads[1 : 1 + count], strict=True)
+    ]
+    begin = [new(start.shape) for start in given.start.values()]
+    for gradient, end in zip(begin, ends, strict=True):
+        if len(end) > steps.rows:
+            gradient[steps.rows :] = end[steps.rows :]
+    first_ones = [zeros(tensor.shape) for tensor in given.initial.values()]
+    known = None if forced is None else zeros(forced.shape)
+    if loop.order is None:
+        more = [("grad_final", name) for name in states]
+        more += [("grad_start", name) for name in states]
+        more += [("grad_initial", name) for name in states]
+        more += [("forced", ""), ("grad_forced", "")]
+        more += [("array", str(array)) for array in arrays if array.kind not in ("x", "drawn")]
+        loop.order = _order(plan, loop, more)
+    flat = [*given.all, *ends, *begin, *first_ones, forced, known]
+    flat += [tensor for array, tensor in arrays.items() if array.kind not in ("x", "drawn")]
+    loop.library(steps, [flat[place] for place in loop.order], reset)
     for product in loop.kernel.products:  # a factor that the loop itself does not read
         for factor in product.inputs:
             if factor.array not in arrays:
@@ -192,14 +181,14 @@ def run_backward(
     by_name = {str(array): tensor for array, tensor in arrays.items()}
     found: list[Tensor | None] = [by_name.get("dx"), *(None for _ in plan.drawn)]
     found += [shared.get(value) for value in plan.shared]
-    found += [*begin.values(), *total.values()]
+    found += [*begin, *first_ones]
     result = [
         (zeros(tensor.shape) if grad is None else grad.reshape(tensor.shape)).to(tensor.dtype)
         for tensor, grad, need in zip(tensors, found, needs, strict=True)
         if need
     ]
-    if forced is not None:
-        result.append(known["grad_forced"].to(forced.dtype))  # type: ignore[union-attr]
+    if known is not None:
+        result.append(known.to(tensors[0].dtype))
     return result
 
 
@@ -213,10 +202,12 @@ def _array(
     steps: Steps,
 ) -> Tensor:
     new = given.x.new_empty
-    if array.kind in ("x", "drawn"):
-        return _input(given, array, new, steps.total)
+    if array.kind == "x":
+        return given.x
+    if array.kind == "drawn":
+        return given.drawn[array.name]
     if array.kind == "y":
-        return reckonable(made[0])
+        return made[0]
     if array.kind == "tape":
         return made[-1]
     if array.kind == "grad":
@@ -224,7 +215,7 @@ def _array(
         grad = grads[place]
         if grad is None:
             return given.x.new_zeros(steps.total, array.width)
-        return reckonable(grad).reshape(steps.total, array.width).contiguous()
+        return grad.reshape(steps.total, array.width)
     if array.kind == "sum":
         return given.x.new_zeros(steps.rows, array.width)
     return new(steps.total, array.width)

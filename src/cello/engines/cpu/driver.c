@@ -4,7 +4,7 @@
 
 #define PADDED(n) (((long)(n) + VL - 1) / VL * VL)
 #define BLOCKS(n, width) (((n) + (long)VL * (width) - 1) / ((long)VL * (width)))
-#define TOGETHER 48 /* rows for which the phase before the loop runs at once */
+#define TOGETHER 192 /* rows for which the phase before the loop runs at once */
 #define SHARE(whole, part) ((whole) ? ((part) > 0 ? blocks : 0) : blocks * (part) / team->parts)
 #define SHARE_BEGIN(whole) SHARE(whole, team->part)
 #define SHARE_END(whole) ((whole) && team->part > 0 ? blocks : (whole) ? blocks : blocks * (team->part + 1) / team->parts)

@@ -47,6 +47,7 @@ class Library:
         self._run: Any = None
         self._bytes: Any = None
         self._workspaces: list[Tensor] = []
+        self._sizes: dict[int, int] = {}
 
     def load(self) -> None:
         """Build it, if that was not done before.
@@ -67,16 +68,14 @@ class Library:
     def __call__(
         self,
         steps: Steps,
-        pointers: Sequence[Tensor | None],
-        matrices: Sequence[Tensor],
+        tensors: Sequence[Tensor | None],
         reset: Tensor | None,
     ) -> None:
         """Run all steps.
 
         Args:
             steps: which rows each step has.
-            pointers: contiguous tensors in the order of `Rendered.slots`.
-            matrices: those among them that are matrices, for their strides.
+            tensors: contiguous, in the order of `Rendered.slots`.
             reset: which rows are reset before their step, [N] bool.
         """
         self.load()
@@ -95,10 +94,8 @@ class Library:
                 (workspace.data_ptr() + 63) // 64 * 64,
             ],
         )
-        addresses.extend([0 if tensor is None else tensor.data_ptr() for tensor in pointers])
+        addresses.extend([0 if tensor is None else tensor.data_ptr() for tensor in tensors])
         numbers = array("q", [steps.length, steps.rows, steps.reverse, threads, parts, 0])
-        for matrix in matrices:
-            numbers.extend(matrix.stride() if matrix.dim() == 2 else (*matrix.stride(), 0))
         self._run(addresses.buffer_info()[0], numbers.buffer_info()[0])
         self._workspaces.append(workspace)
 
@@ -115,7 +112,9 @@ class Library:
         return parts * max(1, steps.rows), parts
 
     def _workspace(self, rows: int, threads: int) -> Tensor:
-        size = self._bytes(rows, threads) + 64
+        size = self._sizes.get(threads)
+        if size is None:
+            size = self._sizes[threads] = self._bytes(rows, threads) + 64
         while self._workspaces:
             kept = self._workspaces.pop()
             if len(kept) >= size:

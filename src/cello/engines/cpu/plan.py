@@ -28,6 +28,8 @@ class Forward:
     def __init__(self, kernel: Kernel, rendered: Rendered, tape: Tape | None) -> None:
         self.kernel, self.rendered, self.tape = kernel, rendered, tape
         self.library = Library(rendered)
+        self.order: list[int] | None = None  # of the tensors that it is called with
+        self.widths: list[int] = []
 
 
 class Backward(Forward):

@@ -134,9 +134,6 @@ def matrix_name(value: Value) -> str:
 def _structs(kernel: Kernel, memory: Memory) -> str:
     lines = ["typedef struct {", "    Shape shape;"]
     lines += [f"    real *{field_name(slot)};" for slot in _slots(kernel, memory)]
-    for value in memory.matrices:
-        name = matrix_name(value)
-        lines.append(f"    long {name}_down, {name}_right;")
     lines += [f"    real *{packed.name};" for packed in memory.packed]
     lines += ["    char *workspace;", "    real *zeros;", "} Kernel;", "", "typedef struct {"]
     lines += [
@@ -176,10 +173,6 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     ]
     for number, slot in enumerate(slots):
         lines.append(f"    kernel->{field_name(slot)} = pointers[{6 + number}];")
-    for number, value in enumerate(memory.matrices):
-        name = matrix_name(value)
-        lines.append(f"    kernel->{name}_down = numbers[{6 + 2 * number}];")
-        lines.append(f"    kernel->{name}_right = numbers[{7 + 2 * number}];")
     lines.append("    char *workspace = pointers[5];")
     for packed in memory.packed:
         lines.append(f"    kernel->{packed.name} = (real *)workspace;")
@@ -197,11 +190,11 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     for packed in memory.packed:
         for d, (value, transposed, k0, n0) in enumerate(packed.parts):
             name = matrix_name(value)
-            down, right = f"kernel->{name}_down", f"kernel->{name}_right"
+            down, right = value.shape[1] if len(value.shape) > 1 else 1, 1
             rs, cs = (down, right) if transposed else (right, down)
             lines.append(
                 f"    if (turn++ % parts == part) pack(kernel->{packed.name}, kernel->{name} + "
-                f"{n0} * {rs} + {k0} * {cs}, {rs}, {cs}, {packed.outputs}, {packed.inputs}, {d}, "
+                f"{n0 * rs + k0 * cs}, {rs}, {cs}, {packed.outputs}, {packed.inputs}, {d}, "
                 f"{len(packed.parts)}, {packed.width});"
             )
     lines += ["}", ""]

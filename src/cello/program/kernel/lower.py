@@ -133,10 +133,17 @@ class Lowering:
     def put(self, value: Value, vectors: Vectors, grad: bool = True) -> None:
         """What an operation makes; without gradient where the step says so."""
         if not value.dtype.is_floating_point and value.dtype != torch.bool:
-            raise CaptureError(f"{value} is neither real nor bool")
+            self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
+        if value.dtype.is_floating_point and not self._reckons(value.dtype):
+            self.refuse(self.makers.get(value), f"{value.name} has another dtype, {value.dtype}")
         if not grad:
             vectors = [tuple(self.graph.call("stop", node) for node in v) for v in vectors]
         self.values[value] = vectors
+
+    def _reckons(self, dtype: torch.dtype) -> bool:
+        """Whether the loop reckons with numbers at least as wide, and not wider ones."""
+        own = self.program.x.dtype
+        return dtype == own or (own == torch.bfloat16 and dtype == torch.float32)
 
     def operand(self, leaf: Any, out: Value, vector: int, piece: int) -> Node:
         """What stands for an operand at a piece of a vector of a pointwise result."""
