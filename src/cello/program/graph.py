@@ -85,6 +85,7 @@ class Program:
         output: what the step returns as the output.
         next_state: the new value of each state, by the state's name.
         names: what a recording shows, by name, in the order in which the step makes it.
+        derived: what engines have made of it, under their names: it lives as long as this.
     """
 
     cell: str
@@ -96,6 +97,7 @@ class Program:
     output: Value
     next_state: dict[str, Value]
     names: dict[str, Value] = field(default_factory=dict)
+    derived: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def results(self) -> list[Value]:

@@ -12,17 +12,17 @@ from cello.engines.run import Result, Run, empty_result
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
-__all__ = ["NAME", "refuses", "run"]
+__all__ = ["DTYPES", "NAME", "refuses", "run"]
 
 NAME = "cpu"
-_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
 def refuses(run: Run) -> str | None:
     """Why this engine cannot run it, or None if it can."""
     if run.data.device.type != "cpu":
         return f"it runs on the CPU, the input is on {run.data.device}"
-    if run.data.dtype not in _DTYPES:
+    if run.data.dtype not in DTYPES:
         return f"it has no {run.data.dtype}"
     try:
         plan = _plan(run)
@@ -49,9 +49,9 @@ def run(run: Run) -> Result:
             for name, value in names.items()
         }
         return result
-    parameters = dict(run.cell.named_parameters()) | dict(run.cell.named_buffers())
     known: dict[Value, Any] = dict(program.constants)
-    known.update((value, parameters[name]) for name, value in program.parameters.items())
+    for name, value in program.parameters.items():
+        known[value] = _tensor_of(run.cell, name)
     if plan.once is not None:
         made = plan.once(*(known[value] for value in plan.given))
         known.update(zip(plan.once_made, made, strict=True))
@@ -67,6 +67,15 @@ def run(run: Run) -> Result:
     }
     output = _shaped(program.output, results[0])
     return Result(output, tuple(results[1 : 1 + states]), recorded)
+
+
+def _tensor_of(cell: Any, name: str) -> torch.Tensor:
+    """A parameter or buffer by its full name."""
+    *path, last = name.split(".")
+    for part in path:
+        cell = cell._modules[part]
+    found = cell._parameters.get(last)
+    return cell._buffers[last] if found is None else found
 
 
 def _plan(run: Run) -> Plan:

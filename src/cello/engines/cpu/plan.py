@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 
 from cello.engines.cpu.library import Library
@@ -143,7 +143,6 @@ class Plan:
 
 
 _numbers = itertools.count(1)
-_plans: WeakKeyDictionary[Program, Plan | str] = WeakKeyDictionary()  # or why there is none
 _by_number: WeakValueDictionary[int, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
 
@@ -154,12 +153,12 @@ def plan_of(program: Program, feedback: str | None) -> Plan:
     Raises:
         CaptureError: a fused loop does not have all its operations.
     """
-    plan = _plans.get(program)
+    plan: Plan | str | None = program.derived.get("cpu")  # or why there is none
     if plan is None:
         with _lock:
-            plan = _plans.get(program)
+            plan = program.derived.get("cpu")
             if plan is None:
-                plan = _plans[program] = _made(program, feedback)
+                plan = program.derived["cpu"] = _made(program, feedback)
     if isinstance(plan, str):
         raise CaptureError(plan)
     return plan

@@ -164,7 +164,7 @@ def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Me
     )
     lines.indent += 1
     folds = region.folds
-    whole = int(bool(folds))  # a fold needs all features: no part of the team takes a share
+    whole = int(bool(folds))  # a fold needs all features: the first of a team takes them
     for fold in folds:
         neutral = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}[fold.kind]
         lines.add("for (long at = first; at < first + count; at++)")
