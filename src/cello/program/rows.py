@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -47,6 +48,7 @@ _RESHAPES = {"view", "_unsafe_view", "reshape", "expand"}
 # Element by element, though PyTorch does not tag them so.
 _BY_ELEMENT = {
     "detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli", "log_sigmoid_forward",
+    "hardswish",
 }  # fmt: skip
 _FROM_SIZE = {"empty", "zeros", "ones", "full", "rand", "randn"}
 
@@ -87,13 +89,21 @@ def is_row_wise(op: Op) -> bool:
         return _along_features(op, *_ALONG[name])
     if name in _RESHAPES:
         size = op.args[1]
-        return op.args[0].batched and bool(size) and size[0] is BATCH
+        return op.args[0].batched and bool(size) and (size[0] is BATCH or _keeps_rows(op, size))
     if name == "native_layer_norm":
         return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
     if name == "embedding":
         by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
         return not op.args[0].batched and op.args[1].batched and not by_frequency
     return name in _BY_ELEMENT or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
+
+
+def _keeps_rows(op: Op, size: Any) -> bool:
+    """Whether -1 for the first axis leaves the rows what they are."""
+    before, after = op.args[0].shape, op.outputs[0].shape
+    if op.target._opname == "expand":
+        return size[0] == -1 and len(before) == len(after)
+    return size[0] == -1 and math.prod(before[1:]) == math.prod(after[1:])
 
 
 def _rows_first(value: Value) -> bool:
