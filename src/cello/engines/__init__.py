@@ -8,6 +8,8 @@ from cello.engines.choose import (
     current_engine,
     engine,
     in_transform,
+    may_run_compiled,
+    one_step,
     run,
 )
 from cello.engines.run import Result, Run
@@ -22,5 +24,7 @@ __all__ = [
     "current_engine",
     "engine",
     "in_transform",
+    "may_run_compiled",
+    "one_step",
     "run",
 ]

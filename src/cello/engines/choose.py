@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
+from cello.cells import Cell
 from cello.cells.contract import autocast_active
 from cello.engines import cpu, reference, split
 from cello.engines.run import Result, Run
@@ -27,6 +28,8 @@ __all__ = [
     "current_engine",
     "engine",
     "in_transform",
+    "may_run_compiled",
+    "one_step",
     "run",
 ]
 
@@ -111,6 +114,22 @@ def run(run: Run, asked: str = "auto") -> Result:
 def in_transform() -> bool:
     """Whether a transform of `torch.func`, such as vmap, is active."""
     return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def one_step(
+    cell: Cell, rows: int, dtype: torch.dtype, device: torch.device, asked: str = "auto"
+) -> cpu.OneStep | None:
+    """A compiled step for streaming; None where the cell's own step has to run."""
+    if current_engine(asked) not in ("auto", "cpu"):
+        return None
+    return cpu.one_step(cell, rows, dtype, device)
+
+
+def may_run_compiled(device: torch.device, asked: str) -> bool:
+    """Whether nothing around asks for the step itself."""
+    if current_engine(asked) not in ("auto", "cpu") or torch.compiler.is_compiling():
+        return False
+    return not (in_transform() or autocast_active(device))
 
 
 def _transformed(run: Run) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cello.cells.contract import check_x, like_of
+from cello.engines import may_run_compiled, one_step
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class Stepper:
 
     Made by `layer.stream(batch_size)`. It computes no gradients; the numbers are those of the
     layer over the whole sequence.
+
+    On the CPU it runs the compiled step, if there is one. What the step reads besides tensors is
+    what it was when the stepper was made or last reset as a whole; weights changed by an optimizer
+    or by `load_state_dict` count from the next step on.
 
     Called as `stepper(x)` with x [B, I], or [I] if `batch_size` is 1; returns the output of that
     step in the same form.
@@ -53,14 +58,19 @@ class Stepper:
             raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
         self.modules: list[Any] = list(modules)
         self.batch_size = batch_size
+        self._recurrent = [module for module in self.modules if _is_recurrent(module)]
         self.reset()
 
     def reset(self, rows: Tensor | None = None) -> None:
         """Set the state back to the initial state: of all rows, or where `rows` [B] is True."""
         with torch.no_grad():
-            fresh = [self._begin(layer) for layer in self.modules if _is_recurrent(layer)]
+            fresh = [self._begin(layer) for layer in self._recurrent]
             if rows is None:
                 self.state = fresh
+                self._compiled = [
+                    one_step(layer.cell, self.batch_size, *_kind(begin), layer.engine)
+                    for layer, begin in zip(self._recurrent, fresh, strict=True)
+                ]
                 return
             if not isinstance(rows, Tensor) or rows.dtype != torch.bool:
                 what = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
@@ -94,7 +104,12 @@ class Stepper:
                 continue
             cell = module.cell
             check_x(cell, y)
-            y, state = cell.step(y, *self.state[number])
+            compiled, now = self._compiled[number], self.state[number]
+            fits = compiled is not None and compiled.training == cell.training
+            if fits and may_run_compiled(y.device, module.engine):
+                y, state = compiled(y, now)
+            else:
+                y, state = cell.step(y, *now)
             self.state[number] = cell.state_type(*state)
             number += 1
         return y.squeeze(0) if single else y
@@ -103,6 +118,11 @@ class Stepper:
         like = like_of(layer)
         parts = layer.begin(self.batch_size, like)
         return layer.cell.state_type(*(part.clone() for part in parts))
+
+
+def _kind(state: Any) -> tuple[torch.dtype, torch.device]:
+    part = next(iter(state), torch.zeros(()))
+    return part.dtype, part.device
 
 
 def _is_recurrent(module: Any) -> bool:

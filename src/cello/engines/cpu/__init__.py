@@ -2,5 +2,6 @@
 
 from cello.engines.cpu.engine import NAME, refuses, run
 from cello.engines.cpu.listing import source
+from cello.engines.cpu.one_step import OneStep, one_step
 
-__all__ = ["NAME", "refuses", "run", "source"]
+__all__ = ["NAME", "OneStep", "one_step", "refuses", "run", "source"]

@@ -12,7 +12,7 @@ from cello.engines.run import Result, Run, empty_result
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
-__all__ = ["DTYPES", "NAME", "refuses", "run"]
+__all__ = ["DTYPES", "NAME", "refuses", "run", "shared_tensors"]
 
 NAME = "cpu"
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
@@ -49,12 +49,7 @@ def run(run: Run) -> Result:
             for name, value in names.items()
         }
         return result
-    known: dict[Value, Any] = dict(program.constants)
-    for name, value in program.parameters.items():
-        known[value] = _tensor_of(run.cell, name)
-    if plan.once is not None:
-        made = plan.once(*(known[value] for value in plan.given))
-        known.update(zip(plan.once_made, made, strict=True))
+    known = shared_tensors(plan, run.cell)
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
@@ -67,6 +62,17 @@ def run(run: Run) -> Result:
     }
     output = _shaped(program.output, results[0])
     return Result(output, tuple(results[1 : 1 + states]), recorded)
+
+
+def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:
+    """The tensors without rows that the loops read, and those that they are made of."""
+    known: dict[Value, Any] = dict(plan.program.constants)
+    for name, value in plan.program.parameters.items():
+        known[value] = _tensor_of(cell, name)
+    if plan.once is not None:
+        made = plan.once(*(known[value] for value in plan.given))
+        known.update(zip(plan.once_made, made, strict=True))
+    return known
 
 
 def _tensor_of(cell: Any, name: str) -> torch.Tensor:

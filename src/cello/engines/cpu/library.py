@@ -46,6 +46,7 @@ class Library:
         self.rendered = rendered
         self._run: Any = None
         self._bytes: Any = None
+        self._pack: Any = None
         self._workspaces: list[Tensor] = []
         self._sizes: dict[int, int] = {}
 
@@ -63,7 +64,21 @@ class Library:
             run = library.run
             run.restype = None
             run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+            self._pack = library.pack_only
+            self._pack.restype, self._pack.argtypes = None, run.argtypes
             self._run = run
+
+    def new_workspace(self, rows: int) -> Tensor:
+        """Memory for one thread."""
+        return torch.empty(self._bytes(rows, 1) + 64, dtype=torch.uint8)
+
+    def pack(self, addresses: array[int], numbers: array[int]) -> None:
+        """Only pack the weights into the workspace."""
+        self._pack(addresses.buffer_info()[0], numbers.buffer_info()[0])
+
+    def run(self, addresses: array[int], numbers: array[int]) -> None:
+        """Run with the pointers and numbers of the C function."""
+        self._run(addresses.buffer_info()[0], numbers.buffer_info()[0])
 
     def __call__(
         self,
