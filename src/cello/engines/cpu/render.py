@@ -67,7 +67,9 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
     """
     plan = schedule(graph, kernel)
     memory = Memory(plan)
-    functions, calls, counts = [], {"before": [], "loop": [], "after": []}, dict[str, int]()
+    functions: list[str] = []
+    calls: dict[str, list[tuple[str, int]]] = {"before": [], "loop": [], "after": []}
+    counts: dict[str, int] = {}
     for region in plan.regions:
         counts[region.phase] = counts.get(region.phase, 0) + 1
         name = f"{region.phase}_{counts[region.phase]}"
@@ -158,7 +160,7 @@ def _chained(kernel: Kernel) -> list[str]:
 def next_arrays(memory: Memory) -> list[Array]:
     """The new states that no array outside holds."""
     arrays = (array for array, _ in memory.schedule.next_states.values())
-    return [array for array in arrays if array.kind == "next"]
+    return list(dict.fromkeys(array for array in arrays if array.kind == "next"))
 
 
 def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:

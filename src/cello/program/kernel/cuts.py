@@ -7,7 +7,7 @@ the gates of a packed product become vectors of their own, and nothing is ever m
 from __future__ import annotations
 
 from cello.program.graph import Op, Program, Value
-from cello.program.kernel.shapes import features, last, parts_of, reduces
+from cello.program.kernel.shapes import features, keeps_last, last, parts_of, reduces
 
 __all__ = ["cuts_of"]
 
@@ -38,7 +38,7 @@ def _spread(op: Op, cuts: Cuts) -> None:
     """Make the cuts of what goes in and what comes out agree."""
     name = op.target._opname
     inputs = [value for value in op.inputs if value.batched]
-    if name in ("mm", "addmm", "mv") or reduces(op):
+    if name in ("mm", "addmm", "mv") or (reduces(op) and not keeps_last(op)):
         return
     if (parts := parts_of(op)) is not None:
         for part in parts:

@@ -76,11 +76,11 @@ def _spread(kind: str, low: Lowering, op: Op) -> Made:
     return {0: _as_shaped(low, op, op.outputs[0], vectors)}
 
 
-def _as_shaped(low: Lowering, op: Op, out: Value, vectors: list[Pieces]) -> list[Pieces]:
+def _as_shaped(low: Lowering, op: Op, out: Value, vectors: Sequence[Pieces]) -> list[Pieces]:
     """One number for each vector may be a vector of numbers, when the axis is dropped."""
     lengths = [length for _, length in low.pieces(out)]
     if all([node.length for node in vector] == lengths for vector in vectors):
-        return vectors
+        return list(vectors)
     if lengths == [1] * len(vectors):  # cut into single numbers
         return [tuple(node for vector in vectors for node in vector)]
     return low.refuse(op, f"{op.target} makes a vector of single numbers")
@@ -91,16 +91,30 @@ def chosen(kind: str, low: Lowering, op: Op) -> Made:
     value, g = op.args[0], low.graph
     if axis(argument(op, 1, "dim"), value) != len(value.shape) - 1:
         low.refuse(op, f"{op.target} over another axis than the last")
+    starts = [float(start) for start, _ in low.pieces(value)]
     made = []
     for vector in low.values[value]:
-        if len(vector) != 1:
-            low.refuse(op, f"{op.target} of a vector in pieces")
-        (node,) = vector
-        best = g.call("stop", g.fold(kind, node))
-        place = g.call("feature", node)
-        hits = g.call("where", g.call("eq", node, best), place, float(node.length))
-        first = g.call("eq", place, g.fold("min", hits))
-        chosen = g.fold("sum", g.call("where", first, node, 0.0))
+        best = g.call("stop", fold_pieces(g, kind, vector))
+        places = [
+            g.call("add", g.call("feature", node), start)
+            for node, start in zip(vector, starts, strict=True)
+        ]
+        first = fold_pieces(
+            g,
+            "min",
+            tuple(
+                g.call("where", g.call("eq", node, best), place, float(last(value)))
+                for node, place in zip(vector, places, strict=True)
+            ),
+        )
+        chosen = fold_pieces(
+            g,
+            "sum",
+            tuple(
+                g.call("where", g.call("eq", place, first), node, 0.0)
+                for node, place in zip(vector, places, strict=True)
+            ),
+        )
         lost = g.call("ne", best, best)  # NaN is equal to nothing
         made.append((g.call("where", lost, best, chosen),))
     return {0: _as_shaped(low, op, op.outputs[0], made)}
@@ -135,7 +149,9 @@ def _layer_norm(low: Lowering, op: Op) -> Made:
     out, g = op.outputs[0], low.graph
     if len(sizes) != 1:
         low.refuse(op, f"{op.target} over several axes")
-    norms, means, scales = [], [], []
+    norms: list[Pieces] = []
+    means: list[Pieces] = []
+    scales: list[Pieces] = []
     for number, vector in enumerate(low.values[value]):
         apart, mean = _deviations(low, op, vector, last(value))
         variance = g.call("mul", _squares(g, apart), 1 / last(value))
@@ -152,7 +168,8 @@ def _rms_norm(low: Lowering, op: Op) -> Made:
     if len(sizes) != 1:
         low.refuse(op, f"{op.target} over several axes")
     epsilon = {2: 2.0**-23, 4: 2.0**-23, 8: 2.0**-52}[value.dtype.itemsize] if eps is None else eps
-    norms, scales = [], []
+    norms: list[Pieces] = []
+    scales: list[Pieces] = []
     for number, vector in enumerate(low.values[value]):
         mean = g.call("mul", _squares(g, vector), 1 / last(value))
         scale = g.call("rsqrt", g.call("add", mean, float(epsilon)))

@@ -8,7 +8,17 @@ from typing import Any
 
 from cello.program.graph import Op, Value
 
-__all__ = ["Part", "argument", "axis", "features", "last", "outer", "parts_of", "reduces"]
+__all__ = [
+    "Part",
+    "argument",
+    "axis",
+    "features",
+    "keeps_last",
+    "last",
+    "outer",
+    "parts_of",
+    "reduces",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,14 @@ def reduces(op: Op) -> bool:
     if name in ("max", "min"):  # of two tensors: pointwise
         return op.target._overloadname == "dim"
     return name in _REDUCE
+
+
+def keeps_last(op: Op) -> bool:
+    """Whether a reduction goes over other axes than the last, feature by feature."""
+    value, position = op.args[0], 2 if op.target._opname == "linalg_vector_norm" else 1
+    axes = argument(op, position, "dim")
+    axes = [axes] if isinstance(axes, int) else axes
+    return bool(axes) and len(value.shape) - 1 not in {axis(a, value) for a in axes}
 
 
 def parts_of(op: Op) -> list[Part] | None:
