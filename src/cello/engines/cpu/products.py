@@ -114,8 +114,11 @@ def render_products(name: str, group: Group, width: int, lines: Lines) -> None:
             "{",
             "    const real *in[ROWS];",
             f"    for (long r = 0; r < rows; r++) in[r] = {packed}_in(kernel, team, at + r);",
-            f"    dot{vectors}(rows, sum_{number}, kernel->{packed} + block * "
-            f"((long){run.length * vectors} * VL), {run.length}, in);",
+            f"    const long size = {run.length * vectors}L * VL;",
+            f"    const real *weights = kernel->{packed} + block * size;",
+            "    const real *next = block + 1 < blocks ? weights + size : weights - block * size;",
+            f"    dot{vectors}_ahead(rows, sum_{number}, weights, {run.length}, in, 1, "
+            f"next + (tiles % {vectors}) * ({run.length}L * VL));",
             "}",
         )
 
