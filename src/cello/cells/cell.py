@@ -100,6 +100,8 @@ class Cell(nn.Module):
                 f"{cls.__name__}.feedback is {cls.feedback!r}, which {cls.__name__}.state "
                 f"{cls.state!r} does not hold"
             )
+        if names:
+            state_type(names)  # made now: torch.compile cannot trace how a type is made
 
     def __init__(
         self,

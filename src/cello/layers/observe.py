@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+import torch
 from torch import nn
 
 from cello.engines import Result, Run
@@ -35,7 +36,9 @@ _observer: ContextVar[Observer | None] = ContextVar("cello_observer", default=No
 
 
 def observer() -> Observer | None:
-    """Who watches now."""
+    """Who watches now; nobody can watch what `torch.compile` traces."""
+    if torch.compiler.is_compiling():
+        return None
     return _observer.get()
 
 
