@@ -1,0 +1,48 @@
+"""Cells that nobody wrote: steps strung together at random, on the fused loop and on their own.
+
+`HYPOTHESIS_PROFILE=full` runs many more.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engines.cpu.random_cells import make_cell, random_source
+from tests.engines.test_matrix import outcome, same, sample
+
+EXAMPLES = max(1, settings().max_examples * 2 // 5)
+SHAPES = [[1] * 3, [3] * 4, [4, 4, 2, 1], [7], [5, 3]]
+
+
+def scaled(found: dict, expected: dict) -> None:
+    """Equal up to rounding, measured by the largest number of each tensor."""
+    for name, value in expected.items():
+        mine = found[name]
+        if value is None or mine is None or not value.is_floating_point():
+            same({name: mine}, {name: value}, 0)
+            continue
+        size = max(1.0, float(value.detach().abs().max()))
+        same({name: mine / size}, {name: value / size}, 1e-9)
+
+
+@settings(max_examples=EXAMPLES)
+@given(random=st.randoms(use_true_random=False))
+def test_random_cells_agree_with_their_step(random: Random) -> None:
+    source = random_source(random)
+    cell, sizes = make_cell(source), random.choice(SHAPES)
+    data = sample(cell, sizes, torch.float64, resets=random.random() < 0.4)
+    if random.random() < 0.5:  # numbers that meet kinks and ties
+        data["data"] = (2 * data["data"]).round() / 2
+        data["state"] = tuple((2 * part).round() / 2 for part in data["state"])
+    reverse, wanted = random.random() < 0.4, random.choice([None, ()])
+    expected = outcome(cell, "reference", sizes, data, reverse, wanted)
+    found = outcome(cell, "cpu", sizes, data, reverse, wanted)
+    for ours, theirs in zip(found, expected, strict=True):
+        try:
+            scaled(ours, theirs)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nin\n{source}") from None
