@@ -125,6 +125,9 @@ class Bidirectional(Layer):
         """
         raise ArgumentError(BOTH_WAYS)
 
+    def _own_cells(self) -> list[Cell]:
+        return [self.forward_layer.cell, self.backward_layer.cell]
+
     def extra_repr(self) -> str:
         """The options that are not the defaults."""
         shown = [f"join={self.join!r}"] if self.join != "concat" else []

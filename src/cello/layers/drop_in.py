@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell, share_parameters
 from cello.engines import current_engine, in_transform
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.layer import check_input, check_reset
+from cello.layers.layer import c_of, check_input, check_reset
 from cello.layers.observe import observer
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
@@ -186,6 +186,14 @@ class DropIn(nn.RNNBase):
         state = dict(super().__getstate__())
         state.pop("_kept_cells", None)
         return state
+
+    def source(self, *, backward: bool = False, whole: bool = False) -> str:
+        """The C of the loops of all layers and directions; see `Recurrent.source`.
+
+        Raises:
+            EngineError: a cell cannot be compiled; names the reason.
+        """
+        return c_of(self._cells(), backward=backward, whole=whole)
 
     def stream(self, batch_size: int = 1) -> Stepper:
         """One step at a time, with the same numbers as the layer in eval mode; see `Stepper`.

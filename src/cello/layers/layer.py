@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,12 +11,12 @@ from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
 from cello.cells.contract import a_tensor_of
-from cello.engines import autocast_active
+from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
-__all__ = ["Layer", "check_input", "check_reset", "check_state"]
+__all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state"]
 
 
 class Layer(nn.Module):
@@ -48,9 +48,35 @@ class Layer(nn.Module):
         """One step at a time, with the same numbers as the layer; see `Stepper`."""
         raise NotImplementedError
 
+    def source(self, *, backward: bool = False, whole: bool = False) -> str:
+        """The C of the loop that the compiled engine makes of the layer's cells.
+
+        Args:
+            backward: the loop that computes gradients, in place of the one that computes outputs.
+            whole: with what is the same in every file: the very text that is compiled.
+
+        Raises:
+            EngineError: a cell cannot be compiled; names the reason.
+
+        >>> import cello
+        >>> print(cello.Recurrent(cello.GRUCell(3, 5)).source().splitlines()[0])
+        /* The forward loop of GRUCell. */
+        """
+        return c_of(self._own_cells(), backward=backward, whole=whole)
+
+    def _own_cells(self) -> Sequence[Cell]:
+        """The cells that it runs."""
+        raise NotImplementedError
+
     def _outside(self, result: tuple[Steps, Any]) -> tuple[Any, Any]:
         steps, state = result
         return steps.to_user(), state
+
+
+def c_of(cells: Iterable[Cell], *, backward: bool, whole: bool) -> str:
+    """The C of the loops of `cells`, those that are the same only once; see `Layer.source`."""
+    loops = (cpu.source(cell, backward=backward, whole=whole) for cell in cells)
+    return "\n".join(dict.fromkeys(loops))
 
 
 def check_input(

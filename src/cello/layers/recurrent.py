@@ -27,7 +27,7 @@ class Recurrent(Layer):
         reverse: read from the end; outputs stay aligned with the inputs.
         batch_first: x is [B, T, I], and so is the output; the state is [B, size] either way.
         initial_state: "zeros", or "learned" for a parameter of each state.
-        engine: "auto" (the fastest that can), "split" or "reference"; see `cello.engine`.
+        engine: "auto" (the fastest that can), "cpu", "split" or "reference"; see `cello.engine`.
 
     Called as `layer(x, state=None, *, lengths=None, reset=None, targets=None)`:
         x: [T, B, I], [T, I] for a single sequence, or a `PackedSequence`.
@@ -152,6 +152,9 @@ class Recurrent(Layer):
             "engine": (self.engine, "auto"),
         }
         return ", ".join(f"{n}={v!r}" for n, (v, default) in options.items() if v != default)
+
+    def _own_cells(self) -> list[Cell]:
+        return [self.cell]
 
     def _rows_of(self, targets: Tensor, steps: Steps) -> Tensor:
         name = self.cell.feedback

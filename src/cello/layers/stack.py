@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cello.cells import Cell, detach
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.drop_in import DropIn, accelerate
-from cello.layers.layer import Layer, check_input, check_reset
+from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
@@ -157,6 +157,23 @@ class Stack(nn.Module):
                 f"JordanCell; this stack has {len(fed)} such layers"
             )
         return fed[0]
+
+    def source(self, *, backward: bool = False, whole: bool = False) -> str:
+        """The C of the loops of all layers, those that are the same only once; see `Layer.source`.
+
+        Raises:
+            EngineError: a cell cannot be compiled; names the reason.
+        """
+        return c_of(self._own_cells(), backward=backward, whole=whole)
+
+    def _own_cells(self) -> list[Cell]:
+        cells: list[Cell] = []
+        for module in self:
+            if isinstance(module, (Layer, Stack)):
+                cells += module._own_cells()
+            elif isinstance(module, DropIn):
+                cells += module.cells().values()
+        return cells
 
     def stream(self, batch_size: int = 1) -> Stepper:
         """One step at a time, with the same numbers as the stack; see `Stepper`.

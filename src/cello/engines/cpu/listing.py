@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -54,7 +55,7 @@ def _own(text: str) -> str:
     """The part of a C file that was made for its cell."""
     for pasted in _pasted():
         text = text.replace(pasted, "")
-    return text.replace("\n\n\n", "\n\n")
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 @cache
