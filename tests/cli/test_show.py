@@ -54,6 +54,51 @@ def test_what_is_no_model(tmp_path: Path):
     assert "does not exist" in run("show", tmp_path / "x", code=2).stderr
 
 
+# ------------------------------------------------------------ show --c
+
+
+def test_the_loops_in_c_are_shown(kinds_model: Path):
+    output = run("show", kinds_model, "--c").stdout
+    assert output.startswith("/* layer 1.0 */\n/* The forward loop of TorchLSTMCell. */\n")
+    assert "const vec g = v_tanh(" in output
+    backward = run("show", kinds_model, "--c", "--backward", "--layer", "1").stdout
+    assert backward.startswith("/* layer 1.0 */\n/* The backward loop of TorchLSTMCell. */\n")
+    assert run_json("show", kinds_model, "--c") == {"1.0": output.partition("\n")[2]}
+
+
+def test_layers_with_the_same_loop_are_shown_together(words_model: Path):
+    output = run("show", words_model, "--c").stdout
+    assert output.count("The forward loop of") == 1
+    name = "1" if "1.forward" in output else "0"
+    assert output.startswith(f"/* layers {name}.forward, {name}.backward */\n")
+    one = run("show", words_model, "--c", "--layer", f"{name}.backward").stdout
+    assert one.startswith(f"/* layer {name}.backward */\n")
+    assert one.partition("\n")[2] == output.partition("\n")[2]
+
+
+def test_a_single_layer_needs_no_name(tmp_path: Path):
+    layer = cello.Recurrent(cello.ElmanCell(2, 3))
+    save_model(layer, tmp_path)
+    assert run("show", tmp_path, "--c").stdout == layer.source()
+
+
+def test_what_has_no_loop(kinds_model: Path, tmp_path: Path):
+    error = run("show", kinds_model, "--c", "--layer", "7", code=2).stderr
+    assert "no layer is named '7'; there are '1.0'" in error
+    error = run("show", kinds_model, "--layer", "1", code=2).stderr
+    assert "--layer goes with --c" in error
+    error = run("show", kinds_model, "--backward", code=2).stderr
+    assert "--backward goes with --c" in error
+    save_model(torch.nn.Linear(2, 3), tmp_path)
+    assert "has no recurrent layer" in run("show", tmp_path, "--c", code=2).stderr
+
+
+def test_a_cell_that_has_no_loop_in_c(tmp_path: Path):
+    save_model(cello.Recurrent(cello.ElmanCell(2, 3)).to(torch.float16), tmp_path)
+    error = run("show", tmp_path, "--c", code=1).stderr
+    assert "ElmanCell cannot become a loop in C: there is none for torch.float16" in error
+
+
 # ------------------------------------------------------------ sample
 
 
@@ -111,6 +156,14 @@ def test_info(monkeypatch: pytest.MonkeyPatch):
     assert "/" not in data["default data"]  # no paths
     output = run("info").stdout
     assert f"torch             {torch.__version__}" in output
+
+
+def test_info_tells_the_compiler_and_the_cache(tmp_path: Path):
+    data = run_json("info", CELLO_CACHE=str(tmp_path / "kept"))
+    assert data["cache"] == str(tmp_path / "kept")
+    assert data["compiler"].endswith(("(on the PATH)", "(from $CC)", "(the package ziglang)"))
+    data = run_json("info", CC="no-such-compiler")
+    assert data["compiler"].startswith("$CC names the C compiler 'no-such-compiler', which is not")
 
 
 def test_info_without_the_default_data(monkeypatch: pytest.MonkeyPatch):

@@ -36,11 +36,12 @@ _PACKAGES = (
 )
 @json_option
 def command(as_json: bool) -> None:
-    """Print versions, engines, threads, the processor, and whether the default data is there."""
+    """Print versions, the processor, threads, engines, the C compiler, and the default data."""
     import torch
 
     from cello._version import __version__
     from cello.engines import ENGINES
+    from cello.engines.cpu.cache import cache_folder
 
     values: dict[str, Any] = {
         "cello": __version__,
@@ -52,6 +53,8 @@ def command(as_json: bool) -> None:
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "engines": ["auto", *ENGINES],
+        "compiler": _compiler(),
+        "cache": str(cache_folder()),
         "default data": _default_data(),
     }
     if as_json:
@@ -82,6 +85,17 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
+
+
+def _compiler() -> str:
+    """The C compiler that works here, or why there is none."""
+    from cello.engines.cpu.build import compiler
+    from cello.errors import CompilerError
+
+    try:
+        return str(compiler())
+    except CompilerError as error:
+        return str(error)
 
 
 def _default_data() -> str:

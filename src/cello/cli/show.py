@@ -9,6 +9,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import json_option, print_json
+from cello.errors import ArgumentError
 
 __all__ = ["command"]
 
@@ -18,17 +19,38 @@ __all__ = ["command"]
     example="""
     cello show model
     cello show model --json
+    cello show model --c --layer 1 --backward
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option("--c", "as_c", is_flag=True, help="Print the C of the loops over time instead.")
+@click.option(
+    "--layer",
+    metavar="NAME",
+    help="With --c: only this layer, such as 1, 1.0 (of several) or 1.forward.",
+)
+@click.option(
+    "--backward", is_flag=True, help="With --c: the loops that compute gradients instead."
+)
 @json_option
-def command(model: Path, as_json: bool) -> None:
-    """Print a model's network, its parameters and its equations."""
+def command(model: Path, as_c: bool, layer: str | None, backward: bool, as_json: bool) -> None:
+    """Print a model's network, its parameters and its equations, or its loops in C."""
     from cello.cli.formulas import formulas, formulas_text
+    from cello.cli.loops import loops, loops_text
     from cello.cli.models import open_model
     from cello.see import count_parameters
 
+    if not as_c and (layer is not None or backward):
+        given = "--layer" if layer is not None else "--backward"
+        raise ArgumentError(f"{given} goes with --c, which prints loops")
     opened = open_model(model)
+    if as_c:
+        found = loops(opened.net, layer, backward=backward)
+        if as_json:
+            print_json(found)
+        else:
+            click.echo(loops_text(found), nl=False)
+        return
     counted = count_parameters(opened.net)
     if as_json:
         config = opened.config
