@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cello.errors import CaptureError
-from cello.program.graph import Op, Program, Value, needed_ops
+from cello.program.graph import BATCH, Op, Program, Value, needed_ops
 from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.nodes import Array, Graph, Node
 from cello.program.kernel.operations import RULES
@@ -67,6 +67,9 @@ class Lowering:
         self.program, self.graph = program, Graph()
         self.result = Lowered(program, self.graph)
         self.values = self.result.values
+        for op in program.ops:
+            if any(BATCH in value.shape[1:] for value in op.outputs):
+                self.refuse(op, f"{op.target} does not treat each row by itself")
         self.cuts = cuts_of(program)
         self.makers = program.maker()
         self._input(program.x, Array("x", "", last(program.x)))
