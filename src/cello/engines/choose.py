@@ -85,6 +85,10 @@ def engine(name: str) -> Iterator[None]:
 
 def current_engine(asked: str = "auto") -> str:
     """The engine in force: that of the block around, else the one asked for."""
+    if torch.compiler.is_compiling():
+        from cello.engines.cpu.traced import value_of
+
+        return value_of(_forced) or asked
     return _forced.get() or asked
 
 
@@ -101,6 +105,8 @@ def run(run: Run, asked: str = "auto") -> Result:
         if reason is not None:
             raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
         return ENGINES[name].run(run)
+    if torch.compiler.is_compiling():
+        return _traced(run)
     if _transformed(run) is not None:
         return reference.run(run)
     for name, candidate in ENGINES.items():
@@ -109,6 +115,15 @@ def run(run: Run, asked: str = "auto") -> Result:
             break
         _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
     return candidate.run(run)
+
+
+def _traced(run: Run) -> Result:
+    """The compiled loops as a whole, or the loop of steps, unrolled."""
+    if autocast_active(run.data.device):
+        return reference.run(run)
+    from cello.engines.cpu.traced import run_traced
+
+    return run_traced(run) or reference.run(run)
 
 
 def in_transform() -> bool:

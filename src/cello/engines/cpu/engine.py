@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from cello.engines.run import Result, Run, empty_result
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
-__all__ = ["DTYPES", "NAME", "refuses", "run", "shared_tensors"]
+__all__ = ["DTYPES", "NAME", "loop", "refuses", "run", "shaped", "shared_from", "shared_tensors"]
 
 NAME = "cpu"
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
@@ -35,8 +36,6 @@ def refuses(run: Run) -> str | None:
 
 def run(run: Run) -> Result:
     """Run the fused loop."""
-    from cello.engines.cpu.operators import forward
-
     plan = _plan(run)
     program = plan.program
     sizes = run.batch_sizes
@@ -49,26 +48,44 @@ def run(run: Run) -> Result:
             for name, value in names.items()
         }
         return result
-    known = shared_tensors(plan, run.cell)
+    results = loop(plan, shared_tensors(plan, run.cell), run, list(names))
+    states = len(program.state)
+    recorded = {
+        name: shaped(value, tensor)
+        for (name, value), tensor in zip(names.items(), results[1 + states :], strict=True)
+    }
+    output = shaped(program.output, results[0])
+    return Result(output, tuple(results[1 : 1 + states]), recorded)
+
+
+def loop(plan: Plan, known: dict[Value, Any], run: Any, names: list[str]) -> list[torch.Tensor]:
+    """The outputs, the final states and what was recorded, as the loop leaves them.
+
+    Args:
+        plan: whose loop.
+        known: see `shared_tensors`.
+        run: what it runs on; its cell is not looked at.
+        names: what to record.
+    """
+    from cello.engines.cpu.operators import forward
+
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
     forced = run.forced if plan.feedback is not None else None
-    results = forward(plan, tensors, forced, _steps(run), run.reset, list(names))
-    states = len(program.state)
-    recorded = {
-        name: _shaped(value, tensor)
-        for (name, value), tensor in zip(names.items(), results[1 + states :], strict=True)
-    }
-    output = _shaped(program.output, results[0])
-    return Result(output, tuple(results[1 : 1 + states]), recorded)
+    return forward(plan, tensors, forced, _steps(run), run.reset, names)
 
 
 def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:
     """The tensors without rows that the loops read, and those that they are made of."""
+    own = {name: _tensor_of(cell, name) for name in plan.program.parameters}
+    return shared_from(plan, own)
+
+
+def shared_from(plan: Plan, own: Mapping[str, torch.Tensor]) -> dict[Value, Any]:
+    """The same, from the cell's parameters and buffers by their names."""
     known: dict[Value, Any] = dict(plan.program.constants)
-    for name, value in plan.program.parameters.items():
-        known[value] = _tensor_of(cell, name)
+    known.update((value, own[name]) for name, value in plan.program.parameters.items())
     if plan.once is not None:
         made = plan.once(*(known[value] for value in plan.given))
         known.update(zip(plan.once_made, made, strict=True))
@@ -88,7 +105,8 @@ def _plan(run: Run) -> Plan:
     return plan_of(run.captured(), run.cell.feedback)
 
 
-def _shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
+def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
+    """Rows with the axes and the dtype that the step gives a value."""
     if value.dtype == torch.bool:
         rows = rows != 0
     shape = (len(rows), *value.shape[1:])
@@ -103,5 +121,3 @@ def _steps(run: Run) -> Steps:
     rows_of = torch.tensor(sizes, dtype=torch.int64)
     table = torch.stack([rows_of, rows_of.cumsum(0) - rows_of])
     return Steps(length, rows, total, table, run.reverse)
-
-

@@ -69,7 +69,7 @@ def _run(
     state, initial = list(tensors[at : at + count]), tensors[at + count : at + 2 * count]
     pieces = {
         value: tensor.split(sizes)
-        for value, tensor in zip([program.x, *plan.drawn], tensors[: 1 + len(plan.drawn)], strict=True)
+        for value, tensor in zip([program.x, *plan.drawn], tensors, strict=False)
     }
     masks = None if reset is None else reset.split(sizes)
     known = None if forced is None else forced.split(sizes)
@@ -85,8 +85,7 @@ def _run(
         if masks is not None:
             mask = masks[t].unsqueeze(-1)
             now = [
-                torch.where(mask, first[:m], part)
-                for first, part in zip(initial, now, strict=True)
+                torch.where(mask, first[:m], part) for first, part in zip(initial, now, strict=True)
             ]
         env: dict[Value, Any] = dict(shared)
         env.update((value, parts[t]) for value, parts in pieces.items())
@@ -98,7 +97,10 @@ def _run(
     return [
         torch.cat([step[0] for step in kept]),
         *state,
-        *(torch.cat([step[1 + i] for step in kept]).to(tensors[0].dtype) for i in range(len(shown))),
+        *(
+            torch.cat([step[1 + number] for step in kept]).to(tensors[0].dtype)
+            for number in range(len(shown))
+        ),
     ]
 
 

@@ -1,0 +1,99 @@
+"""The loops inside a model that `torch.compile` or `torch.export` traces.
+
+The tracer does not look into what happens here: it asks once for the number of the plan, and what
+runs the plan stands in its graph as a whole, there becoming `cello::forward` and `backward`.
+Imported only when something is being traced, for it needs `torch._dynamo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.cells import Cell
+from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
+from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.run import Result, Run
+
+__all__ = ["run_traced", "value_of"]
+
+_kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the process
+
+
+def run_traced(run: Run) -> Result | None:
+    """Put the loops into the graph; None if only the step itself can be traced."""
+    if run.wanted is not None or not sum(run.batch_sizes):
+        return None
+    cell, data = run.cell, run.data
+    # Read here, for the tracer keeps watch over what it has seen being read.
+    options: list[Any] = [module.training for module in cell.modules()]
+    options += [value for value in cell.__dict__.values() if isinstance(value, (int, float, str))]
+    one_row = 1 in run.batch_sizes
+    number = plan_number(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
+    if number == "":
+        return None
+    own = dict(cell.named_parameters()) | dict(cell.named_buffers())
+    made = planned(
+        number, list(own), list(own.values()), data, list(run.batch_sizes), list(run.state),
+        list(run.initial), run.reverse, run.reset, run.forced,
+    )  # fmt: skip
+    return Result(made[0], tuple(made[1:]))
+
+
+@torch._dynamo.assume_constant_result
+def value_of(variable: ContextVar[Any]) -> Any:
+    """What a context variable holds while the model is traced; a tracer cannot read it."""
+    return variable.get()
+
+
+@torch._dynamo.assume_constant_result
+def plan_number(
+    cell: Cell,
+    dtype: torch.dtype,
+    device: torch.device,
+    one_row: bool,
+    train: bool,
+    _options: Sequence[Any],
+) -> str:
+    """Which plan runs the cell; empty if none does."""
+    if device.type != "cpu" or torch._C._functorch.peek_interpreter_stack() is not None:
+        return ""
+    like = torch.empty(0, cell.input_size, dtype=dtype, device=device)
+    run = Run(cell, like, [1 if one_row else 2], (), ())
+    with torch.set_grad_enabled(train):
+        if refuses(run) is not None:
+            return ""
+    plan = plan_of(run.captured(), cell.feedback)
+    _kept[str(plan.number)] = plan
+    return str(plan.number)
+
+
+@dataclass(eq=False)
+class _Rows:
+    """What a loop runs on: see `Run`."""
+
+    data: Tensor
+    batch_sizes: list[int]
+    state: list[Tensor]
+    initial: list[Tensor]
+    reverse: bool
+    reset: Tensor | None
+    forced: Tensor | None
+
+
+@torch._dynamo.allow_in_graph
+def planned(
+    number: str, names: list[str], own: list[Tensor], data: Tensor, sizes: list[int],
+    state: list[Tensor], initial: list[Tensor], reverse: bool, reset: Tensor | None,
+    forced: Tensor | None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """The output and the final states."""
+    plan = _kept[number]
+    known = shared_from(plan, dict(zip(names, own, strict=True)))
+    made = loop(plan, known, _Rows(data, sizes, state, initial, reverse, reset, forced), [])
+    return shaped(plan.program.output, made[0]), *made[1:]
