@@ -14,6 +14,7 @@ import cello
 
 __all__ = ["make_cell", "random_source"]
 
+# Where a function jumps, it does not jump at 0: a value may be 0 but for rounding.
 UNARY = """
     -{}; {}.abs(); torch.exp({}.clamp(max=1.5)); torch.expm1({}.clamp(max=1.5))
     torch.log({}.abs() + 0.5); torch.log1p({}.abs()); torch.sqrt({}.abs() + 0.1); {}.square()
@@ -26,17 +27,17 @@ UNARY = """
     {}.clamp(-1, 1); {}.clamp(min=0.0); {}.clamp(max=0.5); ({}.abs() + 0.1) ** 1.5
     ({}.abs() + 0.2) ** -0.5; ({}.abs() + 0.1) ** 0.5; ({}.square() + 0.5) ** -1; {}.detach()
     torch.pow(1.3, {}); 1 - {}; 0.3 * {} - 0.7; {} / 3; F.dropout({}, 0.4, training=False)
-    torch.where({} > 0, 1.0, {}); {}.masked_fill({} > 1, 0.25); ({} >= 0.5).to({}.dtype)
-    torch.where({} == 0, 0.3, 0.1 * {}); {}.clone(); torch.rsub({}, 2.0); {}.sign()
+    torch.where({} > 0.3, 1.0, {}); {}.masked_fill({} > 1, 0.25); ({} >= 0.5).to({}.dtype)
+    torch.where({} == 0.5, 0.3, 0.1 * {}); {}.clone(); torch.rsub({}, 2.0); torch.sign({} - 0.3)
 """
 BINARY = """
     {a} + {b}; {a} - {b}; {a} * {b}; {a} / ({b}.abs() + 0.5); torch.maximum({a}, {b})
     torch.minimum({a}, {b}); torch.where({a} > {b}, {a}, 0.5 * {b}); torch.lerp({a}, {b}, 0.3)
-    torch.where(({a} < 0.5) & ({b} >= 0), {a}, {b}); torch.where(~({a} <= {b}), {b}, 0.1)
-    torch.where(({a} != 0) | ({b} > 1), {a}, {b} * {b}); torch.add({a}, {b}, alpha=0.3)
+    torch.where(({a} < 0.5) & ({b} >= 0.3), {a}, {b}); torch.where(~({a} <= {b}), {b}, 0.1)
+    torch.where(({a} != 0.5) | ({b} > 1), {a}, {b} * {b}); torch.add({a}, {b}, alpha=0.3)
     torch.sub({a}, {b}, alpha=2); torch.lerp({a}, {b}, torch.sigmoid({b})); {b}.sigmoid() * {a}
     torch.addcmul({a}, {b}, {b}, value=0.5); torch.addcdiv({a}, {b}, {b}.square() + 1)
-    torch.clamp({a}, max={b}); torch.clamp({a}, {b} - 1, {b} + 1); {a}.masked_fill({b} > 0, 0.7)
+    torch.clamp({a}, max={b}); torch.clamp({a}, {b} - 1, {b} + 1); {a}.masked_fill({b} > 0.3, 0.7)
     ({a}.abs() + 0.2) ** torch.tanh({b})
 """
 NARROW = """

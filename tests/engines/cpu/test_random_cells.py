@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.engines.cpu.random_cells import make_cell, random_source
 from tests.engines.test_matrix import outcome, same, sample
 
-EXAMPLES = max(1, settings().max_examples * 2 // 5)
+EXAMPLES = max(1, settings().max_examples // 3)
 SHAPES = [[1] * 3, [3] * 4, [4, 4, 2, 1], [7], [5, 3]]
 
 
