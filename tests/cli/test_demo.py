@@ -38,6 +38,11 @@ def test_demo(tmp_path: Path) -> None:
     for row in rows:
         parameters = int(row[20:].split()[0].replace(",", ""))
         assert parameters == pytest.approx(3000, rel=0.05)
+        compiled, reference = map(float, row.split()[-2:])
+        assert compiled > 0
+        assert reference > 0
+    assert lines[head].split()[-3:] == ["an", "epoch*", "reference*"]
+    assert "passes of an epoch, from 1 of its 1 batches" in " ".join(lines)
     assert "area under the ROC curve 0." in result.stdout
     assert "coloured by memory" in result.stdout
     net = cello.load_model(tmp_path / "lstm")
@@ -45,8 +50,10 @@ def test_demo(tmp_path: Path) -> None:
 
     again = CliRunner().invoke(demo.command, options, catch_exceptions=False)
     assert "epoch 1/1" not in again.stderr  # it was done already
+    told = lines[head].index("an epoch*")  # what stands right of it is measured anew
     table = slice(head, head + 7)
-    assert again.stdout.splitlines()[table] == lines[table]
+    cut = [[line[:told] for line in text[table]] for text in (again.stdout.splitlines(), lines)]
+    assert cut[0] == cut[1]
 
 
 def test_passage_has_a_comment_a_long_string_and_code() -> None:
@@ -95,3 +102,32 @@ def test_rank_units() -> None:
         rank_units(values[0], labels)
     with pytest.raises(cello.errors.ArgumentError, match="with the property and steps without"):
         rank_units(values, torch.ones(5).bool())
+
+
+@pytest.mark.usefixtures("few_files")
+def test_seconds_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cello.cli import demo_seconds
+
+    task = python_tagging(pieces=40, piece_length=16, batch_size=8)
+    net = cello.Stack(
+        task.features.encoder(),
+        cello.Recurrent(cello.ElmanCell(len(task.features.vocabulary), 3)),
+        torch.nn.Linear(3, task.output_size),
+    ).eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    engines, clock = [], iter([0.0, 0.3, 10.0, 10.6])
+    monkeypatch.setattr(demo_seconds.time, "perf_counter", lambda: next(clock))
+    loss = type(task).loss
+
+    def spied(self: object, *args: object) -> object:
+        engines.append(cello.engines.current_engine())
+        return loss(self, *args)
+
+    monkeypatch.setattr(type(task), "loss", spied)
+    # Three of five batches are measured, after one that is not.
+    assert demo_seconds.epoch_seconds(task, net) == pytest.approx([0.3 * 5 / 3, 0.6 * 5 / 3])
+    assert engines == ["auto"] * 4 + ["reference"] * 4
+    assert not net.training
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert "from 3 of its 5 batches" in demo_seconds.footnote(task)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import print_tables
+from cello.cli.output import paragraph, print_tables
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +61,7 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     import torch
 
     from cello.cli.demo_memory import show_memory
+    from cello.cli.demo_seconds import HEAD, epoch_seconds, footnote
     from cello.tasks import python_tagging
 
     torch.set_num_threads(1)  # steps this small gain nothing from a second thread
@@ -71,11 +72,14 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
         count = sum(parameter.numel() for parameter in net.parameters())
         shares = (result.test["accuracy"], result.test["memory_accuracy"])
         percent = [f"{100 * share:.1f} %" for share in shares]
-        rows.append([title, f"{count:,}", *percent, f"{result.seconds:.0f}"])
+        epoch = [f"{seconds:.3g}" for seconds in epoch_seconds(task, net)]
+        rows.append([title, f"{count:,}", *percent, f"{result.seconds:.0f}", *epoch])
         if kind == SHOWN:
             shown = net
     click.echo("\nOn files that no network has seen:\n")
-    print_tables(["network", "parameters", "accuracy", "in strings, comments", "seconds"], rows)
+    head = ["network", "parameters", "accuracy", "in strings, comments", "seconds", *HEAD]
+    print_tables(head, rows)
+    click.echo("\n" + paragraph(footnote(task)))
     show_memory(task, shown)
     click.echo(f"\nThe models are in {output}; try: cello show {output / SHOWN}")
 
