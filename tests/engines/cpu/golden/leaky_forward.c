@@ -1,0 +1,256 @@
+/* The forward loop of LeakyCell. */
+
+#define CELLO_DOUBLE 0
+
+typedef struct {
+    Shape shape;
+    real *x;
+    real *y;
+    real *vector_W_bias;
+    real *vector_rsub;
+    real *vector_sigmoid;
+    real *matrix_W_weight;
+    real *matrix_R_weight;
+    real *start_h;
+    real *initial_h;
+    real *final_h;
+    real *forced;
+    real *before_1_0_0;
+    real *loop_1_0_0;
+    char *workspace;
+    real *zeros;
+} Kernel;
+
+typedef struct {
+    long from, to; /* its rows */
+    int part, parts; /* of the team's threads */
+    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
+    real **prev_h, **last_prev_h;
+    real *own_prev_h;
+    real *s_t0;
+} Team;
+
+INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long at) {
+    UNUSED const long row = team->row[at];
+    return kernel->x + row * 3;
+}
+INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
+    UNUSED const long row = team->row[at], seq = team->seq[at];
+    const vec t0 = load_left(kernel->vector_W_bias + unit, left);
+    const vec t1 = sum_0[0] + t0;
+    store(team->s_t0 + at * PADDED(5) + unit, t1);
+}
+
+/* before: for many steps at once, 5 features; 1 product */
+APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
+    const long blocks = BLOCKS(5, 1);
+    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    FOR_TILES(first, count) {
+        vec sum_0[ROWS * 1];
+        for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
+        {
+            const real *in[ROWS];
+            for (long r = 0; r < rows; r++) in[r] = before_1_0_0_in(kernel, team, at + r);
+            const long size = 3L * VL;
+            const real *weights = kernel->before_1_0_0 + block * size;
+            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
+            dot1_ahead(rows, sum_0, weights, 3, in, 1, next + (tiles % 1) * (3L * VL));
+        }
+        for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
+            const long unit = (block * 1 + u) * VL, left = 5 - unit;
+            if (5 % (VL * 1) == 0 || left >= VL) before_1_units(kernel, team, at + r, unit, VL, sum_0 + r * 1 + u);
+            else if (left > 0) before_1_units(kernel, team, at + r, unit, left, sum_0 + r * 1 + u);
+        }
+    }
+}
+
+INLINE const real *loop_1_0_0_in(const Kernel *kernel, const Team *team, long at) {
+    UNUSED const long row = team->row[at];
+    return team->prev_h[at];
+}
+INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
+    UNUSED const long row = team->row[at], seq = team->seq[at];
+    const vec t0 = load_left(kernel->vector_rsub + unit, left);
+    const vec h_prev = load_left(team->prev_h[at] + unit, left);
+    const vec t2 = t0 * h_prev;
+    const vec t3 = load(team->s_t0 + at * PADDED(5) + unit);
+    const vec t4 = sum_0[0] + t3;
+    const vec g = v_tanh(t4);
+    const vec t6 = load_left(kernel->vector_sigmoid + unit, left);
+    const vec t7 = t6 * g;
+    const vec h = t2 + t7;
+    store_left(kernel->y + row * 5 + unit, h, left);
+}
+
+/* loop: step by step, 5 features; 1 product; makes g, h */
+APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
+    const long blocks = BLOCKS(5, 1);
+    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    FOR_TILES(first, count) {
+        vec sum_0[ROWS * 1];
+        for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
+        {
+            const real *in[ROWS];
+            for (long r = 0; r < rows; r++) in[r] = loop_1_0_0_in(kernel, team, at + r);
+            const long size = 5L * VL;
+            const real *weights = kernel->loop_1_0_0 + block * size;
+            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
+            dot1_ahead(rows, sum_0, weights, 5, in, 1, next + (tiles % 1) * (5L * VL));
+        }
+        for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
+            const long unit = (block * 1 + u) * VL, left = 5 - unit;
+            if (5 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at + r, unit, VL, sum_0 + r * 1 + u);
+            else if (left > 0) loop_1_units(kernel, team, at + r, unit, left, sum_0 + r * 1 + u);
+        }
+    }
+}
+
+#define MOST 64 /* rows of a team that run together */
+#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */
+#define ALIGNED(bytes) (((bytes) + 63) / 64 * 64)
+
+INLINE long own_bytes(void) {
+    return ALIGNED(MOST * PADDED(5) * sizeof(real)) + 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long)) + 1 * ALIGNED(AT_HAND * sizeof(real *)) + 1 * ALIGNED(MOST * sizeof(real *));
+}
+INLINE long shared_bytes(void) {
+    return ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+}
+INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }
+
+static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {
+    (void)share;
+    team->part = part, team->parts = parts;
+    char *own = kernel->workspace + thread * own_bytes();
+    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
+    team->own_prev_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
+    team->row = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
+    team->seq = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
+    team->begin = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
+    team->prev_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
+    team->last_prev_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
+    team->s_t0 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+}
+
+static void walk(const Kernel *kernel, Team *team) {
+    const Shape *shape = &kernel->shape;
+    const long count = team->to - team->from;
+    for (long r = 0; r < count; r++) {
+        UNUSED const long seq = team->from + r;
+        team->last_prev_h[r] = kernel->start_h + seq * 5;
+    }
+    for (long done = 0; done < shape->steps;) {
+        long rows = 0, step = done;
+        for (; step < shape->steps && step - done < AT_HAND; step++) {
+            const long t = shape->reverse ? shape->steps - 1 - step : step;
+            long active = size_of(shape, t) - team->from;
+            active = active < 0 ? 0 : active < count ? active : count;
+            if (rows && rows + active > TOGETHER) break;
+            team->begin[step - done] = rows;
+            for (long r = 0; r < active; r++, rows++) {
+                team->row[rows] = offset_of(shape, t) + team->from + r;
+                team->seq[rows] = team->from + r;
+            }
+        }
+        team->begin[step - done] = rows;
+        before_1(kernel, team, 0, rows);
+        if (team->parts > 1) shape->barrier();
+        for (long s = done; s < step; s++) {
+            const long first = team->begin[s - done];
+            const long active = team->begin[s - done + 1] - first;
+            UNUSED const long t = shape->reverse ? shape->steps - 1 - s : s;
+            for (long r = 0, at = first; r < active; r++, at++) {
+                UNUSED const long row = team->row[at], seq = team->seq[at];
+                UNUSED const int reset = shape->reset && shape->reset[row];
+                real *prev_h = team->last_prev_h[r];
+                if (reset) prev_h = kernel->initial_h + seq * 5;
+                team->prev_h[at] = prev_h;
+            }
+            loop_1(kernel, team, first, active);
+            if (team->parts > 1) shape->barrier();
+            for (long r = 0, at = first; r < active; r++, at++) {
+                team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
+            }
+        }
+        if (team->parts > 1) shape->barrier();
+        done = step;
+    }
+    for (long r = 0; r < count && team->part == 0; r++) {
+        memcpy(kernel->final_h + (team->from + r) * 5, team->last_prev_h[r], 5 * sizeof(real));
+    }
+}
+
+static void take(Kernel *kernel, void *const *pointers, const long *numbers) {
+    Shape *shape = &kernel->shape;
+    shape->steps = numbers[0], shape->rows = numbers[1];
+    shape->reverse = (int)numbers[2];
+    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];
+    shape->packed = (int)numbers[5];
+    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];
+    shape->barrier = (void (*)(void))pointers[4];
+    kernel->x = pointers[6];
+    kernel->y = pointers[7];
+    kernel->vector_W_bias = pointers[8];
+    kernel->vector_rsub = pointers[9];
+    kernel->vector_sigmoid = pointers[10];
+    kernel->matrix_W_weight = pointers[11];
+    kernel->matrix_R_weight = pointers[12];
+    kernel->start_h = pointers[13];
+    kernel->initial_h = pointers[14];
+    kernel->final_h = pointers[15];
+    kernel->forced = pointers[16];
+    char *workspace = pointers[5];
+    kernel->before_1_0_0 = (real *)workspace;
+    workspace += BLOCKS(5, 1) * 3L * VL * sizeof(real);
+    kernel->loop_1_0_0 = (real *)workspace;
+    workspace += BLOCKS(5, 1) * 5L * VL * sizeof(real);
+    kernel->zeros = (real *)workspace;
+    memset(workspace, 0, PADDED(5) * sizeof(real));
+    kernel->workspace = workspace + PADDED(5) * sizeof(real);
+}
+
+static void pack_all(const Kernel *kernel, int part, int parts) {
+    UNUSED int turn = 0;
+    if (turn++ % parts == part) pack(kernel->before_1_0_0, kernel->matrix_W_weight + 0, 3, 1, 5, 3, 0, 1, 1);
+    if (turn++ % parts == part) pack(kernel->loop_1_0_0, kernel->matrix_R_weight + 0, 5, 1, 5, 5, 0, 1, 1);
+}
+
+/* Bytes of workspace for this many rows in a team, and this many threads. */
+long workspace_bytes(long rows, long threads) {
+    return BLOCKS(5, 1) * 3L * VL * sizeof(real) + BLOCKS(5, 1) * 5L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * team_bytes(rows);
+}
+
+static void work(void *argument, int thread, int threads) {
+    const Kernel *kernel = argument;
+    const Shape *shape = &kernel->shape;
+    if (!shape->packed) {
+        pack_all(kernel, thread, threads);
+        if (threads > 1) shape->barrier();
+    }
+    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
+    const int number = thread / parts;
+    const long share = (shape->rows + teams - 1) / teams;
+    const long from = shape->rows * number / teams;
+    const long to = shape->rows * (number + 1) / teams;
+    Team team;
+    prepare(kernel, &team, share, thread, thread % parts, parts);
+    const long groups = (to - from + MOST - 1) / MOST;
+    for (long g = 0; g < groups; g++) {
+        team.from = from + (to - from) * g / groups;
+        team.to = from + (to - from) * (g + 1) / groups;
+        walk(kernel, &team);
+    }
+}
+
+void run(void *const *pointers, const long *numbers) {
+    Kernel kernel;
+    take(&kernel, pointers, numbers);
+    Work *pool = (Work *)pointers[3];
+    if (kernel.shape.threads > 1) pool(work, &kernel, kernel.shape.threads);
+    else work(&kernel, 0, 1);
+}
+
+void pack_only(void *const *pointers, const long *numbers) {
+    Kernel kernel;
+    take(&kernel, pointers, numbers);
+    pack_all(&kernel, 0, 1);
+}
