@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import cello
-from cello.engines.cpu import engine as cpu, operators
+from cello.engines.cpu import operators
+from cello.engines.cpu.plan import Plan
 from tests.engines.cpu.conftest import in_fork
 from tests.registry import make
 
@@ -159,19 +162,16 @@ def test_frozen_parameters_and_inputs_without_gradient() -> None:
         layer(x)[0].square().sum().backward()
         return [tensor.grad for tensor in (x, *layer.parameters())]
 
-    for frozen in ([], ["R"], ["W", "b"], ["W", "R", "b"]):
-        for grad in (False, True):
-            if not grad and len(frozen) == 3:
-                continue
-            layer = layer_of("lstm")
-            for name in frozen:
-                getattr(layer.cell, name).requires_grad_(False)
-            x = numbers(3, 2, 3, grad=grad)
-            ours = gradients(layer, x)
-            layer.engine = "reference"
-            theirs = gradients(layer, x)
-            assert [g is None for g in ours] == [g is None for g in theirs]
-            close([g for g in ours if g is not None], [g for g in theirs if g is not None])
+    for frozen, grad in ([], False), (["R", "b"], True), (["W", "R", "b"], True):
+        layer = layer_of("gru")
+        for name in frozen:
+            getattr(layer.cell, name).requires_grad_(False)
+        x = numbers(3, 2, 3, grad=grad)
+        ours = gradients(layer, x)
+        layer.engine = "reference"
+        theirs = gradients(layer, x)
+        assert [g is None for g in ours] == [g is None for g in theirs]
+        close([g for g in ours if g is not None], [g for g in theirs if g is not None])
 
 
 def test_one_output_alone_and_none() -> None:
@@ -221,3 +221,167 @@ def test_inference_mode() -> None:
         ours = layer(x)[0]
     assert ours.is_inference()
     close(ours.clone(), layer(x)[0].detach())
+
+
+# ---------------------------------------------------------------- forward mode, vmap, torch.func
+
+# PyTorch's own forward-mode formulas still use torch.jit.script.
+jit = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+@jit
+def test_transforms_and_forward_mode_leave_it_to_the_step() -> None:
+    layer = cello.Recurrent(make("gru"))
+    x, tangent = numbers(3, 2, 3), numbers(3, 2, 3)
+    with cello.engine("reference"):
+        expected, along = torch.func.jvp(lambda x: layer(x)[0], (x,), (tangent,))
+        gradient = torch.func.grad(lambda x: layer(x)[0].square().sum())(x)
+    ours = torch.func.jvp(lambda x: layer(x)[0], (x,), (tangent,))
+    close(ours, (expected, along))
+    close(torch.func.grad(lambda x: layer(x)[0].square().sum())(x), gradient)
+    close(torch.vmap(lambda part: layer(part)[0])(torch.stack([x, tangent]))[0], expected)
+    with torch.autograd.forward_ad.dual_level():
+        dual = layer(torch.autograd.forward_ad.make_dual(x, tangent))[0]
+        close(torch.autograd.forward_ad.unpack_dual(dual).tangent, along)
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(cello.errors.EngineError):
+        layer_of()(x)
+    close(layer(x)[0], expected)
+
+
+# ---------------------------------------------------------------- parameters that change
+
+
+def test_parameters_that_change_are_seen() -> None:
+    layer, other, x = layer_of(), cello.Recurrent(cello.GRUCell(3, 4)).double(), numbers(3, 2, 3)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.3)
+    changes = [
+        lambda: layer.load_state_dict(other.state_dict()),
+        lambda: (layer(x)[0].square().sum().backward(), optimizer.step()),
+        lambda: layer.cell.R.data.copy_(torch.eye(4).repeat(3, 1)),
+        lambda: setattr(layer.cell, "W", nn.Parameter(numbers(12, 3))),
+    ]
+    before = layer(x)[0]
+    for change in changes:
+        change()
+        after = layer(x)[0]
+        assert not torch.allclose(after, before)
+        close(after, by_reference(plain(layer), x)[0])
+        before = after
+
+
+def plain(layer: cello.Recurrent) -> cello.Recurrent:
+    """The same layer, any engine."""
+    return cello.Recurrent(layer.cell)
+
+
+# ---------------------------------------------------------------- copies, threads, processes
+
+
+def results(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    y, state = layer(x)
+    loss = y.square().sum() + state[0].sum()
+    return [y.detach(), *torch.autograd.grad(loss, list(layer.parameters()))]
+
+
+@pytest.mark.parametrize("name", ["lstm", "AntisymmetricCell"])
+def test_copies_and_pickles(name: str) -> None:
+    layer, x = layer_of(name), numbers(3, 2, 3)
+    expected = results(layer, x)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        close(results(twin, x), expected)
+        with torch.no_grad():
+            next(twin.parameters()).add_(1.0)
+        assert not torch.equal(twin(x)[0], expected[0])
+    close(results(layer, x), expected)
+
+
+def test_threads_at_once_over_a_layer_that_is_not_built_yet() -> None:
+    layer = layer_of("lstm-peephole")
+    inputs = [numbers(20, 2, 3) for _ in range(6)]
+    found: list[list[Tensor]] = [[] for _ in inputs]
+    ready = threading.Barrier(len(inputs))
+
+    def work(number: int) -> None:
+        ready.wait()
+        for _ in range(10):
+            found[number] = results(layer, inputs[number])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for x, ours in zip(inputs, found, strict=True):
+        assert all(map(torch.equal, ours, results(layer, x)))
+
+
+def test_a_forked_process() -> None:
+    layer, x = layer_of(), numbers(3, 2, 3)
+    expected = results(layer, x)[0]
+    assert in_fork(lambda: torch.equal(results(layer, x)[0], expected)) == "True"
+    fresh = layer_of("jordan")
+    assert in_fork(lambda: len(results(fresh, x))) == str(1 + len(list(fresh.parameters())))
+
+
+class Rows(torch.utils.data.Dataset):
+    """A data set whose rows a layer makes, in the process that loads them."""
+
+    def __init__(self) -> None:
+        self.layer = layer_of()
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Tensor:
+        with torch.no_grad():
+            return self.layer(torch.full((3, 1, 3), float(index), dtype=DOUBLE))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_of_a_data_loader(way: str) -> None:
+    rows = Rows()
+    loader = torch.utils.data.DataLoader(
+        rows, batch_size=None, num_workers=2, multiprocessing_context=way
+    )
+    for number, row in enumerate(loader):
+        close(row, rows[number])
+
+
+def test_a_plan_goes_with_its_cell() -> None:
+    layer = layer_of()
+    layer(numbers(3, 2, 3))
+
+    def plans() -> int:
+        gc.collect()
+        return sum(type(thing) is Plan for thing in gc.get_objects())
+
+    many = plans()
+    del layer
+    assert plans() == many - 1
+
+
+def one_of_two(rank: int, folder: str, parameters: dict[str, Tensor]) -> None:
+    """One process: its half of the rows; the gradients are those of all rows."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    layer = layer_of("lstm")
+    layer.load_state_dict(parameters)
+    net = nn.parallel.DistributedDataParallel(layer)
+    x = torch.load(f"{folder}/x.pt")
+    net(x[:, rank::2])[0].square().sum().backward()
+    if rank == 0:
+        torch.save([2 * p.grad for p in layer.parameters()], f"{folder}/gradients.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_with_ddp(tmp_path: Path) -> None:
+    layer, x = layer_of("lstm"), numbers(5, 4, 3)
+    torch.save(x, tmp_path / "x.pt")
+    torch.multiprocessing.spawn(one_of_two, (str(tmp_path), layer.state_dict()), nprocs=2)
+    layer(x)[0].square().sum().backward()
+    gradients = torch.load(tmp_path / "gradients.pt")
+    close(gradients, [parameter.grad for parameter in layer.parameters()])
