@@ -109,10 +109,13 @@ def run(run: Run, asked: str = "auto") -> Result:
         return _traced(run)
     if _transformed(run) is not None:
         return reference.run(run)
+    reasons: dict[str, str] = {}
     for name, candidate in ENGINES.items():
         reason = candidate.refuses(run)
         if reason is None:
             break
+        reasons.setdefault(reason, name)  # said once, of the fastest that gives it
+    for reason, name in reasons.items():
         _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
     return candidate.run(run)
 
