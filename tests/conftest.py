@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # One thread for each test process, and for the processes that tests start: there may be several at
 # once, and results must not depend on it. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is compiled is kept from one run of the tests to the next, apart from the user's own.
+os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator
 

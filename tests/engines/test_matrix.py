@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 
 import pytest
@@ -13,7 +14,15 @@ import cello
 from cello.engines import ENGINES, Run, run
 from tests.registry import CAPTURED, CELLS, make
 
+# Every choice makes a file of C for most cells; `make test-full` tries all of them.
+FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+NOT_FUSED = {"mixing"}  # its rows know each other: the CPU engine refuses it
+
 SHAPES = {"one row": [1] * 4, "even": [3] * 5, "ragged": [4, 4, 2, 1], "single step": [7]}
+
+
+def engines_for(name: str) -> list[str]:
+    return [engine for engine in ENGINES if engine != "cpu" or name not in NOT_FUSED]
 
 
 def sample(cell: cello.Cell, sizes: list[int], dtype: torch.dtype, resets: bool) -> dict:
@@ -80,8 +89,10 @@ def test_engines_agree(name: str, shape: str, poison_empty: None) -> None:
     for reverse, resets in itertools.product((False, True), repeat=2):
         given = sample(cell, sizes, torch.float64, resets)
         expected = outcome(cell, "reference", sizes, given, reverse, ())
-        for engine in ENGINES:
-            for wanted in (None, ()):
+        for engine in engines_for(name):
+            # The fused loop that records is another one: once, with everything else at hand.
+            records = FULL or engine != "cpu" or (shape == "ragged" and reverse and resets)
+            for wanted in (None, ()) if records else (None,):
                 found = outcome(cell, engine, sizes, given, reverse, wanted)
                 same(found[0], expected[0], 1e-10)
                 same(found[1], expected[1], 1e-10)
@@ -95,10 +106,11 @@ def test_engines_agree_in_other_dtypes(name: str, dtype: torch.dtype, tolerance:
     cell, sizes = make(name, dtype), SHAPES["ragged"]
     given = sample(cell, sizes, dtype, resets=True)
     expected = outcome(cell, "reference", sizes, given, False, None)
-    found = outcome(cell, "split", sizes, given, False, None)
-    same(found[0], expected[0], tolerance)
-    if dtype != torch.bfloat16:  # sums over steps in another order differ too much in 8 bits
-        same(found[1], expected[1], tolerance)
+    for engine in engines_for(name):
+        found = outcome(cell, engine, sizes, given, False, None)
+        same(found[0], expected[0], tolerance)
+        if dtype != torch.bfloat16:  # sums over steps in another order differ too much in 8 bits
+            same(found[1], expected[1], tolerance)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -134,7 +146,7 @@ def test_double_backward(name: str) -> None:
 def test_recording_changes_no_bit(name: str) -> None:
     cell = make(name, torch.float32)
     given = sample(cell, SHAPES["ragged"], torch.float32, resets=True)
-    for engine in ENGINES:
+    for engine in engines_for(name):
         plain = outcome(cell, engine, SHAPES["ragged"], given, False, None)
         recorded = outcome(cell, engine, SHAPES["ragged"], given, False, ())
         for key, value in plain[0].items():

@@ -105,8 +105,9 @@ class Stepper:
             cell = module.cell
             check_x(cell, y)
             compiled, now = self._compiled[number], self.state[number]
-            fits = compiled is not None and compiled.training == cell.training
-            if fits and may_run_compiled(y.device, module.engine):
+            if compiled is not None and compiled.training != cell.training:
+                compiled = None  # the cell has changed its mode since
+            if compiled is not None and may_run_compiled(y.device, module.engine):
                 y, state = compiled(y, now)
             else:
                 y, state = cell.step(y, *now)

@@ -69,7 +69,8 @@ def run_forward(
         more += [("array", f"seen_{name}") for name in names]
         more += [("array", "tape"), ("forced", "")]
         loop.order = _order(plan, loop, more)
-        arrays = {str(slot.of): slot.of.width for slot in loop.rendered.slots if _is_array(slot)}
+        of = [slot.of for slot in loop.rendered.slots]
+        arrays = {str(array): array.width for array in of if isinstance(array, Array)}
         loop.widths = [arrays["y"], *(arrays[f"seen_{name}"] for name in names)]
     dtype = reckon_dtype(tensors[0].dtype)
     flat = _plain(tensors, dtype)
@@ -89,10 +90,6 @@ def run_forward(
     if dtype != tensors[0].dtype:
         made = [tensor.to(tensors[0].dtype) for tensor in made]
     return made if tape is None else [*made, tape]
-
-
-def _is_array(slot: Any) -> bool:
-    return bool(slot.kind == "array")
 
 
 class Given:
@@ -243,7 +240,9 @@ def _shared_gradients(
         for factor in product.inputs:
             for cotangent in product.cotangents:
                 a, b = columns(factor), columns(cotangent)
-                pair, at = ((b, a), (cotangent, factor)) if product.transposed else ((a, b), (factor, cotangent))
+                pair, at = (a, b), (factor, cotangent)
+                if product.transposed:
+                    pair, at = (b, a), (cotangent, factor)
                 whole = (at[0].length, at[1].length) == tuple(shape)
                 if whole and value not in found:
                     found[value] = pair[0].t() @ pair[1]
@@ -255,9 +254,8 @@ def _shared_gradients(
                 target[down : down + at[0].length, right : right + at[1].length] += grad
     for value, start, array in loop.kernel.shared:
         total = arrays[array].sum(0)
-        target = of(value).view(-1) if value in found or len(total) != given.shared[value].numel() else None
-        if target is None:
+        if value not in found and len(total) == given.shared[value].numel():
             found[value] = total.view(given.shared[value].shape)
         else:
-            target[start : start + array.width] += total
+            of(value).view(-1)[start : start + array.width] += total
     return found

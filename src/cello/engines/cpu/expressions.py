@@ -37,9 +37,7 @@ EXPRESSIONS: dict[str, str] = {
     "feature": "splat((real)unit) + lane_numbers()",
 }
 for _name, _primitive in PRIMITIVES.items():
-    EXPRESSIONS.setdefault(
-        _name, f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
-    )
+    EXPRESSIONS.setdefault(_name, f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})")
 
 _RESERVED = frozenset(
     """

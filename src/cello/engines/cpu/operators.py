@@ -3,8 +3,6 @@
 Gradients of gradients come from the step itself: see `replay`.
 """
 
-# ruff: noqa: ARG001 - all functions of an operation take what its schema says
-
 from __future__ import annotations
 
 from collections.abc import Sequence

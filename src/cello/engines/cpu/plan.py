@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakValueDictionary
 
-
 from cello.engines.cpu.library import Library
-from cello.engines.cpu.render import Rendered, render as render_c
+from cello.engines.cpu.render import Rendered
+from cello.engines.cpu.render import render as render_c
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError
 from cello.program import Program, Value, needed_ops
@@ -110,9 +110,7 @@ class Plan:
                 values = [value for value in self.shared if value.name in needed]
                 tape = self.forward(save=True, names=names).tape
                 assert tape is not None
-                kernel = backward_kernel(
-                    self.lowered, tape, seen=seen, needs_x=x, needed=values
-                )
+                kernel = backward_kernel(self.lowered, tape, seen=seen, needs_x=x, needed=values)
                 rendered = render_c(self.lowered.graph, kernel, self.feedback)
                 self._backward[key] = Backward(kernel, rendered, tape)
             return self._backward[key]
@@ -176,5 +174,3 @@ def _made(program: Program, feedback: str | None) -> Plan | str:
 def plan_by_number(number: int) -> Plan:
     """The plan that an operation was given."""
     return _by_number[number]
-
-

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.memory import Memory, c_name, vector_name
+from cello.engines.cpu.memory import Memory, Packed, c_name, vector_name
 from cello.engines.cpu.prelude import prelude
 from cello.engines.cpu.regions import render_region
 from cello.engines.cpu.walks import backward_walk, forward_walk, rows_of_team
@@ -167,7 +167,8 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lines = [
         "static void take(Kernel *kernel, void *const *pointers, const long *numbers) {",
         "    Shape *shape = &kernel->shape;",
-        "    shape->steps = numbers[0], shape->rows = numbers[1], shape->reverse = (int)numbers[2];",
+        "    shape->steps = numbers[0], shape->rows = numbers[1];",
+        "    shape->reverse = (int)numbers[2];",
         "    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];",
         "    shape->packed = (int)numbers[5];",
         "    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];",
@@ -217,7 +218,8 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;",
         "    const int number = thread / parts;",
         "    const long share = (shape->rows + teams - 1) / teams;",
-        "    const long from = shape->rows * number / teams, to = shape->rows * (number + 1) / teams;",
+        "    const long from = shape->rows * number / teams;",
+        "    const long to = shape->rows * (number + 1) / teams;",
         "    Team team;",
         "    prepare(kernel, &team, share, thread, thread % parts, parts);",
         "    const long groups = (to - from + MOST - 1) / MOST;",
@@ -246,7 +248,7 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     return "\n".join(lines)
 
 
-def _packed_bytes(packed) -> str:
+def _packed_bytes(packed: Packed) -> str:
     vectors = len(packed.parts) * packed.width
     return (
         f"BLOCKS({packed.outputs}, {packed.width}) * {packed.inputs * vectors}L * VL * sizeof(real)"

@@ -48,7 +48,8 @@ def rows_of_team(kernel: Kernel, memory: Memory) -> str:
         "}",
         "INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }",
         "",
-        "static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {",
+        "static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, "
+        "int parts) {",
         "    (void)share;",
         "    team->part = part, team->parts = parts;",
         "    char *own = kernel->workspace + thread * own_bytes();",
@@ -80,7 +81,7 @@ def _phase(calls: list[tuple[str, int]], arguments: str, indent: str) -> list[st
     return lines
 
 
-def _next(kernel: Kernel, memory: Memory, name: str) -> str:
+def _next(memory: Memory, name: str) -> str:
     """The address of a new state of row number `at`."""
     array, start = memory.schedule.next_states[name]
     return f"{memory.array(array)} + {start}".replace("row *", "team->row[at] *")
@@ -140,7 +141,8 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
     lines += _phase(calls["before"], "0, rows", "        ")
     lines += [
         "        for (long s = done; s < step; s++) {",
-        "            const long first = team->begin[s - done], active = team->begin[s - done + 1] - first;",
+        "            const long first = team->begin[s - done];",
+        "            const long active = team->begin[s - done + 1] - first;",
         "            UNUSED const long t = shape->reverse ? shape->steps - 1 - s : s;",
         "            for (long r = 0, at = first; r < active; r++, at++) {",
         "                UNUSED const long row = team->row[at], seq = team->seq[at];",
@@ -161,7 +163,7 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
         chained = c_name(Array("prev", name, 0))
-        lines.append(f"                team->last_{chained}[r] = {_next(kernel, memory, name)};")
+        lines.append(f"                team->last_{chained}[r] = {_next(memory, name)};")
     lines += ["            }", "        }"]
     lines += _phase(calls["after"], "0, rows", "        ")
     lines += _keep(kernel, memory)
@@ -185,7 +187,8 @@ def _fed_back(size: int, pointer: str) -> list[str]:
     return [
         "                if (kernel->forced) {",
         "                    const long before = shape->reverse ? t + 1 : t - 1;",
-        "                    if (before >= 0 && before < shape->steps && seq < size_of(shape, before))",
+        "                    if (before >= 0 && before < shape->steps && "
+        "seq < size_of(shape, before))",
         f"                        {pointer} = kernel->forced + "
         f"(offset_of(shape, before) + seq) * {size};",
         "                }",
@@ -226,7 +229,8 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
         )
         if name == feedback:
             lines.append(
-                f"                if (kernel->forced && has) {prev} = kernel->forced + row * {size};"
+                f"                if (kernel->forced && has) {prev} = "
+                f"kernel->forced + row * {size};"
             )
         lines += [
             f"                if (reset) {prev} = kernel->{identifier(f'initial_{name}')} "
@@ -237,7 +241,8 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
     lines += _phase(calls["before"], "0, rows", "        ")
     lines += [
         "        for (long s = done; s < step; s++) {",
-        "            const long first = team->begin[s - done], active = team->begin[s - done + 1] - first;",
+        "            const long first = team->begin[s - done];",
+        "            const long active = team->begin[s - done + 1] - first;",
     ]
     for name in kernel.states:
         chained = c_name(Array("carry", name, 0))
@@ -249,7 +254,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
         chained = c_name(Array("carry", name, 0))
-        lines.append(f"                team->last_{chained}[r] = {_next(kernel, memory, name)};")
+        lines.append(f"                team->last_{chained}[r] = {_next(memory, name)};")
     lines += ["            }", *_where_states_end(kernel, feedback), "        }"]
     lines += _phase(calls["after"], "0, rows", "        ")
     lines += _keep(kernel, memory)

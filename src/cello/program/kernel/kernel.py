@@ -135,12 +135,8 @@ def _stores(kind: str, name: str, nodes: tuple[Node, ...]) -> list[Store]:
 def _fused(graph: Graph, kernel: Kernel, keep: list[Node]) -> Kernel:
     """Turn additions into sums; `keep` are nodes that are sums of their own whatever is kept."""
     new = gather_sums(graph, kernel.ends, keep)
-    kernel.carried = {
-        name: [new[node] for node in nodes] for name, nodes in kernel.carried.items()
-    }
-    kernel.stores = [
-        Store(s.array, s.start, new[s.node], s.per_sequence) for s in kernel.stores
-    ]
+    kernel.carried = {name: [new[node] for node in nodes] for name, nodes in kernel.carried.items()}
+    kernel.stores = [Store(s.array, s.start, new[s.node], s.per_sequence) for s in kernel.stores]
     return kernel
 
 
@@ -183,9 +179,7 @@ def backward_kernel(
         name: [read(node) for _, node in sorted(pieces.items())]
         for name, pieces in back.states.items()
     }
-    kernel = Kernel(
-        "backward", program.cell, "carry", states, carried, stores, _item_size(program)
-    )
+    kernel = Kernel("backward", program.cell, "carry", states, carried, stores, _item_size(program))
     arrays = {"y": Array("y", "", last(program.output)), "tape": tape.array}
     kernel.kept = {n: (arrays[kind], start) for n, (kind, start) in tape.states.items()}
     _leave_products(kernel, back, needed, read)
@@ -270,4 +264,3 @@ def _joined(operands: tuple[Operand, ...]) -> tuple[Operand, ...]:
                 continue
         joined.append(operand)
     return tuple(joined)
-

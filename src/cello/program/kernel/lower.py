@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -97,7 +97,7 @@ class Lowering:
             if value not in self.values:
                 self.refuse(None, "a result of its step is a tensor without rows")
 
-    def refuse(self, op: Op | None, reason: str) -> Any:
+    def refuse(self, op: Op | None, reason: str) -> NoReturn:
         """Raise the error that says why not."""
         where = f" ({op.where})" if op is not None else ""
         raise CaptureError(f"{self.program.cell}.step cannot be fused: {reason}{where}")
@@ -219,5 +219,3 @@ class Lowering:
         if made is not None and made.target._opname == "t" and made.grad:
             return made.args[0], True
         return value, False
-
-

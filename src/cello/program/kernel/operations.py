@@ -28,14 +28,14 @@ Rule = Callable[["Lowering", Op], None]
 
 def _product(low: Lowering, op: Op) -> None:
     """`a @ m`, and `a @ m` with a vector for m."""
-    _multiply(low, op, *op.args[:2], added=None)
+    _multiply(low, op, op.args[0], op.args[1], added=None)
 
 
 def _product_and_sum(low: Lowering, op: Op) -> None:
     """`b + a @ m`."""
     if argument(op, 3, "beta", 1) != 1 or argument(op, 4, "alpha", 1) != 1:
         low.refuse(op, f"{op.target} with factors")
-    _multiply(low, op, *op.args[1:3], added=op.args[0])
+    _multiply(low, op, op.args[1], op.args[2], added=op.args[0])
 
 
 def _multiply(low: Lowering, op: Op, rows: Value, factor: Value, added: Value | None) -> None:
@@ -94,8 +94,8 @@ def _cut_vectors(low: Lowering, op: Op) -> None:
             at += size
     if len(groups) != 1:
         low.refuse(op, f"{op.target} along a middle axis")
-    for out, chosen in zip(op.outputs, kept, strict=True):
-        low.put(out, [groups[0][i] for i in chosen], op.grad)
+    for out, places in zip(op.outputs, kept, strict=True):
+        low.put(out, [groups[0][i] for i in places], op.grad)
     return None
 
 
@@ -126,10 +126,10 @@ def _stack(low: Lowering, op: Op) -> None:
 def _reshape(low: Lowering, op: Op) -> None:
     """The same features in the same order, in vectors of another length."""
     source, out = op.args[0], op.outputs[0]
-    if op.target._opname in ("squeeze", "unsqueeze") and len(low.values[source]) == 1:
-        if last(source) == last(out):
-            low.put(out, low.values[source], op.grad)
-            return
+    changed = op.target._opname not in ("squeeze", "unsqueeze") or last(source) != last(out)
+    if len(low.values[source]) == 1 and not changed:
+        low.put(out, low.values[source], op.grad)
+        return
     nodes, vectors = list(low.result.nodes(source)), []
     lengths = [length for _, length in low.pieces(out)]
     while nodes:
@@ -208,4 +208,3 @@ RULES: dict[str, Rule] = {
     "max": _extreme("max"),
     "min": _extreme("min"),
 }
-

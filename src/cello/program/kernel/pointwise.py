@@ -81,7 +81,7 @@ def _pow(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
 
 
 def power(g: Graph, a: Node, b: Node, exponent: Any) -> Node:
-    """a to the power of b; small whole powers are products."""
+    """A to the power of b; small whole powers are products."""
     if exponent == 1:
         return a
     if exponent == 2:

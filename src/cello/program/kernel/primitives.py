@@ -85,9 +85,7 @@ def _pow(graph: Graph, args: tuple[Node, ...], y: Node, g: Node) -> Cotangents:
     slope = graph.call("mul", exponent, less)
     slope = graph.call("where", graph.call("eq", exponent, 0.0), 0.0, slope)
     growth = graph.call("mul", y, graph.call("log", base))
-    at_zero = graph.call(
-        "and", graph.call("eq", base, 0.0), graph.call("ge", exponent, 0.0)
-    )
+    at_zero = graph.call("and", graph.call("eq", base, 0.0), graph.call("ge", exponent, 0.0))
     growth = graph.call("where", at_zero, 0.0, growth)
     return graph.call("mul", g, slope), graph.call("mul", g, growth)
 
@@ -125,9 +123,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "log1p": _unary(lambda graph, x, y: graph.call("div", 1.0, graph.call("add", x, 1.0))),
     "sqrt": _unary(lambda graph, x, y: graph.call("div", 0.5, y)),
     "rsqrt": _unary(
-        lambda graph, x, y: graph.call(
-            "mul", -0.5, graph.call("mul", y, graph.call("mul", y, y))
-        )
+        lambda graph, x, y: graph.call("mul", -0.5, graph.call("mul", y, graph.call("mul", y, y)))
     ),
     "reciprocal": _unary(lambda graph, x, y: graph.call("neg", graph.call("mul", y, y))),
     "sin": _unary(lambda graph, x, y: graph.call("cos", x)),

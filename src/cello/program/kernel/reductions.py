@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cello.program.graph import Op, Value
@@ -120,7 +120,7 @@ def chosen(kind: str, low: Lowering, op: Op) -> Made:
     return {0: _as_shaped(low, op, op.outputs[0], made)}
 
 
-def _deviations(low: Lowering, op: Op, vector: Pieces, count: int) -> tuple[Pieces, Node]:
+def _deviations(low: Lowering, vector: Pieces, count: int) -> tuple[Pieces, Node]:
     g = low.graph
     mean = g.call("mul", fold_pieces(g, "sum", vector), 1 / count)
     return tuple(g.call("sub", node, mean) for node in vector), mean
@@ -138,7 +138,7 @@ def _variance(root: bool, low: Lowering, op: Op) -> Made:
     less = last(value) - (1 if correction is None else correction)
     made = []
     for vector in low.values[value]:
-        apart, _ = _deviations(low, op, vector, last(value))
+        apart, _ = _deviations(low, vector, last(value))
         variance = g.call("div", _squares(g, apart), float(max(less, 0)))
         made.append((g.call("sqrt", variance) if root else variance,))
     return {0: _as_shaped(low, op, op.outputs[0], made)}
@@ -153,7 +153,7 @@ def _layer_norm(low: Lowering, op: Op) -> Made:
     means: list[Pieces] = []
     scales: list[Pieces] = []
     for number, vector in enumerate(low.values[value]):
-        apart, mean = _deviations(low, op, vector, last(value))
+        apart, mean = _deviations(low, vector, last(value))
         variance = g.call("mul", _squares(g, apart), 1 / last(value))
         scale = g.call("rsqrt", g.call("add", variance, float(eps)))
         norms.append(_scaled(low, out, number, apart, scale, weight, bias))
@@ -255,8 +255,7 @@ def _norm(low: Lowering, op: Op) -> Made:
     return {0: _as_shaped(low, op, op.outputs[0], made)}
 
 
-
-REDUCTIONS: dict[str, Callable[["Lowering", Op], Made]] = {
+REDUCTIONS: dict[str, Callable[[Lowering, Op], Made]] = {
     **{kind: functools.partial(_spread, kind) for kind in _FOLDS},
     "var": functools.partial(_variance, False),
     "std": functools.partial(_variance, True),
@@ -267,4 +266,3 @@ REDUCTIONS: dict[str, Callable[["Lowering", Op], Made]] = {
     "logsumexp": _logsumexp,
     "linalg_vector_norm": _norm,
 }
-

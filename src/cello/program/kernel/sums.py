@@ -18,7 +18,7 @@ def gather_sums(graph: Graph, ends: Iterable[Node], keep: Iterable[Node]) -> dic
     ends = list(ends)
     nodes = ancestors([*ends, *keep])
     reads = Counter(arg for node in nodes for arg in node.inputs)
-    reads.update({node: 2 for node in [*ends, *keep]})
+    reads.update(dict.fromkeys([*ends, *keep], 2))
     sums: set[Node] = set()  # additions that have a product among their terms
     for node in nodes:
         is_sum = isinstance(node, Call) and node.function == "add"

@@ -88,7 +88,9 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
 
     columns = 0
     for node in output:
-        tape.read[node] = graph.load(Array("y", "", sum(n.length for n in output)), columns, node.length)
+        tape.read[node] = graph.load(
+            Array("y", "", sum(n.length for n in output)), columns, node.length
+        )
         columns += node.length
     array = tape.array
     tape.read.update(
