@@ -32,6 +32,8 @@ CELLS: dict[str, Callable[[int], cello.Cell]] = {
 }
 DTYPES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 1e-2}
 ALL = list(itertools.product(CELLS, (1, 5, 17, 33), DTYPES))
+# The norm of one feature is 0, and its gradient rounding errors times 1 / sqrt(eps): in 64 bits only.
+ALL = [c for c in ALL if c[:2] != ("layer-norm", 1) or c[2] == torch.float64]
 #: Every cell and size occurs, and every dtype several times.
 SAMPLED = [case for number, case in enumerate(ALL) if number % 7 == 2]
 FORMS = list(itertools.product((False, True), repeat=4))  # ragged, resets, reverse, forced
