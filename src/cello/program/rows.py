@@ -48,6 +48,7 @@ _RESHAPES = {"view", "_unsafe_view", "reshape", "expand"}
 # Element by element, though PyTorch does not tag them so.
 _BY_ELEMENT = {
     "detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli", "log_sigmoid_forward",
+    "_prelu_kernel",
     "hardswish",
 }  # fmt: skip
 _FROM_SIZE = {"empty", "zeros", "ones", "full", "rand", "randn"}

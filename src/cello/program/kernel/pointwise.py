@@ -139,6 +139,15 @@ def _added(function: str) -> Rule:
     return rule
 
 
+def _prelu(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
+    g = low.graph
+
+    def formula(x: Node, slope: Node) -> Node:
+        return g.call("where", g.call("gt", x, 0.0), x, g.call("mul", slope, x))
+
+    return formula, op.args[:2]
+
+
 def _masked_fill(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
     a, chosen, value = op.args
     return lambda m, v, x: low.graph.call("where", m, v, x), (chosen, value, a)
@@ -244,6 +253,7 @@ POINTWISE: dict[str, Rule] = {
     "addcmul": _added("mul"),
     "addcdiv": _added("div"),
     "masked_fill": _masked_fill,
+    "_prelu_kernel": _prelu,
     "square": _formula(lambda g, x: g.call("mul", x, x)),
     "relu": _formula(relu),
     "leaky_relu": _formula(_leaky_relu, ("negative_slope", 0.01)),
