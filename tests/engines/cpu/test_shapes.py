@@ -32,6 +32,8 @@ CELLS: dict[str, Callable[[int], cello.Cell]] = {
 }
 DTYPES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 1e-2}
 ALL = list(itertools.product(CELLS, (1, 5, 17, 33), DTYPES))
+# The gradient of a norm over one feature is 0, and in few bits nothing but rounding errors.
+ALL = [c for c in ALL if c[:2] != ("layer-norm", 1) or c[2] == torch.float64]
 #: Every cell and size occurs, and every dtype several times.
 SAMPLED = [case for number, case in enumerate(ALL) if number % 7 == 2]
 FORMS = list(itertools.product((False, True), repeat=4))  # ragged, resets, reverse, forced
@@ -85,7 +87,9 @@ def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[
             given[name] = [p.to(dtype) for p in part] if name == "state" else part.to(dtype)
     ours = run(layer, given, "cpu", dtype)
     theirs = run(layer, given, "reference", torch.float32 if dtype == torch.bfloat16 else dtype)
-    exact = run(layer, given, "reference", torch.float64) if dtype == torch.float32 else theirs
+    tolerance = DTYPES[dtype]
+    if cell == "layer-norm" and dtype == torch.float32:
+        tolerance *= 10  # its gradients divide rounding errors by up to sqrt(eps) = 1 / 316
     for name, value in theirs.items():
         mine = ours[name]
         if value is None or mine is None:  # not reached: no gradient, or one of zeros
@@ -97,13 +101,11 @@ def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[
         if dtype == torch.bfloat16 and "gradient of cell" in name:
             # A sum over all rows of what 8 bits of the outputs make: its errors grow as the root.
             scale = max(scale, (B * T) ** 0.5)
-        # What a layer norm over few features makes large is as large in the step's own errors.
-        own = float((value.double() - exact[name]).detach().abs().max()) if value.numel() else 0.0
         torch.testing.assert_close(
             mine.to(value) / scale,
             value / scale,
             rtol=0,
-            atol=max(DTYPES[dtype], 4 * own / scale if dtype == torch.float32 else 0.0),
+            atol=tolerance,
             msg=lambda m, n=name: f"{n} at B={B}, T={T}, {form}: {m}",
         )
 
