@@ -7,7 +7,7 @@ import gc
 import linecache
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +159,16 @@ CHANGES: dict[str, Callable[[], tuple[Base, Callable]]] = {
     ),
     "parameters untied": lambda: (tied(), untie),
 }
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """What the changes have changed outside a cell is put back."""
+    global FACTOR
+    yield
+    ByClass.scale = settings.factor = FACTOR = 0.5
+    partial.keywords.update(negative_slope=0.1)
+    ByDefault.factor.__defaults__[0][0] = 0.5
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -11,14 +11,17 @@ import torch
 from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program.capture import capture
+from cello.program.glance import Glance, glance_of
 from cello.program.graph import Program
 from cello.program.reach import Reach
 
 __all__ = ["program_of"]
 
-# A refusal is kept as its message: an error would keep alive all that its traceback holds.
-_programs: WeakKeyDictionary[Cell, dict[Any, Program | str]] = WeakKeyDictionary()
-_LIMIT = 16  # programs kept for one cell
+# What is known of a cell, by what it can read. A refusal is kept as its message: an error would
+# keep alive all that its traceback holds.
+_Found = dict[Any, "Program | str"]
+_kept: WeakKeyDictionary[Cell, dict[Any, _Found]] = WeakKeyDictionary()
+_LIMIT = 16  # ways to be that are kept for one cell
 _lock = threading.RLock()
 
 
@@ -37,23 +40,34 @@ def program_of(
     Raises:
         CaptureError: the step cannot be captured; remembered too.
     """
-    key = (dtype, device, one_row, torch.get_default_dtype(), Reach(cell).key)
-    found = _programs.get(cell, {}).get(key)
+    glance = glance_of(cell)
+    known = _look(cell) if glance is None else glance.found
+    key = (dtype, device, one_row, torch.get_default_dtype())
+    found = known.get(key)
     if found is None:
         with _lock:
-            found = _traced(cell, key)
+            found = known.get(key)
+            if found is None:
+                found = known[key] = _traced(cell, dtype, device, one_row)
     if isinstance(found, str):
         raise CaptureError(found)
     return found
 
 
-def _traced(cell: Cell, key: tuple[Any, ...]) -> Program | str:
-    kept = _programs.setdefault(cell, {})
-    if key not in kept:
-        if len(kept) >= _LIMIT:
+def _look(cell: Cell) -> _Found:
+    """What is known of the cell as it is now."""
+    reach = Reach(cell)
+    with _lock:
+        kept = _kept.setdefault(cell, {})
+        if reach.key not in kept and len(kept) >= _LIMIT:
             kept.pop(next(iter(kept)))
-        try:
-            kept[key] = capture(cell, dtype=key[0], device=key[1], one_row=key[2])
-        except CaptureError as error:
-            kept[key] = str(error)
-    return kept[key]
+        found = kept.setdefault(reach.key, {})
+        Glance(cell, reach, found)
+    return found
+
+
+def _traced(cell: Cell, dtype: torch.dtype, device: torch.device, one_row: bool) -> Program | str:
+    try:
+        return capture(cell, dtype=dtype, device=device, one_row=one_row)
+    except CaptureError as error:
+        return str(error)

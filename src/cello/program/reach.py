@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 
-__all__ = ["Reach"]
+__all__ = ["NOT_READ", "Reach", "hooks_of", "looks_into"]
+
+NOT_READ = "_glance"  # an attribute of a cell that is ours, see `glance`
 
 LIMIT = 2000  # things that are looked at, the nearest first: a bound on the time that a look takes
 SMALL = 1 << 16  # bytes of an array that are compared; a larger one is known by its identity
 
 _PLAIN = frozenset({type(None), bool, int, complex, str, bytes, float})
-_INTERNAL = frozenset(vars(nn.Module())) - {"training"}
+_INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {NOT_READ}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -34,13 +36,18 @@ class Reach:
         key: hashable; equal to that of another look if nothing has changed in between.
         places: what can be changed, each under its name: lists, dicts, sets, closure variables,
             and the global variables that functions name, as (dict, name).
+        absent: global variables that functions name, but that there are not, as (dict, name).
+        seen: everything that was looked at and is not plain.
+        by_content: whether something is known by what it holds, not by what it is.
     """
 
     def __init__(self, cell: Cell) -> None:
         self.places: list[tuple[str, Any]] = []
+        self.absent: list[tuple[dict[str, Any], str]] = []
+        self.by_content = False
         self._key: list[Any] = []
         self._seen: dict[int, int] = {}
-        self._alive: list[Any] = []  # so that no id is used twice
+        self.seen: list[Any] = []  # alive, so that no id is used twice
         self._todo: deque[tuple[str, Any]] = deque()
         self._see("step", cell.named_function)
         self._see("self", cell)
@@ -56,8 +63,8 @@ class Reach:
             return
         number = self._seen.setdefault(id(value), len(self._seen))
         self._key.append((name, kind, number))
-        if number == len(self._alive):
-            self._alive.append(value)
+        if number == len(self.seen):
+            self.seen.append(value)
             self._todo.append((name, value))
 
     def _open(self, name: str, value: Any) -> None:
@@ -113,12 +120,12 @@ class Reach:
                     self._key.append(name)
                     continue
                 tied = self._seen.setdefault(id(tensor), len(self._seen))
-                if tied == len(self._alive):
-                    self._alive.append(tensor)
+                if tied == len(self.seen):
+                    self.seen.append(tensor)
                 self._key.append((name, tied, tensor.dtype, tensor.shape, tensor.requires_grad))
         for name, child in module._modules.items():
             self._see(name, child)
-        self._key.append(tuple(len(mine[hooks]) for hooks in _HOOKS))
+        self._key.append(tuple(map(len, hooks_of(module))))
 
     def _function(self, function: FunctionType) -> None:
         self._key.append(function.__code__)
@@ -132,10 +139,9 @@ class Reach:
             self._see("default", defaults)
         outside, names = function.__globals__, _names(function.__code__)
         for name in names:
-            if name not in outside:
-                continue
-            value = outside[name]
+            value = outside.get(name)
             if isinstance(value, ModuleType):
+                self.places.append((name, (outside, name)))
                 if not _is_library(value.__name__):
                     for inner in names:
                         self._global(vars(value), inner)
@@ -146,6 +152,8 @@ class Reach:
         if name in namespace:
             self.places.append((name, (namespace, name)))
             self._see(name, namespace[name])
+        else:
+            self.absent.append((namespace, name))
 
     def _variable(self, name: str, cell: CellType) -> None:
         self.places.append((name, cell))
@@ -157,7 +165,7 @@ class Reach:
     def _class(self, kind: type) -> None:
         self._key.append(_Same(kind))
         for base in kind.__mro__:
-            if _is_library(base.__module__):
+            if not looks_into(base):
                 continue
             for name, value in list(vars(base).items()):
                 if not name.startswith("__") or name == "__call__":
@@ -166,6 +174,7 @@ class Reach:
     def _object(self, name: str, value: Any) -> None:
         """Anything else: its class and attributes, the bytes of a small array, or itself."""
         if (content := _bytes(value)) is not None:
+            self.by_content = True
             self._key.append(content)
             return
         inside = getattr(value, "__dict__", None)
@@ -177,6 +186,7 @@ class Reach:
         if inside:
             self._see(name, inside)
         for slot in slots:
+            self.by_content = True
             self._see(slot, getattr(value, slot, None))
 
 
@@ -215,6 +225,16 @@ def _slots(kind: type) -> tuple[str, ...]:
     slots = vars(kind).get("__slots__", ())
     slots = (slots,) if isinstance(slots, str) else tuple(slots)
     return tuple(slot for slot in slots if not slot.startswith("__"))
+
+
+def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
+    """The hooks of a module, by kind."""
+    return [getattr(module, kind) for kind in _HOOKS]
+
+
+def looks_into(kind: type) -> bool:
+    """Whether what a class defines is looked at: it may change while a program runs."""
+    return not _is_library(kind.__module__)
 
 
 @functools.cache
