@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cello.engines.cpu.calls import run_backward, run_forward
+from cello.engines.cpu.direct import nobody_listens
 from cello.engines.cpu.library import Steps
 from cello.engines.cpu.plan import Plan, plan_by_number
 from cello.engines.cpu.replay import replay
@@ -121,8 +122,11 @@ class _Differentiable(torch.autograd.Function):
     def forward(
         ctx: Any, plan: Plan, steps: tuple[Any, ...], names: list[str], forced: Any, *tensors: Any
     ) -> Any:
-        with torch._C._AutoDispatchBelowAutograd():
-            made = _op_forward(plan.number, list(tensors), forced, *steps, names, True)
+        if nobody_listens(tensors):
+            made = _forward(plan.number, list(tensors), forced, *steps, names, True)
+        else:
+            with torch._C._AutoDispatchBelowAutograd():
+                made = _op_forward(plan.number, list(tensors), forced, *steps, names, True)
         ctx.plan, ctx.names, ctx.count = plan, names, len(tensors)
         length, rows, table, reverse, reset = steps
         ctx.fixed = (length, rows, reverse)
@@ -139,7 +143,8 @@ class _Differentiable(torch.autograd.Function):
         length, rows, reverse = ctx.fixed
         steps = (length, rows, table, reverse, reset)
         needs = list(ctx.needs_input_grad[4:])
-        found = _op_backward(
+        direct = not torch.is_grad_enabled() and nobody_listens(grads)
+        found = (_backward if direct else _op_backward)(
             ctx.plan.number, tensors, [y, tape], list(grads[:-1]), forced, *steps, ctx.names, needs
         )
         left = iter(found)
@@ -166,6 +171,8 @@ def _forward_autograd(
         whole = plan_by_number(plan)
         made = _Differentiable.apply(whole, steps, names, forced, *tensors)
         return list(made if save else made[:-1])
+    if nobody_listens(tensors):
+        return _forward(plan, tensors, forced, *steps, names, save)
     with torch._C._AutoDispatchBelowAutograd():
         return _op_forward(plan, tensors, forced, *steps, names, save)
 
@@ -212,15 +219,8 @@ def forward(
     names: Sequence[str],
 ) -> list[Tensor]:
     """Run the forward loop: the outputs, the final states, what was recorded."""
-    return _op_forward(
-        plan.number,
-        list(tensors),
-        forced,
-        steps.length,
-        steps.rows,
-        steps.table,
-        steps.reverse,
-        reset,
-        list(names),
-        False,
-    )
+    how = (steps.length, steps.rows, steps.table, steps.reverse, reset)
+    given = (plan.number, list(tensors), forced, *how, list(names), False)
+    if nobody_listens(tensors):
+        return _forward_autograd(*given)
+    return _op_forward(*given)

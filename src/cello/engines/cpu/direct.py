@@ -1,0 +1,28 @@
+"""Whether an operation has to be asked for through PyTorch's dispatcher, at ten microseconds a call.
+
+It is where something listens there: a mode, a transform, a trace, a tensor of another kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Buffer, Parameter
+
+__all__ = ["nobody_listens"]
+
+_PLAIN = {Tensor, Parameter, Buffer, type(None)}
+
+
+def nobody_listens(tensors: Iterable[Any]) -> bool:
+    """Whether an operation on these tensors may be called as the function that it is."""
+    return (
+        not torch._C._len_torch_dispatch_stack()
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
+        and not torch.compiler.is_compiling()
+        and _PLAIN.issuperset(map(type, tensors))
+    )
