@@ -12,19 +12,24 @@ from cello.engines.choose import (
     one_step,
     run,
 )
+from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
 from cello.engines.run import Result, Run
 
 __all__ = [
     "ENGINES",
     "EngineWarning",
+    "Grasp",
     "Result",
     "Run",
     "autocast_active",
     "check_engine",
     "current_engine",
     "engine",
+    "evaluate",
     "in_transform",
+    "interpret",
     "may_run_compiled",
     "one_step",
     "run",
+    "tensors_of",
 ]

@@ -4,7 +4,7 @@ from cello.layers.bidirectional import Bidirectional
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer
-from cello.layers.observe import Observer, observing
+from cello.layers.observe import Holder, Observer, holding, observing
 from cello.layers.recurrent import Recurrent
 from cello.layers.stack import Stack, StackState
 from cello.layers.steps import Steps
@@ -16,6 +16,7 @@ __all__ = [
     "RNN",
     "Bidirectional",
     "DropIn",
+    "Holder",
     "KHot",
     "Layer",
     "Log",
@@ -29,5 +30,6 @@ __all__ = [
     "Steps",
     "WindowEmbedding",
     "accelerate",
+    "holding",
     "observing",
 ]

@@ -1,19 +1,20 @@
-"""The seam at which something can watch layers run: recording uses it."""
+"""The seam at which something can watch layers run, or take hold of their values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from cello.engines import Result, Run
+from cello.engines import Grasp, Result, Run
 from cello.layers.steps import Steps
+from cello.program import Value
 
-__all__ = ["Observer", "observer", "observing"]
+__all__ = ["Holder", "Observer", "grasps", "holders", "holding", "observer", "observing"]
 
 
 class Observer(Protocol):
@@ -32,7 +33,24 @@ class Observer(Protocol):
         """A run is done; `result.recorded` holds what was wanted."""
 
 
+class Holder(Protocol):
+    """Takes hold of values while a cell runs through time."""
+
+    def grasps(
+        self, module: nn.Module, place: str, run: Run, steps: Steps
+    ) -> Mapping[Value, Grasp]:
+        """What is to be done with which values of the captured step; nothing if empty.
+
+        Args:
+            module: the layer that runs.
+            place: which of the layer's cells.
+            run: what is about to run.
+            steps: its inputs, as the layer has them.
+        """
+
+
 _observer: ContextVar[Observer | None] = ContextVar("cello_observer", default=None)
+_holders: ContextVar[tuple[Holder, ...]] = ContextVar("cello_holders", default=())
 
 
 def observer() -> Observer | None:
@@ -50,3 +68,36 @@ def observing(watcher: Observer) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+def holders() -> tuple[Holder, ...]:
+    """Who takes hold of values now, the outermost first; nobody of what `torch.compile` traces."""
+    if torch.compiler.is_compiling():
+        return ()
+    return _holders.get()
+
+
+@contextmanager
+def holding(holder: Holder) -> Iterator[None]:
+    """Let `holder` take hold of values inside the block, after those of the blocks around."""
+    token = _holders.set((*_holders.get(), holder))
+    try:
+        yield
+    finally:
+        _holders.reset(token)
+
+
+def grasps(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, Grasp]:
+    """What all holders do with the values of this run, one after the other."""
+    found: dict[Value, Grasp] = {}
+    for holder in holders():
+        for value, grasp in holder.grasps(module, place, run, steps).items():
+            found[value] = _both(found[value], grasp) if value in found else grasp
+    return found
+
+
+def _both(first: Grasp, second: Grasp) -> Grasp:
+    def grasp(rows: Tensor, t: int) -> Tensor:
+        return second(first(rows, t), t)
+
+    return grasp

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.engines import Run, run
-from cello.layers.observe import observer
+from cello.engines import Run, interpret, run
+from cello.layers.observe import grasps, observer
 from cello.layers.steps import Steps
 
 __all__ = ["run_cell"]
@@ -58,7 +58,8 @@ def run_cell(
     watcher = observer()
     if watcher is not None:
         this.wanted = watcher.wanted(owner, place, this)
-    result = run(this, engine)
+    held = grasps(owner, place, this, steps)
+    result = interpret(this, held) if held else run(this, engine)
     if watcher is not None:
         watcher.ran(owner, place, this, result, steps)
     final = cell.state_type(*steps.unsort_state(result.state))

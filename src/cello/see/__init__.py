@@ -3,6 +3,7 @@
 from cello.see.explain import Explanation
 from cello.see.file import load_recording
 from cello.see.formulas import equations
+from cello.see.intervention import intervene
 from cello.see.parameters import ParameterCount, count_parameters
 from cello.see.recorder import record
 from cello.see.recording import Recording
@@ -13,6 +14,7 @@ __all__ = [
     "Recording",
     "count_parameters",
     "equations",
+    "intervene",
     "load_recording",
     "record",
 ]
