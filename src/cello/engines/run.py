@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.program import Program, program_of
+from cello.program import Program, Value, program_of
 
 __all__ = ["Result", "Run", "empty_result", "walk"]
 
@@ -59,6 +59,12 @@ class Run:
     def records(self, name: str) -> bool:
         """Whether the value of this name is to be recorded."""
         return self.wanted is not None and (not self.wanted or name in self.wanted)
+
+    def recorded_names(self, program: Program) -> dict[str, Value]:
+        """The values of a program that are to be recorded, by their names."""
+        if self.wanted is None:
+            return {}
+        return {name: value for name, value in program.names.items() if self.records(name)}
 
 
 @dataclass(eq=False)

@@ -38,7 +38,7 @@ def refuses(run: Run) -> str | None:
 def run(run: Run) -> Result:
     """Run what the captured step computes, at the moment when it costs least."""
     program = run.captured()
-    names = {name: value for name, value in program.names.items() if run.records(name)}
+    names = run.recorded_names(program)
     if not sum(run.batch_sizes):
         result = empty_result(run)
         result.output = _empty(run, program.output)

@@ -1,4 +1,5 @@
-"""Whether an operation has to be asked for through PyTorch's dispatcher, at ten microseconds a call.
+"""Whether an operation has to be asked for through PyTorch's dispatcher, which takes its time.
+
 
 It is where something listens there: a mode, a transform, a trace, a tensor of another kind.
 """

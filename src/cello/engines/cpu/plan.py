@@ -44,6 +44,7 @@ class Plan:
         number: under which operations find it.
         shared: the tensors without rows that the loops read.
         drawn: the random numbers that are drawn before the loop.
+        paths: the parts of each parameter's full name.
         once: makes the shared tensors: of the program's parameters and constants.
         draw: draws, given the input.
     """
@@ -62,8 +63,8 @@ class Plan:
         once = needed_ops(self.lowered.once, self.shared)
         given = dict.fromkeys(v for op in once for v in op.inputs if v not in made)
         self.given = list(given)
-        self.direct = [value for value in self.shared if value not in made]
         self.once_made = [value for value in self.shared if value in made]
+        self.paths = {name: name.split(".") for name in program.parameters}
         self.once = render_python("once", once, [], self.given, self.once_made)() if once else None
         drawn = self.lowered.drawn
         values = [v for op in drawn for v in op.outputs if v in self.lowered.values]
