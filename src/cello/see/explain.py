@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, CaptureError, ModelError
+from cello.errors import ArgumentError, ModelError
 from cello.program import Program, Value
 from cello.see.elements import Elements, Term
-from cello.see.evaluate import Evaluation
 from cello.see.names import find
 from cello.see.notation import Node, Number, Part, Symbol
 from cello.see.numbers import short, whole
+from cello.see.one_step import evaluate, program_behind, row_of
 from cello.see.rows import LayerRows
 from cello.see.source import incoming_names
 from cello.see.styles import Latex, Style
@@ -88,9 +88,9 @@ def explain(
     """See `Recording.explain`."""
     rows = recording.layer(layer)
     t, unit, terms = whole("t", t), whole("unit", unit), whole("terms", terms)
-    program = _program(rows)
-    row = _row(rows, t, batch)
-    elements, place = _step(rows, program, row, terms)
+    program = program_behind(rows)
+    row = row_of(rows, t, batch)
+    elements, place = _elements(rows, program, row, terms)
     chosen = _names(rows, program, names)
     lines = []
     for name in chosen:
@@ -112,56 +112,13 @@ def explain(
     return Explanation(tuple(lines), digits)
 
 
-def _program(rows: LayerRows) -> Program:
-    """The traced step of the layer.
-
-    Raises:
-        ModelError: it is not known, or the parameters are not those of the recording.
-        CaptureError: it cannot be traced.
-    """
-    if rows.source is None:
-        raise ModelError(
-            "the arithmetic comes from the net, which the file of a recording does not hold: "
-            "load it with cello.load_recording(path, net)"
-        )
-    if rows.source.program is None:
-        raise CaptureError(f"the arithmetic cannot be shown: {rows.source.reason}")
-    rows.source.check_unchanged(rows.layer)
-    program = rows.source.program
-    if unknown := [name for name in rows.rows if name not in program.names]:
-        raise ModelError(
-            f"{program.cell} has no {', '.join(unknown)}: is this the net that was recorded?"
-        )
-    return program
-
-
-def _row(rows: LayerRows, t: int, batch: int) -> int:
-    """The number of the row that belongs to step t of the sequence."""
-    length = rows.length(batch)
-    if not 0 <= t < length:
-        raise ArgumentError(
-            f"t={t} is no step of sequence {batch}, which has {length}, counted from 0"
-        )
-    return int(rows.rows_of(batch)[t])
-
-
-def _step(rows: LayerRows, program: Program, row: int, terms: int) -> tuple[Elements, int]:
-    """The values of all rows of the step that `row` belongs to, and its place among them."""
-    begin = 0
-    for size in rows.steps.batch_sizes:
-        if row < begin + size:
-            break
-        begin += size
-    recorded: dict[Value, Tensor] = {}
+def _elements(rows: LayerRows, program: Program, row: int, terms: int) -> tuple[Elements, int]:
+    """The elements of the step that `row` belongs to, and its place among the rows of the step."""
+    evaluation, place = evaluate(rows, program, row)
     named: dict[Value, str] = {}
-    for name, tensor in rows.rows.items():
-        value = program.names[name]
-        recorded.setdefault(value, tensor[begin : begin + size].detach().cpu())
-        named.setdefault(value, name)
-    assert rows.source is not None
-    cell = rows.source.cell
-    parameters = dict(cell.named_parameters()) | dict(cell.named_buffers())
-    return Elements(Evaluation(program, recorded, parameters, size), named, terms), row - begin
+    for name in rows.rows:
+        named.setdefault(program.names[name], name)
+    return Elements(evaluation, named, terms), place
 
 
 def _names(rows: LayerRows, program: Program, names: str | Iterable[str] | None) -> list[str]:
