@@ -58,72 +58,126 @@ class Stepper:
             raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
         self.modules: list[Any] = list(modules)
         self.batch_size = batch_size
-        self._recurrent = [module for module in self.modules if _is_recurrent(module)]
-        self.reset()
+        self._parts = [
+            _LayerStep(module, batch_size) if _is_recurrent(module) else module
+            for module in self.modules
+        ]
+        self._layers = [part for part in self._parts if isinstance(part, _LayerStep)]
+        self._has_others = len(self._layers) < len(self._parts)
+
+    @property
+    def state(self) -> list[Any]:
+        """A copy of the states, a named tuple for each recurrent layer."""
+        return [layer.state for layer in self._layers]
+
+    @state.setter
+    def state(self, states: Sequence[Any]) -> None:
+        if len(states) != len(self._layers):
+            raise ShapeError(
+                f"state must have {len(self._layers)} parts, one for each recurrent layer, "
+                f"got {len(states)}"
+            )
+        for layer, state in zip(self._layers, states, strict=True):
+            layer.check(state)
+        for layer, state in zip(self._layers, states, strict=True):
+            layer.state = state
 
     def reset(self, rows: Tensor | None = None) -> None:
         """Set the state back to the initial state: of all rows, or where `rows` [B] is True."""
-        with torch.no_grad():
-            fresh = [self._begin(layer) for layer in self._recurrent]
-            if rows is None:
-                self.state = fresh
-                self._compiled = [
-                    one_step(layer.cell, self.batch_size, *_kind(begin), layer.engine)
-                    for layer, begin in zip(self._recurrent, fresh, strict=True)
-                ]
-                return
-            if not isinstance(rows, Tensor) or rows.dtype != torch.bool:
-                what = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
-                raise DtypeError(f"rows must be a bool tensor [{self.batch_size}], got {what}")
-            if list(rows.shape) != [self.batch_size]:
-                raise ShapeError(
-                    f"rows must be a bool tensor [{self.batch_size}], got {list(rows.shape)}"
-                )
-            for number, (new, old) in enumerate(zip(fresh, self.state, strict=True)):
-                parts = zip(new, old, strict=True)
-                self.state[number] = type(old)(
-                    *(torch.where(rows[:, None], n, o) for n, o in parts)
-                )
+        if rows is None:
+            for layer in self._layers:
+                layer.begin()
+            return
+        if not isinstance(rows, Tensor) or rows.dtype != torch.bool:
+            what = rows.dtype if isinstance(rows, Tensor) else type(rows).__name__
+            raise DtypeError(f"rows must be a bool tensor [{self.batch_size}], got {what}")
+        if list(rows.shape) != [self.batch_size]:
+            raise ShapeError(
+                f"rows must be a bool tensor [{self.batch_size}], got {list(rows.shape)}"
+            )
+        for layer in self._layers:
+            parts = zip(layer.initial(), layer.state, strict=True)
+            layer.state = [torch.where(rows[:, None], new, old) for new, old in parts]
 
-    @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I] or [I] → the output [B, O] or [O]."""
         if not isinstance(x, Tensor):
             raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
-        single = x.dim() == 0 or (x.dim() == 1 and x.is_floating_point())
-        y = x.unsqueeze(0) if single else x
-        if y.dim() < 1 or len(y) != self.batch_size:
+        axes = x.dim()
+        single = axes == 0 or (axes == 1 and x.is_floating_point())
+        if (1 if single else x.shape[0]) != self.batch_size:
             raise ShapeError(
                 f"x must be one step of {self.batch_size} rows, [{self.batch_size}, size], "
                 f"got {list(x.shape)}"
             )
-        number = 0
-        for module in self.modules:
-            if not _is_recurrent(module):
-                y = module(y)
-                continue
-            cell = module.cell
-            check_x(cell, y)
-            compiled, now = self._compiled[number], self.state[number]
-            if compiled is not None and compiled.training != cell.training:
-                compiled = None  # the cell has changed its mode since
-            if compiled is not None and may_run_compiled(y.device, module.engine):
-                y, state = compiled(y, now)
-            else:
-                y, state = cell.step(y, *now)
-            self.state[number] = cell.state_type(*state)
-            number += 1
-        return y.squeeze(0) if single else y
-
-    def _begin(self, layer: Recurrent) -> Any:
-        like = like_of(layer)
-        parts = layer.begin(self.batch_size, like)
-        return layer.cell.state_type(*(part.clone() for part in parts))
+        if not self._has_others:
+            for layer in self._layers:
+                x = layer(x)
+            return x
+        with torch.no_grad():
+            y = x.unsqueeze(0) if single else x
+            for part in self._parts:
+                y = part(y)
+            return y.squeeze(0) if single else y
 
 
-def _kind(state: Any) -> tuple[torch.dtype, torch.device]:
-    part = next(iter(state), torch.zeros(()))
-    return part.dtype, part.device
+class _LayerStep:
+    """A layer's step with its state: compiled where that can be, else the cell's own."""
+
+    def __init__(self, layer: Recurrent, rows: int) -> None:
+        self.layer, self.cell, self.rows = layer, layer.cell, rows
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew."""
+        state = self.initial()
+        part = next(iter(state), torch.zeros(()))
+        self._compiled = one_step(self.cell, self.rows, part.dtype, part.device, self.layer.engine)
+        self.state = state
+
+    def initial(self) -> Any:
+        """The initial state."""
+        with torch.no_grad():
+            parts = self.layer.begin(self.rows, like_of(self.layer))
+            return self.cell.state_type(*(part.clone() for part in parts))
+
+    @property
+    def state(self) -> Any:
+        """The state now, a named tuple; each part [B, size]."""
+        return self._own if self._compiled is None else self.cell.state_type(*self._compiled.state)
+
+    @state.setter
+    def state(self, parts: Sequence[Tensor]) -> None:
+        if self._compiled is None:
+            self._own = self.cell.state_type(*parts)
+        else:
+            self._compiled.state = parts
+
+    def check(self, state: Any) -> None:
+        """Check a state that the user sets.
+
+        Raises:
+            ShapeError: its parts do not have the shapes of those there are.
+        """
+        expected = [list(part.shape) for part in self.state]
+        found = [list(part.shape) for part in state]
+        if found != expected:
+            raise ShapeError(f"state must have parts of the shapes {expected}, got {found}")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """One step: x [B, I], or [I] of a single row."""
+        compiled = self._compiled
+        if (
+            compiled is not None
+            and compiled.takes(x)
+            and may_run_compiled(x.device, self.layer.engine)
+        ):
+            return compiled(x)
+        with torch.no_grad():
+            y = x.unsqueeze(0) if x.dim() == 1 else x
+            check_x(self.cell, y)
+            y, self.state = self.cell.step(y, *self.state)
+            return y.squeeze(0) if x.dim() == 1 else y
 
 
 def _is_recurrent(module: Any) -> bool:

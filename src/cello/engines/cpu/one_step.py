@@ -1,13 +1,15 @@
-"""One step a call, for streaming: the fused loop with its weights packed beforehand."""
+"""One step a call, for streaming: the fused loop with weights packed and memory laid out before."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from cello.cells import Cell
 from cello.engines.cpu.engine import shared_tensors
@@ -22,69 +24,103 @@ _BEFORE = 6  # pointers that every kernel takes before its own
 
 
 class OneStep:
-    """Runs the step of a cell for `rows` rows: called as `step(x, state)`, returns (y, state).
+    """Runs the step of a cell for `rows` rows: called as `step(x)`, returns the output.
 
-    What it reads of the cell besides tensors is what it was when this was made. Weights are packed
-    again when an operation has changed them; a change behind PyTorch's back, through `.data`, is
-    seen by the next `OneStep` only.
+    The state is kept in two sets of buffers, read and written in turn. What the step reads of the
+    cell besides tensors is what it was when this was made. Weights are packed again when an
+    operation has changed them, or when another tensor is in their place; a change behind PyTorch's
+    back, through `.data`, is seen by the next `OneStep` only.
     """
 
-    def __init__(self, cell: Cell, plan: Plan, rows: int) -> None:
-        self.cell, self.plan, self.rows = cell, plan, rows
+    def __init__(self, cell: Cell, plan: Plan, rows: int, dtype: torch.dtype) -> None:
+        self.cell, self.plan, self.rows, self.dtype = cell, plan, rows, dtype
         self.training = cell.training
-        self.sources = [*cell.parameters(), *cell.buffers()]
         self.loop = plan.forward(save=False)
         self.loop.library.load()
-        self.width = features(plan.program.output)[0]
-        self.sizes = [features(value)[0] for value in plan.program.state.values()]
         self.numbers = array("q", [1, rows, 0, 1, 1, 1])
+        width, size = features(plan.program.output)[0], cell.input_size
+        # The shapes that come in, and what goes out; a single row may come without its axis.
+        self.like: dict[Any, Tensor] = {(rows, size): torch.empty(rows, width, dtype=dtype)}
+        if rows == 1:
+            self.like[size,] = torch.empty(width, dtype=dtype)
+        sizes = [features(value)[0] for value in plan.program.state.values()]
+        self.buffers = [[torch.zeros(rows, n, dtype=dtype) for n in sizes] for _ in range(2)]
+        self.turn = 0  # which of the buffers hold the state
+        self.places = [
+            (group, name)
+            for module in cell.modules()
+            for group in (module._parameters, module._buffers)
+            for name in group
+        ]
         self.pack()
 
     def pack(self) -> None:
         """Take the weights as they are now."""
-        library, program = self.loop.library, self.plan.program
-        self.versions = [tensor._version for tensor in self.sources]
+        self.sources = [group[name] for group, name in self.places]
+        self.versions = self._versions(self.sources)
         known = shared_tensors(self.plan, self.cell)
-        self.shared = [known[value].detach().contiguous() for value in self.plan.shared]
+        self.shared = {value: known[value].detach().contiguous() for value in self.plan.shared}
+        library = self.loop.library
         self.workspace = library.new_workspace(self.rows)
-        states = list(program.state)
-        places: dict[Any, int] = {}
-        pointers = [0] * _BEFORE
-        pointers[5] = (self.workspace.data_ptr() + 63) // 64 * 64
-        for slot in self.loop.rendered.slots:
-            if slot.kind in ("vector", "matrix"):
-                tensor = self.shared[self.plan.shared.index(slot.of)]  # type: ignore[arg-type]
-                pointers.append(tensor.data_ptr())
-            else:
-                places[slot.kind, str(slot.of)] = len(pointers)
-                pointers.append(0)
-        self.addresses = array("Q", pointers)
-        self.x, self.y = places.get(("array", "x")), places["array", "y"]
-        self.states = [
-            (places["start", name], places["initial", name], places["final", name])
-            for name in states
-        ]
-        library.pack(self.addresses, self.numbers)
+        self.calls = [self._pointers(*self.buffers), self._pointers(*reversed(self.buffers))]
+        library.pack(self.calls[0], self.numbers)
 
-    def __call__(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """One step of all rows; the tensors that come back are new."""
-        if [tensor._version for tensor in self.sources] != self.versions:
+    def _pointers(self, now: Sequence[Tensor], then: Sequence[Tensor]) -> array[int]:
+        """What the loop is called with; the places of x and y are left open."""
+        names = list(self.plan.program.state)
+        begin, end = (dict(zip(names, part, strict=True)) for part in (now, then))
+        known: dict[Any, dict[Any, Tensor]] = {"start": begin, "initial": begin, "final": end}
+        known |= {"vector": self.shared, "matrix": self.shared}
+        call = [0] * _BEFORE
+        call[5] = (self.workspace.data_ptr() + 63) // 64 * 64
+        self.x: int | None = None
+        self.y = 0
+        for place, slot in enumerate(self.loop.rendered.slots, _BEFORE):
+            of: Any = slot.of
+            call.append(known[slot.kind][of].data_ptr() if slot.kind in known else 0)
+            if slot.kind == "array":
+                self.x, self.y = (place, self.y) if str(of) == "x" else (self.x, place)
+        return array("Q", call)
+
+    @staticmethod
+    def _versions(tensors: Sequence[Tensor | None]) -> list[int | None]:
+        return [None if tensor is None else tensor._version for tensor in tensors]
+
+    @property
+    def state(self) -> list[Tensor]:
+        """A copy of the state, each part [rows, size]."""
+        return [part.clone() for part in self.buffers[self.turn]]
+
+    @state.setter
+    def state(self, parts: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            for buffer, part in zip(self.buffers[self.turn], parts, strict=True):
+                buffer.copy_(part)
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether it can run now, on this input."""
+        return (
+            x.shape in self.like
+            and x.dtype is self.dtype
+            and type(x) in (Tensor, Parameter)
+            and x.is_cpu
+            and self.cell.training == self.training
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """One step of all rows: the output, a new tensor."""
+        now = [group[name] for group, name in self.places]
+        if not all(map(is_, now, self.sources)) or self._versions(now) != self.versions:
             self.pack()
         x = x if x.is_contiguous() else x.contiguous()
-        addresses, new = self.addresses, x.new_empty
-        y = new((self.rows, self.width))
+        y = torch.empty_like(self.like[x.shape])
+        call = self.calls[self.turn]
         if self.x is not None:
-            addresses[self.x] = x.data_ptr()
-        addresses[self.y] = y.data_ptr()
-        made = []
-        for (start, initial, final), part, size in zip(self.states, state, self.sizes, strict=True):
-            part = part if part.is_contiguous() else part.contiguous()
-            result = new((self.rows, size))
-            addresses[start] = addresses[initial] = part.data_ptr()
-            addresses[final] = result.data_ptr()
-            made.append(result)
-        self.loop.library.run(addresses, self.numbers)
-        return y, made
+            call[self.x] = x.data_ptr()
+        call[self.y] = y.data_ptr()
+        self.loop.library.run(call, self.numbers)
+        self.turn = 1 - self.turn
+        return y
 
 
 def one_step(cell: Cell, rows: int, dtype: torch.dtype, device: torch.device) -> OneStep | None:
@@ -93,8 +129,11 @@ def one_step(cell: Cell, rows: int, dtype: torch.dtype, device: torch.device) ->
         return None
     try:
         plan = plan_of(program_of(cell, dtype, device, one_row=rows == 1), cell.feedback)
+        tensors = [*cell.parameters(), *cell.buffers()]
         if plan.draw is not None or len(features(plan.program.output)) != 1:
             return None
-        return OneStep(cell, plan, rows)
+        if any(tensor.is_inference() for tensor in tensors):  # nobody counts their changes
+            return None
+        return OneStep(cell, plan, rows, dtype)
     except (CaptureError, CompilerError):
         return None
