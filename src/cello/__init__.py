@@ -18,13 +18,22 @@ from cello.layers.drop_in import accelerate
 if TYPE_CHECKING:
     from cello.cells import zoo
     from cello.convert import load_model, save_model
-    from cello.see import Recording, count_parameters, equations, intervene, load_recording, record
+    from cello.see import (
+        Recording,
+        count_parameters,
+        equations,
+        flow,
+        intervene,
+        load_recording,
+        record,
+    )
 
 # What is not needed to run a network is imported when it is first asked for.
 _LATER = {
     "Recording": "see",
     "count_parameters": "see",
     "equations": "see",
+    "flow": "see",
     "intervene": "see",
     "load_recording": "see",
     "record": "see",
@@ -55,6 +64,7 @@ __all__ = [
     "engine",
     "equations",
     "errors",
+    "flow",
     "intervene",
     "load_model",
     "load_recording",

@@ -2,6 +2,7 @@
 
 from cello.see.explain import Explanation
 from cello.see.file import load_recording
+from cello.see.flow import Flow, flow
 from cello.see.formulas import equations
 from cello.see.intervention import intervene
 from cello.see.parameters import ParameterCount, count_parameters
@@ -10,10 +11,12 @@ from cello.see.recording import Recording
 
 __all__ = [
     "Explanation",
+    "Flow",
     "ParameterCount",
     "Recording",
     "count_parameters",
     "equations",
+    "flow",
     "intervene",
     "load_recording",
     "record",

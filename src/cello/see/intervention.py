@@ -14,7 +14,7 @@ from cello.errors import CaptureError, DtypeError, UnknownNameError
 from cello.layers import Steps, holding
 from cello.program import Program, Value, program_of
 from cello.see.edits import Edit
-from cello.see.names import cells_of, check_net, find, joined, layer_paths
+from cello.see.names import cells_of, check_net, find, joined, outer_paths
 
 __all__ = ["intervene", "programs_of"]
 
@@ -70,7 +70,7 @@ class _Intervention:
             raise DtypeError(
                 f"values must be a dict such as {{'f': (t, unit, value)}}, got {values!r}"
             )
-        self.paths = layer_paths(net)
+        self.paths = outer_paths(net)
         programs, untraced = programs_of(net)
         shapes = {
             joined(path, name): value.shape[1:]
@@ -118,19 +118,14 @@ def _found(name: str, names: list[str], untraced: Mapping[str, str]) -> str:
 
 
 def programs_of(net: nn.Module) -> tuple[dict[str, Program], dict[str, str]]:
-    """The traced step of every cell, by the layer's path; and why others cannot be traced.
-
-    A layer inside another layer's cell is a part of that cell's step, and not here.
-    """
+    """The traced step of every cell, by the layer's path; and why others cannot be traced."""
     programs: dict[str, Program] = {}
     reasons: dict[str, str] = {}
-    cells = cells_of(net)
-    for path, cell in cells.items():
-        if any(path != outer and (not outer or path.startswith(f"{outer}.")) for outer in cells):
-            continue
-        like = like_of(cell)
-        try:
-            programs[path] = program_of(cell, like.dtype, like.device)
-        except CaptureError as error:
-            reasons[path] = str(error)
+    for layer, path in outer_paths(net).items():
+        for place, cell in cells_of(layer).items():
+            like = like_of(cell)
+            try:
+                programs[joined(path, place)] = program_of(cell, like.dtype, like.device)
+            except CaptureError as error:
+                reasons[joined(path, place)] = str(error)
     return programs, reasons

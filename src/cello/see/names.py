@@ -21,6 +21,7 @@ __all__ = [
     "layer_paths",
     "listed",
     "matches",
+    "outer_paths",
     "shown_paths",
 ]
 
@@ -35,6 +36,13 @@ def layer_paths(net: nn.Module) -> dict[nn.Module, str]:
     return {
         module: path for path, module in shown_paths(net) if isinstance(module, (Recurrent, DropIn))
     }
+
+
+def outer_paths(net: nn.Module) -> dict[nn.Module, str]:
+    """As `layer_paths`, without layers inside another layer's cell: they are part of its step."""
+    paths = layer_paths(net)
+    inside = {m for layer in paths if isinstance(layer, Recurrent) for m in layer.cell.modules()}
+    return {layer: path for layer, path in paths.items() if layer not in inside}
 
 
 def cells_of(net: nn.Module) -> dict[str, Cell]:
