@@ -15,17 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["colour"]
 
 
-_LSTM = {
-    "i": "1 lets in, 0 shuts out",
-    "f": "1 remembers, 0 forgets",
-    "o": "1 lets out, 0 keeps in",
-}
-_GRU = {
-    "r": "1 looks at the old state, 0 does not",
-    "z": "1 keeps the old state, 0 takes the new",
-}
-
-
 class _Piece(NamedTuple):
     """One sequence: what the network reads step by step, and how it is printed."""
 
@@ -80,15 +69,12 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
 
 def _meaning(model: Model, name: str) -> str:
     """What an open gate does, where that is known."""
-    from cello.cells import GRUCell, LSTMCell
+    from cello.see.gates import gate_meaning
     from cello.see.names import cells_of
 
     layer, _, own = name.rpartition(".")
-    cell = cells_of(model.net).get(layer)
-    for kind, gates in ((LSTMCell, _LSTM), (GRUCell, _GRU)):
-        if isinstance(cell, kind) and own in gates:
-            return f" ({gates[own]})"
-    return ""
+    meaning = gate_meaning(cells_of(model.net).get(layer), own)
+    return f" ({meaning})" if meaning else ""
 
 
 def _parse(memory: str) -> tuple[str, int | None]:

@@ -1,0 +1,76 @@
+// The bar at the top: which sequence, layer, value and unit; along time; look and language.
+import { make } from "./dom.js";
+
+export class Controls {
+  // `actions` are called by name; `say(text)` translates.
+  constructor(state, actions, say) {
+    Object.assign(this, { state, actions, say });
+    this.element = make("header", { className: "bar" });
+  }
+
+  draw(book) {
+    const { state, actions, say } = this;
+    const titles = book.sequences.map((sequence, number) => [number, sequence.title]);
+    const layers = book.layers(state.sequence);
+    const values = book.layer(state.sequence, state.layer)?.values ?? [];
+    const about = book.about(state.sequence, state.layer, state.value);
+    const named = (layer) => layer.name || (layer.cell ? say("the net") : say("the net's output"));
+    const orders = [["number", "by number"], ["peak", "by peak in time"],
+      ["cluster", "by clustering"], ["variance", "by variance"]];
+    if (state.scores) orders.push(["score", "by score"]);
+    const focused = document.activeElement?.dataset?.control;
+    const many = titles.length > 1;
+    this.element.replaceChildren(
+      make("h1", {}, book.head.title),
+      ...(many ? [
+        this.choice("sequence", titles, state.sequence, (v) => actions.sequence(Number(v))),
+        this.choice("compare with", [[-1, say("nothing")], ...titles], state.other,
+          (v) => actions.other(Number(v)))] : []),
+      ...(layers.length > 1 ? [this.choice(
+        "layer", layers.map((layer) => [layer.name, named(layer)]), state.layer, actions.layer)] : []),
+      this.choice("value", values.map((value) => [value.name, value.name]), state.value, actions.value),
+      this.number("unit", state.unit, Math.max(0, (about?.size ?? 1) - 1), actions.unit),
+      this.choice("order", orders.map(([name, text]) => [name, say(text)]), state.order,
+        (order) => actions.set({ order })),
+      make("span", { className: "buttons" },
+        this.button("⇤", "first step", () => actions.go(0)),
+        this.button("←", "step back", () => actions.move(-1)),
+        this.button(state.playing ? "❚❚" : "▶", state.playing ? "pause" : "play", actions.play),
+        this.button("→", "step on", () => actions.move(1)),
+        this.button("⇥", "last step", () => actions.go(Infinity)),
+        this.button("⚡", "largest change", actions.jump)),
+      make("span", { className: "buttons" },
+        this.button("−", "zoom out", () => actions.zoom(1 / 1.5)),
+        this.button("+", "zoom in", () => actions.zoom(1.5)),
+        this.button("↔", "fit", actions.fit)),
+      make("span", { className: "buttons" },
+        this.button("◐", "light or dark", actions.theme),
+        this.button(say("中文"), "中文", actions.language),
+        this.button("?", "keys", actions.help)));
+    if (focused) this.element.querySelector(`[data-control="${focused}"]`)?.focus();
+  }
+
+  choice(label, options, chosen, choose) {
+    const select = make("select", { onchange: (event) => choose(event.target.value) },
+      ...options.map(([value, text]) => make("option", { value: String(value) }, text)));
+    select.value = String(chosen);
+    return this.labelled(label, select);
+  }
+
+  number(label, value, max, choose) {
+    return this.labelled(label, make("input", {
+      type: "number", min: 0, max, value, onchange: (event) => choose(Number(event.target.value)) }));
+  }
+
+  labelled(label, control) {
+    control.dataset.control = label.replaceAll(" ", "-");
+    return make("label", {}, make("span", {}, this.say(label)), control);
+  }
+
+  button(sign, label, act) {
+    const button = make("button", { type: "button", title: this.say(label), onclick: act }, sign);
+    button.setAttribute("aria-label", this.say(label));
+    button.dataset.control = label.replaceAll(" ", "-");
+    return button;
+  }
+}

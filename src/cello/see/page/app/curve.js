@@ -1,0 +1,107 @@
+// One unit along time, as a line; where several steps share a pixel, from their least to their
+// largest number.
+import { cleared, columns, visible } from "./dom.js";
+import { short } from "./numbers.js";
+
+const HEIGHT = 120;
+const AXIS = 20; // below, for what was read
+
+export function drawCurve(canvas, lines, scale, view, look) {
+  const context = cleared(canvas, view.width, HEIGHT + AXIS);
+  const y = (number) => 6 + ((HEIGHT - 12) * (scale.high - number)) / (scale.high - scale.low);
+  const x = (t) => (t + 0.5 - view.left) * view.zoom;
+  context.font = "12px system-ui, sans-serif";
+  marks(context, view, look);
+  context.strokeStyle = look.grid;
+  for (const number of new Set([scale.high, (scale.high + scale.low) / 2, scale.low])) {
+    line(context, 0, y(number), view.width, y(number));
+  }
+  line(context, x(look.now), 0, x(look.now), HEIGHT);
+  lines.forEach((shown, number) => {
+    context.strokeStyle = look.lines[number];
+    context.fillStyle = look.lines[number];
+    context.setLineDash(number ? [5, 4] : []);
+    context.lineWidth = 1.6;
+    trace(context, shown, x, y, view);
+  });
+  context.setLineDash([]);
+  context.lineWidth = 1;
+  context.fillStyle = look.ink;
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  for (const number of [scale.high, scale.low]) {
+    const label = short(number, 3);
+    context.fillStyle = look.paper;
+    context.fillRect(0, y(number) - 7, context.measureText(label).width + 8, 14);
+    context.fillStyle = look.ink;
+    context.fillText(label, 3, y(number));
+  }
+  axis(context, x, view, look);
+}
+
+function line(context, fromX, fromY, toX, toY) {
+  context.beginPath();
+  context.moveTo(fromX, fromY);
+  context.lineTo(toX, toY);
+  context.stroke();
+}
+
+function trace(context, { data, size, length, unit }, x, y, view) {
+  const begin = Math.max(0, Math.floor(view.left) - 1);
+  const end = Math.min(length, Math.ceil(view.left + view.width / view.zoom) + 1);
+  context.beginPath();
+  let pixel = null, low = 0, high = 0;
+  for (let t = begin; t < end; t++) {
+    const height = y(data[t * size + unit]);
+    if (height !== height) continue;
+    const here = view.zoom >= 2 ? x(t) : Math.floor(x(t));
+    if (here !== pixel) {
+      if (pixel !== null && view.zoom < 2) context.lineTo(pixel, low), context.lineTo(pixel, high);
+      context.lineTo(here, height);
+      [pixel, low, high] = [here, height, height];
+    }
+    low = Math.min(low, height);
+    high = Math.max(high, height);
+  }
+  context.stroke();
+  if (view.zoom < 14) return;
+  for (let t = begin; t < end; t++) {
+    context.beginPath();
+    context.arc(x(t), y(data[t * size + unit]), 2.6, 0, 7);
+    context.fill();
+  }
+}
+
+// What is to be remembered, as a band.
+function marks(context, view, look) {
+  if (!look.marks) return;
+  context.fillStyle = look.band;
+  const end = Math.min(look.marks.length, Math.ceil(view.left + view.width / view.zoom));
+  for (let t = Math.max(0, Math.floor(view.left)); t < end; t++) {
+    if (look.marks[t]) {
+      context.fillRect((t - view.left) * view.zoom, 0, Math.max(1, view.zoom), HEIGHT);
+    }
+  }
+}
+
+// Tokens if they fit, else numbers of steps.
+function axis(context, x, view, look) {
+  const end = Math.min(look.length, Math.ceil(view.left + view.width / view.zoom));
+  const begin = Math.floor(view.left);
+  context.fillStyle = look.ink;
+  context.textAlign = "center";
+  const fits = (token) => columns(token) * 7 <= view.zoom;
+  const widest = look.tokens?.slice(begin, end).map(visible).every(fits);
+  if (look.tokens && widest) {
+    for (let t = begin; t < end; t++) {
+      context.fillText(visible(look.tokens[t]), x(t), HEIGHT + AXIS / 2, view.zoom);
+    }
+    return;
+  }
+  const least = 60 / view.zoom;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const every = Math.max(1, [1, 2, 5, 10].map((part) => part * power).find((e) => e >= least));
+  for (let t = Math.ceil(begin / every) * every; t < end; t += every) {
+    context.fillText(String(t), x(t), HEIGHT + AXIS / 2);
+  }
+}

@@ -1,0 +1,58 @@
+// Numbers out of text: the other half of `cello.see.page.encode`.
+
+// Five signs from "(" on, "}" in place of "<", are four bytes.
+function bytesOf(text, length) {
+  const words = text.length / 5;
+  const bytes = new Uint8Array(words * 4);
+  for (let word = 0, at = 0; word < words; word++) {
+    let number = 0;
+    for (let sign = 0; sign < 5; sign++) {
+      const code = text.charCodeAt(at++);
+      number = number * 85 + (code === 125 ? 60 : code) - 40;
+    }
+    bytes[4 * word] = number >>> 24;
+    bytes[4 * word + 1] = number >>> 16;
+    bytes[4 * word + 2] = number >>> 8;
+    bytes[4 * word + 3] = number;
+  }
+  return bytes.subarray(0, length);
+}
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// Every number in half precision.
+const HALVES = Float32Array.from({ length: 65536 }, (_, bits) => {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
+});
+
+function fromHalves(planes, factor) {
+  const count = planes.length / 2;
+  const numbers = new Float32Array(count);
+  for (let i = 0; i < count; i++) numbers[i] = HALVES[planes[i] | (planes[count + i] << 8)] * factor;
+  return numbers;
+}
+
+const ARRAYS = { float32: Float32Array, float64: Float64Array };
+
+// The numbers of a block: `about` says how they were written.
+export async function decoded(text, about) {
+  if (!about.bytes) return new Float32Array(0);
+  const planes = await inflated(bytesOf(text, about.packed)).catch(() => []);
+  if (planes.length !== about.bytes) throw new Error("The numbers of this page are damaged.");
+  if (about.dtype === "float16") return fromHalves(planes, about.factor);
+  const Numbers = ARRAYS[about.dtype];
+  const width = Numbers.BYTES_PER_ELEMENT;
+  const count = planes.length / width;
+  const bytes = new Uint8Array(planes.length);
+  for (let plane = 0; plane < width; plane++) {
+    for (let i = 0; i < count; i++) bytes[i * width + plane] = planes[plane * count + i];
+  }
+  return new Numbers(bytes.buffer);
+}

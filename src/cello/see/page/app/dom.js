@@ -1,0 +1,48 @@
+// Elements. Text goes in as text: nothing here or elsewhere writes HTML.
+
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && name !== "list") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+// A canvas as sharp as the screen, cleared: its context, in CSS pixels.
+export function cleared(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+// What turns the direction of writing, so that a text looks like another.
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+// Letters that cannot be seen by themselves get a sign that can.
+export function visible(token) {
+  const shown = token.replace(/[\u0000-\u001f]/g, (c) =>
+    c === "\n" ? "↵" : c === "\t" ? "⇥" : String.fromCharCode(0x2400 + c.charCodeAt(0)))
+    .replace(TURNS, (c) => `‹${c.charCodeAt(0).toString(16)}›`);
+  return /^\p{M}/u.test(shown) ? `◌${shown}` : shown;
+}
+
+const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|\p{Extended_Pictographic}/u;
+
+// How many columns of a fixed-width font a token takes, about.
+export function columns(token) {
+  let count = 0;
+  for (const letter of token) count += WIDE.test(letter) ? 2 : 1;
+  return count;
+}

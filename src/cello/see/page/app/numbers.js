@@ -1,0 +1,19 @@
+// How a number is shown: the same as `cello.see.numbers.short`.
+export function short(value, digits = 5) {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size < 1e-3 || size >= 1e6) {
+    const [mantissa, exponent] = value.toExponential(Math.max(digits - 3, 0)).split("e");
+    return `${trimmed(mantissa)}e${Number(exponent)}`;
+  }
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return trimmed(value.toFixed(decimals));
+}
+
+function trimmed(text) {
+  return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
+}
+
+export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));

@@ -1,0 +1,133 @@
+// What the net read, coloured by the unit. Only the lines that can be seen exist.
+import { clamp } from "./numbers.js";
+import { columns, make, visible } from "./dom.js";
+
+const LINE = 24; // pixels
+const SPARE = 4; // lines above and below
+
+export class TextView {
+  // `on.step(t)` is called when a step is chosen, `on.paint(from, to)` when some are painted.
+  constructor(on) {
+    this.on = on;
+    this.sheet = make("div", { className: "sheet" });
+    this.element = make("div", { className: "text", tabIndex: -1 }, this.sheet);
+    this.lines = new Map();
+    this.starts = [0];
+    this.element.addEventListener("scroll", () => this.show());
+    this.element.addEventListener("pointerdown", (event) => this.begin(event));
+    this.element.addEventListener("pointerover", (event) => this.drag(event));
+    window.addEventListener("pointerup", () => { this.from = null; });
+  }
+
+  // Break the tokens into lines that fit.
+  lay(tokens, length) {
+    this.tokens = tokens;
+    this.length = tokens ? Math.min(tokens.length, length) : 0;
+    this.words = tokens?.some((token) => Array.from(token).length > 1);
+    this.element.hidden = !this.length;
+    this.starts = [];
+    const room = Math.max(20, Math.floor((this.element.clientWidth - 24) / this.letterWidth()));
+    let used = Infinity;
+    for (let t = 0; t < this.length; t++) {
+      const width = this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]);
+      if (used + width > room || tokens[t - 1] === "\n") {
+        this.starts.push(t);
+        used = 0;
+      }
+      used += width;
+    }
+    this.sheet.style.height = `${this.starts.length * LINE}px`;
+    this.element.style.height = `${clamp(this.starts.length, 1, 9) * LINE + 12}px`;
+    this.redraw();
+  }
+
+  letterWidth() {
+    const probe = make("span", { className: "token" }, "m".repeat(50));
+    this.sheet.append(probe);
+    const width = probe.getBoundingClientRect().width / 50;
+    probe.remove();
+    return width || 9;
+  }
+
+  redraw() {
+    this.lines.forEach((line) => line.remove());
+    this.lines.clear();
+    this.show();
+  }
+
+  // Make the lines that have come into sight, drop those that have left it.
+  show() {
+    const first = Math.floor(this.element.scrollTop / LINE) - SPARE;
+    const last = first + Math.ceil(this.element.clientHeight / LINE) + 2 * SPARE;
+    for (const [number, line] of this.lines) {
+      if (number < first || number > last) {
+        line.remove();
+        this.lines.delete(number);
+      }
+    }
+    for (let number = Math.max(0, first); number <= Math.min(last, this.starts.length - 1); number++) {
+      if (!this.lines.has(number)) {
+        const line = this.line(number);
+        this.lines.set(number, line);
+        this.sheet.append(line);
+      }
+    }
+  }
+
+  line(number) {
+    const line = make("div", { className: "line" });
+    line.style.top = `${number * LINE}px`;
+    const end = this.starts[number + 1] ?? this.length;
+    for (let t = this.starts[number]; t < end; t++) {
+      const token = make("span", { className: "token" }, visible(this.tokens[t]));
+      token.dataset.t = t;
+      if (this.words) token.classList.add("word");
+      line.append(token);
+      this.dress(token, t);
+    }
+    return line;
+  }
+
+  dress(token, t) {
+    if (this.colour) {
+      const [background, ink] = this.colour(t);
+      token.style.background = background;
+      token.style.color = ink;
+    }
+    token.classList.toggle("now", t === this.now);
+    token.classList.toggle("marked", Boolean(this.marks?.[t]));
+  }
+
+  // `colour(t)` gives background and ink, `marks` which steps are to be remembered.
+  paint(colour, marks, now) {
+    Object.assign(this, { colour, marks, now });
+    for (const line of this.lines.values()) {
+      for (const token of line.children) this.dress(token, Number(token.dataset.t));
+    }
+  }
+
+  // Bring a step into sight.
+  reveal(t) {
+    const number = this.starts.findLastIndex((start) => start <= t);
+    const [top, height] = [number * LINE, this.element.clientHeight];
+    if (top < this.element.scrollTop || top + LINE + 12 > this.element.scrollTop + height) {
+      this.element.scrollTop = Math.max(0, top - height / 2);
+      this.show();
+    }
+  }
+
+  begin(event) {
+    const t = event.target.dataset.t;
+    if (t === undefined) return;
+    event.preventDefault(); // no selection of text
+    this.from = Number(t);
+    this.on.step(this.from);
+    this.on.paint(this.from, this.from);
+  }
+
+  drag(event) {
+    const t = event.target.dataset.t;
+    if (this.from == null || t === undefined) return;
+    this.on.paint(this.from, Number(t));
+  }
+}

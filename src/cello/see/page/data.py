@@ -1,0 +1,280 @@
+"""What the explorer is told of recordings: a head in JSON, and a block of numbers for each value.
+
+The head::
+
+    title       what the page is called
+    sequences   each {title, tokens, layers}; a layer is
+        name, cell      such as "0.forward" and "LSTMCell"
+        length          its steps
+        reverse         whether it reads from the end
+        values          each {name, kind, size, block, low, high, varies, meaning}
+    cells       by the name of a layer: {equations, diagram}
+    arithmetic  by "sequence/layer/t/unit": lines of [name, text]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cello.errors import ArgumentError
+from cello.see.gates import gate_meaning
+from cello.see.names import joined
+from cello.see.numbers import short
+from cello.see.page.tokens import shortened
+from cello.see.rows import LayerRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cello.see.recording import Recording
+
+__all__ = ["OUTPUT", "Block", "PageData", "page_data", "places_of"]
+
+#: The name of what the net returned, if it is a value for each step.
+OUTPUT = "output"
+
+#: Up to so many numbers at a step can stand for a token of their own.
+_SHORT_INPUT = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The numbers of one value of one sequence, [T, size]."""
+
+    take: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class PageData:
+    """What a page shows: see the module."""
+
+    head: dict[str, Any]
+    blocks: list[Block]
+
+
+class _Blocks:
+    """Collects blocks; names of one value share one."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.known: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def add(self, rows: Tensor, sequence: int, take: Callable[[], np.ndarray]) -> dict[str, Any]:
+        """The number of the block, and what `_about` says of it."""
+        key = id(rows), sequence
+        if key not in self.known:
+            self.known[key] = {"block": len(self.blocks)} | _about(take())
+            self.blocks.append(Block(take))
+        return self.known[key]
+
+
+def _about(values: np.ndarray) -> dict[str, Any]:
+    """The least and the largest finite number, and the unit that varies most."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return {"low": 0.0, "high": 0.0, "varies": 0}
+    known = np.where(finite, values, 0).astype(np.float64)
+    return {
+        "low": float(values[finite].min()),
+        "high": float(values[finite].max()),
+        "varies": int(known.var(axis=0).argmax()),
+    }
+
+
+def page_data(
+    recordings: Sequence[Recording],
+    tokens: Sequence[Sequence[str] | None] | None = None,
+    *,
+    title: str = "",
+    titles: Sequence[str] | None = None,
+    names: str | Iterable[str] | None = None,
+) -> PageData:
+    """What a page shows of one or more recordings of the same net.
+
+    Args:
+        recordings: each with one or more sequences.
+        tokens: for each sequence of all recordings, what to show at each step.
+        title: of the page.
+        titles: of the sequences.
+        names: which values; all unless given.
+
+    Raises:
+        ArgumentError: tokens or titles do not fit the sequences.
+
+    >>> import cello
+    >>> rec = cello.record(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 2, 3))
+    >>> data = page_data([rec], ["abcde", "fghij"])
+    >>> [sequence["tokens"] for sequence in data.head["sequences"]]
+    ['abcde', 'fghij']
+    >>> data.blocks[0].take().shape  # x of the first sequence
+    (5, 3)
+    """
+    places = places_of(recordings)
+    for what, given in (("tokens", tokens), ("titles", titles)):
+        if given is not None and len(given) != len(places):
+            raise ArgumentError(
+                f"{what} must have an entry for each of the {len(places)} sequences, got "
+                f"{len(given)}"
+            )
+    blocks = _Blocks()
+    sequences = []
+    for number, (rec, batch) in enumerate(places):
+        shown = list(_layers(rec, batch, names, blocks))
+        own = tokens[number] if tokens is not None else None
+        sequences.append(
+            {
+                "title": titles[number] if titles is not None else f"{number}",
+                "tokens": _tokens(own, number, rec, batch),
+                "layers": shown,
+            }
+        )
+    _share_scales(sequences)
+    head = {"title": title, "sequences": sequences, "cells": _cells(recordings), "arithmetic": {}}
+    return PageData(head, blocks.blocks)
+
+
+def places_of(recordings: Sequence[Recording]) -> list[tuple[Recording, int]]:
+    """Each sequence of each recording: the recording, and the number of the sequence there."""
+    return [
+        (rec, batch)
+        for rec in recordings
+        for batch in range(max(layer.steps.batch_size for layer in rec.by_layer.values()))
+    ]
+
+
+def _layers(
+    rec: Recording, batch: int, names: str | Iterable[str] | None, blocks: _Blocks
+) -> Iterator[dict[str, Any]]:
+    chosen = rec.select(names)
+    for name, layer in rec.by_layer.items():
+        if batch >= layer.steps.batch_size:
+            continue
+        cell = layer.source.cell if layer.source is not None else None
+        states = set(cell.state) if cell is not None else set()
+        values = []
+        for own, rows in layer.rows.items():
+            if joined(name, own) in chosen:
+                found = blocks.add(rows, batch, partial(_numbers, layer, rows, batch))
+                size = math.prod(rows.shape[1:])
+                kind = _kind(own, states, found["low"], found["high"])
+                meaning = gate_meaning(cell, own)
+                values.append({"name": own, "kind": kind, "size": size, "meaning": meaning} | found)
+        yield {
+            "name": name,
+            "cell": type(cell).__name__ if cell is not None else "",
+            "length": layer.length(batch),
+            "reverse": name.endswith("backward"),
+            "values": values,
+        }
+    if output := _output(rec):
+        layer = output[0]
+        if batch < layer.steps.batch_size and (names is None or OUTPUT in names):
+            take = partial(_rows_of_output, output[1], layer, batch)
+            found = blocks.add(output[1], batch, take)
+            size = output[1].shape[2]
+            value = {"name": OUTPUT, "kind": "output", "size": size, "meaning": ""} | found
+            length = layer.length(batch)
+            yield {"name": "", "cell": "", "length": length, "reverse": False, "values": [value]}
+
+
+def _kind(name: str, states: set[str], low: float, high: float) -> str:
+    if name == "x" or name.endswith("_prev"):
+        return "input"
+    if name in states:
+        return "state"
+    return "gate" if low >= 0 and high <= 1 and high > 0 else "value"
+
+
+def _numbers(layer: LayerRows, rows: Tensor, batch: int) -> np.ndarray:
+    own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu()
+    return _array(own.reshape(len(own), math.prod(rows.shape[1:])))
+
+
+def _rows_of_output(output: Tensor, layer: LayerRows, batch: int) -> np.ndarray:
+    return _array(output.detach()[: layer.length(batch), batch].cpu())
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    if tensor.dtype == torch.bfloat16 or not tensor.is_floating_point():
+        tensor = tensor.float()
+    return tensor.numpy()
+
+
+def _output(rec: Recording) -> tuple[LayerRows, Tensor] | None:
+    """What the net returned, if it is a row of numbers for each step of each sequence."""
+    from cello.see.recording import LeftOut
+
+    if isinstance(rec._result, LeftOut) or not rec.by_layer or OUTPUT in rec:
+        return None
+    layer = list(rec.by_layer.values())[-1]
+    steps = layer.steps
+    output = rec.output
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    if steps.form == "T" and output.dim() == 2:
+        output = output.unsqueeze(1)
+    elif steps.form == "BT" and output.dim() == 3:
+        output = output.transpose(0, 1)
+    if output.dim() != 3 or output.shape[:2] != (steps.length, steps.batch_size):
+        return None
+    return layer, output
+
+
+def _tokens(
+    own: Sequence[str] | None, number: int, rec: Recording, batch: int
+) -> list[str] | str | None:
+    """What to show at each step: the tokens given; else the input, if it is short."""
+    layers = list(rec.by_layer.values())
+    length = max(layer.length(batch) for layer in layers if batch < layer.steps.batch_size)
+    if own is not None:
+        if len(own) != length:
+            raise ArgumentError(
+                f"tokens of sequence {number} must be {length}, one for each step, got {len(own)}"
+            )
+        return shortened(own)
+    rows = layers[0].rows.get("x")
+    if rows is None or not 0 < math.prod(rows.shape[1:]) <= _SHORT_INPUT:
+        return None
+    numbers = _numbers(layers[0], rows, batch)
+    return [", ".join(short(value, 4) for value in row) for row in numbers.tolist()]
+
+
+def _share_scales(sequences: list[dict[str, Any]]) -> None:
+    """One scale for a value in all sequences, so that its colours can be compared."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for sequence in sequences:
+        for layer in sequence["layers"]:
+            for value in layer["values"]:
+                found.setdefault((layer["name"], value["name"]), []).append(value)
+    for values in found.values():
+        low, high = min(v["low"] for v in values), max(v["high"] for v in values)
+        kind = "gate" if all(v["kind"] == "gate" for v in values) else None
+        for value in values:
+            if value["kind"] == "gate" and kind is None:
+                value["kind"] = "value"
+            value["low"], value["high"] = low, high
+
+
+def _cells(recordings: Sequence[Recording]) -> dict[str, Any]:
+    from cello.errors import CaptureError
+    from cello.see.formulas import equations
+
+    found: dict[str, Any] = {}
+    for rec in recordings:
+        for name, layer in rec.by_layer.items():
+            if name in found or layer.source is None:
+                continue
+            try:
+                text = equations(layer.source.cell)
+            except CaptureError:
+                text = ""
+            found[name] = {"equations": text}
+    return found

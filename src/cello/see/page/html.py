@@ -1,0 +1,118 @@
+"""The explorer as one file that works offline."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cello import files
+from cello.errors import ArgumentError, ModelError
+from cello.see.page.arithmetic import arithmetic
+from cello.see.page.bundle import script, style
+from cello.see.page.data import PageData, page_data, places_of
+from cello.see.page.encode import encode
+
+if TYPE_CHECKING:
+    from cello.see.recording import Recording
+
+__all__ = ["document", "to_html"]
+
+#: Up to so many bytes, numbers are kept as they are; beyond, in half precision.
+_EXACT = 4_000_000
+
+_PRECISIONS = (None, "float16", "float32", "float64")
+
+
+def to_html(
+    recordings: Sequence[Recording],
+    path: str | os.PathLike[str],
+    tokens: Sequence[Sequence[str] | None] | None = None,
+    *,
+    title: str = "",
+    titles: Sequence[str] | None = None,
+    names: str | Iterable[str] | None = None,
+    precision: str | None = None,
+    arithmetic_steps: int = 200,
+) -> Path:
+    """Write a page of one or more recordings of the same net; see `Recording.to_html`.
+
+    Raises:
+        ArgumentError: tokens or titles do not fit, or there is no such precision.
+        ModelError: the file cannot be written.
+    """
+    if precision not in _PRECISIONS:
+        known = ", ".join(map(repr, _PRECISIONS))
+        raise ArgumentError(f"precision must be one of {known}, got {precision!r}")
+    path = Path(path)
+    data = page_data(recordings, tokens, title=title, titles=titles, names=names)
+    data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
+    if precision is None and sum(block.take().nbytes for block in data.blocks) > _EXACT:
+        precision = "float16"
+    parts = [text.encode() for text in _body(data, precision)]
+    text = document(data.head["title"] or path.stem, "offline", b"".join(parts).decode())
+    try:
+        files.replace(path, text.encode())
+    except OSError as error:
+        raise ModelError(f"cannot write the page {path}: {error}") from error
+    return path
+
+
+def _body(data: PageData, precision: str | None) -> Iterable[str]:
+    """The blocks and the head, which no browser takes for a script."""
+    coded = []
+    for number, block in enumerate(data.blocks):
+        about, text = encode(block.take(), precision)
+        coded.append(about)
+        yield f'<script type="application/x-cello" id="block-{number}">{text}</script>\n'
+    head = data.head | {"blocks": coded}
+    yield f'<script type="application/json" id="head">{json_in_html(head)}</script>\n'
+
+
+def json_in_html(value: Any) -> str:
+    r"""JSON that cannot end the element that it stands in, nor begin a comment.
+
+    >>> json_in_html("</script><!--")
+    '"\\u003c/script>\\u003c!--"'
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+
+def document(title: str, entry: str, body: str = "", *, connect: str = "'none'") -> str:
+    """A page: our script and our style, and a policy that lets nothing else run or load.
+
+    Args:
+        title: in the window's bar.
+        entry: the module of the front end that starts it.
+        body: what comes before the script.
+        connect: what the page may speak to.
+    """
+    code = f'(() => {{\n"use strict";\n{script(entry)}\n}})();'
+    policy = (
+        f"default-src 'none'; script-src '{_sha256(code)}'; style-src 'unsafe-inline'; "
+        f"img-src data: blob:; connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<style>{style()}</style>
+</head>
+<body>
+<div id="cello"></div>
+{body}<script>{code}</script>
+</body>
+</html>
+"""
+
+
+def _sha256(code: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

@@ -1,0 +1,113 @@
+"""A headless Chromium, and what every page must hold to: no errors, nothing loaded from a network.
+
+Screenshots are kept in `.pytest_cache/screenshots`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = os.environ.get("CELLO_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+SCREENSHOTS = Path(__file__).parents[3] / ".pytest_cache" / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: install Debian's package chromium, as .ci/run does")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        # Inside a container, and as root, Chromium's sandbox cannot be set up.
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Watched:
+    """A page of the explorer, and what went wrong on it."""
+
+    def __init__(self, page: Any, name: str) -> None:
+        self.page, self.name = page, name
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.errors.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, where: Path | str, settled: bool = True) -> Watched:
+        self.page.goto(where.as_uri() if isinstance(where, Path) else where)
+        if settled:
+            self.settle()
+        return self
+
+    def settle(self) -> None:
+        """Wait until what is asked for has been loaded and drawn."""
+        self.until("window.explorer?.state.shown && !explorer.state.changed.size")
+        self.until("explorer.detail.drawn === explorer.detail.wanted")
+
+    def until(self, condition: str) -> None:
+        """Wait for something; the page's policy does not let Playwright do it."""
+        self.page.evaluate(f"""async () => {{
+            for (let tries = 0; !({condition}); tries++) {{
+                if (tries > 1000) throw new Error("waited in vain");
+                await new Promise((next) => setTimeout(next, 10));
+            }}
+        }}""")
+
+    def call(self, code: str) -> Any:
+        """Evaluate `code`, in which `e` is the explorer and `s` its state, and let it settle."""
+        result = self.page.evaluate(
+            f"async () => {{ const e = window.explorer, s = e.state; {code} }}"
+        )
+        self.settle()
+        return result
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def state(self, name: str) -> Any:
+        return self.page.evaluate(f"window.explorer.state.{name}")
+
+    def numbers(self) -> dict[str, float]:
+        """What the table of the step says of the unit, with all digits."""
+        rows = "rows => rows.map(row => [row.dataset.name, row.dataset.number])"
+        found = self.page.eval_on_selector_all(".detail tr[data-number]", rows)
+        return {name: float(number.replace("Infinity", "inf")) for name, number in found}
+
+    def text(self, selector: str) -> str:
+        return self.page.inner_text(selector)
+
+    def shot(self, what: str = "") -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", f"{self.name} {what}").strip("-")
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.fixture
+def watched(browser: Any, request: pytest.FixtureRequest) -> Iterator[Callable[..., Watched]]:
+    """Opens pages; at the end, none of them may have said or loaded anything it should not."""
+    pages: list[Watched] = []
+
+    def open_page(where: Path | str, settled: bool = True, **options: Any) -> Watched:
+        options = {"viewport": {"width": 1280, "height": 860}, "locale": "en-GB", **options}
+        context = browser.new_context(**options)
+        name = request.node.name.removeprefix("test_")
+        pages.append(Watched(context.new_page(), name))
+        return pages[-1].open(where, settled)
+
+    yield open_page
+    for watched in pages:
+        watched.page.context.close()
+        assert watched.errors == []
+        here = ("file:", "blob:", "data:", "http://127.0.0.1:")
+        assert [url for url in watched.requests if not url.startswith(here)] == []

@@ -1,0 +1,344 @@
+"""The page in a browser: its numbers are the recording's, and every action does what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import cello
+from cello.see.units import rank_units
+from tests.see.page.nets import NETS, TEXT, recorded
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+T = len(TEXT)
+
+
+def own(rec: cello.Recording, layer: str) -> dict[str, torch.Tensor]:
+    return dict(rec.layer(layer).rows)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_numbers_are_those_of_the_recording(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name)
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT, title=name))
+    page.shot()
+    for layer in rec.layers:
+        for t, unit in ((0, 0), (7, 1), (T - 1, 1)):
+            value = next(value for value in own(rec, layer) if value != "x")
+            page.call(f"await e.look({{layer: {layer!r}, value: {value!r}, unit: {unit}}})")
+            page.call(f"e.go({t})")
+            expected = {
+                value: rows[t, unit].item()
+                for value, rows in own(rec, layer).items()
+                if value != "x" and unit < rows.shape[1]
+            }
+            assert page.numbers() == expected
+            assert f"= {cello.see.numbers.short(expected[value], 7)} ·" in page.text(".caption")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_arithmetic_is_that_of_explain(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name, 4)
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    for layer in rec.layers:
+        page.call(f"await e.layer({layer!r}); e.unit(1); e.go(2)")
+        expected = str(rec.explain(2, 1, layer)).splitlines()
+        titles = "cells => cells.map(cell => cell.title)"
+        assert page.page.eval_on_selector_all(".arithmetic", titles) == expected
+
+
+def test_the_net_s_output_is_a_value_too(watched: Callable, tmp_path: Path):
+    rec = recorded("bidirectional")
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    page.call("await e.layer(''); e.unit(1); e.go(3)")
+    assert page.numbers() == {"output": rec.output[3, 0, 1].item()}
+
+
+def test_text_is_coloured_by_the_unit(watched: Callable, tmp_path: Path):
+    rec = recorded("elman")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    shown = page.page.eval_on_selector_all(".token", "all => all.map(one => one.textContent)")
+    assert "".join(shown) == TEXT.replace("\n", "↵")
+    page.call("e.unit(2)")
+    colours = page.page.eval_on_selector_all(".token", "all => all.map(o => o.style.background)")
+    values = rec["h"][:, 0, 2]
+    highest = colours[int(values.argmax())]
+    red, _, blue = (int(part) for part in highest[4:-1].split(","))
+    assert red > blue  # orange is high
+    red, _, blue = (int(part) for part in colours[int(values.argmin())][4:-1].split(","))
+    assert blue > red
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_step_by_keyboard(name: str, watched: Callable, tmp_path: Path):
+    page = watched(recorded(name).to_html(tmp_path / "page.html", TEXT))
+    page.page.focus(".cello")
+    for keys, t in (
+        (["ArrowRight"], 1),
+        (["ArrowRight", "ArrowRight", "ArrowLeft"], 2),
+        (["End"], T - 1),
+        (["ArrowRight"], T - 1),
+        (["Shift+ArrowLeft"], T - 11),
+        (["Home"], 0),
+        (["ArrowLeft"], 0),
+    ):
+        page.press(*keys)
+        assert page.state("t") == t
+    page.call("e.unit(0)")
+    page.press("ArrowDown")
+    assert page.state("unit") == 1
+    value = page.state("value")
+    page.press("]")
+    assert page.state("value") != value
+    page.press("[")
+    assert page.state("value") == value
+    zoom = page.state("zoom")
+    page.press("+")
+    assert page.state("zoom") == pytest.approx(zoom * 1.5)
+    page.press("0")
+    assert page.state("zoom") == zoom
+    theme = page.state("theme")
+    page.press("d")
+    assert page.state("theme") != theme
+    page.press("m")
+    assert page.state("marks[0]") == 1
+    page.press("?")
+    assert page.page.locator("dialog").is_visible()
+    page.press("Escape", "/")
+    assert page.page.evaluate("document.activeElement.type") == "search"
+
+
+def test_playing_goes_on_to_the_end_and_stops(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 3).to_html(tmp_path / "page.html"))
+    page.page.focus(".cello")
+    page.press("Space")
+    assert page.state("playing")
+    page.until("!explorer.state.playing")
+    assert page.state("t") == 2
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_largest_changes_come_first(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name)
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    values = rec.layer(page.state("layer")).rows[page.state("value")][:, page.state("unit")]
+    changes = torch.cat([values[:1], values.diff()]).abs()
+    page.page.focus(".cello")
+    for expected in changes.argsort(descending=True)[:3].tolist():
+        page.press("c")
+        assert page.state("t") == expected
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_heat_map_tells_what_is_under_the_pointer(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name)
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    values = rec.layer(page.state("layer")).rows[page.state("value")]
+    box = page.page.locator(".map canvas").first.bounding_box()
+    zoom, row = page.state("zoom"), box["height"] / values.shape[1]
+    for t, unit in ((0, 0), (5, 1), (T - 1, values.shape[1] - 1)):
+        page.page.mouse.move(box["x"] + (t + 0.5) * zoom, box["y"] + (unit + 0.5) * row)
+        page.settle()
+        number = cello.see.numbers.short(values[t, unit].item(), 7)
+        assert page.text(".tip").startswith(f"{page.state('value')}[{unit}] = {number} · step {t}")
+        page.page.mouse.down()
+        page.page.mouse.up()
+        assert (page.state("t"), page.state("unit")) == (t, unit)
+
+
+def test_zooming_keeps_the_step_in_its_place(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 500).to_html(tmp_path / "page.html"))
+    page.call("e.go(250)")
+    for _ in range(5):
+        before = (250 - page.state("left")) * page.state("zoom")
+        page.press("+")
+        assert (250 - page.state("left")) * page.state("zoom") == pytest.approx(before, abs=2)
+    page.call("e.go(499)")
+    assert page.state("left") + page.state("width") / page.state("zoom") >= 499
+
+
+# ------------------------------------------------------------ search
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_units_are_ranked_by_what_they_tell(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name)
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    page.page.fill("input[type=search]", "'[^']*'")
+    page.page.click(".rank")
+    page.until("document.querySelector('.found button')")
+    inside = torch.zeros(T, dtype=torch.bool)
+    for begin, end in ((9, 14), (24, 30)):
+        assert TEXT[begin] == TEXT[end - 1] == "'"
+        inside[begin:end] = True
+    assert page.page.evaluate("Array.from(explorer.state.marks, Boolean)") == inside.tolist()
+    values = rec.layer(page.state("layer")).rows[page.state("value")]
+    expected = rank_units(values, inside)
+    scores = page.page.evaluate("explorer.state.scores")
+    assert scores == pytest.approx([s for _, s in sorted((t.unit, t.strength) for t in expected)])
+    assert page.state("unit") == expected[0].unit
+    assert page.page.evaluate("explorer.order()[0]") == expected[0].unit
+    page.settle()
+    page.shot()
+
+
+def test_what_is_painted_is_searched(watched: Callable, tmp_path: Path):
+    net = cello.Recurrent(cello.ElmanCell(1, 3, activation="identity", bias=False))
+    with torch.no_grad():
+        net.cell.W.copy_(torch.tensor([[0.0], [1.0], [0.0]]))
+        net.cell.R.zero_()
+    planted = torch.zeros(T, 1, 1)
+    planted[4:9] = 1.0
+    with torch.no_grad():
+        rec = cello.record(net, planted)
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    page.page.get_by_label("paint").check()
+    page.page.hover('.token[data-t="4"]')
+    page.page.mouse.down()
+    for t in range(5, 9):
+        page.page.hover(f'.token[data-t="{t}"]')
+    page.page.mouse.up()
+    assert page.page.evaluate("Array.from(explorer.state.marks).join('').indexOf('11111')") == 4
+    page.page.get_by_label("in all values of the layer").check()
+    page.page.click(".rank")
+    page.until("document.querySelector('.found button')")
+    assert page.text(".found li:first-child") in ("x[0]  1", "z[1]  1", "h[1]  1")
+    page.page.click("text=clear")
+    assert page.state("marks") is None
+
+
+def test_a_wrong_expression_is_said_and_harmless(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT))
+    page.page.fill("input[type=search]", "(")
+    assert page.text(".search [role=status]") == "not a regular expression"
+    page.page.fill("input[type=search]", "zzz")
+    page.page.click(".rank")
+    assert page.text(".search [role=status]") == "Mark some steps, but not all."
+
+
+# ------------------------------------------------------------ orders
+
+
+def test_units_in_other_orders(watched: Callable, tmp_path: Path):
+    time = torch.arange(40.0)
+    one, other = torch.sin(time / 3), torch.cos(time / 2)
+    bump = torch.exp(-((time - 5) ** 2)) * 9
+    columns = [one, other, bump, one * 1.1 + 0.01 * other, other * 0.9, bump.roll(20) * 2]
+    net = cello.Recurrent(cello.ElmanCell(6, 6, activation="identity", bias=False))
+    with torch.no_grad():
+        net.cell.W.copy_(torch.eye(6))
+        net.cell.R.zero_()
+        rec = cello.record(net, torch.stack(columns, 1).unsqueeze(1))
+    page = watched(rec.to_html(tmp_path / "page.html"))
+
+    def order(how: str) -> list[int]:
+        page.page.select_option("[data-control=order]", how)
+        page.settle()
+        return page.page.evaluate("explorer.order()")
+
+    assert order("number") == list(range(6))
+    assert order("variance")[0] == 5
+    peaks = order("peak")
+    assert peaks.index(2) < peaks.index(5)
+    clusters = order("cluster")
+    assert sorted(clusters) == list(range(6))
+    assert abs(clusters.index(0) - clusters.index(3)) == 1
+    assert abs(clusters.index(1) - clusters.index(4)) == 1
+    page.shot()
+
+
+# ------------------------------------------------------------ several sequences
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_two_sequences_side_by_side(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name, 6, batch=3)
+    page = watched(rec.to_html(tmp_path / "page.html", ["abcdef", "ghijkl", "mnopqr"]))
+    page.page.select_option("[data-control=sequence]", "1")
+    page.page.select_option("[data-control=compare-with]", "2")
+    page.settle()
+    assert page.page.locator(".map:visible").count() == 2
+    texts = page.page.eval_on_selector_all(".text", "all => all.map(one => one.textContent)")
+    assert texts == ["ghijkl", "mnopqr"]
+    found = page.call("return [Array.from(s.shown.data), Array.from(s.shownOther.data)]")
+    values = rec[f"{page.state('layer')}.{page.state('value')}".removeprefix(".")]
+    assert found == [values[:, 1].flatten().tolist(), values[:, 2].flatten().tolist()]
+    page.shot()
+
+
+def test_sequences_of_different_lengths(watched: Callable, tmp_path: Path):
+    net = cello.Recurrent(cello.GRUCell(3, 4))
+    with torch.no_grad():
+        rec = cello.record(net, torch.randn(5, 3, 3), lengths=torch.tensor([5, 0, 2]))
+    page = watched(rec.to_html(tmp_path / "page.html", ["abcde", "", "fg"]))
+    page.call("e.go(4)")
+    page.call("await e.sequence(2)")
+    assert page.state("t") == 1
+    assert page.numbers()["h"] == rec["h"][1, 2, page.state("unit")].item()
+    page.call("await e.sequence(1)")
+    assert page.text(".caption") == "This sequence is empty."
+    assert page.page.inner_text(".detail") == ""
+
+
+# ------------------------------------------------------------ numbers of other kinds
+
+
+def test_half_precision_is_near_and_said(watched: Callable, tmp_path: Path):
+    rec = recorded("own")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT, precision="float16"))
+    page.call("e.unit(3); e.go(9)")
+    shown = page.numbers()
+    assert shown == pytest.approx({n: rec[n][9, 0, 3].item() for n in shown}, rel=2**-10)
+    assert "rounded to half precision" in page.text(".caption")
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
+def test_what_is_no_number_is_shown_as_such(precision: str, watched: Callable, tmp_path: Path):
+    x = torch.tensor([2.0**20, math.nan, math.inf, -math.inf, -3e-7, 0.0]).reshape(-1, 1, 1)
+    with torch.no_grad():
+        rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 2)), x)
+    page = watched(rec.to_html(tmp_path / "page.html", precision=precision))
+    page.call("await e.value('x')")
+    for t, expected in enumerate(("1048576", "nan", "inf", "-inf")):
+        page.call(f"e.go({t})")
+        assert page.text(".caption").startswith(
+            f"x[0] = {expected.replace('1048576', '1.0486e6')} ·"
+        )
+    page.shot()
+
+
+# ------------------------------------------------------------ language and look
+
+
+def test_in_chinese(watched: Callable, tmp_path: Path):
+    path = recorded("bidirectional").to_html(tmp_path / "page.html", TEXT)
+    page = watched(path, locale="zh-CN", color_scheme="dark")
+    assert page.text(".search h2") == "搜索单元"
+    assert page.state("theme") == "dark"
+    page.shot()
+    page.page.click("[data-control=中文]")
+    page.settle()
+    assert page.text(".search h2") == "Search a unit"
+
+
+def test_everything_on_the_page_has_a_chinese_word(watched: Callable, tmp_path: Path):
+    path = recorded("bidirectional", 4, batch=2).to_html(tmp_path / "page.html", ["abcd", "efgh"])
+    page = watched(path, locale="zh-CN")
+    page.page.click("[data-control=keys]")
+    shown = page.text("body") + " ".join(
+        page.page.eval_on_selector_all("[title]", "all => all.map(one => one.title)")
+    )
+    for word in ("step", "unit", "sequence", "layer", "value", "order", "zoom", "search", "mark"):
+        assert f" {word} " not in f" {shown.lower()} "
+
+
+def test_every_control_has_a_name(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 4, batch=2).to_html(tmp_path / "page.html"))
+    nameless = """all => all.filter(one =>
+        !(one.getAttribute("aria-label") || one.labels?.length || one.textContent.trim()))"""
+    assert page.page.eval_on_selector_all("button, select, input", nameless) == []
