@@ -66,12 +66,9 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # What the compiled engine does not do yet; the tests stay as they are, for they are right.
-_CONTRACTED = "a recorded product is not contracted into a multiply-add: the last bit differs"
 _MASKS = "masks drawn in another dtype than the step's: a fused loop refuses them"
 _BYTES = "an output that equals a state is recorded by the compiled engine as a value of its own"
 _UNDONE = {
-    "test_recording_changes_no_bit[gru": _CONTRACTED,
-    "test_recording_changes_no_bit[torch-gru": _CONTRACTED,
     "test_zoneout_keeps_what_its_masks_say[cpu]": _MASKS,
     "test_memory_is_the_recorded_rows_and_no_more": _BYTES,
     "test_what_layers_share_is_kept_once": _BYTES,

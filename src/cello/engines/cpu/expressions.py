@@ -14,7 +14,7 @@ __all__ = ["EXPRESSIONS", "identifier", "number"]
 EXPRESSIONS: dict[str, str] = {
     "add": "{} + {}",
     "sub": "{} - {}",
-    "mul": "{} * {}",
+    "mul": "times({}, {})",
     "div": "{} / {}",
     "sixth": "{} / 6",
     "neg": "-{}",

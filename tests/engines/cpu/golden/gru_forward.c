@@ -85,14 +85,14 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t6 = x_z + h_z;
     const vec z = v_sigmoid(t6);
     const vec h_n = sum_0[2];
-    const vec t9 = r_ * h_n;
+    const vec t9 = times(r_, h_n);
     const vec x_n = load(team->s_x_n + at * PADDED(5) + unit);
     const vec t11 = x_n + t9;
     const vec n = v_tanh(t11);
     const vec t13 = splat((real)1.0) - z;
-    const vec t14 = t13 * n;
+    const vec t14 = times(t13, n);
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t16 = z * h_prev;
+    const vec t16 = times(z, h_prev);
     const vec h = t14 + t16;
     store_left(kernel->y + row * 5 + unit, h, left);
 }

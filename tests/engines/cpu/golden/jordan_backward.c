@@ -82,7 +82,7 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->tape + row * 5 + unit, left);
     const vec t1 = splat((real)1.0) - t0;
-    const vec t2 = t0 * t1;
+    const vec t2 = times(t0, t1);
     store(team->s_t0 + at * PADDED(5) + unit, t2);
 }
 
@@ -105,7 +105,7 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
     const vec t1 = load(team->s_t0 + at * PADDED(5) + unit);
-    const vec t2 = t0 * t1;
+    const vec t2 = times(t0, t1);
     store_left(kernel->cot_1 + row * 5 + unit, t2, left);
     store_left(kernel->sum_0_b + seq * 5 + unit, load_left(kernel->sum_0_b + seq * 5 + unit, left) + t2, left);
 }

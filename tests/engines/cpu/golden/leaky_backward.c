@@ -66,14 +66,14 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t2 = t0 + t1;
     store(team->s_t1 + at * PADDED(5) + unit, t2);
     const vec t3 = load_left(kernel->vector_sigmoid + unit, left);
-    const vec t4 = t2 * t3;
+    const vec t4 = times(t2, t3);
     const vec t5 = load_left(kernel->vector_rsub + unit, left);
-    const vec t6 = t2 * t5;
+    const vec t6 = times(t2, t5);
     store(team->s_t0 + at * PADDED(5) + unit, t6);
     const vec t7 = load_left(kernel->tape + row * 5 + unit, left);
-    const vec t8 = t7 * t7;
+    const vec t8 = times(t7, t7);
     const vec t9 = splat((real)1.0) - t8;
-    const vec t10 = t4 * t9;
+    const vec t10 = times(t4, t9);
     store_left(kernel->cot_0 + row * 5 + unit, t10, left);
     store_left(kernel->sum_0_W_bias + seq * 5 + unit, load_left(kernel->sum_0_W_bias + seq * 5 + unit, left) + t10, left);
 }
@@ -160,9 +160,9 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t1 + at * PADDED(5) + unit);
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t2 = t0 * h_prev;
+    const vec t2 = times(t0, h_prev);
     const vec t3 = load_left(kernel->tape + row * 5 + unit, left);
-    const vec t4 = t0 * t3;
+    const vec t4 = times(t0, t3);
     store_left(kernel->sum_1_rsub + seq * 5 + unit, load_left(kernel->sum_1_rsub + seq * 5 + unit, left) + t2, left);
     store_left(kernel->sum_2_sigmoid + seq * 5 + unit, load_left(kernel->sum_2_sigmoid + seq * 5 + unit, left) + t4, left);
 }

@@ -97,13 +97,13 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec i = v_sigmoid(z_i);
     const vec f = v_sigmoid(z_f);
     const vec g = v_tanh(z);
-    const vec t11 = i * g;
+    const vec t11 = times(i, g);
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t13 = f * c_prev;
+    const vec t13 = times(f, c_prev);
     const vec c = t11 + t13;
     const vec o = v_sigmoid(z_o);
     const vec t16 = v_tanh(c);
-    const vec h = o * t16;
+    const vec h = times(o, t16);
     store_left(kernel->y + row * 5 + unit, h, left);
     store(team->s_next_c + at * PADDED(5) + unit, c);
 }
