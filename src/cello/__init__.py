@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         flow,
         intervene,
         load_recording,
+        probe,
         record,
     )
 
@@ -36,6 +37,7 @@ _LATER = {
     "flow": "see",
     "intervene": "see",
     "load_recording": "see",
+    "probe": "see",
     "record": "see",
     "load_model": "convert",
     "save_model": "convert",
@@ -68,6 +70,7 @@ __all__ = [
     "intervene",
     "load_model",
     "load_recording",
+    "probe",
     "record",
     "save_model",
     "zoo",

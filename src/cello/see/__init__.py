@@ -6,6 +6,7 @@ from cello.see.flow import Flow, flow
 from cello.see.formulas import equations
 from cello.see.intervention import intervene
 from cello.see.parameters import ParameterCount, count_parameters
+from cello.see.probe import Probe, probe
 from cello.see.recorder import record
 from cello.see.recording import Recording
 
@@ -13,11 +14,13 @@ __all__ = [
     "Explanation",
     "Flow",
     "ParameterCount",
+    "Probe",
     "Recording",
     "count_parameters",
     "equations",
     "flow",
     "intervene",
     "load_recording",
+    "probe",
     "record",
 ]
