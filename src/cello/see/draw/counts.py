@@ -1,0 +1,52 @@
+"""How many parameters each block of a cell's diagram has, beside a plain layer."""
+
+from __future__ import annotations
+
+import math
+
+from cello.cells import Cell
+from cello.see.draw.diagram import Diagram
+from cello.see.draw.formulas import parts
+from cello.see.notation import Node, Symbol
+from cello.see.parameters import count_parameters
+
+__all__ = ["put_counts"]
+
+
+def put_counts(diagram: Diagram, cell: Cell) -> None:
+    """Write into each block what its parameters add up to, and below what all of them do."""
+    for block in diagram.blocks:
+        if block.formula is None:
+            continue
+        shapes = [_shape(name, cell) for name in _fixed_symbols(block.formula)]
+        shapes = [shape for shape in shapes if shape]
+        if shapes:
+            terms = " + ".join("×".join(map(str, shape)) for shape in shapes)
+            total = sum(map(math.prod, shapes))
+            block.lines = (f"{terms} = {total:,}" if terms != f"{total}" else terms,)
+    total = count_parameters(cell).total
+    plain = cell.input_size * cell.hidden_size + cell.hidden_size
+    times = f"{total / plain:.3g}"
+    diagram.legend.append(
+        f"{total:,} parameters: {times} times the {plain:,} of a plain layer, "
+        f"{cell.input_size}×{cell.hidden_size} + {cell.hidden_size}"
+    )
+
+
+def _fixed_symbols(node: Node) -> list[str]:
+    if isinstance(node, Symbol):
+        return [node.name] if node.fixed else []
+    return [name for part in parts(node) for name in _fixed_symbols(part)]
+
+
+def _shape(name: str, cell: Cell) -> tuple[int, ...]:
+    """The shape of a parameter as it is written in a formula: whole, or the part of a gate."""
+    shapes = {n: tuple(p.shape) for n, p in cell.named_parameters()}
+    for known in (name, f"{name}.weight"):
+        if known in shapes:
+            return shapes[known]
+    base, _, gate = name.rpartition("_")
+    if gate in cell.gates and base in shapes:
+        first, *rest = shapes[base]
+        return (first // len(cell.gates), *rest)
+    return ()

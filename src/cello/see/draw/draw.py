@@ -1,0 +1,155 @@
+"""`cello.draw`: a cell, a net, or a net through time as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from cello.cells import Cell, as_cell
+from cello.cells.contract import like_of
+from cello.errors import ArgumentError, DtypeError
+from cello.program import Program, program_of
+from cello.see.draw.blocks import diagram_of
+from cello.see.draw.counts import put_counts
+from cello.see.draw.diagram import Diagram
+from cello.see.draw.drawing import Drawing
+from cello.see.draw.gates import mark_gates
+from cello.see.draw.layout import picture_of
+from cello.see.draw.nets import net_diagram
+from cello.see.draw.rough import simplify
+from cello.see.draw.step_values import StepValues
+from cello.see.draw.unrolled import unrolled_picture
+from cello.see.draw.values import put_numbers, put_room
+from cello.see.names import check_module
+from cello.see.numbers import whole
+from cello.see.recording import Recording
+
+if TYPE_CHECKING:
+    from cello.see.rows import LayerRows
+
+__all__ = ["draw"]
+
+
+def draw(
+    net: nn.Module,
+    *,
+    detail: str = "full",
+    unrolled: int | None = None,
+    parameters: bool = False,
+    recording: Recording | None = None,
+    t: int | None = None,
+    unit: int = 0,
+    batch: int = 0,
+    layer: str | None = None,
+    digits: int = 5,
+    placeholders: bool = False,
+) -> Drawing:
+    """Draw a cell as a block diagram, or a net with its memories.
+
+    A cell is drawn from its traced step, a cell of your own like ours. It is read from below: the
+    input and the old state come in, the output leaves above. Wires carry the names that a
+    recording shows. A gate (a sigmoid, and the product that it drives) is orange; a memory is a
+    blue box with bars, and a blue wire leads what it keeps from the end of a step to its beginning.
+    What the parameters do to values is one block, such as W x + R h_prev + b, and a value that is
+    only a term of such a sum is not drawn by itself.
+
+    A net is drawn with a box for each layer; units are drawn one by one where they are few.
+
+    Args:
+        net: a cell (`cello.LSTMCell`, `nn.GRUCell`, one of your own), or any module.
+        detail: of a cell: "full", or "rough" for its gates and memories alone.
+        unrolled: draw the net through time, with a column for each of so many steps.
+        parameters: write into each block how many parameters it has, and below how many there are.
+        recording: put the numbers of one of its steps on the wires; of a net, into the units.
+        t: which step, from 0; the first of those drawn if `unrolled`.
+        unit: of a cell: which unit of each value.
+        batch: which sequence.
+        layer: of a cell: where it is in the recorded net, such as "0.forward"; not needed if the
+            net has only one layer.
+        digits: significant digits.
+        placeholders: of a cell: leave room for a number beside each name, as an empty
+            `<text class="number" data-value="f">` for a page to fill. The value is that of the
+            wires with the same `data-value`; of a value with two names it is the first one.
+
+    Returns:
+        A drawing: a notebook shows it, `.save("x.svg")` and `.save("x.png")` write it, `.svg` is
+        its text.
+
+    Raises:
+        DtypeError: not a module.
+        ArgumentError: an argument makes no sense here, or there is no such step or unit.
+        CaptureError: the step of the cell cannot be traced.
+        UnknownNameError: the recording has no such layer.
+        ModelError: the parameters changed since the recording.
+
+    >>> import cello
+    >>> cello.draw(cello.LSTMCell(3, 2))
+    <Drawing of LSTMCell, 686 × 585>
+    >>> net = cello.Stack(cello.Recurrent(cello.ElmanCell(2, 2)), nn.Linear(2, 2))
+    >>> rec = cello.record(net, torch.ones(3, 1, 2))
+    >>> drawing = cello.draw(net, unrolled=3, recording=rec)
+    >>> drawing.svg.startswith("<svg"), "t = 2" in drawing.svg
+    (True, True)
+    """
+    check_module(net)
+    if recording is not None and not isinstance(recording, Recording):
+        raise DtypeError(f"recording must be a cello.Recording, got {type(recording).__name__}")
+    if t is not None and recording is None:
+        raise ArgumentError("t says which step of a recording is meant: give recording as well")
+    first = 0 if t is None else whole("t", t)
+    if unrolled is not None:
+        if parameters or placeholders or detail != "full":
+            raise ArgumentError("unrolled goes with a recording, not with the other options")
+        return _through_time(net, unrolled, recording, first, batch, digits)
+    if isinstance(net, (Cell, nn.RNNCellBase)):
+        if detail not in ("full", "rough"):
+            raise ArgumentError(f'detail must be "full" or "rough", got {detail!r}')
+        rows = None if recording is None else recording.layer(layer)
+        if rows is not None and t is None:
+            raise ArgumentError("t must say which step of the recording to show")
+        cell = as_cell(net)
+        diagram = _traced(cell, rows)
+        if detail == "rough":
+            simplify(diagram)
+        if parameters:
+            put_counts(diagram, cell)
+        if rows is not None:
+            put_numbers(diagram, rows, first, unit, batch, digits)
+        elif placeholders:
+            put_room(diagram)
+        return Drawing(picture_of(diagram), type(net).__name__)
+    for name, is_given in (("detail", detail != "full"), ("placeholders", placeholders)):
+        if is_given:
+            raise ArgumentError(f"{name} is for a cell: draw(layer.cell, {name}=…)")
+    if recording is not None and t is None:
+        raise ArgumentError("t must say which step of the recording to show")
+    values = StepValues(recording, first, batch, digits)
+    return Drawing(picture_of(net_diagram(net, values, parameters=parameters)), type(net).__name__)
+
+
+def _traced(cell: Cell, rows: LayerRows | None) -> Diagram:
+    """The diagram of a cell; of the very program that ran, if its numbers are wanted."""
+    program: Program | None = None
+    if rows is not None and rows.source is not None and rows.source.cell is cell:
+        program = rows.source.program
+    if program is None:
+        like = like_of(cell)
+        program = program_of(cell, like.dtype, like.device)
+    diagram = diagram_of(program, cell.gates)
+    mark_gates(diagram)
+    return diagram
+
+
+def _through_time(
+    net: nn.Module,
+    steps: int,
+    recording: Recording | None,
+    first: int,
+    batch: int,
+    digits: int,
+) -> Drawing:
+    if whole("unrolled", steps) < 1:
+        raise ArgumentError(f"unrolled must be at least 1, got {steps}")
+    values = [StepValues(recording, first + k, batch, digits) for k in range(steps)]
+    return Drawing(unrolled_picture(net, values), f"{type(net).__name__} at {steps} steps")

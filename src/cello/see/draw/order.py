@@ -1,0 +1,132 @@
+"""The order of the items in each layer, so that few wires cross."""
+
+from __future__ import annotations
+
+from cello.see.draw.grid import Grid, Item, Link, Loop
+
+__all__ = ["sort_layers"]
+
+_ROUNDS = 12
+
+
+def sort_layers(grid: Grid) -> None:
+    """Sort each layer: by where the wires come from, then by exchanging what gains from it."""
+    _Sorter(grid).run()
+
+
+class _Sorter:
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.channels = [grid.between(rank) for rank in range(len(grid.layers))]
+        self.place: dict[Item, int] = {}
+        self.number_items()
+
+    def number_items(self) -> None:
+        for layer in self.grid.layers:
+            self.place.update((item, number) for number, item in enumerate(layer))
+
+    def run(self) -> None:
+        best: tuple[float, list[list[Item]]] = (float("inf"), [])
+        for number in range(_ROUNDS):
+            self.sweep(upwards=number % 2 == 0)
+            self.exchange()
+            cost = sum(self.cost(rank) for rank in range(-1, len(self.channels)))
+            if cost < best[0]:
+                best = cost, [list(layer) for layer in self.grid.layers]
+        self.grid.layers[:] = best[1]
+
+    def sweep(self, *, upwards: bool) -> None:
+        layers = self.grid.layers
+        for rank in range(len(layers)) if upwards else reversed(range(len(layers))):
+            near: dict[Item, list[float]] = {}
+            for link in self.channels[rank - 1 if upwards else rank]:
+                here, there = (link.high, link.low) if upwards else (link.low, link.high)
+                if here.rank == rank:
+                    near.setdefault(here, []).append(self.relative(there))
+            middle = {i: sum(near[i]) / len(near[i]) for i in near}
+            wanted = {item: middle.get(item, self.relative(item)) for item in layers[rank]}
+            layers[rank].sort(key=wanted.__getitem__)
+            self.number_items()
+
+    def relative(self, item: Item) -> float:
+        """Where the item is in its layer, from 0 to 1."""
+        return (self.place[item] + 0.5) / len(self.grid.layers[item.rank])
+
+    def exchange(self) -> None:
+        """Move single items as long as that saves crossings."""
+        for _ in range(6):
+            gained = False
+            for rank, layer in enumerate(self.grid.layers):
+                for item in list(layer):
+                    gained |= self.move(rank, item)
+            if not gained:
+                return
+
+    def move(self, rank: int, item: Item) -> bool:
+        """Put the item where it is best in its layer."""
+        layer = self.grid.layers[rank]
+        before = list(layer)
+        best, order = self.near(rank), before
+        rest = [other for other in before if other is not item]
+        for place in range(len(before)):
+            layer[:] = [*rest[:place], item, *rest[place:]]
+            self.renumber(layer)
+            cost = self.near(rank)
+            if cost < best - 1e-9:
+                best, order = cost, list(layer)
+        layer[:] = order
+        self.renumber(layer)
+        return order is not before
+
+    def renumber(self, layer: list[Item]) -> None:
+        self.place.update((item, number) for number, item in enumerate(layer))
+
+    def near(self, rank: int) -> float:
+        return self.cost(rank - 1) + self.cost(rank)
+
+    def cost(self, rank: int) -> float:
+        """Of the space above this layer: crossings, and a little for wires that are not upright."""
+        links = self.channels[rank] if rank >= 0 else []
+        found = 0.0
+        for number, one in enumerate(links):
+            a, b = self.place[one.low], self.place[one.high]
+            found += 0.02 * abs(self.relative(one.low) - self.relative(one.high))
+            for other in links[number + 1 :]:
+                is_same = other.wire is one.wire and other.is_loop == one.is_loop
+                if not is_same and (a - self.place[other.low]) * (b - self.place[other.high]) < 0:
+                    found += 1 + 0.5 * (_passes(one) and _passes(other))
+        return found + self.of_loops(rank, links)
+
+    def of_loops(self, rank: int, links: list[Link]) -> float:
+        """What loops cross where they turn: above the layer `rank`, and below the next one."""
+        found = 0.0
+        for loop in self.grid.loops:
+            if loop.source.rank == rank:
+                rising = [link.low for link in links if link.wire is not loop.source.block]
+                found += self.passed(loop.source, loop.down[0], rising, loop, below=False)
+            if loop.memory.rank == rank + 1:
+                arriving = [link.high for link in links]
+                found += self.passed(loop.memory, loop.down[-1], arriving, loop, below=True)
+        return found
+
+    def passed(
+        self, item: Item, turn: Item, others: list[Item], loop: Loop, *, below: bool
+    ) -> float:
+        low, high = sorted((self.place[item], self.place[turn]))
+        inside = sum(low < self.place[other] < high for other in others)
+        for other in self.grid.loops:  # loops side by side turn one inside of the other
+            turns = (
+                other.memory.rank == loop.memory.rank
+                if below
+                else (other.source.rank == loop.source.rank)
+            )
+            if other is not loop and turns:
+                a = other.memory if below else other.source
+                b = other.down[-1] if below else other.down[0]
+                inside += (low < self.place[a] < high) != (low < self.place[b] < high)
+        return inside + 0.05 * (high - low)
+
+
+def _passes(link: Link) -> bool:
+    """Whether it is a stretch of a long wire, which should be straight."""
+    return link.low.block is None and link.high.block is None
