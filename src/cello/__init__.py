@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cello.convert import load_model, save_model
     from cello.see import (
         Recording,
+        attribute,
         count_parameters,
+        draw,
         equations,
         flow,
         intervene,
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 # What is not needed to run a network is imported when it is first asked for.
 _LATER = {
     "Recording": "see",
+    "attribute": "see",
     "count_parameters": "see",
+    "draw": "see",
     "equations": "see",
     "flow": "see",
     "intervene": "see",
@@ -62,7 +66,9 @@ __all__ = [
     "Stepper",
     "__version__",
     "accelerate",
+    "attribute",
     "count_parameters",
+    "draw",
     "engine",
     "equations",
     "errors",

@@ -1,5 +1,7 @@
 """Seeing what a network does: recordings, arithmetic, equations, parameters."""
 
+from cello.see.attribution import Attribution, attribute
+from cello.see.draw import Drawing, draw
 from cello.see.explain import Explanation
 from cello.see.file import load_recording
 from cello.see.flow import Flow, flow
@@ -11,12 +13,16 @@ from cello.see.recorder import record
 from cello.see.recording import Recording
 
 __all__ = [
+    "Attribution",
+    "Drawing",
     "Explanation",
     "Flow",
     "ParameterCount",
     "Probe",
     "Recording",
+    "attribute",
     "count_parameters",
+    "draw",
     "equations",
     "flow",
     "intervene",
