@@ -142,10 +142,10 @@ class _Painter:
         level = bottom + _LOWEST / 2 + TRACK * (bundle.track + 0.5)
         outer = {min(bundle.ends, key=_place), max(bundle.ends, key=_place)}
         is_led = False  # whether the piece before the level stretch is drawn
-        for end in sorted(others, key=lambda end: (end not in outer, end.is_loop)):
+        for end in sorted(others, key=lambda end: (end.is_loop, end not in outer)):
             kind = "loop" if end.is_loop or falls else ""
             way = [(end.x, level), (end.x, border(end))]
-            if end in outer:  # the others only branch off
+            if end in outer or not is_led:  # the others only branch off
                 way.insert(0, (first.x, level))
             if not is_led:
                 way.insert(0, (first.x, border(first)))

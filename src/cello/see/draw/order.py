@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from cello.see.draw.grid import Grid, Item, Link, Loop
 
 __all__ = ["sort_layers"]
 
-_ROUNDS = 12
+_STARTS, _ROUNDS = 8, 2
 
 
 def sort_layers(grid: Grid) -> None:
@@ -27,12 +29,18 @@ class _Sorter:
 
     def run(self) -> None:
         best: tuple[float, list[list[Item]]] = (float("inf"), [])
-        for number in range(_ROUNDS):
-            self.sweep(upwards=number % 2 == 0)
-            self.exchange()
-            cost = sum(self.cost(rank) for rank in range(-1, len(self.channels)))
-            if cost < best[0]:
-                best = cost, [list(layer) for layer in self.grid.layers]
+        chance = Random(0)  # the same drawing each time
+        for _ in range(_STARTS):
+            for _ in range(_ROUNDS):
+                self.sweep(upwards=True)
+                self.sweep(upwards=False)
+                self.exchange()
+                cost = sum(self.cost(rank) for rank in range(-1, len(self.channels)))
+                if cost < best[0]:
+                    best = cost, [list(layer) for layer in self.grid.layers]
+            for layer in self.grid.layers:
+                chance.shuffle(layer)
+            self.number_items()
         self.grid.layers[:] = best[1]
 
     def sweep(self, *, upwards: bool) -> None:
