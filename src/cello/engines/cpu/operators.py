@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.calls import run_backward, run_forward
+from cello.engines.cpu.calls import run_forward
 from cello.engines.cpu.direct import nobody_listens
+from cello.engines.cpu.gradients import run_backward
 from cello.engines.cpu.library import Steps
 from cello.engines.cpu.plan import Plan, plan_by_number
 from cello.engines.cpu.replay import replay
@@ -122,13 +123,14 @@ class _Differentiable(torch.autograd.Function):
     def forward(
         ctx: Any, plan: Plan, steps: tuple[Any, ...], names: list[str], forced: Any, *tensors: Any
     ) -> Any:
+        length, rows, table, reverse, reset = steps
+        how = (plan.number, list(tensors), forced, length, rows, table, reverse, reset, names, True)
         if nobody_listens(tensors):
-            made = _forward(plan.number, list(tensors), forced, *steps, names, True)
+            made = _forward(*how)
         else:
             with torch._C._AutoDispatchBelowAutograd():
-                made = _op_forward(plan.number, list(tensors), forced, *steps, names, True)
+                made = _op_forward(*how)
         ctx.plan, ctx.names, ctx.count = plan, names, len(tensors)
-        length, rows, table, reverse, reset = steps
         ctx.fixed = (length, rows, reverse)
         ctx.save_for_backward(*tensors, made[0], made[-1], forced, table, reset)
         ctx.set_materialize_grads(False)

@@ -19,21 +19,20 @@ from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower,
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
 
-__all__ = ["Backward", "Forward", "Plan", "plan_by_number", "plan_of"]
+__all__ = ["Loop", "Plan", "plan_by_number", "plan_of"]
 
 
-class Forward:
-    """A forward loop; `tape` tells what it leaves for a backward loop."""
+class Loop:
+    """A loop, forward or backward; the tape is what the one leaves for the other.
+
+    Attributes:
+        recipe: how it is called for, by whoever calls it.
+    """
 
     def __init__(self, kernel: Kernel, rendered: Rendered, tape: Tape | None) -> None:
         self.kernel, self.rendered, self.tape = kernel, rendered, tape
         self.library = Library(rendered)
-        self.order: list[int] | None = None  # of the tensors that it is called with
-        self.widths: list[int] = []
-
-
-class Backward(Forward):
-    """A backward loop."""
+        self.recipe: Any = None
 
 
 class Plan:
@@ -47,6 +46,7 @@ class Plan:
         paths: the parts of each parameter's full name.
         once: makes the shared tensors: of the program's parameters and constants.
         draw: draws, given the input.
+        backward_for: the backward loops, by what is given and what is needed.
     """
 
     def __init__(self, program: Program, feedback: str | None) -> None:
@@ -56,8 +56,9 @@ class Plan:
         self.is_built = False
         self.failure: str | None = None
         self._lock = threading.RLock()
-        self._forward: dict[Any, Forward] = {}
-        self._backward: dict[Any, Backward] = {}
+        self._forward: dict[Any, Loop] = {}
+        self._backward: dict[Any, Loop] = {}
+        self.backward_for: dict[Any, Loop] = {}
         self.shared = self._shared_values()
         made = {value for op in self.lowered.once for value in op.outputs}
         once = needed_ops(self.lowered.once, self.shared)
@@ -83,7 +84,7 @@ class Plan:
                 found[node.matrix] = None
         return list(found)
 
-    def forward(self, *, save: bool, names: Sequence[str] = ()) -> Forward:
+    def forward(self, *, save: bool, names: Sequence[str] = ()) -> Loop:
         """The loop that leaves a tape if `save`, and records `names`."""
         key = (save, tuple(names))
         with self._lock:
@@ -91,12 +92,12 @@ class Plan:
                 tape = tape_of(self.lowered, names) if save else None
                 kernel = forward_kernel(self.lowered, tape, names)
                 rendered = render_c(self.lowered.graph, kernel, self.feedback)
-                self._forward[key] = Forward(kernel, rendered, tape)
+                self._forward[key] = Loop(kernel, rendered, tape)
             return self._forward[key]
 
     def backward(
         self, *, names: Sequence[str], seen: Sequence[str], x: bool, needed: frozenset[str]
-    ) -> Backward:
+    ) -> Loop:
         """The loop that computes gradients.
 
         Args:
@@ -113,7 +114,7 @@ class Plan:
                 assert tape is not None
                 kernel = backward_kernel(self.lowered, tape, seen=seen, needs_x=x, needed=values)
                 rendered = render_c(self.lowered.graph, kernel, self.feedback)
-                self._backward[key] = Backward(kernel, rendered, tape)
+                self._backward[key] = Loop(kernel, rendered, tape)
             return self._backward[key]
 
     def build(self, *, train: bool) -> None:
@@ -132,7 +133,7 @@ class Plan:
         self.is_built = True
 
     def _build(self, train: bool) -> None:
-        loops: list[Forward] = [self.forward(save=train)]
+        loops: list[Loop] = [self.forward(save=train)]
         if train:
             needed = frozenset(value.name for value in self.shared)
             loops.append(self.backward(names=(), seen=(), x=True, needed=needed))

@@ -1,0 +1,52 @@
+"""Which tensor goes to which pointer of a loop, and the form in which loops take tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.engines.cpu.plan import Loop, Plan
+
+__all__ = ["order_of", "plain", "reckon_dtype"]
+
+_KINDS = {"vector": "shared", "matrix": "shared"}
+
+
+def reckon_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What a loop reckons with: bfloat16 in float32."""
+    return torch.float32 if dtype == torch.bfloat16 else dtype
+
+
+def plain(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:
+    """Contiguous, in the dtype that the loop reckons with."""
+    return [
+        tensor
+        if tensor is None or (tensor.dtype == dtype and tensor.is_contiguous())
+        else tensor.to(dtype).contiguous()
+        for tensor in tensors
+    ]
+
+
+def order_of(
+    plan: Plan, loop: Loop, more: Sequence[tuple[str, Any]]
+) -> tuple[list[int], dict[Any, int]]:
+    """For each pointer of a loop the place of its tensor, and the places by name.
+
+    The tensors stand in one list: those that the operation takes (the input, what was drawn, the
+    shared tensors, the states that rows begin with, those that a reset goes back to), then those
+    that `more` names.
+    """
+    states = list(plan.program.state)
+    names: list[Any] = [("array", "x")]
+    names += [("array", f"drawn_{value.name}") for value in plan.drawn]
+    names += [("shared", value) for value in plan.shared]
+    names += [("start", name) for name in states] + [("initial", name) for name in states]
+    places = {name: place for place, name in enumerate([*names, *more])}
+    order = [
+        places[_KINDS.get(slot.kind, slot.kind), str(slot.of) if slot.kind == "array" else slot.of]
+        for slot in loop.rendered.slots
+    ]
+    return order, places
