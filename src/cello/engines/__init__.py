@@ -8,8 +8,10 @@ from cello.engines.choose import (
     current_engine,
     engine,
     in_transform,
+    loops_compile,
     may_run_compiled,
     one_step,
+    only_the_step_may_run,
     run,
 )
 from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
@@ -28,8 +30,10 @@ __all__ = [
     "evaluate",
     "in_transform",
     "interpret",
+    "loops_compile",
     "may_run_compiled",
     "one_step",
+    "only_the_step_may_run",
     "run",
     "tensors_of",
 ]

@@ -28,8 +28,10 @@ __all__ = [
     "current_engine",
     "engine",
     "in_transform",
+    "loops_compile",
     "may_run_compiled",
     "one_step",
+    "only_the_step_may_run",
     "run",
 ]
 
@@ -111,13 +113,29 @@ def run(run: Run, asked: str = "auto") -> Result:
         return reference.run(run)
     reasons: dict[str, str] = {}
     for name, candidate in ENGINES.items():
+        if name == cpu.NAME and run.data.device.type != "cpu":
+            continue  # nobody's mistake: nothing to be said
         reason = candidate.refuses(run)
         if reason is None:
             break
         reasons.setdefault(reason, name)  # said once, of the fastest that gives it
     for reason, name in reasons.items():
-        _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
+        _leave(reason, name)
     return candidate.run(run)
+
+
+def loops_compile(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether there are compiled loops for such inputs; on a CPU it is said if there are none."""
+    if device.type != "cpu":
+        return False
+    if torch.compiler.is_compiling():
+        from cello.engines.cpu.traced import loops_compile as asked_while_tracing
+
+        return asked_while_tracing(dtype)
+    reason = cpu.lacks(dtype)
+    if reason is not None:
+        _leave(reason, cpu.NAME)
+    return reason is None
 
 
 def _traced(run: Run) -> Result:
@@ -145,9 +163,16 @@ def one_step(
 
 def may_run_compiled(device: torch.device, asked: str) -> bool:
     """Whether nothing around asks for the step itself."""
-    if current_engine(asked) not in ("auto", "cpu") or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or (_forced.get() or asked) not in ("auto", "cpu"):
         return False
-    return not (in_transform() or autocast_active(device))
+    return not (in_transform() or forward_ad._current_level >= 0 or autocast_active(device))
+
+
+def only_the_step_may_run() -> bool:
+    """Whether something outside changes what operations do, such as vmap or forward mode."""
+    if torch.compiler.is_compiling():
+        return False  # it is the tracer that knows
+    return in_transform() or forward_ad._current_level >= 0
 
 
 def _transformed(run: Run) -> str | None:
@@ -161,6 +186,10 @@ def _transformed(run: Run) -> str | None:
     if autocast_active(run.data.device):
         return "autocast is active"
     return None
+
+
+def _leave(reason: str, name: str) -> None:
+    _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
 
 
 def _warn_once(message: str) -> None:

@@ -28,6 +28,8 @@ def refuses(_run: Run) -> None:
 def run(run: Run) -> Result:
     """Run the cell's own step through time."""
     cell, sizes = run.cell, run.batch_sizes
+    if run.parameters is not None:
+        cell._parameters.update(run.parameters)  # type: ignore[arg-type]
     if not sum(sizes):
         return empty_result(run)
     inputs = run.data.split(list(sizes))

@@ -1,26 +1,25 @@
-"""`cello.RNN`, `cello.LSTM` and `cello.GRU`: PyTorch's layers, with what those keep sealed.
+"""`cello.RNN`, `cello.LSTM` and `cello.GRU`: PyTorch's layers on our engines, and open.
 
-They are subclasses of their namesakes and hold the same parameters under the same names. As long
-as nothing is asked of them that those cannot do, PyTorch's own code runs; else our cells run over
-the very same parameters.
+They hold what their namesakes hold, under the same names, and run our cells over it. Where no cell
+can be compiled, as on a GPU, PyTorch's own code runs, as far as it can what is asked for.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell, share_parameters
-from cello.engines import current_engine, in_transform
+from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.engines import autocast_active, current_engine, loops_compile, only_the_step_may_run
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import c_of, check_input, check_reset
-from cello.layers.observe import observer
+from cello.layers.observe import holders, observer
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS, Stepper
@@ -31,6 +30,16 @@ __all__ = ["GRU", "LSTM", "RNN", "DropIn", "accelerate"]
 
 class DropIn(nn.RNNBase):
     """What the three have in common; see `LSTM`."""
+
+    #: The layer of PyTorch's that it stands for. It is not derived from it, for torch.compile
+    #: refuses whatever is an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
+    namesake: ClassVar[Any]
+    _kept_cells: list[Cell]
+    _names: list[dict[str, str]]  # for each cell: the names of its parameters there, and here
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        vars(self).update(vars(self.namesake(*args, **kwargs)))
+        self._make_cells()
 
     def _new_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
@@ -44,36 +53,31 @@ class DropIn(nn.RNNBase):
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
-        full = isinstance(input, Tensor) and input.numel() and lengths is None and reset is None
-        if full and _torchs_may_run() and observer() is None:
-            self._parts(hx)
-            return super().forward(input, hx)
+        torchs = _torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
+        if torchs and lengths is None and reset is None:
+            return self.namesake.forward(self, input, hx)
         steps = check_input(self, input, lengths, self.batch_first)
-        done, state = self.run(steps, hx, check_reset(steps, reset))
+        run = self.run if torchs else self._run_cells
+        done, state = run(steps, hx, check_reset(steps, reset))
         return done.to_user(), state
 
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
-        """Run over steps; the state comes and goes as PyTorch has it.
-
-        PyTorch's code for sequences of different lengths is slower than ours, and it has none for
-        resets.
-        """
-        torchs = reset is None and not steps.is_ragged and len(steps.data)
-        if not torchs or not _torchs_may_run():
-            return self._run_cells(steps, hx, reset)
-        if observer() is not None:
-            # Our cells show what happens; the result is that of PyTorch's code, to the bit.
-            with torch.random.fork_rng(enabled=self.training and self.dropout > 0):
-                self._run_cells(steps, hx, reset)
-        return self._run_torch(steps, hx)
+        """Run over steps; the state comes and goes as PyTorch has it."""
+        torch_can = reset is None and (not steps.is_ragged or steps.has_no_empty_sequence)
+        if torch_can and _torchs_code_runs(steps.data):
+            return self._run_torch(steps, hx)
+        return self._run_cells(steps, hx, reset)
 
     def _run_torch(self, steps: Steps, hx: Any) -> tuple[Steps, Any]:
         """Run PyTorch's own code."""
+        if steps.is_ragged:
+            packed, state = self.namesake.forward(self, steps.packed(), hx)
+            return steps.with_data(packed.data), state
         if steps.form == "T":
-            y, state = super().forward(steps.data, hx)
+            y, state = self.namesake.forward(self, steps.data, hx)
             return steps.with_data(y), state
         x = steps.pad(steps.data)
-        y, state = super().forward(x.transpose(0, 1) if self.batch_first else x, hx)
+        y, state = self.namesake.forward(self, x.transpose(0, 1) if self.batch_first else x, hx)
         y = y.transpose(0, 1) if self.batch_first else y
         return steps.with_data(steps.unpad(y)), state
 
@@ -81,23 +85,24 @@ class DropIn(nn.RNNBase):
         """Run our cells."""
         cells, places = self._cells(), self._places()
         states = self._split_state(hx, cells, steps)
-        directions = ("forward", "backward")[: 1 + self.bidirectional]
+        like, ways = steps.data, 1 + self.bidirectional
         final: list[Any] = []
         for layer in range(self.num_layers):
             outputs = []
-            for direction in directions:
-                cell = cells[len(final)]
+            for backward in range(ways):
+                number = len(final)
                 made, state = run_cell(
-                    cell,
+                    cells[number],
                     steps,
-                    states[len(final)],
-                    cell.zero_state(
-                        steps.batch_size, dtype=steps.data.dtype, device=steps.data.device
+                    states[number],
+                    cells[number].zero_state(
+                        steps.batch_size, dtype=like.dtype, device=like.device
                     ),
                     owner=self,
-                    place=places[len(final)],
-                    reverse=direction == "backward",
+                    place=places[number],
+                    reverse=backward == 1,
                     reset=reset,
+                    parameters=self._parameters_of(number),
                 )
                 outputs.append(made.data)
                 final.append(state)
@@ -105,16 +110,13 @@ class DropIn(nn.RNNBase):
             if layer < self.num_layers - 1:
                 data = F.dropout(data, self.dropout, self.training)
             steps = steps.with_data(data)
-        parts = [torch.stack(part) for part in zip(*final, strict=True)]
-        if steps.form == "T":
-            parts = [part.squeeze(1) for part in parts]
-        return steps, tuple(parts) if len(parts) > 1 else parts[0]
+        return steps, self._joined_state(final, steps)
 
     def _parts(self, hx: Any) -> tuple[Tensor, ...]:
         """The tensors of a state as PyTorch has it."""
         if hx is None:
             return ()
-        count = 2 if isinstance(self, nn.LSTM) else 1
+        count = 2 if self.mode == "LSTM" else 1
         parts = (hx,) if isinstance(hx, Tensor) else hx
         fits = isinstance(parts, (tuple, list)) and len(parts) == count
         if not fits or not all(isinstance(part, Tensor) for part in parts):
@@ -142,6 +144,16 @@ class DropIn(nn.RNNBase):
             parts = tuple(part.unsqueeze(1) for part in parts)
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
+    def _joined_state(self, states: list[Any], steps: Steps) -> Any:
+        """PyTorch's stacked state out of that of each cell."""
+        if len(states) == 1:
+            parts = [part.unsqueeze(0) for part in states[0]]
+        else:
+            parts = [torch.stack(part) for part in zip(*states, strict=True)]
+        if steps.form == "T":
+            parts = [part.squeeze(1) for part in parts]
+        return tuple(parts) if len(parts) > 1 else parts[0]
+
     def cells(self) -> dict[str, Cell]:
         """Our cells over the parameters as they are now, by place: "0", or "0.forward", …."""
         return dict(zip(self._places(), self._cells(), strict=True))
@@ -151,41 +163,67 @@ class DropIn(nn.RNNBase):
         directions = (".forward", ".backward") if self.bidirectional else ("",)
         return [f"{layer}{way}" for layer in range(self.num_layers) for way in directions]
 
+    def _make_cells(self) -> None:
+        """Make our cells, with nothing in the place of their parameters."""
+        ways = 1 + self.bidirectional
+        below = (self.proj_size or self.hidden_size) * ways
+        with torch.device("meta"):  # takes no memory and no random numbers
+            self._kept_cells = [
+                self._new_cell(self.input_size if number < ways else below)
+                for number in range(self.num_layers * ways)
+            ]
+        endings = [f"_l{n}{way}" for n in range(self.num_layers) for way in ("", "_reverse")[:ways]]
+        self._names = [
+            {name: name + ending for name, value in cell._parameters.items() if value is not None}
+            for cell, ending in zip(self._kept_cells, endings, strict=True)
+        ]
+
     def _cells(self) -> list[Cell]:
         """Our cells over the parameters as they are now, layer by layer, forward first."""
-        kept: list[tuple[Cell, dict[str, Tensor]]] = self.__dict__.get("_kept_cells", [])
-        weights = [
-            self._weights(f"_l{layer}{suffix}")
-            for layer in range(self.num_layers)
-            for suffix in ("", "_reverse")[: 1 + self.bidirectional]
-        ]
-        fits = len(kept) == len(weights) and all(
-            all(old[name] is new[name] for name in new)
-            for (_, old), new in zip(kept, weights, strict=True)
-        )
-        if not fits:
-            kept = []
-            # A new cell draws parameters: for nothing, and no vmap shall mind.
-            with temporarily_clear_interpreter_stack(), torch.random.fork_rng(devices=[]):
-                for number, own in enumerate(weights):
-                    first_layer = number <= int(self.bidirectional)
-                    below = (self.proj_size or self.hidden_size) * (1 + self.bidirectional)
-                    cell = self._new_cell(self.input_size if first_layer else below)
-                    kept.append((share_parameters(cell, own), own))
-            self.__dict__["_kept_cells"] = kept  # not a submodule: the parameters are here already
-        return [cell for cell, _ in kept]
+        if torch.compiler.is_compiling():
+            from cello.engines.cpu.traced import take_parameters
 
-    def _weights(self, suffix: str) -> dict[str, Tensor]:
-        names = ["weight_ih", "weight_hh"]
-        names += ["bias_ih", "bias_hh"] if self.bias else []
-        names += ["weight_hr"] if self.proj_size else []
-        return {name: getattr(self, name + suffix) for name in names}
+            take_parameters(self)
+        else:
+            self.take_parameters()
+        return self._kept_cells
+
+    def take_parameters(self) -> None:
+        """Give our cells the parameters as they are now."""
+        for cell, names in zip(self._kept_cells, self._names, strict=True):
+            held = cell._parameters
+            for name, full_name in names.items():
+                now = getattr(self, full_name)
+                if held[name] is not now:
+                    held[name] = now
+
+    def _parameters_of(self, number: int) -> dict[str, Tensor] | None:
+        """A cell's parameters where a tracer has to see them come from this layer."""
+        if not torch.compiler.is_compiling():
+            return None
+        return {name: getattr(self, own) for name, own in self._names[number].items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the cells, which are made again."""
         state = dict(super().__getstate__())
-        state.pop("_kept_cells", None)
+        del state["_kept_cells"], state["_names"]
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was pickled or copied."""
+        super().__setstate__(state)
+        self._make_cells()
+
+    def _replicate_for_data_parallel(self) -> DropIn:
+        replica = super()._replicate_for_data_parallel()
+        replica._make_cells()
+        return replica
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` takes: PyTorch's layer, over the same parameters."""
+        twin: nn.RNNBase = object.__new__(self.namesake)
+        twin.__setstate__(self.__getstate__())
+        return twin
 
     def source(self, *, backward: bool = False, whole: bool = False) -> str:
         """The C of the loops of all layers and directions; see `Recurrent.source`.
@@ -206,23 +244,35 @@ class DropIn(nn.RNNBase):
         return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
 
 
-def _torchs_may_run() -> bool:
-    """Whether PyTorch's own code may: no engine is asked for, and no vmap, which it cannot."""
-    return current_engine() == "auto" and not in_transform()
+def _torchs_code_runs(x: Any) -> bool:
+    """Whether PyTorch's own code runs: no cell can be compiled, and nobody asks for our cells."""
+    if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
+        return False
+    if current_engine() != "auto" or observer() or holders() or only_the_step_may_run():
+        return False
+    return autocast_active(x.device) or not loops_compile(x.dtype, x.device)
 
 
-class RNN(DropIn, nn.RNN):
+class RNN(DropIn):
     """`torch.nn.RNN` (Elman), with lengths, resets, recording and streaming; see `LSTM`."""
+
+    namesake = nn.RNN
+    nonlinearity: str
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchRNNCell(input_size, self.hidden_size, self.nonlinearity, self.bias)
 
 
-class LSTM(DropIn, nn.LSTM):
-    """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open.
+class LSTM(DropIn):
+    """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open and fast.
+
+    On a CPU it runs the compiled loops, whole sequences, packed ones and float64 alike; elsewhere
+    PyTorch's own code runs, as far as it can what is asked for. The results are those of its
+    namesake up to rounding.
 
     Beyond its namesake it takes `lengths` and `reset` (see `Recurrent`), every gate of every step
-    can be recorded, and `stream()` runs it one step at a time.
+    can be recorded, `stream()` runs it one step at a time, and `torch.compile` takes it. For that
+    it is an `nn.RNNBase`, but no `nn.LSTM`.
 
     Called as `layer(input, hx=None, *, lengths=None, reset=None)`.
 
@@ -234,22 +284,30 @@ class LSTM(DropIn, nn.LSTM):
     >>> ours, theirs = LSTM(3, 4, num_layers=2), nn.LSTM(3, 4, num_layers=2)
     >>> _ = ours.load_state_dict(theirs.state_dict())
     >>> x = torch.randn(5, 2, 3)
-    >>> torch.equal(ours(x)[0], theirs(x)[0])
+    >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
     True
     """
+
+    namesake = nn.LSTM
+    # What the code of nn.LSTM calls besides the methods of nn.RNNBase.
+    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
+    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
 
 
-class GRU(DropIn, nn.GRU):
+class GRU(DropIn):
     """`torch.nn.GRU`, with lengths, resets, recording and streaming; see `LSTM`."""
+
+    namesake = nn.GRU
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchGRUCell(input_size, self.hidden_size, self.bias)
 
 
-_OURS: dict[type, type] = {nn.RNN: RNN, nn.LSTM: LSTM, nn.GRU: GRU}
+_OURS: dict[type, type] = {kind.namesake: kind for kind in (RNN, LSTM, GRU)}
 
 
 def accelerate(module: nn.Module) -> nn.Module:
@@ -270,7 +328,9 @@ def accelerate(module: nn.Module) -> nn.Module:
         raise DtypeError(f"module must be an nn.Module, got {type(module).__name__}")
     shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
     twin = copy.deepcopy(module, shared)
+    part: Any
     for part in twin.modules():
         if type(part) in _OURS:
             part.__class__ = _OURS[type(part)]
+            part._make_cells()
     return twin

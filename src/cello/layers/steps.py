@@ -8,7 +8,7 @@ the form in which it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -114,9 +114,15 @@ class Steps:
         """Whether the sequences may differ in length."""
         return self.index is not None
 
+    @property
+    def has_no_empty_sequence(self) -> bool:
+        """Whether each sequence has a step."""
+        return bool(self.batch_sizes) and self.batch_sizes[0] == self.batch_size
+
     def with_data(self, data: Tensor) -> Steps:
         """The same steps with other values, [N, ...]."""
-        return replace(self, data=data)
+        sizes, length, rows = self.batch_sizes, self.length, self.batch_size
+        return Steps(data, sizes, length, rows, self.order, self.index, self.lengths, self.form)
 
     def map(self, function: Callable[[Any], Any]) -> Steps:
         """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
@@ -154,12 +160,16 @@ class Steps:
     def to_user(self) -> Any:
         """In the form in which it came."""
         if self.form == "packed":
-            sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
-            return PackedSequence(self.data, sizes, self.order, self._inverse)
+            return self.packed()
         if self.form == "T":
             return self.data
         padded = self.pad(self.data)
         return padded.transpose(0, 1) if self.form == "BT" else padded
+
+    def packed(self) -> PackedSequence:
+        """As PyTorch packs them; sequences without any step are none for it."""
+        sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
+        return PackedSequence(self.data, sizes, self.order, self._inverse)
 
     def like_user(self, name: str, value: Tensor, axes: int) -> Tensor:
         """Rows [N, ...] of something that the user passes beside x, in the form of x.

@@ -26,6 +26,7 @@ def run_cell(
     reset: Tensor | None = None,
     targets: Tensor | None = None,
     engine: str = "auto",
+    parameters: dict[str, Tensor] | None = None,
 ) -> tuple[Steps, Any]:
     """Run `cell` over `steps`.
 
@@ -40,6 +41,7 @@ def run_cell(
         reset: which rows are reset before their step, [N] bool.
         targets: known outputs to feed back, [N, size].
         engine: the engine asked for.
+        parameters: see `Run`.
 
     Returns:
         The outputs as steps, and the final state in the user's order.
@@ -54,6 +56,7 @@ def run_cell(
         reverse,
         reset,
         targets,
+        parameters=parameters,
     )
     watcher = observer()
     if watcher is not None:

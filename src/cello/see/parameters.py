@@ -217,6 +217,7 @@ def _torch_layers(path: str, module: nn.RNNBase) -> Iterator[_Owner]:
 
 
 def _gates(module: nn.Module) -> tuple[str, ...]:
-    if isinstance(module, (nn.LSTM, nn.LSTMCell)):
+    mode = module.mode if isinstance(module, nn.RNNBase) else None
+    if mode == "LSTM" or isinstance(module, nn.LSTMCell):
         return LSTMCell.gates
-    return GRUCell.gates if isinstance(module, (nn.GRU, nn.GRUCell)) else ()
+    return GRUCell.gates if mode == "GRU" or isinstance(module, nn.GRUCell) else ()

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
+from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.run import Result, Run
 
-__all__ = ["run_traced", "value_of"]
+__all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
 
 _kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the process
 
@@ -37,7 +38,7 @@ def run_traced(run: Run) -> Result | None:
     number = plan_number(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
     if number == "":
         return None
-    own = dict(cell.named_parameters()) | dict(cell.named_buffers())
+    own = run.parameters or dict(cell.named_parameters()) | dict(cell.named_buffers())
     made = planned(
         number, list(own), list(own.values()), data, list(run.batch_sizes), list(run.state),
         list(run.initial), run.reverse, run.reset, run.forced,
@@ -49,6 +50,18 @@ def run_traced(run: Run) -> Result | None:
 def value_of(variable: ContextVar[Any]) -> Any:
     """What a context variable holds while the model is traced; a tracer cannot read it."""
     return variable.get()
+
+
+@torch._dynamo.assume_constant_result
+def take_parameters(layer: Any) -> None:
+    """Let the cells of a drop-in take its parameters, unseen by the tracer."""
+    layer.take_parameters()
+
+
+@torch._dynamo.assume_constant_result
+def loops_compile(dtype: torch.dtype) -> bool:
+    """Whether there are compiled loops for inputs of `dtype`."""
+    return lacks(dtype) is None
 
 
 @torch._dynamo.assume_constant_result
