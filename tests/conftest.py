@@ -66,14 +66,7 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # What the compiled engine does not do yet; the tests stay as they are, for they are right.
-_MASKS = "masks drawn in another dtype than the step's: a fused loop refuses them"
-_BYTES = "an output that equals a state is recorded by the compiled engine as a value of its own"
 _UNDONE = {
-    "test_zoneout_keeps_what_its_masks_say[cpu]": _MASKS,
-    "test_memory_is_the_recorded_rows_and_no_more": _BYTES,
-    "test_what_layers_share_is_kept_once": _BYTES,
-    "test_a_part_of_a_product_is_kept_without_the_rest": _BYTES,
-    "test_the_repr_says_what_there_is": _BYTES,
     "test_engines_agree_in_other_dtypes[dtype1-0.02-LayerNormLSTMCell]": "bfloat16 errs by 0.07",
     "test_cases_can_be_made[bench_peers]": "torch.compile of a stepper meets the compiled step",
 }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import cello
 from cello.engines import ENGINES, Run, run
-from tests.registry import CAPTURED, CELLS, make
+from tests.registry import CAPTURED, CELLS, RANDOM, make
 
 # Every choice makes a file of C for most cells; `make test-full` tries all of them.
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
@@ -133,6 +133,22 @@ def test_gradcheck(name: str) -> None:
     # The parameters are leaves that the cell holds: gradcheck changes them in place.
     if name != "no-grad":  # its gradient is not that of its value, on purpose
         assert torch.autograd.gradcheck(function, (*leaves, *parameters.values()))
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_gradcheck_with_what_is_drawn(name: str) -> None:
+    torch.manual_seed(1)
+    cell, sizes = RANDOM[name]().double(), [2, 2, 1]
+    given = sample(cell, sizes, torch.float64, resets=True)
+
+    def function(data: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        torch.manual_seed(2)  # the same numbers each time
+        done = run(Run(cell, data, sizes, state, state, False, given["reset"]), "cpu")
+        return done.output, *done.state
+
+    leaves = [leaf.clone().requires_grad_() for leaf in (given["data"], *given["state"])]
+    assert torch.autograd.gradcheck(function, leaves)
+    assert torch.autograd.gradgradcheck(function, leaves)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "jordan", "leaky"])

@@ -16,7 +16,7 @@ from cello.program.kernel import backward_kernel, forward_kernel, lower, schedul
 from cello.program.kernel.adjoint import adjoint
 from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.kernel import Kernel
-from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Sum, ancestors
+from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Load, Sum, ancestors
 from cello.program.kernel.schedule import Schedule
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
@@ -139,6 +139,48 @@ def test_a_refusal_names_the_operation_and_its_line(
     with pytest.raises(CaptureError, match=f"OneStep.step cannot be fused: .*({operation})") as e:
         lower(capture(OneStep(step)))
     assert f"test_kernel.py:{line})" in str(e.value)
+
+
+# ---------------------------------------------------------------- what is drawn, what is the same
+
+
+class MaskedCell(OneStep):
+    """A mask that is drawn in another dtype than the step's, and values without gradient."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.tanh)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        keep = torch.rand_like(h, dtype=torch.float32) < 0.2
+        alone = h.detach() * 2
+        sign = h > 0
+        g = torch.tanh(self.W(x)) + torch.where(sign, alone, h)
+        h = torch.where(keep, h, g)
+        return h, (h,)
+
+
+def test_masks_are_made_before_the_loop_in_the_dtype_that_they_are_drawn_in() -> None:
+    program = capture(MaskedCell().double(), dtype=torch.float64)
+    lowered = lower(program)
+    assert {op.target._opname for op in lowered.drawn} == {"rand", "detach", "lt"}
+    read = {n.array for n in ancestors(lowered.nodes(program.output)) if isinstance(n, Load)}
+    (drawn,) = (array for array in read if array.kind == "drawn")
+    assert drawn.name == program.names["keep"].name  # the loop reads the mask alone
+
+
+def test_values_that_are_the_same_are_known_as_twins() -> None:
+    program = capture(cello.LSTMCell(I, H, activation="identity"))
+    twins, names = lower(program).twins, program.names
+    assert twins[names["x"]] is program.x
+    assert twins[names["h"]] is program.output
+    assert twins[names["z"]] is twins[names["g"]]
+    assert len(set(twins.values())) == len(set(names.values())) - (names["z"] is not names["g"])
+
+
+def test_no_gradient_comes_to_what_is_drawn_or_detached() -> None:
+    program = capture(MaskedCell())
+    fixed = lower(program).fixed
+    assert {n for n, v in program.names.items() if v in fixed} == {"keep", "alone", "sign"}
 
 
 # ---------------------------------------------------------------- nodes and the adjoint

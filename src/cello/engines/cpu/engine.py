@@ -39,7 +39,7 @@ def run(run: Run) -> Result:
     plan = _plan(run)
     program = plan.program
     sizes = run.batch_sizes
-    names = {name: value for name, value in program.names.items() if run.records(name)}
+    names = run.recorded_names(program)
     if not sum(sizes):
         result = empty_result(run)
         result.output = run.data.new_zeros(0, *program.output.shape[1:])
@@ -48,11 +48,21 @@ def run(run: Run) -> Result:
             for name, value in names.items()
         }
         return result
-    results = loop(plan, shared_tensors(plan, run.cell), run, list(names))
-    states = len(program.state)
+    twins, states = plan.lowered.twins, len(program.state)
+    stored = {twins[value]: name for name, value in names.items()}
+    stored = {
+        value: name for value, name in stored.items() if value not in (program.x, program.output)
+    }
+    results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))
+    rows = {
+        program.x: run.data,
+        program.output: results[0],
+        **dict(zip(stored, results[1 + states :], strict=True)),
+    }
+    recorded = {name: shaped(value, rows[twins[value]]) for name, value in names.items()}
     recorded = {
-        name: shaped(value, tensor)
-        for (name, value), tensor in zip(names.items(), results[1 + states :], strict=True)
+        name: tensor.detach() if names[name] in plan.lowered.fixed else tensor
+        for name, tensor in recorded.items()
     }
     output = shaped(program.output, results[0])
     return Result(output, tuple(results[1 : 1 + states]), recorded)
@@ -78,7 +88,7 @@ def loop(plan: Plan, known: dict[Value, Any], run: Any, names: list[str]) -> lis
 
 def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:
     """The tensors without rows that the loops read, and those that they are made of."""
-    own = {name: _tensor_of(cell, name) for name in plan.program.parameters}
+    own = {name: _tensor_of(cell, path) for name, path in plan.paths.items()}
     return shared_from(plan, own)
 
 
@@ -92,10 +102,10 @@ def shared_from(plan: Plan, own: Mapping[str, torch.Tensor]) -> dict[Value, Any]
     return known
 
 
-def _tensor_of(cell: Any, name: str) -> torch.Tensor:
-    """A parameter or buffer by its full name."""
-    *path, last = name.split(".")
-    for part in path:
+def _tensor_of(cell: Any, path: list[str]) -> torch.Tensor:
+    """A parameter or buffer by the parts of its full name."""
+    *modules, last = path
+    for part in modules:
         cell = cell._modules[part]
     found = cell._parameters.get(last)
     return cell._buffers[last] if found is None else found
@@ -107,15 +117,15 @@ def _plan(run: Run) -> Plan:
 
 def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
     """Rows with the axes and the dtype that the step gives a value."""
-    if value.dtype == torch.bool:
-        rows = rows != 0
+    if value.dtype != rows.dtype:
+        rows = rows != 0 if value.dtype == torch.bool else rows.to(value.dtype)
     shape = (len(rows), *value.shape[1:])
     return rows if tuple(rows.shape) == shape else rows.reshape(shape)
 
 
 def _steps(run: Run) -> Steps:
     sizes = run.batch_sizes
-    length, rows, total = len(sizes), sizes[0], len(run.data)
+    length, rows, total = len(sizes), sizes[0], run.data.shape[0]
     if sizes[-1] == rows:
         return Steps(length, rows, total, None, run.reverse)
     rows_of = torch.tensor(sizes, dtype=torch.int64)

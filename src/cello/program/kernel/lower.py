@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any, NoReturn
 
@@ -12,8 +13,9 @@ import torch
 from cello.errors import CaptureError
 from cello.program.graph import BATCH, Op, Program, Value, needed_ops
 from cello.program.kernel.cuts import cuts_of
-from cello.program.kernel.nodes import Array, Graph, Node
+from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, ancestors
 from cello.program.kernel.operations import RULES
+from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import axis, features, last, outer
 from cello.program.rows import is_random, is_row_wise
 
@@ -45,6 +47,30 @@ class Lowered:
         """All pieces of a value, in the order of its features."""
         return tuple(node for vector in self.values[value] for node in vector)
 
+    @cached_property
+    def twins(self) -> dict[Value, Value]:
+        """For each named value the first that is the same: the input, the output, or another."""
+        program = self.program
+        named = [value for value in program.names.values() if value in self.values]
+        first: dict[Any, Value] = {}
+        return {
+            value: first.setdefault((value.dtype, self.nodes(value)), value)
+            for value in (program.x, program.output, *named)
+        }
+
+    @cached_property
+    def fixed(self) -> set[Value]:
+        """The values to which no gradient comes: they are drawn, or made without."""
+        loose: set[Node] = set()
+        for node in ancestors(node for value in self.values for node in self.nodes(value)):
+            if isinstance(node, Call) and PRIMITIVES[node.function].derivative is None:
+                continue
+            drawn = isinstance(node, Load) and node.array.kind == "drawn"
+            leaf = not (node.inputs or drawn or isinstance(node, Constant))
+            if leaf or loose.intersection(node.inputs):
+                loose.add(node)
+        return {value for value in self.values if not loose.intersection(self.nodes(value))}
+
 
 def lower(program: Program) -> Lowered:
     """Take a step apart into vectors.
@@ -75,9 +101,9 @@ class Lowering:
         self._input(program.x, Array("x", "", last(program.x)))
         for name, value in program.state.items():
             self._input(value, Array("prev", name, last(value)))
-        outside = self._outside()
+        self.result.drawn = self._drawn()
         for op in program.ops:
-            if op in outside:
+            if op in self.result.drawn:
                 continue
             if not any(value.batched for value in (*op.inputs, *op.outputs)):
                 self.result.once.append(op)
@@ -103,29 +129,36 @@ class Lowering:
         raise CaptureError(f"{self.program.cell}.step cannot be fused: {reason}{where}")
 
     def _input(self, value: Value, array: Array) -> None:
-        if not value.dtype.is_floating_point or len(value.shape) != 2:
-            self.refuse(None, f"{value} is no tensor of real numbers [B, size]")
+        self._check(value)
+        if len(value.shape) != 2:
+            self.refuse(None, f"{value} is no tensor [B, size]")
         self.values[value] = [
             tuple(self.graph.load(array, start, length) for start, length in self.cuts[value])
         ]
 
-    def _outside(self) -> set[Op]:
-        """Random draws, and what they need: they run before the loop, if nothing is in the way."""
-        given = {self.program.x, *self.program.state.values(), *self.program.parameters.values()}
+    def _drawn(self) -> list[Op]:
+        """Random draws, what they need and what is made of them alone: it runs before the loop."""
+        program = self.program
+        given = {program.x, *program.state.values(), *program.parameters.values()}
         drawn: set[Op] = set()
-        for op in self.program.ops:
-            if not is_random(op):
+        made: set[Value] = set()
+        for op in program.ops:
+            needed = needed_ops(program.ops, op.outputs) if is_random(op) else [op]
+            row_wise = all(is_row_wise(o) and len(v.shape) == 2 for o in needed for v in o.outputs)
+            if is_random(op):
+                if given.intersection(v for o in needed for v in o.inputs):
+                    self.refuse(op, f"{op.target} draws by what it is given")
+                if not row_wise:
+                    self.refuse(op, f"{op.target} does not draw [B, size]")
+            elif not (row_wise and op.inputs and made.issuperset(op.inputs)):
                 continue
-            needed = needed_ops(self.program.ops, op.outputs)
-            if given.intersection(v for o in needed for v in o.inputs):
-                self.refuse(op, f"{op.target} draws by what it is given")
-            if not all(is_row_wise(o) and len(v.shape) == 2 for o in needed for v in o.outputs):
-                self.refuse(op, f"{op.target} does not draw [B, size]")
             drawn.update(needed)
-            for value in op.outputs:
-                self._input(value, Array("drawn", value.name, last(value)))
-        self.result.drawn = [op for op in self.program.ops if op in drawn]
-        return drawn
+            made.update(value for o in needed for value in o.outputs)
+        rest = [op for op in program.ops if op not in drawn]
+        read = {value for op in rest for value in op.inputs}
+        for value in made.intersection([*read, *program.results, *program.names.values()]):
+            self._input(value, Array("drawn", value.name, last(value)))
+        return [op for op in program.ops if op in drawn]
 
     # ------------------------------------------------------------ what rules use
 
@@ -135,13 +168,16 @@ class Lowering:
 
     def put(self, value: Value, vectors: Vectors, grad: bool = True) -> None:
         """What an operation makes; without gradient where the step says so."""
-        if not value.dtype.is_floating_point and value.dtype != torch.bool:
-            self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
+        self._check(value)
         if value.dtype.is_floating_point and not self._reckons(value.dtype):
             self.refuse(self.makers.get(value), f"{value.name} has another dtype, {value.dtype}")
         if not grad:
             vectors = [tuple(self.graph.call("stop", node) for node in v) for v in vectors]
         self.values[value] = vectors
+
+    def _check(self, value: Value) -> None:
+        if not value.dtype.is_floating_point and value.dtype != torch.bool:
+            self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
 
     def _reckons(self, dtype: torch.dtype) -> bool:
         """Whether the loop reckons with numbers at least as wide, and not wider ones."""
@@ -152,34 +188,21 @@ class Lowering:
         """What stands for an operand at a piece of a vector of a pointwise result."""
         if not isinstance(leaf, Value):
             return self.graph.constant(leaf)
-        shape = features(out)
         if not leaf.batched:
             return self._shared(leaf, out, vector, piece)
         if leaf not in self.values:
             self.refuse(self.makers.get(leaf), f"it reads {leaf}")
-        own = features(leaf)
-        own = (1,) * (len(shape) - len(own)) + own
-        indices = list(product(*map(range, shape[:-1])))[vector] if shape else ()
-        number = 0
-        for size, index in zip(own[:-1], indices, strict=True):
-            number = number * size + (index if size > 1 else 0)
-        pieces = self.values[leaf][number]
+        pieces = self.values[leaf][_vector_of(features(leaf)[:-1], out, vector)]
         return pieces[piece if len(pieces) > 1 or last(leaf) == last(out) else 0]
 
     def _shared(self, leaf: Value, out: Value, vector: int, piece: int) -> Node:
-        if not leaf.dtype.is_floating_point and leaf.dtype != torch.bool:
-            self.refuse(self.makers.get(leaf), f"{leaf} is neither real nor bool")
-        rank = len(out.shape)
-        own = (1,) * (rank - len(leaf.shape)) + leaf.shape
-        shape = features(out)
-        indices = list(product(*map(range, shape[:-1])))[vector] if shape else ()
-        row = 0
-        for size, index in zip(own[1:-1], indices, strict=True):
-            row = row * size + (index if size > 1 else 0)
-        width = own[-1] if rank > 1 else 1
-        start, length = self.pieces(out)[piece]
+        self._check(leaf)
+        own = (1,) * (len(out.shape) - len(leaf.shape)) + leaf.shape
+        row = _vector_of(own[1:-1], out, vector)
+        width = own[-1] if len(own) > 1 else 1
         if width == 1:
             return self.graph.shared(leaf, row, 1)
+        start, length = self.pieces(out)[piece]
         return self.graph.shared(leaf, row * width + start, length)
 
     def pointwise(self, op: Op, make: Callable[..., Node], operands: Sequence[Any]) -> None:
@@ -219,3 +242,16 @@ class Lowering:
         if made is not None and made.target._opname == "t" and made.grad:
             return made.args[0], True
         return value, False
+
+
+def _vector_of(sizes: tuple[int, ...], out: Value, vector: int) -> int:
+    """Which vector of an operand belongs to a vector of the result.
+
+    `sizes` are the operand's axes but for the rows and the last: it is broadcast where one is 1.
+    """
+    axes = features(out)[:-1]
+    sizes = (1,) * (len(axes) - len(sizes)) + sizes
+    number = 0
+    for size, index in zip(sizes, list(product(*map(range, axes)))[vector], strict=True):
+        number = number * size + (index if size > 1 else 0)
+    return number
