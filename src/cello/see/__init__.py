@@ -1,6 +1,7 @@
 """Seeing what a network does: recordings, arithmetic, equations, parameters."""
 
 from cello.see.attribution import Attribution, attribute
+from cello.see.diagnosis import Diagnosis, Finding, diagnose
 from cello.see.draw import Drawing, draw
 from cello.see.explain import Explanation
 from cello.see.file import load_recording
@@ -14,14 +15,17 @@ from cello.see.recording import Recording
 
 __all__ = [
     "Attribution",
+    "Diagnosis",
     "Drawing",
     "Explanation",
+    "Finding",
     "Flow",
     "ParameterCount",
     "Probe",
     "Recording",
     "attribute",
     "count_parameters",
+    "diagnose",
     "draw",
     "equations",
     "flow",

@@ -15,7 +15,7 @@ from cello.see.names import find, joined
 from cello.see.numbers import short
 from cello.see.taps import Tapped, tapped
 
-__all__ = ["Flow", "flow"]
+__all__ = ["Flow", "flow", "traced_back"]
 
 ROWS = 12  # distances in a table, unless more are asked for
 
@@ -48,6 +48,13 @@ def flow(net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kw
     >>> found.gradients["c_prev"].shape, found.memory().horizon("c").shape
     (torch.Size([20, 2, 4]), torch.Size([4]))
     """
+    return Flow(*traced_back(net, x, loss, *args, **kwargs))
+
+
+def traced_back(
+    net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kwargs: Any
+) -> tuple[list[Tapped], Tensor]:
+    """The runs of the net's cells and the loss; see `flow`."""
     if not callable(loss):
         raise DtypeError(f"loss must be a function of the net's output, got {loss!r}")
     result, runs = tapped(net, x, *args, **kwargs)
@@ -58,7 +65,7 @@ def flow(net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kw
     plain = isinstance(result, tuple) and not isinstance(result, nn.utils.rnn.PackedSequence)
     with torch.enable_grad():
         total = loss(result[0] if plain else result)
-    return Flow(runs, _checked(total))
+    return runs, _checked(total)
 
 
 def _checked(total: Any) -> Tensor:

@@ -32,11 +32,14 @@ class Memory:
         kept: the same if all went only along the unit's own way through time, past every product
             with a matrix: for the cell state of an LSTM the product of its forget gates. None if
             the step mixes rows.
+        factors: how much of each unit one step keeps so, [size], the mean over all steps. None
+            likewise.
     """
 
     states: tuple[str, ...]
     left: dict[str, Tensor]
     kept: dict[str, Tensor] | None
+    factors: dict[str, Tensor] | None
 
     @property
     def gain(self) -> Tensor:
@@ -62,34 +65,40 @@ def memory_of(run: Tapped) -> Memory:
     """The memory of one run, from its taps."""
     names = tuple(run.program.state)
     sizes = [part.shape[1] for part in run.final]
-    columns = _by_distance(run, _columns(run, sum(sizes))).split(sizes, dim=2)
-    left = {name: _mean(part) for name, part in zip(names, columns, strict=True)}
+    t, there = _by_distance(run)
+
+    def ordered(rows: Tensor) -> Tensor:
+        """Rows [N, size] of what steps read, as [T, B, size], from the end on."""
+        padded = run.steps.pad(rows)
+        return padded.gather(0, t[..., None].expand_as(padded))
+
+    columns = ordered(_columns(run, sum(sizes))).split(sizes, dim=2)
+    left = {name: _mean(part, there) for name, part in zip(names, columns, strict=True)}
     kept = _kept_factors(run)
     if kept is None:
-        return Memory(names, left, None)
-    along = {name: _by_distance(run, part).cumprod(0).square() for name, part in kept.items()}
-    return Memory(names, left, {name: _mean(part) for name, part in along.items()})
+        return Memory(names, left, None, None)
+    along = {name: ordered(part).cumprod(0).square() for name, part in kept.items()}
+    factors = {name: part.abs().mean(0) for name, part in kept.items()}
+    return Memory(names, left, {name: _mean(p, there) for name, p in along.items()}, factors)
 
 
-def _mean(squares: Tensor) -> Tensor:
+def _mean(squares: Tensor, there: Tensor) -> Tensor:
     """The root of the mean over sequences, [T + 1, size], from d = 0 on; 0 where there is none."""
-    return torch.cat(
-        [squares.new_ones(1, squares.shape[2]), squares.nanmean(1).nan_to_num().sqrt()]
-    )
+    total = squares.where(there[..., None], 0).sum(1)
+    mean = total / there.sum(1, keepdim=True).clamp(min=1)
+    return torch.cat([squares.new_ones(1, squares.shape[2]), mean.sqrt()])
 
 
-def _by_distance(run: Tapped, rows: Tensor) -> Tensor:
-    """Rows [N, size] of what steps read, as [T, B, size] by distance from the end; NaN beyond."""
-    steps = run.steps
-    padded = steps.pad(rows)
-    lengths = (
-        torch.full((steps.batch_size,), steps.length) if steps.lengths is None else steps.lengths
-    )
-    distance = torch.arange(1, steps.length + 1, device=rows.device)[:, None]
-    lengths = lengths.to(rows.device)
+def _by_distance(run: Tapped) -> tuple[Tensor, Tensor]:
+    """The step that is d = 1, 2, … steps from the end of each sequence, and if there is one."""
+    steps, device = run.steps, run.final[0].device
+    lengths = steps.lengths
+    if lengths is None:
+        lengths = torch.full((steps.batch_size,), steps.length)
+    lengths = lengths.to(device)
+    distance = torch.arange(1, steps.length + 1, device=device)[:, None]
     t = (distance - 1).expand(-1, len(lengths)) if run.run.reverse else lengths - distance
-    found = padded.gather(0, t.clamp(min=0)[..., None].expand_as(padded))
-    return found.masked_fill((distance > lengths)[..., None], torch.nan)
+    return t.clamp(min=0), distance <= lengths
 
 
 def _columns(run: Tapped, size: int) -> Tensor:

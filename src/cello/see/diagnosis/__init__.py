@@ -1,0 +1,6 @@
+"""Diagnosis: what a practitioner would look for in a net that does not learn."""
+
+from cello.see.diagnosis.diagnose import diagnose
+from cello.see.diagnosis.finding import Diagnosis, Finding
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]

@@ -1,0 +1,103 @@
+"""What the checks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cello.program import Program, Value
+from cello.see.flow import Flow
+from cello.see.moves import CUTS
+from cello.see.names import joined
+from cello.see.taps import Tapped
+
+__all__ = ["Evidence", "Named", "along_time", "states_fed"]
+
+#: What an operation's results lie between.
+_BOUNDS = {
+    "sigmoid": (0.0, 1.0),
+    "hardsigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hardtanh": (-1.0, 1.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A value of a layer at all its steps.
+
+    Attributes:
+        name: as in a recording.
+        rows: [N, size].
+        bounds: between which it lies, if it was made by a function that has such.
+        is_state: whether it is carried on, and hangs on what comes in (a clock does not).
+    """
+
+    name: str
+    rows: Tensor
+    bounds: tuple[float, float] | None
+    is_state: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A run of the net: what went in, every value, and every gradient.
+
+    Attributes:
+        inputs: the rows of what the net was given, [N, I]; None for ids.
+        runs: each cell's way through time.
+        flow: the gradients.
+    """
+
+    inputs: Tensor | None
+    runs: list[Tapped]
+    flow: Flow
+
+    def named(self) -> Iterator[Named]:
+        """All values that the cells make, each once."""
+        for run in self.runs:
+            program, seen = run.program, set()
+            maker, states = program.maker(), states_fed(program)
+            for name, value in run.values.items():
+                if value in seen or value not in maker:
+                    continue
+                seen.add(value)
+                rows = run.rows(value)
+                yield Named(
+                    joined(run.layer, name),
+                    rows.reshape(len(rows), -1),
+                    _bounds(run, value),
+                    value in states,
+                )
+
+
+def states_fed(program: Program) -> dict[Value, str]:
+    """The new values of the states that hang on the input, with their names."""
+    fed = {program.x}
+    count = 0
+    while count < len(fed):  # until a step brings nothing new
+        count = len(fed)
+        for op in program.ops:
+            if not fed.isdisjoint(op.inputs):
+                fed.update(op.outputs)
+        fed.update(program.state[n] for n, value in program.next_state.items() if value in fed)
+    return {value: name for name, value in program.next_state.items() if value in fed}
+
+
+def _bounds(run: Tapped, value: Value) -> tuple[float, float] | None:
+    maker = run.program.maker()
+    op = maker.get(value)
+    while op is not None and op.target._opname in CUTS:  # a part of several gates at once
+        op = maker.get(op.args[0])
+    return None if op is None else _BOUNDS.get(op.target._opname)
+
+
+def along_time(run: Tapped, value: Value) -> Tensor:
+    """The root mean square of a value at each step, in the order of reading, [T]."""
+    squares = run.steps.pad(run.rows(value).flatten(1).double().square().mean(1))
+    alive = run.steps.pad(torch.ones(sum(run.run.batch_sizes), dtype=torch.float64))
+    by_step = (squares.sum(1) / alive.sum(1).clamp(min=1)).sqrt()
+    return by_step.flip(0) if run.run.reverse else by_step

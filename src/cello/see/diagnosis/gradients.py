@@ -1,0 +1,86 @@
+"""Checks of how gradients flow: how far back in time, and from which end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cello.see.diagnosis.evidence import Evidence
+from cello.see.diagnosis.finding import Finding
+from cello.see.numbers import short
+from cello.see.taps import Tapped
+
+__all__ = ["GRADIENT_CHECKS"]
+
+FEW_STEPS = 10  # shorter sequences say nothing of the long run
+FAR = 30  # the distance at which a gradient that vanishes is looked for
+VANISHING, EXPLODING = 0.5, 1.15  # factors for each step
+LARGE = 30.0  # what a gradient has to grow to
+
+
+def distance(seen: Evidence) -> Iterator[Finding]:
+    """Gradients that vanish or explode on their way back in time (Pascanu et al. 2013)."""
+    for run in seen.runs:
+        gain = seen.flow.memories[run.layer].gain
+        steps = len(gain) - 1
+        if steps < FEW_STEPS:
+            continue
+        peak = LARGE if not gain.isfinite().all() else float(gain.max())
+        top = int(gain.nan_to_num(torch.inf).argmax())
+        if peak >= LARGE and (not gain[top].isfinite() or peak ** (1 / top) > EXPLODING):
+            yield Finding(
+                "gradient explodes",
+                run.layer,
+                f"on its way back through {top} steps, the gradient of the state grows to "
+                f"{short(float(gain[top]), 2)} times its size",
+                "gradient clipping, smaller recurrent weights (orthogonal ones keep the size), a "
+                "smaller learning rate, shorter tbptt_steps",
+            )
+        far = min(FAR, steps)
+        left = float(gain[far])
+        if left < VANISHING**far:
+            yield Finding(
+                "gradient vanishes",
+                run.layer,
+                f"on its way back through {far} steps, {short(left, 2)} of the gradient of the "
+                "state is left: what was longer ago cannot be learnt",
+                "a cell with a memory (LSTM, GRU) and open forget gates, orthogonal recurrent "
+                "weights, larger ones if they are small",
+            )
+
+
+def wrong_end(seen: Evidence) -> Iterator[Finding]:
+    """Outputs of a bidirectional layer read where a direction has only begun to read."""
+    for run in seen.runs:
+        end = run.layer.rpartition(".")[2].partition("#")[0]
+        if end in ("forward", "backward") and _only_first(run, seen.flow.readers[run.layer]):
+            other = "forward" if end == "backward" else "backward"
+            place, right = ("last", "first") if end == "backward" else ("first", "last")
+            yield Finding(
+                "read at the wrong end",
+                run.layer,
+                f"the output depends only on the {place} step of this direction, where it has read "
+                "a single input",
+                f"take the {end} half at the {right} step of each sequence and the {other} half at "
+                f"the {place} one, or the final state, which has both",
+            )
+
+
+def _only_first(run: Tapped, gradient: Tensor) -> bool:
+    """Whether all that reads the output of a direction reads its first step."""
+    sizes = gradient.double().flatten(2).abs().sum(2)  # [T, B]
+    steps = run.steps
+    lengths = torch.full((steps.batch_size,), steps.length)
+    if steps.lengths is not None:
+        lengths = steps.lengths.cpu()
+    long = lengths > 1
+    first = lengths - 1 if run.run.reverse else torch.zeros_like(lengths)
+    at_first = sizes.cpu().gather(0, first.clamp(min=0)[None])[0][long].sum()
+    total = sizes.cpu()[:, long].sum()
+    return bool(total > 0) and bool(at_first >= (1 - 1e-6) * total)
+
+
+#: Every check of gradients.
+GRADIENT_CHECKS = (distance, wrong_end)

@@ -1,0 +1,181 @@
+"""Checks of what the cells compute: inputs, gates, units, states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from cello.see.diagnosis.evidence import Evidence, along_time, states_fed
+from cello.see.diagnosis.finding import Finding
+from cello.see.names import joined
+from cello.see.numbers import short
+
+__all__ = ["VALUE_CHECKS"]
+
+EDGE = 0.01  # so near to its bound a gate or unit is saturated
+ALWAYS = 0.99  # a share of the steps that is as good as all
+MANY = 0.5  # a share of the units of a value that makes a finding
+SOME = 0.1  # the same for units that never change
+FEW_ROWS = 20  # with fewer steps nothing is said of what never changes
+
+
+def inputs(seen: Evidence) -> Iterator[Finding]:
+    """Inputs of a scale that the first weights do not expect."""
+    if seen.inputs is None or not len(seen.inputs):
+        return
+    rows = seen.inputs.double()
+    if not rows.isfinite().all():
+        count = int((~rows.isfinite()).any(1).sum())
+        yield Finding(
+            "inputs that are not finite",
+            "",
+            f"{count} of {len(rows)} steps hold NaN or infinity",
+            "look where the data come from; fill or leave out what is missing",
+        )
+        return
+    size = rows.square().mean(0).sqrt()
+    scale = "bring each feature to mean 0 and spread 1 over the training data"
+    if size.max() > 20:
+        far = int((size > 20).sum())
+        yield Finding(
+            "inputs of wrong scale",
+            "",
+            f"{far} of {len(size)} features are large: feature {int(size.argmax())} has a root "
+            f"mean square of {short(float(size.max()), 3)}",
+            scale,
+        )
+        return
+    norm = rows.norm(dim=1).square().mean().sqrt()
+    if 0 < norm < 0.03:
+        yield Finding(
+            "inputs of wrong scale",
+            "",
+            f"a whole step has a norm of {short(float(norm), 2)}: next to nothing comes in",
+            scale,
+        )
+        return
+    spread = rows.std(0, correction=0)
+    moving = spread[spread > 0]
+    binary = bool(((rows == 0) | (rows == 1)).all())
+    if len(moving) > 1 and not binary and moving.max() > 1000 * moving.min():
+        yield Finding(
+            "inputs of wrong scale",
+            "",
+            f"one feature spreads {short(float(moving.max() / moving.min()), 2)} times as far as "
+            "another",
+            scale,
+        )
+
+
+def saturated(seen: Evidence) -> Iterator[Finding]:
+    """Gates that are always open or always shut, units that always sit at their bound."""
+    for value in seen.named():
+        if value.bounds is None or len(value.rows) < FEW_ROWS:
+            continue
+        low, high = value.bounds
+        edge = EDGE * (high - low)
+        is_gate = low == 0
+        at = [
+            (value.rows < low + edge).double().mean(0),
+            (value.rows > high - edge).double().mean(0),
+        ]
+        if is_gate:
+            stuck = [float((share >= ALWAYS).double().mean()) for share in at]
+            for share, how in zip(stuck, ("shut", "open"), strict=True):
+                if share >= MANY:
+                    yield _saturated("saturated gate", value.name, share, f"always {how}")
+        else:
+            share = float(((at[0] + at[1]) >= ALWAYS).double().mean())
+            if share >= MANY:
+                yield _saturated("saturated units", value.name, share, "always at -1 or 1")
+
+
+def _saturated(kind: str, where: str, share: float, how: str) -> Finding:
+    return Finding(
+        kind,
+        where,
+        f"{share:.0%} of the units are {how} (within 1 % of the bound, in 99 % of the steps), so "
+        "no gradient comes through",
+        "smaller inputs or smaller initial weights, a bias nearer to 0, a smaller learning rate, "
+        "layer normalization",
+    )
+
+
+def dead(seen: Evidence) -> Iterator[Finding]:
+    """Units of a state that never change, whatever comes in."""
+    for value in seen.named():
+        if not value.is_state or len(value.rows) < FEW_ROWS or not value.rows.isfinite().all():
+            continue
+        spread = value.rows.double().std(0, correction=0)
+        still = (spread <= 1e-3 * spread.max()) | (spread < 1e-6)
+        share = float(still.double().mean())
+        if share >= SOME:
+            yield Finding(
+                "dead units",
+                value.name,
+                f"{int(still.sum())} of {len(still)} units hold one value at all steps of all "
+                "sequences",
+                "a smaller learning rate, smaller initial weights, an activation that is not flat "
+                "(tanh, leaky relu); fewer units, if they are not needed",
+            )
+
+
+def forgetting(seen: Evidence) -> Iterator[Finding]:
+    """Memories none of whose units keeps anything from step to step."""
+    for run in seen.runs:
+        factors = seen.flow.memories[run.layer].factors or {}
+        for name, factor in factors.items():
+            if factor.any() and factor.isfinite().all() and factor.max() < 0.2:
+                yield Finding(
+                    "forgets at once",
+                    joined(run.layer, name),
+                    f"of what a unit holds, one step keeps {float(factor.max()):.1%} at most, "
+                    f"{float(factor.mean()):.1%} on average",
+                    "begin with forget gates that are open: forget_bias=1 or more (F. Gers, J. "
+                    "Schmidhuber and F. Cummins, 2000); a smaller learning rate",
+                )
+
+
+def states(seen: Evidence) -> Iterator[Finding]:
+    """States that explode or vanish along time."""
+    for run in seen.runs:
+        for value, name in states_fed(run.program).items():
+            size = along_time(run, value)
+            where = joined(run.layer, name)
+            if len(size) and not bool(size.isfinite().all()):
+                first = int((~size.isfinite()).int().argmax())
+                yield Finding(
+                    "state explodes",
+                    where,
+                    f"it is not finite from step {first} of the reading on",
+                    "smaller recurrent weights, a bounded activation, gradient clipping",
+                )
+            elif len(size) >= 10:
+                yield from _along(where, size)
+
+
+def _along(where: str, size: Tensor) -> Iterator[Finding]:
+    middle, end, peak = (float(size[t]) for t in (len(size) // 2, -1, int(size.argmax())))
+    if end > 100 and end > 5 * middle:
+        yield Finding(
+            "state explodes",
+            where,
+            f"its size (root mean square) is {short(middle, 3)} half way and {short(end, 3)} at "
+            "the end of the sequences",
+            "smaller recurrent weights (a spectral radius of at most 1), a bounded activation",
+        )
+    if end < 1e-3 * peak:
+        yield Finding(
+            "state vanishes",
+            where,
+            f"its size (root mean square) is {short(peak, 3)} at step "
+            f"{int(torch.argmax(size))} of the reading and {short(end, 3)} at the end",
+            "larger recurrent weights (a spectral radius near 1), open forget gates, sequences "
+            "that do not go on when the inputs have ended",
+        )
+
+
+#: Every check of values.
+VALUE_CHECKS = (inputs, saturated, dead, forgetting, states)
