@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells.contract import check_step_result
+from cello.engines.packing import Packing
 from cello.engines.run import Result, Run, empty_result, walk
 from cello.errors import CaptureError
 from cello.program import named_tensors, step_with_locals
@@ -30,6 +31,8 @@ def run(run: Run) -> Result:
     cell, sizes = run.cell, run.batch_sizes
     if run.parameters is not None:
         cell._parameters.update(run.parameters)  # type: ignore[arg-type]
+    if run.lengths is not None:
+        return _without_padding(run, run.lengths)
     if not sum(sizes):
         return empty_result(run)
     inputs = run.data.split(list(sizes))
@@ -52,6 +55,22 @@ def run(run: Run) -> Result:
     state = walk(run, plain if recorder is None else watched, first=watched)
     recorded = recorder.values() if recorder is not None else {}
     return Result(torch.cat(outputs), state, recorded)
+
+
+def _without_padding(padded: Run, lengths: Tensor) -> Result:
+    """Run on the rows that are no padding."""
+    packing = Packing(lengths, len(padded.batch_sizes))
+    state, initial = (
+        tuple(packing.sort(part) for part in parts) for parts in (padded.state, padded.initial)
+    )
+    reset, forced = (
+        None if rows is None else packing.pack(rows) for rows in (padded.reset, padded.forced)
+    )
+    data = packing.pack(padded.data)
+    result = run(
+        Run(padded.cell, data, packing.sizes, state, initial, padded.reverse, reset, forced)
+    )
+    return Result(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
 
 
 class _Recorder:

@@ -32,6 +32,7 @@ class Run:
         forced: outputs that are fed back in place of the cell's own, [N, size], or None.
         wanted: the names to record; None records nothing, an empty tuple everything.
         program: the captured step, once an engine has asked for it.
+        lengths: of each sequence, if there is padding all the same: a tracer may not look at them.
         parameters: those of the cell, by name, if a tracer has to see them come from elsewhere.
     """
 
@@ -45,6 +46,7 @@ class Run:
     forced: Tensor | None = None
     wanted: tuple[str, ...] | None = None
     program: Program | None = None
+    lengths: Tensor | None = None
     parameters: dict[str, Tensor] | None = None
 
     def captured(self) -> Program:

@@ -6,6 +6,7 @@ from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_op
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.rows import is_random, is_row_wise
 from cello.program.split import Split, split
+from cello.program.text import from_text, to_text
 
 __all__ = [
     "BATCH",
@@ -14,6 +15,7 @@ __all__ = [
     "Split",
     "Value",
     "capture",
+    "from_text",
     "is_random",
     "is_row_wise",
     "map_leaves",
@@ -22,5 +24,6 @@ __all__ = [
     "program_of",
     "split",
     "step_with_locals",
+    "to_text",
     "values_in",
 ]

@@ -68,7 +68,9 @@ def run(run: Run) -> Result:
     return Result(output, tuple(results[1 : 1 + states]), recorded)
 
 
-def loop(plan: Plan, known: dict[Value, Any], run: Any, names: list[str]) -> list[torch.Tensor]:
+def loop(
+    plan: Plan, known: dict[Value, Any], run: Any, names: list[str], name: str = ""
+) -> list[torch.Tensor]:
     """The outputs, the final states and what was recorded, as the loop leaves them.
 
     Args:
@@ -76,6 +78,7 @@ def loop(plan: Plan, known: dict[Value, Any], run: Any, names: list[str]) -> lis
         known: see `shared_tensors`.
         run: what it runs on; its cell is not looked at.
         names: what to record.
+        name: what the plan is called in the operation, if not by its own name.
     """
     from cello.engines.cpu.operators import forward
 
@@ -83,7 +86,8 @@ def loop(plan: Plan, known: dict[Value, Any], run: Any, names: list[str]) -> lis
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
     forced = run.forced if plan.feedback is not None else None
-    return forward(plan, tensors, forced, _steps(run), run.reset, names)
+    steps = Steps.of(run.batch_sizes, run.reverse)
+    return forward(name or plan.name, tensors, forced, steps, run.reset, run.lengths, names)
 
 
 def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:
@@ -121,13 +125,3 @@ def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
         rows = rows != 0 if value.dtype == torch.bool else rows.to(value.dtype)
     shape = (len(rows), *value.shape[1:])
     return rows if tuple(rows.shape) == shape else rows.reshape(shape)
-
-
-def _steps(run: Run) -> Steps:
-    sizes = run.batch_sizes
-    length, rows, total = len(sizes), sizes[0], run.data.shape[0]
-    if sizes[-1] == rows:
-        return Steps(length, rows, total, None, run.reverse)
-    rows_of = torch.tensor(sizes, dtype=torch.int64)
-    table = torch.stack([rows_of, rows_of.cumsum(0) - rows_of])
-    return Steps(length, rows, total, table, run.reverse)

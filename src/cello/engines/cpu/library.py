@@ -38,6 +38,16 @@ class Steps:
         self.length, self.rows, self.total = length, rows, total
         self.table, self.reverse = table, reverse
 
+    @classmethod
+    def of(cls, sizes: Sequence[int], reverse: bool) -> Steps:
+        """The steps that have these many rows each."""
+        if not sizes or sizes[-1] == sizes[0]:
+            rows = sizes[0] if sizes else 0
+            return cls(len(sizes), rows, rows * len(sizes), None, reverse)
+        rows_of = torch.tensor(sizes, dtype=torch.int64)
+        first = rows_of.cumsum(0) - rows_of
+        return cls(len(sizes), sizes[0], sum(sizes), torch.stack([rows_of, first]), reverse)
+
 
 class Library:
     """A loop in C."""

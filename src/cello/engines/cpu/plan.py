@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,13 +14,13 @@ from cello.engines.cpu.library import Library
 from cello.engines.cpu.render import Rendered
 from cello.engines.cpu.render import render as render_c
 from cello.engines.render import render as render_python
-from cello.errors import CaptureError, CompilerError
-from cello.program import Program, Value, needed_ops
+from cello.errors import CaptureError, CompilerError, EngineError
+from cello.program import Program, Value, from_text, needed_ops
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
 
-__all__ = ["Loop", "Plan", "plan_by_number", "plan_of"]
+__all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]
 
 
 class Loop:
@@ -40,7 +41,7 @@ class Plan:
 
     Attributes:
         program: the captured step.
-        number: under which operations find it.
+        name: under which operations of this process find it; see `plan_by_name`.
         shared: the tensors without rows that the loops read.
         drawn: the random numbers that are drawn before the loop.
         paths: the parts of each parameter's full name.
@@ -52,7 +53,7 @@ class Plan:
     def __init__(self, program: Program, feedback: str | None) -> None:
         self.program, self.feedback = program, feedback
         self.lowered = lower(program)
-        self.number = next(_numbers)
+        self.name = str(next(_numbers))
         self.is_built = False
         self.failure: str | None = None
         self._lock = threading.RLock()
@@ -143,7 +144,7 @@ class Plan:
 
 
 _numbers = itertools.count(1)
-_by_number: WeakValueDictionary[int, Plan] = WeakValueDictionary()
+_by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -169,10 +170,28 @@ def _made(program: Program, feedback: str | None) -> Plan | str:
         plan = Plan(program, feedback)
     except CaptureError as error:
         return str(error)
-    _by_number[plan.number] = plan
+    _by_name[plan.name] = plan
     return plan
 
 
-def plan_by_number(number: int) -> Plan:
-    """The plan that an operation was given."""
-    return _by_number[number]
+def plan_by_name(name: str) -> Plan:
+    """The plan that an operation names, by its name in this process or by its whole program.
+
+    Raises:
+        EngineError: another process has named it, or a version of Cello that writes programs
+            in another form.
+    """
+    plan = _by_name.get(name)
+    if plan is not None:
+        return plan
+    if name.isdecimal():
+        raise EngineError(
+            f"no cell has been compiled under the name {name} in this process: a graph that "
+            "torch.compile has made holds only where it was made; torch.export.save keeps models"
+        )
+    return _plan_of_text(name)
+
+
+@lru_cache(maxsize=256)
+def _plan_of_text(text: str) -> Plan:
+    return plan_of(*from_text(text))

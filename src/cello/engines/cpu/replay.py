@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.engines.cpu.call import Call, Given
 from cello.engines.cpu.plan import Plan
 from cello.program import BATCH, Value, map_leaves
 
@@ -15,21 +16,16 @@ __all__ = ["replay"]
 
 
 def replay(
-    plan: Plan,
-    tensors: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    forced: Tensor | None,
-    steps: tuple[Any, ...],
-    names: Sequence[str],
-    needs: Sequence[bool],
+    plan: Plan, call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> list[Tensor]:
     """What the backward loop returns, as functions of all that is given."""
+    forced = call.forced
     known = forced is not None and forced.requires_grad
     with torch.enable_grad():
         # Each tensor under a name of its own: one may come twice, or be made of another.
-        tensors = [tensor.view_as(tensor) for tensor in tensors]
+        tensors = [tensor.view_as(tensor) for tensor in call.tensors]
         forced = None if forced is None else forced.view_as(forced)
-        results = _run(plan, tensors, forced, steps, names)
+        results = _run(plan, call._replace(tensors=tensors, forced=forced))
     inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     leaves = [*inputs, *([forced] if known and forced is not None else [])]
     pairs = [
@@ -52,32 +48,23 @@ def replay(
     return made
 
 
-def _run(
-    plan: Plan,
-    tensors: Sequence[Tensor],
-    forced: Tensor | None,
-    steps: tuple[Any, ...],
-    names: Sequence[str],
-) -> list[Tensor]:
+def _run(plan: Plan, call: Call) -> list[Tensor]:
     """Outputs, final states and what was recorded."""
-    program, (length, rows, table, reverse, reset) = plan.program, steps
-    sizes = [rows] * length if table is None else table[0].tolist()
-    at = 1 + len(plan.drawn)
-    shared = dict(zip(plan.shared, tensors[at : at + len(plan.shared)], strict=True))
-    at += len(plan.shared)
-    count = len(program.state)
-    state, initial = list(tensors[at : at + count]), tensors[at + count : at + 2 * count]
+    program, given, length = plan.program, Given(plan, call.tensors), call.length
+    sizes = [call.rows] * length if call.table is None else call.table[0].tolist()
+    shared = dict(zip(plan.shared, given.shared, strict=True))
+    state, initial = given.start, given.initial
     pieces = {
         value: tensor.split(sizes)
-        for value, tensor in zip([program.x, *plan.drawn], tensors, strict=False)
+        for value, tensor in zip([program.x, *plan.drawn], given.rows, strict=True)
     }
-    masks = None if reset is None else reset.split(sizes)
-    known = None if forced is None else forced.split(sizes)
-    shown = [program.names[name] for name in names]
+    masks = None if call.reset is None else call.reset.split(sizes)
+    known = None if call.forced is None else call.forced.split(sizes)
+    shown = [program.names[name] for name in call.names]
     kept: list[Any] = [None] * length
-    order = range(length - 1, -1, -1) if reverse else range(length)
+    order = range(length - 1, -1, -1) if call.reverse else range(length)
     for t in order:
-        m, before = sizes[t], t + 1 if reverse else t - 1
+        m, before = sizes[t], t + 1 if call.reverse else t - 1
         now = [part[:m] for part in state]
         if known is not None and 0 <= before < length and plan.feedback is not None:
             place, has = list(program.state).index(plan.feedback), min(m, sizes[before])
@@ -98,7 +85,7 @@ def _run(
         torch.cat([step[0] for step in kept]),
         *state,
         *(
-            torch.cat([step[1 + number] for step in kept]).to(tensors[0].dtype)
+            torch.cat([step[1 + number] for step in kept]).to(given.rows[0].dtype)
             for number in range(len(shown))
         ),
     ]

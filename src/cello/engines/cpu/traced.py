@@ -20,6 +20,7 @@ from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.run import Result, Run
+from cello.program import to_text
 
 __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
 
@@ -35,13 +36,13 @@ def run_traced(run: Run) -> Result | None:
     options: list[Any] = [module.training for module in cell.modules()]
     options += [value for value in cell.__dict__.values() if isinstance(value, (int, float, str))]
     one_row = 1 in run.batch_sizes
-    number = plan_number(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
-    if number == "":
+    name = plan_name(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
+    if name == "":
         return None
     own = run.parameters or dict(cell.named_parameters()) | dict(cell.named_buffers())
     made = planned(
-        number, list(own), list(own.values()), data, list(run.batch_sizes), list(run.state),
-        list(run.initial), run.reverse, run.reset, run.forced,
+        name, list(own), list(own.values()), data, list(run.batch_sizes), list(run.state),
+        list(run.initial), run.reverse, run.reset, run.forced, run.lengths,
     )  # fmt: skip
     return Result(made[0], tuple(made[1:]))
 
@@ -65,7 +66,7 @@ def loops_compile(dtype: torch.dtype) -> bool:
 
 
 @torch._dynamo.assume_constant_result
-def plan_number(
+def plan_name(
     cell: Cell,
     dtype: torch.dtype,
     device: torch.device,
@@ -81,9 +82,12 @@ def plan_number(
     with torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
-    plan = plan_of(run.captured(), cell.feedback)
-    _kept[str(plan.number)] = plan
-    return str(plan.number)
+    program = run.captured()
+    plan = plan_of(program, cell.feedback)
+    # What is exported may run in another process, where this one's names mean nothing.
+    name = to_text(program, cell.feedback) if torch.compiler.is_exporting() else plan.name
+    _kept[name] = plan
+    return name
 
 
 @dataclass(eq=False)
@@ -97,16 +101,18 @@ class _Rows:
     reverse: bool
     reset: Tensor | None
     forced: Tensor | None
+    lengths: Tensor | None
 
 
 @torch._dynamo.allow_in_graph
 def planned(
-    number: str, names: list[str], own: list[Tensor], data: Tensor, sizes: list[int],
+    name: str, names: list[str], own: list[Tensor], data: Tensor, sizes: list[int],
     state: list[Tensor], initial: list[Tensor], reverse: bool, reset: Tensor | None,
-    forced: Tensor | None,
+    forced: Tensor | None, lengths: Tensor | None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """The output and the final states."""
-    plan = _kept[number]
+    plan = _kept[name]
     known = shared_from(plan, dict(zip(names, own, strict=True)))
-    made = loop(plan, known, _Rows(data, sizes, state, initial, reverse, reset, forced), [])
+    rows = _Rows(data, sizes, state, initial, reverse, reset, forced, lengths)
+    made = loop(plan, known, rows, [], name)
     return shaped(plan.program.output, made[0]), *made[1:]

@@ -1,0 +1,132 @@
+"""What the two operations take, and how it stands in their lists of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from cello.engines.cpu.library import Steps
+from cello.engines.cpu.plan import Plan
+from cello.engines.packing import Packing
+
+__all__ = ["SCHEMA", "Call", "Given", "Unpadded"]
+
+#: The fields of `Call` as an operation declares them.
+SCHEMA = (
+    "str plan, Tensor[] tensors, Tensor? forced, int length, int rows, Tensor? table, "
+    "bool reverse, Tensor? reset, Tensor? lengths, str[] names"
+)
+
+
+class Call(NamedTuple):
+    """What both operations take.
+
+    Attributes:
+        plan: the name of the plan, see `plan_by_name`.
+        tensors: see `Given`.
+        forced: outputs that are fed back.
+        length, rows, table, reverse: see `Steps`.
+        reset: which rows are reset before their step.
+        lengths: of each sequence, if there are rows of padding: then rows are [T * B, …].
+        names: what is recorded.
+    """
+
+    plan: str
+    tensors: list[Tensor]
+    forced: Tensor | None
+    length: int
+    rows: int
+    table: Tensor | None
+    reverse: bool
+    reset: Tensor | None
+    lengths: Tensor | None
+    names: list[str]
+
+    @property
+    def steps(self) -> Steps:
+        """How many steps there are, and which rows each has."""
+        return Steps(self.length, self.rows, len(self.tensors[0]), self.table, self.reverse)
+
+
+class Given:
+    """The tensors that an operation takes, by what they are.
+
+    Attributes:
+        rows: with a row for each row of each step: the input, then what was drawn.
+        shared: the same at all steps.
+        start: the states that sequences begin with.
+        initial: the states that a reset goes back to.
+    """
+
+    def __init__(self, plan: Plan, tensors: Sequence[Tensor]) -> None:
+        rows, states = 1 + len(plan.drawn), len(plan.program.state)
+        end = rows + len(plan.shared)
+        self.rows, self.shared = list(tensors[:rows]), list(tensors[rows:end])
+        self.start = list(tensors[end : end + states])
+        self.initial = list(tensors[end + states :])
+
+    @property
+    def all(self) -> list[Tensor]:
+        """In the order in which an operation takes them."""
+        return [*self.rows, *self.shared, *self.start, *self.initial]
+
+
+class Unpadded:
+    """A call on rows with padding as one without, and what it makes with padding again.
+
+    Attributes:
+        call: the same without padding.
+        packing: which rows are padding.
+    """
+
+    def __init__(self, plan: Plan, call: Call) -> None:
+        assert call.lengths is not None
+        self._plan = plan
+        self.packing = packing = Packing(call.lengths, call.length)
+        given = Given(plan, call.tensors)
+        given.rows = [packing.pack(part) for part in given.rows]
+        given.start = [packing.sort(part) for part in given.start]
+        given.initial = [packing.sort(part) for part in given.initial]
+        steps = Steps.of(packing.sizes, call.reverse)
+        self.call = call._replace(
+            tensors=given.all,
+            forced=None if call.forced is None else packing.pack(call.forced),
+            length=steps.length,
+            rows=steps.rows,
+            table=steps.table,
+            reset=None if call.reset is None else packing.pack(call.reset),
+            lengths=None,
+        )
+
+    def padded(self, made: Sequence[Tensor]) -> list[Tensor]:
+        """What the forward loop makes: outputs, states, recorded values, the tape."""
+        pad, unsort = self.packing.pad, self.packing.unsort
+        end = 1 + len(self._plan.program.state)
+        return [pad(made[0]), *map(unsort, made[1:end]), *map(pad, made[end:])]
+
+    def unpadded(self, made: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The reverse of `padded`, also of gradients, which may be missing."""
+        end = 1 + len(self._plan.program.state)
+        return [
+            part
+            if part is None
+            else self.packing.sort(part)
+            if 1 <= place < end
+            else self.packing.pack(part)
+            for place, part in enumerate(made)
+        ]
+
+    def padded_gradients(self, found: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor]:
+        """What the backward loop makes: gradients of the tensors that need one, and of `forced`."""
+        pad, unsort, plan = self.packing.pad, self.packing.unsort, self._plan
+        rows, shared = 1 + len(plan.drawn), len(plan.shared)
+        how = [pad] * rows + [_same] * shared + [unsort] * 2 * len(plan.program.state)
+        how = [step for step, need in zip(how, needs, strict=True) if need]
+        how += [pad] * (len(found) - len(how))
+        return [step(part) for step, part in zip(how, found, strict=True)]
+
+
+def _same(part: Tensor) -> Tensor:
+    return part

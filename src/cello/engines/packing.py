@@ -1,0 +1,50 @@
+"""Sequences of different lengths as rows without padding, longest first, and back."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+__all__ = ["Packing"]
+
+
+class Packing:
+    """Where the rows of a padded batch [T * B, …] stand when there is no padding, [N, …].
+
+    Attributes:
+        sizes: how many sequences have a step t, for each t that any has; never growing.
+        order: for each row of a step, its sequence in the user's order, [B].
+        index: for each of the N rows its place t * B + b in the padded batch.
+    """
+
+    def __init__(self, lengths: Tensor, T: int) -> None:
+        B, device = len(lengths), lengths.device
+        longest_first, self.order = torch.sort(lengths, descending=True, stable=True)
+        steps = torch.arange(T, device=device)[:, None]
+        alive = steps < longest_first
+        self.sizes = [rows for rows in alive.sum(1).tolist() if rows]
+        self.index = (steps * B + self.order)[alive]
+        self._padded = T * B
+
+    def pack(self, rows: Tensor) -> Tensor:
+        """Rows [T * B, …] without those that are padding."""
+        return rows.index_select(0, self.index)
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """Rows [N, …] with zeros for what is padding."""
+        zeros = rows.new_zeros(self._padded, *rows.shape[1:])
+        return zeros.index_copy(0, self.index, rows)
+
+    def sort(self, part: Tensor) -> Tensor:
+        """One value for each sequence, [B, …], in the order of the rows."""
+        return part.index_select(0, self.order)
+
+    def unsort(self, part: Tensor) -> Tensor:
+        """One value for each sequence, back in the user's order."""
+        return part.index_select(0, self._inverse)
+
+    @cached_property
+    def _inverse(self) -> Tensor:
+        return torch.argsort(self.order)
