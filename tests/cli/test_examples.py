@@ -333,3 +333,16 @@ def test_what_agrees(value: float, stated: int | Written, verdict: bool):
 
 def test_written_numbers_stay_numbers():
     assert json.dumps(Written("0.50")) == "0.5"
+
+
+def test_an_example_as_a_page(tmp_path: Path):
+    page = tmp_path / "lstm.html"
+    out = run("example", "lstm", "--html", page).stdout
+    assert out == f"wrote {page}: open it in a browser\n"
+    text = page.read_text(encoding="utf-8")
+    head = text.partition('id="head">')[2].partition("</script>")[0]
+    (sequence,) = json.loads(head)["sequences"]
+    assert sequence["tokens"][:2] == ["3, 1, 0", "4, 1, 0"]
+    result = run("example", "parameters", "--html", page, code=2)
+    assert "a page needs the runs of one network, got 0" in result.stderr
+    assert "need the NAME of an example" in run("example", "--html", page, code=2).stderr

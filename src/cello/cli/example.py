@@ -18,6 +18,7 @@ __all__ = ["command"]
     cello example
     cello example lstm
     cello example lstm --copy my-lstm.toml
+    cello example lstm --html lstm.html
     """,
 )
 @click.argument("name", required=False)
@@ -28,9 +29,22 @@ __all__ = ["command"]
     metavar="FILE",
     help="Write the example's data file here, to be changed and run with `cello run FILE`.",
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page here that shows all steps and their arithmetic, and works offline.",
+)
 @steps_option
 @json_option
-def command(name: str | None, target: Path | None, steps: tuple[int, ...], as_json: bool) -> None:
+def command(
+    name: str | None,
+    target: Path | None,
+    page: Path | None,
+    steps: tuple[int, ...],
+    as_json: bool,
+) -> None:
     """List the lecture's examples, or run one.
 
     An example is a network with given weights. Running it prints the equations, every value of
@@ -44,8 +58,8 @@ def command(name: str | None, target: Path | None, steps: tuple[int, ...], as_js
 
     files = example_files()
     if name is None:
-        if target is not None or steps:
-            raise click.UsageError("--copy and --step need the NAME of an example")
+        if target is not None or page is not None or steps:
+            raise click.UsageError("--copy, --html and --step need the NAME of an example")
         titles = {key: read_data_file(file, key).title for key, file in files.items()}
         if as_json:
             print_json(titles)
@@ -59,6 +73,11 @@ def command(name: str | None, target: Path | None, steps: tuple[int, ...], as_js
         click.echo(f"wrote {target}: change it and run it with: cello run {target}")
         return
     file = read_data_file(files[name], name)
+    if page is not None:
+        from cello.cli.page import write_page
+
+        click.echo(f"wrote {write_page(file, page)}: open it in a browser")
+        return
     print_report(file, report(file, steps), as_json)
 
 

@@ -52,6 +52,24 @@ def test_the_arithmetic_is_that_of_explain(name: str, watched: Callable, tmp_pat
         assert page.page.eval_on_selector_all(".arithmetic", titles) == expected
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_the_diagram_has_the_numbers_of_the_step(name: str, watched: Callable, tmp_path: Path):
+    rec = recorded(name, 4)
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    layer = rec.layers[-1]
+    page.call(f"await e.layer({layer!r}); e.unit(1); e.go(3)")
+    numbers = """places => places.map(place => [place.dataset.value, place.textContent])"""
+    shown = dict(page.page.eval_on_selector_all(".diagram .number[data-value]", numbers))
+    rows = own(rec, layer)
+    expected = {n: cello.see.numbers.short(rows[n][3, 1].item(), 4) for n in shown if n != "x"}
+    assert {n: text for n, text in shown.items() if n != "x"} == expected
+    assert len(shown) >= 3
+    page.page.hover(f".diagram .number[data-value={list(expected)[-1]}]")
+    (line,) = str(rec.explain(3, 1, layer, names=list(expected)[-1])).splitlines()
+    assert page.text(".tip") == line
+    page.shot()
+
+
 def test_the_net_s_output_is_a_value_too(watched: Callable, tmp_path: Path):
     rec = recorded("bidirectional")
     page = watched(rec.to_html(tmp_path / "page.html"))

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError
+from cello.errors import ArgumentError, CaptureError
 from cello.see.gates import gate_meaning
 from cello.see.names import joined
 from cello.see.numbers import short
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cello.see.recording import Recording
 
-__all__ = ["OUTPUT", "Block", "PageData", "page_data", "places_of"]
+__all__ = ["OUTPUT", "Block", "PageData", "about_cells", "page_data", "places_of"]
 
 #: The name of what the net returned, if it is a value for each step.
 OUTPUT = "output"
@@ -96,6 +96,7 @@ def page_data(
     title: str = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
+    cells: dict[str, Any] | None = None,
 ) -> PageData:
     """What a page shows of one or more recordings of the same net.
 
@@ -105,6 +106,7 @@ def page_data(
         title: of the page.
         titles: of the sequences.
         names: which values; all unless given.
+        cells: what `about_cells` gave for this net, if it has been called before.
 
     Raises:
         ArgumentError: tokens or titles do not fit the sequences.
@@ -137,7 +139,8 @@ def page_data(
             }
         )
     _share_scales(sequences)
-    head = {"title": title, "sequences": sequences, "cells": _cells(recordings), "arithmetic": {}}
+    head = {"title": title, "sequences": sequences, "arithmetic": {}}
+    head["cells"] = about_cells(recordings) if cells is None else cells
     return PageData(head, blocks.blocks)
 
 
@@ -203,9 +206,8 @@ def _rows_of_output(output: Tensor, layer: LayerRows, batch: int) -> np.ndarray:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    if tensor.dtype == torch.bfloat16 or not tensor.is_floating_point():
-        tensor = tensor.float()
-    return tensor.numpy()
+    exact = tensor.dtype in (torch.float32, torch.float64)
+    return (tensor if exact else tensor.float()).numpy()
 
 
 def _output(rec: Recording) -> tuple[LayerRows, Tensor] | None:
@@ -263,18 +265,19 @@ def _share_scales(sequences: list[dict[str, Any]]) -> None:
             value["low"], value["high"] = low, high
 
 
-def _cells(recordings: Sequence[Recording]) -> dict[str, Any]:
-    from cello.errors import CaptureError
+def about_cells(recordings: Sequence[Recording]) -> dict[str, Any]:
+    """The equations and the diagram of the cell of each layer, as far as it can be traced."""
+    from cello.see.draw import draw
     from cello.see.formulas import equations
 
     found: dict[str, Any] = {}
     for rec in recordings:
         for name, layer in rec.by_layer.items():
-            if name in found or layer.source is None:
-                continue
-            try:
-                text = equations(layer.source.cell)
-            except CaptureError:
-                text = ""
-            found[name] = {"equations": text}
+            if name not in found and layer.source is not None:
+                try:
+                    cell = layer.source.cell
+                    diagram = draw(cell, placeholders=True).svg
+                    found[name] = {"equations": equations(cell), "diagram": diagram}
+                except CaptureError:
+                    found[name] = {}
     return found

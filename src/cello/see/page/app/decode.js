@@ -39,7 +39,7 @@ function fromHalves(planes, factor) {
   return numbers;
 }
 
-const ARRAYS = { float32: Float32Array, float64: Float64Array };
+export const ARRAYS = { float32: Float32Array, float64: Float64Array };
 
 // The numbers of a block: `about` says how they were written.
 export async function decoded(text, about) {

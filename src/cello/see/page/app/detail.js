@@ -5,11 +5,13 @@ import { short } from "./numbers.js";
 const FEW = 6; // units of a value that are shown if it has no unit of this number
 
 export class Detail {
-  // `say(text)` translates; `ask` fetches arithmetic, or is null.
-  constructor(say, ask) {
-    this.say = say;
-    this.ask = ask;
+  // `say(text)` translates; `ask` fetches arithmetic, or is null; `tip(text, event)` shows a text
+  // at the pointer, or none.
+  constructor(say, ask, tip) {
+    Object.assign(this, { say, ask, tip });
     this.element = make("section", { className: "detail" });
+    this.diagram = make("div", { className: "diagram", hidden: true });
+    this.shadow = this.diagram.attachShadow({ mode: "open" }); // its style is its own
     this.wanted = this.drawn = ""; // which step, and which one is there
   }
 
@@ -50,7 +52,7 @@ export class Detail {
     const rows = numbers.map((shown) => this.row(shown, state, told.get(shown.name)));
     const cell = book.head.cells[state.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
-    if (cell.diagram) parts.unshift(this.diagram(cell.diagram, numbers, state));
+    this.fill(cell.diagram, numbers, state);
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));
@@ -63,19 +65,16 @@ export class Detail {
     this.drawn = [state.sequence, state.layer, state.t, state.unit].join("/");
   }
 
-  row(shown, { t, unit }, line) {
-    const at = t * shown.size;
-    const own = unit < shown.size && shown.name !== "x";
-    const number = own
-      ? short(shown.data[at + unit], 7)
-      : Array.from(shown.data.slice(at, at + Math.min(FEW, shown.size)), (n) => short(n, 4))
-        .join(", ") + (shown.size > FEW ? ", …" : "");
+  row(shown, state, line) {
+    const number = written(shown, state, 7, FEW);
     const row = make("tr", {},
       make("th", { scope: "row" }, shown.name),
       make("td", { className: "number", colSpan: line ? 1 : 2 }, number));
     if (line) row.append(make("td", { className: "arithmetic", title: line }, middle(line)));
     row.dataset.name = shown.name;
-    if (own) row.dataset.number = String(shown.data[at + unit]);
+    if (hasUnit(shown, state.unit)) {
+      row.dataset.number = String(shown.data[state.t * shown.size + state.unit]);
+    }
     if (shown.meaning) {
       row.lastChild.append(make("div", { className: "meaning" }, this.say(shown.meaning)));
     }
@@ -83,30 +82,50 @@ export class Detail {
   }
 
   // The cell's drawing, with the numbers of this step where it has places for them.
-  diagram(text, numbers, { t, unit }) {
-    const parsed = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
-    const drawing = document.importNode(parsed, true);
-    const byName = new Map(numbers.map((shown) => [shown.name, shown]));
-    for (const place of drawing.querySelectorAll("[data-value]")) {
-      const shown = byName.get(place.dataset.value);
-      if (!shown) continue;
-      const number = shown.data[t * shown.size + (unit < shown.size ? unit : 0)];
-      const written = place.querySelector(".number") ?? place;
-      written.textContent = short(number, 4);
-      place.addEventListener("pointerenter", () => this.light(shown.name));
-      place.addEventListener("pointerleave", () => this.light(null));
+  fill(text, numbers, state) {
+    this.diagram.hidden = !text;
+    if (text !== this.diagramText) {
+      this.diagramText = text;
+      const parsed = new DOMParser().parseFromString(text ?? "<svg/>", "image/svg+xml");
+      this.shadow.replaceChildren(document.importNode(parsed.documentElement, true));
+      for (const place of this.shadow.querySelectorAll("[data-value]")) {
+        place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
+        place.addEventListener("pointerleave", (event) => this.light(null, event));
+      }
     }
-    return make("figure", {}, drawing);
+    const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3)]));
+    for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
+      place.textContent = told.get(place.dataset.value) ?? "";
+    }
   }
 
-  light(name) {
+  // Point out a value, with its arithmetic.
+  light(name, event) {
+    let text = "";
     for (const row of this.element.querySelectorAll("tr")) {
-      row.classList.toggle("lit", row.dataset.name === name);
+      const found = row.dataset.name === name;
+      row.classList.toggle("lit", found);
+      if (found) {
+        text = row.querySelector(".arithmetic")?.title
+          ?? `${name} = ${row.querySelector(".number").textContent}`;
+      }
     }
+    this.tip(text, event);
   }
 }
 
 // A line of arithmetic without the name at its beginning and the number at its end.
 function middle(line) {
   return line.slice(line.indexOf("=") + 1, line.lastIndexOf("=")).trim();
+}
+
+// What a net reads has no units of its own.
+const hasUnit = (shown, unit) => shown.name !== "x" && unit < shown.size;
+
+// The number of the unit; of a value without such a unit the first few numbers.
+function written(shown, { t, unit }, digits, few) {
+  const at = t * shown.size;
+  if (hasUnit(shown, unit)) return short(shown.data[at + unit], digits);
+  const some = shown.data.slice(at, at + Math.min(few, shown.size));
+  return Array.from(some, (number) => short(number, 4)).join(", ") + (shown.size > few ? ", …" : "");
 }

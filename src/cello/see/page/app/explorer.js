@@ -59,7 +59,7 @@ export class Explorer {
     this.scroller = make("div", { className: "scroller", tabIndex: -1 }, this.wide);
     this.caption = make("p", { className: "caption" });
     this.caption.setAttribute("aria-live", "polite");
-    this.detail = new Detail(say, this.ask);
+    this.detail = new Detail(say, this.ask, (text, event) => this.showTip(text, event));
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
@@ -71,7 +71,7 @@ export class Explorer {
     this.root.tabIndex = 0;
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
       make("main", {}, this.extra, this.texts[0].element, this.texts[1].element, this.caption,
-        this.scroller),
+        this.scroller, this.detail.diagram),
       make("aside", {}, this.detail.element, this.search_.element)), this.tip, this.keys);
   }
 
@@ -409,12 +409,15 @@ export class Explorer {
       ? ` · ${this.say("numbers are rounded to half precision")}` : "";
     const t = Math.min(this.state.t, shown.length - 1);
     this.caption.textContent = tell(t, Math.min(unit, shown.size - 1)) + meaning + rounded;
-    this.tip.hidden = !hover;
-    if (hover) {
-      this.tip.textContent = tell(hover.t, hover.unit);
-      this.tip.style.left = `${Math.min(hover.x + 14, innerWidth - 280)}px`;
-      this.tip.style.top = `${hover.y + 16}px`;
-    }
+    this.showTip(hover ? tell(hover.t, hover.unit) : "", hover?.event);
+  }
+
+  showTip(text, event) {
+    this.tip.hidden = !text;
+    if (!text) return;
+    this.tip.textContent = text;
+    this.tip.style.left = `${Math.min(event.clientX + 14, innerWidth - 280)}px`;
+    this.tip.style.top = `${event.clientY + 16}px`;
   }
 
   // Which step and unit are under the pointer.
@@ -429,8 +432,6 @@ export class Explorer {
 
   hover(event, map) {
     const { t, unit } = this.at(event, map);
-    const hover = unit === undefined ? null
-      : { t, unit, map, x: event.clientX, y: event.clientY };
-    this.state.set({ hover });
+    this.state.set({ hover: unit === undefined ? null : { t, unit, map, event } });
   }
 }

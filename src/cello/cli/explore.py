@@ -1,0 +1,104 @@
+"""`cello explore`: a live page that shows what a model remembers while one types."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cello.cli.command import Command
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cello.cli.models import Model
+    from cello.see.page.session import Read
+
+__all__ = ["command"]
+
+_FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello explore model
+    cello explore model some.py --port 8000
+    """,
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("text", metavar="[FILE|TEXT]", required=False)
+@click.option("--port", type=int, default=0, help="Listen there.  [default: any that is free]")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Listen on this address; any other than the default lets other machines reach the page, "
+    "which is not encrypted.",
+)
+@click.option("--no-browser", is_flag=True, help="Print the address only, open nothing.")
+def command(model: Path, text: str | None, port: int, host: str, no_browser: bool) -> None:
+    """Open a page on what a model does with a text, which can be changed there.
+
+    The page shows every value of every step, and lets values be forced. A model of characters
+    reads all of the text as one sequence, a model of words each line. Ctrl-C stops it.
+    """
+    from cello.cli.models import open_model
+    from cello.see.page.serve import Server
+    from cello.see.page.session import LiveSession
+
+    opened = open_model(model)
+    first = _FIRST_TEXT if text is None else _given(opened, text)
+    session = LiveSession(opened.net, _reader(opened), first, title=model.name or str(model))
+    server = Server(session, host, port)
+    click.echo(f"the page is at {server.url}\nCtrl-C stops it")
+    if not no_browser:
+        webbrowser.open(server.url)
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        click.echo("stopped")
+
+
+def _given(model: Model, text: str) -> str:
+    """The text of a file if there is one of this name, else the text itself."""
+    from cello.cli.tokens import reads_characters
+    from cello.errors import DataError
+    from cello.tasks.conll import read_conll
+    from cello.tasks.text_files import read_text
+
+    path = Path(text)
+    try:
+        is_file = path.exists()
+    except OSError:  # no name of a file can be as long
+        is_file = False
+    if not is_file:
+        return text
+    if reads_characters(model):
+        return read_text(path)
+    try:
+        return "\n".join(" ".join(s.tokens) for s in read_conll(path, token=0, tag=None))
+    except DataError:  # running text
+        return read_text(path)
+
+
+def _reader(model: Model) -> Read:
+    """What turns a text into what the net reads."""
+    from cello.cli.tokens import reads_characters
+    from cello.errors import ModelError
+
+    if model.task is None:
+        raise ModelError("the model has no task, so it is not known how it reads text")
+    features = model.task.features
+    whole = reads_characters(model)
+
+    def read(text: str) -> Sequence[tuple[Sequence[str], Tensor]]:
+        sequences: list[Sequence[str]] = [text]
+        if not whole:
+            sequences = [line.split() for line in text.splitlines() if line.strip()] or [[]]
+        return [(tokens, features.encode(tokens).unsqueeze(1)) for tokens in sequences]
+
+    return read

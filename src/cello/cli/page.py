@@ -1,0 +1,32 @@
+"""The runs of a data file as a page, for `cello example --html`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cello.cli.datafile import DataFile
+from cello.errors import DataError
+
+__all__ = ["write_page"]
+
+
+def write_page(file: DataFile, path: Path) -> Path:
+    """Write the explorer of all runs of a data file's network.
+
+    Raises:
+        DataError: there is no run in it, or runs of several networks.
+        ModelError: the page cannot be written.
+    """
+    import torch
+
+    from cello.see import record
+    from cello.see.page import to_html
+
+    networks = [network for network in file.networks if network.runs]
+    if len(networks) != 1:
+        raise DataError(f"{file.name}: a page needs the runs of one network, got {len(networks)}")
+    (network,) = networks
+    with torch.no_grad():
+        recordings = [record(network.net, run.inputs) for run in network.runs]
+    titles = [run.title or f"{number}" for number, run in enumerate(network.runs)]
+    return to_html(recordings, path, title=file.title, titles=titles)

@@ -1,0 +1,83 @@
+// What only a live page has: a text to be read, and values that are forced.
+import { make } from "./dom.js";
+
+const PAUSE = 120; // milliseconds after the last key until the net runs
+
+export class LivePanel {
+  // `ask(question, about)` gives another head, and the source of its numbers.
+  constructor(explorer, text, ask) {
+    Object.assign(this, { explorer, ask });
+    this.typed = make("textarea", { value: text, spellcheck: false, rows: 3,
+      oninput: () => this.later() });
+    this.status = make("p", { className: "note" });
+    this.status.setAttribute("role", "status");
+    this.begin = this.number();
+    this.end = this.number();
+    this.value = make("input", { type: "number", step: "any", value: 0 });
+    this.all = make("input", { type: "checkbox" });
+    this.form = make("form", { className: "force", onsubmit: (event) => this.force(event) });
+    explorer.search_.element.before(this.form);
+    explorer.state.on(["language", "value", "unit", "layer"], () => this.draw());
+    this.draw();
+  }
+
+  number() {
+    return make("input", { type: "number", min: 0, value: 0, required: true });
+  }
+
+  labelled(text, control) {
+    return make("label", {}, make("span", {}, this.explorer.say(text)), control);
+  }
+
+  draw() {
+    const say = (text) => this.explorer.say(text);
+    const { layer, value, unit } = this.explorer.state;
+    const name = layer ? `${layer}.${value}` : value;
+    this.explorer.extra.replaceChildren(
+      this.labelled("What to read", this.typed), this.status);
+    this.form.replaceChildren(
+      make("h2", {}, `${say("Force a value")}: ${name}[${unit}]`),
+      make("div", { className: "row" }, this.labelled("from step", this.begin),
+        this.labelled("to step", this.end), this.labelled("to", this.value),
+        make("label", { className: "check" }, this.all, say("all units")),
+        make("button", {}, say("force")),
+        make("button", { type: "button", onclick: () => this.read() }, say("undo"))));
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.read(), PAUSE);
+  }
+
+  // Only the latest answer is shown.
+  async show(question, about, changes) {
+    const number = this.asked = (this.asked ?? 0) + 1;
+    try {
+      const [head, source] = await this.ask(question, about);
+      if (number !== this.asked) return;
+      this.status.textContent = head.notice;
+      this.status.classList.remove("failed");
+      this.explorer.state.set(changes);
+      await this.explorer.open(head, source);
+      this.explorer.fit();
+    } catch (error) {
+      this.status.textContent = error.message;
+      this.status.classList.add("failed");
+    }
+  }
+
+  read() {
+    return this.show("read", { text: this.typed.value }, { other: -1, marks: null, scores: null });
+  }
+
+  force(event) {
+    event.preventDefault();
+    const { sequence, layer, value, unit, book } = this.explorer.state;
+    const forced = book.head.forced ?? sequence; // which line of the text it is
+    return this.show("force", {
+      text: this.typed.value, sequence: forced, name: layer ? `${layer}.${value}` : value,
+      begin: Number(this.begin.value), end: Number(this.end.value),
+      unit: this.all.checked ? null : unit, value: Number(this.value.value),
+    }, { sequence: 0, other: 1 });
+  }
+}

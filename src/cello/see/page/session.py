@@ -1,0 +1,208 @@
+"""What a page with Python behind it may ask: numbers, arithmetic, another text, a forced value."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cello.engines import engine
+from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
+from cello.see.intervention import intervene
+from cello.see.page.arithmetic import lines
+from cello.see.page.data import PageData, about_cells, page_data, places_of
+from cello.see.recorder import record
+
+if TYPE_CHECKING:
+    from cello.see.recording import Recording
+
+__all__ = ["LiveSession", "Read", "Session"]
+
+#: Takes a text, and gives the tokens of each sequence in it and what the net reads, [T, 1, ...].
+Read = Callable[[str], Sequence[tuple[Sequence[str], Tensor]]]
+
+_STEPS = 20_000  # of a sequence are read
+_SEQUENCES = 100  # of a text
+_RUNS = 4  # are kept, for a page may still ask for what it saw before
+
+
+class _Run(NamedTuple):
+    """What a page shows, and where it comes from."""
+
+    data: PageData
+    places: list[tuple[Recording, int]]
+
+
+class Session:
+    """Answers the questions of a page about recordings.
+
+    Args:
+        recordings: of the same net.
+        tokens: for each sequence, what to show at each step.
+        title: of the page.
+
+    >>> import cello
+    >>> rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1)), torch.ones(2, 1, 1))
+    >>> session = Session([rec], title="Elman")
+    >>> session.head["title"], len(session.numbers(0, 0))    # two steps of float32
+    ('Elman', 8)
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        tokens: Sequence[Sequence[str] | None] | None = None,
+        title: str = "",
+    ) -> None:
+        self.title = title
+        self._prepare()
+        self.head = self._add(recordings, tokens)
+
+    def _prepare(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[int, _Run] = OrderedDict()
+        self._cells: dict[str, Any] | None = None  # the same in every run
+        self._questions: dict[str, Callable[..., dict[str, Any]]] = {"explain": self.explain}
+
+    def _add(
+        self,
+        recordings: Sequence[Recording],
+        tokens: Sequence[Sequence[str] | None] | None,
+        titles: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """Keep another run; the head that tells a page of it."""
+        if self._cells is None:
+            self._cells = about_cells(recordings)
+        data = page_data(recordings, tokens, title=self.title, titles=titles, cells=self._cells)
+        number = next(reversed(self._runs), -1) + 1
+        self._runs[number] = _Run(data, places_of(recordings))
+        while len(self._runs) > _RUNS:
+            self._runs.popitem(last=False)
+        dtypes = [{"dtype": str(_little(block.take()).dtype)} for block in data.blocks]
+        return data.head | {"run": number, "blocks": dtypes}
+
+    def numbers(self, run: int, block: int) -> bytes:
+        """The numbers of a block, the first byte the least.
+
+        Raises:
+            ArgumentError: there is no such run any more, or no such block.
+        """
+        blocks = self._run(run).data.blocks
+        if not 0 <= block < len(blocks):
+            raise ArgumentError(f"block={block} is none of {len(blocks)}")
+        return _little(blocks[block].take()).tobytes()
+
+    def _run(self, run: int) -> _Run:
+        if run not in self._runs:
+            raise ArgumentError(f"run={run} is not kept any more")
+        return self._runs[run]
+
+    def ask(self, question: str, about: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer a question, one at a time.
+
+        Raises:
+            ArgumentError: there is no such question, or it is asked in a wrong way.
+            CelloError: whatever the answer runs into.
+        """
+        if question not in self._questions:
+            raise ArgumentError(f"question must be one of {', '.join(self._questions)}")
+        with self._lock:
+            try:
+                return self._questions[question](**about)
+            except TypeError as error:
+                raise ArgumentError(f"{question} is asked in a wrong way: {error}") from error
+
+    def explain(self, run: int, sequence: int, layer: str, t: int, unit: int) -> dict[str, Any]:
+        """The arithmetic of a unit at a step; none, and why, if it cannot be shown."""
+        places = self._run(run).places
+        if not 0 <= sequence < len(places):
+            raise ArgumentError(f"sequence={sequence} is none of {len(places)}")
+        rec, batch = places[sequence]
+        try:
+            return {"lines": lines(rec, layer, batch, t, unit)}
+        except (CaptureError, ModelError, UnknownNameError) as error:
+            return {"lines": [], "why": str(error)}
+
+
+def _little(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+
+
+class LiveSession(Session):
+    """Answers for a page on which one types: runs the net on each text.
+
+    Args:
+        net: the net, in eval mode.
+        read: see `Read`.
+        text: the first one.
+        title: of the page.
+
+    >>> import cello
+    >>> net = cello.Recurrent(cello.GRUCell(1, 2))
+    >>> def read(text):
+    ...     return [(text, torch.tensor([float(ord(c)) for c in text]).reshape(-1, 1, 1))]
+    >>> session = LiveSession(net, read, "abc")
+    >>> session.ask("read", {"text": "abcd"})["sequences"][0]["tokens"]
+    'abcd'
+    """
+
+    def __init__(self, net: nn.Module, read: Read, text: str, title: str = "") -> None:
+        self.net, self._read, self.title = net, read, title
+        self._prepare()
+        self._questions |= {"read": self.read, "force": self.force}
+        self.head = self.read(text)
+
+    def read(self, text: str) -> dict[str, Any]:
+        """Run the net on a text."""
+        sequences, notice = self._sequences(text)
+        with torch.no_grad():
+            recordings = [record(self.net, x) for _, x in sequences]
+        titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
+        head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
+        return head | {"text": text, "notice": notice}
+
+    def force(
+        self,
+        text: str,
+        sequence: int,
+        name: str,
+        begin: int,
+        end: int,
+        unit: int | None,
+        value: float,
+    ) -> dict[str, Any]:
+        """Run the net on a sequence as it is, and with a value set from one step to another."""
+        sequences, notice = self._sequences(text)
+        if not 0 <= sequence < len(sequences):
+            raise ArgumentError(f"sequence={sequence} is none of {len(sequences)}")
+        tokens, x = sequences[sequence]
+        with torch.no_grad():
+            with engine("reference"):  # which interventions use too: nothing else may differ
+                plain = record(self.net, x)
+            units = ... if unit is None else unit
+            with intervene(self.net, {name: (slice(begin, end + 1), units, value)}):
+                forced = record(self.net, x)
+        what = name if unit is None else f"{name}[{unit}]"
+        titles = [_title(sequence, tokens), f"{what} = {value:g}, {begin}–{end}"]
+        head = self._add([plain, forced], [tokens, tokens], titles)
+        return head | {"text": text, "notice": notice, "forced": sequence}
+
+    def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], str]:
+        """What is read of the text, and what is not."""
+        found = self._read(text)
+        longest = max((len(tokens) for tokens, _ in found), default=0)
+        notice = ""
+        if longest > _STEPS or len(found) > _SEQUENCES:
+            notice = f"Of this text, {_SEQUENCES} sequences of {_STEPS:,} steps are read at most."
+        return [(tokens[:_STEPS], x[:_STEPS]) for tokens, x in found[:_SEQUENCES]], notice
+
+
+def _title(number: int, tokens: Sequence[str]) -> str:
+    """The number of a sequence, and how it begins."""
+    begin = "".join(tokens[:24]) if all(len(t) == 1 for t in tokens[:24]) else " ".join(tokens[:5])
+    return f"{number}: {' '.join(begin.split())}"[:28]

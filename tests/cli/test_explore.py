@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from cello.cli.explore import _given, _reader
+from cello.cli.models import open_model
+from tests.cli.running import ENVIRONMENT, run
+
+
+def test_a_model_of_characters_reads_all_as_one(kinds_model: Path, tmp_path: Path):
+    model = open_model(kinds_model)
+    ((tokens, x),) = _reader(model)("def f\n  x")
+    assert tokens == "def f\n  x"
+    assert x.shape == (9, 1)
+    path = tmp_path / "some.py"
+    path.write_text("x = 1\n")
+    assert _given(model, str(path)) == "x = 1\n"
+    assert _given(model, "x = 1") == "x = 1"
+    assert _given(model, "x" * 10_000_000) == "x" * 10_000_000
+
+
+def test_a_model_of_words_reads_each_line(words_model: Path, words_file: Path):
+    model = open_model(words_model)
+    text = _given(model, str(words_file))
+    assert text == "arrive Taipei on November 2nd\nleave Taipei on Monday"
+    found = _reader(model)(text)
+    assert [len(tokens) for tokens, _ in found] == [5, 4]
+    assert [len(x) for _, x in found] == [5, 4]
+    ((tokens, x),) = _reader(model)("")
+    assert (list(tokens), len(x)) == ([], 0)
+
+
+def test_what_cannot_be_explored_is_an_error(tmp_path: Path, kinds_model: Path):
+    run("explore", tmp_path, code=2)
+    result = run("explore", kinds_model, "--no-browser", "--port", "-1", code=2)
+    assert "cannot listen on 127.0.0.1, port -1" in result.stderr
+
+
+@pytest.mark.slow
+def test_it_answers_until_ctrl_c(kinds_model: Path):
+    command = [sys.executable, "-u", "-m", "cello", "explore", str(kinds_model), "abc"]
+    process = subprocess.Popen(
+        [*command, "--no-browser"],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever started the tests may have told them to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        assert process.stdout is not None
+        url = urlsplit(process.stdout.readline().split()[-1])
+        assert url.hostname == "127.0.0.1"
+        connection = http.client.HTTPConnection("127.0.0.1", url.port or 0, timeout=30)
+        body = json.dumps({"question": "begin", "about": {}})
+        connection.request("POST", "/ask", body, {"X-Cello-Token": url.fragment})
+        head = json.loads(connection.getresponse().read())
+        assert head["text"] == "abc"
+        assert head["title"] == kinds_model.name
+        connection.close()
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (0, "")
+    assert out.endswith("stopped\n")

@@ -1,0 +1,218 @@
+"""The live page: who is let in, and what it does in a browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+import cello
+from cello.errors import ArgumentError
+from cello.see.page.serve import Server
+from cello.see.page.session import LiveSession
+from tests.see.page.nets import NETS
+
+TEXT = "abcdefgh"
+
+
+def read(text: str) -> list[tuple[str, torch.Tensor]]:
+    numbers = torch.tensor([float(ord(letter) - ord("a")) for letter in text])
+    return [(text, torch.stack([numbers, numbers.sin(), numbers.cos()], 1).unsqueeze(1) / 4)]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str], Server]]:
+    running: list[tuple[Server, threading.Thread]] = []
+
+    def start(name: str) -> Server:
+        server = Server(LiveSession(NETS[name](), read, TEXT, title=name))
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in running:
+        server.stop()
+        thread.join(10)
+
+
+def asked(server: Server, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    """The status of the answer, and the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    named = {"X-Cello-Token": server.token}
+    named |= {key.replace("_", "-"): value for key, value in headers.items()}
+    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    connection.request(method, path, text, named)
+    response = connection.getresponse()
+    answer = response.status, response.read()
+    connection.close()
+    return answer
+
+
+READ = {"question": "read", "about": {"text": "abc"}}
+
+
+# ------------------------------------------------------------ who is let in
+
+
+def test_a_question_is_answered(serve: Callable):
+    server = serve("elman")
+    status, answer = asked(server, "POST", "/ask", READ)
+    assert status == 200
+    head = json.loads(answer)
+    assert head["sequences"][0]["tokens"] == "abc"
+    assert asked(server, "GET", f"/numbers?run={head['run']}&block=0")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/ask", "/numbers?run=0&block=0"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "https://127.0.0.1"},
+    ],
+    ids=str,
+)
+def test_other_hosts_and_pages_are_refused(path: str, headers: dict[str, str], serve: Callable):
+    server = serve("elman")
+    status, answer = asked(server, "POST" if path == "/ask" else "GET", path, READ, **headers)
+    assert status == 403
+    assert "error" in json.loads(answer)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "é"])
+def test_without_the_token_nothing_is_told(token: str, serve: Callable):
+    server = serve("elman")
+    for method, path in (("POST", "/ask"), ("GET", "/numbers?run=0&block=0")):
+        status, answer = asked(server, method, path, READ, X_Cello_Token=token.encode("latin-1"))
+        assert status == 403
+        assert b"token" in answer
+    status, page = asked(server, "GET", "/", X_Cello_Token=token.encode("latin-1"))
+    assert status == 200
+    assert server.token.encode() not in page
+
+
+def test_tokens_differ_from_run_to_run(serve: Callable):
+    assert serve("elman").token != serve("elman").token
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/etc/passwd", None, 404),
+        ("GET", "/../../etc/passwd", None, 404),
+        ("POST", "/elsewhere", READ, 404),
+        ("GET", "/numbers", None, 400),
+        ("GET", "/numbers?run=x&block=0", None, 400),
+        ("GET", "/numbers?run=0&block=99", None, 400),
+        ("POST", "/ask", "{", 400),
+        ("POST", "/ask", "[" * 100_000, 400),
+        ("POST", "/ask", {"question": "read"}, 400),
+        ("POST", "/ask", {"question": "rm", "about": {}}, 400),
+        ("POST", "/ask", {"question": "read", "about": {"what": 1}}, 400),
+        ("DELETE", "/", None, 501),
+    ],
+)
+def test_other_questions_are_refused(
+    method: str, path: str, body: Any, status: int, serve: Callable
+):
+    server = serve("elman")
+    assert asked(server, method, path, body)[0] == status
+    assert asked(server, "POST", "/ask", READ)[0] == 200  # and it still stands
+
+
+def test_a_question_of_any_length_is_not_read(serve: Callable):
+    server = serve("elman")
+    status, answer = asked(server, "POST", "/ask", "", Content_Length="999999999999")
+    assert status == 413
+    assert b"too long" in answer
+
+
+def test_a_line_of_ten_megabytes(serve: Callable):
+    server = serve("elman")
+    question = {"question": "read", "about": {"text": "a" * 10_000_000}}
+    status, answer = asked(server, "POST", "/ask", question)
+    assert status == 200
+    assert "20,000 steps are read at most" in json.loads(answer)["notice"]
+
+
+def test_a_port_that_is_taken(serve: Callable):
+    port = serve("elman").port
+    with pytest.raises(ArgumentError, match=f"^cannot listen on 127.0.0.1, port {port}: "):
+        Server(serve("elman").session, port=port)
+
+
+# ------------------------------------------------------------ in a browser
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize("name", NETS)
+def test_the_live_page(name: str, serve: Callable, watched: Callable):
+    server = serve(name)
+    net = server.session.net
+    page = watched(server.url)
+    assert page.text("h1") == name
+    page.page.fill("textarea", "hgfedcba")
+    page.until("explorer.state.book.head.text === 'hgfedcba' && explorer.state.shown.tokens")
+    page.settle()
+    with torch.no_grad():
+        rec = cello.record(net, read("hgfedcba")[0][1])
+    layer = page.state("layer")
+    page.call("e.unit(1); e.go(5)")
+    rows = rec.layer(layer).rows
+    expected = {n: r[5, 1].item() for n, r in rows.items() if n != "x" and r.shape[1] > 1}
+    assert page.numbers() == expected
+    titles = "cells => cells.map(cell => cell.title)"
+    told = str(rec.explain(5, 1, layer)).splitlines()
+    assert page.page.eval_on_selector_all(".arithmetic", titles) == told
+
+    page.page.get_by_label("from step").fill("2")
+    page.page.get_by_label("to step").fill("3")
+    page.page.get_by_label("to", exact=True).fill("0.5")
+    page.page.get_by_role("button", name="force", exact=True).click()
+    page.until("explorer.state.shownOther")
+    page.settle()
+    value = page.state("value")
+    found = page.call("return Array.from(s.shownOther.data)")
+    path = f"{layer}.{value}" if layer else value
+    with torch.no_grad(), cello.intervene(net, {path: (slice(2, 4), 1, 0.5)}):
+        forced = cello.record(net, read("hgfedcba")[0][1])
+    assert found == forced.layer(layer).rows[value].flatten().tolist()
+    page.shot()
+    page.page.click("text=undo")
+    page.until("explorer.state.other === -1")
+    page.settle()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_when_it_is_stopped_the_page_says_so(serve: Callable, watched: Callable):
+    server = serve("elman")
+    page = watched(server.url)
+    page.page.route("**/ask", lambda route: route.abort())
+    page.page.fill("textarea", "aa")
+    page.until("document.querySelector('.extra .failed')")
+    assert page.text(".extra .failed") == "cello explore has been stopped."
+    assert all("net::ERR_FAILED" in error for error in page.errors)
+    page.errors.clear()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_a_wrong_address_says_so(serve: Callable, watched: Callable):
+    page = watched(serve("elman").url.partition("#")[0], settled=False)
+    page.until("document.querySelector('.cello')?.textContent")
+    assert page.text(".cello") == "the token is wrong: open the address that was printed"
+    assert all("403" in error for error in page.errors)
+    page.errors.clear()
