@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cello.cli.models import Model
 from cello.cli.output import print_json
-from cello.errors import ArgumentError, DataError, ModelError
+from cello.cli.tokens import reads_characters, token_sequences
+from cello.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,18 +88,8 @@ def _parse(memory: str) -> tuple[str, int | None]:
 
 
 def _pieces(model: Model, path: Path, token: int) -> list[_Piece]:
-    from cello.tasks.conll import read_conll
-    from cello.tasks.features import CharacterFeatures
-    from cello.tasks.text_files import read_text
-
-    if model.task is None:
-        raise ModelError("the model has no task, so it is not known how it reads text")
-    if isinstance(model.task.features, CharacterFeatures):
-        text = read_text(path)
-        if not text:
-            raise DataError(f"{path}: holds no text to colour")
-        return [_Piece(tuple(text), "")]
-    return [_Piece(s.tokens, " ") for s in read_conll(path, token=token, tag=None)]
+    separator = "" if reads_characters(model) else " "
+    return [_Piece(s, separator) for s in token_sequences(model, path, token, "colour")]
 
 
 def _values(model: Model, piece: _Piece, name: str) -> tuple[str, Tensor]:
