@@ -44,8 +44,8 @@ def distance(seen: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "gradient vanishes",
                 run.layer,
-                f"on its way back through {far} steps, {short(left, 2)} of the gradient of the "
-                "state is left: what was longer ago cannot be learnt",
+                f"on its way back through {far} steps, the gradient of the state shrinks to "
+                f"{short(left, 2)} times its size: what was longer ago cannot be learnt",
                 "a cell with a memory (LSTM, GRU) and open forget gates, orthogonal recurrent "
                 "weights, larger ones if they are small",
             )
