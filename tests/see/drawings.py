@@ -116,3 +116,17 @@ def collisions(svg: str) -> list[str]:
             ):
                 found.append(f"{line.what} through a {box.what}")
     return found
+
+
+def labels(svg: str) -> list[str]:
+    """All texts, as they read."""
+    return ["".join(text.itertext()) for text in read(svg).iter(f"{SVG}text")]
+
+
+def numbers(svg: str) -> dict[str, str]:
+    """The numbers that stand beside named values."""
+    return {
+        text.get("data-value"): text.text or ""
+        for text in read(svg).iter(f"{SVG}text")
+        if text.get("class") == "number" and text.get("data-value")
+    }

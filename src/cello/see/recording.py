@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.see.names import find, joined
+from cello.see.plot import plot
 from cello.see.rows import LayerRows, nbytes
 
 if TYPE_CHECKING:
@@ -303,6 +304,35 @@ class Recording:
             precision=precision,
             arithmetic_steps=arithmetic_steps,
         )
+
+    plot = plot
+
+    def explore(
+        self, tokens: Sequence[str] | Sequence[Sequence[str]] | None = None, *, title: str = ""
+    ) -> Any:
+        """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
+
+        There, the arithmetic of every step of every unit can be shown.
+
+        Args:
+            tokens: as for `to_html`.
+            title: of the page.
+
+        Returns:
+            An anywidget; let the notebook show it.
+
+        Raises:
+            ArgumentError: tokens do not fit the sequences.
+            ImportError: anywidget is not installed: pip install 'cello[notebook]'.
+
+        >>> import cello
+        >>> rec = cello.record(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 1, 3))
+        >>> rec.explore("abcde").head["sequences"][0]["tokens"]
+        'abcde'
+        """
+        from cello.see.page import explorer
+
+        return explorer(self, tokens, title)
 
     def explain(
         self,

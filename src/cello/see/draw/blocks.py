@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cello.program import Program
-from cello.see.draw.diagram import Block, Diagram
+from cello.program import Program, Value
+from cello.see.draw.diagram import Block, Diagram, Label
 from cello.see.draw.formulas import (
     changed,
     is_arithmetic_of_one,
@@ -55,19 +55,24 @@ class Builder:
         self._outgoing(program)
 
     def _incoming(self, program: Program) -> None:
-        x = self._new(Block("input", "x", source=(program.x, 0)))
+        x = self._new(Block("input", "x", source=(program.x, 0), label=Label(value="x")))
         self.named["x"] = x
+        self.named.update((n, x) for n, v in program.names.items() if v is program.x)
         for name, value in program.state.items():
             memory = self._new(Block("memory", subscripted(name), source=(value, 0)))
-            memory.label.names.append(f"{name}_prev")
+            memory.label = Label([f"{name}_prev"], f"{name}_prev")
             memory.note = f"memory: keeps {name} until the next step"
             self.named[f"{name}_prev"] = memory
+            self.named.update((n, memory) for n, v in program.names.items() if v is value)
 
     def _outgoing(self, program: Program) -> None:
-        for name in program.state:
-            self.named[f"{name}_prev"].inputs = [self.named[name]]
-        name = next(n for n, v in program.names.items() if v is program.output and n in self.named)
-        self._new(Block("output", "output", [self.named[name]]))
+        def block_of(value: Value) -> Block:
+            names = (n for n, v in program.names.items() if v is value and n in self.named)
+            return self.named[next(names)]
+
+        for name, value in program.next_state.items():
+            self.named[f"{name}_prev"].inputs = [block_of(value)]
+        self._new(Block("output", "output", [block_of(program.output)]))
         read = {b for other in self.diagram.blocks if other.kind != "memory" for b in other.inputs}
         self.diagram.blocks = [
             block for block in self.diagram.blocks if block in read or block.kind != "memory"
@@ -91,6 +96,8 @@ class Builder:
         self.named[name] = block
         if name not in block.label.names and name != "x":
             block.label.names.append(name)
+            if name in self.traced.program.names:
+                block.label.value = block.label.value or name
 
     def _read_by_a_linear_sum(self, name: str) -> bool:
         """Whether the one formula that reads it is a sum of nothing but linear terms."""
@@ -160,11 +167,12 @@ class Builder:
             return _HERE if id(part) in unnamed else changed(part, pointed)
 
         inputs = list(dict.fromkeys(map(self.block, operands)))
-        block = Block(kind, self._short(changed(node, pointed)), inputs, formula=node)
+        block = Block(kind, self._short(changed(node, pointed)), inputs)
         return self._passing(block, node)
 
     def _passing(self, block: Block, node: Node) -> Block:
         """The block, a part of a gate if it is 1 − z or z / a of a gate z."""
+        block.formula = node
         is_part = isinstance(node, (Sum, Quotient)) and block.kind == "other"
         block.is_gate = is_part and block.inputs[0].is_gate
         return self._new(block)

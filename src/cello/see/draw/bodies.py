@@ -32,13 +32,12 @@ def paint(picture: Picture, block: Block, room: Room, x: float, y: float) -> Non
 
 def _units(picture: Picture, block: Block, centre: float, y: float) -> None:
     """A circle for each unit, as wide as its number needs."""
-    wide, names = unit_size(block), block.label.names
+    wide = unit_size(block)
     units = block.units or ()
     x = centre - wide * (len(units) - 1) / 2
     for number in units:
         circle = Shape(x - wide / 2 + 2.5, y - 9.5, wide - 5, 19, "unit", 9.5)
         picture.shapes.append(circle)
         if number:
-            value = names[0] if names else ""
-            picture.texts.append(Text(x, y + 4, number, "number", value=value))
+            picture.texts.append(Text(x, y + 4, number, "number"))
         x += wide

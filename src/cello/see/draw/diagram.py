@@ -16,11 +16,13 @@ class Label:
     """What stands beside the wire that leaves a block.
 
     Attributes:
-        names: of the value on the wire, as in a recording; the first is its `data-value`.
+        names: of the value on the wire, as in the equations.
+        value: that of the names by which a recording shows it, "" if it does not.
         number: the value, as text; None for no number, "" for room to put one.
     """
 
     names: list[str] = field(default_factory=list)
+    value: str = ""
     number: str | None = None
 
 

@@ -61,7 +61,7 @@ class Drawing:
                 "a PNG needs resvg, which is not installed: pip install 'cello[draw]', "
                 "or save the drawing as .svg"
             ) from error
-        size = round(self.picture.width * scale)
+        size = round(round(self.picture.width) * scale)
         found = resvg_py.svg_to_bytes(svg_string=self.svg, width=size, background="white")
         return bytes(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.text import subscripted
+from cello.see.notation import Quotient, Sum
 
 __all__ = ["gates_of", "mark_gates", "role"]
 
@@ -41,16 +42,23 @@ def _meaning(diagram: Diagram, gate: Block) -> str:
 
 def _complements(diagram: Diagram, gate: Block) -> list[Block]:
     """Blocks such as 1 − z of a gate z."""
-    return [block for block in diagram.readers(gate) if block.is_gate and block.kind == "other"]
+    return [b for b in diagram.readers(gate) if b.is_gate and isinstance(b.formula, Sum)]
+
+
+def _products(diagram: Diagram, gate: Block) -> list[Block]:
+    """What the gate multiplies, itself or as a share such as z / (z + a)."""
+    readers = list(diagram.readers(gate))
+    shares = [b for b in readers if b.is_gate and isinstance(b.formula, Quotient)]
+    readers += [block for share in shares for block in diagram.readers(share)]
+    return [block for block in readers if block.kind == "times"]
 
 
 def _keeps(diagram: Diagram, gate: Block) -> bool:
     """Whether it multiplies a memory, and the product becomes part of the next state."""
-    products = [block for block in diagram.readers(gate) if block.kind == "times"]
     return any(
         any(block.kind == "memory" for block in product.inputs)
         and not any(block.kind == "linear" for block in diagram.readers(product))
-        for product in products
+        for product in _products(diagram, gate)
     )
 
 
@@ -62,7 +70,7 @@ def role(diagram: Diagram, gate: Block) -> str:
         return "update gate"
     if kept:
         return "forget gate"
-    products = [block for block in diagram.readers(gate) if block.kind == "times"]
+    products = _products(diagram, gate)
     after = [block for product in products for block in diagram.readers(product)]
     if any(block.kind in ("output", "memory") for block in after):
         return "output gate"

@@ -91,7 +91,7 @@ class _Painter:
             self._arrive(item, source, pin, bottom, middle)
         if block.kind != "output":
             start, end = self.at(item.x, middle + half), self.at(item.x, top)
-            self.picture.wires.append(Wire((start, end), value=_value(block)))
+            self.picture.wires.append(Wire((start, end), value=block.label.value))
             self._label(block, item.x, top)
         self._body(block, item, middle)
 
@@ -107,7 +107,7 @@ class _Painter:
             points = (start, self.at(x, middle), self.at(edge, middle))
         else:
             points = (start, self.at(x, middle - half))
-        self.picture.wires.append(Wire(points, kind, arrow=True, value=_value(source)))
+        self.picture.wires.append(Wire(points, kind, arrow=True, value=source.label.value))
 
     def _label(self, block: Block, x: float, top: float) -> None:
         """Names and number, to the right of the wire that leaves a block."""
@@ -118,7 +118,7 @@ class _Painter:
             self.picture.texts.append(Text(left, base, shown, "", "start"))
             left += width(shown) + 5
         if label.number is not None:
-            number = Text(left, base, label.number, "number", "start", _value(block))
+            number = Text(left, base, label.number, "number", "start", block.label.value)
             self.picture.texts.append(number)
 
     def _body(self, block: Block, item: Item, middle: float) -> None:
@@ -126,7 +126,7 @@ class _Painter:
 
     def _bundle(self, number: int, channel: Channel, bundle: Bundle) -> None:
         bottom, top = self.bottom[number], self.top[number]
-        value = _value(bundle.wire)
+        value = bundle.wire.label.value
         first, *others = bundle.ends
         falls = not first.is_low
 
@@ -167,10 +167,3 @@ class _Painter:
 
 def _place(end: End) -> float:
     return end.x
-
-
-def _value(block: Block) -> str:
-    """The name of the value on its wire."""
-    if block.kind == "input":
-        return "x"
-    return block.label.names[0] if block.label.names else ""

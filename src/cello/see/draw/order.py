@@ -8,7 +8,7 @@ from cello.see.draw.grid import Grid, Item, Link, Loop
 
 __all__ = ["sort_layers"]
 
-_STARTS, _ROUNDS = 8, 2
+_STARTS, _ROUNDS = 6, 2
 
 
 def sort_layers(grid: Grid) -> None:
@@ -20,6 +20,7 @@ class _Sorter:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.channels = [grid.between(rank) for rank in range(len(grid.layers))]
+        self.wires = {link: (id(link.wire), link.is_loop) for link in grid.links}
         self.place: dict[Item, int] = {}
         self.number_items()
 
@@ -94,15 +95,17 @@ class _Sorter:
 
     def cost(self, rank: int) -> float:
         """Of the space above this layer: crossings, and a little for wires that are not upright."""
-        links = self.channels[rank] if rank >= 0 else []
-        found = 0.0
-        for number, one in enumerate(links):
-            a, b = self.place[one.low], self.place[one.high]
-            found += 0.02 * abs(self.relative(one.low) - self.relative(one.high))
-            for other in links[number + 1 :]:
-                is_same = other.wire is one.wire and other.is_loop == one.is_loop
-                if not is_same and (a - self.place[other.low]) * (b - self.place[other.high]) < 0:
-                    found += 1 + 0.5 * (_passes(one) and _passes(other))
+        if rank < 0:
+            return self.of_loops(rank, [])
+        links = self.channels[rank]
+        below = len(self.grid.layers[rank])
+        above = len(self.grid.layers[rank + 1]) if links else 1
+        ends = [(self.place[k.low], self.place[k.high], self.wires[k], _passes(k)) for k in links]
+        found = sum(0.02 * abs((a + 0.5) / below - (b + 0.5) / above) for a, b, _, _ in ends)
+        for number, (a, b, wire, passes) in enumerate(ends):
+            for c, d, other, passes_too in ends[:number]:
+                if (a - c) * (b - d) < 0 and wire != other:
+                    found += 1.5 if passes and passes_too else 1.0
         return found + self.of_loops(rank, links)
 
     def of_loops(self, rank: int, links: list[Link]) -> float:

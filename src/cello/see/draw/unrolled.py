@@ -134,6 +134,11 @@ class _Unrolled:
         """The middle of a column."""
         return _MARGIN + self.left + self.wide / 2 + number * (self.wide + self.gap)
 
+    def _side(self, number: int, stage: Stage, way: int) -> float:
+        """The right border of a box, or the left one if `way` is -1."""
+        cell = self.columns[number][stage]
+        return self._middle(number) + cell.aside + way * cell.room.half
+
     def _place(self, number: int, cell: _Cell) -> tuple[float, float]:
         return self._middle(number) + cell.aside, self.middle[cell.row]
 
@@ -185,25 +190,24 @@ class _Unrolled:
         way = -1 if track.is_backward else 1
         first = self.columns[0][track.stages[0]]
         keeper = self.columns[0][track.keeper]
-        half, from_half = first.room.half, keeper.room.half
         low, high = self.middle[first.row], self.middle[keeper.row]
         block, room = self.starts[track]
         edge = self._middle(order[0]) - way * self.wide / 2
         x = edge - way * (24 + room.half)
         paint(self.picture, block, room, x, low)
-        arrive = self._middle(order[0]) + first.aside - way * half
+        arrive = self._side(order[0], track.stages[0], -way)
         wire = ((x + way * room.half, low), (arrive, low))
         self.picture.wires.append(Wire(wire, "loop", arrow=True))
         text = ", ".join(map(subscripted, track.states))
         for number in order:
-            leave = self._middle(number) + keeper.aside + way * from_half
+            leave = self._side(number, track.keeper, way)
             edge = self._middle(number) + way * self.wide / 2
             turn = edge + way * (self.gap - 20)
             points: tuple[tuple[float, float], ...]
             if number == order[-1]:
                 points = ((leave, high), (turn + way * 8, high))
             else:
-                arrive = self._middle(number + way) + first.aside - way * half
+                arrive = self._side(number + way, track.stages[0], -way)
                 points = ((leave, high), (turn, high), (turn, low), (arrive, low))
                 if high == low:
                     points = (points[0], points[3])

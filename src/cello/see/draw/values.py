@@ -27,7 +27,7 @@ def shown_number(value: float, digits: int) -> str:
 def put_room(diagram: Diagram) -> None:
     """Leave room for a number beside every name."""
     for block in diagram.blocks:
-        if block.label.names or block.kind == "input":
+        if block.label.value:
             block.label.number = ""
 
 
@@ -61,11 +61,8 @@ def _numbers(rows: LayerRows, row: int) -> Callable[[Block], Tensor | None]:
     """What gives the units of a block's value at this row, as far as they are known."""
 
     def recorded(block: Block) -> Tensor | None:
-        names = ["x"] if block.kind == "input" else block.label.names
-        for name in names:
-            if name in rows.rows:
-                return rows.rows[name][row].detach().cpu().flatten()
-        return None
+        units = rows.rows.get(block.label.value)
+        return None if units is None else units[row].detach().cpu().flatten()
 
     source = rows.source
     if source is None or source.program is None:
