@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import _register_namedtuple
 
 __all__ = ["detach", "state_type"]
 
@@ -54,5 +55,6 @@ def state_type(names: tuple[str, ...]) -> Any:
     kind = _kinds[names] = make("State", names)
     kind.__doc__ = f"The state ({', '.join(names)}) of a recurrent layer, each [B, size]."
     kind.detach = detach
+    _register_namedtuple(kind, serialized_type_name=f"cello.State({', '.join(names)})")
     kind.__reduce__ = lambda self: (_rebuild, (self._fields, tuple(self)))
     return kind

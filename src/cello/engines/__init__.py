@@ -15,6 +15,7 @@ from cello.engines.choose import (
     run,
 )
 from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
+from cello.engines.packing import packing_of
 from cello.engines.run import Result, Run
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "may_run_compiled",
     "one_step",
     "only_the_step_may_run",
+    "packing_of",
     "run",
     "tensors_of",
 ]

@@ -7,7 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-__all__ = ["Packing"]
+from cello.errors import ArgumentError
+
+__all__ = ["Packing", "packing_of"]
 
 
 class Packing:
@@ -48,3 +50,17 @@ class Packing:
     @cached_property
     def _inverse(self) -> Tensor:
         return torch.argsort(self.order)
+
+
+def packing_of(lengths: Tensor, T: int) -> Packing:
+    """The packing of sequences of these lengths.
+
+    Raises:
+        ArgumentError: a length is negative, or beyond T.
+    """
+    if len(lengths) and (int(lengths.min()) < 0 or int(lengths.max()) > T):
+        raise ArgumentError(
+            f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "
+            f"to {int(lengths.max())}"
+        )
+    return Packing(lengths, T)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells.contract import check_step_result
-from cello.engines.packing import Packing
+from cello.engines.packing import packing_of
 from cello.engines.run import Result, Run, empty_result, walk
 from cello.errors import CaptureError
 from cello.program import named_tensors, step_with_locals
@@ -59,7 +59,7 @@ def run(run: Run) -> Result:
 
 def _without_padding(padded: Run, lengths: Tensor) -> Result:
     """Run on the rows that are no padding."""
-    packing = Packing(lengths, len(padded.batch_sizes))
+    packing = packing_of(lengths, len(padded.batch_sizes))
     state, initial = (
         tuple(packing.sort(part) for part in parts) for parts in (padded.state, padded.initial)
     )

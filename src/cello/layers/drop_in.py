@@ -63,7 +63,7 @@ class DropIn(nn.RNNBase):
 
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; the state comes and goes as PyTorch has it."""
-        torch_can = reset is None and (not steps.is_ragged or steps.has_no_empty_sequence)
+        torch_can = reset is None and (not steps.is_ragged or steps.can_be_packed)
         if torch_can and _torchs_code_runs(steps.data):
             return self._run_torch(steps, hx)
         return self._run_cells(steps, hx, reset)

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.drop_in import DropIn, accelerate
+from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
@@ -29,7 +31,15 @@ class StackState(tuple):
         return StackState(detach(part) for part in self)
 
 
-torch.serialization.add_safe_globals([StackState])  # as states are: see cello.cells.state
+# As states are: see cello.cells.state.
+torch.serialization.add_safe_globals([StackState])
+register_pytree_node(
+    StackState,
+    lambda state: (list(state), None),
+    lambda parts, _: StackState(parts),
+    serialized_type_name="cello.StackState",
+    flatten_with_keys_fn=lambda state: ([(SequenceKey(n), p) for n, p in enumerate(state)], None),
+)
 
 
 class Stack(nn.Module):
@@ -115,6 +125,8 @@ class Stack(nn.Module):
             steps = check_input(first, x, lengths, self.batch_first)
         else:
             steps = self._any_input(x, lengths)
+        if steps.is_padded and not _each_row_alone(self):
+            steps = steps.without_padding()
         done, final = self.run(steps, state, check_reset(steps, reset), targets)
         return done.to_user(), final
 
@@ -188,6 +200,20 @@ class Stack(nn.Module):
             else:
                 modules.append(module)
         return Stepper(modules, batch_size)
+
+
+#: Modules known to make of each row what they make of it among others, padding or not.
+_EACH_ROW_ALONE = (
+    Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding,
+    nn.Linear, nn.Identity, nn.Dropout, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Tanh, nn.ReLU,
+    nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus,
+)  # fmt: skip
+
+
+def _each_row_alone(module: Any) -> bool:
+    if isinstance(module, (Stack, nn.Sequential)):
+        return all(_each_row_alone(part) for part in module)
+    return isinstance(module, _EACH_ROW_ALONE)
 
 
 def _applied(number: int, module: nn.Module, steps: Steps) -> Steps:

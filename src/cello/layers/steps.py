@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from cello.engines import packing_of
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 __all__ = ["Steps"]
@@ -31,7 +32,8 @@ class Steps:
         batch_size: B, sequences; those without any step count too.
         order: for each row of a step, its sequence in the user's order; None if the same.
         index: for each row of `data`, its place t * B + b when padded; None if all are there.
-        lengths: of each sequence in the user's order, [B]; None if all are T.
+        lengths: of each sequence in the user's order, [B]; None if all are T. With lengths but
+            no index there is padding all the same, for `torch.compile` may not look at lengths.
         form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
     """
 
@@ -87,13 +89,12 @@ class Steps:
         flat = x.reshape(T * B, *x.shape[2:])
         if lengths is None:
             return cls(flat, [B] * T, T, B, None, None, None, form)
-        lengths = _checked_lengths(lengths, T, B)
-        lengths = lengths.to(device=x.device, dtype=torch.int64)
-        longest_first, order = torch.sort(lengths, descending=True, stable=True)
-        alive = torch.arange(T, device=x.device)[:, None] < longest_first
-        batch_sizes = [rows for rows in alive.sum(1).tolist() if rows]
-        index = (torch.arange(T, device=x.device)[:, None] * B + order)[alive]
-        return cls(flat[index], batch_sizes, T, B, order, index, lengths, form)
+        lengths = _integers(lengths, B).to(device=x.device, dtype=torch.int64)
+        if torch.compiler.is_compiling() and x.device.type == "cpu":
+            return cls(flat, [B] * T, T, B, None, None, lengths, form)
+        packing = packing_of(lengths, T)
+        rows = packing.pack(flat)
+        return cls(rows, packing.sizes, T, B, packing.order, packing.index, lengths, form)
 
     @classmethod
     def _of_packed(cls, x: PackedSequence) -> Steps:
@@ -112,12 +113,27 @@ class Steps:
     @property
     def is_ragged(self) -> bool:
         """Whether the sequences may differ in length."""
-        return self.index is not None
+        return self.lengths is not None
 
     @property
-    def has_no_empty_sequence(self) -> bool:
-        """Whether each sequence has a step."""
-        return bool(self.batch_sizes) and self.batch_sizes[0] == self.batch_size
+    def is_padded(self) -> bool:
+        """Whether they may, and there is padding among the rows."""
+        return self.lengths is not None and self.index is None
+
+    def without_padding(self) -> Steps:
+        """The same steps without padding; whoever traces this cannot see through."""
+        if not self.is_padded:
+            return self
+        assert self.lengths is not None
+        packing = packing_of(self.lengths, self.length)
+        rows, T, B = packing.pack(self.data), self.length, self.batch_size
+        sizes, order, index = packing.sizes, packing.order, packing.index
+        return Steps(rows, sizes, T, B, order, index, self.lengths, self.form)
+
+    @property
+    def can_be_packed(self) -> bool:
+        """Whether PyTorch can pack them: each sequence has a step."""
+        return not self.is_padded and self.batch_sizes[:1] == [self.batch_size]
 
     def with_data(self, data: Tensor) -> Steps:
         """The same steps with other values, [N, ...]."""
@@ -147,7 +163,11 @@ class Steps:
     def pad(self, data: Tensor) -> Tensor:
         """Rows [N, ...] as a time-major tensor [T, B, ...], zero where there is no step."""
         if self.index is None:
-            return data.reshape(self.length, self.batch_size, *data.shape[1:])
+            padded = data.reshape(self.length, self.batch_size, *data.shape[1:])
+            if self.lengths is None:
+                return padded
+            alive = torch.arange(self.length, device=data.device)[:, None] < self.lengths
+            return torch.where(alive.reshape(*alive.shape, *[1] * (data.dim() - 1)), padded, 0)
         flat = data.new_zeros(self.length * self.batch_size, *data.shape[1:])
         flat = flat.index_copy(0, self.index, data)
         return flat.reshape(self.length, self.batch_size, *data.shape[1:])
@@ -208,7 +228,7 @@ class Steps:
         return state if inverse is None else tuple(part[inverse] for part in state)
 
 
-def _checked_lengths(lengths: Any, T: int, B: int) -> Tensor:
+def _integers(lengths: Any, B: int) -> Tensor:
     if isinstance(lengths, (list, tuple)) and all(isinstance(n, int) for n in lengths):
         lengths = torch.tensor(lengths, dtype=torch.int64)
     if (
@@ -220,9 +240,4 @@ def _checked_lengths(lengths: Any, T: int, B: int) -> Tensor:
         raise DtypeError(f"lengths must be a tensor of integers, got {what}")
     if list(lengths.shape) != [B]:
         raise ShapeError(f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}")
-    if B and (int(lengths.min()) < 0 or int(lengths.max()) > T):
-        raise ArgumentError(
-            f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "
-            f"to {int(lengths.max())}"
-        )
     return lengths

@@ -56,6 +56,7 @@ def run_cell(
         reverse,
         reset,
         targets,
+        lengths=steps.lengths if steps.is_padded else None,
         parameters=parameters,
     )
     watcher = observer()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cello.engines.cpu.library import Steps
 from cello.engines.cpu.plan import Plan
-from cello.engines.packing import Packing
+from cello.engines.packing import packing_of
 
 __all__ = ["SCHEMA", "Call", "Given", "Unpadded"]
 
@@ -84,7 +84,7 @@ class Unpadded:
     def __init__(self, plan: Plan, call: Call) -> None:
         assert call.lengths is not None
         self._plan = plan
-        self.packing = packing = Packing(call.lengths, call.length)
+        self.packing = packing = packing_of(call.lengths, call.length)
         given = Given(plan, call.tensors)
         given.rows = [packing.pack(part) for part in given.rows]
         given.start = [packing.sort(part) for part in given.start]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cello.engines.cpu.library import Steps
+from cello.engines.cpu.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.run import Result, Run, empty_result
 from cello.errors import CaptureError, CompilerError
@@ -80,8 +81,6 @@ def loop(
         names: what to record.
         name: what the plan is called in the operation, if not by its own name.
     """
-    from cello.engines.cpu.operators import forward
-
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
