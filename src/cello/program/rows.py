@@ -33,6 +33,8 @@ _ALONG: dict[str, tuple[int, str, Any]] = {
     "mean": (1, "dim", None),
     "var": (1, "dim", None),
     "std": (1, "dim", None),
+    "var_mean": (1, "dim", None),
+    "std_mean": (1, "dim", None),
     "amax": (1, "dim", None),
     "amin": (1, "dim", None),
     "max": (1, "dim", None),
@@ -48,8 +50,7 @@ _RESHAPES = {"view", "_unsafe_view", "reshape", "expand"}
 # Element by element, though PyTorch does not tag them so.
 _BY_ELEMENT = {
     "detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli", "log_sigmoid_forward",
-    "_prelu_kernel",
-    "hardswish",
+    "_prelu_kernel", "hardswish", "floor_divide",
 }  # fmt: skip
 _FROM_SIZE = {"empty", "zeros", "ones", "full", "rand", "randn"}
 

@@ -29,6 +29,9 @@ UNARY = """
     torch.pow(1.3, {}); 1 - {}; 0.3 * {} - 0.7; {} / 3; F.dropout({}, 0.4, training=False)
     torch.where({} > 0.3, 1.0, {}); {}.masked_fill({} > 1, 0.25); ({} >= 0.5).to({}.dtype)
     torch.where({} == 0.5, 0.3, 0.1 * {}); {}.clone(); torch.rsub({}, 2.0); torch.sign({} - 0.3)
+    F.celu({}, 0.5); F.hardshrink({}, 0.3); F.softshrink({}, 0.4); torch.tan(torch.tanh({}))
+    torch.exp2({}.clamp(max=1.5)); torch.sinh({}.clamp(-1.5, 1.5)); torch.cosh({}.clamp(-1.5, 1.5))
+    torch.logit(torch.sigmoid({}.clamp(-2, 2)))
 """
 BINARY = """
     {a} + {b}; {a} - {b}; {a} * {b}; {a} / ({b}.abs() + 0.5); torch.maximum({a}, {b})
@@ -38,13 +41,14 @@ BINARY = """
     torch.sub({a}, {b}, alpha=2); torch.lerp({a}, {b}, torch.sigmoid({b})); {b}.sigmoid() * {a}
     torch.addcmul({a}, {b}, {b}, value=0.5); torch.addcdiv({a}, {b}, {b}.square() + 1)
     torch.clamp({a}, max={b}); torch.clamp({a}, {b} - 1, {b} + 1); {a}.masked_fill({b} > 0.3, 0.7)
-    ({a}.abs() + 0.2) ** torch.tanh({b})
+    ({a}.abs() + 0.2) ** torch.tanh({b}); torch.logaddexp({a}, {b}); {b}[:, -1:] * {a}
+    {b}[:, 0].unsqueeze(1) + {a}; torch.where(({a} > 0.3) ^ ({b} < 0.2), {a}, {b})
 """
 NARROW = """
     {}.sum(-1, keepdim=True); {}.mean(1, keepdim=True); {}.amax(-1, keepdim=True)
     {}.amin(1, keepdim=True); {}.max(-1, keepdim=True).values; {}.min(1, keepdim=True)[0]
     {}.var(-1, keepdim=True, unbiased=False); {}.logsumexp(-1, keepdim=True)
-    {}.norm(dim=-1, keepdim=True); {}.sum(-1).unsqueeze(1); {}.square().mean(-1)[:, None]
+    {}.norm(dim=-1, keepdim=True); {}.norm(p=1, dim=-1, keepdim=True); {}.sum(-1).unsqueeze(1); {}.square().mean(-1)[:, None]
     ({}.var(1, keepdim=True, unbiased=False) + 0.1).sqrt()
 """
 ALONG = """

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cello.program.graph import Op, Value
-from cello.program.kernel.nodes import Node
 from cello.program.kernel.pointwise import POINTWISE
 from cello.program.kernel.reductions import REDUCTIONS, chosen
 from cello.program.kernel.shapes import argument, axis, last, parts_of
@@ -32,30 +31,30 @@ def _product(low: Lowering, op: Op) -> None:
 
 
 def _product_and_sum(low: Lowering, op: Op) -> None:
-    """`b + a @ m`."""
-    if argument(op, 3, "beta", 1) != 1 or argument(op, 4, "alpha", 1) != 1:
-        low.refuse(op, f"{op.target} with factors")
+    """`beta · b + alpha · a @ m`."""
     _multiply(low, op, op.args[1], op.args[2], added=op.args[0])
 
 
 def _multiply(low: Lowering, op: Op, rows: Value, factor: Value, added: Value | None) -> None:
+    beta, alpha = (float(op.kwargs.get(name, 1)) for name in ("beta", "alpha"))
     matrix, transposed = low.matrix(factor)
     out, graph = op.outputs[0], low.graph
     sources = zip(low.result.nodes(rows), low.pieces(rows), strict=True)
     pieces = [(node, k0) for node, (k0, _) in sources]
     made = []
     for number, (n0, length) in enumerate(low.pieces(out)):
-        total: Node | None = None if added is None else low.operand(added, out, 0, number)
-        for node, k0 in pieces:
-            dot = graph.dot(node, matrix, transposed, k0, n0, length, use=op)
-            total = dot if total is None else graph.call("add", total, dot)
-        assert total is not None
-        made.append(total)
+        dots = [
+            graph.call("mul", graph.dot(node, matrix, transposed, k0, n0, length, use=op), alpha)
+            for node, k0 in pieces
+        ]
+        if added is not None:
+            dots.insert(0, graph.call("mul", low.operand(added, out, 0, number), beta))
+        made.append(functools.reduce(functools.partial(graph.call, "add"), dots))
     low.put(out, [tuple(made)], op.grad)
 
 
 def _cut(low: Lowering, op: Op) -> None:
-    """Chunk, split, slice: along the last axis the pieces are there already."""
+    """Chunk, split, slice, select: along the last axis the pieces are there already."""
     parts = parts_of(op)
     if parts is None:
         return _cut_vectors(low, op)
@@ -77,13 +76,13 @@ def _cut_vectors(low: Lowering, op: Op) -> None:
     if along == 0:
         low.refuse(op, f"{op.target} along the rows")
     if along == len(value.shape) - 1:
-        return _single_features(low, op)
+        low.refuse(op, f"{op.target} takes single features apart")
     groups = low.gather(value, along)
     if name in ("unbind", "select"):
         index = range(value.shape[along]) if name == "unbind" else [argument(op, 2, "index")]
         for out, i in zip(op.outputs, index, strict=True):
             low.put(out, [group[i] for group in groups], op.grad)
-        return None
+        return
     if name == "slice":
         start, stop, step = (argument(op, p, n) for p, n in ((2, "start"), (3, "end"), (4, "step")))
         kept = [range(value.shape[along])[slice(start, stop, step)]]
@@ -96,11 +95,7 @@ def _cut_vectors(low: Lowering, op: Op) -> None:
         low.refuse(op, f"{op.target} along a middle axis")
     for out, places in zip(op.outputs, kept, strict=True):
         low.put(out, [groups[0][i] for i in places], op.grad)
-    return None
-
-
-def _single_features(low: Lowering, op: Op) -> None:
-    low.refuse(op, f"{op.target} takes single features apart")
+    return
 
 
 def _cat(low: Lowering, op: Op) -> None:
@@ -193,8 +188,7 @@ RULES: dict[str, Rule] = {
     "mm": _product,
     "mv": _product,
     "addmm": _product_and_sum,
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "slice"), _cut),
-    **dict.fromkeys(("unbind", "select"), _cut_vectors),
+    **dict.fromkeys(("split", "split_with_sizes", "chunk", "slice", "unbind", "select"), _cut),
     "cat": _cat,
     "stack": _stack,
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze"), _reshape),

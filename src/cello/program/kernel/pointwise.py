@@ -6,6 +6,7 @@ kinks too, and so that a branch that is not taken brings no infinity into it.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -58,21 +59,33 @@ def _rsub(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
 
 
 def _div(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
-    mode, g = op.kwargs.get("rounding_mode"), low.graph
-    if mode not in (None, "floor"):
-        low.refuse(op, f"{op.target} with rounding_mode={mode!r}")
-    if mode == "floor":
-        return lambda a, b: g.call("floor", g.call("div", a, b)), op.args[:2]
-    return lambda a, b: g.call("div", a, b), op.args[:2]
-
-
-def _remainder(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
     g = low.graph
+    mode = "floor" if op.target._opname == "floor_divide" else op.kwargs.get("rounding_mode")
 
     def formula(a: Node, b: Node) -> Node:
-        return g.call("sub", a, g.call("mul", b, g.call("floor", g.call("div", a, b))))
+        ratio = g.call("div", a, b)
+        return _trunc(g, ratio) if mode == "trunc" else g.call("floor", ratio) if mode else ratio
 
     return formula, op.args[:2]
+
+
+def _rest(whole: Callable[[Graph, Node], Node]) -> Rule:
+    """`a − b · whole(a / b)`: remainder and fmod."""
+
+    def rule(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
+        g = low.graph
+
+        def formula(a: Node, b: Node) -> Node:
+            return g.call("sub", a, g.call("mul", b, whole(g, g.call("div", a, b))))
+
+        return formula, op.args[:2]
+
+    return rule
+
+
+def _two(formula: Callable[[Graph, Node, Node], Node]) -> Rule:
+    """`formula(graph, a, b)` of two tensors."""
+    return lambda low, op: (lambda a, b: formula(low.graph, a, b), op.args[:2])
 
 
 def _pow(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
@@ -226,6 +239,58 @@ def _threshold(g: Graph, x: Node, threshold: float, value: float) -> Node:
     return g.call("where", g.call("le", x, float(threshold)), float(value), x)
 
 
+def _celu(g: Graph, x: Node, alpha: float) -> Node:
+    return _elu(g, x, alpha, 1.0, 1.0 / alpha)
+
+
+def _hardshrink(g: Graph, x: Node, bound: float) -> Node:
+    inside = g.call("and", g.call("ge", x, -float(bound)), g.call("le", x, float(bound)))
+    return g.call("where", inside, 0.0, x)
+
+
+def _softshrink(g: Graph, x: Node, bound: float) -> Node:
+    bound = float(bound)
+    below = g.call("where", g.call("lt", x, -bound), g.call("add", x, bound), g.call("mul", x, 0.0))
+    return g.call("where", g.call("gt", x, bound), g.call("sub", x, bound), below)
+
+
+def _log_add_exp(g: Graph, a: Node, b: Node) -> Node:
+    apart = g.call("where", g.call("eq", a, b), 0.0, g.call("sub", a, b))  # infinities may be equal
+    rest = g.call("log1p", g.call("exp", g.call("neg", g.call("abs", apart))))
+    return g.call("add", g.call("max", a, b), rest)
+
+
+def _logit(g: Graph, x: Node, eps: float | None) -> Node:
+    if eps is not None:
+        x = g.call("at_most", g.call("at_least", x, float(eps)), 1 - float(eps))
+    return g.call("log", g.call("div", x, g.call("sub", 1.0, x)))
+
+
+def _tan(g: Graph, x: Node) -> Node:
+    return g.call("div", g.call("sin", x), g.call("cos", x))
+
+
+def _half_of_exps(function: str, g: Graph, x: Node) -> Node:
+    """(e^x ± e^-x) / 2."""
+    both = g.call(function, g.call("exp", x), g.call("exp", g.call("neg", x)))
+    return g.call("mul", both, 0.5)
+
+
+def _sinh(g: Graph, x: Node) -> Node:
+    near = g.call("at_most", g.call("at_least", x, -1.0), 1.0)
+    more = g.call("expm1", near)  # exact where e^x and e^-x all but cancel
+    small = g.call("mul", g.call("add", more, g.call("div", more, g.call("add", more, 1.0))), 0.5)
+    return g.call("where", g.call("eq", x, near), small, _half_of_exps("sub", g, x))
+
+
+def _ceil(g: Graph, x: Node) -> Node:
+    return g.call("neg", g.call("floor", g.call("neg", x)))
+
+
+def _trunc(g: Graph, x: Node) -> Node:
+    return g.call("where", g.call("lt", x, 0.0), _ceil(g, x), g.call("floor", x))
+
+
 def _log_to(base: float) -> Callable[[Graph, Node], Node]:
     return lambda g, x: g.call("mul", g.call("log", x), 1 / math.log(base))
 
@@ -236,6 +301,7 @@ _RENAMED = {
     "lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne", "where": "where",
     "logical_and": "and", "logical_or": "or", "logical_not": "not",
     "bitwise_and": "and", "bitwise_or": "or", "bitwise_not": "not", "max": "max", "min": "min",
+    "logical_xor": "ne", "bitwise_xor": "ne",
 }  # fmt: skip
 
 POINTWISE: dict[str, Rule] = {
@@ -246,7 +312,9 @@ POINTWISE: dict[str, Rule] = {
     "rsub": _rsub,
     "div": _div,
     "true_divide": _div,
-    "remainder": _remainder,
+    "floor_divide": _div,
+    "remainder": _rest(lambda g, x: g.call("floor", x)),
+    "fmod": _rest(_trunc),
     "pow": _pow,
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamp),
     "lerp": _lerp,
@@ -267,6 +335,20 @@ POINTWISE: dict[str, Rule] = {
     "hardswish": _formula(_hardswish),
     "threshold": _formula(_threshold, ("threshold", 0), ("value", 0)),
     "log_sigmoid_forward": _formula(_log_sigmoid),
+    "celu": _formula(_celu, ("alpha", 1)),
+    "hardshrink": _formula(_hardshrink, ("lambd", 0.5)),
+    "softshrink": _formula(_softshrink, ("lambd", 0.5)),
+    "exp2": _formula(lambda g, x: g.call("pow", 2.0, x)),
+    "logaddexp": _two(_log_add_exp),
+    "logit": _formula(_logit, ("eps", None)),
+    "tan": _formula(_tan),
+    "sinh": _formula(_sinh),
+    "cosh": _formula(functools.partial(_half_of_exps, "add")),
+    "ceil": _formula(_ceil),
+    "trunc": _formula(_trunc),
+    "frac": _formula(lambda g, x: g.call("sub", x, _trunc(g, x))),
+    "isnan": _formula(lambda g, x: g.call("ne", x, x)),
+    "isinf": _formula(lambda g, x: g.call("eq", g.call("abs", x), math.inf)),
     "log2": _formula(_log_to(2)),
     "log10": _formula(_log_to(10)),
 }

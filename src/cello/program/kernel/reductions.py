@@ -131,17 +131,20 @@ def _squares(g: Graph, vector: Pieces) -> Node:
 
 
 def _variance(root: bool, low: Lowering, op: Op) -> Made:
+    """Of features; `var_mean` and `std_mean` have the mean beside it."""
     value, g = op.args[0], low.graph
     axes, correction = argument(op, 1, "dim"), op.kwargs.get("correction", 1)
     if axes is None or [axis(a, value) for a in axes] != [len(value.shape) - 1]:
         low.refuse(op, f"{op.target} over another axis than the last")
     less = last(value) - (1 if correction is None else correction)
-    made = []
+    made, means = [], []
     for vector in low.values[value]:
-        apart, _ = _deviations(low, vector, last(value))
+        apart, mean = _deviations(low, vector, last(value))
         variance = g.call("div", _squares(g, apart), float(max(less, 0)))
         made.append((g.call("sqrt", variance) if root else variance,))
-    return {0: _as_shaped(low, op, op.outputs[0], made)}
+        means.append((mean,))
+    found = zip(op.outputs, (made, means), strict=False)
+    return {number: _as_shaped(low, op, out, f) for number, (out, f) in enumerate(found)}
 
 
 def _layer_norm(low: Lowering, op: Op) -> Made:
@@ -242,12 +245,16 @@ def _logsumexp(low: Lowering, op: Op) -> Made:
 def _norm(low: Lowering, op: Op) -> Made:
     value, g = op.args[0], low.graph
     axes = argument(op, 2, "dim")
-    if argument(op, 1, "ord", 2) != 2 or axes is None or len(axes) != 1:
-        low.refuse(op, f"{op.target} other than of order 2 over one axis")
+    order = argument(op, 1, "ord", 2)
+    if order not in (1, 2) or axes is None or len(axes) != 1:
+        low.refuse(op, f"{op.target} other than of order 1 or 2 over one axis")
     if axis(axes[0], value) != len(value.shape) - 1:
         low.refuse(op, f"{op.target} over another axis than the last")
     made = []
     for vector in low.values[value]:
+        if order == 1:
+            made.append((fold_pieces(g, "sum", tuple(g.call("abs", node) for node in vector)),))
+            continue
         total = _squares(g, vector)
         is_zero = g.call("eq", total, 0.0)  # where the root has no slope, the gradient is 0
         root = g.call("sqrt", g.call("where", is_zero, 1.0, total))
@@ -259,6 +266,8 @@ REDUCTIONS: dict[str, Callable[[Lowering, Op], Made]] = {
     **{kind: functools.partial(_spread, kind) for kind in _FOLDS},
     "var": functools.partial(_variance, False),
     "std": functools.partial(_variance, True),
+    "var_mean": functools.partial(_variance, False),
+    "std_mean": functools.partial(_variance, True),
     "native_layer_norm": _layer_norm,
     "_fused_rms_norm": _rms_norm,
     "_softmax": _softmax,

@@ -55,7 +55,9 @@ def axis(number: int, value: Value) -> int:
     return number % len(value.shape)
 
 
-_ALONG_LAST = {"split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1}
+_ALONG_LAST = {
+    "split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1, "select": 1, "unbind": 1,
+}  # fmt: skip
 _REDUCE = {
     "sum", "mean", "amax", "amin", "max", "min", "var", "std", "logsumexp", "linalg_vector_norm",
 }  # fmt: skip
@@ -86,6 +88,10 @@ def parts_of(op: Op) -> list[Part] | None:
     whole = op.outputs[0] if name == "cat" else op.args[0]
     if axis(along, whole) != len(whole.shape) - 1 or not whole.batched:
         return None
+    if name in ("select", "unbind"):  # single features, of the only vector of a row
+        first = argument(op, 2, "index") % last(whole) if name == "select" else 0
+        outputs = enumerate(op.outputs, first)
+        return [Part(whole, o, at) for at, o in outputs] if len(whole.shape) == 2 else None
     if name == "slice":
         start, step = argument(op, 2, "start", 0) or 0, argument(op, 4, "step", 1)
         if step != 1:
