@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-full lint format types imports docs-check bench bench-quick bench-peers clean
+.PHONY: help setup demo test test-fast test-full lint format types imports docs-check pictures bench bench-quick bench-peers clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -48,6 +48,9 @@ imports: $(READY)  ## import-linter: imports go down only
 
 docs-check: $(READY)  ## run the code in README, docs and docstrings, and compare what it prints
 	@$(PYTHON) -m pytest -q tests/test_docs.py
+
+pictures: $(READY)  ## draw the pictures of docs/ anew, by the code that stands beside them
+	@$(PYTHON) tools/draw_docs.py
 
 bench-peers: $(READY)  ## install JAX and ONNX Runtime, which make bench then measures too
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

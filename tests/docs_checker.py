@@ -39,6 +39,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_ONLY = {"", "c", "conll", "json", "latex", "mermaid", "toml"}
 FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
+DRAWING = re.compile(r"!\[[^\]]*\]\(images/([\w-]+\.svg)\)")
 FILE_NAME = re.compile(r"(?:#|//|%)\s*file:\s*(\S+)\s*\n")
 ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "error"}
 
@@ -58,6 +59,11 @@ def blocks(document: Document) -> Iterator[Region]:
         elif language in ("python", "console"):
             before = region
         yield region
+
+
+def drawings(path: Path) -> list[str]:
+    """The names of the drawings of docs/images that a document shows: its code saves them."""
+    return sorted(set(DRAWING.findall(path.read_text(encoding="utf-8"))))
 
 
 def nothing_printed_this(example: Example) -> str:

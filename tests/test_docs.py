@@ -36,6 +36,17 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_document(path: Path):
     docs_checker.check(path)
+    changed = [
+        name
+        for name in docs_checker.drawings(path)
+        if Path(name).read_bytes() != (path.parent / "images" / name).read_bytes()
+    ]
+    assert changed == [], "run `make pictures`, and look at what changed"
+
+
+def test_every_drawing_is_shown_somewhere():
+    shown = {name for path in DOCUMENTS for name in docs_checker.drawings(path)}
+    assert {path.name for path in (ROOT / "docs" / "images").glob("*.svg")} == shown
 
 
 @pytest.mark.parametrize("name", MODULES)
