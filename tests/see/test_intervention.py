@@ -55,9 +55,9 @@ def close(ours: Tensor, theirs: Any) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    with cello.engine("reference"):
+@pytest.fixture(autouse=True, params=["reference", "split"])
+def _compile_nothing(request: pytest.FixtureRequest):
+    with cello.engine(request.param):
         yield
 
 

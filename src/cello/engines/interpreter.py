@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ __all__ = ["Grasp", "evaluate", "interpret", "tensors_of"]
 Grasp = Callable[[Tensor, int], Tensor]
 
 
-def interpret(run: Run, grasps: Mapping[Value, Grasp]) -> Result:
-    """Run the captured step through time; each of `grasps` gets its value as soon as it is made.
+def interpret(run: Run, grasps: Mapping[Value, Sequence[Grasp]]) -> Result:
+    """Run the captured step through time; `grasps` get their value, in turn, when it is made.
 
     Raises:
         CaptureError: the step cannot be captured.
@@ -43,7 +43,9 @@ def interpret(run: Run, grasps: Mapping[Value, Grasp]) -> Result:
         known = dict(fixed)
 
         def take(value: Value, rows: Tensor) -> None:
-            known[value] = grasps[value](rows, t) if value in grasps else rows
+            for grasp in grasps.get(value, ()):
+                rows = grasp(rows, t)
+            known[value] = rows
 
         take(program.x, inputs[t])
         for value, rows in zip(program.state.values(), state, strict=True):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cello.engines import Grasp, Result, Run
 from cello.layers.steps import Steps
@@ -38,8 +38,8 @@ class Holder(Protocol):
 
     def grasps(
         self, module: nn.Module, place: str, run: Run, steps: Steps
-    ) -> Mapping[Value, Grasp]:
-        """What is to be done with which values of the captured step; nothing if empty.
+    ) -> Mapping[Value, Sequence[Grasp]]:
+        """What is to be done with which values of the captured step, in turn; nothing if empty.
 
         Args:
             module: the layer that runs.
@@ -87,17 +87,10 @@ def holding(holder: Holder) -> Iterator[None]:
         _holders.reset(token)
 
 
-def grasps(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, Grasp]:
-    """What all holders do with the values of this run, one after the other."""
-    found: dict[Value, Grasp] = {}
+def grasps(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, list[Grasp]]:
+    """What all holders do with the values of this run, in turn."""
+    found: dict[Value, list[Grasp]] = {}
     for holder in holders():
-        for value, grasp in holder.grasps(module, place, run, steps).items():
-            found[value] = _both(found[value], grasp) if value in found else grasp
+        for value, some in holder.grasps(module, place, run, steps).items():
+            found.setdefault(value, []).extend(some)
     return found
-
-
-def _both(first: Grasp, second: Grasp) -> Grasp:
-    def grasp(rows: Tensor, t: int) -> Tensor:
-        return second(first(rows, t), t)
-
-    return grasp

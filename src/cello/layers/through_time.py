@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.engines import Run, interpret, run
+from cello.engines import Run, run
+from cello.layers.held import run_held
 from cello.layers.observe import grasps, observer
 from cello.layers.steps import Steps
 
@@ -63,7 +64,7 @@ def run_cell(
     if watcher is not None:
         this.wanted = watcher.wanted(owner, place, this)
     held = grasps(owner, place, this, steps)
-    result = interpret(this, held) if held else run(this, engine)
+    result = run_held(this, held, engine) if held else run(this, engine)
     if watcher is not None:
         watcher.ran(owner, place, this, result, steps)
     final = cell.state_type(*steps.unsort_state(result.state))

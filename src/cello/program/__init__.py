@@ -5,6 +5,7 @@ from cello.program.capture import capture
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.rows import is_random, is_row_wise
+from cello.program.settable import can_be_set, settable
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
 
@@ -14,6 +15,7 @@ __all__ = [
     "Program",
     "Split",
     "Value",
+    "can_be_set",
     "capture",
     "from_text",
     "is_random",
@@ -22,6 +24,7 @@ __all__ = [
     "named_tensors",
     "needed_ops",
     "program_of",
+    "settable",
     "split",
     "step_with_locals",
     "to_text",

@@ -60,14 +60,15 @@ class Edit:
                     f"the value for {self.name!r} must be one number or fit [{wanted[0]} steps, "
                     f"{wanted[1]} sequences, {wanted[2]} units], got {list(to.shape)}"
                 ) from None
-        return OnSteps(self, {t: place for place, t in enumerate(times)}, to, steps)
+        return OnSteps(self, times, to, steps)
 
 
 class OnSteps:
     """An edit at work in one run: called with the rows of its value and the step."""
 
-    def __init__(self, edit: Edit, places: dict[int, int], to: Any, steps: Steps) -> None:
-        self.edit, self.places, self.to, self.order = edit, places, to, steps.order
+    def __init__(self, edit: Edit, times: list[int], to: Any, steps: Steps) -> None:
+        self.edit, self.times, self.to, self.steps = edit, times, to, steps
+        self.places = {t: place for place, t in enumerate(times)}
 
     def __call__(self, rows: Tensor, t: int) -> Tensor:
         """The rows with which the step goes on."""
@@ -78,9 +79,25 @@ class OnSteps:
         new = self._new(flat[:, units], t).to(flat)
         return flat.index_copy(1, units, new).reshape(rows.shape)
 
+    def fixed(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Where it sets something, and what, each [N, size]; None if that hangs on the value."""
+        if not isinstance(self.to, Tensor):
+            return None
+        steps, device = self.steps, like.device
+        shape = (steps.length, steps.batch_size, math.prod(self.edit.shape))
+        places = torch.meshgrid(
+            torch.tensor(self.times, dtype=torch.long, device=device),
+            torch.arange(steps.batch_size, device=device),
+            torch.tensor(self.edit.units, dtype=torch.long, device=device),
+            indexing="ij",
+        )
+        mask, new = torch.zeros(shape, device=device, dtype=like.dtype), self.to.to(like)
+        chosen = mask.index_put(places, torch.ones_like(new))
+        return steps.unpad(chosen), steps.unpad(mask.index_put(places, new))
+
     def _new(self, old: Tensor, t: int) -> Tensor:
         """What the chosen units are set to, [rows, units]."""
-        order = None if self.order is None else self.order[: len(old)]
+        order = None if self.steps.order is None else self.steps.order[: len(old)]
         if isinstance(self.to, Tensor):
             new = self.to[self.places[t]]
             return new[: len(old)] if order is None else new.to(order.device)[order]

@@ -40,8 +40,11 @@ def intervene(net: nn.Module, values: Mapping[str, Entry | Iterable[Entry]]) -> 
             [sequences that have this step, units] and t, and returns what is to stand there.
 
     The name of a state, such as "h", is what the step produces; "h_prev" is what it reads. Two
-    names of one value are set together. The steps run one operation after the other, on no
-    engine. Steppers, and what `torch.compile` has traced, stay as they are.
+    names of one value are set together. Steppers, and what `torch.compile` has traced, stay as
+    they are.
+
+    Short sequences, and all with a function among the values, run step by step, one operation
+    after the other. Long ones run on the engines, compiled with the values that are set as inputs.
 
     Raises:
         DtypeError: `net` is no module, or what is set is not such a triple.
@@ -83,28 +86,20 @@ class _Intervention:
             many = entries if isinstance(entries, list) else [entries]
             self.edits[full] = [Edit(full, shapes[full], entry) for entry in many]
 
-    def grasps(self, module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, Grasp]:
+    def grasps(
+        self, module: nn.Module, place: str, run: Run, steps: Steps
+    ) -> dict[Value, list[Grasp]]:
         """What is set in this run."""
         if module not in self.paths:
             return {}
         path = joined(self.paths[module], place)
-        found: dict[Value, Grasp] = {}
+        found: dict[Value, list[Grasp]] = {}
         for name, edits in self.edits.items():
             layer, _, own = name.rpartition(".")
-            if layer == path:
+            if layer == path and edits:
                 value = run.captured().names[own]
-                more = [edit.on(steps) for edit in edits]
-                found[value] = _in_turn([found[value], *more] if value in found else more)
+                found.setdefault(value, []).extend(edit.on(steps) for edit in edits)
         return found
-
-
-def _in_turn(grasps: list[Any]) -> Grasp:
-    def grasp(rows: Tensor, t: int) -> Tensor:
-        for one in grasps:
-            rows = one(rows, t)
-        return rows
-
-    return grasp
 
 
 def _found(name: str, names: list[str], untraced: Mapping[str, str]) -> str:

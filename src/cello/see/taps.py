@@ -82,14 +82,14 @@ class _Taps:
 
     def grasps(
         self, module: nn.Module, place: str, run: Run, steps: Steps
-    ) -> Mapping[Value, Grasp]:
+    ) -> Mapping[Value, list[Grasp]]:
         """A tap on each value that can have a gradient."""
         if module not in self.paths:
             return {}
         program = run.captured()
         values = dict.fromkeys(v for v in program.names.values() if v.dtype.is_floating_point)
         self.taps = {value: [] for value in values}
-        return {value: _tap(kept) for value, kept in self.taps.items()}
+        return {value: [_tap(kept)] for value, kept in self.taps.items()}
 
     def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
         """Keep the run."""
