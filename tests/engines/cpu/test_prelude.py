@@ -37,33 +37,20 @@ long tile_rows(void) { return ROWS; }
 void load_some(real *y, const real *x, long n) { store(y, load_part(x, n)); }
 void store_some(real *y, const real *x, long n) { store_part(y, load(x), n); }
 
-void dots(long V, long m, real *acc, const real *w, long k, const real *x, long row, long step,
-          const real *ahead) {
+void dots(long V, long m, real *acc, const real *w, long k, const real *x, long row) {
     vec sum[4 * ROWS];
     const real *in[ROWS];
     for (int r = 0; r < m; r++) in[r] = x + r * row;
     for (int i = 0; i < m * V; i++) sum[i] = load(acc + i * VL);
-    if (ahead) {
-        if (V == 1) dot1_ahead(m, sum, w, k, in, step, ahead);
-        if (V == 2) dot2_ahead(m, sum, w, k, in, step, ahead);
-        if (V == 3) dot3_ahead(m, sum, w, k, in, step, ahead);
-        if (V == 4) dot4_ahead(m, sum, w, k, in, step, ahead);
-    } else {
-        if (V == 1) dot1(m, sum, w, k, in);
-        if (V == 2) dot2(m, sum, w, k, in);
-        if (V == 3) dot3(m, sum, w, k, in);
-        if (V == 4) dot4(m, sum, w, k, in);
-    }
+    if (V == 1) dot1(m, sum, w, k, in, w);
+    if (V == 2) dot2(m, sum, w, k, in, w);
+    if (V == 3) dot3(m, sum, w, k, in, w);
+    if (V == 4) dot4(m, sum, w, k, in, w);
     for (int i = 0; i < m * V; i++) store(acc + i * VL, sum[i]);
 }
 
 void packs(real *out, const real *w, long rs, long cs, long n, long k, long d, long D, long U) {
     pack(out, w, rs, cs, n, k, d, D, U);
-}
-
-void outers(long rows, const real *A, long lda, long na, const real *B, long ldb, long nb, real *C,
-            long ldc) {
-    outer(rows, A, lda, na, B, ldb, nb, C, ldc);
 }
 """
 
@@ -281,15 +268,12 @@ def test_dots_of_any_number_of_rows(kernels: Kernels, vectors: int, k: int):
     scale = np.abs(start) + np.einsum("rk,kvl->rvl", np.abs(x), np.abs(weights))
     alone = start.copy()
     for r in range(kernels.rows):
-        kernels("dots", vectors, 1, alone[r], weights, k, x[r], k, 1, None)
+        kernels("dots", vectors, 1, alone[r], weights, k, x[r], k)
     assert np.all(np.abs(alone - exact) <= (k + 1) * kernels.eps * scale)
-    transposed = guarded(x.T)
     for m in range(1, kernels.rows + 1):
-        together, stepping = start[:m].copy(), start[:m].copy()
-        kernels("dots", vectors, m, together, weights, k, x, k, 1, None)
+        together = start[:m].copy()
+        kernels("dots", vectors, m, together, weights, k, x, k)
         np.testing.assert_array_equal(together, alone[:m])  # rows do not depend on each other
-        kernels("dots", vectors, m, stepping, weights, k, transposed, 1, kernels.rows, weights)
-        np.testing.assert_array_equal(stepping, alone[:m])
 
 
 @pytest.mark.parametrize("order", ["rows", "columns", "strided"])
@@ -315,21 +299,3 @@ def test_packed_weights_are_the_weights(
         w = w if w.size else np.zeros(1, kernels.dtype)
         kernels("packs", packed, w, rs, cs, n, k, d, matrices, unrolled)
     np.testing.assert_array_equal(packed, expected)
-
-
-@pytest.mark.parametrize(
-    ("rows", "na", "nb"),
-    [(0, 3, 3), (1, 1, 1), (5, 7, 9), (130, 13, 33), (300, 20, 150), (64, 400, 300)],
-)
-def test_outer_adds_the_products_of_all_rows(kernels: Kernels, rows: int, na: int, nb: int):
-    a, b = kernels.random(rows, na), kernels.random(rows, nb)
-    start = kernels.random(na, nb)
-    exact = start + a.astype(np.float64).T @ b.astype(np.float64)
-    scale = np.abs(start) + np.abs(a).T.astype(np.float64) @ np.abs(b)
-    whole = guarded(start)
-    kernels("outers", rows, a, na, na, b, nb, nb, whole, nb)
-    assert np.all(np.abs(whole - exact) <= 20 * kernels.eps * scale)
-    shared = guarded(start)
-    for i, end in itertools.pairwise((0, na // 3, na)):  # the columns of A in two shares
-        kernels("outers", rows, a.ravel()[i:], na, end - i, b, nb, nb, shared[i:], nb)
-    np.testing.assert_array_equal(shared, whole)

@@ -7,7 +7,15 @@
 #define TOGETHER 192 /* rows for which the phase before the loop runs at once */
 #define SHARE(whole, part) ((whole) ? ((part) > 0 ? blocks : 0) : blocks * (part) / team->parts)
 #define SHARE_BEGIN(whole) SHARE(whole, team->part)
-#define SHARE_END(whole) ((whole) && team->part > 0 ? blocks : (whole) ? blocks : blocks * (team->part + 1) / team->parts)
+#define SHARE_END(whole) SHARE(whole, team->part + 1)
+/* Blocks of units in order, and the one after each. Where the weights of a step do not fit into the cache,
+ * every other step goes through them the other way: what the last step has left there is read first. */
+#define FOR_BLOCKS(from, to)                                                                   \
+    for (long block = (from), after; after = block + 1 < (to) ? block + 1 : (from), block < (to); block++)
+#define FOR_BLOCKS_TO_AND_FRO(from, to)                                                        \
+    for (long i = (from), block, after;                                                        \
+         block = team->back ? (from) + (to) - 1 - i : i,                                       \
+         after = i + 1 == (to) ? block : team->back ? block - 1 : block + 1, i < (to); i++)
 #define FOR_TILES(first, count)                                                                \
     for (long at = (first), tiles = ((count) + ROWS - 1) / ROWS, rows;                         \
          tiles > 0 && (rows = ((first) + (count) - at + tiles - 1) / tiles, 1); at += rows, tiles--)

@@ -70,7 +70,7 @@ class Library:
             library = build(self.rendered.name, self.rendered.source)
             self._bytes = library.workspace_bytes
             self._bytes.restype = ctypes.c_long
-            self._bytes.argtypes = [ctypes.c_long, ctypes.c_long]
+            self._bytes.argtypes = [ctypes.c_long]
             run = library.run
             run.restype = None
             run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
@@ -78,9 +78,9 @@ class Library:
             self._pack.restype, self._pack.argtypes = None, run.argtypes
             self._run = run
 
-    def new_workspace(self, rows: int) -> Tensor:
+    def new_workspace(self) -> Tensor:
         """Memory for one thread."""
-        return torch.empty(self._bytes(rows, 1) + 64, dtype=torch.uint8)
+        return torch.empty(self._bytes(1) + 64, dtype=torch.uint8)
 
     def pack(self, addresses: array[int], numbers: array[int]) -> None:
         """Only pack the weights into the workspace."""
@@ -106,7 +106,7 @@ class Library:
         self.load()
         threads, parts = self._threads(steps)
         run, barrier = pool() if threads > 1 else (0, 0)
-        workspace = self._workspace(steps.rows, threads)
+        workspace = self._workspace(threads)
         table = steps.table
         addresses = array(
             "Q",
@@ -136,10 +136,10 @@ class Library:
         parts = available // max(1, steps.rows)
         return parts * max(1, steps.rows), parts
 
-    def _workspace(self, rows: int, threads: int) -> Tensor:
+    def _workspace(self, threads: int) -> Tensor:
         size = self._sizes.get(threads)
         if size is None:
-            size = self._sizes[threads] = self._bytes(rows, threads) + 64
+            size = self._sizes[threads] = self._bytes(threads) + 64
         while self._workspaces:
             kept = self._workspaces.pop()
             if len(kept) >= size:

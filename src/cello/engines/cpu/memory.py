@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cello.engines.cpu.expressions import identifier
 from cello.program.graph import Value
+from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array, Fold, Load, Node
 from cello.program.kernel.schedule import Schedule
 
@@ -62,6 +63,12 @@ class Memory:
                 taken = set(self.scratch.values())
                 self.scratch[node] = identifier(node.name or f"t{len(taken)}", taken)
 
+    @property
+    def next_arrays(self) -> list[Array]:
+        """The new states that no array outside holds."""
+        arrays = (array for array, _ in self.schedule.next_states.values())
+        return list(dict.fromkeys(array for array in arrays if array.kind == "next"))
+
     def place(self, node: Node) -> tuple[str, int]:
         """The address of a node's features for row number `at`, without its offset."""
         if node in self.scratch:
@@ -79,6 +86,11 @@ class Memory:
             return f"team->s_{c_name(array)} + at * PADDED({array.width})"
         self.arrays[array] = None
         return f"kernel->{c_name(array)} + row * {array.width}"
+
+
+def chained(kernel: Kernel) -> list[str]:
+    """The names in C of the arrays that a step gets from the one before."""
+    return [c_name(Array(kernel.chain, name, 0)) for name in kernel.states]
 
 
 def c_name(array: Array) -> str:

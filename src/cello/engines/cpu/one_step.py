@@ -61,7 +61,7 @@ class OneStep:
         known = shared_tensors(self.plan, self.cell)
         self.shared = {value: known[value].detach().contiguous() for value in self.plan.shared}
         library = self.loop.library
-        self.workspace = library.new_workspace(self.rows)
+        self.workspace = library.new_workspace()
         self.calls = [self._pointers(*self.buffers), self._pointers(*reversed(self.buffers))]
         library.pack(self.calls[0], self.numbers)
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 __all__ = ["prelude"]
 
-_PARTS = ("vectors", "math", "dot", "pack", "outer")
+_PARTS = ("vectors", "math", "dot", "pack")
 
 
 @cache

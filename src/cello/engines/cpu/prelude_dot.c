@@ -1,12 +1,11 @@
 /* Cello's C prelude, part 3: rows of inputs times packed weights. What takes the time is here. */
 
-/* sum[r * V + v] += in[r][kk * step] * (vector number kk * V + v of w), for m rows and V vectors.
+/* sum[r * V + v] += in[r][kk] * (vector number kk * V + v of w), for m rows and V vectors.
  * The order of the loads lets 3 x 4 sums and 6 x 4 sums stay in 16 and 32 registers. */
-INLINE void dot_at(const int m, const int V, vec *sum, const real *w, const real *const *in,
-                   long step, long kk) {
+INLINE void dot_at(const int m, const int V, vec *sum, const real *w, const real *const *in, long kk) {
     vec x[ROWS];
     UNROLL
-    for (int r = 0; r < m; r++) x[r] = splat(in[r][kk * step]);
+    for (int r = 0; r < m; r++) x[r] = splat(in[r][kk]);
     UNROLL
     for (int v = 0; v < V; v++) {
         const vec weight = load(w + (kk * V + v) * VL);
@@ -18,8 +17,8 @@ INLINE void dot_at(const int m, const int V, vec *sum, const real *w, const real
 /* Where one row has few sums under way, k is cut into S stretches with sums of their own, to hide
  * the latency of a multiply-add. S depends on V alone: so what comes out for a row never depends on
  * the rows beside it. */
-INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k,
-                     const real *const *in, long step, const real *ahead) {
+INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k, const real *const *in,
+                     const real *ahead) {
     const int S = V == 1 ? 4 : V == 2 ? 2 : 1, sums = m * V;
     const long length = k / S;
     const real *row[ROWS];
@@ -34,17 +33,17 @@ INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k,
         UNROLL_BY_2
         for (long kk = 0; kk < k; kk++) {
             if (m > 2) __builtin_prefetch(ahead + kk * VL, 0, 2);
-            dot_at(m, V, sum, w, row, step, kk);
+            dot_at(m, V, sum, w, row, kk);
         }
     } else {
         for (long kk = 0; kk < length; kk++) {
-            dot_at(m, V, sum, w, row, step, kk);
-            dot_at(m, V, sum + sums, w, row, step, length + kk);
-            if (S > 2) dot_at(m, V, sum + 2 * sums, w, row, step, 2 * length + kk);
-            if (S > 2) dot_at(m, V, sum + 3 * sums, w, row, step, 3 * length + kk);
+            dot_at(m, V, sum, w, row, kk);
+            dot_at(m, V, sum + sums, w, row, length + kk);
+            if (S > 2) dot_at(m, V, sum + 2 * sums, w, row, 2 * length + kk);
+            if (S > 2) dot_at(m, V, sum + 3 * sums, w, row, 3 * length + kk);
         }
         for (long kk = S * length; kk < k; kk++)
-            dot_at(m, V, sum + (S - 1) * sums, w, row, step, kk);
+            dot_at(m, V, sum + (S - 1) * sums, w, row, kk);
     }
     UNROLL
     for (int i = sums; i < S * sums; i++) sum[i % sums] += sum[i];
@@ -55,23 +54,18 @@ INLINE void dot_tile(const int m, const int V, vec *acc, const real *w, long k,
 /* dot1 to dot4: acc[r * V + v] += sum over kk < k of in[r][kk] * W, where W is vector number
  * kk * V + v of w, for 1 <= m <= ROWS rows and V vectors.
  *
- * The form with more arguments steps through the inputs by `step`, and with m > 2 and V > 2 fetches
- * k vectors from `ahead` into the second cache: of weights that do not fit there, each tile of rows
- * can bring a part of the next block. */
+ * With m > 2 and V > 2 k vectors are fetched from `ahead` into the second cache: of weights that do
+ * not fit there, each tile of rows can bring a part of the next block. */
 #define DOT_ROWS(m, V) \
-    case m: dot_tile(m, V, acc, w, k, in, step, ahead); break;
+    case m: dot_tile(m, V, acc, w, k, in, ahead); break;
 #if ROWS == 6
 #define DOT_MORE_ROWS(V) DOT_ROWS(4, V) DOT_ROWS(5, V) DOT_ROWS(6, V)
 #else
 #define DOT_MORE_ROWS(V)
 #endif
-#define DOT(V)                                                                                  \
-    APART void dot##V##_ahead(int m, vec *acc, const real *w, long k, const real *const *in,    \
-                              long step, const real *ahead) {                                   \
-        switch (m) { DOT_ROWS(1, V) DOT_ROWS(2, V) DOT_ROWS(3, V) DOT_MORE_ROWS(V) }            \
-    }                                                                                           \
-    INLINE void dot##V(int m, vec *acc, const real *w, long k, const real *const *in) {         \
-        dot##V##_ahead(m, acc, w, k, in, 1, w);                                                 \
+#define DOT(V)                                                                                        \
+    APART void dot##V(int m, vec *acc, const real *w, long k, const real *const *in, const real *ahead) { \
+        switch (m) { DOT_ROWS(1, V) DOT_ROWS(2, V) DOT_ROWS(3, V) DOT_MORE_ROWS(V) }                  \
     }
 DOT(1)
 DOT(2)

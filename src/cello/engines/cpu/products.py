@@ -116,8 +116,8 @@ def render_products(name: str, group: Group, width: int, lines: Lines) -> None:
             f"    for (long r = 0; r < rows; r++) in[r] = {packed}_in(kernel, team, at + r);",
             f"    const long size = {run.length * vectors}L * VL;",
             f"    const real *weights = kernel->{packed} + block * size;",
-            "    const real *next = block + 1 < blocks ? weights + size : weights - block * size;",
-            f"    dot{vectors}_ahead(rows, sum_{number}, weights, {run.length}, in, 1, "
+            f"    const real *next = kernel->{packed} + after * size;",
+            f"    dot{vectors}(rows, sum_{number}, weights, {run.length}, in, "
             f"next + (tiles % {vectors}) * ({run.length}L * VL));",
             "}",
         )

@@ -171,8 +171,12 @@ def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Me
         lines.add(f"    store({memory.place(fold)[0]}, splat({neutral}));")
     lines.add(
         f"const long blocks = BLOCKS({n}, {width});",
-        f"for (long block = SHARE_BEGIN({whole}); block < SHARE_END({whole}); block++)",
+        f"const long from = SHARE_BEGIN({whole}), to = SHARE_END({whole});",
     )
+    if region.phase == "loop" and groups and not folds:
+        lines.add("FOR_BLOCKS_TO_AND_FRO(from, to)")
+    else:
+        lines.add("FOR_BLOCKS(from, to)")
     if groups:
         lines.add("FOR_TILES(first, count) {")
     else:

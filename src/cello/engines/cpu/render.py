@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.memory import Memory, Packed, c_name, vector_name
+from cello.engines.cpu.memory import Memory, Packed, c_name, chained, vector_name
 from cello.engines.cpu.prelude import prelude
 from cello.engines.cpu.regions import render_region
 from cello.engines.cpu.walks import backward_walk, forward_walk, rows_of_team
@@ -88,7 +88,7 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
         title,
         prelude(double=kernel.item_size == 8),
         _driver(),
-        _structs(kernel, memory),
+        _structs(kernel, memory, slots),
         *functions,
         rows_of_team(kernel, memory),
         walk(kernel, memory, calls, feedback),
@@ -133,34 +133,25 @@ def matrix_name(value: Value) -> str:
     return identifier(f"matrix_{value.name}")
 
 
-def _structs(kernel: Kernel, memory: Memory) -> str:
+def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lines = ["typedef struct {", "    Shape shape;"]
-    lines += [f"    real *{field_name(slot)};" for slot in _slots(kernel, memory)]
+    lines += [f"    real *{field_name(slot)};" for slot in slots]
     lines += [f"    real *{packed.name};" for packed in memory.packed]
     lines += ["    char *workspace;", "    real *zeros;", "} Kernel;", "", "typedef struct {"]
     lines += [
         "    long from, to; /* its rows */",
         "    int part, parts; /* of the team's threads */",
+        "    int back; /* whether this step goes through its blocks from the last one */",
     ]
     lines.append("    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */")
-    lines += [f"    real **{name}, **last_{name};" for name in _chained(kernel)]
-    lines += [f"    real *own_{name};" for name in _chained(kernel)]
+    lines += [f"    real **{name}, **last_{name};" for name in chained(kernel)]
+    lines += [f"    real *own_{name};" for name in chained(kernel)]
     if kernel.name == "backward":
         lines += [f"    real **prev_{identifier(name)};" for name in kernel.states]
     lines += [f"    real *s_{name};" for name in memory.scratch.values()]
-    lines += [f"    real *s_{c_name(array)};" for array in next_arrays(memory)]
+    lines += [f"    real *s_{c_name(array)};" for array in memory.next_arrays]
     lines += ["} Team;", ""]
     return "\n".join(lines)
-
-
-def _chained(kernel: Kernel) -> list[str]:
-    return [c_name(Array(kernel.chain, name, 0)) for name in kernel.states]
-
-
-def next_arrays(memory: Memory) -> list[Array]:
-    """The new states that no array outside holds."""
-    arrays = (array for array, _ in memory.schedule.next_states.values())
-    return list(dict.fromkeys(array for array in arrays if array.kind == "next"))
 
 
 def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
@@ -203,9 +194,10 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lines += ["}", ""]
     total = " + ".join(_packed_bytes(packed) for packed in memory.packed) or "0"
     lines += [
-        "/* Bytes of workspace for this many rows in a team, and this many threads. */",
-        "long workspace_bytes(long rows, long threads) {",
-        f"    return {total} + PADDED({widest}) * sizeof(real) + threads * team_bytes(rows);",
+        "/* Bytes of workspace for this many threads. */",
+        "long workspace_bytes(long threads) {",
+        f"    return {total} + PADDED({widest}) * sizeof(real) "
+        "+ threads * (own_bytes() + shared_bytes());",
         "}",
         "",
         "static void work(void *argument, int thread, int threads) {",
@@ -217,11 +209,10 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "    }",
         "    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;",
         "    const int number = thread / parts;",
-        "    const long share = (shape->rows + teams - 1) / teams;",
         "    const long from = shape->rows * number / teams;",
         "    const long to = shape->rows * (number + 1) / teams;",
         "    Team team;",
-        "    prepare(kernel, &team, share, thread, thread % parts, parts);",
+        "    prepare(kernel, &team, thread, thread % parts, parts);",
         "    const long groups = (to - from + MOST - 1) / MOST;",
         "    for (long g = 0; g < groups; g++) {",
         "        team.from = from + (to - from) * g / groups;",

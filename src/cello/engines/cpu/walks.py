@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.memory import Memory, c_name
+from cello.engines.cpu.memory import Memory, c_name, chained
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array
 
@@ -14,20 +14,19 @@ Calls = dict[str, list[tuple[str, int]]]
 
 def rows_of_team(kernel: Kernel, memory: Memory) -> str:
     """The memory of a team: how much, and which is where."""
-    chained = [(c_name(Array(kernel.chain, n, 0)), size) for n, size in kernel.states.items()]
-    lists = [f"team->{name}" for name, _ in chained]
+    chain = chained(kernel)
+    lists = [f"team->{name}" for name in chain]
     if kernel.name == "backward":
         lists += [f"team->prev_{identifier(name)}" for name in kernel.states]
-    lasts = [f"team->last_{name}" for name, _ in chained]
+    lasts = [f"team->last_{name}" for name in chain]
     rows: list[tuple[str, str]] = []  # own to a thread
     shared: list[tuple[str, str]] = []  # of the whole team
-    for name, size in chained:
+    for name, size in zip(chain, kernel.states.values(), strict=True):
         rows.append((f"team->own_{name}", f"MOST * PADDED({size})"))
     for node, name in memory.scratch.items():
         shared.append((f"team->s_{name}", f"AT_HAND * PADDED({node.length})"))
-    for array, _ in memory.schedule.next_states.values():
-        if array.kind == "next":
-            shared.append((f"team->s_{c_name(array)}", f"AT_HAND * PADDED({array.width})"))
+    for array in memory.next_arrays:
+        shared.append((f"team->s_{c_name(array)}", f"AT_HAND * PADDED({array.width})"))
     lines = [
         "#define MOST 64 /* rows of a team that run together */",
         "#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */",
@@ -46,12 +45,9 @@ def rows_of_team(kernel: Kernel, memory: Memory) -> str:
         "INLINE long shared_bytes(void) {",
         f"    return {' + '.join(all_of)};",
         "}",
-        "INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }",
         "",
-        "static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, "
-        "int parts) {",
-        "    (void)share;",
-        "    team->part = part, team->parts = parts;",
+        "static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {",
+        "    team->part = part, team->parts = parts, team->back = 0;",
         "    char *own = kernel->workspace + thread * own_bytes();",
         "    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() "
         "+ (thread - part) * shared_bytes();",
@@ -160,6 +156,7 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
         ]
     lines.append("            }")
     lines += _phase(calls["loop"], "first, active", "            ")
+    lines.append("            team->back = !team->back;")
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
         chained = c_name(Array("prev", name, 0))
@@ -251,6 +248,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
             f"team->last_{chained}[r];"
         )
     lines += _phase(calls["loop"], "first, active", "            ")
+    lines.append("            team->back = !team->back;")
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
         chained = c_name(Array("carry", name, 0))

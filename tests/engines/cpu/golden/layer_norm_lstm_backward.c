@@ -42,6 +42,7 @@ typedef struct {
 typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
+    int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
     real **carry_h, **last_carry_h;
     real **carry_c, **last_carry_c;
@@ -115,7 +116,8 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_1_units(kernel, team, at, unit, VL);
@@ -140,7 +142,8 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at, unit, VL);
@@ -204,7 +207,8 @@ APART void loop_2(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t10 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_2_units(kernel, team, at, unit, VL);
@@ -232,7 +236,8 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_3_units(kernel, team, at, unit, VL);
@@ -260,7 +265,8 @@ APART void loop_4(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t4 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_4_units(kernel, team, at, unit, VL);
@@ -282,7 +288,8 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_5_units(kernel, team, at, unit, VL);
@@ -349,7 +356,8 @@ APART void loop_6(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t13 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_6_units(kernel, team, at, unit, VL);
@@ -387,7 +395,8 @@ INLINE void loop_7_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_7(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_7_units(kernel, team, at, unit, VL);
@@ -443,7 +452,8 @@ APART void loop_8(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t23 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_8_units(kernel, team, at, unit, VL);
@@ -483,7 +493,8 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_9_units(kernel, team, at, unit, VL);
@@ -511,7 +522,8 @@ INLINE void loop_10_units(const Kernel *kernel, const Team *team, long at, long 
 /* loop: step by step, 5 features */
 APART void loop_10(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_10_units(kernel, team, at, unit, VL);
@@ -532,7 +544,8 @@ INLINE void loop_11_units(const Kernel *kernel, const Team *team, long at, long 
 /* loop: step by step, 5 features; 1 product */
 APART void loop_11(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
         for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
@@ -541,8 +554,8 @@ APART void loop_11(const Kernel *kernel, const Team *team, long first, long coun
             for (long r = 0; r < rows; r++) in[r] = loop_11_0_0_in(kernel, team, at + r);
             const long size = 20L * VL;
             const real *weights = kernel->loop_11_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot1_ahead(rows, sum_0, weights, 20, in, 1, next + (tiles % 1) * (20L * VL));
+            const real *next = kernel->loop_11_0_0 + after * size;
+            dot1(rows, sum_0, weights, 20, in, next + (tiles % 1) * (20L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -564,7 +577,8 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 1 features */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_1_units(kernel, team, at, unit, VL);
@@ -655,7 +669,8 @@ APART void after_2(const Kernel *kernel, const Team *team, long first, long coun
     for (long at = first; at < first + count; at++)
         store(team->s_t37 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_2_units(kernel, team, at, unit, VL);
@@ -697,7 +712,8 @@ INLINE void after_3_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 1 features */
 APART void after_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_3_units(kernel, team, at, unit, VL);
@@ -753,7 +769,8 @@ APART void after_4(const Kernel *kernel, const Team *team, long first, long coun
     for (long at = first; at < first + count; at++)
         store(team->s_t47 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_4_units(kernel, team, at, unit, VL);
@@ -793,7 +810,8 @@ INLINE void after_5_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 1 features */
 APART void after_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_5_units(kernel, team, at, unit, VL);
@@ -821,7 +839,8 @@ INLINE void after_6_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 5 features */
 APART void after_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_6_units(kernel, team, at, unit, VL);
@@ -842,7 +861,8 @@ INLINE void after_7_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_7(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
         for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
@@ -851,8 +871,8 @@ APART void after_7(const Kernel *kernel, const Team *team, long first, long coun
             for (long r = 0; r < rows; r++) in[r] = after_7_0_0_in(kernel, team, at + r);
             const long size = 20L * VL;
             const real *weights = kernel->after_7_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot1_ahead(rows, sum_0, weights, 20, in, 1, next + (tiles % 1) * (20L * VL));
+            const real *next = kernel->after_7_0_0 + after * size;
+            dot1(rows, sum_0, weights, 20, in, next + (tiles % 1) * (20L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 3 - unit;
@@ -872,11 +892,9 @@ INLINE long own_bytes(void) {
 INLINE long shared_bytes(void) {
     return ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
-INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }
 
-static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {
-    (void)share;
-    team->part = part, team->parts = parts;
+static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
+    team->part = part, team->parts = parts, team->back = 0;
     char *own = kernel->workspace + thread * own_bytes();
     UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
     team->own_carry_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
@@ -1013,6 +1031,7 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             loop_11(kernel, team, first, active);
             if (team->parts > 1) shape->barrier();
+            team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_carry_h[r] = team->s_next_h + at * PADDED(5) + 0;
                 team->last_carry_c[r] = team->s_next_c + at * PADDED(5) + 0;
@@ -1119,9 +1138,9 @@ static void pack_all(const Kernel *kernel, int part, int parts) {
     if (turn++ % parts == part) pack(kernel->after_7_0_0, kernel->matrix_W + 0, 1, 3, 3, 20, 0, 1, 1);
 }
 
-/* Bytes of workspace for this many rows in a team, and this many threads. */
-long workspace_bytes(long rows, long threads) {
-    return BLOCKS(5, 1) * 20L * VL * sizeof(real) + BLOCKS(3, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * team_bytes(rows);
+/* Bytes of workspace for this many threads. */
+long workspace_bytes(long threads) {
+    return BLOCKS(5, 1) * 20L * VL * sizeof(real) + BLOCKS(3, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
 }
 
 static void work(void *argument, int thread, int threads) {
@@ -1133,11 +1152,10 @@ static void work(void *argument, int thread, int threads) {
     }
     const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
     const int number = thread / parts;
-    const long share = (shape->rows + teams - 1) / teams;
     const long from = shape->rows * number / teams;
     const long to = shape->rows * (number + 1) / teams;
     Team team;
-    prepare(kernel, &team, share, thread, thread % parts, parts);
+    prepare(kernel, &team, thread, thread % parts, parts);
     const long groups = (to - from + MOST - 1) / MOST;
     for (long g = 0; g < groups; g++) {
         team.from = from + (to - from) * g / groups;

@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
+    int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
     real **prev_h, **last_prev_h;
     real **prev_c, **last_prev_c;
@@ -114,7 +115,8 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
     for (long at = first; at < first + count; at++)
         store(team->s_t3 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
         for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
@@ -123,8 +125,8 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
             for (long r = 0; r < rows; r++) in[r] = before_1_0_0_in(kernel, team, at + r);
             const long size = 12L * VL;
             const real *weights = kernel->before_1_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot4_ahead(rows, sum_0, weights, 3, in, 1, next + (tiles % 4) * (3L * VL));
+            const real *next = kernel->before_1_0_0 + after * size;
+            dot4(rows, sum_0, weights, 3, in, next + (tiles % 4) * (3L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -166,7 +168,8 @@ INLINE void before_2_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 1 features */
 APART void before_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) before_2_units(kernel, team, at, unit, VL);
@@ -210,7 +213,8 @@ APART void before_3(const Kernel *kernel, const Team *team, long first, long cou
     for (long at = first; at < first + count; at++)
         store(team->s_t12 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_3_units(kernel, team, at, unit, VL);
@@ -252,7 +256,8 @@ INLINE void before_4_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 1 features */
 APART void before_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) before_4_units(kernel, team, at, unit, VL);
@@ -288,7 +293,8 @@ INLINE void before_5_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_5_units(kernel, team, at, unit, VL);
@@ -327,7 +333,8 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t21 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
         for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
@@ -336,8 +343,8 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
             for (long r = 0; r < rows; r++) in[r] = loop_1_0_0_in(kernel, team, at + r);
             const long size = 20L * VL;
             const real *weights = kernel->loop_1_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot4_ahead(rows, sum_0, weights, 5, in, 1, next + (tiles % 4) * (5L * VL));
+            const real *next = kernel->loop_1_0_0 + after * size;
+            dot4(rows, sum_0, weights, 5, in, next + (tiles % 4) * (5L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -379,7 +386,8 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_2_units(kernel, team, at, unit, VL);
@@ -423,7 +431,8 @@ APART void loop_3(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t30 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_3_units(kernel, team, at, unit, VL);
@@ -465,7 +474,8 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_4_units(kernel, team, at, unit, VL);
@@ -526,7 +536,8 @@ APART void loop_5(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t40 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_5_units(kernel, team, at, unit, VL);
@@ -548,7 +559,8 @@ INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_6_units(kernel, team, at, unit, VL);
@@ -571,7 +583,8 @@ APART void loop_7(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t42 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(1); block < SHARE_END(1); block++)
+    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_7_units(kernel, team, at, unit, VL);
@@ -595,7 +608,8 @@ INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_8(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_8_units(kernel, team, at, unit, VL);
@@ -621,7 +635,8 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; makes h */
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_9_units(kernel, team, at, unit, VL);
@@ -639,11 +654,9 @@ INLINE long own_bytes(void) {
 INLINE long shared_bytes(void) {
     return ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
-INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }
 
-static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {
-    (void)share;
-    team->part = part, team->parts = parts;
+static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
+    team->part = part, team->parts = parts, team->back = 0;
     char *own = kernel->workspace + thread * own_bytes();
     UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
     team->own_prev_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
@@ -768,6 +781,7 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             loop_9(kernel, team, first, active);
             if (team->parts > 1) shape->barrier();
+            team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
                 team->last_prev_c[r] = team->s_next_c + at * PADDED(5) + 0;
@@ -833,9 +847,9 @@ static void pack_all(const Kernel *kernel, int part, int parts) {
     if (turn++ % parts == part) pack(kernel->loop_1_0_0, kernel->matrix_R + 75, 5, 1, 5, 5, 3, 4, 1);
 }
 
-/* Bytes of workspace for this many rows in a team, and this many threads. */
-long workspace_bytes(long rows, long threads) {
-    return BLOCKS(5, 1) * 12L * VL * sizeof(real) + BLOCKS(5, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * team_bytes(rows);
+/* Bytes of workspace for this many threads. */
+long workspace_bytes(long threads) {
+    return BLOCKS(5, 1) * 12L * VL * sizeof(real) + BLOCKS(5, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
 }
 
 static void work(void *argument, int thread, int threads) {
@@ -847,11 +861,10 @@ static void work(void *argument, int thread, int threads) {
     }
     const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
     const int number = thread / parts;
-    const long share = (shape->rows + teams - 1) / teams;
     const long from = shape->rows * number / teams;
     const long to = shape->rows * (number + 1) / teams;
     Team team;
-    prepare(kernel, &team, share, thread, thread % parts, parts);
+    prepare(kernel, &team, thread, thread % parts, parts);
     const long groups = (to - from + MOST - 1) / MOST;
     for (long g = 0; g < groups; g++) {
         team.from = from + (to - from) * g / groups;

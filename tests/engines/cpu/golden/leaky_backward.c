@@ -33,6 +33,7 @@ typedef struct {
 typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
+    int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
     real **carry_h, **last_carry_h;
     real *own_carry_h;
@@ -51,7 +52,8 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_1_units(kernel, team, at, unit, VL);
@@ -81,7 +83,8 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at, unit, VL);
@@ -103,7 +106,8 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
         for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
@@ -112,8 +116,8 @@ APART void loop_2(const Kernel *kernel, const Team *team, long first, long count
             for (long r = 0; r < rows; r++) in[r] = loop_2_0_0_in(kernel, team, at + r);
             const long size = 5L * VL;
             const real *weights = kernel->loop_2_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot1_ahead(rows, sum_0, weights, 5, in, 1, next + (tiles % 1) * (5L * VL));
+            const real *next = kernel->loop_2_0_0 + after * size;
+            dot1(rows, sum_0, weights, 5, in, next + (tiles % 1) * (5L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -136,7 +140,8 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
         for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
@@ -145,8 +150,8 @@ APART void after_1(const Kernel *kernel, const Team *team, long first, long coun
             for (long r = 0; r < rows; r++) in[r] = after_1_0_0_in(kernel, team, at + r);
             const long size = 5L * VL;
             const real *weights = kernel->after_1_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot1_ahead(rows, sum_0, weights, 5, in, 1, next + (tiles % 1) * (5L * VL));
+            const real *next = kernel->after_1_0_0 + after * size;
+            dot1(rows, sum_0, weights, 5, in, next + (tiles % 1) * (5L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 3 - unit;
@@ -170,7 +175,8 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 5 features */
 APART void after_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     for (long at = first; at < first + count; at++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_2_units(kernel, team, at, unit, VL);
@@ -188,11 +194,9 @@ INLINE long own_bytes(void) {
 INLINE long shared_bytes(void) {
     return ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
-INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }
 
-static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {
-    (void)share;
-    team->part = part, team->parts = parts;
+static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
+    team->part = part, team->parts = parts, team->back = 0;
     char *own = kernel->workspace + thread * own_bytes();
     UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
     team->own_carry_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
@@ -251,6 +255,7 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             loop_2(kernel, team, first, active);
             if (team->parts > 1) shape->barrier();
+            team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_carry_h[r] = team->s_next_h + at * PADDED(5) + 0;
             }
@@ -327,9 +332,9 @@ static void pack_all(const Kernel *kernel, int part, int parts) {
     if (turn++ % parts == part) pack(kernel->after_1_0_0, kernel->matrix_W_weight + 0, 1, 3, 3, 5, 0, 1, 1);
 }
 
-/* Bytes of workspace for this many rows in a team, and this many threads. */
-long workspace_bytes(long rows, long threads) {
-    return BLOCKS(5, 1) * 5L * VL * sizeof(real) + BLOCKS(3, 1) * 5L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * team_bytes(rows);
+/* Bytes of workspace for this many threads. */
+long workspace_bytes(long threads) {
+    return BLOCKS(5, 1) * 5L * VL * sizeof(real) + BLOCKS(3, 1) * 5L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
 }
 
 static void work(void *argument, int thread, int threads) {
@@ -341,11 +346,10 @@ static void work(void *argument, int thread, int threads) {
     }
     const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
     const int number = thread / parts;
-    const long share = (shape->rows + teams - 1) / teams;
     const long from = shape->rows * number / teams;
     const long to = shape->rows * (number + 1) / teams;
     Team team;
-    prepare(kernel, &team, share, thread, thread % parts, parts);
+    prepare(kernel, &team, thread, thread % parts, parts);
     const long groups = (to - from + MOST - 1) / MOST;
     for (long g = 0; g < groups; g++) {
         team.from = from + (to - from) * g / groups;

@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
+    int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
     real **prev_h, **last_prev_h;
     real **prev_c, **last_prev_c;
@@ -60,7 +61,8 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features; 4 products; makes early_z_i, early_z_f, early_z, early_z_o */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
         for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
@@ -69,8 +71,8 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
             for (long r = 0; r < rows; r++) in[r] = before_1_0_0_in(kernel, team, at + r);
             const long size = 12L * VL;
             const real *weights = kernel->before_1_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot4_ahead(rows, sum_0, weights, 3, in, 1, next + (tiles % 4) * (3L * VL));
+            const real *next = kernel->before_1_0_0 + after * size;
+            dot4(rows, sum_0, weights, 3, in, next + (tiles % 4) * (3L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -111,7 +113,8 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 4 products; makes z_i, z_f, z, z_o, i, f, g, c, o, h */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    for (long block = SHARE_BEGIN(0); block < SHARE_END(0); block++)
+    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
         for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
@@ -120,8 +123,8 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
             for (long r = 0; r < rows; r++) in[r] = loop_1_0_0_in(kernel, team, at + r);
             const long size = 20L * VL;
             const real *weights = kernel->loop_1_0_0 + block * size;
-            const real *next = block + 1 < blocks ? weights + size : weights - block * size;
-            dot4_ahead(rows, sum_0, weights, 5, in, 1, next + (tiles % 4) * (5L * VL));
+            const real *next = kernel->loop_1_0_0 + after * size;
+            dot4(rows, sum_0, weights, 5, in, next + (tiles % 4) * (5L * VL));
         }
         for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
             const long unit = (block * 1 + u) * VL, left = 5 - unit;
@@ -141,11 +144,9 @@ INLINE long own_bytes(void) {
 INLINE long shared_bytes(void) {
     return ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
-INLINE long team_bytes(long rows) { return rows * 0 + own_bytes() + shared_bytes(); }
 
-static void prepare(const Kernel *kernel, Team *team, long share, int thread, int part, int parts) {
-    (void)share;
-    team->part = part, team->parts = parts;
+static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
+    team->part = part, team->parts = parts, team->back = 0;
     char *own = kernel->workspace + thread * own_bytes();
     UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
     team->own_prev_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
@@ -204,6 +205,7 @@ static void walk(const Kernel *kernel, Team *team) {
             }
             loop_1(kernel, team, first, active);
             if (team->parts > 1) shape->barrier();
+            team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
                 team->last_prev_c[r] = team->s_next_c + at * PADDED(5) + 0;
@@ -265,9 +267,9 @@ static void pack_all(const Kernel *kernel, int part, int parts) {
     if (turn++ % parts == part) pack(kernel->loop_1_0_0, kernel->matrix_R + 75, 5, 1, 5, 5, 3, 4, 1);
 }
 
-/* Bytes of workspace for this many rows in a team, and this many threads. */
-long workspace_bytes(long rows, long threads) {
-    return BLOCKS(5, 1) * 12L * VL * sizeof(real) + BLOCKS(5, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * team_bytes(rows);
+/* Bytes of workspace for this many threads. */
+long workspace_bytes(long threads) {
+    return BLOCKS(5, 1) * 12L * VL * sizeof(real) + BLOCKS(5, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
 }
 
 static void work(void *argument, int thread, int threads) {
@@ -279,11 +281,10 @@ static void work(void *argument, int thread, int threads) {
     }
     const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
     const int number = thread / parts;
-    const long share = (shape->rows + teams - 1) / teams;
     const long from = shape->rows * number / teams;
     const long to = shape->rows * (number + 1) / teams;
     Team team;
-    prepare(kernel, &team, share, thread, thread % parts, parts);
+    prepare(kernel, &team, thread, thread % parts, parts);
     const long groups = (to - from + MOST - 1) / MOST;
     for (long g = 0; g < groups; g++) {
         team.from = from + (to - from) * g / groups;
