@@ -20,7 +20,7 @@ def write_page(file: DataFile, path: Path) -> Path:
     import torch
 
     from cello.see import record
-    from cello.see.page import to_html
+    from cello.see.page.html import to_html
 
     networks = [network for network in file.networks if network.runs]
     if len(networks) != 1:

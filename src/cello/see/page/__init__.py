@@ -5,8 +5,6 @@ given a *head*, which says in JSON what there is, and *blocks*, the numbers of o
 sequence each.
 """
 
-from cello.see.page.data import Block, PageData, page_data
-from cello.see.page.html import to_html
-from cello.see.page.tokens import sequences_of
+from cello.see.page.methods import explore, to_html
 
-__all__ = ["Block", "PageData", "page_data", "sequences_of", "to_html"]
+__all__ = ["explore", "to_html"]

@@ -7,7 +7,7 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,7 @@ def to_html(
     data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
     if precision is None and sum(block.take().nbytes for block in data.blocks) > _EXACT:
         precision = "float16"
-    parts = [text.encode() for text in _body(data, precision)]
-    text = document(data.head["title"] or path.stem, "offline", b"".join(parts).decode())
+    text = document(data.head["title"] or path.stem, "offline", *_coded(data, precision))
     try:
         files.replace(path, text.encode())
     except OSError as error:
@@ -63,15 +62,32 @@ def to_html(
     return path
 
 
-def _body(data: PageData, precision: str | None) -> Iterable[str]:
-    """The blocks and the head, which no browser takes for a script."""
-    coded = []
-    for number, block in enumerate(data.blocks):
-        about, text = encode(block.take(), precision)
-        coded.append(about)
-        yield f'<script type="application/x-cello" id="block-{number}">{text}</script>\n'
-    head = data.head | {"blocks": coded}
-    yield f'<script type="application/json" id="head">{json_in_html(head)}</script>\n'
+def _coded(data: PageData, precision: str | None) -> tuple[str, str]:
+    """The head and the blocks, in elements that no browser takes for a script of its own.
+
+    States come first, for the page begins with one of them, while the others are still read.
+    """
+    coded: dict[int, dict[str, Any]] = {}
+    texts: list[str] = []
+    for number in sorted(range(len(data.blocks)), key=_states_first(data)):
+        coded[number], text = encode(data.blocks[number].take(), precision)
+        texts.append(f'<script type="application/x-cello" id="block-{number}">{text}</script>\n')
+    head = data.head | {"blocks": [coded[number] for number in range(len(coded))]}
+    return (
+        f'<script type="application/json" id="head">{json_in_html(head)}</script>\n',
+        "".join(texts),
+    )
+
+
+def _states_first(data: PageData) -> Callable[[int], bool]:
+    states = {
+        value["block"]
+        for sequence in data.head["sequences"]
+        for layer in sequence["layers"]
+        for value in layer["values"]
+        if value["kind"] == "state"
+    }
+    return lambda number: number not in states
 
 
 def json_in_html(value: Any) -> str:
@@ -83,13 +99,16 @@ def json_in_html(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
 
 
-def document(title: str, entry: str, body: str = "", *, connect: str = "'none'") -> str:
+def document(
+    title: str, entry: str, before: str = "", after: str = "", *, connect: str = "'none'"
+) -> str:
     """A page: our script and our style, and a policy that lets nothing else run or load.
 
     Args:
         title: in the window's bar.
         entry: the module of the front end that starts it.
-        body: what comes before the script.
+        before: elements before the script.
+        after: and after it.
         connect: what the page may speak to.
     """
     code = f'(() => {{\n"use strict";\n{script(entry)}\n}})();'
@@ -108,8 +127,8 @@ def document(title: str, entry: str, body: str = "", *, connect: str = "'none'")
 </head>
 <body>
 <div id="cello"></div>
-{body}<script>{code}</script>
-</body>
+{before}<script>{code}</script>
+{after}</body>
 </html>
 """
 

@@ -16,7 +16,6 @@ export function drawCurve(canvas, lines, scale, view, look) {
   for (const number of new Set([scale.high, (scale.high + scale.low) / 2, scale.low])) {
     line(context, 0, y(number), view.width, y(number));
   }
-  line(context, x(look.now), 0, x(look.now), HEIGHT);
   lines.forEach((shown, number) => {
     context.strokeStyle = look.lines[number];
     context.fillStyle = look.lines[number];
@@ -37,6 +36,14 @@ export function drawCurve(canvas, lines, scale, view, look) {
     context.fillText(label, 3, y(number));
   }
   axis(context, x, view, look);
+}
+
+// The step that is looked at, on a canvas of its own above the curve.
+export function drawNow(canvas, t, view, colour) {
+  const context = cleared(canvas, view.width, HEIGHT);
+  const x = (t + 0.5 - view.left) * view.zoom;
+  context.strokeStyle = colour;
+  line(context, x, 0, x, HEIGHT);
 }
 
 function line(context, fromX, fromY, toX, toY) {

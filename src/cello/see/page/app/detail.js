@@ -2,6 +2,7 @@
 import { make } from "./dom.js";
 import { short } from "./numbers.js";
 
+const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
 const FEW = 6; // units of a value that are shown if it has no unit of this number
 
 export class Detail {
@@ -18,6 +19,10 @@ export class Detail {
   async show(book, state) {
     const key = [state.sequence, state.layer, state.t, state.unit].join("/");
     this.wanted = key;
+    const pause = (this.last ?? 0) + PAUSE_BETWEEN - performance.now();
+    if (pause > 0) await new Promise((next) => setTimeout(next, pause));
+    if (this.wanted !== key) return; // another step has been asked for meanwhile
+    this.last = performance.now();
     const layer = book.layer(state.sequence, state.layer);
     if (!layer || state.t >= layer.length) {
       this.element.replaceChildren();
@@ -27,7 +32,7 @@ export class Detail {
     const numbers = await Promise.all(
       layer.values.map((value) => book.numbers(state.sequence, state.layer, value.name)))
       .catch(() => []); // the explorer says what went wrong
-    if (this.wanted !== key) return; // another step has been asked for meanwhile
+    if (this.wanted !== key) return;
     this.draw(book, state, layer, numbers, this.prepared(book, key));
     if (this.ask && !this.prepared(book, key)) {
       const answer = await this.ask("explain", {

@@ -2,7 +2,7 @@
 import { Book } from "./book.js";
 import { clamp, short } from "./numbers.js";
 import { Controls } from "./controls.js";
-import { drawCurve } from "./curve.js";
+import { drawCurve, drawNow } from "./curve.js";
 import { Detail } from "./detail.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { KEYS, listen } from "./keys.js";
@@ -50,11 +50,13 @@ export class Explorer {
     this.maps = this.canvases.map((canvas) => new HeatMap(canvas));
     this.cursors = [0, 1].map(() => make("canvas", { className: "cursor" }));
     this.curve = make("canvas");
+    this.now = make("canvas", { className: "cursor" });
     this.tip = make("div", { className: "tip", hidden: true });
     this.tip.setAttribute("role", "tooltip");
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
-    this.still = make("div", { className: "still" }, this.curve, ...this.stacks);
+    this.still = make("div", { className: "still" },
+      make("div", { className: "curve" }, this.curve, this.now), ...this.stacks);
     this.wide = make("div", { className: "wide" }, this.still);
     this.scroller = make("div", { className: "scroller", tabIndex: -1 }, this.wide);
     this.caption = make("p", { className: "caption" });
@@ -96,9 +98,11 @@ export class Explorer {
       });
     }
     this.curve.addEventListener("pointerdown", (event) => this.go(this.at(event).t));
-    new ResizeObserver(() => state.set({ width: this.scroller.clientWidth })).observe(this.scroller);
+    this.resized = new ResizeObserver(() => state.set({ width: this.scroller.clientWidth }));
+    this.resized.observe(this.scroller);
     const text = ["book", "sequence", "other", "width", "layer"];
-    const colours = ["shown", "shownOther", "unit", "theme", "scores", "marks"];
+    const numbers = ["shown", "shownOther", "theme"];
+    const drawn = [...numbers, "left", "zoom", "width"];
     state.on(["theme"], () => this.dress());
     state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
       "scores"], () => this.controls.draw(state.book));
@@ -106,13 +110,21 @@ export class Explorer {
     state.on(["language"], () => this.relabel?.());
     state.on(["zoom", "width", "shown"], () => this.size());
     state.on(text, () => this.layText());
-    state.on([...text, ...colours, "t"], () => this.paintText());
-    state.on([...colours, "order", "left", "zoom", "width"], () => this.drawMaps());
-    state.on([...colours, "left", "zoom", "width", "t", "book"], () => this.drawCurve());
-    state.on([...colours, "left", "zoom", "width", "t", "order", "hover"], () => this.drawCursors());
+    state.on([...text, ...numbers, "unit", "marks"], () => this.paintText());
+    state.on(["t"], () => this.texts.forEach((view) => view.point(state.t)));
+    state.on([...drawn, "order", "scores"], () => this.drawMaps());
+    state.on([...drawn, "unit", "marks"], () => this.drawCurve());
+    state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
     state.on(["t", "unit", "shown", "hover", "language"], () => this.caption_());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
+  }
+
+  // Let go of what would go on by itself.
+  close() {
+    clearInterval(this.timer);
+    this.resized.disconnect();
+    this.texts.forEach((view) => view.close());
   }
 
   // ------------------------------------------------------------ what is looked at
@@ -129,7 +141,6 @@ export class Explorer {
     const states = layer?.values.filter((value) => value.kind === "state") ?? [];
     const value = known ? state.value
       : (states.find((found) => found.name === "c") ?? states[0] ?? layer?.values[0])?.name;
-    document.title = head.title || document.title;
     state.set({ book, sequence, other: Math.min(state.other, book.sequences.length - 1) });
     this.dress();
     return this.look({ layer: layer?.name ?? "", value: value ?? "",
@@ -368,6 +379,7 @@ export class Explorer {
     const { state } = this;
     const style = getComputedStyle(this.root);
     const colours = [style.getPropertyValue("--ink"), style.getPropertyValue("--soft")];
+    if (this.length) drawNow(this.now, state.t, this.view, colours[1]);
     [state.shown, state.shownOther].forEach((shown, number) => {
       if (!shown?.length || !state.width) return;
       const cursors = [{ t: state.t, unit: state.unit, colour: colours[0] }];
@@ -379,13 +391,13 @@ export class Explorer {
   drawCurve() {
     const { state } = this;
     const shown = [state.shown, state.shownOther].filter((some) => some?.length);
-    this.curve.hidden = !shown.length;
+    this.curve.parentElement.hidden = !shown.length;
     if (!shown.length || !state.width) return;
     const style = getComputedStyle(this.root);
     const colour = (name) => style.getPropertyValue(name);
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
     drawCurve(this.curve, lines, new Scale(shown[0]), this.view, {
-      now: state.t, marks: state.marks, length: this.length, ink: colour("--ink"),
+      marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, paper: colour("--paper"), grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
   }

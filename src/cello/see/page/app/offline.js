@@ -4,11 +4,21 @@ import { Explorer } from "./explorer.js";
 
 const found = JSON.parse(document.getElementById("head").textContent);
 const inPage = {
-  numbers(block) {
-    const element = document.getElementById(`block-${block}`);
+  async numbers(block) {
+    const element = await whole(`block-${block}`);
     const text = element.textContent;
     element.remove(); // it is asked for once
     return decoded(text, found.blocks[block]);
   },
 };
+
+// An element, once all of it has been read: this script runs while the page still comes in.
+async function whole(id) {
+  for (;;) {
+    const element = document.getElementById(id);
+    if (element?.nextSibling || document.readyState !== "loading") return element;
+    await new Promise((next) => setTimeout(next, 10));
+  }
+}
+
 window.explorer = new Explorer(document.getElementById("cello"), found, inPage);

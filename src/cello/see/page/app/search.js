@@ -21,12 +21,15 @@ export function matching(tokens, expression, separator) {
 
 // The chance that a unit is higher at a marked step than at another; ties count half.
 export function area(shown, unit, marks) {
-  const groups = [[], []];
-  for (let t = 0; t < shown.length; t++) {
-    const number = shown.data[t * shown.size + unit];
-    if (number === number) groups[marks[t] ? 1 : 0].push(number);
+  const { data, size, length } = shown;
+  const counts = [0, 0];
+  const groups = [0, 1].map(() => new data.constructor(length));
+  for (let t = 0; t < length; t++) {
+    const number = data[t * size + unit];
+    const group = marks[t] ? 1 : 0;
+    if (number === number) groups[group][counts[group]++] = number;
   }
-  const [others, marked] = groups.map((numbers) => Float64Array.from(numbers).sort());
+  const [others, marked] = groups.map((numbers, group) => numbers.subarray(0, counts[group]).sort());
   if (!others.length || !marked.length) return 0.5;
   let below = 0, upTo = 0, sum = 0;
   for (const number of marked) {

@@ -3,7 +3,7 @@ import { clamp } from "./numbers.js";
 import { columns, make, visible } from "./dom.js";
 
 const LINE = 24; // pixels
-const SPARE = 4; // lines above and below
+const SPARE = 2; // lines above and below
 
 export class TextView {
   // `on.step(t)` is called when a step is chosen, `on.paint(from, to)` when some are painted.
@@ -16,7 +16,12 @@ export class TextView {
     this.element.addEventListener("scroll", () => this.show());
     this.element.addEventListener("pointerdown", (event) => this.begin(event));
     this.element.addEventListener("pointerover", (event) => this.drag(event));
-    window.addEventListener("pointerup", () => { this.from = null; });
+    this.up = () => { this.from = null; };
+    window.addEventListener("pointerup", this.up);
+  }
+
+  close() {
+    window.removeEventListener("pointerup", this.up);
   }
 
   // Break the tokens into lines that fit.
@@ -103,6 +108,16 @@ export class TextView {
     Object.assign(this, { colour, marks, now });
     for (const line of this.lines.values()) {
       for (const token of line.children) this.dress(token, Number(token.dataset.t));
+    }
+  }
+
+  // Only the step that is looked at has changed.
+  point(now) {
+    const before = this.now;
+    this.now = now;
+    for (const t of [before, now]) {
+      const token = this.sheet.querySelector(`[data-t="${t}"]`);
+      if (token) this.dress(token, t);
     }
   }
 

@@ -1,0 +1,113 @@
+"""The methods of a recording that show it as a page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cello.see.page.tokens import sequences_of
+
+if TYPE_CHECKING:
+    from cello.see.recording import Recording
+
+__all__ = ["explore", "to_html"]
+
+
+def to_html(
+    recording: Recording,
+    path: str | os.PathLike[str],
+    tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    *,
+    title: str = "",
+    names: str | Iterable[str] | None = None,
+    precision: str | None = None,
+    arithmetic_steps: int = 200,
+) -> Path:
+    """Write the explorer of this recording: one HTML file that works offline.
+
+    It shows what the net read, coloured by any unit, all units along time, every number of a
+    step and its arithmetic, and finds the unit that tells a property of the steps. What is
+    shown of the net's code and of tokens is text, whatever it holds; nothing is loaded from
+    anywhere.
+
+    Args:
+        recording: what is shown.
+        path: the file.
+        tokens: what the net read at each step: a string of one character a step, or a list of
+            strings; of several sequences, one such for each. Unless given, inputs of up to four
+            numbers stand for themselves.
+        title: of the page.
+        names: which values; all unless given.
+        precision: of the numbers: "float16", "float32" or "float64". Unless given they are
+            kept as they are up to 4 MB in all, and beyond that in half precision (about three
+            digits), which the page says.
+        arithmetic_steps: how often the arithmetic of a unit at a step is prepared, for the page
+            cannot ask Python. If this is not enough, for the steps with the largest changes.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArgumentError: tokens do not fit the sequences, or there is no such precision.
+        UnknownNameError: no value has one of these names.
+        ModelError: the file cannot be written.
+
+    >>> import tempfile, cello
+    >>> net = cello.Recurrent(cello.GRUCell(3, 4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = cello.record(net, torch.randn(5, 1, 3)).to_html(f"{folder}/a.html", "abcde")
+    ...     print(page.name, page.stat().st_size < 200_000)
+    a.html True
+    """
+    from cello.see.page import html
+
+    recording._check_holds_something()
+    return html.to_html(
+        [recording],
+        path,
+        None if tokens is None else sequences_of(tokens, recording),
+        title=title,
+        names=names,
+        precision=precision,
+        arithmetic_steps=arithmetic_steps,
+    )
+
+
+def explore(
+    recording: Recording,
+    tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    *,
+    title: str = "",
+) -> Any:
+    """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
+
+    There, the arithmetic of every step of every unit can be shown.
+
+    Args:
+        recording: what is shown.
+        tokens: as for `to_html`.
+        title: of the page.
+
+    Returns:
+        An anywidget; let the notebook show it.
+
+    Raises:
+        ArgumentError: tokens do not fit the sequences.
+        ImportError: anywidget is not installed: pip install 'cello[notebook]'.
+
+    >>> import cello
+    >>> rec = cello.record(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 1, 3))
+    >>> rec.explore("abcde").head["sequences"][0]["tokens"]
+    'abcde'
+    """
+    try:
+        from cello.see.page.widget import Explorer
+    except ImportError as error:
+        raise ImportError(
+            "explore() needs anywidget, which is not installed: pip install 'cello[notebook]'"
+        ) from error
+    recording._check_holds_something()
+    found = None if tokens is None else sequences_of(tokens, recording)
+    return Explorer([recording], found, title)
