@@ -63,17 +63,3 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch, name, _poison(getattr(torch, name)))
     for name in ("new_empty", "new_empty_strided"):
         monkeypatch.setattr(Tensor, name, _poison(getattr(Tensor, name)))
-
-
-# What the compiled engine does not do yet; the tests stay as they are, for they are right.
-_UNDONE = {
-    "test_engines_agree_in_other_dtypes[dtype1-0.02-LayerNormLSTMCell]": "bfloat16 errs by 0.07",
-    "test_cases_can_be_made[bench_peers]": "torch.compile of a stepper meets the compiled step",
-}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for name, reason in _UNDONE.items():
-            if item.name.startswith(name):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=False))

@@ -100,17 +100,39 @@ def test_engines_agree(name: str, shape: str, poison_empty: None) -> None:
                     same(found[2], expected[2], 1e-10)
 
 
+@torch.no_grad()
+def greatest_error(found: dict, truth: dict) -> float:
+    """The greatest difference from float64, in parts of the greatest number of each tensor."""
+    return max(
+        float((found[name].double() - value).abs().max() / max(1.0, float(value.abs().max())))
+        for name, value in truth.items()
+        if value is not None and found[name] is not None
+    )
+
+
+# Roundings of results, and of gradients, which are sums of such, that count as none.
+ROUNDING = {torch.float32: (2**-20, 2**-18), torch.bfloat16: (2**-8, 0.02)}
+
+
 @pytest.mark.parametrize("name", CAPTURED)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 2e-2)])
-def test_engines_agree_in_other_dtypes(name: str, dtype: torch.dtype, tolerance: float) -> None:
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_few_bits_err_no_more_than_in_the_step_itself(name: str, dtype: torch.dtype) -> None:
+    """Both against float64, for the step itself may err: in bfloat16, a norm of 4 features does."""
     cell, sizes = make(name, dtype), SHAPES["ragged"]
     given = sample(cell, sizes, dtype, resets=True)
-    expected = outcome(cell, "reference", sizes, given, False, None)
-    for engine in engines_for(name):
-        found = outcome(cell, engine, sizes, given, False, None)
-        same(found[0], expected[0], tolerance)
-        if dtype != torch.bfloat16:  # sums over steps in another order differ too much in 8 bits
-            same(found[1], expected[1], tolerance)
+    own = outcome(cell, "reference", sizes, given, False, None)
+    found = {e: outcome(cell, e, sizes, given, False, None) for e in engines_for(name)}
+    exact = {
+        key: tuple(part.double() for part in value) if key in ("state", "initial") else value
+        for key, value in given.items()
+    }
+    exact["data"] = given["data"].double()
+    truth = outcome(cell.double(), "reference", sizes, exact, False, None)
+    for part, rounding in enumerate(ROUNDING[dtype]):
+        most = max(rounding, 1.5 * greatest_error(own[part], truth[part]))
+        for engine, results in found.items():
+            assert all(value is None or value.dtype == dtype for value in results[part].values())
+            assert greatest_error(results[part], truth[part]) <= most, (engine, part)
 
 
 @pytest.mark.parametrize("name", CELLS)
