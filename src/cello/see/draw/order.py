@@ -9,6 +9,7 @@ from cello.see.draw.grid import Grid, Item, Link, Loop
 __all__ = ["sort_layers"]
 
 _STARTS, _ROUNDS = 6, 2
+_ENOUGH = 1500  # wires in all starts together: a large diagram gets fewer
 
 
 def sort_layers(grid: Grid) -> None:
@@ -31,7 +32,7 @@ class _Sorter:
     def run(self) -> None:
         best: tuple[float, list[list[Item]]] = (float("inf"), [])
         chance = Random(0)  # the same drawing each time
-        for _ in range(_STARTS):
+        for _ in range(max(1, min(_STARTS, _ENOUGH // max(1, len(self.grid.links))))):
             for _ in range(_ROUNDS):
                 self.sweep(upwards=True)
                 self.sweep(upwards=False)
