@@ -23,14 +23,14 @@ if TYPE_CHECKING:
         attribute,
         count_parameters,
         diagnose,
-        draw,
         equations,
-        flow,
         intervene,
         load_recording,
-        probe,
         record,
     )
+    from cello.see.draw import draw
+    from cello.see.flow import flow
+    from cello.see.probe import probe
 
 # What is not needed to run a network is imported when it is first asked for.
 _LATER = {
