@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -146,3 +151,155 @@ def test_export(strict: bool) -> None:
     program = torch.export.export(model, (x,), strict=strict)
     assert [node.target for node in program.graph.nodes].count(FORWARD) == 1
     torch.testing.assert_close(program.module()(x), model(x), rtol=1e-10, atol=1e-10)
+
+
+# ---------------------------------------------------------------- in place of PyTorch's layers
+
+
+class Theirs(nn.Module):
+    """A model as it is written for PyTorch's layers."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.rnn = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y, state = self.rnn(x)
+        return self.out(y), state[0] if isinstance(state, tuple) else state
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_drop_ins_stand_in_one_graph(kind: str) -> None:
+    theirs = Theirs(kind).double()
+    ours = cello.accelerate(theirs)  # it has not run before it is traced
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    traced = Traced(ours)
+    made = outcome(traced, x, list(ours.parameters()))
+    assert (traced.calls.count(FORWARD), traced.calls.count(BACKWARD)) == (4, 4)
+    torch.testing.assert_close(made, outcome(theirs, x, list(theirs.parameters())))
+    for model in (ours, theirs):
+        halves = {name: value / 2 for name, value in theirs.state_dict().items()}
+        model.load_state_dict(halves, assign=True)
+    torch.testing.assert_close(traced(x), theirs(x))
+
+
+def test_why_drop_ins_are_not_derived_from_their_namesakes() -> None:
+    class Derived(nn.LSTM):
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="does not support RNN, GRU, or LSTM"):
+        Traced(Derived(3, 4))(torch.randn(5, 2, 3))
+
+
+def test_where_there_is_no_loop_torchs_own_code_stands_in_the_graph() -> None:
+    layer, x = cello.LSTM(3, 4).half(), torch.randn(5, 2, 3).half()
+    traced = Traced(layer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cello.EngineWarning)
+        expected = layer(x)[0]
+    torch.testing.assert_close(traced(x)[0], expected)
+    assert FORWARD not in traced.calls
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_export_of_drop_ins(strict: bool) -> None:
+    model, x = cello.accelerate(Theirs("GRU")), torch.randn(5, 2, 3)
+    program = torch.export.export(model, (x,), strict=strict)
+    assert [node.target for node in program.graph.nodes].count(FORWARD) == 4
+    assert program.state_dict.keys() == model.state_dict().keys()
+    torch.testing.assert_close(program.module()(x), model(x))
+
+
+# ---------------------------------------------------------------- lengths
+
+
+def ragged() -> cello.Stack:
+    return cello.Stack(
+        nn.Linear(3, 3),
+        cello.Bidirectional(cello.LSTMCell(3, 4), initial_state="learned"),
+        nn.Dropout(0.0),
+        cello.Recurrent(cello.JordanCell(8, 4, 2)),
+        cello.LSTM(2, 3, num_layers=2, bidirectional=True),
+        nn.Linear(6, 2),
+    ).double()
+
+
+LENGTHS = [[5, 0, 3], [1, 1, 1], [5, 5, 5], [0, 0, 0]]
+
+
+def test_lengths_stay_in_the_graph() -> None:
+    net, traced = (model := ragged()), Traced(model)
+    x = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
+    reset, targets = torch.rand(5, 3) < 0.3, torch.randn(5, 3, 2, dtype=torch.float64)
+
+    def all_of(model: nn.Module, lengths: list[int]) -> list[Tensor]:
+        more = {"reset": reset, "targets": targets}
+        y, state = model(x, lengths=torch.tensor(lengths), **more)
+        parts = [*state[1].forward, *state[1].backward, *state[3], *state[4]]
+        loss = y.square().sum() + sum(part.sin().sum() for part in parts)
+        leaves = [x, *net.parameters()]
+        found = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        return [y, *parts, *found]
+
+    for lengths in LENGTHS:
+        ours, theirs = all_of(traced, lengths), all_of(net, lengths)
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert traced.graphs == 2
+    assert traced.calls.count(FORWARD) == traced.calls.count(BACKWARD) == 7
+    with pytest.raises(cello.errors.ArgumentError, match="between 0 and T = 5, got 0 to 6"):
+        traced(x, lengths=torch.tensor([6, 0, 1]), reset=reset, targets=targets)
+
+
+def test_modules_that_mix_rows_never_see_padding() -> None:
+    net = cello.Stack(cello.Recurrent(cello.GRUCell(3, 4)), nn.BatchNorm1d(4))
+    x, lengths = torch.randn(5, 3, 3), torch.tensor([5, 1, 3])
+    torch.compiler.reset()
+    compiled = torch.compile(net, backend="eager")  # not one graph, but the same numbers
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(x, lengths=lengths)[0], net(x, lengths=lengths)[0])
+
+
+def test_lengths_where_only_the_step_can_be_traced() -> None:
+    layer = cello.Recurrent(make("gru"), engine="reference")
+    x, lengths = torch.randn(5, 3, 3, dtype=torch.float64), torch.tensor([5, 0, 3])
+    torch.compiler.reset()
+    compiled = torch.compile(layer, backend="eager")
+    with torch.no_grad():
+        ours, theirs = compiled(x, lengths=lengths), layer(x, lengths=lengths)
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1].h, theirs[1].h)
+
+
+# ---------------------------------------------------------------- exported, saved, loaded
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_stack_runs_in_another_process(strict: bool, tmp_path: Path) -> None:
+    net, lengths = ragged(), torch.tensor([5, 0, 3])
+    x = torch.randn(5, 3, 3, dtype=torch.float64)
+    y, state = net(x, lengths=lengths)
+    program = torch.export.export(net, (x,), {"lengths": lengths}, strict=strict)
+    torch.export.save(program, tmp_path / "net.pt2")
+    y.sum().backward()
+    gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+    torch.save([x, lengths, y.detach(), state[1].forward.c.detach()], tmp_path / "expected.pt")
+    torch.save(gradients, tmp_path / "gradients.pt")
+    script = """
+        import sys, torch, cello
+        cello.Recurrent(cello.GRUCell(2, 2))(torch.zeros(1, 1, 2))  # plans of its own
+        net = torch.export.load(sys.argv[1] + "/net.pt2").module()
+        x, lengths, y, c = torch.load(sys.argv[1] + "/expected.pt")
+        ours, state = net(x, lengths=lengths)
+        torch.testing.assert_close([ours, state[1].forward.c], [y, c])
+        assert type(state) is cello.layers.StackState, type(state)
+        ours.sum().backward()
+        gradients = torch.load(sys.argv[1] + "/gradients.pt")
+        torch.testing.assert_close({n: p.grad for n, p in net.named_parameters()}, gradients)
+        print("the same")
+    """
+    lines = "\n".join(line.strip() for line in script.splitlines())
+    command = [sys.executable, "-c", lines, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "the same\n", done.stderr

@@ -7,13 +7,15 @@ Imported only when something is being traced, for it needs `torch._dynamo`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import _pop_mode_temporarily
 
 from cello.cells import Cell
 from cello.engines.cpu.available import lacks
@@ -79,7 +81,7 @@ def plan_name(
         return ""
     like = torch.empty(0, cell.input_size, dtype=dtype, device=device)
     run = Run(cell, like, [1 if one_row else 2], (), ())
-    with torch.set_grad_enabled(train):
+    with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
     program = run.captured()
@@ -88,6 +90,15 @@ def plan_name(
     name = to_text(program, cell.feedback) if torch.compiler.is_exporting() else plan.name
     _kept[name] = plan
     return name
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Keep what is done inside, such as tracing the step, out of a graph that is being made."""
+    with ExitStack() as stack:
+        for _ in range(torch._C._len_torch_function_stack()):
+            stack.enter_context(_pop_mode_temporarily())
+        yield
 
 
 @dataclass(eq=False)

@@ -1,0 +1,59 @@
+"""Programs as text: any process makes the same loops of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import cello
+from cello.engines.cpu.plan import Plan, plan_by_name
+from cello.errors import EngineError
+from cello.program import capture, from_text, to_text
+from tests.registry import ROW_WISE, make
+
+
+def sources(plan: Plan) -> list[str]:
+    needed = frozenset(value.name for value in plan.shared)
+    backward = plan.backward(names=(), seen=(), x=True, needed=needed)
+    return [loop.rendered.source for loop in (plan.forward(save=True), backward)]
+
+
+@pytest.mark.parametrize("name", ROW_WISE)
+def test_the_same_loops_come_out(name: str) -> None:
+    cell = make(name)
+    program = capture(cell, dtype=torch.float64)
+    plan = Plan(program, cell.feedback)
+    again, feedback = from_text(to_text(program, cell.feedback))
+    assert (str(again), feedback) == (str(program), cell.feedback)
+    assert sources(Plan(again, feedback)) == sources(plan)
+
+
+def changed(**parts: object) -> str:
+    text = to_text(capture(cello.ElmanCell(3, 2)), None)
+    return json.dumps(json.loads(text) | parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nothing", "Expecting value"),
+        (changed(cello=2), "it has form 2, this is form 1"),
+        (changed(cell="a */ int x; /*"), "'a \\*/ int x; /\\*' is no name"),
+        (changed(state=[["h h", "h_prev"]]), "'h h' is no name"),
+        (changed(values=[["x;", [], {"dtype": "float32"}]]), "'x;' is no name"),
+        (changed(values=[["x", [], {"dtype": "nn"}]]), "'nn' is no dtype"),
+        (changed(ops=[["os.system.default", [], {}, [], False, True]]), "none of PyTorch's"),
+        (changed(ops=[["aten.nosuch.default", [], {}, [], False, True]]), "nosuch"),
+        (changed(output="q"), "'q'"),
+    ],
+)
+def test_what_cannot_be_read(text: str, reason: str) -> None:
+    with pytest.raises(EngineError, match=f"export the model again.*{reason}"):
+        from_text(text)
+
+
+def test_a_name_that_this_process_has_not_given() -> None:
+    with pytest.raises(EngineError, match="under the name 99999999 in this process"):
+        plan_by_name("99999999")
