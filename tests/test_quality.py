@@ -42,6 +42,7 @@ HEAVY = [
     "matplotlib",
     "onnx",
     "onnxruntime",
+    "resvg_py",
     "rich",
     "safetensors",
     "seqeval",
