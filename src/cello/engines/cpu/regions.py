@@ -173,14 +173,13 @@ def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Me
         f"const long blocks = BLOCKS({n}, {width});",
         f"const long from = SHARE_BEGIN({whole}), to = SHARE_END({whole});",
     )
-    if region.phase == "loop" and groups and not folds:
-        lines.add("FOR_BLOCKS_TO_AND_FRO(from, to)")
-    else:
-        lines.add("FOR_BLOCKS(from, to)")
-    if groups:
+    if groups:  # weights stay while rows pass by
+        to_and_fro = region.phase == "loop" and not folds
+        lines.add(f"FOR_BLOCKS{'_TO_AND_FRO' if to_and_fro else ''}(from, to)")
         lines.add("FOR_TILES(first, count) {")
-    else:
-        lines.add("for (long at = first; at < first + count; at++) {")
+    else:  # memory is read in its order
+        lines.add("for (long at = first; at < first + count; at++)")
+        lines.add("for (long block = from; block < to; block++) {")
     lines.indent += 1
     for group in groups:
         render_products(name, group, width, lines)

@@ -117,8 +117,8 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_1_units(kernel, team, at, unit, VL);
         else if (left > 0) before_1_units(kernel, team, at, unit, left);
@@ -143,8 +143,8 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_1_units(kernel, team, at, unit, left);
@@ -208,8 +208,8 @@ APART void loop_2(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t10 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_2_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_2_units(kernel, team, at, unit, left);
@@ -237,8 +237,8 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_3_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_3_units(kernel, team, at, unit, left);
@@ -253,11 +253,9 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t3 = load(team->s_t3 + at * PADDED(5) + unit);
     const vec t4 = t3 + t2;
     const vec t5 = t4 + t2;
+    store(team->s_t5 + at * PADDED(5) + unit, t5);
     const vec t6 = -t5;
     store(team->s_t4 + at * PADDED(1), load(team->s_t4 + at * PADDED(1)) + first_lanes(t6, left, 0));
-    const vec t7 = load_left(team->carry_c[at] + unit, left);
-    const vec t8 = t7 + t5;
-    store(team->s_t5 + at * PADDED(5) + unit, t8);
 }
 
 /* loop: step by step, 5 features */
@@ -266,8 +264,8 @@ APART void loop_4(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t4 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_4_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_4_units(kernel, team, at, unit, left);
@@ -289,8 +287,8 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_5_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_5_units(kernel, team, at, unit, left);
@@ -302,49 +300,51 @@ INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t0 = load(team->s_t5 + at * PADDED(5) + unit);
     const vec t1 = splat(*(team->s_t6 + at * PADDED(1)));
     const vec t2 = t0 + t1;
+    const vec t3 = load_left(team->carry_c[at] + unit, left);
+    const vec t4 = t3 + t2;
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t4 = times(t2, c_prev);
-    const vec t5 = load_left(kernel->tape + row * 78 + 62 + unit, left);
-    const vec t6 = times(t2, t5);
-    const vec t7 = load_left(kernel->tape + row * 78 + 47 + unit, left);
-    const vec t8 = times(t2, t7);
-    const vec t9 = load(team->s_t7 + at * PADDED(5) + unit);
-    const vec t10 = times(t8, t9);
-    store(team->s_t30 + at * PADDED(5) + unit, t10);
-    const vec t11 = load(team->s_t8 + at * PADDED(5) + unit);
-    const vec t12 = times(t4, t11);
-    store(team->s_t31 + at * PADDED(5) + unit, t12);
-    const vec t13 = load(team->s_t9 + at * PADDED(5) + unit);
+    const vec t6 = times(t4, c_prev);
+    const vec t7 = load_left(kernel->tape + row * 78 + 62 + unit, left);
+    const vec t8 = times(t4, t7);
+    const vec t9 = load_left(kernel->tape + row * 78 + 47 + unit, left);
+    const vec t10 = times(t4, t9);
+    const vec t11 = load(team->s_t7 + at * PADDED(5) + unit);
+    const vec t12 = times(t10, t11);
+    store(team->s_t30 + at * PADDED(5) + unit, t12);
+    const vec t13 = load(team->s_t8 + at * PADDED(5) + unit);
     const vec t14 = times(t6, t13);
-    store(team->s_t32 + at * PADDED(5) + unit, t14);
-    const vec t15 = load_left(kernel->vector_norm_h_weight + 10 + unit, left);
-    const vec t16 = times(t10, t15);
-    const vec t17 = splat(*(kernel->tape + row * 78 + 46));
-    const vec t18 = times(t16, t17);
-    store(team->s_t17 + at * PADDED(5) + unit, t18);
-    const vec t19 = load_left(kernel->tape + row * 78 + 36 + unit, left);
-    const vec t20 = times(t16, t19);
-    store(team->s_t11 + at * PADDED(1), load(team->s_t11 + at * PADDED(1)) + first_lanes(t20, left, 0));
-    const vec t21 = load_left(kernel->vector_norm_h_weight + 5 + unit, left);
-    const vec t22 = times(t12, t21);
-    const vec t23 = times(t22, t17);
-    store(team->s_t18 + at * PADDED(5) + unit, t23);
-    const vec t24 = load_left(kernel->tape + row * 78 + 31 + unit, left);
-    const vec t25 = times(t22, t24);
-    store(team->s_t12 + at * PADDED(1), load(team->s_t12 + at * PADDED(1)) + first_lanes(t25, left, 0));
-    const vec t26 = load_left(kernel->vector_norm_h_weight + unit, left);
-    const vec t27 = times(t14, t26);
-    const vec t28 = times(t27, t17);
-    store(team->s_t19 + at * PADDED(5) + unit, t28);
-    const vec t29 = load_left(kernel->tape + row * 78 + 26 + unit, left);
-    const vec t30 = times(t27, t29);
-    store(team->s_t13 + at * PADDED(1), load(team->s_t13 + at * PADDED(1)) + first_lanes(t30, left, 0));
-    const vec t31 = load_left(kernel->tape + row * 78 + 52 + unit, left);
-    const vec t32 = times(t2, t31);
-    store_left(kernel->sum_0_b + seq * 20 + unit, load_left(kernel->sum_0_b + seq * 20 + unit, left) + t14, left);
-    store_left(kernel->sum_0_b + seq * 20 + 5 + unit, load_left(kernel->sum_0_b + seq * 20 + 5 + unit, left) + t12, left);
-    store_left(kernel->sum_0_b + seq * 20 + 10 + unit, load_left(kernel->sum_0_b + seq * 20 + 10 + unit, left) + t10, left);
-    store(team->s_next_c + at * PADDED(5) + unit, t32);
+    store(team->s_t31 + at * PADDED(5) + unit, t14);
+    const vec t15 = load(team->s_t9 + at * PADDED(5) + unit);
+    const vec t16 = times(t8, t15);
+    store(team->s_t32 + at * PADDED(5) + unit, t16);
+    const vec t17 = load_left(kernel->vector_norm_h_weight + 10 + unit, left);
+    const vec t18 = times(t12, t17);
+    const vec t19 = splat(*(kernel->tape + row * 78 + 46));
+    const vec t20 = times(t18, t19);
+    store(team->s_t17 + at * PADDED(5) + unit, t20);
+    const vec t21 = load_left(kernel->tape + row * 78 + 36 + unit, left);
+    const vec t22 = times(t18, t21);
+    store(team->s_t11 + at * PADDED(1), load(team->s_t11 + at * PADDED(1)) + first_lanes(t22, left, 0));
+    const vec t23 = load_left(kernel->vector_norm_h_weight + 5 + unit, left);
+    const vec t24 = times(t14, t23);
+    const vec t25 = times(t24, t19);
+    store(team->s_t18 + at * PADDED(5) + unit, t25);
+    const vec t26 = load_left(kernel->tape + row * 78 + 31 + unit, left);
+    const vec t27 = times(t24, t26);
+    store(team->s_t12 + at * PADDED(1), load(team->s_t12 + at * PADDED(1)) + first_lanes(t27, left, 0));
+    const vec t28 = load_left(kernel->vector_norm_h_weight + unit, left);
+    const vec t29 = times(t16, t28);
+    const vec t30 = times(t29, t19);
+    store(team->s_t19 + at * PADDED(5) + unit, t30);
+    const vec t31 = load_left(kernel->tape + row * 78 + 26 + unit, left);
+    const vec t32 = times(t29, t31);
+    store(team->s_t13 + at * PADDED(1), load(team->s_t13 + at * PADDED(1)) + first_lanes(t32, left, 0));
+    const vec t33 = load_left(kernel->tape + row * 78 + 52 + unit, left);
+    const vec t34 = times(t4, t33);
+    store_left(kernel->sum_0_b + seq * 20 + unit, load_left(kernel->sum_0_b + seq * 20 + unit, left) + t16, left);
+    store_left(kernel->sum_0_b + seq * 20 + 5 + unit, load_left(kernel->sum_0_b + seq * 20 + 5 + unit, left) + t14, left);
+    store_left(kernel->sum_0_b + seq * 20 + 10 + unit, load_left(kernel->sum_0_b + seq * 20 + 10 + unit, left) + t12, left);
+    store(team->s_next_c + at * PADDED(5) + unit, t34);
 }
 
 /* loop: step by step, 5 features */
@@ -357,8 +357,8 @@ APART void loop_6(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t13 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_6_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_6_units(kernel, team, at, unit, left);
@@ -396,8 +396,8 @@ INLINE void loop_7_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_7(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_7_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_7_units(kernel, team, at, unit, left);
@@ -453,8 +453,8 @@ APART void loop_8(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t23 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_8_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_8_units(kernel, team, at, unit, left);
@@ -494,8 +494,8 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_9_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_9_units(kernel, team, at, unit, left);
@@ -523,8 +523,8 @@ INLINE void loop_10_units(const Kernel *kernel, const Team *team, long at, long 
 APART void loop_10(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_10_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_10_units(kernel, team, at, unit, left);
@@ -578,8 +578,8 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_1_units(kernel, team, at, unit, VL);
         else if (left > 0) after_1_units(kernel, team, at, unit, left);
@@ -670,8 +670,8 @@ APART void after_2(const Kernel *kernel, const Team *team, long first, long coun
         store(team->s_t37 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_2_units(kernel, team, at, unit, VL);
         else if (left > 0) after_2_units(kernel, team, at, unit, left);
@@ -713,8 +713,8 @@ INLINE void after_3_units(const Kernel *kernel, const Team *team, long at, long 
 APART void after_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_3_units(kernel, team, at, unit, VL);
         else if (left > 0) after_3_units(kernel, team, at, unit, left);
@@ -770,8 +770,8 @@ APART void after_4(const Kernel *kernel, const Team *team, long first, long coun
         store(team->s_t47 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_4_units(kernel, team, at, unit, VL);
         else if (left > 0) after_4_units(kernel, team, at, unit, left);
@@ -811,8 +811,8 @@ INLINE void after_5_units(const Kernel *kernel, const Team *team, long at, long 
 APART void after_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) after_5_units(kernel, team, at, unit, VL);
         else if (left > 0) after_5_units(kernel, team, at, unit, left);
@@ -840,8 +840,8 @@ INLINE void after_6_units(const Kernel *kernel, const Team *team, long at, long 
 APART void after_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) after_6_units(kernel, team, at, unit, VL);
         else if (left > 0) after_6_units(kernel, team, at, unit, left);

@@ -80,6 +80,7 @@ typedef struct {
     real *s_t42;
     real *s_t43;
     real *s_t44;
+    real *s_t45;
     real *s_o;
     real *s_next_c;
 } Team;
@@ -91,17 +92,21 @@ INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
-    store(team->s_t4 + at * PADDED(5) + unit, t0);
-    store(team->s_t0 + at * PADDED(1), load(team->s_t0 + at * PADDED(1)) + first_lanes(t0, left, 0));
-    const vec t1 = sum_0[1];
-    store(team->s_t6 + at * PADDED(5) + unit, t1);
-    store(team->s_t1 + at * PADDED(1), load(team->s_t1 + at * PADDED(1)) + first_lanes(t1, left, 0));
-    const vec t2 = sum_0[2];
-    store(team->s_t7 + at * PADDED(5) + unit, t2);
-    store(team->s_t2 + at * PADDED(1), load(team->s_t2 + at * PADDED(1)) + first_lanes(t2, left, 0));
-    const vec t3 = sum_0[3];
-    store(team->s_t8 + at * PADDED(5) + unit, t3);
-    store(team->s_t3 + at * PADDED(1), load(team->s_t3 + at * PADDED(1)) + first_lanes(t3, left, 0));
+    const vec t1 = t0;
+    store(team->s_t4 + at * PADDED(5) + unit, t1);
+    const vec t2 = sum_0[1];
+    const vec t3 = t2;
+    store(team->s_t6 + at * PADDED(5) + unit, t3);
+    const vec t4 = sum_0[2];
+    const vec t5 = t4;
+    store(team->s_t7 + at * PADDED(5) + unit, t5);
+    const vec t6 = sum_0[3];
+    const vec t7 = t6;
+    store(team->s_t8 + at * PADDED(5) + unit, t7);
+    store(team->s_t0 + at * PADDED(1), load(team->s_t0 + at * PADDED(1)) + first_lanes(t1, left, 0));
+    store(team->s_t1 + at * PADDED(1), load(team->s_t1 + at * PADDED(1)) + first_lanes(t3, left, 0));
+    store(team->s_t2 + at * PADDED(1), load(team->s_t2 + at * PADDED(1)) + first_lanes(t5, left, 0));
+    store(team->s_t3 + at * PADDED(1), load(team->s_t3 + at * PADDED(1)) + first_lanes(t7, left, 0));
 }
 
 /* before: for many steps at once, 5 features; 4 products */
@@ -169,8 +174,8 @@ INLINE void before_2_units(const Kernel *kernel, const Team *team, long at, long
 APART void before_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) before_2_units(kernel, team, at, unit, VL);
         else if (left > 0) before_2_units(kernel, team, at, unit, left);
@@ -214,8 +219,8 @@ APART void before_3(const Kernel *kernel, const Team *team, long first, long cou
         store(team->s_t12 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_3_units(kernel, team, at, unit, VL);
         else if (left > 0) before_3_units(kernel, team, at, unit, left);
@@ -257,8 +262,8 @@ INLINE void before_4_units(const Kernel *kernel, const Team *team, long at, long
 APART void before_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) before_4_units(kernel, team, at, unit, VL);
         else if (left > 0) before_4_units(kernel, team, at, unit, left);
@@ -294,8 +299,8 @@ INLINE void before_5_units(const Kernel *kernel, const Team *team, long at, long
 APART void before_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_5_units(kernel, team, at, unit, VL);
         else if (left > 0) before_5_units(kernel, team, at, unit, left);
@@ -309,17 +314,21 @@ INLINE const real *loop_1_0_0_in(const Kernel *kernel, const Team *team, long at
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
-    store(team->s_t22 + at * PADDED(5) + unit, t0);
-    store(team->s_t18 + at * PADDED(1), load(team->s_t18 + at * PADDED(1)) + first_lanes(t0, left, 0));
-    const vec t1 = sum_0[1];
-    store(team->s_t24 + at * PADDED(5) + unit, t1);
-    store(team->s_t19 + at * PADDED(1), load(team->s_t19 + at * PADDED(1)) + first_lanes(t1, left, 0));
-    const vec t2 = sum_0[2];
-    store(team->s_t25 + at * PADDED(5) + unit, t2);
-    store(team->s_t20 + at * PADDED(1), load(team->s_t20 + at * PADDED(1)) + first_lanes(t2, left, 0));
-    const vec t3 = sum_0[3];
-    store(team->s_t26 + at * PADDED(5) + unit, t3);
-    store(team->s_t21 + at * PADDED(1), load(team->s_t21 + at * PADDED(1)) + first_lanes(t3, left, 0));
+    const vec t1 = t0;
+    store(team->s_t22 + at * PADDED(5) + unit, t1);
+    const vec t2 = sum_0[1];
+    const vec t3 = t2;
+    store(team->s_t24 + at * PADDED(5) + unit, t3);
+    const vec t4 = sum_0[2];
+    const vec t5 = t4;
+    store(team->s_t25 + at * PADDED(5) + unit, t5);
+    const vec t6 = sum_0[3];
+    const vec t7 = t6;
+    store(team->s_t26 + at * PADDED(5) + unit, t7);
+    store(team->s_t18 + at * PADDED(1), load(team->s_t18 + at * PADDED(1)) + first_lanes(t1, left, 0));
+    store(team->s_t19 + at * PADDED(1), load(team->s_t19 + at * PADDED(1)) + first_lanes(t3, left, 0));
+    store(team->s_t20 + at * PADDED(1), load(team->s_t20 + at * PADDED(1)) + first_lanes(t5, left, 0));
+    store(team->s_t21 + at * PADDED(1), load(team->s_t21 + at * PADDED(1)) + first_lanes(t7, left, 0));
 }
 
 /* loop: step by step, 5 features; 4 products */
@@ -387,8 +396,8 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_2_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_2_units(kernel, team, at, unit, left);
@@ -432,8 +441,8 @@ APART void loop_3(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t30 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_3_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_3_units(kernel, team, at, unit, left);
@@ -475,8 +484,8 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_4_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_4_units(kernel, team, at, unit, left);
@@ -527,7 +536,9 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
     const vec t39 = times(f, c_prev);
     const vec c = t37 + t39;
-    store(team->s_t40 + at * PADDED(1), load(team->s_t40 + at * PADDED(1)) + first_lanes(c, left, 0));
+    const vec t41 = c;
+    store(team->s_t41 + at * PADDED(5) + unit, t41);
+    store(team->s_t40 + at * PADDED(1), load(team->s_t40 + at * PADDED(1)) + first_lanes(t41, left, 0));
     store(team->s_next_c + at * PADDED(5) + unit, c);
 }
 
@@ -537,8 +548,8 @@ APART void loop_5(const Kernel *kernel, const Team *team, long first, long count
         store(team->s_t40 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_5_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_5_units(kernel, team, at, unit, left);
@@ -553,15 +564,15 @@ INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t40 + at * PADDED(1) + unit);
     const vec t1 = times(t0, splat((real)0.2));
-    store(team->s_t41 + at * PADDED(1) + unit, t1);
+    store(team->s_t42 + at * PADDED(1) + unit, t1);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_6_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_6_units(kernel, team, at, unit, left);
@@ -570,47 +581,47 @@ APART void loop_6(const Kernel *kernel, const Team *team, long first, long count
 
 INLINE void loop_7_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
-    const vec c = load_left(team->s_next_c + at * PADDED(5) + unit, left);
-    const vec t1 = splat(*(team->s_t41 + at * PADDED(1)));
-    const vec t2 = c - t1;
-    store(team->s_t43 + at * PADDED(5) + unit, t2);
+    const vec t0 = load(team->s_t41 + at * PADDED(5) + unit);
+    const vec t1 = splat(*(team->s_t42 + at * PADDED(1)));
+    const vec t2 = t0 - t1;
+    store(team->s_t44 + at * PADDED(5) + unit, t2);
     const vec t3 = times(t2, t2);
-    store(team->s_t42 + at * PADDED(1), load(team->s_t42 + at * PADDED(1)) + first_lanes(t3, left, 0));
+    store(team->s_t43 + at * PADDED(1), load(team->s_t43 + at * PADDED(1)) + first_lanes(t3, left, 0));
 }
 
 /* loop: step by step, 5 features */
 APART void loop_7(const Kernel *kernel, const Team *team, long first, long count) {
     for (long at = first; at < first + count; at++)
-        store(team->s_t42 + at * PADDED(1), splat(0));
+        store(team->s_t43 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(1), to = SHARE_END(1);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_7_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_7_units(kernel, team, at, unit, left);
     }
     for (long at = first; at < first + count; at++) {
-        real *total = team->s_t42 + at * PADDED(1);
+        real *total = team->s_t43 + at * PADDED(1);
         *total = hsum(load(total));
     }
 }
 
 INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
-    const vec t0 = load(team->s_t42 + at * PADDED(1) + unit);
+    const vec t0 = load(team->s_t43 + at * PADDED(1) + unit);
     const vec t1 = times(t0, splat((real)0.2));
     const vec t2 = t1 + splat((real)1e-05);
     const vec t3 = v_recip(v_sqrt(t2));
-    store(team->s_t44 + at * PADDED(1) + unit, t3);
+    store(team->s_t45 + at * PADDED(1) + unit, t3);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_8(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
         if (1 % (VL * 1) == 0 || left >= VL) loop_8_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_8_units(kernel, team, at, unit, left);
@@ -619,8 +630,8 @@ APART void loop_8(const Kernel *kernel, const Team *team, long first, long count
 
 INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
-    const vec t0 = load(team->s_t43 + at * PADDED(5) + unit);
-    const vec t1 = splat(*(team->s_t44 + at * PADDED(1)));
+    const vec t0 = load(team->s_t44 + at * PADDED(5) + unit);
+    const vec t1 = splat(*(team->s_t45 + at * PADDED(1)));
     const vec t2 = times(t0, t1);
     const vec t3 = load_left(kernel->vector_norm_c_weight + unit, left);
     const vec t4 = times(t2, t3);
@@ -636,8 +647,8 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_9_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_9_units(kernel, team, at, unit, left);
@@ -652,7 +663,7 @@ INLINE long own_bytes(void) {
     return ALIGNED(MOST * PADDED(5) * sizeof(real)) + ALIGNED(MOST * PADDED(5) * sizeof(real)) + 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long)) + 2 * ALIGNED(AT_HAND * sizeof(real *)) + 2 * ALIGNED(MOST * sizeof(real *));
 }
 INLINE long shared_bytes(void) {
-    return ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    return ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(1) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
 
 static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
@@ -709,10 +720,11 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->s_t38 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_t39 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_t40 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
-    team->s_t41 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
+    team->s_t41 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_t42 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
-    team->s_t43 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_t44 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
+    team->s_t43 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
+    team->s_t44 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->s_t45 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
     team->s_o = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }

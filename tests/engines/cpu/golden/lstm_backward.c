@@ -56,8 +56,8 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) before_1_units(kernel, team, at, unit, VL);
         else if (left > 0) before_1_units(kernel, team, at, unit, left);
@@ -114,8 +114,8 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
     const long from = SHARE_BEGIN(0), to = SHARE_END(0);
-    FOR_BLOCKS(from, to)
-    for (long at = first; at < first + count; at++) {
+    for (long at = first; at < first + count; at++)
+    for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
         if (5 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at, unit, VL);
         else if (left > 0) loop_1_units(kernel, team, at, unit, left);
