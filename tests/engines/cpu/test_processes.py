@@ -1,0 +1,133 @@
+"""The compiled loops in copies of a layer, in threads and in other processes."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cello.engines.cpu.plan import Plan
+from tests.engines.cpu.compiled import DOUBLE, close, layer_of, numbers
+from tests.engines.cpu.conftest import in_fork
+
+
+def results(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    y, state = layer(x)
+    loss = y.square().sum() + state[0].sum()
+    return [y.detach(), *torch.autograd.grad(loss, list(layer.parameters()))]
+
+
+@pytest.mark.parametrize("name", ["lstm", "AntisymmetricCell", "drop-in"])
+def test_copies_and_pickles(name: str) -> None:
+    layer, x = layer_of(name), numbers(3, 2, 3)
+    expected = results(layer, x)
+    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        close(results(twin, x), expected)
+        with torch.no_grad():
+            next(twin.parameters()).add_(1.0)
+        assert not torch.equal(twin(x)[0], expected[0])
+    close(results(layer, x), expected)
+
+
+@pytest.mark.parametrize("name", ["lstm-peephole", "drop-in"])
+def test_threads_at_once_over_a_layer_that_is_not_built_yet(name: str) -> None:
+    layer = layer_of(name)
+    inputs = [numbers(20, 2, 3) for _ in range(6)]
+    found: list[list[Tensor]] = [[] for _ in inputs]
+    ready = threading.Barrier(len(inputs))
+
+    def work(number: int) -> None:
+        ready.wait()
+        for _ in range(10):
+            found[number] = results(layer, inputs[number])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(inputs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for x, ours in zip(inputs, found, strict=True):
+        assert all(map(torch.equal, ours, results(layer, x)))
+
+
+def test_a_forked_process() -> None:
+    layer, x = layer_of(), numbers(3, 2, 3)
+    expected = results(layer, x)[0]
+    assert in_fork(lambda: torch.equal(results(layer, x)[0], expected)) == "True"
+    for name in ("jordan", "drop-in"):
+        fresh = layer_of(name)
+        count = in_fork(lambda fresh=fresh: len(results(fresh, x)))
+        assert count == str(1 + len(list(fresh.parameters())))
+
+
+class Rows(torch.utils.data.Dataset):
+    """A data set whose rows a layer makes, in the process that loads them."""
+
+    def __init__(self, name: str) -> None:
+        self.layer = layer_of(name)
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Tensor:
+        with torch.no_grad():
+            return self.layer(torch.full((3, 1, 3), float(index), dtype=DOUBLE))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+@pytest.mark.parametrize("name", ["gru", "drop-in"])
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_of_a_data_loader(name: str, way: str) -> None:
+    rows = Rows(name)
+    loader = torch.utils.data.DataLoader(
+        rows, batch_size=None, num_workers=2, multiprocessing_context=way
+    )
+    for number, row in enumerate(loader):
+        close(row, rows[number])
+
+
+def test_a_plan_goes_with_its_cell() -> None:
+    layer = layer_of()
+    layer(numbers(3, 2, 3))
+
+    def plans() -> int:
+        while gc.collect():  # what the tests before have left behind
+            pass
+        return sum(type(thing) is Plan for thing in gc.get_objects())
+
+    many = plans()
+    del layer
+    assert plans() == many - 1
+
+
+def one_of_two(rank: int, folder: str, name: str, parameters: dict[str, Tensor]) -> None:
+    """One process: its half of the rows; the gradients are those of all rows."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    )
+    layer = layer_of(name)
+    layer.load_state_dict(parameters)
+    net = nn.parallel.DistributedDataParallel(layer)
+    x = torch.load(f"{folder}/x.pt")
+    net(x[:, rank::2])[0].square().sum().backward()
+    if rank == 0:
+        torch.save([2 * p.grad for p in layer.parameters()], f"{folder}/gradients.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lstm", "drop-in"])
+def test_two_processes_with_ddp(name: str, tmp_path: Path) -> None:
+    layer, x = layer_of(name), numbers(5, 4, 3)
+    torch.save(x, tmp_path / "x.pt")
+    torch.multiprocessing.spawn(one_of_two, (str(tmp_path), name, layer.state_dict()), nprocs=2)
+    layer(x)[0].square().sum().backward()
+    gradients = torch.load(tmp_path / "gradients.pt")
+    close(gradients, [parameter.grad for parameter in layer.parameters()])
