@@ -1,8 +1,8 @@
 """Awkward shapes: sizes that fill no vector, no steps at all, rows that end early, in every dtype.
 
-Each run takes the fused loop against the step itself; bfloat16, which the loop reckons in
-float32, against the step in float32. Of all combinations of cell, size and dtype, which cost a
-compilation each, a sample runs; `HYPOTHESIS_PROFILE=full` runs all.
+Each run takes the fused loop against the step itself in float64, on the numbers that its own dtype
+holds: it may err no more than the step itself does in that dtype. Of all combinations of cell, size
+and dtype, which cost a compilation each, a sample runs; `HYPOTHESIS_PROFILE=full` runs all.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 import cello
 from cello import zoo
+from tests.engines.test_matrix import ROUNDING, greatest_error
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 I = 3  # noqa: E741 - the size that the equations name so
@@ -30,10 +31,9 @@ CELLS: dict[str, Callable[[int], cello.Cell]] = {
     "gru": lambda size: cello.GRUCell(I, size, reset_after=False),
     "layer-norm": lambda size: zoo.LayerNormLSTMCell(I, size),
 }
-DTYPES = {torch.float64: 1e-10, torch.float32: 2e-5, torch.bfloat16: 1e-2}
+# Roundings of results, and of gradients, that count as none.
+DTYPES = {torch.float64: (1e-12, 1e-10), **ROUNDING}
 ALL = list(itertools.product(CELLS, (1, 5, 17, 33), DTYPES))
-# The gradient of a norm over one feature is 0, and in few bits nothing but rounding errors.
-ALL = [c for c in ALL if c[:2] != ("layer-norm", 1) or c[2] == torch.float64]
 #: Every cell and size occurs, and every dtype several times.
 SAMPLED = [case for number, case in enumerate(ALL) if number % 7 == 2]
 FORMS = list(itertools.product((False, True), repeat=4))  # ragged, resets, reverse, forced
@@ -43,8 +43,10 @@ def draw(random: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=random, dtype=torch.float64)
 
 
-def run(layer: cello.Recurrent, given: dict[str, Any], engine: str, dtype: torch.dtype) -> dict:
-    """Outputs, final states and all gradients."""
+def run(
+    layer: cello.Recurrent, given: dict[str, Any], engine: str, dtype: torch.dtype
+) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
+    """Outputs and final states, and all gradients."""
     layer = layer.to(dtype)
     x, *state = (part.to(dtype).requires_grad_() for part in (given["x"], *given["state"]))
     options = {name: given[name] for name in ("lengths", "reset") if given[name] is not None}
@@ -65,7 +67,7 @@ def run(layer: cello.Recurrent, given: dict[str, Any], engine: str, dtype: torch
     leaves = {"x": x, **dict(layer.named_parameters())}
     leaves |= {f"state {n}": part for n, part in enumerate(state)}
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    return found | {f"gradient of {n}": g for n, g in zip(leaves, gradients, strict=True)}
+    return found, dict(zip(leaves, gradients, strict=True))
 
 
 def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[bool, ...]) -> None:
@@ -86,28 +88,23 @@ def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[
         if part is not None:
             given[name] = [p.to(dtype) for p in part] if name == "state" else part.to(dtype)
     ours = run(layer, given, "cpu", dtype)
-    theirs = run(layer, given, "reference", torch.float32 if dtype == torch.bfloat16 else dtype)
-    tolerance = DTYPES[dtype]
-    if cell == "layer-norm" and dtype == torch.float32:
-        tolerance *= 10  # its gradients divide rounding errors by up to sqrt(eps) = 1 / 316
-    for name, value in theirs.items():
-        mine = ours[name]
-        if value is None or mine is None:  # not reached: no gradient, or one of zeros
-            rest = value if mine is None else mine
-            assert rest is None or not rest.any(), name
-            continue
-        assert mine.dtype == dtype, name
-        scale = max(1.0, float(value.detach().abs().max())) if value.numel() else 1.0
-        if dtype == torch.bfloat16 and "gradient of cell" in name:
-            # A sum over all rows of what 8 bits of the outputs make: its errors grow as the root.
-            scale = max(scale, (B * T) ** 0.5)
-        torch.testing.assert_close(
-            mine.to(value) / scale,
-            value / scale,
-            rtol=0,
-            atol=tolerance,
-            msg=lambda m, n=name: f"{n} at B={B}, T={T}, {form}: {m}",
-        )
+    own = run(layer, given, "reference", dtype)
+    truth = run(layer, given, "reference", torch.float64)
+    for part, rounding in enumerate(DTYPES[dtype]):
+        for name, value in truth[part].items():
+            mine = ours[part][name]
+            assert mine is None or mine.dtype == dtype, name
+            if value is None or mine is None:  # not reached: no gradient, or one of zeros
+                rest = value if mine is None else mine
+                assert rest is None or not rest.any(), name
+        times = 1.5
+        if cell == "layer-norm" and T == 63 and dtype == torch.float32:
+            # Norms in a loop blow up the last bits: over 14 seeds the loop errs 0.7 to 1.1 times as
+            # much as the step in the mean, but from one seed to the next 0.1 to 6 times.
+            times = 6.0
+        most = max(rounding, times * greatest_error(own[part], truth[part]))
+        error = greatest_error(ours[part], truth[part])
+        assert error <= most, f"{error} at B={B}, T={T}, {form}: more than {most}"
 
 
 @pytest.mark.parametrize(("cell", "size", "dtype"), ALL if FULL else SAMPLED)

@@ -121,7 +121,13 @@ def chosen(kind: str, low: Lowering, op: Op) -> Made:
 
 
 def _deviations(low: Lowering, vector: Pieces, count: int) -> tuple[Pieces, Node]:
+    """From the mean, and the mean.
+
+    What comes back through the two all but cancels: it is added up first, at the copies, and then
+    to what comes from elsewhere.
+    """
     g = low.graph
+    vector = tuple(g.call("copy", node) for node in vector)
     mean = g.call("mul", fold_pieces(g, "sum", vector), 1 / count)
     return tuple(g.call("sub", node, mean) for node in vector), mean
 
