@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from tests.see.page.nets import TEXT, recorded
 
 CHROMIUM = os.environ.get("CELLO_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 SCREENSHOTS = Path(__file__).parents[3] / ".pytest_cache" / "screenshots"
@@ -50,7 +53,9 @@ class Watched:
 
     def settle(self) -> None:
         """Wait until what is asked for has been loaded and drawn."""
-        self.until("window.explorer?.state.shown && !explorer.state.changed.size")
+        self.until(
+            "window.explorer?.state.shown && !explorer.loading && !explorer.state.changed.size"
+        )
         self.until("explorer.detail.drawn === explorer.detail.wanted")
 
     def until(self, condition: str) -> None:
@@ -75,6 +80,18 @@ class Watched:
             self.page.keyboard.press(key)
         self.settle()
 
+    def begin_anew(self) -> None:
+        """The explorer as it was when the page was opened."""
+        self.page.evaluate("""() => {
+            const old = window.explorer, { book } = old.state;
+            const numbers = (block) => book.loaded.get(block) ?? book.source.numbers(block);
+            const root = document.createElement("div");
+            old.close();
+            old.root.replaceWith(root);
+            window.explorer = new old.constructor(root, book.head, { numbers });
+        }""")
+        self.settle()
+
     def state(self, name: str) -> Any:
         return self.page.evaluate(f"window.explorer.state.{name}")
 
@@ -91,6 +108,37 @@ class Watched:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"\W+", "-", f"{self.name} {what}").strip("-")
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.fixture(scope="session")
+def kept() -> Iterator[dict[str, tuple[Any, Watched]]]:
+    """One recording and one page of each net, for the tests that need no page of their own."""
+    pages: dict[str, tuple[Any, Watched]] = {}
+    yield pages
+    for _, page in pages.values():
+        page.page.context.close()
+
+
+@pytest.fixture
+def shown(
+    browser: Any,
+    kept: dict[str, tuple[Any, Watched]],
+    name: str,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Any, Watched]]:
+    """The recording of the net `name`, and its page as it begins."""
+    if name not in kept:
+        torch.manual_seed(0)
+        rec = recorded(name)
+        path = rec.to_html(tmp_path_factory.mktemp("pages") / "page.html", TEXT, title=name)
+        page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+        kept[name] = rec, Watched(page, "").open(path)
+    rec, watched = kept[name]
+    watched.name = request.node.name.removeprefix("test_")
+    watched.begin_anew()
+    yield rec, watched
+    assert watched.errors == []
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,9 +24,8 @@ def own(rec: cello.Recording, layer: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_numbers_are_those_of_the_recording(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name)
-    page = watched(rec.to_html(tmp_path / "page.html", TEXT, title=name))
+def test_numbers_are_those_of_the_recording(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
     page.shot()
     for layer in rec.layers:
         for t, unit in ((0, 0), (7, 1), (T - 1, 1)):
@@ -42,30 +42,30 @@ def test_numbers_are_those_of_the_recording(name: str, watched: Callable, tmp_pa
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_arithmetic_is_that_of_explain(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name, 4)
-    page = watched(rec.to_html(tmp_path / "page.html"))
+def test_the_arithmetic_is_that_of_explain(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
     for layer in rec.layers:
-        page.call(f"await e.layer({layer!r}); e.unit(1); e.go(2)")
-        expected = str(rec.explain(2, 1, layer)).splitlines()
+        page.call(f"await e.layer({layer!r}); e.jump()")
+        t, unit = page.state("t"), page.state("unit")
+        expected = str(rec.explain(t, unit, layer)).splitlines()
         titles = "cells => cells.map(cell => cell.title)"
         assert page.page.eval_on_selector_all(".arithmetic", titles) == expected
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_diagram_has_the_numbers_of_the_step(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name, 4)
-    page = watched(rec.to_html(tmp_path / "page.html"))
+def test_the_diagram_has_the_numbers_of_the_step(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
     layer = rec.layers[-1]
-    page.call(f"await e.layer({layer!r}); e.unit(1); e.go(3)")
+    page.call(f"await e.layer({layer!r}); e.jump()")
+    t, unit = page.state("t"), page.state("unit")
     numbers = """places => places.map(place => [place.dataset.value, place.textContent])"""
     shown = dict(page.page.eval_on_selector_all(".diagram .number[data-value]", numbers))
     rows = own(rec, layer)
-    expected = {n: cello.see.numbers.short(rows[n][3, 1].item(), 4) for n in shown if n != "x"}
+    expected = {n: cello.see.numbers.short(rows[n][t, unit].item(), 4) for n in shown if n != "x"}
     assert {n: text for n, text in shown.items() if n != "x"} == expected
     assert len(shown) >= 3
     page.page.hover(f".diagram .number[data-value={list(expected)[-1]}]")
-    (line,) = str(rec.explain(3, 1, layer, names=list(expected)[-1])).splitlines()
+    (line,) = str(rec.explain(t, unit, layer, names=list(expected)[-1])).splitlines()
     assert page.text(".tip") == line
     page.shot()
 
@@ -93,8 +93,8 @@ def test_text_is_coloured_by_the_unit(watched: Callable, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_every_step_by_keyboard(name: str, watched: Callable, tmp_path: Path):
-    page = watched(recorded(name).to_html(tmp_path / "page.html", TEXT))
+def test_every_step_by_keyboard(name: str, shown: tuple[cello.Recording, Any]):
+    _, page = shown
     page.page.focus(".cello")
     for keys, t in (
         (["ArrowRight"], 1),
@@ -141,9 +141,8 @@ def test_playing_goes_on_to_the_end_and_stops(watched: Callable, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_largest_changes_come_first(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name)
-    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+def test_the_largest_changes_come_first(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
     values = rec.layer(page.state("layer")).rows[page.state("value")][:, page.state("unit")]
     changes = torch.cat([values[:1], values.diff()]).abs()
     page.page.focus(".cello")
@@ -153,9 +152,10 @@ def test_the_largest_changes_come_first(name: str, watched: Callable, tmp_path: 
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_the_heat_map_tells_what_is_under_the_pointer(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name)
-    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+def test_the_heat_map_tells_what_is_under_the_pointer(
+    name: str, shown: tuple[cello.Recording, Any]
+):
+    rec, page = shown
     values = rec.layer(page.state("layer")).rows[page.state("value")]
     box = page.page.locator(".map canvas").first.bounding_box()
     zoom, row = page.state("zoom"), box["height"] / values.shape[1]
@@ -184,9 +184,8 @@ def test_zooming_keeps_the_step_in_its_place(watched: Callable, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_units_are_ranked_by_what_they_tell(name: str, watched: Callable, tmp_path: Path):
-    rec = recorded(name)
-    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+def test_units_are_ranked_by_what_they_tell(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
     page.page.fill("input[type=search]", "'[^']*'")
     page.page.click(".rank")
     page.until("document.querySelector('.found button')")

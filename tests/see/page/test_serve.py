@@ -194,6 +194,15 @@ def test_the_live_page(name: str, serve: Callable, watched: Callable):
     page.until("explorer.state.other === -1")
     page.settle()
 
+    page.call("e.go(6)")
+    page.page.get_by_role("button", name="show", exact=True).click()
+    page.until("explorer.state.shown.layer === 'shares'")
+    page.settle()
+    found = page.call("return Array.from(s.shown.data)")
+    shares = cello.attribute(net, read("hgfedcba")[0][1], (6, 0)).by_step[:, 0]
+    assert found == pytest.approx(shares.tolist())
+    page.shot("shares")
+
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("browser")

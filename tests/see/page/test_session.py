@@ -62,6 +62,19 @@ def test_a_forced_value_is_set_and_followed(net: cello.Recurrent):
     assert not block(session, whole, "c", 1).any()
 
 
+def test_shares_of_an_output_are_those_of_attribute(net: cello.Recurrent):
+    session = LiveSession(net, read, "abcdef")
+    head = session.ask("attribute", {"text": "abcdef", "sequence": 0, "t": 3, "unit": 1})
+    layer = head["sequences"][0]["layers"][-1]
+    (value,) = layer["values"]
+    assert (layer["name"], value["name"]) == ("shares", "output[1], step 3")
+    shares = np.frombuffer(session.numbers(head["run"], value["block"]), np.float32)
+    expected = cello.attribute(net, read("abcdef")[0][1], (3, 1)).by_step[:, 0]
+    assert shares.tolist() == expected.tolist()
+    assert not shares[4:].any()
+    assert shares[:4].all()
+
+
 def test_runs_are_forgotten_in_time(net: cello.Recurrent):
     session = LiveSession(net, read, "abc")
     for _ in range(4):
@@ -85,7 +98,9 @@ def test_long_texts_are_cut_and_it_is_said(net: cello.Recurrent):
 
 def test_wrong_questions_are_errors(net: cello.Recurrent):
     session = LiveSession(net, read, "abc")
-    with pytest.raises(ArgumentError, match=r"^question must be one of explain, read, force$"):
+    with pytest.raises(
+        ArgumentError, match=r"^question must be one of explain, read, force, attribute$"
+    ):
         session.ask("delete", {})
     with pytest.raises(ArgumentError, match=r"^read is asked in a wrong way: "):
         session.ask("read", {"txt": "a"})

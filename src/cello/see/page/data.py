@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from cello.see.recording import Recording
 
-__all__ = ["OUTPUT", "Block", "PageData", "about_cells", "page_data", "places_of"]
+__all__ = ["OUTPUT", "Block", "PageData", "about_cells", "add_layer", "page_data", "places_of"]
 
 #: The name of what the net returned, if it is a value for each step.
 OUTPUT = "output"
@@ -142,6 +142,16 @@ def page_data(
     head = {"title": title, "sequences": sequences, "arithmetic": {}}
     head["cells"] = about_cells(recordings) if cells is None else cells
     return PageData(head, blocks.blocks)
+
+
+def add_layer(data: PageData, sequence: int, layer: str, name: str, values: np.ndarray) -> None:
+    """Show numbers [T, size] that no recording holds as the only value of another layer."""
+    value = {"name": name, "kind": "value", "size": values.shape[1], "meaning": ""}
+    value |= {"block": len(data.blocks)} | _about(values)
+    data.blocks.append(Block(lambda: values))
+    data.head["sequences"][sequence]["layers"].append(
+        {"name": layer, "cell": "", "length": len(values), "reverse": False, "values": [value]}
+    )
 
 
 def places_of(recordings: Sequence[Recording]) -> list[tuple[Recording, int]]:

@@ -16,48 +16,45 @@ export class Detail {
     this.wanted = this.drawn = ""; // which step, and which one is there
   }
 
-  async show(book, state) {
-    const key = [state.sequence, state.layer, state.t, state.unit].join("/");
+  async show(book, { sequence, layer: name, t, unit }) {
+    const place = { sequence, layer: name, t, unit };
+    const key = Object.values(place).join("/");
     this.wanted = key;
     const pause = (this.last ?? 0) + PAUSE_BETWEEN - performance.now();
     if (pause > 0) await new Promise((next) => setTimeout(next, pause));
     if (this.wanted !== key) return; // another step has been asked for meanwhile
     this.last = performance.now();
-    const layer = book.layer(state.sequence, state.layer);
-    if (!layer || state.t >= layer.length) {
+    const layer = book.layer(sequence, name);
+    if (!layer || t >= layer.length) {
       this.element.replaceChildren();
       this.drawn = key;
       return;
     }
     const numbers = await Promise.all(
-      layer.values.map((value) => book.numbers(state.sequence, state.layer, value.name)))
+      layer.values.map((value) => book.numbers(sequence, name, value.name)))
       .catch(() => []); // the explorer says what went wrong
     if (this.wanted !== key) return;
-    this.draw(book, state, layer, numbers, this.prepared(book, key));
-    if (this.ask && !this.prepared(book, key)) {
-      const answer = await this.ask("explain", {
-        sequence: state.sequence, layer: state.layer, t: state.t, unit: state.unit });
-      book.head.arithmetic[key] = answer.lines;
-      if (this.wanted === key) this.draw(book, state, layer, numbers, answer.lines);
+    const { arithmetic } = book.head;
+    this.draw(book, place, layer, numbers, arithmetic[key]);
+    if (this.ask && !arithmetic[key]) {
+      arithmetic[key] = (await this.ask("explain", place)).lines;
+      if (this.wanted === key) this.draw(book, place, layer, numbers, arithmetic[key]);
     }
+    this.drawn = this.wanted === key ? key : this.drawn;
   }
 
-  prepared(book, key) {
-    return book.head.arithmetic[key];
-  }
-
-  draw(book, state, layer, numbers, lines) {
+  draw(book, place, layer, numbers, lines) {
     const { say } = this;
     const told = new Map(lines ?? []);
-    const token = book.tokens(state.sequence)?.[state.t];
+    const token = book.tokens(place.sequence)?.[place.t];
     const title = [
-      `${say("step")} ${state.t}`, token === undefined ? null : `“${token}”`,
-      `${layer.name ? `${layer.name} · ` : ""}${say("unit")} ${state.unit}`,
+      `${say("step")} ${place.t}`, token === undefined ? null : `“${token}”`,
+      `${layer.name ? `${layer.name} · ` : ""}${say("unit")} ${place.unit}`,
       layer.reverse ? say("read from the end") : null].filter((part) => part).join(" · ");
-    const rows = numbers.map((shown) => this.row(shown, state, told.get(shown.name)));
-    const cell = book.head.cells[state.layer] ?? {};
+    const rows = numbers.map((shown) => this.row(shown, place, told.get(shown.name)));
+    const cell = book.head.cells[place.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
-    this.fill(cell.diagram, numbers, state);
+    this.fill(cell.diagram, numbers, place);
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));
@@ -67,7 +64,6 @@ export class Detail {
         make("pre", {}, cell.equations)));
     }
     this.element.replaceChildren(...parts);
-    this.drawn = [state.sequence, state.layer, state.t, state.unit].join("/");
   }
 
   row(shown, state, line) {

@@ -25,6 +25,7 @@ export class Explorer {
   constructor(root, head, source, ask = null) {
     this.root = root;
     this.ask = ask;
+    this.loading = 0; // how much is asked for and not there yet
     for (const action of ACTIONS) this[action] = this[action].bind(this);
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
@@ -135,7 +136,7 @@ export class Explorer {
     const { state } = this;
     const sequence = Math.min(state.sequence, book.sequences.length - 1);
     const layers = book.layers(sequence);
-    const layer = layers.find((found) => found.name === state.layer && state.value)
+    const layer = layers.find((found) => found.name === state.layer && state.book)
       ?? layers.find((found) => found.values.some((value) => value.kind === "state")) ?? layers[0];
     const known = layer?.values.some((value) => value.name === state.value);
     const states = layer?.values.filter((value) => value.kind === "state") ?? [];
@@ -161,8 +162,10 @@ export class Explorer {
     state.set({ ...wanted, unit, order, t: clamp(state.t, 0, Math.max(0, steps - 1)) });
     const numbers = (sequence) =>
       sequence < 0 ? null : book.numbers(sequence, wanted.layer, wanted.value);
+    this.loading += 1;
     const [shown, shownOther] = await Promise.all([numbers(wanted.sequence), numbers(wanted.other)])
       .catch((error) => this.fail(error));
+    this.loading -= 1;
     const now = ["sequence", "other", "layer", "value"].every((key) => wanted[key] === state[key]);
     if (now && book === state.book) {
       state.set({ shown, shownOther });

@@ -16,7 +16,9 @@ export class LivePanel {
     this.value = make("input", { type: "number", step: "any", value: 0 });
     this.all = make("input", { type: "checkbox" });
     this.form = make("form", { className: "force", onsubmit: (event) => this.force(event) });
-    explorer.search_.element.before(this.form);
+    this.output = make("input", { type: "number", min: 0, value: 0, required: true });
+    this.source = make("form", { className: "force", onsubmit: (event) => this.attribute(event) });
+    explorer.search_.element.before(this.form, this.source);
     explorer.state.on(["language", "value", "unit", "layer"], () => this.draw());
     this.draw();
   }
@@ -42,6 +44,10 @@ export class LivePanel {
         make("label", { className: "check" }, this.all, say("all units")),
         make("button", {}, say("force")),
         make("button", { type: "button", onclick: () => this.read() }, say("undo"))));
+    this.source.replaceChildren(
+      make("h2", {}, say("Where an output of this step comes from")),
+      make("div", { className: "row" }, this.labelled("output", this.output),
+        make("button", {}, say("show"))));
   }
 
   later() {
@@ -70,12 +76,25 @@ export class LivePanel {
     return this.show("read", { text: this.typed.value }, { other: -1, marks: null, scores: null });
   }
 
+  // The line of the text that is looked at.
+  get sequence() {
+    const { sequence, book } = this.explorer.state;
+    return book.head.forced ?? sequence;
+  }
+
+  attribute(event) {
+    event.preventDefault();
+    const { sequence } = this;
+    return this.show("attribute", {
+      text: this.typed.value, sequence, t: this.explorer.state.t, unit: Number(this.output.value),
+    }, { sequence, other: -1, layer: "shares", value: "" });
+  }
+
   force(event) {
     event.preventDefault();
-    const { sequence, layer, value, unit, book } = this.explorer.state;
-    const forced = book.head.forced ?? sequence; // which line of the text it is
+    const { layer, value, unit } = this.explorer.state;
     return this.show("force", {
-      text: this.typed.value, sequence: forced, name: layer ? `${layer}.${value}` : value,
+      text: this.typed.value, sequence: this.sequence, name: layer ? `${layer}.${value}` : value,
       begin: Number(this.begin.value), end: Number(this.end.value),
       unit: this.all.checked ? null : unit, value: Number(this.value.value),
     }, { sequence: 0, other: 1 });

@@ -22,7 +22,7 @@ const CHINESE = {
   "The equations": "方程", "The diagram": "示意图", "The arithmetic": "算式",
   "numbers are rounded to half precision": "数字已舍入为半精度",
   "Force a value": "强制取值", "from step": "从步", "to step": "到步", "to": "设为",
-  "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容", "Where an output comes from": "输出从何而来",
+  "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容", "Where an output of this step comes from": "这一步的输出从何而来",
   "show": "显示", "output": "输出", "read from the end": "从末尾读起",
   "one step back or on": "后退或前进一步", "ten steps back or on": "后退或前进十步",
   "first or last step": "第一步或最后一步", "another unit": "换单元",
