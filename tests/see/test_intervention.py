@@ -13,6 +13,7 @@ from cello.errors import (
     ArgumentError,
     CaptureError,
     DtypeError,
+    ModelError,
     ShapeError,
     UnknownNameError,
 )
@@ -165,6 +166,16 @@ def test_gradients_flow_into_the_value_and_past_it():
         (gradient,) = torch.autograd.grad(layer(given)[0][4:].sum(), given)
     assert not gradient[:4].any()
     assert gradient[4:].abs().min() > 0
+
+
+def test_what_follows_is_explained_and_what_was_set_is_not():
+    layer = cello.Recurrent(registry.make("lstm"))
+    with cello.intervene(layer, {"f": (2, 0, 0.5)}):
+        rec = cello.record(layer, inputs())
+    text = str(rec.explain(t=2, unit=0, names="c"))
+    assert f"0.5·{'(−' if rec['c'][1, 0, 0] < 0 else ''}" in text
+    with pytest.raises(ModelError, match=r"f\[0\] at t=2 .*cello\.intervene has set has no arith"):
+        rec.explain(t=2, unit=0)
 
 
 # ------------------------------------------------------------ layers, directions, rows

@@ -156,5 +156,6 @@ def _check(elements: Elements, term: Term, recorded: Tensor, what: str) -> None:
     if abs(computed.item() - recorded.item()) > limit:
         raise ModelError(
             f"{what} was recorded as {short(recorded.item(), 9)}, but the net as it is now gives "
-            f"{short(computed.item(), 9)}: record again, with the net that is to be explained"
+            f"{short(computed.item(), 9)}: record again, with the net that is to be explained "
+            "(what cello.intervene has set has no arithmetic; choose others with names=)"
         )
