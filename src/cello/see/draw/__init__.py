@@ -6,7 +6,7 @@ them (`route`); `layout` makes a picture of it, `svg` the text. Nets come as `st
 time they have a layout of their own (`unrolled`).
 """
 
-from cello.see.draw.front import draw
 from cello.see.draw.drawing import Drawing
+from cello.see.draw.front import draw
 
 __all__ = ["Drawing", "draw"]

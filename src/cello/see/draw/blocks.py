@@ -128,7 +128,7 @@ class Builder:
 
     def _block(self, node: Node) -> Block:
         if is_fixed(node):
-            return self._new(Block("other", self._short(node)))
+            return self._new(Block("other", self._short(node), formula=node))
         node = self._with_linear_parts(node)
         if is_linear(node):
             return self._of(node, "linear", self._operands(node))
@@ -148,7 +148,16 @@ class Builder:
         """Values that are drawn as part of this sum, written out in it."""
         if not isinstance(node, Sum):
             return node
-        shown = [self.linear.get(t.name, t) if isinstance(t, Symbol) else t for t in node.terms]
+        shown: list[Node] = []
+        for term in node.terms:
+            name = unsigned(term)
+            inside = self.linear.get(name.name) if isinstance(name, Symbol) else None
+            if inside is None:
+                shown.append(term)
+            elif name is term:
+                shown.append(inside)
+            else:
+                shown += [p.part if isinstance(p, Minus) else Minus(p) for p in terms_of(inside)]
         return add(*shown)
 
     def _operands(self, node: Node) -> list[Node]:
@@ -167,8 +176,8 @@ class Builder:
             return _HERE if id(part) in unnamed else changed(part, pointed)
 
         inputs = list(dict.fromkeys(map(self.block, operands)))
-        block = Block(kind, self._short(changed(node, pointed)), inputs)
-        return self._passing(block, node)
+        shown = changed(node, pointed)
+        return self._passing(Block(kind, self._short(shown), inputs), shown)
 
     def _passing(self, block: Block, node: Node) -> Block:
         """The block, a part of a gate if it is 1 − z or z / a of a gate z."""
@@ -193,8 +202,10 @@ class Builder:
         if len(values) == 1:
             return self._of(node, "other", [unsigned(values[0])])
         inputs = list(map(self.block, values))
-        text = f"+ {self._short(Sum(tuple(fixed)))}" if fixed else "+"
-        return self._new(Block("plus", text.replace("+ −", "− "), inputs))
+        if len(set(inputs)) < len(inputs):  # a + a
+            return self._of(node, "other", values)
+        text = f"+ {self._short(Sum(tuple(fixed)))}".replace("+ −", "− ") if fixed else "+"
+        return self._new(Block("plus", text, inputs, formula=Sum(tuple(fixed))))
 
     def _product(self, node: Product) -> Block:
         fixed = [factor for factor in node.factors if is_fixed(factor)]
@@ -202,8 +213,10 @@ class Builder:
         if len(values) == 1:
             return self._of(node, "other", values)
         inputs = list(map(self.block, values))
+        if len(set(inputs)) < len(inputs):  # a ⊙ a ⊙ b
+            return self._of(node, "other", values)
         text = f"× {self._short(Product(tuple(fixed)))}" if fixed else "×"
-        product = self._new(Block("times", text, inputs))
+        product = self._new(Block("times", text, inputs, formula=Product(tuple(fixed))))
         product.is_gate = any(factor.is_gate for factor in inputs)
         return product
 
@@ -213,7 +226,8 @@ class Builder:
             return self._of(node, "other", values)
         name = subscripted(Style().function(node.name).replace("_", " "))
         inputs = list(map(self.block, values))
-        made = self._new(Block("squash", name, inputs))
+        fixed = tuple(argument for argument in node.arguments if is_fixed(argument))
+        made = self._new(Block("squash", name, inputs, formula=Call(node.name, fixed)))
         made.is_gate = node.name in SQUASHING
         return made
 

@@ -18,10 +18,10 @@ def put_counts(diagram: Diagram, cell: Cell) -> None:
     for block in diagram.blocks:
         if block.formula is None:
             continue
-        shapes = [_shape(name, cell) for name in _fixed_symbols(block.formula)]
-        shapes = [shape for shape in shapes if shape]
+        names = dict.fromkeys(_fixed_symbols(block.formula))
+        shapes = [s for s in (_shape(name, cell) for name in names) if s is not None]
         if shapes:
-            terms = " + ".join("×".join(map(str, shape)) for shape in shapes)
+            terms = " + ".join("×".join(map(str, shape)) or "1" for shape in shapes)
             total = sum(map(math.prod, shapes))
             block.lines = (f"{terms} = {total:,}" if terms != f"{total}" else terms,)
     total = count_parameters(cell).total
@@ -39,8 +39,8 @@ def _fixed_symbols(node: Node) -> list[str]:
     return [name for part in parts(node) for name in _fixed_symbols(part)]
 
 
-def _shape(name: str, cell: Cell) -> tuple[int, ...]:
-    """The shape of a parameter as it is written in a formula: whole, or the part of a gate."""
+def _shape(name: str, cell: Cell) -> tuple[int, ...] | None:
+    """The shape of a parameter as a formula names it: whole, or a gate's part; None for others."""
     shapes = {n: tuple(p.shape) for n, p in cell.named_parameters()}
     for known in (name, f"{name}.weight"):
         if known in shapes:
@@ -49,4 +49,4 @@ def _shape(name: str, cell: Cell) -> tuple[int, ...]:
     if gate in cell.gates and base in shapes:
         first, *rest = shapes[base]
         return (first // len(cell.gates), *rest)
-    return ()
+    return None
