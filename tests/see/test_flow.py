@@ -224,6 +224,12 @@ def test_losses_that_are_none(loss: Any, error: type[Exception], message: str):
         cello.flow(cello.Recurrent(registry.make("lstm")), inputs(), loss)
 
 
+@pytest.mark.parametrize("sizes", [(0, B, I), (T, 0, I)])
+def test_without_a_step_no_gradient_flows(sizes: tuple[int, ...]):
+    with pytest.raises(ArgumentError, match="there is no step in x"):
+        cello.flow(cello.Recurrent(registry.make("lstm")), inputs(*sizes), lambda y: y.sum())
+
+
 def test_names_and_layers_that_there_are_not():
     found = cello.flow(cello.Bidirectional(registry.make("lstm")), inputs(), last)
     with pytest.raises(ArgumentError, match="layer must be one of 'forward', 'backward'"):

@@ -15,6 +15,7 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers import Steps
 from cello.see.names import check_module
 from cello.see.numbers import whole
+from cello.see.outputs import output_of
 
 __all__ = ["Attribution", "attribute"]
 
@@ -129,8 +130,8 @@ def _checked_target(net: nn.Module, target: Any) -> Callable[[Any], Tensor]:
         T, units = len(output), output.shape[-1]
         if not 0 <= t < T or not 0 <= unit < units:
             raise ArgumentError(
-                f"target ({t}, {unit}) is not in the output, which has {T} steps and {units} units, "
-                "counted from 0"
+                f"target ({t}, {unit}) is not in the output, which has {T} steps and {units} "
+                "units, counted from 0"
             )
         return output[t, ..., unit]
 
@@ -184,8 +185,7 @@ class _Asked:
         else:
             with self._hooks(lambda module, *_: features if module is self.encoder else None):
                 result = self.net(self.x, *self.args, **self.kwargs)
-        plain = isinstance(result, tuple) and not isinstance(result, nn.utils.rnn.PackedSequence)
-        reached = self.target(result[0] if plain else result)
+        reached = self.target(output_of(result))
         if not isinstance(reached, Tensor) or reached.dim() > 1:
             what = list(reached.shape) if isinstance(reached, Tensor) else type(reached).__name__
             raise ShapeError(f"the target must be one number for each sequence, got {what}")

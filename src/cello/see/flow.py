@@ -13,6 +13,7 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.see.horizon import Memory, memory_of
 from cello.see.names import find, joined
 from cello.see.numbers import short
+from cello.see.outputs import output_of
 from cello.see.taps import Tapped, tapped
 
 __all__ = ["Flow", "flow", "traced_back"]
@@ -35,7 +36,8 @@ def flow(net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kw
     Raises:
         DtypeError: `net` is no module, or `loss` cannot be called or returns no tensor.
         ShapeError: `loss` returns no scalar.
-        ArgumentError: there is no layer of ours in `net`, or the loss depends on none.
+        ArgumentError: there is no layer of ours in `net`, no step in x, or the loss depends on
+            neither.
         CaptureError: a cell's step cannot be traced.
 
     Sources: S. Hochreiter, "Untersuchungen zu dynamischen neuronalen Netzen" (1991), for the flow
@@ -62,9 +64,10 @@ def traced_back(
         raise ArgumentError(
             f"none of the recurrent layers in {type(net).__name__} ran in this call"
         )
-    plain = isinstance(result, tuple) and not isinstance(result, nn.utils.rnn.PackedSequence)
+    if not any(sum(run.run.batch_sizes) for run in runs):
+        raise ArgumentError("there is no step in x, through which a gradient could flow")
     with torch.enable_grad():
-        total = loss(result[0] if plain else result)
+        total = loss(output_of(result))
     return runs, _checked(total)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.see.names import find, joined
+from cello.see.outputs import is_plain_tuple, output_of
 from cello.see.page import explore, to_html
 from cello.see.plot import plot
 from cello.see.rows import LayerRows, nbytes
@@ -75,12 +76,12 @@ class Recording:
     @property
     def output(self) -> Any:
         """What the net returned; of a tuple the first part."""
-        return self.result[0] if _is_tuple(self.result) else self.result
+        return output_of(self.result)
 
     @property
     def state(self) -> Any:
         """The final state: the second part of what the net returned, if that was a pair."""
-        return self.result[1] if _is_tuple(self.result) and len(self.result) == 2 else None
+        return self.result[1] if is_plain_tuple(self.result) and len(self.result) == 2 else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -309,11 +310,6 @@ class Recording:
                 f"sequence{'s' if steps.batch_size != 1 else ''}: {' '.join(layer.rows)}"
             )
         return "\n".join(lines)
-
-
-def _is_tuple(result: Any) -> bool:
-    """A plain pair or tuple; a `PackedSequence` is one value."""
-    return isinstance(result, tuple) and not isinstance(result, torch.nn.utils.rnn.PackedSequence)
 
 
 def _lengths(layer: LayerRows) -> Tensor:
