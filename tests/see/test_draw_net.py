@@ -100,6 +100,13 @@ def test_both_directions_meet():
     assert backward.lines == ("reads backward",)
 
 
+def test_the_forward_direction_stands_to_the_left():
+    texts = list(read(cello.draw(both()).svg).iter(f"{SVG}text"))
+    places = sorted(float(text.get("x")) for text in texts if text.text == "Elman")
+    (backward,) = (float(text.get("x")) for text in texts if text.text == "reads backward")
+    assert places[1] == backward > places[0]
+
+
 def test_a_ready_made_jordan_network_has_two_layers():
     texts = [block.text for block in blocks(cello.Recurrent(cello.JordanCell(3, 4, 2)))]
     assert texts == ["x", "y", "hidden layer", "output layer", "output"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from random import Random
 
 from cello.see.draw.grid import Grid, Item, Link, Loop
@@ -22,6 +23,8 @@ class _Sorter:
         self.grid = grid
         self.channels = [grid.between(rank) for rank in range(len(grid.layers))]
         self.wires = {link: (id(link.wire), link.is_loop) for link in grid.links}
+        blocks = [item.block for layer in grid.layers for item in layer if item.block]
+        self.made = {block: number for number, block in enumerate(blocks)}
         self.place: dict[Item, int] = {}
         self.number_items()
 
@@ -43,7 +46,14 @@ class _Sorter:
             for layer in self.grid.layers:
                 chance.shuffle(layer)
             self.number_items()
-        self.grid.layers[:] = best[1]
+        self.grid.layers[:] = min(
+            (best[1], [layer[::-1] for layer in best[1]]), key=self.against_the_step
+        )
+
+    def against_the_step(self, layers: list[list[Item]]) -> int:
+        """How many pairs of blocks stand the other way round than the step makes them."""
+        order = [[self.made[i.block] for i in layer if i.block] for layer in layers]
+        return sum(a > b for layer in order for a, b in combinations(layer, 2))
 
     def sweep(self, *, upwards: bool) -> None:
         layers = self.grid.layers
