@@ -50,7 +50,8 @@ def _floating(module: nn.Module, kind: str) -> Tensor | None:
 def autocast_active(device: torch.device) -> bool:
     """Whether operations on `device` now choose their dtype by themselves."""
     kind = device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    available = kind == "cpu" or torch.amp.is_autocast_available(kind)
+    return available and torch.is_autocast_enabled(kind)
 
 
 def check_cell(cell: Cell) -> None:

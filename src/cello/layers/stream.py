@@ -64,6 +64,8 @@ class Stepper:
         ]
         self._layers = [part for part in self._parts if isinstance(part, _LayerStep)]
         self._has_others = len(self._layers) < len(self._parts)
+        size = self._layers[0].cell.input_size if self._layers else 0
+        self._shapes = {(batch_size, size), *([(size,)] if batch_size == 1 else [])}
 
     @property
     def state(self) -> list[Any]:
@@ -101,6 +103,15 @@ class Stepper:
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I] or [I] → the output [B, O] or [O]."""
+        if self._has_others or not isinstance(x, Tensor) or x.shape not in self._shapes:
+            return self._through_all(x)
+        for layer in self._layers:
+            x = layer(x)
+        return x
+
+    @torch.no_grad()
+    def _through_all(self, x: Any) -> Tensor:
+        """One step through modules of any kind."""
         if not isinstance(x, Tensor):
             raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
         axes = x.dim()
@@ -110,15 +121,10 @@ class Stepper:
                 f"x must be one step of {self.batch_size} rows, [{self.batch_size}, size], "
                 f"got {list(x.shape)}"
             )
-        if not self._has_others:
-            for layer in self._layers:
-                x = layer(x)
-            return x
-        with torch.no_grad():
-            y = x.unsqueeze(0) if single else x
-            for part in self._parts:
-                y = part(y)
-            return y.squeeze(0) if single else y
+        y = x.unsqueeze(0) if single else x
+        for part in self._parts:
+            y = part(y)
+        return y.squeeze(0) if single else y
 
 
 class _LayerStep:

@@ -46,18 +46,19 @@ class OneStep:
         sizes = [features(value)[0] for value in plan.program.state.values()]
         self.buffers = [[torch.zeros(rows, n, dtype=dtype) for n in sizes] for _ in range(2)]
         self.turn = 0  # which of the buffers hold the state
-        self.places = [
+        self.places: list[tuple[Any, str]] = [
             (group, name)
             for module in cell.modules()
             for group in (module._parameters, module._buffers)
-            for name in group
+            for name, tensor in group.items()
+            if tensor is not None
         ]
         self.pack()
 
     def pack(self) -> None:
         """Take the weights as they are now."""
         self.sources = [group[name] for group, name in self.places]
-        self.versions = self._versions(self.sources)
+        self.versions = [tensor._version for tensor in self.sources]
         known = shared_tensors(self.plan, self.cell)
         self.shared = {value: known[value].detach().contiguous() for value in self.plan.shared}
         library = self.loop.library
@@ -81,10 +82,6 @@ class OneStep:
             if slot.kind == "array":
                 self.x, self.y = (place, self.y) if str(of) == "x" else (self.x, place)
         return array("Q", call)
-
-    @staticmethod
-    def _versions(tensors: Sequence[Tensor | None]) -> list[int | None]:
-        return [None if tensor is None else tensor._version for tensor in tensors]
 
     @property
     def state(self) -> list[Tensor]:
@@ -110,7 +107,7 @@ class OneStep:
     def __call__(self, x: Tensor) -> Tensor:
         """One step of all rows: the output, a new tensor."""
         now = [group[name] for group, name in self.places]
-        if not all(map(is_, now, self.sources)) or self._versions(now) != self.versions:
+        if not all(map(is_, now, self.sources)) or [t._version for t in now] != self.versions:
             self.pack()
         x = x if x.is_contiguous() else x.contiguous()
         y = torch.empty_like(self.like[x.shape])
