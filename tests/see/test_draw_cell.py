@@ -356,6 +356,11 @@ def test_parameters_that_changed_since():
         cello.draw(cell, recording=recording, t=1)
 
 
+def test_a_recording_of_another_cell():
+    with pytest.raises(ModelError, match=r"GRUCell has no c_prev, .* is this the cell that was"):
+        cello.draw(cello.GRUCell(3, 1), recording=lecture()[1], t=0)
+
+
 def test_what_cannot_be_drawn():
     with pytest.raises(DtypeError, match="net must be a module, got str"):
         cello.draw("lstm")

@@ -8,7 +8,7 @@ from torch import nn
 
 from cello.cells import Cell, as_cell
 from cello.cells.contract import like_of
-from cello.errors import ArgumentError, DtypeError
+from cello.errors import ArgumentError, DtypeError, ModelError
 from cello.program import Program, program_of
 from cello.see.draw.blocks import diagram_of
 from cello.see.draw.counts import put_counts
@@ -81,7 +81,7 @@ def draw(
         ArgumentError: an argument makes no sense here, or there is no such step or unit.
         CaptureError: the step of the cell cannot be traced.
         UnknownNameError: the recording has no such layer.
-        ModelError: the parameters changed since the recording.
+        ModelError: the parameters changed since the recording, or it is that of another cell.
 
     >>> import cello
     >>> cello.draw(cello.LSTMCell(3, 2))
@@ -136,6 +136,11 @@ def _traced(cell: Cell, rows: LayerRows | None) -> Diagram:
     if program is None:
         like = like_of(cell)
         program = program_of(cell, like.dtype, like.device)
+    if unknown := [name for name in (rows.rows if rows else ()) if name not in program.names]:
+        raise ModelError(
+            f"{program.cell} has no {', '.join(unknown)}: is this the cell that was recorded? "
+            "layer= says where it is in the net"
+        )
     diagram = diagram_of(program, cell.gates)
     mark_gates(diagram)
     return diagram
