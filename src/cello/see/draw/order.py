@@ -46,9 +46,9 @@ class _Sorter:
             for layer in self.grid.layers:
                 chance.shuffle(layer)
             self.number_items()
-        self.grid.layers[:] = min(
-            (best[1], [layer[::-1] for layer in best[1]]), key=self.against_the_step
-        )
+        mirrored = [layer[::-1] for layer in best[1]]
+        is_better = self.against_the_step(mirrored) < self.against_the_step(best[1])
+        self.grid.layers[:] = mirrored if is_better else best[1]
 
     def against_the_step(self, layers: list[list[Item]]) -> int:
         """How many pairs of blocks stand the other way round than the step makes them."""
