@@ -190,10 +190,13 @@ class DropIn(nn.RNNBase):
 
     def take_parameters(self) -> None:
         """Give our cells the parameters as they are now."""
+        mine = self._parameters
         for cell, names in zip(self._kept_cells, self._names, strict=True):
             held = cell._parameters
             for name, full_name in names.items():
-                now = getattr(self, full_name)
+                now = mine.get(full_name)
+                if now is None:  # a parametrization, or a replica, computes it
+                    now = getattr(self, full_name)
                 if held[name] is not now:
                     held[name] = now
 
