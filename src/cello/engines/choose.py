@@ -67,7 +67,8 @@ def engine(name: str) -> Iterator[None]:
 
     Args:
         name: "reference" runs the cell's own step at every step; "split" runs what needs no
-            state for all steps at once; "auto" takes the fastest that can.
+            state for all steps at once; "cpu" runs a compiled loop; "auto" takes the fastest that
+            can.
 
     Raises:
         ArgumentError: no engine is called so.

@@ -25,13 +25,10 @@ def interpret(run: Run, grasps: Mapping[Value, Sequence[Grasp]]) -> Result:
         CaptureError: the step cannot be captured.
     """
     program = run.captured()
-    names = run.recorded_names(program)
     sizes = list(run.batch_sizes)
     if not sum(sizes):
-        result = empty_result(run)
-        like = run.data.new_zeros
-        result.recorded = {n: like(0, *v.shape[1:], dtype=v.dtype) for n, v in names.items()}
-        return result
+        return empty_result(run, program)
+    names = run.recorded_names(program)
     fixed = tensors_of(program, run.cell)
     evaluate(split(program).once, fixed, 0)
     ops = [op for op in program.ops if op.outputs[0] not in fixed]

@@ -164,6 +164,14 @@ class _Feedback:
         return (*state[: self.position], known, *state[self.position + 1 :])
 
 
-def empty_result(run: Run) -> Result:
-    """The result of a run without a single row."""
-    return Result(run.data.new_zeros(0, run.cell.output_size), run.state)
+def empty_result(run: Run, program: Program | None = None) -> Result:
+    """The result of a run without a single row; `program` tells what it would record."""
+    if program is None:
+        return Result(run.data.new_zeros(0, run.cell.output_size), run.state)
+
+    def no_rows(value: Value) -> Tensor:
+        return run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
+
+    names = run.recorded_names(program)
+    recorded = {name: no_rows(value) for name, value in names.items()}
+    return Result(no_rows(program.output), run.state, recorded)

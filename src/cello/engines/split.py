@@ -38,12 +38,9 @@ def refuses(run: Run) -> str | None:
 def run(run: Run) -> Result:
     """Run what the captured step computes, at the moment when it costs least."""
     program = run.captured()
-    names = run.recorded_names(program)
     if not sum(run.batch_sizes):
-        result = empty_result(run)
-        result.output = _empty(run, program.output)
-        result.recorded = {name: _empty(run, value) for name, value in names.items()}
-        return result
+        return empty_result(run, program)
+    names = run.recorded_names(program)
     plan = _plan(program, tuple(names))
     known: dict[Value, Any] = dict(program.constants)
     parameters = dict(run.cell.named_parameters()) | dict(run.cell.named_buffers())
@@ -55,10 +52,6 @@ def run(run: Run) -> Result:
     plan.after(known)
     recorded = {name: known[value] for name, value in names.items()}
     return Result(known[program.output], state, recorded)
-
-
-def _empty(run: Run, value: Value) -> Tensor:
-    return run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
 
 
 @dataclass(eq=False)

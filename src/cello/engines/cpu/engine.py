@@ -39,34 +39,34 @@ def run(run: Run) -> Result:
     """Run the fused loop."""
     plan = _plan(run)
     program = plan.program
-    sizes = run.batch_sizes
+    if not sum(run.batch_sizes):
+        return empty_result(run, program)
     names = run.recorded_names(program)
-    if not sum(sizes):
-        result = empty_result(run)
-        result.output = run.data.new_zeros(0, *program.output.shape[1:])
-        result.recorded = {
-            name: run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
-            for name, value in names.items()
-        }
-        return result
-    twins, states = plan.lowered.twins, len(program.state)
-    stored = {twins[value]: name for name, value in names.items()}
-    stored = {
-        value: name for value, name in stored.items() if value not in (program.x, program.output)
-    }
+    stored = _stored(plan, names)
     results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))
-    rows = {
-        program.x: run.data,
-        program.output: results[0],
-        **dict(zip(stored, results[1 + states :], strict=True)),
-    }
-    recorded = {name: shaped(value, rows[twins[value]]) for name, value in names.items()}
-    recorded = {
-        name: tensor.detach() if names[name] in plan.lowered.fixed else tensor
-        for name, tensor in recorded.items()
-    }
+    states = len(program.state)
+    rows = dict(zip(stored, results[1 + states :], strict=True))
+    rows |= {program.x: run.data, program.output: results[0]}
     output = shaped(program.output, results[0])
-    return Result(output, tuple(results[1 : 1 + states]), recorded)
+    return Result(output, tuple(results[1 : 1 + states]), _recorded(plan, names, rows))
+
+
+def _stored(plan: Plan, names: Mapping[str, Value]) -> dict[Value, str]:
+    """What the loop is to write down: not the input or output, and the same only once."""
+    there = (plan.program.x, plan.program.output)
+    first = {plan.lowered.twins[value]: name for name, value in names.items()}
+    return {value: name for value, name in first.items() if value not in there}
+
+
+def _recorded(
+    plan: Plan, names: Mapping[str, Value], rows: Mapping[Value, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """What is recorded under each name, given the rows that stand for it."""
+    found = {}
+    for name, value in names.items():
+        tensor = shaped(value, rows[plan.lowered.twins[value]])
+        found[name] = tensor.detach() if value in plan.lowered.fixed else tensor
+    return found
 
 
 def loop(
