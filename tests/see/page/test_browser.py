@@ -316,16 +316,14 @@ def test_half_precision_is_near_and_said(watched: Callable, tmp_path: Path):
 
 @pytest.mark.parametrize("precision", ["float16", "float32", "float64"])
 def test_what_is_no_number_is_shown_as_such(precision: str, watched: Callable, tmp_path: Path):
-    x = torch.tensor([2.0**20, math.nan, math.inf, -math.inf, -3e-7, 0.0]).reshape(-1, 1, 1)
+    x = torch.tensor([2.0**19, math.nan, math.inf, -math.inf, -3e-7, 0.0]).reshape(-1, 1, 1)
     with torch.no_grad():
         rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 2)), x)
     page = watched(rec.to_html(tmp_path / "page.html", precision=precision))
     page.call("await e.value('x')")
-    for t, expected in enumerate(("1048576", "nan", "inf", "-inf")):
+    for t, expected in enumerate(("524288", "nan", "inf", "-inf")):
         page.call(f"e.go({t})")
-        assert page.text(".caption").startswith(
-            f"x[0] = {expected.replace('1048576', '1.0486e6')} ·"
-        )
+        assert page.text(".caption").startswith(f"x = {expected} ·")
     page.shot()
 
 

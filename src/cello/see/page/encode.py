@@ -32,9 +32,10 @@ def encode(values: np.ndarray, dtype: str | None) -> tuple[dict[str, Any], str]:
     """
     dtype = dtype or str(values.dtype)
     factor = _factor(values) if dtype == "float16" else 1.0
-    if factor != 1:
-        values = values.astype(np.float64) / factor
-    with np.errstate(over="ignore"):  # what float32 cannot hold of float64 is infinite
+    # What float32 cannot hold of float64 is infinite, and what is no number stays none.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if factor != 1:
+            values = values.astype(np.float64) / factor
         raw = np.ascontiguousarray(values, dtype=np.dtype(dtype).newbyteorder("<"))
     planes = raw.reshape(-1).view(np.uint8).reshape(-1, raw.itemsize).T
     packed = zlib.compress(planes.tobytes(), 6)

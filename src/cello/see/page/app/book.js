@@ -47,6 +47,8 @@ export class Book {
     }
     const data = await this.loaded.get(about.block);
     const { length } = this.layer(sequence, layer);
-    return { ...about, data, layer, length, tokens: this.tokens(sequence) };
+    const rounded = this.head.blocks[about.block].dtype === "float16";
+    const digits = rounded ? 4 : 7; // as many as can be told
+    return { ...about, data, layer, length, rounded, digits, tokens: this.tokens(sequence) };
   }
 }

@@ -67,11 +67,16 @@ export class Detail {
   }
 
   row(shown, state, line) {
-    const number = written(shown, state, 7, FEW);
+    const number = written(shown, state, shown.digits, FEW);
     const row = make("tr", {},
       make("th", { scope: "row" }, shown.name),
       make("td", { className: "number", colSpan: line ? 1 : 2 }, number));
-    if (line) row.append(make("td", { className: "arithmetic", title: line }, middle(line)));
+    if (line) {
+      row.tabIndex = 0; // long lines are cut unless they are looked at
+      row.append(make("td", { className: "arithmetic", title: line }, make("div", {}, middle(line))));
+      row.addEventListener("pointerenter", (event) => this.tip(line, event));
+      row.addEventListener("pointerleave", (event) => this.tip("", event));
+    }
     row.dataset.name = shown.name;
     if (hasUnit(shown, state.unit)) {
       row.dataset.number = String(shown.data[state.t * shown.size + state.unit]);

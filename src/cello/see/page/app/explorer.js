@@ -1,24 +1,20 @@
 // The explorer: puts the parts together and says what each action does.
 import { Book } from "./book.js";
-import { clamp, short } from "./numbers.js";
+import { clamp } from "./numbers.js";
 import { Controls } from "./controls.js";
-import { drawCurve, drawNow } from "./curve.js";
 import { Detail } from "./detail.js";
-import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { KEYS, listen } from "./keys.js";
-import { make, visible } from "./dom.js";
+import { make } from "./dom.js";
 import { ordered } from "./order.js";
-import { Palette, Scale } from "./colours.js";
 import { said } from "./words.js";
+import { Scene } from "./scene.js";
 import { SearchPanel } from "./searchpanel.js";
 import { State } from "./state.js";
 import { strength } from "./search.js";
-import { TextView } from "./text.js";
 
 // What buttons and keys do; each is handed on by itself.
 const ACTIONS = ["fit", "help", "jump", "language", "layer", "mark", "play", "search", "theme", "value"];
 const SECONDS_A_STEP = 0.4;
-const ZOOMS = [0.01, 96]; // least and most pixels a step
 
 export class Explorer {
   // `source.numbers(block)` gives numbers; `ask(what, about)` asks Python, if there is one.
@@ -45,24 +41,9 @@ export class Explorer {
   build() {
     const say = (text) => this.say(text);
     this.controls = new Controls(this.state, this, say);
-    this.texts = [0, 1].map(() => new TextView({
-      step: (t) => this.go(t), paint: (from, to) => this.brush(from, to) }));
-    this.canvases = [0, 1].map(() => make("canvas"));
-    this.maps = this.canvases.map((canvas) => new HeatMap(canvas));
-    this.cursors = [0, 1].map(() => make("canvas", { className: "cursor" }));
-    this.curve = make("canvas");
-    this.now = make("canvas", { className: "cursor" });
-    this.tip = make("div", { className: "tip", hidden: true });
-    this.tip.setAttribute("role", "tooltip");
-    this.stacks = this.canvases.map((canvas, number) =>
-      make("div", { className: "map" }, canvas, this.cursors[number]));
-    this.still = make("div", { className: "still" },
-      make("div", { className: "curve" }, this.curve, this.now), ...this.stacks);
-    this.wide = make("div", { className: "wide" }, this.still);
-    this.scroller = make("div", { className: "scroller", tabIndex: -1 }, this.wide);
-    this.caption = make("p", { className: "caption" });
-    this.caption.setAttribute("aria-live", "polite");
-    this.detail = new Detail(say, this.ask, (text, event) => this.showTip(text, event));
+    this.scene = new Scene(this.root, this.state, say, {
+      go: (t) => this.go(t), brush: (from, to) => this.brush(from, to), order: () => this.order() });
+    this.detail = new Detail(say, this.ask, (text, event) => this.scene.showTip(text, event));
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
@@ -73,50 +54,16 @@ export class Explorer {
     this.root.classList.add("cello");
     this.root.tabIndex = 0;
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.extra, this.texts[0].element, this.texts[1].element, this.caption,
-        this.scroller, this.detail.diagram),
-      make("aside", {}, this.detail.element, this.search_.element)), this.tip, this.keys);
+      make("main", {}, this.extra, ...this.scene.elements, this.detail.diagram),
+      make("aside", {}, this.detail.element, this.search_.element)), this.scene.tip, this.keys);
   }
 
   wire() {
     const { state } = this;
     listen(this.root, this);
-    this.scroller.addEventListener("scroll", () =>
-      state.set({ left: this.scroller.scrollLeft / state.zoom }));
-    this.scroller.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey) return;
-      event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.at(event).t);
-    }, { passive: false });
-    for (const [number, map] of this.stacks.entries()) {
-      map.addEventListener("pointermove", (event) => this.hover(event, number));
-      map.addEventListener("pointerleave", () => state.set({ hover: null }));
-      map.addEventListener("pointerdown", (event) => {
-        const { t, unit } = this.at(event, number);
-        this.go(t);
-        if (unit !== undefined) state.set({ unit });
-        this.root.focus({ preventScroll: true });
-      });
-    }
-    this.curve.addEventListener("pointerdown", (event) => this.go(this.at(event).t));
-    this.resized = new ResizeObserver(() => state.set({ width: this.scroller.clientWidth }));
-    this.resized.observe(this.scroller);
-    const text = ["book", "sequence", "other", "width", "layer"];
-    const numbers = ["shown", "shownOther", "theme"];
-    const drawn = [...numbers, "left", "zoom", "width"];
-    state.on(["theme"], () => this.dress());
     state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
       "scores"], () => this.controls.draw(state.book));
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
-    state.on(["language"], () => this.relabel?.());
-    state.on(["zoom", "width", "shown"], () => this.size());
-    state.on(text, () => this.layText());
-    state.on([...text, ...numbers, "unit", "marks"], () => this.paintText());
-    state.on(["t"], () => this.texts.forEach((view) => view.point(state.t)));
-    state.on([...drawn, "order", "scores"], () => this.drawMaps());
-    state.on([...drawn, "unit", "marks"], () => this.drawCurve());
-    state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
-    state.on(["t", "unit", "shown", "hover", "language"], () => this.caption_());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
   }
@@ -124,8 +71,7 @@ export class Explorer {
   // Let go of what would go on by itself.
   close() {
     clearInterval(this.timer);
-    this.resized.disconnect();
-    this.texts.forEach((view) => view.close());
+    this.scene.close();
   }
 
   // ------------------------------------------------------------ what is looked at
@@ -143,7 +89,6 @@ export class Explorer {
     const value = known ? state.value
       : (states.find((found) => found.name === "c") ?? states[0] ?? layer?.values[0])?.name;
     state.set({ book, sequence, other: Math.min(state.other, book.sequences.length - 1) });
-    this.dress();
     return this.look({ layer: layer?.name ?? "", value: value ?? "",
       unit: known ? state.unit : undefined });
   }
@@ -176,8 +121,7 @@ export class Explorer {
 
   // Say what went wrong, in place of numbers.
   fail(error) {
-    this.caption.textContent = `${error.message ?? error}`;
-    this.caption.classList.add("failed");
+    this.scene.fail(`${error.message ?? error}`);
     return [null, null];
   }
 
@@ -240,11 +184,7 @@ export class Explorer {
     const { state } = this;
     const next = clamp(t, 0, this.length - 1);
     state.set({ t: next });
-    this.texts[0].reveal(next);
-    const seen = state.width / state.zoom;
-    if (next < state.left || next + 1 > state.left + seen) {
-      this.scroller.scrollLeft = (next - seen / 2) * state.zoom;
-    }
+    this.scene.reveal(next);
   }
 
   move(by) { this.go(this.state.t + by); }
@@ -275,29 +215,8 @@ export class Explorer {
     this.go(this.largest[this.jumps++ % this.largest.length]);
   }
 
-  zoom(by, around = this.state.t) {
-    const { state } = this;
-    const before = state.zoom;
-    const zoom = clamp(before * by, ...ZOOMS);
-    const x = (around - state.left) * before;
-    const left = Math.max(0, around - x / zoom);
-    state.set({ zoom, left });
-    this.size();
-  }
-
-  // All steps at once, or as many as can be told apart.
-  fit() {
-    const { state } = this;
-    const width = this.scroller.clientWidth;
-    state.set({ width, zoom: clamp(width / Math.max(1, this.length), 0.01, 96), left: 0 });
-    this.size();
-  }
-
-  size() {
-    const { state } = this;
-    this.wide.style.width = `${Math.max(state.width, this.length * state.zoom)}px`;
-    this.scroller.scrollLeft = state.left * state.zoom;
-  }
+  zoom(by, around = this.state.t) { this.scene.zoom(by, around); }
+  fit() { this.scene.fit(); }
 
   // ------------------------------------------------------------ marking
 
@@ -316,11 +235,6 @@ export class Explorer {
 
   // ------------------------------------------------------------ look
 
-  dress() {
-    this.palette = new Palette(this.state.theme);
-    this.root.dataset.theme = this.state.theme;
-  }
-
   theme() { this.state.set({ theme: this.state.theme === "dark" ? "light" : "dark" }); }
   language() { this.state.set({ language: this.state.language === "zh" ? "en" : "zh" }); }
 
@@ -336,117 +250,5 @@ export class Explorer {
         make("th", { scope: "row" }, key), make("td", {}, this.say(what)))))),
     make("button", { type: "button", onclick: () => this.keys.close() }, "OK"));
     return this.keys.showModal();
-  }
-
-  // ------------------------------------------------------------ drawing
-
-  get view() {
-    const { width, left, zoom } = this.state;
-    return { width, left, zoom };
-  }
-
-  layText() {
-    const { state } = this;
-    [state.sequence, state.other].forEach((sequence, number) => {
-      const tokens = sequence < 0 ? null : state.book.tokens(sequence);
-      const length = state.book.layer(sequence, state.layer)?.length ?? 0;
-      this.texts[number].lay(tokens, length);
-    });
-  }
-
-  paintText() {
-    const { state, palette } = this;
-    [state.shown, state.shownOther].forEach((shown, number) => {
-      if (!shown) return;
-      const scale = new Scale(shown);
-      const colour = (t) => {
-        if (t >= shown.length) return ["none", "inherit"];
-        const step = scale.step(shown.data[t * shown.size + Math.min(state.unit, shown.size - 1)]);
-        return [palette.css[step], palette.ink[step]];
-      };
-      this.texts[number].paint(colour, number ? null : state.marks, state.t);
-    });
-  }
-
-  drawMaps() {
-    const { state } = this;
-    [state.shown, state.shownOther].forEach((shown, number) => {
-      this.stacks[number].hidden = !shown?.length;
-      if (!shown?.length || !state.width) return;
-      this.stacks[number].style.height = `${shown.size * rowHeight(shown.size)}px`;
-      this.maps[number].draw(shown, this.order(), new Scale(shown), this.palette, this.view);
-    });
-  }
-
-  drawCursors() {
-    const { state } = this;
-    const style = getComputedStyle(this.root);
-    const colours = [style.getPropertyValue("--ink"), style.getPropertyValue("--soft")];
-    if (this.length) drawNow(this.now, state.t, this.view, colours[1]);
-    [state.shown, state.shownOther].forEach((shown, number) => {
-      if (!shown?.length || !state.width) return;
-      const cursors = [{ t: state.t, unit: state.unit, colour: colours[0] }];
-      if (state.hover?.map === number) cursors.push({ ...state.hover, colour: colours[1] });
-      drawCursor(this.cursors[number], shown, this.order(), this.view, cursors);
-    });
-  }
-
-  drawCurve() {
-    const { state } = this;
-    const shown = [state.shown, state.shownOther].filter((some) => some?.length);
-    this.curve.parentElement.hidden = !shown.length;
-    if (!shown.length || !state.width) return;
-    const style = getComputedStyle(this.root);
-    const colour = (name) => style.getPropertyValue(name);
-    const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
-    drawCurve(this.curve, lines, new Scale(shown[0]), this.view, {
-      marks: state.marks, length: this.length, ink: colour("--ink"),
-      tokens: shown[0].tokens, paper: colour("--paper"), grid: colour("--line"),
-      band: colour("--band"), lines: [colour("--first"), colour("--second")] });
-  }
-
-  caption_() {
-    const { shown, hover, unit, book } = this.state;
-    if (!shown) return;
-    this.caption.classList.remove("failed");
-    if (!shown.length) {
-      this.caption.textContent = this.say("This sequence is empty.");
-      return;
-    }
-    const tell = (step, of) => {
-      const token = shown.tokens?.[step];
-      const number = short(shown.data[step * shown.size + of], 7);
-      const read = token === undefined ? "" : ` · ${this.say("read")} “${visible(token)}”`;
-      return `${shown.name}[${of}] = ${number} · ${this.say("step")} ${step}${read}`;
-    };
-    const meaning = shown.meaning ? ` · ${this.say(shown.meaning)}` : "";
-    const rounded = book.head.blocks?.[shown.block]?.dtype === "float16"
-      ? ` · ${this.say("numbers are rounded to half precision")}` : "";
-    const t = Math.min(this.state.t, shown.length - 1);
-    this.caption.textContent = tell(t, Math.min(unit, shown.size - 1)) + meaning + rounded;
-    this.showTip(hover ? tell(hover.t, hover.unit) : "", hover?.event);
-  }
-
-  showTip(text, event) {
-    this.tip.hidden = !text;
-    if (!text) return;
-    this.tip.textContent = text;
-    this.tip.style.left = `${Math.min(event.clientX + 14, innerWidth - 280)}px`;
-    this.tip.style.top = `${event.clientY + 16}px`;
-  }
-
-  // Which step and unit are under the pointer.
-  at(event, number = 0) {
-    const shown = [this.state.shown, this.state.shownOther][number];
-    const box = this.stacks[number].getBoundingClientRect();
-    const left = this.still.getBoundingClientRect().left;
-    const t = Math.floor((event.clientX - left) / this.state.zoom + this.state.left);
-    const place = Math.floor((event.clientY - box.top) / rowHeight(shown.size));
-    return { t: clamp(t, 0, shown.length - 1), unit: this.order()[place] };
-  }
-
-  hover(event, map) {
-    const { t, unit } = this.at(event, map);
-    this.state.set({ hover: unit === undefined ? null : { t, unit, map, event } });
   }
 }

@@ -68,7 +68,7 @@ export class HeatMap {
         const number = data[t * size + order[place]];
         context.fillStyle = palette.ink[scale.step(number)];
         const x = (t + 0.5 - view.left) * view.zoom;
-        context.fillText(short(number, 4), x, (place + 0.5) * row, view.zoom - 4);
+        context.fillText(short(number, 3), x, (place + 0.5) * row, view.zoom - 4);
       }
     }
   }

@@ -19,7 +19,7 @@ export class LivePanel {
     this.output = make("input", { type: "number", min: 0, value: 0, required: true });
     this.source = make("form", { className: "force", onsubmit: (event) => this.attribute(event) });
     explorer.search_.element.before(this.form, this.source);
-    explorer.state.on(["language", "value", "unit", "layer"], () => this.draw());
+    explorer.state.on(["language", "book", "value", "unit", "layer"], () => this.draw());
     this.draw();
   }
 
@@ -33,8 +33,9 @@ export class LivePanel {
 
   draw() {
     const say = (text) => this.explorer.say(text);
-    const { layer, value, unit } = this.explorer.state;
+    const { book, sequence, layer, value, unit } = this.explorer.state;
     const name = layer ? `${layer}.${value}` : value;
+    this.form.hidden = !book?.layer(sequence, layer)?.cell; // only what a cell makes
     this.explorer.extra.replaceChildren(
       this.labelled("What to read", this.typed), this.status);
     this.form.replaceChildren(
