@@ -11,7 +11,18 @@ from cello.cli.commands import Commands
 __all__ = ["COMMANDS", "cli", "main"]
 
 #: The commands in the order of the help, each a module of this package.
-COMMANDS = ("example", "run", "demo", "train", "predict", "sample", "show", "diagnose", "info")
+COMMANDS = (
+    "example",
+    "run",
+    "demo",
+    "train",
+    "predict",
+    "sample",
+    "show",
+    "diagnose",
+    "explore",
+    "info",
+)
 
 cli = Commands(
     "cello",
