@@ -140,7 +140,7 @@ def _labelled(rec: Recording, group: list[Pair], only: Any, held: bool) -> Label
         if id(rows) in seen or (only is None and (own == "x" or own.endswith("_prev"))):
             continue
         seen.add(id(rows))  # a second name of one value
-        ordered = layer.steps.unpad(labels)
+        ordered = layer.steps.unpad(labels.to(rows.device)).cpu()
         values[name] = rows.reshape(len(rows), -1).cpu()
         if not values[name].is_floating_point():
             values[name] = values[name].float()

@@ -97,7 +97,7 @@ def _bounds(run: Tapped, value: Value) -> tuple[float, float] | None:
 
 def along_time(run: Tapped, value: Value) -> Tensor:
     """The root mean square of a value at each step, in the order of reading, [T]."""
-    squares = run.steps.pad(run.rows(value).flatten(1).double().square().mean(1))
-    alive = run.steps.pad(torch.ones(sum(run.run.batch_sizes), dtype=torch.float64))
+    rows = run.rows(value).flatten(1).double().square().mean(1)
+    squares, alive = run.steps.pad(rows), run.steps.pad(torch.ones_like(rows))
     by_step = (squares.sum(1) / alive.sum(1).clamp(min=1)).sqrt()
     return by_step.flip(0) if run.run.reverse else by_step
