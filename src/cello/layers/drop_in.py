@@ -266,7 +266,15 @@ class RNN(DropIn):
         return TorchRNNCell(input_size, self.hidden_size, self.nonlinearity, self.bias)
 
 
-class LSTM(DropIn):
+class _ForTheCodeOfLSTM(DropIn):
+    """What PyTorch's code of `nn.LSTM` calls that is not in `nn.RNNBase`."""
+
+    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
+    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
+
+
+class LSTM(_ForTheCodeOfLSTM):
     """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open and fast.
 
     On a CPU it runs the compiled loops, whole sequences, packed ones and float64 alike; elsewhere
@@ -292,10 +300,6 @@ class LSTM(DropIn):
     """
 
     namesake = nn.LSTM
-    # What the code of nn.LSTM calls besides the methods of nn.RNNBase.
-    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
-    get_expected_cell_size = nn.LSTM.get_expected_cell_size
-    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
