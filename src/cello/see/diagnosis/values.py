@@ -26,47 +26,37 @@ def inputs(seen: Evidence) -> Iterator[Finding]:
     if seen.inputs is None or not len(seen.inputs):
         return
     rows = seen.inputs.double()
-    if not rows.isfinite().all():
-        count = int((~rows.isfinite()).any(1).sum())
+    strange = int((~rows.isfinite()).any(1).sum())
+    if strange:
         yield Finding(
             "inputs that are not finite",
             "",
-            f"{count} of {len(rows)} steps hold NaN or infinity",
+            f"{strange} of {len(rows)} steps hold NaN or infinity",
             "look where the data come from; fill or leave out what is missing",
         )
-        return
+    elif wrong := _wrong_scale(rows):
+        helps = "bring each feature to mean 0 and spread 1 over the training data"
+        yield Finding("inputs of wrong scale", "", wrong, helps)
+
+
+def _wrong_scale(rows: Tensor) -> str:
+    """What is wrong with the scale of inputs [N, I]; "" if nothing is."""
     size = rows.square().mean(0).sqrt()
-    scale = "bring each feature to mean 0 and spread 1 over the training data"
     if size.max() > 20:
-        far = int((size > 20).sum())
-        yield Finding(
-            "inputs of wrong scale",
-            "",
-            f"{far} of {len(size)} features are large: feature {int(size.argmax())} has a root "
-            f"mean square of {short(float(size.max()), 3)}",
-            scale,
+        return (
+            f"{int((size > 20).sum())} of {len(size)} features are large: feature "
+            f"{int(size.argmax())} has a root mean square of {short(float(size.max()), 3)}"
         )
-        return
-    norm = rows.norm(dim=1).square().mean().sqrt()
+    norm = rows.square().sum(1).mean().sqrt()
     if 0 < norm < 0.03:
-        yield Finding(
-            "inputs of wrong scale",
-            "",
-            f"a whole step has a norm of {short(float(norm), 2)}: next to nothing comes in",
-            scale,
-        )
-        return
+        return f"a whole step has a norm of {short(float(norm), 2)}: next to nothing comes in"
     spread = rows.std(0, correction=0)
     moving = spread[spread > 0]
     binary = bool(((rows == 0) | (rows == 1)).all())
     if len(moving) > 1 and not binary and moving.max() > 1000 * moving.min():
-        yield Finding(
-            "inputs of wrong scale",
-            "",
-            f"one feature spreads {short(float(moving.max() / moving.min()), 2)} times as far as "
-            "another",
-            scale,
-        )
+        ratio = short(float(moving.max() / moving.min()), 2)
+        return f"one feature spreads {ratio} times as far as another"
+    return ""
 
 
 def saturated(seen: Evidence) -> Iterator[Finding]:
