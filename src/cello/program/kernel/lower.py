@@ -154,11 +154,13 @@ class Lowering:
                 continue
             drawn.update(needed)
             made.update(value for o in needed for value in o.outputs)
-        rest = [op for op in program.ops if op not in drawn]
-        read = {value for op in rest for value in op.inputs}
-        for value in made.intersection([*read, *program.results, *program.names.values()]):
-            self._input(value, Array("drawn", value.name, last(value)))
-        return [op for op in program.ops if op in drawn]
+        read = {value for op in program.ops if op not in drawn for value in op.inputs}
+        read.update(program.results, program.names.values())
+        in_order = [op for op in program.ops if op in drawn]
+        for value in (value for op in in_order for value in op.outputs):
+            if value in read:
+                self._input(value, Array("drawn", value.name, last(value)))
+        return in_order
 
     # ------------------------------------------------------------ what rules use
 
