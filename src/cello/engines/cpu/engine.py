@@ -42,13 +42,15 @@ def run(run: Run) -> Result:
     if not sum(run.batch_sizes):
         return empty_result(run, program)
     names = run.recorded_names(program)
-    stored = _stored(plan, names)
+    stored = _stored(plan, names) if names else {}
     results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))
-    states = len(program.state)
-    rows = dict(zip(stored, results[1 + states :], strict=True))
-    rows |= {program.x: run.data, program.output: results[0]}
-    output = shaped(program.output, results[0])
-    return Result(output, tuple(results[1 : 1 + states]), _recorded(plan, names, rows))
+    end = 1 + len(program.state)
+    result = Result(shaped(program.output, results[0]), tuple(results[1:end]))
+    if names:
+        rows = dict(zip(stored, results[end:], strict=True))
+        rows |= {program.x: run.data, program.output: results[0]}
+        result.recorded = _recorded(plan, names, rows)
+    return result
 
 
 def _stored(plan: Plan, names: Mapping[str, Value]) -> dict[Value, str]:
@@ -122,5 +124,5 @@ def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
     """Rows with the axes and the dtype that the step gives a value."""
     if value.dtype != rows.dtype:
         rows = rows != 0 if value.dtype == torch.bool else rows.to(value.dtype)
-    shape = (len(rows), *value.shape[1:])
-    return rows if tuple(rows.shape) == shape else rows.reshape(shape)
+    shape = (rows.shape[0], *value.shape[1:])
+    return rows if rows.shape == shape else rows.reshape(shape)
