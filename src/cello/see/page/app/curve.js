@@ -53,30 +53,43 @@ function line(context, fromX, fromY, toX, toY) {
   context.stroke();
 }
 
-function trace(context, { data, size, length, unit }, x, y, view) {
+function trace(context, shown, x, y, view) {
   const begin = Math.max(0, Math.floor(view.left) - 1);
-  const end = Math.min(length, Math.ceil(view.left + view.width / view.zoom) + 1);
+  const end = Math.min(shown.length, Math.ceil(view.left + view.width / view.zoom) + 1);
+  const height = (t) => y(shown.data[t * shown.size + shown.unit]);
+  if (view.zoom < 1) {
+    columnsOf(context, height, x, begin, end);
+    return;
+  }
   context.beginPath();
-  let pixel = null, low = 0, high = 0;
   for (let t = begin; t < end; t++) {
-    const height = y(data[t * size + unit]);
-    if (height !== height) continue;
-    const here = view.zoom >= 2 ? x(t) : Math.floor(x(t));
-    if (here !== pixel) {
-      if (pixel !== null && view.zoom < 2) context.lineTo(pixel, low), context.lineTo(pixel, high);
-      context.lineTo(here, height);
-      [pixel, low, high] = [here, height, height];
-    }
-    low = Math.min(low, height);
-    high = Math.max(high, height);
+    if (!Number.isNaN(height(t))) context.lineTo(x(t), height(t));
   }
   context.stroke();
-  if (view.zoom < 14) return;
-  for (let t = begin; t < end; t++) {
+  for (let t = begin; t < end && view.zoom >= 14; t++) {
     context.beginPath();
-    context.arc(x(t), y(data[t * size + unit]), 2.6, 0, 7);
+    context.arc(x(t), height(t), 2.6, 0, 7);
     context.fill();
   }
+}
+
+// Where several steps share a pixel: from the least to the largest of them and the one before.
+function columnsOf(context, height, x, begin, end) {
+  let pixel = null, low = 0, high = 0, last = null;
+  const column = () => context.fillRect(pixel, low - 0.6, 1, high - low + 1.2);
+  for (let t = begin; t < end; t++) {
+    const [here, number] = [Math.floor(x(t)), height(t)];
+    if (Number.isNaN(number)) continue;
+    if (here !== pixel) {
+      if (pixel !== null) column();
+      pixel = here;
+      low = high = last ?? number;
+    }
+    if (number < low) low = number;
+    if (number > high) high = number;
+    last = number;
+  }
+  if (pixel !== null) column();
 }
 
 // What is to be remembered, as a band.
@@ -98,8 +111,8 @@ function axis(context, x, view, look) {
   context.fillStyle = look.ink;
   context.textAlign = "center";
   const fits = (token) => columns(token) * 7 <= view.zoom;
-  const widest = look.tokens?.slice(begin, end).map(visible).every(fits);
-  if (look.tokens && widest) {
+  const some = view.zoom >= 7 ? look.tokens?.slice(begin, end).map(visible) : null;
+  if (some?.every(fits)) {
     for (let t = begin; t < end; t++) {
       context.fillText(visible(look.tokens[t]), x(t), HEIGHT + AXIS / 2, view.zoom);
     }

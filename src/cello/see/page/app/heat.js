@@ -2,7 +2,7 @@
 import { cleared } from "./dom.js";
 import { short } from "./numbers.js";
 
-const SAMPLES = 4; // steps that are averaged where several share a pixel
+const SAMPLES = 500_000; // numbers that are looked at where several steps share a pixel
 
 // The height of a unit's row in pixels.
 export function rowHeight(units) {
@@ -42,7 +42,7 @@ export class HeatMap {
     const context = this.small.getContext("2d");
     const image = context.createImageData(count, size);
     const pixels = new Uint32Array(image.data.buffer);
-    const taken = Math.min(SAMPLES, Math.ceil(step));
+    const taken = Math.min(Math.ceil(step), Math.max(1, Math.floor(SAMPLES / (count * size))));
     for (let column = 0; column < count; column++) {
       const begin = first + column * step;
       for (let row = 0; row < size; row++) {
