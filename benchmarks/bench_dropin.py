@@ -11,7 +11,7 @@ import cello
 from benchmarks.case import Case
 from benchmarks.passes import Aims, two_passes
 
-SIZES = [(1, 100, 32), (32, 100, 128)]  # B, T, H
+SIZES = [(1, 100, 32), (16, 100, 64), (32, 100, 128)]  # B, T, H
 AIMS = (Aims(least_ratio=0.95), Aims(least_ratio=0.95))
 KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
     "RNN": (cello.RNN, nn.RNN),
