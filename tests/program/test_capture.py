@@ -399,3 +399,18 @@ def test_an_exception_for_a_single_row_is_not_frozen() -> None:
     with pytest.warns(cello.EngineWarning, match="depends on the batch size"):
         torch.testing.assert_close(layer(one)[0], expected)
     torch.testing.assert_close(layer(several, lengths=[3, 1])[0], ragged)
+
+
+def test_a_reshaped_part_is_the_same_for_one_row() -> None:
+    """PyTorch leaves the -1 of a reshape as it is where the part lies in one piece."""
+
+    class PairsCell(LeakyCell):
+        def step(
+            self, x: torch.Tensor, h: torch.Tensor
+        ) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+            left, right = (self.W(x) + h).repeat(1, 2).chunk(2, 1)
+            h = left.reshape(-1, 2, 2).softmax(-1).reshape(-1, 4) * right
+            return h, (h,)
+
+    program = capture(PairsCell(), one_row=True)
+    assert all(-1 not in op.args[1] for op in program.ops if op.target._opname == "view")

@@ -209,6 +209,8 @@ class _Trace(TorchDispatchMode):
             return result  # a question about a tensor, such as its device
         if made := creation(func, args, results[0], self.device):
             target, arguments, named = made
+        if func._opname in ("view", "_unsafe_view"):  # PyTorch leaves a -1 as it is, or does not
+            arguments = (arguments[0], list(results[0].shape))
 
         outputs = tuple(self.value(part, target._opname) for part in results)
         for part in results:

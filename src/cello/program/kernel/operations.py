@@ -113,9 +113,11 @@ def _cat(low: Lowering, op: Op) -> None:
 
 def _stack(low: Lowering, op: Op) -> None:
     values, out = list(op.args[0]), op.outputs[0]
+    if parts_of(op) is not None:  # of single numbers
+        return _cat(low, op)
     if not all(value.batched for value in values) or axis(argument(op, 1, "dim", 0), out) != 1:
         low.refuse(op, f"{op.target} along another axis than the first of a row")
-    low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
+    return low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
 
 
 def _reshape(low: Lowering, op: Op) -> None:

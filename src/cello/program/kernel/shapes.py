@@ -56,7 +56,8 @@ def axis(number: int, value: Value) -> int:
 
 
 _ALONG_LAST = {
-    "split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1, "select": 1, "unbind": 1,
+    "split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1, "stack": 1, "select": 1,
+    "unbind": 1,
 }  # fmt: skip
 _REDUCE = {
     "sum", "mean", "amax", "amin", "max", "min", "var", "std", "logsumexp", "linalg_vector_norm",
@@ -85,13 +86,15 @@ def parts_of(op: Op) -> list[Part] | None:
     if name not in _ALONG_LAST:
         return None
     along = argument(op, _ALONG_LAST[name], "dim", 0)
-    whole = op.outputs[0] if name == "cat" else op.args[0]
+    joins = name in ("cat", "stack")
+    whole = op.outputs[0] if joins else op.args[0]
     if axis(along, whole) != len(whole.shape) - 1 or not whole.batched:
         return None
-    if name in ("select", "unbind"):  # single features, of the only vector of a row
+    if name in ("select", "unbind", "stack") and len(whole.shape) != 2:
+        return None  # single features of several vectors
+    if name in ("select", "unbind"):
         first = argument(op, 2, "index") % last(whole) if name == "select" else 0
-        outputs = enumerate(op.outputs, first)
-        return [Part(whole, o, at) for at, o in outputs] if len(whole.shape) == 2 else None
+        return [Part(whole, out, at) for at, out in enumerate(op.outputs, first)]
     if name == "slice":
         start, step = argument(op, 2, "start", 0) or 0, argument(op, 4, "step", 1)
         if step != 1:
@@ -99,7 +102,7 @@ def parts_of(op: Op) -> list[Part] | None:
         start = max(0, start + last(whole)) if start < 0 else min(start, last(whole))
         return [Part(whole, op.outputs[0], start)]
     parts, start = [], 0
-    for value in op.args[0] if name == "cat" else op.outputs:
+    for value in op.args[0] if joins else op.outputs:
         parts.append(Part(whole, value, start))
         start += last(value)
     return parts
