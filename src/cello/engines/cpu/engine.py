@@ -122,7 +122,9 @@ def _plan(run: Run) -> Plan:
 
 def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
     """Rows with the axes and the dtype that the step gives a value."""
-    if value.dtype != rows.dtype:
-        rows = rows != 0 if value.dtype == torch.bool else rows.to(value.dtype)
+    if value.dtype == torch.bool:
+        rows = rows != 0
+    elif value.dtype.itemsize < rows.dtype.itemsize:  # drawn in fewer bits
+        rows = rows.to(value.dtype)
     shape = (rows.shape[0], *value.shape[1:])
     return rows if rows.shape == shape else rows.reshape(shape)
