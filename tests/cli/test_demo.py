@@ -45,6 +45,10 @@ def test_demo(tmp_path: Path) -> None:
     assert "passes of an epoch, from 1 of its 1 batches" in " ".join(lines)
     assert "area under the ROC curve 0." in result.stdout
     assert "coloured by memory" in result.stdout
+    assert str(tmp_path / "lstm.html") in lines[-3]
+    page = (tmp_path / "lstm.html").read_text(encoding="utf-8")
+    unit = int(result.stdout.split("coloured by memory ")[1].split(".")[0])
+    assert f'"begin": {{"layer": "1.0", "value": "c", "unit": {unit}}}' in page
     net = cello.load_model(tmp_path / "lstm")
     assert isinstance(net[1], cello.LSTM)
 

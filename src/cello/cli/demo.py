@@ -80,7 +80,7 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     head = ["network", "parameters", "accuracy", "in strings, comments", "seconds", *HEAD]
     print_tables(head, rows)
     click.echo("\n" + paragraph(footnote(task)))
-    show_memory(task, shown)
+    show_memory(task, shown, output / f"{SHOWN}.html")
     click.echo(f"\nThe models are in {output}; try: cello show {output / SHOWN}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import torch
@@ -23,14 +24,24 @@ __all__ = ["show_memory"]
 PIECE = 2048  # characters that are read at a stretch where units are searched
 PIECES = 48  # so many of them
 LINES = 14  # of the passage
+BEFORE = 600  # characters before the passage that the page begins with
 SIGNS = {"space": " ", "newline": " ", "number": "1"}  # the others by their first letter
+
+#: A file, and where the passage begins and ends.
+Passage = tuple[Document, int, int]
 
 #: For each kind of character, whether it lies inside a string or comment.
 _INSIDE = torch.tensor([kind in MEMORY_KINDS for kind in KINDS])
 
 
-def show_memory(task: Tagging, net: nn.Module) -> None:
-    """Find the unit of the LSTM that tells best what is inside a string or comment, and show it."""
+def show_memory(task: Tagging, net: nn.Module, page: Path) -> None:
+    """Find the unit of the LSTM that tells best what is inside a string or comment, and show it.
+
+    Args:
+        task: what the net has learned.
+        net: the LSTM.
+        page: where the explorer of the passage goes.
+    """
     net.eval()
     (layer,) = [module for module in net.modules() if isinstance(module, DropIn)]
     parts = split_documents(standard_library())
@@ -46,13 +57,28 @@ def show_memory(task: Tagging, net: nn.Module) -> None:
     low, high = values[:, best.unit].quantile(torch.tensor([0.02, 0.98]).double()).tolist()
     if best.auc < 0.5:
         low, high = high, low
-    _show_passage(task, net, parts["test"], best.unit, low, high)
+    passage = _passage(parts["test"])
+    _show_passage(task, net, passage, best.unit, low, high)
+    _write_page(task, net, passage, best.unit, page)
+
+
+def _write_page(task: Tagging, net: nn.Module, passage: Passage, unit: int, page: Path) -> None:
+    """The explorer of the passage and a few lines before it, coloured by one memory."""
+    document, start, end = passage
+    begin = document.text.rfind("\n", 0, max(0, start - BEFORE)) + 1
+    text = document.text[begin:end]
+    with torch.no_grad():  # what stands before is read too
+        state = net(task.features.encode(document.text[:begin])[:, None])[1] if begin else None
+        rec = record(net, task.features.encode(text)[:, None], state)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    rec.to_html(page, text, title=document.name, begin=("c", unit))
+    click.echo(f"\nEvery value of the LSTM on these lines, to look into: {page}")
 
 
 def _show_passage(
-    task: Tagging, net: nn.Module, documents: Sequence[Document], unit: int, low: float, high: float
+    task: Tagging, net: nn.Module, passage: Passage, unit: int, low: float, high: float
 ) -> None:
-    document, start, end = _passage(documents)
+    document, start, end = passage
     text = document.text[start:end]
     memory, logits = _read(task, net, [document.text[:end]])
     predicted = logits[start:, 0].argmax(-1).tolist()
@@ -103,7 +129,7 @@ def _search_data(
     return memory.flatten(0, 1), inside.flatten()
 
 
-def _passage(documents: Sequence[Document]) -> tuple[Document, int, int]:
+def _passage(documents: Sequence[Document]) -> Passage:
     """A passage of a few lines with a comment, a string over several lines, and code."""
     best: tuple[float, Document, int, int] | None = None
     for document in documents:

@@ -77,6 +77,13 @@ def test_the_net_s_output_is_a_value_too(watched: Callable, tmp_path: Path):
     assert page.numbers() == {"output": rec.output[3, 0, 1].item()}
 
 
+def test_it_begins_with_what_is_asked_for(watched: Callable, tmp_path: Path):
+    rec = recorded("stacked")
+    page = watched(rec.to_html(tmp_path / "page.html", begin=("0.f", 2)))
+    page.until("explorer.state.layer === '0' && explorer.state.value === 'f'")
+    page.until("explorer.state.unit === 2")
+
+
 def test_text_is_coloured_by_the_unit(watched: Callable, tmp_path: Path):
     rec = recorded("elman")
     page = watched(rec.to_html(tmp_path / "page.html", TEXT))

@@ -84,6 +84,10 @@ def test_wrong_arguments_are_errors(tmp_path: Path):
         rec.to_html(path, precision="int8")
     with pytest.raises(UnknownNameError, match=r"^nothing is named 'q'"):
         rec.to_html(path, names="q")
+    with pytest.raises(UnknownNameError, match=r"^nothing is named 'q'"):
+        rec.to_html(path, begin=("q", 0))
+    with pytest.raises(ArgumentError, match=r"^begin: h has the units 0 to \d, got 99"):
+        rec.to_html(path, begin=("h", 99))
     with pytest.raises(ModelError, match=r"^cannot write the page "):
         rec.to_html(tmp_path / "nowhere" / "page.html")
     assert not path.exists()

@@ -10,6 +10,7 @@ The head::
         values          each {name, kind, size, block, low, high, varies, meaning}
     cells       by the name of a layer: {equations, diagram}
     arithmetic  by "sequence/layer/t/unit": lines of [name, text]
+    begin       {layer, value, unit} to begin with, if the caller has chosen
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from cello.errors import ArgumentError, CaptureError
 from cello.see.gates import gate_meaning
-from cello.see.names import joined
+from cello.see.names import find, joined
 from cello.see.numbers import short
 from cello.see.page.tokens import shortened
 from cello.see.rows import LayerRows
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
 
     from cello.see.recording import Recording
 
-__all__ = ["OUTPUT", "Block", "PageData", "about_cells", "add_layer", "page_data", "places_of"]
+__all__ = [
+    "OUTPUT",
+    "Block",
+    "PageData",
+    "about_cells",
+    "add_layer",
+    "page_data",
+    "place_of",
+    "places_of",
+]
 
 #: The name of what the net returned, if it is a value for each step.
 OUTPUT = "output"
@@ -152,6 +162,26 @@ def add_layer(data: PageData, sequence: int, layer: str, name: str, values: np.n
     data.head["sequences"][sequence]["layers"].append(
         {"name": layer, "cell": "", "length": len(values), "reverse": False, "values": [value]}
     )
+
+
+def place_of(rec: Recording, name: str, unit: int) -> dict[str, Any]:
+    """Where a unit of a value is on a page.
+
+    Raises:
+        UnknownNameError: no value is called so.
+        ArgumentError: it has no such unit.
+    """
+    wanted = find(name, rec.names)
+    layer, own = next(
+        (layer, own)
+        for layer, held in rec.by_layer.items()
+        for own in held.rows
+        if joined(layer, own) == wanted
+    )
+    size = math.prod(rec.by_layer[layer].rows[own].shape[1:])
+    if not 0 <= unit < size:
+        raise ArgumentError(f"begin: {wanted} has the units 0 to {size - 1}, got {unit}")
+    return {"layer": layer, "value": own, "unit": unit}
 
 
 def places_of(recordings: Sequence[Recording]) -> list[tuple[Recording, int]]:

@@ -15,7 +15,7 @@ from cello import files
 from cello.errors import ArgumentError, ModelError
 from cello.see.page.arithmetic import arithmetic
 from cello.see.page.bundle import script, style
-from cello.see.page.data import PageData, page_data, places_of
+from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ def to_html(
     title: str = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
+    begin: tuple[str, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
 ) -> Path:
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
 
     Raises:
-        ArgumentError: tokens or titles do not fit, or there is no such precision.
+        ArgumentError: tokens or titles do not fit, or there is no such unit or precision.
+        UnknownNameError: no value has one of the names.
         ModelError: the file cannot be written.
     """
     if precision not in _PRECISIONS:
@@ -51,6 +53,8 @@ def to_html(
         raise ArgumentError(f"precision must be one of {known}, got {precision!r}")
     path = Path(path)
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
+    if begin is not None:
+        data.head["begin"] = place_of(recordings[0], *begin)
     data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
     if precision is None and sum(block.take().nbytes for block in data.blocks) > _EXACT:
         precision = "float16"

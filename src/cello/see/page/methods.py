@@ -22,6 +22,7 @@ def to_html(
     *,
     title: str = "",
     names: str | Iterable[str] | None = None,
+    begin: tuple[str, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
 ) -> Path:
@@ -40,6 +41,8 @@ def to_html(
             numbers stand for themselves.
         title: of the page.
         names: which values; all unless given.
+        begin: the name of a value and a unit of it, with which the page begins; unless given,
+            the memory's unit that varies most.
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are
             kept as they are up to 4 MB in all, and beyond that in half precision (about three
             digits), which the page says.
@@ -50,7 +53,7 @@ def to_html(
         The path.
 
     Raises:
-        ArgumentError: tokens do not fit the sequences, or there is no such precision.
+        ArgumentError: tokens do not fit the sequences, or there is no such unit or precision.
         UnknownNameError: no value has one of these names.
         ModelError: the file cannot be written.
 
@@ -70,6 +73,7 @@ def to_html(
         None if tokens is None else sequences_of(tokens, recording),
         title=title,
         names=names,
+        begin=begin,
         precision=precision,
         arithmetic_steps=arithmetic_steps,
     )

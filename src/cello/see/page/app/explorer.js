@@ -88,7 +88,9 @@ export class Explorer {
     const states = layer?.values.filter((value) => value.kind === "state") ?? [];
     const value = known ? state.value
       : (states.find((found) => found.name === "c") ?? states[0] ?? layer?.values[0])?.name;
+    const first = !state.book && head.begin;
     state.set({ book, sequence, other: Math.min(state.other, book.sequences.length - 1) });
+    if (first) return this.look(first);
     return this.look({ layer: layer?.name ?? "", value: value ?? "",
       unit: known ? state.unit : undefined });
   }
