@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import cello
 from benchmarks.case import Case, Group
 from benchmarks.loops import plain_loop
-from benchmarks.passes import backward, sizes_of
+from benchmarks.passes import allowed, backward, sizes_of
 from cello import zoo
 
 SIZES: list[tuple[tuple[int, int, int], float]] = [  # B, T, H, and the aim for the mean ratio
@@ -36,9 +37,6 @@ MORE: dict[str, dict[str, Any]] = {
     "ClockworkCell": {"periods": (1, 2, 4, 8)},
     "SCRNCell": {"context_size": 16},
 }
-# Its norms enlarge a rounding from step to step: of a gradient as large as 4, with a single row,
-# the plain loop too has only the first five or six digits that float64 gives.
-ATOL = {"LayerNormLSTMCell": 2e-4}
 
 
 def cells() -> dict[str, Callable[[int], cello.Cell]]:
@@ -55,6 +53,11 @@ def _of_the_zoo(kind: Callable[..., cello.Cell], more: dict[str, Any], size: int
     return kind(size, size, **more)
 
 
+def plain(cell: Any, x: Tensor) -> Callable[[], Any]:
+    """Forward and backward of the plain loop."""
+    return backward(partial(plain_loop, cell), cell, x)
+
+
 def cases() -> Iterator[Case]:
     for (batch, steps, hidden), least_mean in SIZES:
         for name, make in cells().items():
@@ -65,10 +68,10 @@ def cases() -> Iterator[Case]:
             yield Case(
                 name,
                 backward(cello.Recurrent(cell), cell, x.clone()),
-                backward(partial(plain_loop, cell), cell, x.clone()),
+                plain(cell, x.clone()),
                 sizes_of(x),
                 rtol=1e-4,
-                atol=ATOL.get(name, 1e-6),
+                atol=allowed(plain, cell, x.clone()),
                 group=Group(f"B {batch}, T {steps}, H {hidden}", least_mean),
                 quick=name in QUICK and batch < 32,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,7 +12,17 @@ from torch import Tensor, nn
 
 from benchmarks.case import Case, Group
 
-__all__ = ["GRID", "Aims", "backward", "by_place", "cotangent", "forward", "sizes_of", "two_passes"]
+__all__ = [
+    "GRID",
+    "Aims",
+    "allowed",
+    "backward",
+    "by_place",
+    "cotangent",
+    "forward",
+    "sizes_of",
+    "two_passes",
+]
 
 GRID = [  # B, T, H; the input has H features too
     (1, 100, 32),
@@ -38,6 +49,27 @@ class Aims(NamedTuple):
 
     least_ratio: float | None = None
     group: Group | None = None
+
+
+def allowed(call_of: Callable[[nn.Module, Tensor], Any], module: nn.Module, x: Tensor) -> float:
+    """How far results may be from those of a peer: twice what rounding does to the peer's own.
+
+    Args:
+        call_of: makes the peer's call of a module and an input.
+        module: the peer, in float32.
+        x: the input.
+    """
+    single = _tensors(call_of(module, x)())
+    double = _tensors(call_of(copy.deepcopy(module).double(), x.double())())
+    errors = [(a - b).abs().max().item() for a, b in zip(single, double, strict=True)]
+    return max(1e-6, 2 * max(errors))
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    """All tensors of a nested result."""
+    if isinstance(result, Tensor):
+        return [result]
+    return [tensor for part in result or () for tensor in _tensors(part)]
 
 
 def sizes_of(x: Tensor) -> dict[str, int | str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from cello.engines.cpu.build import build
+from cello.engines.cpu.library import join, openmp_of_torch
 from tests.engines.cpu.conftest import in_fork
 
 WORK = """
@@ -69,14 +71,25 @@ double quarter_of_the_smallest(int threads) {
 """
 
 
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+@pytest.fixture(scope="module", params=["own", "openmp"])
+def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The pool with threads of its own, and with those of the OpenMP that PyTorch uses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CELLO_CACHE", str(tmp_path_factory.getbasetemp() / "pool"))
         source = files("cello.engines.cpu").joinpath("pool.c").read_text(encoding="utf-8")
-        library = build("test-pool", source + WORK)
+        library = build(f"test-pool-{request.param}", source + WORK)
         library.quarter_of_the_smallest.restype = ctypes.c_double
+        if request.param == "openmp":
+            openmp = openmp_of_torch()
+            if openmp is None:
+                pytest.skip("this PyTorch does not use GNU's OpenMP")
+            join(library, openmp)
         yield library
+
+
+def test_threads_of_openmp_are_those_of_pytorch():
+    if torch.backends.openmp.is_available() and sys.platform == "linux":
+        assert openmp_of_torch() is not None
 
 
 @pytest.mark.parametrize("threads", [2, 1, 5, 3])

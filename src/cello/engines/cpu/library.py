@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from array import array
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor
 from cello.engines.cpu.build import build
 from cello.engines.cpu.render import Rendered
 
-__all__ = ["Library", "Steps"]
+__all__ = ["Library", "Steps", "join", "openmp_of_torch", "pool"]
 
 WORTH_A_THREAD = 2_000_000  # multiplications below which a second thread does not pay
 WORTH_SHARING = 1 << 16  # weights of a loop from which on threads share the units of one row
@@ -147,11 +149,30 @@ class Library:
         return torch.empty(size, dtype=torch.uint8)
 
 
+def join(pool: ctypes.CDLL, openmp: ctypes.CDLL) -> None:
+    """Let a pool run on the threads of an OpenMP."""
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+    pool.cello_pool_join(*(ctypes.cast(openmp[name], ctypes.c_void_p) for name in names))
+
+
+def openmp_of_torch() -> ctypes.CDLL | None:
+    """The OpenMP whose threads PyTorch uses, if it is GNU's."""
+    folder = Path(torch.__file__).parent
+    for path in (*folder.glob("lib/libgomp*.so*"), *folder.parent.glob("torch.libs/libgomp*.so*")):
+        try:
+            return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_NOLOAD)
+        except OSError:  # it is there, but is not what has been loaded
+            continue
+    return None
+
+
 @cache
 def pool() -> tuple[int, int]:
     """The addresses of the functions with which threads run, and wait for each other."""
     source = files(__package__).joinpath("pool.c").read_text(encoding="utf-8")
     library = build("pool", source)
+    if (openmp := openmp_of_torch()) is not None:
+        join(library, openmp)
     run, barrier = library.cello_pool_run, library.cello_barrier
     return (
         ctypes.cast(run, ctypes.c_void_p).value or 0,

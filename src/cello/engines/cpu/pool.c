@@ -1,7 +1,9 @@
 /* The threads that kernels run on. A library of its own: all kernels of a process share them.
  *
- * Threads are started when first asked for and then kept. Between runs each looks out for work for
- * a tenth of a millisecond, so that the next run may start within a microsecond, and then sleeps.
+ * They are the threads of the OpenMP that PyTorch uses, if the process has one: after their last work
+ * those look out for more for milliseconds, and other threads would wait for a processor meanwhile.
+ * Else they are started here when first asked for, and then kept. Between runs each looks out for work
+ * for a tenth of a millisecond, so that the next run may start within a microsecond, and then sleeps.
  */
 #if defined(__linux__)
 #define _GNU_SOURCE
@@ -48,6 +50,12 @@ static struct {
     int threads;
     fenv_t rounding; /* and what becomes of numbers beneath the normal ones */
 } pool = {.busy = ATOMIC_FLAG_INIT};
+
+/* GOMP_parallel, omp_get_thread_num and omp_get_num_threads of that OpenMP, or NULL. */
+static struct {
+    void (*run)(void (*work)(void *), void *argument, unsigned threads, unsigned flags);
+    int (*number)(void), (*count)(void);
+} openmp;
 
 static _Thread_local int team = 1; /* threads of the run that this thread takes part in */
 
@@ -120,6 +128,7 @@ static void *live(void *argument) {
 
 /* In the child of a fork there is no thread but the one that forked. */
 static void forget(void) {
+    openmp.run = NULL;
     pool.workers = 0;
     team = 1;
     atomic_store(&pool.arrived, 0);
@@ -127,16 +136,41 @@ static void forget(void) {
     atomic_flag_clear(&pool.busy);
 }
 
+/* What is done once, before the first run. */
+static void begin(void) {
+    static int first = 1;
+    if (!first) return;
+    first = 0;
+    prepare(&pool.finished);
+    pthread_atfork(NULL, NULL, forget);
+}
+
+/* From now on the threads are those of an OpenMP. */
+void cello_pool_join(void *run, void *number, void *count) {
+    begin();
+    openmp.number = (int (*)(void))number, openmp.count = (int (*)(void))count;
+    openmp.run = (void (*)(void (*)(void *), void *, unsigned, unsigned))run;
+}
+
+/* What one of OpenMP's threads does; nothing where there are fewer than asked for. */
+static void take_part(void *came) {
+    const int number = openmp.number(), threads = openmp.count();
+    if (threads < pool.threads) return;
+    fenv_t own;
+    fegetenv(&own);
+    fesetenv(&pool.rounding);
+    team = threads;
+    pool.work(pool.argument, number, threads);
+    team = 1;
+    fesetenv(&own);
+    if (number == 0) *(int *)came = threads;
+}
+
 /* Starts threads until there are as many workers as wished, or no more can be had. */
 static void start_workers(int wished) {
-    static int first = 1;
     sigset_t all, before;
     pthread_attr_t attributes;
-    if (first) {
-        first = 0;
-        prepare(&pool.finished);
-        pthread_atfork(NULL, NULL, forget);
-    }
+    begin();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads of the program */
     pthread_attr_init(&attributes);
@@ -159,12 +193,19 @@ static void start_workers(int wished) {
 int cello_pool_run(Work *work, void *argument, int threads) {
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     if (threads > 1 && !atomic_flag_test_and_set(&pool.busy)) {
-        if (pool.workers < threads - 1) start_workers(threads - 1);
-        if (threads > pool.workers + 1) threads = pool.workers + 1;
         pool.work = work;
         pool.argument = argument;
-        pool.threads = team = threads;
+        pool.threads = threads;
         fegetenv(&pool.rounding);
+        int came = 0;
+        if (openmp.run) openmp.run(take_part, &came, threads, 0);
+        if (came) {
+            atomic_flag_clear(&pool.busy);
+            return came;
+        }
+        if (pool.workers < threads - 1) start_workers(threads - 1);
+        if (threads > pool.workers + 1) threads = pool.workers + 1;
+        pool.threads = team = threads;
         atomic_store(&pool.working, threads - 1);
         const unsigned finished = atomic_load(&pool.finished.count);
         for (int i = 0; i < threads - 1; i++) announce(&pool.worker[i].start);
