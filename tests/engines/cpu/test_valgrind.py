@@ -100,7 +100,7 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _bytes(tensor: Tensor | None) -> bytes:
     if tensor is None:
         return struct.pack("q", -1)
-    content = bytes(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    content = tensor.detach().numpy().tobytes()
     return struct.pack("q", len(content)) + content
 
 
