@@ -48,7 +48,8 @@ NARROW = """
     {}.sum(-1, keepdim=True); {}.mean(1, keepdim=True); {}.amax(-1, keepdim=True)
     {}.amin(1, keepdim=True); {}.max(-1, keepdim=True).values; {}.min(1, keepdim=True)[0]
     {}.var(-1, keepdim=True, unbiased=False); {}.logsumexp(-1, keepdim=True)
-    {}.norm(dim=-1, keepdim=True); {}.norm(p=1, dim=-1, keepdim=True); {}.sum(-1).unsqueeze(1); {}.square().mean(-1)[:, None]
+    {}.norm(dim=-1, keepdim=True); {}.norm(p=1, dim=-1, keepdim=True)
+    {}.sum(-1).unsqueeze(1); {}.square().mean(-1)[:, None]
     ({}.var(1, keepdim=True, unbiased=False) + 0.1).sqrt()
 """
 ALONG = """
