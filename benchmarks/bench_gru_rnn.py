@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import cello
 from benchmarks.case import Case, Group
@@ -15,6 +17,11 @@ KINDS: dict[str, tuple[Callable[..., nn.RNNCellBase], Callable[..., nn.RNNBase]]
     "GRU": (nn.GRUCell, nn.GRU),
     "RNN": (nn.RNNCell, nn.RNN),
 }
+
+
+def both_passes(peer: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """Forward and backward of the peer."""
+    return backward(peer, peer, x.clone())
 
 
 def cases() -> Iterator[Case]:
@@ -31,7 +38,7 @@ def cases() -> Iterator[Case]:
             ours = cello.Recurrent(cell)
             x = torch.randn(steps, batch, hidden)
             rounding = (
-                (1e-5, allowed(forward, theirs, x)),
-                (1e-4, allowed(lambda peer, x: backward(peer, peer, x.clone()), theirs, x)),
+                (1e-5, partial(allowed, forward, theirs, x)),
+                (1e-4, partial(allowed, both_passes, theirs, x)),
             )
             yield from two_passes(name, (ours, ours), (theirs, theirs), x, aims, rounding)

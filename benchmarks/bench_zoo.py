@@ -71,7 +71,7 @@ def cases() -> Iterator[Case]:
                 plain(cell, x.clone()),
                 sizes_of(x),
                 rtol=1e-4,
-                atol=allowed(plain, cell, x.clone()),
+                atol=partial(allowed, plain, cell, x.clone()),
                 group=Group(f"B {batch}, T {steps}, H {hidden}", least_mean),
                 quick=name in QUICK and batch < 32,
             )

@@ -70,7 +70,7 @@ class Case:
         theirs: returns the same.
         sizes: columns of the table, e.g. ``{"B": 1, "T": 100, "H": 32}``.
         rtol: allowed relative difference of the results.
-        atol: allowed absolute difference of the results.
+        atol: allowed absolute difference of the results; a function is called when it is needed.
         compared: what of our result and what of theirs is compared; takes no part in the time.
         unit: what is measured.
         group: the cases that it is summed up with.
@@ -87,7 +87,7 @@ class Case:
     theirs: Callable[[], Any]
     sizes: Mapping[str, int | str] = field(default_factory=dict)
     rtol: float = 1e-5
-    atol: float = 1e-6
+    atol: float | Callable[[], float] = 1e-6
     compared: tuple[Callable[[Any], Any], Callable[[Any], Any]] = (as_it_is, as_it_is)
     unit: Unit = MS
     group: Group | None = None

@@ -44,6 +44,10 @@ FORWARD, BACKWARD = "forward", "forward + backward"
 Side = tuple[Callable[[Tensor], Any], nn.Module]
 
 
+#: rtol and atol, see `Case`.
+Tolerance = tuple[float, float | Callable[[], float]]
+
+
 class Aims(NamedTuple):
     """What is wanted of a pass: the least ratio of each case, and the group that it belongs to."""
 
@@ -84,7 +88,7 @@ def two_passes(
     theirs: Side,
     x: Tensor,
     aims: tuple[Aims, Aims],
-    tolerances: tuple[tuple[float, float], tuple[float, float]] = ((1e-5, 1e-6), (1e-4, 1e-6)),
+    tolerances: tuple[Tolerance, Tolerance] = ((1e-5, 1e-6), (1e-4, 1e-6)),
 ) -> Iterator[Case]:
     """Both cases for an input x [T, B, H].
 

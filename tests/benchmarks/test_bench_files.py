@@ -40,7 +40,7 @@ def test_cases_can_be_made(module: ModuleType):
     for case in cases:
         aims = (case.least_ratio, case.most_times, case.most_extra)
         assert sum(aim is not None for aim in aims) <= 1, case.name
-        assert min(case.rtol, case.atol) >= 0
+        assert callable(case.atol) or min(case.rtol, case.atol) >= 0
     # What a table shows in one line each must be told apart there.
     assert len({(case.name, tuple(case.sizes.values())) for case in cases}) == len(cases)
 
