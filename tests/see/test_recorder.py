@@ -433,7 +433,12 @@ def alive() -> int:
     gc.collect()
     found = {}
     for thing in gc.get_objects():
-        if issubclass(type(thing), Tensor) and thing.dtype != torch.uint8 and not thing.is_meta:
+        # Those of other types, such as what torch.compile keeps, stand for tensors without memory.
+        if (
+            type(thing) in (Tensor, nn.Parameter)
+            and thing.dtype != torch.uint8
+            and not thing.is_meta
+        ):
             storage = thing.untyped_storage()
             found[storage.data_ptr()] = storage.nbytes()
     return sum(found.values())

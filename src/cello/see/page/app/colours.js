@@ -29,6 +29,18 @@ export class Palette {
   }
 }
 
+// The scale of one unit, the same for all sequences in sight: a unit that stays small is seen too.
+export function scaleOfUnit(all, unit) {
+  let size = 0;
+  for (const { data, size: units, length } of all) {
+    for (let at = Math.min(unit, units - 1); at < length * units; at += units) {
+      const number = Math.abs(data[at]);
+      if (number > size && number < Infinity) size = number;
+    }
+  }
+  return new Scale({ kind: all[0].kind, low: -size, high: size });
+}
+
 // Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
 export class Scale {
   constructor({ kind, low, high }) {

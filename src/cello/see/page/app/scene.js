@@ -3,7 +3,7 @@ import { clamp, short } from "./numbers.js";
 import { drawCurve, drawNow } from "./curve.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { make, visible } from "./dom.js";
-import { Palette, Scale } from "./colours.js";
+import { Palette, Scale, scaleOfUnit } from "./colours.js";
 import { TextView } from "./text.js";
 
 const ZOOMS = [0.01, 96]; // least and most pixels a step
@@ -145,9 +145,10 @@ export class Scene {
 
   paintText() {
     const { state, palette } = this;
+    const all = [state.shown, state.shownOther].filter((some) => some);
+    const scale = all.length ? scaleOfUnit(all, state.unit) : null;
     [state.shown, state.shownOther].forEach((shown, number) => {
       if (!shown) return;
-      const scale = new Scale(shown);
       const colour = (t) => {
         if (t >= shown.length) return ["none", "inherit"];
         const step = scale.step(shown.data[t * shown.size + Math.min(state.unit, shown.size - 1)]);
@@ -188,7 +189,7 @@ export class Scene {
     const style = getComputedStyle(this.root);
     const colour = (name) => style.getPropertyValue(name);
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
-    drawCurve(this.curve, lines, new Scale(shown[0]), this.view, {
+    drawCurve(this.curve, lines, scaleOfUnit(shown, state.unit), this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, paper: colour("--paper"), grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
