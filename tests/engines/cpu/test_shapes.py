@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Callable
 from random import Random
+from statistics import geometric_mean
 from typing import Any
 
 import pytest
@@ -38,6 +39,9 @@ ALL = list(itertools.product(CELLS, (1, 5, 17, 33), DTYPES))
 #: gradient cancels.
 ONE_FEATURE = ("layer-norm", 1, torch.float32)
 SAMPLED = [case for number, case in enumerate(ALL) if number % 7 == 2 or case == ONE_FEATURE]
+#: How many times the step's error the loop may err: in the mean, and where errors are blown up.
+ONE_AND_A_HALF, BLOWN_UP = 1.5, 30.0
+MANY = 63  # steps
 FORMS = list(itertools.product((False, True), repeat=4))  # ragged, resets, reverse, forced
 
 
@@ -72,7 +76,10 @@ def run(
     return found, dict(zip(leaves, gradients, strict=True))
 
 
-def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[bool, ...]) -> None:
+def check(
+    cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[bool, ...]
+) -> list[float]:
+    """How many times the step's own error the loop's is: of results, and of gradients."""
     ragged, resets, reverse, forced = form
     torch.manual_seed(1)
     layer = cello.Recurrent(CELLS[cell](size), reverse=reverse)
@@ -92,6 +99,7 @@ def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[
     ours = run(layer, given, "cpu", dtype)
     own = run(layer, given, "reference", dtype)
     truth = run(layer, given, "reference", torch.float64)
+    ratios = []
     for part, rounding in enumerate(DTYPES[dtype]):
         for name, value in truth[part].items():
             mine = ours[part][name]
@@ -99,22 +107,26 @@ def check(cell: str, size: int, dtype: torch.dtype, B: int, T: int, form: tuple[
             if value is None or mine is None:  # not reached: no gradient, or one of zeros
                 rest = value if mine is None else mine
                 assert rest is None or not rest.any(), name
-        times = 1.5
-        if cell == "layer-norm" and T == 63 and dtype == torch.float32:
-            # Norms in a loop blow up the last bits: over 14 seeds the loop errs 0.7 to 1.1 times as
-            # much as the step in the mean, but from one seed to the next 0.1 to 6 times.
-            times = 6.0
-        most = max(rounding, times * greatest_error(own[part], truth[part]))
+        # Many steps can blow up the last bits, now of the one, now of the other: over 40 seeds of
+        # float32 norms the step errs by 1e-6 to 1e-3, the loop by 0.06 to 8 times as much.
+        times = BLOWN_UP if T == MANY and dtype != torch.float64 else ONE_AND_A_HALF
+        step = greatest_error(own[part], truth[part])
         error = greatest_error(ours[part], truth[part])
+        most = max(rounding, times * step)
         assert error <= most, f"{error} at B={B}, T={T}, {form}: more than {most}"
+        ratios.append(max(rounding, error) / max(rounding, step))
+    return ratios
 
 
 @pytest.mark.parametrize(("cell", "size", "dtype"), ALL if FULL else SAMPLED)
 def test_awkward_shapes(cell: str, size: int, dtype: torch.dtype, poison_empty: None) -> None:
     random = Random(f"{cell} {size} {dtype}")
-    for B, T in itertools.product((1, 3, 7), (0, 1, 2, 63)):
+    ratios = []
+    for B, T in itertools.product((1, 3, 7), (0, 1, 2, MANY)):
         for form in FORMS if FULL else random.sample(FORMS, 2):
-            check(cell, size, dtype, B, T, form)
+            found = check(cell, size, dtype, B, T, form)
+            ratios += found if T == MANY else []
+    assert geometric_mean(ratios) <= ONE_AND_A_HALF
 
 
 def test_the_sample_has_everything() -> None:
