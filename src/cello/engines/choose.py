@@ -103,14 +103,14 @@ def run(run: Run, asked: str = "auto") -> Result:
     """
     name = current_engine(asked)
     if name != "auto":
-        reason = _transformed(run) if name != "reference" else None
+        reason = _transformed(run.data.device) if name != "reference" else None
         reason = reason or ENGINES[name].refuses(run)
         if reason is not None:
             raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
         return ENGINES[name].run(run)
     if torch.compiler.is_compiling():
         return _traced(run)
-    if _transformed(run) is not None:
+    if _transformed(run.data.device) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
     for name, candidate in ENGINES.items():
@@ -164,9 +164,7 @@ def one_step(
 
 def may_run_compiled(device: torch.device, asked: str) -> bool:
     """Whether nothing around asks for the step itself."""
-    if torch.compiler.is_compiling() or (_forced.get() or asked) not in ("auto", "cpu"):
-        return False
-    return not (in_transform() or forward_ad._current_level >= 0 or autocast_active(device))
+    return _transformed(device) is None and (_forced.get() or asked) in ("auto", "cpu")
 
 
 def only_the_step_may_run() -> bool:
@@ -176,7 +174,7 @@ def only_the_step_may_run() -> bool:
     return in_transform() or forward_ad._current_level >= 0
 
 
-def _transformed(run: Run) -> str | None:
+def _transformed(device: torch.device) -> str | None:
     """Why only the step itself may run here: something outside changes what operations do."""
     if torch.compiler.is_compiling():
         return "torch.compile is tracing"
@@ -184,7 +182,7 @@ def _transformed(run: Run) -> str | None:
         return "a transform of torch.func is active"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is active"
-    if autocast_active(run.data.device):
+    if autocast_active(device):
         return "autocast is active"
     return None
 

@@ -75,11 +75,13 @@ def channels_of(grid: Grid) -> list[Channel]:
         ends.append(second)
     for loop in grid.loops:
         assert loop.source.block is not None
+        assert loop.memory.block is not None
         top = bundle(loop.source.rank, loop.source.block, False)
         if not top.ends:
             top.ends.append(End(loop.source.x, True, loop.source))
         top.ends.append(End(loop.down[0].x, True, loop.down[0], True))
-        bottom = found[loop.memory.rank].setdefault((loop.memory.block, True), Bundle(top.wire))  # type: ignore[arg-type]
+        into = (loop.memory.block, True)
+        bottom = found[loop.memory.rank].setdefault(into, Bundle(top.wire))
         bottom.ends.append(End(loop.down[-1].x, False, loop.down[-1], True))
         bottom.ends.append(End(loop.memory.x, False, loop.memory, True))
     channels = [Channel(list(bundles.values())) for bundles in found]
