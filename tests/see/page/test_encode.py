@@ -17,7 +17,7 @@ def bytes_of(text: str) -> bytes:
     digits = [ord(sign.replace("}", "<")) - ord("(") for sign in text]
     groups = [digits[at : at + 5] for at in range(0, len(digits), 5)]
     numbers = [sum(d * 85 ** (4 - place) for place, d in enumerate(group)) for group in groups]
-    return b"".join(number.to_bytes(4, "big") for number in numbers)
+    return b"".join(number.to_bytes(4, "little") for number in numbers)
 
 
 def numbers_of(text: str, about: dict) -> np.ndarray:

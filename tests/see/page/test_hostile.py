@@ -83,17 +83,34 @@ def test_an_empty_sequence(watched: Callable, tmp_path: Path):
     page.shot()
 
 
-def test_a_damaged_page_says_so(watched: Callable, tmp_path: Path):
+def _garbled(text: str) -> str:
+    return re.sub(r'(id="block-\d+" value=").{40}', r"\1((((((((((", text)
+
+
+def _cut_off(text: str) -> str:
+    return text[: text.index('id="block-') + 60]
+
+
+@pytest.mark.parametrize("damage", [_garbled, _cut_off])
+def test_a_damaged_page_says_so(watched: Callable, tmp_path: Path, damage: Callable[[str], str]):
     path = recorded("elman").to_html(tmp_path / "page.html")
     text = path.read_text(encoding="utf-8")
-    damaged = re.sub(
-        r'(<script type="application/x-cello" id="block-\d+">).{40}', r"\1((((((((((", text
-    )
-    path.write_text(damaged, encoding="utf-8")
+    assert damage(text) != text
+    path.write_text(damage(text), encoding="utf-8")
     page = watched(path, settled=False)
     page.until("document.querySelector('.failed')")
     assert page.text(".caption") == "The numbers of this page are damaged."
     page.shot()
+
+
+def test_a_page_that_was_cut_off_shows_what_it_has(watched: Callable, tmp_path: Path):
+    path = recorded("elman").to_html(tmp_path / "page.html")
+    text = path.read_text(encoding="utf-8")
+    second = text.index('id="block-', text.index('id="block-') + 1)
+    path.write_text(text[: second + 60], encoding="utf-8")
+    page = watched(path)
+    assert page.page.evaluate("explorer.state.shown.name") == "h"
+    assert page.text(".detail") == "The numbers of this page are damaged."
 
 
 def test_nothing_but_our_script_may_run(watched: Callable, tmp_path: Path):

@@ -58,7 +58,7 @@ def base85(data: bytes) -> str:
     >>> base85(bytes(4))
     '((((('
     """
-    words = np.frombuffer(data + bytes(-len(data) % 4), ">u4")
+    words = np.frombuffer(data + bytes(-len(data) % 4), "<u4")
     signs = np.empty((len(words), 5), np.uint8)
     for place in range(4, -1, -1):
         words, digit = np.divmod(words, np.uint32(85))

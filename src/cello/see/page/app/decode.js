@@ -1,25 +1,24 @@
 // Numbers out of text: the other half of `cello.see.page.encode`.
 
-// Five signs from "(" on, "}" in place of "<", are four bytes.
+// What each sign stands for.
+const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => (code === 125 ? 60 : code) - 40);
+
+// Five signs from "(" on, "}" in place of "<", are four bytes, the first the least.
 function bytesOf(text, length) {
-  const words = text.length / 5;
-  const bytes = new Uint8Array(words * 4);
-  for (let word = 0, at = 0; word < words; word++) {
-    let number = 0;
-    for (let sign = 0; sign < 5; sign++) {
-      const code = text.charCodeAt(at++);
-      number = number * 85 + (code === 125 ? 60 : code) - 40;
-    }
-    bytes[4 * word] = number >>> 24;
-    bytes[4 * word + 1] = number >>> 16;
-    bytes[4 * word + 2] = number >>> 8;
-    bytes[4 * word + 3] = number;
+  const signs = new Uint8Array(text.length);
+  new TextEncoder().encodeInto(text, signs); // looking at bytes is quicker than at a text
+  const digits = DIGITS;
+  const words = new Uint32Array(Math.floor(text.length / 5));
+  for (let word = 0, at = 0; word < words.length; word++, at += 5) {
+    const most = digits[signs[at]] * 85 + digits[signs[at + 1]];
+    const middle = digits[signs[at + 2]] * 85 + digits[signs[at + 3]];
+    words[word] = Math.imul(most, 614125) + middle * 85 + digits[signs[at + 4]];
   }
-  return bytes.subarray(0, length);
+  return new Uint8Array(words.buffer, 0, length);
 }
 
-async function inflated(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+async function inflated(text, packed) {
+  const stream = new Blob([bytesOf(text, packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
@@ -44,7 +43,7 @@ export const ARRAYS = { float32: Float32Array, float64: Float64Array };
 // The numbers of a block: `about` says how they were written.
 export async function decoded(text, about) {
   if (!about.bytes) return new Float32Array(0);
-  const planes = await inflated(bytesOf(text, about.packed)).catch(() => []);
+  const planes = await inflated(text, about.packed).catch(() => []);
   if (planes.length !== about.bytes) throw new Error("The numbers of this page are damaged.");
   if (about.dtype === "float16") return fromHalves(planes, about.factor);
   const Numbers = ARRAYS[about.dtype];

@@ -32,8 +32,12 @@ export class Detail {
     }
     const numbers = await Promise.all(
       layer.values.map((value) => book.numbers(sequence, name, value.name)))
-      .catch(() => []); // the explorer says what went wrong
+      .catch((error) => this.fail(error));
     if (this.wanted !== key) return;
+    if (!numbers) {
+      this.drawn = key;
+      return;
+    }
     const { arithmetic } = book.head;
     this.draw(book, place, layer, numbers, arithmetic[key]);
     if (this.ask && !arithmetic[key]) {
@@ -41,6 +45,11 @@ export class Detail {
       if (this.wanted === key) this.draw(book, place, layer, numbers, arithmetic[key]);
     }
     this.drawn = this.wanted === key ? key : this.drawn;
+  }
+
+  // Say what went wrong, in place of numbers.
+  fail(error) {
+    this.element.replaceChildren(make("p", { className: "failed" }, error.message));
   }
 
   draw(book, place, layer, numbers, lines) {

@@ -5,18 +5,18 @@ import { Explorer } from "./explorer.js";
 const found = JSON.parse(document.getElementById("head").textContent);
 const inPage = {
   async numbers(block) {
-    const element = await whole(`block-${block}`);
-    const text = element.textContent;
-    element.remove(); // it is asked for once
+    const element = await present(`block-${block}`);
+    const text = element?.value ?? ""; // none if the file was cut off
+    element?.remove(); // it is asked for once
     return decoded(text, found.blocks[block]);
   },
 };
 
-// An element, once all of it has been read: this script runs while the page still comes in.
-async function whole(id) {
+// An element, once it has been read: this script runs while the page still comes in.
+async function present(id) {
   for (;;) {
     const element = document.getElementById(id);
-    if (element?.nextSibling || document.readyState !== "loading") return element;
+    if (element || document.readyState !== "loading") return element;
     await new Promise((next) => setTimeout(next, 10));
   }
 }
