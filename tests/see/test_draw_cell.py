@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello import zoo
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
-from cello.program import capture
-from cello.see.draw.blocks import diagram_of
-from cello.see.draw.gates import gates_of, mark_gates, role
+from cello.see.draw.cells import cell_diagram
 from tests.registry import ACTIVATED, CAPTURED, RANDOM, make
 from tests.see.drawings import SVG, collisions, labels, numbers, read
 
@@ -24,14 +21,8 @@ DRAWN = [
 ]
 
 
-def diagram(cell: cello.Cell):
-    found = diagram_of(capture(cell), cell.gates)
-    mark_gates(found)
-    return found
-
-
 def by_name(cell: cello.Cell):
-    return {name: block for block in diagram(cell).blocks for name in block.label.names}
+    return {name: block for block in cell_diagram(cell).blocks for name in block.label.names}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -110,37 +101,6 @@ def test_the_lstm_is_drawn_from_below_to_above():
     order = ["x", "z", "g", "c", "output"]
     assert sorted(order, key=texts.__getitem__, reverse=True) == order
     assert texts["zi"] == texts["zf"] == texts["z"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "gates"),
-    [
-        (cello.LSTMCell(3, 2), {"i": "input gate", "f": "forget gate", "o": "output gate"}),
-        (zoo.UGRNNCell(3, 2), {"u": "update gate"}),
-        (cello.GRUCell(3, 2), {"r": "reset gate", "z": "update gate"}),
-        (cello.GRUCell(3, 2, reset_after=False), {"r": "reset gate", "z": "update gate"}),
-        (zoo.MinLSTMCell(3, 2), {"f": "forget gate", "i": "input gate"}),
-        (cello.JordanCell(3, 2, 2), {}),  # a sigmoid, but it multiplies nothing
-    ],
-    ids=lambda thing: type(thing).__name__,
-)  # fmt: skip
-def test_gates_are_sigmoids_that_multiply(cell: cello.Cell, gates: dict[str, str]):
-    found = diagram(cell)
-    assert {gate.label.names[-1]: role(found, gate) for gate in gates_of(found)} == gates
-
-
-@pytest.mark.parametrize(
-    ("cell", "line"),
-    [
-        (cello.LSTMCell(3, 2), "f: 1 remembers all, 0 forgets all"),
-        (cello.GRUCell(3, 2), "z: 1 remembers all, 0 forgets all"),
-        (zoo.MGUCell(3, 2), "f: 1 forgets all, 0 remembers all"),
-    ],
-    ids=lambda thing: type(thing).__name__,
-)
-def test_it_is_said_what_an_open_gate_does(cell: cello.Cell, line: str):
-    legend = diagram(cell).legend
-    assert legend == ["gate (×): 1 lets all through, 0 nothing", line]
 
 
 def test_a_memory_that_nothing_reads_is_not_drawn():

@@ -70,11 +70,11 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
 
 def _meaning(model: Model, name: str) -> str:
     """What an open gate does, where that is known."""
-    from cello.see.gates import gate_meaning
+    from cello.see.draw.cells import gate_meanings
     from cello.see.names import cells_of
 
     layer, _, own = name.rpartition(".")
-    meaning = gate_meaning(cells_of(model.net).get(layer), own)
+    meaning = gate_meanings(cells_of(model.net).get(layer)).get(own)
     return f" ({meaning})" if meaning else ""
 
 

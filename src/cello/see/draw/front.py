@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import like_of
 from cello.errors import ArgumentError, DtypeError, ModelError
-from cello.program import Program, program_of
-from cello.see.draw.blocks import diagram_of
+from cello.see.draw.cells import cell_diagram, program_as_is
 from cello.see.draw.counts import put_counts
 from cello.see.draw.diagram import Diagram
 from cello.see.draw.drawing import Drawing
-from cello.see.draw.gates import mark_gates
 from cello.see.draw.layout import picture_of
 from cello.see.draw.nets import net_diagram
 from cello.see.draw.rough import simplify
@@ -130,20 +127,15 @@ def draw(
 
 def _traced(cell: Cell, rows: LayerRows | None) -> Diagram:
     """The diagram of a cell; of the very program that ran, if its numbers are wanted."""
-    program: Program | None = None
-    if rows is not None and rows.source is not None and rows.source.cell is cell:
-        program = rows.source.program
-    if program is None:
-        like = like_of(cell)
-        program = program_of(cell, like.dtype, like.device)
+    ran = rows.source if rows is not None else None
+    program = ran.program if ran is not None and ran.cell is cell else None
+    program = program or program_as_is(cell)
     if unknown := [name for name in (rows.rows if rows else ()) if name not in program.names]:
         raise ModelError(
             f"{program.cell} has no {', '.join(unknown)}: is this the cell that was recorded? "
             "layer= says where it is in the net"
         )
-    diagram = diagram_of(program, cell.gates)
-    mark_gates(diagram)
-    return diagram
+    return cell_diagram(cell, program)
 
 
 def _through_time(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from cello.see.draw.diagram import Block, Diagram
-from cello.see.draw.gates import gates_of, role
+from cello.see.draw.gates import gates_of
+from cello.see.draw.roles import role
 
 __all__ = ["simplify"]
 
 
 def simplify(diagram: Diagram) -> None:
     """Make one block of each gate, and leave out what only bends a value."""
-    roles = {gate: role(diagram, gate) for gate in gates_of(diagram)}
+    roles = {gate: role(diagram, gate).name for gate in gates_of(diagram)}
     for block in list(diagram.blocks):
         if block.kind != "squash" or len(block.inputs) != 1:
             continue

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import like_of
 from cello.errors import CaptureError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack
-from cello.program import program_of
-from cello.see.draw.blocks import diagram_of
+from cello.see.draw.cells import cell_diagram
 from cello.see.draw.diagram import Block, Diagram
-from cello.see.draw.gates import gates_of, mark_gates
+from cello.see.draw.gates import gates_of
 from cello.see.names import joined
 from cello.see.parameters import count_parameters
 
@@ -137,13 +135,10 @@ def _track(cell: Cell, path: str, title: str = "", *, is_backward: bool = False)
 
 
 def _diagram(cell: Cell) -> Diagram | None:
-    like = like_of(cell)
     try:
-        diagram = diagram_of(program_of(cell, like.dtype, like.device), cell.gates)
+        return cell_diagram(cell)
     except CaptureError:
         return None
-    mark_gates(diagram)
-    return diagram
 
 
 def _output_name(cell: Cell) -> str:

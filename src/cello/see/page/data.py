@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError, CaptureError
-from cello.see.gates import gate_meaning
+from cello.see.draw.cells import gate_meanings
 from cello.see.names import find, joined
 from cello.see.numbers import short
 from cello.see.page.tokens import shortened
@@ -202,13 +202,14 @@ def _layers(
             continue
         cell = layer.source.cell if layer.source is not None else None
         states = set(cell.state) if cell is not None else set()
+        meanings = gate_meanings(cell)
         values = []
         for own, rows in layer.rows.items():
             if joined(name, own) in chosen:
                 found = blocks.add(rows, batch, partial(_numbers, layer, rows, batch))
                 size = math.prod(rows.shape[1:])
                 kind = _kind(own, states, found["low"], found["high"])
-                meaning = gate_meaning(cell, own)
+                meaning = meanings.get(own, "")
                 values.append({"name": own, "kind": kind, "size": size, "meaning": meaning} | found)
         yield {
             "name": name,

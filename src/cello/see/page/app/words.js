@@ -29,10 +29,12 @@ const CHINESE = {
   "to the largest change, again for the next": "跳到最大变化，再按到次大",
   "search": "搜索", "mark this step as to be remembered": "把这一步标记为要记住",
   "these keys": "显示按键",
-  "1 lets in, 0 shuts out": "1 放入，0 挡住", "1 remembers, 0 forgets": "1 记住，0 遗忘",
-  "1 lets out, 0 keeps in": "1 放出，0 保留",
+  "1 lets in, 0 shuts out": "1 放入，0 挡住", "1 lets out, 0 keeps in": "1 放出，0 保留",
+  "1 lets through, 0 shuts out": "1 放行，0 挡住",
+  "1 remembers, 0 forgets": "1 记住，0 遗忘", "1 forgets, 0 remembers": "1 遗忘，0 记住",
   "1 looks at the old state, 0 does not": "1 看旧状态，0 不看",
   "1 keeps the old state, 0 takes the new": "1 保留旧状态，0 采用新状态",
+  "1 takes the new, 0 keeps the old state": "1 采用新状态，0 保留旧状态",
 };
 
 export function said(language, text) {
