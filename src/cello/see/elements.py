@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from cello.see.evaluate import Evaluation
 from cello.see.moves import MOVES, sources
 from cello.see.notation import Call, Node, Number, Part, Symbol
 from cello.see.operations import by_numbers, fixed_values, write
-from cello.see.reductions import RULES
+from cello.see.reductions import RULES, Pairs, Written, products
 
 __all__ = ["Elements", "Term"]
 
@@ -33,20 +33,29 @@ class Term:
     value: Tensor
     name: Node | None = None
 
+    @property
+    def shown(self) -> Node:
+        """What a line of its own shows."""
+        return self.node if self.name is None else self.name
+
 
 class Elements:
     """Writes elements of the values of one step.
 
     Attributes:
         values: the numbers of every value of the step.
+        named: what is shown as a number, by name.
         limit: of a sum of more terms than these, so many are written.
         used: every number that came up in a line, and its size or that of what was added up to it.
         is_exact: False once a number came up that is not known.
     """
 
-    def __init__(self, evaluation: Evaluation, named: Mapping[Value, str], limit: int) -> None:
+    def __init__(self, evaluation: Evaluation, names: Iterable[str], limit: int) -> None:
         program = evaluation.program
-        self.evaluation, self.named, self.limit = evaluation, named, limit
+        self.evaluation, self.limit = evaluation, limit
+        self.named: dict[Value, str] = {}
+        for name in names:
+            self.named.setdefault(program.names[name], name)
         self.values = evaluation.values
         self.maker = program.maker()
         self.fixed_names = {value: name for name, value in program.parameters.items()}
@@ -56,14 +65,15 @@ class Elements:
         self._sources: dict[Op, list[tuple[list[Value], Tensor]]] = {}
         self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}
 
-    def line(self, value: Value, element: int, *, by_name: bool = False) -> Term:
-        """How this element was made, though its value has a name; or just its name."""
-        self.whole = value
+    def line(self, name: str, element: int) -> Term:
+        """How this element of a named value was made; of a second name of one value, the first."""
+        self.whole = value = self.evaluation.program.names[name]
         self.used: list[tuple[Tensor, Tensor]] = []
         self.is_exact = True
         self.budget = BUDGET
         self.inside = False
-        return self.number(value, element) if by_name else self._made(value, element)
+        is_second = self.named[value] != name
+        return self.number(value, element) if is_second else self._made(value, element)
 
     def of(self, value: Value, element: int) -> Term:
         """The element as a number if it has a name, else how it was made."""
@@ -95,6 +105,10 @@ class Elements:
             number = number.double().clone().requires_grad_()
         self.used.append((number, number.detach().abs() if size is None else torch.tensor(size)))
         return number
+
+    def products(self, pairs: Pairs) -> Written:
+        """A sum of products."""
+        return products(self, pairs)
 
     def written(self, value: Value, element: int) -> Term:
         """Inside of a sum of products: a number, if it would itself be such a sum."""
@@ -157,7 +171,7 @@ class Elements:
         terms: dict[Value, Term] = {}
         for source in op.inputs:
             if source not in terms:
-                place = self._broadcast(self.values[source].shape, shape)[element]
+                place = self.broadcast(self.values[source].shape, shape)[element]
                 terms[source] = self.of(source, int(place))
 
         def filled(leaf: Any) -> Any:
@@ -170,7 +184,7 @@ class Elements:
             return self._called(op, value, element)
         return Term(node, self.use(result))
 
-    def _broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
+    def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
         """For each element of `large`, which of `small` goes with it."""
         if (small, large) not in self._indices:
             numbers = torch.arange(small.numel()).reshape(small)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError, ModelError
-from cello.program import Program, Value
+from cello.program import Program
 from cello.see.elements import Elements, Term
 from cello.see.names import find
 from cello.see.notation import Node, Number, Part, Symbol
@@ -100,12 +100,10 @@ def explain(
                 raise ArgumentError(f"unit={unit} is no unit of {name}, which has {size}")
             continue
         recorded = rows.rows[name][row].flatten()[unit].detach().cpu()
-        is_second = elements.named[program.names[name]] != name  # of two names of one value
-        term = elements.line(program.names[name], place * size + unit, by_name=is_second)
+        term = elements.line(name, place * size + unit)
         _check(elements, term, recorded, f"{name}[{unit}] at t={t}")
         left = Symbol(name) if size == 1 else Part(Symbol(name), unit)
-        shown = term.name if term.name is not None else term.node
-        lines.append(Line(name, unit, recorded.item(), left, shown))
+        lines.append(Line(name, unit, recorded.item(), left, term.shown))
     if not lines:
         largest = max((tensor[0].numel() for tensor in rows.rows.values()), default=0)
         raise ArgumentError(f"unit={unit} is no unit of any value; the largest has {largest}")
@@ -115,10 +113,7 @@ def explain(
 def _elements(rows: LayerRows, program: Program, row: int, terms: int) -> tuple[Elements, int]:
     """The elements of the step that `row` belongs to, and its place among the rows of the step."""
     evaluation, place = evaluate(rows, program, row)
-    named: dict[Value, str] = {}
-    for name in rows.rows:
-        named.setdefault(program.names[name], name)
-    return Elements(evaluation, named, terms), place
+    return Elements(evaluation, rows.rows, terms), place
 
 
 def _names(rows: LayerRows, program: Program, names: str | Iterable[str] | None) -> list[str]:

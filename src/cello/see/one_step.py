@@ -9,7 +9,7 @@ from cello.program import Program, Value
 from cello.see.evaluate import Evaluation
 from cello.see.rows import LayerRows
 
-__all__ = ["evaluate", "program_behind", "row_of"]
+__all__ = ["evaluate", "evaluate_rows", "program_behind", "row_of"]
 
 
 def program_behind(rows: LayerRows) -> Program:
@@ -56,10 +56,15 @@ def evaluate(rows: LayerRows, program: Program, row: int) -> tuple[Evaluation, i
         if row < begin + size:
             break
         begin += size
+    return evaluate_rows(rows, program, begin, begin + size), row - begin
+
+
+def evaluate_rows(rows: LayerRows, program: Program, begin: int, end: int) -> Evaluation:
+    """The values of these rows."""
     recorded: dict[Value, Tensor] = {}
     for name, tensor in rows.rows.items():
-        recorded.setdefault(program.names[name], tensor[begin : begin + size].detach().cpu())
+        recorded.setdefault(program.names[name], tensor[begin:end].detach().cpu())
     assert rows.source is not None
     cell = rows.source.cell
     parameters = dict(cell.named_parameters()) | dict(cell.named_buffers())
-    return Evaluation(program, recorded, parameters, size), row - begin
+    return Evaluation(program, recorded, parameters, end - begin)

@@ -21,9 +21,10 @@ from cello.see.operations import add, log_sigmoid, multiply, subtract
 if TYPE_CHECKING:
     from cello.see.elements import Elements
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "SHOWN_WHOLE", "Pairs", "Written", "products"]
 
 Found = tuple[Node, Tensor, float] | None
+Written = tuple[list[Node], Tensor, float]  # terms, their sum, and the size of what was added up
 Pairs = tuple[Value, Tensor, Value, Tensor]  # elements of two values that are multiplied
 
 
@@ -31,11 +32,9 @@ def _size(number: Tensor) -> float:
     return abs(number.detach().item())
 
 
-def _products(w: Elements, pairs: Pairs) -> tuple[list[Node], Tensor, float]:
+def products(w: Elements, pairs: Pairs) -> Written:
     """A sum of products: the largest ones written, in their order."""
     left, left_at, right, right_at = pairs
-    if right in w.fixed and left not in w.fixed:  # the weight first, then what it weighs
-        left, left_at, right, right_at = right, right_at, left, left_at
     numbers = [w.values[v].flatten()[at].double() for v, at in ((left, left_at), (right, right_at))]
     products = numbers[0] * numbers[1]
     shown = _largest(products.abs(), w.limit)
@@ -50,7 +49,7 @@ def _products(w: Elements, pairs: Pairs) -> tuple[list[Node], Tensor, float]:
 
 def _with_rest(
     w: Elements, nodes: list[Node], total: Tensor, terms: Tensor, shown: Sequence[int]
-) -> tuple[list[Node], Tensor, float]:
+) -> Written:
     """What is written, and what is not."""
     hidden = terms.detach().clone()
     hidden[list(shown)] = 0
@@ -75,17 +74,25 @@ def _mm_pairs(w: Elements, a: Value, b: Value, element: int) -> Pairs:
     block, within = divmod(element, n * m)
     i, j = divmod(within, m)
     k = torch.arange(K)
-    return a, block * n * K + i * K + k, b, block * K * m + k * m + j
+    return _weight_first(w, (a, block * n * K + i * K + k, b, block * K * m + k * m + j))
+
+
+def _weight_first(w: Elements, pairs: Pairs) -> Pairs:
+    """The weight, then what it weighs."""
+    left, left_at, right, right_at = pairs
+    turn = right in w.fixed and left not in w.fixed
+    return (right, right_at, left, left_at) if turn else pairs
 
 
 def _mm(w: Elements, op: Op, _value: Value, element: int) -> Found:
-    nodes, total, size = _products(w, _mm_pairs(w, op.args[0], op.args[1], element))
+    nodes, total, size = w.products(_mm_pairs(w, op.args[0], op.args[1], element))
     return add(*nodes), total, size
 
 
 def _mv(w: Elements, op: Op, _value: Value, element: int) -> Found:
     k = torch.arange(w.values[op.args[1]].numel())
-    nodes, total, size = _products(w, (op.args[0], element * len(k) + k, op.args[1], k))
+    pairs = _weight_first(w, (op.args[0], element * len(k) + k, op.args[1], k))
+    nodes, total, size = w.products(pairs)
     return add(*nodes), total, size
 
 
@@ -93,7 +100,7 @@ def _addmm(w: Elements, op: Op, value: Value, element: int) -> Found:
     if op.kwargs or len(op.args) > 3:
         return None
     first, a, b = op.args
-    nodes, total, size = _products(w, _mm_pairs(w, a, b, element))
+    nodes, total, size = w.products(_mm_pairs(w, a, b, element))
     shape, large = w.values[first].shape, w.values[value].shape
     place = torch.arange(shape.numel()).reshape(shape).broadcast_to(large).flatten()[element]
     term = w.of(first, int(place))
@@ -260,3 +267,6 @@ RULES: dict[str, Callable[[Elements, Op, Value, int], Found]] = {
     "native_layer_norm": _layer_norm,
     "log_sigmoid_forward": _log_sigmoid,
 }
+
+#: Those of which all terms are written, in their order, if there are not many.
+SHOWN_WHOLE = frozenset(("sum", "mean", "amax", "amin", "max", "min", "linalg_vector_norm"))

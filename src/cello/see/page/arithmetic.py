@@ -1,15 +1,22 @@
-"""The arithmetic that a page without Python can show: prepared, as much as is wanted."""
+"""The arithmetic that a page without Python can show.
+
+It fills lines with numbers itself where that can be done; the others are prepared, as many as are
+wanted.
+"""
 
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cello.errors import CaptureError, ModelError, UnknownNameError
-from cello.see.page.data import PageData
+from cello.see.open_lines import open_lines
+from cello.see.page.data import Block, PageData, array
 
 if TYPE_CHECKING:
     from cello.see.recording import Recording
@@ -34,12 +41,43 @@ def lines(rec: Recording, layer: str, batch: int, t: int, unit: int) -> list[lis
     return [[line.name, text] for line, text in zip(told.lines, texts, strict=True)]
 
 
+def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> None:
+    """Give the page the lines that it can fill with numbers.
+
+    Args:
+        recordings: what it shows.
+        data: what it is told.
+        limit: if the lines and the numbers that they need take more bytes, a layer goes without.
+    """
+    shown = {
+        layer["name"]: {value["name"] for value in layer["values"]}
+        for sequence in data.head["sequences"]
+        for layer in sequence["layers"]
+        if layer["cell"]
+    }
+    for name, values in shown.items():
+        runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
+        found = open_lines(runs, values)
+        fixed = [array(tensor) for tensor in found.fixed]
+        limit -= len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
+        if limit < 0:
+            return
+        first = len(data.blocks)
+        data.blocks.extend(Block(partial(np.asarray, own), exact=True) for own in fixed)
+        data.head["lines"][name] = {
+            "terms": found.terms,
+            "units": found.units,
+            "fixed": list(range(first, len(data.blocks))),
+        }
+
+
 def arithmetic(
     places: Sequence[tuple[Recording, int]], data: PageData, limit: int
 ) -> dict[str, list[list[str]]]:
     """By "sequence/layer/t/unit", at most `limit` times the arithmetic of one step of one unit.
 
-    If not all fit, those are taken at which a unit that varies most in its layer changes most.
+    It is that of layers whose lines the page cannot all fill in. If not all of it fits, those steps
+    are taken at which a unit that varies most in its layer changes most.
     A layer whose arithmetic cannot be shown is left out.
 
     Args:
@@ -67,6 +105,8 @@ def arithmetic(
 def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
     for number, sequence in enumerate(data.head["sequences"]):
         for layer in sequence["layers"]:
+            if _has_all_lines(layer, data.head["lines"]):
+                continue
             for value in layer["values"]:
                 if value["kind"] == "state":
                     block = data.blocks[value["block"]].take()
@@ -75,3 +115,11 @@ def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
                         for t, change in enumerate(changes[:, unit].tolist()):
                             yield _Place(change, number, layer["name"], t, unit)
                     break
+
+
+def _has_all_lines(layer: dict[str, Any], known: dict[str, Any]) -> bool:
+    units = known[layer["name"]]["units"] if layer["name"] in known else []
+    made = [value for value in layer["values"] if value["kind"] != "input"]
+    return all(value["name"] in unit for value in made for unit in units[: value["size"]]) and len(
+        units
+    ) == max((value["size"] for value in made), default=0)

@@ -9,7 +9,9 @@ The head::
         reverse         whether it reads from the end
         values          each {name, kind, size, block, low, high, varies, meaning}
     cells       by the name of a layer: {equations, diagram}
-    arithmetic  by "sequence/layer/t/unit": lines of [name, text]
+    lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
+                `cello.see.open_lines`; fixed are the numbers of blocks
+    arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
     begin       {layer, value, unit} to begin with, if the caller has chosen
 """
 
@@ -29,6 +31,7 @@ from cello.errors import ArgumentError, CaptureError
 from cello.see.draw.cells import gate_meanings
 from cello.see.names import find, joined
 from cello.see.numbers import short
+from cello.see.outputs import by_step
 from cello.see.page.tokens import shortened
 from cello.see.rows import LayerRows
 
@@ -43,6 +46,7 @@ __all__ = [
     "PageData",
     "about_cells",
     "add_layer",
+    "array",
     "page_data",
     "place_of",
     "places_of",
@@ -57,9 +61,15 @@ _SHORT_INPUT = 4
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The numbers of one value of one sequence, [T, size]."""
+    """Numbers, such as those of one value of one sequence, [T, size].
+
+    Attributes:
+        take: gives them.
+        exact: whether they are kept as they are, whatever the page's precision.
+    """
 
     take: Callable[[], np.ndarray]
+    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +159,7 @@ def page_data(
             }
         )
     _share_scales(sequences)
-    head = {"title": title, "sequences": sequences, "arithmetic": {}}
+    head = {"title": title, "sequences": sequences, "lines": {}, "arithmetic": {}}
     head["cells"] = about_cells(recordings) if cells is None else cells
     return PageData(head, blocks.blocks)
 
@@ -239,36 +249,31 @@ def _kind(name: str, states: set[str], low: float, high: float) -> str:
 
 def _numbers(layer: LayerRows, rows: Tensor, batch: int) -> np.ndarray:
     own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu()
-    return _array(own.reshape(len(own), math.prod(rows.shape[1:])))
+    return array(own.reshape(len(own), math.prod(rows.shape[1:])))
 
 
 def _rows_of_output(output: Tensor, layer: LayerRows, batch: int) -> np.ndarray:
-    return _array(output.detach()[: layer.length(batch), batch].cpu())
+    return array(output.detach()[: layer.length(batch), batch].cpu())
 
 
-def _array(tensor: Tensor) -> np.ndarray:
+def array(tensor: Tensor) -> np.ndarray:
+    """The numbers, of a type that a page can read."""
     exact = tensor.dtype in (torch.float32, torch.float64)
     return (tensor if exact else tensor.float()).numpy()
 
 
 def _output(rec: Recording) -> tuple[LayerRows, Tensor] | None:
-    """What the net returned, if it is a row of numbers for each step of each sequence."""
+    """What the net returned, if it is a row of numbers for each step of each sequence.
+
+    Of a net that is a layer by itself, it is one of the layer's values already.
+    """
     from cello.see.recording import LeftOut
 
-    if isinstance(rec._result, LeftOut) or not rec.by_layer or OUTPUT in rec:
+    if isinstance(rec._result, LeftOut) or not rec.by_layer or "" in rec.by_layer or OUTPUT in rec:
         return None
     layer = list(rec.by_layer.values())[-1]
-    steps = layer.steps
-    output = rec.output
-    if not isinstance(output, Tensor) or not output.is_floating_point():
-        return None
-    if steps.form == "T" and output.dim() == 2:
-        output = output.unsqueeze(1)
-    elif steps.form == "BT" and output.dim() == 3:
-        output = output.transpose(0, 1)
-    if output.dim() != 3 or output.shape[:2] != (steps.length, steps.batch_size):
-        return None
-    return layer, output
+    output = by_step(rec.output, layer.steps)
+    return None if output is None else (layer, output)
 
 
 def _tokens(

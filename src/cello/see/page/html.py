@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cello import files
 from cello.errors import ArgumentError, ModelError
-from cello.see.page.arithmetic import arithmetic
+from cello.see.page.arithmetic import add_lines, arithmetic
 from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
@@ -55,9 +55,11 @@ def to_html(
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
-    data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
-    if precision is None and sum(block.take().nbytes for block in data.blocks) > _EXACT:
+    size = sum(block.take().nbytes for block in data.blocks)
+    if precision is None and size > _EXACT:
         precision = "float16"
+    add_lines(recordings, data, limit=max(_EXACT, size // 20))
+    data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
     text = document(data.head["title"] or path.stem, "offline", *_coded(data, precision))
     try:
         files.replace(path, text.encode())
@@ -69,12 +71,13 @@ def to_html(
 def _coded(data: PageData, precision: str | None) -> tuple[str, str]:
     """The head, in a script that is none, and the blocks, in attributes: those are read fastest.
 
-    States come first, for the page begins with one of them, while the others are still read.
+    What the page begins with comes first, while the rest is still read: states.
     """
     coded: dict[int, dict[str, Any]] = {}
     texts: list[str] = []
-    for number in sorted(range(len(data.blocks)), key=_states_first(data)):
-        coded[number], text = encode(data.blocks[number].take(), precision)
+    for number in sorted(range(len(data.blocks)), key=_first(data)):
+        block = data.blocks[number]
+        coded[number], text = encode(block.take(), None if block.exact else precision)
         texts.append(f'<data hidden id="block-{number}" value="{text}"></data>\n')
     head = data.head | {"blocks": [coded[number] for number in range(len(coded))]}
     return (
@@ -83,7 +86,7 @@ def _coded(data: PageData, precision: str | None) -> tuple[str, str]:
     )
 
 
-def _states_first(data: PageData) -> Callable[[int], bool]:
+def _first(data: PageData) -> Callable[[int], tuple[bool, bool]]:
     states = {
         value["block"]
         for sequence in data.head["sequences"]
@@ -91,7 +94,7 @@ def _states_first(data: PageData) -> Callable[[int], bool]:
         for value in layer["values"]
         if value["kind"] == "state"
     }
-    return lambda number: number not in states
+    return lambda number: (number not in states, not data.blocks[number].exact)
 
 
 def json_in_html(value: Any) -> str:

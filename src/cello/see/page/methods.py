@@ -46,8 +46,10 @@ def to_html(
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are
             kept as they are up to 4 MB in all, and beyond that in half precision (about three
             digits), which the page says.
-        arithmetic_steps: how often the arithmetic of a unit at a step is prepared, for the page
-            cannot ask Python. If this is not enough, for the steps with the largest changes.
+        arithmetic_steps: the page fills in the arithmetic of every step by itself, unless its
+            form hangs on numbers that have no name, such as those below a softmax, or it needs
+            more than 4 MB and a twentieth of the numbers' size. For so many steps of single units
+            such arithmetic is prepared; if this is not enough, where they change most.
 
     Returns:
         The path.

@@ -1,4 +1,5 @@
 // The head and the numbers that belong to it, fetched when they are first asked for.
+import { filled } from "./lines.js";
 
 export class Book {
   // `source.numbers(block)` gives the numbers of a block.
@@ -42,13 +43,34 @@ export class Book {
   async numbers(sequence, layer, value) {
     const about = this.about(sequence, layer, value);
     if (!about) return null;
-    if (!this.loaded.has(about.block)) {
-      this.loaded.set(about.block, this.source.numbers(about.block));
-    }
-    const data = await this.loaded.get(about.block);
+    const data = await this.block(about.block);
     const { length } = this.layer(sequence, layer);
     const rounded = this.head.blocks[about.block].dtype === "float16";
     const digits = rounded ? 4 : 7; // as many as can be told
     return { ...about, data, layer, length, rounded, digits, tokens: this.tokens(sequence) };
+  }
+  block(number) {
+    if (!this.loaded.has(number)) this.loaded.set(number, this.source.numbers(number));
+    return this.loaded.get(number);
+  }
+
+  // The arithmetic of a unit at a step, by the name of the value, as far as it can be told without
+  // Python; `values` are the numbers of the layer.
+  async lines({ sequence, layer, t, unit }, values) {
+    const { lines, arithmetic } = this.head;
+    const found = new Map(arithmetic[[sequence, layer, t, unit].join("/")]);
+    const open = lines[layer];
+    if (!open) return found;
+    const fixed = await Promise.all(open.fixed.map((number) => this.block(number)));
+    const known = new Map(values.map((shown) => [shown.name, shown]));
+    const at = (source, place) => {
+      const shown = known.get(source);
+      return shown ? shown.data[t * shown.size + place] : fixed[source][place];
+    };
+    for (const [name, line] of Object.entries(open.units[unit] ?? {})) {
+      const digits = Math.min(known.get(name).digits, 5);
+      if (!found.has(name)) found.set(name, filled(line, at, open.terms, digits));
+    }
+    return found;
   }
 }

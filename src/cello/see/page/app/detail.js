@@ -38,11 +38,15 @@ export class Detail {
       this.drawn = key;
       return;
     }
+    const draw = async () => {
+      const lines = await book.lines(place, numbers).catch(() => new Map());
+      if (this.wanted === key) this.draw(book, place, layer, numbers, lines);
+    };
+    await draw();
     const { arithmetic } = book.head;
-    this.draw(book, place, layer, numbers, arithmetic[key]);
-    if (this.ask && !arithmetic[key]) {
+    if (this.ask && !arithmetic[key] && this.wanted === key) {
       arithmetic[key] = (await this.ask("explain", place)).lines;
-      if (this.wanted === key) this.draw(book, place, layer, numbers, arithmetic[key]);
+      await draw();
     }
     this.drawn = this.wanted === key ? key : this.drawn;
   }
@@ -52,9 +56,8 @@ export class Detail {
     this.element.replaceChildren(make("p", { className: "failed" }, error.message));
   }
 
-  draw(book, place, layer, numbers, lines) {
+  draw(book, place, layer, numbers, told) {
     const { say } = this;
-    const told = new Map(lines ?? []);
     const token = book.tokens(place.sequence)?.[place.t];
     const title = [
       `${say("step")} ${place.t}`, token === undefined ? null : `“${token}”`,

@@ -1,0 +1,93 @@
+"""The lines that a page fills with numbers itself are those of `Recording.explain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import cello
+from cello.see.open_lines import open_lines
+from cello.see.page.bundle import script
+from tests.registry import DISTINCT, H, I, make
+
+# What is added up over the batch, or hangs on numbers that have no name.
+INCOMPLETE = {
+    "mixing": {"y", "h"},
+    "jordan-softmax": {"y"},
+    "two-sizes": {"new", "y"},
+    "no-grad": {"peak"},
+    "LayerNormLSTMCell": {"drive", "h"},
+}
+
+# Weights that are made of others: in a long sum, a page writes their numbers.
+MADE_OF_WEIGHTS = ("AntisymmetricCell", "AntisymmetricCell-gated", "ClockworkCell")
+
+FILL = """([lines, numbers, fixed, terms]) => lines.map((line) => filled(line, (source, place) =>
+    typeof source === "number" ? fixed[source][place] : numbers[source][place], terms, 5))"""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any) -> Any:
+    page = browser.new_page()
+    page.evaluate(f"() => {{ {script('lines')}; window.filled = filled; }}")
+    yield page
+    page.close()
+
+
+def record(name: str) -> cello.Recording:
+    net = cello.Recurrent(make(name))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.uniform_(-1, 1)
+        return cello.record(net.eval(), 2 * torch.randn(6, 1, I, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+def test_lines_are_those_of_explain(page: Any, name: str):
+    rec = record(name)
+    rows = rec.layer(None)
+    numbers = {n: values[3].double().flatten().tolist() for n, values in rows.rows.items()}
+    for terms in (6,) if name in MADE_OF_WEIGHTS else (6, 1):
+        found = open_lines([rows], terms=terms)
+        fixed = [own.tolist() for own in found.fixed]
+        for unit in (0, H - 1):
+            lines = found.units[unit] if unit < len(found.units) else {}
+            if lines:
+                expected = rec.explain(3, unit, names=list(lines), terms=terms)
+                given = [list(lines.values()), numbers, fixed, terms]
+                assert page.evaluate(FILL, given) == str(expected).splitlines()
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+def test_hardly_a_line_is_missing(name: str):
+    rec = record(name)
+    found = open_lines([rec.layer(None)]).units
+    expected = {line.name for line in rec.explain(0).lines}
+    assert expected - set(found[0] if found else {}) == INCOMPLETE.get(name, set())
+
+
+def test_what_was_set_from_outside_has_no_line():
+    net = cello.Recurrent(cello.LSTMCell(I, H))
+    with cello.intervene(net, {"f": (2, 1, 0.5)}):
+        rec = cello.record(net, torch.randn(5, 1, I))
+    for lines in open_lines([rec.layer(None)]).units:
+        assert set(lines) == {"z_i", "z_f", "z", "z_o", "i", "g", "o", "c", "h"}
+
+
+def test_what_is_not_at_hand_is_written_out():
+    rec = record("lstm")
+    lines = open_lines([rec.layer(None)], ["x", "h_prev", "c_prev", "i", "g", "f", "c"]).units[0]
+    assert list(lines) == ["i", "f", "g", "c"]
+    assert lines["f"][0].startswith("f[0] = σ(")
+    assert open_lines([rec.layer(None)], ["f", "c"]).units == [{}, {}, {}, {}]
+
+
+def test_lines_hold_for_all_recordings():
+    net = cello.Recurrent(cello.LSTMCell(I, H))
+    plain = cello.record(net, torch.randn(5, 1, I)).layer(None)
+    with cello.intervene(net, {"o": (0, 0, 1.0)}):
+        forced = cello.record(net, torch.randn(5, 1, I)).layer(None)
+    assert "o" in open_lines([plain]).units[0]
+    assert "o" not in open_lines([plain, forced]).units[0]
