@@ -35,6 +35,7 @@ PINS = requirements("requirements-dev.txt")
 
 # What `import cello` must leave unloaded: it is loaded where it is used.
 HEAVY = [
+    "captum",
     "click",
     "jax",
     "lightning",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
 from cello.errors import ArgumentError, DtypeError, ShapeError
@@ -115,10 +116,16 @@ def test_ids_without_lengths_and_a_model_in_training():
         ((0, 2), {}, ArgumentError, "has 6 steps and 2 units, counted from 0"),
         (3, {}, DtypeError, r"target must be \(t, unit\) or a function of the net's output, got 3"),
         ((0.5, 0), {}, DtypeError, "t of the target must be a whole number, got 0.5"),
-        ((0, 0), {"method": "saliency"}, ArgumentError, "method must be one of integrated_gradien"),
+        ((0, 0), {"options": {"n_samples": 2}}, ArgumentError, "options are for Captum's methods"),
         ((0, 0), {"steps": 0}, ArgumentError, "steps must be at least 1, got 0"),
         ((0, 0), {"baseline": torch.ones(5)}, ShapeError, r"must fit \[6, 2, 3\], got \[5\]"),
-        (lambda y: y, {}, ShapeError, r"one number for each sequence, got \[6, 2, 2\]"),
+        (
+            lambda y: y,
+            {},
+            ShapeError,
+            r"for each sequence \[2\], or one in all \[\], got \[6, 2, 2\]",
+        ),
+        (lambda y: y[:, 0, 0], {}, ShapeError, r"for each sequence \[2\], .* got \[6\]"),
         (lambda y: 1.0, {}, ShapeError, "one number for each sequence, got float"),
         (lambda y: y.detach().sum(), {}, ArgumentError, "the target does not depend on x"),
     ],
@@ -129,9 +136,54 @@ def test_what_cannot_be_attributed(target: Any, options: Any, error: Any, messag
 
 
 def test_inputs_that_are_none():
-    with pytest.raises(DtypeError, match="x must be a tensor, got list"):
+    with pytest.raises(DtypeError, match="x must be a tensor or a PackedSequence, got list"):
         cello.attribute(net(), [1.0], (0, 0))  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match="net must be a module, got int"):
         cello.attribute(3, inputs(), (0, 0))  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="no module of Identity makes features of them"):
         cello.attribute(nn.Identity(), torch.tensor([[1]]), (0, 0))
+
+
+def test_a_step_and_a_unit_of_an_output_without_steps():
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = cello.GRU(I, H, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.rnn(x)[0][:, -1]
+
+    model, x = Classifier().double(), inputs().transpose(0, 1)
+    with pytest.raises(ShapeError, match=r"the net returned \[2, 4\]: pass a function of it"):
+        cello.attribute(model, x, (0, 1))
+    found = cello.attribute(model, x, lambda y: y[:, 1])
+    close(found.target, model.rnn(x)[0][:, -1, 1].detach())
+    assert found.gap < 1e-10
+    with pytest.raises(ShapeError, match="for an output with steps, the net returned dict"):
+        cello.attribute(Named(), x, (0, 0))
+
+
+class Named(nn.Module):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"x": x}
+
+
+@pytest.mark.parametrize("form", ["batch first inside", "packed"])
+def test_steps_are_counted_in_any_form(form: str):
+    """The target (t, unit) and the shares, as of each sequence alone."""
+    layer = cello.GRU(I, H, batch_first=form != "packed").double()
+    x, lengths = inputs(), torch.tensor([3, 6])
+    if form == "packed":
+        found = cello.attribute(
+            layer, pack_padded_sequence(x, lengths, enforce_sorted=False), (2, 1)
+        )
+        values = found.values
+    else:
+        lengths = torch.tensor([6, 6])
+        net = nn.Sequential(nn.Identity(), layer)  # says nothing of its own
+        found = cello.attribute(net, x.transpose(0, 1), (2, 1))
+        values = found.values.transpose(0, 1)
+    for b, length in enumerate(lengths.tolist()):
+        alone = cello.attribute(layer, x[:length, b], lambda y: y[2, 1])
+        close(values[:length, b], alone.values)
+        assert not values[length:, b].any()

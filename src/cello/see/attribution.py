@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers import Steps
+from cello.errors import ArgumentError, ShapeError
+from cello.see.asked import Asked, Target
+from cello.see.by_captum import by_captum, captum_method
 from cello.see.names import check_module
 from cello.see.numbers import whole
-from cello.see.outputs import output_of
 
 __all__ = ["Attribution", "attribute"]
 
-METHODS = ("integrated_gradients", "gradient_x_input")
-
-Target = tuple[int, int] | Callable[[Any], Tensor]
+OURS = ("integrated_gradients", "gradient_x_input")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +28,9 @@ class Attribution:
 
     Attributes:
         values: the share of each feature of each step, in the form of x, [T, B, I]; for ids, of
-            each feature of what the first module made of them.
+            each feature of what the first module made of them. Of a packed x padded, [T, B, I].
         target: the chosen output, [B] or a scalar.
-        baseline: the same for the baseline; None for gradient × input, which has none.
+        baseline: the same for the baseline; None if the method has none, as gradient × input.
     """
 
     values: Tensor
@@ -48,7 +46,8 @@ class Attribution:
     def gap(self) -> float:
         """How far the shares, added up, are from what the target gained over the baseline.
 
-        With enough `steps` it comes close to 0; for gradient × input there is no such promise.
+        For integrated gradients it comes close to 0 with enough `steps`; other methods, such as
+        gradient × input, promise no such thing.
         """
         begun = 0.0 if self.baseline is None else float(self.baseline.sum())
         return abs(float(self.values.sum()) - (float(self.target.sum()) - begun))
@@ -56,12 +55,13 @@ class Attribution:
 
 def attribute(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | PackedSequence,
     target: Target,
     *args: Any,
     method: str = "integrated_gradients",
     baseline: Tensor | float = 0.0,
     steps: int = 32,
+    options: Mapping[str, Any] | None = None,
     **kwargs: Any,
 ) -> Attribution:
     """How much each input step mattered to an output of `net`.
@@ -70,26 +70,35 @@ def attribute(
     the way, so that the shares sum to what the target gained. Gradient × input is their first
     look: exact for a linear net, and only there. The net runs in eval mode.
 
+    With Captum (`pip install 'cello[attribute]'`) its methods that ask nothing but a function work
+    too, by their names there: "GradientShap", "Saliency", "Occlusion", "FeatureAblation",
+    "ShapleyValueSampling", "KernelShap", "Lime" and others. Those that take parts of the input
+    away take whole steps away, and divide the share of a step evenly among its features.
+
     Args:
         net: any module.
-        x: what it takes, [T, B, I]; or ids [T, B], of which the first module makes features: then
-            the shares are those of the features.
+        x: what it takes, [T, B, I], [T, I], or packed; or ids [T, B], of which the first module
+            makes features: then the shares are those of the features.
         target: (t, unit), that unit of the output at step t of each sequence; or a function of the
             net's output (of a tuple the first part) that returns one number for each sequence [B],
             or one in all.
         *args: more of what the net takes, such as a state.
-        method: "integrated_gradients" or "gradient_x_input".
+        method: "integrated_gradients", "gradient_x_input", or a method of Captum.
         baseline: what counts as no input: a number, or a tensor that fits x or the features.
         steps: points on the way at which gradients are taken (Gauss-Legendre).
+        options: more of what Captum's method takes, such as {"n_samples": 50}.
         **kwargs: more of what the net takes, such as `lengths`.
 
     Raises:
         DtypeError: `net` is no module, x no tensor, or the target neither of both.
-        ArgumentError: there is no such method, step or unit, or the target does not depend on x.
+        ArgumentError: there is no such method, option, step or unit, or the target does not
+            depend on x.
         ShapeError: the baseline does not fit, or the target is not one number a sequence.
+        ImportError: the method is one of Captum, which is not installed.
 
     Sources: M. Sundararajan, A. Taly and Q. Yan, "Axiomatic attribution for deep networks" (ICML
-    2017); A. Shrikumar, P. Greenside, A. Shcherbina and A. Kundaje, "Not just a black box" (2016).
+    2017); A. Shrikumar, P. Greenside, A. Shcherbina and A. Kundaje, "Not just a black box" (2016);
+    N. Kokhlikyan et al., "Captum" (2020).
 
     >>> import cello
     >>> net = cello.Stack(cello.Recurrent(cello.GRUCell(3, 4)), nn.Linear(4, 2))
@@ -98,126 +107,57 @@ def attribute(
     (torch.Size([10, 2]), False, True)
     """
     check_module(net)
-    if not isinstance(x, Tensor):
-        raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
-    if method not in METHODS:
-        raise ArgumentError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    captums = None if method in OURS else captum_method(method, OURS)
+    if options and captums is None:
+        raise ArgumentError(f"options are for Captum's methods, {method!r} is not one of them")
     if whole("steps", steps) < 1:
         raise ArgumentError(f"steps must be at least 1, got {steps}")
-    wanted = _checked_target(net, target)
     was_training = net.training
     net.eval()
     try:
         with torch.enable_grad():
-            asked = _Asked(net, x, wanted, args, kwargs)
-            return asked.shares(method, baseline, steps)
+            asked = Asked(net, x, target, args, kwargs)
+            start = _fitting(baseline, asked.features)
+            reached, gradient = _gradient(asked, asked.features)
+            if method == "gradient_x_input":
+                return Attribution(gradient * asked.features, reached, None)
+            if captums is None:
+                values, has_baseline = _integrated(asked, start, steps), True
+            else:
+                values, has_baseline = by_captum(asked, captums, start, steps, options or {})
+            begun = asked.reached(start).detach() if has_baseline else None
+            return Attribution(values, reached, begun)
     finally:
         net.train(was_training)
 
 
-def _checked_target(net: nn.Module, target: Any) -> Callable[[Any], Tensor]:
-    if callable(target):
-        return target
-    if not isinstance(target, tuple) or len(target) != 2:
-        raise DtypeError(
-            f"target must be (t, unit) or a function of the net's output, got {target!r}"
-        )
-    t, unit = whole("t of the target", target[0]), whole("unit of the target", target[1])
-
-    def chosen(output: Tensor) -> Tensor:
-        if getattr(net, "batch_first", False) and output.dim() == 3:
-            output = output.transpose(0, 1)
-        T, units = len(output), output.shape[-1]
-        if not 0 <= t < T or not 0 <= unit < units:
-            raise ArgumentError(
-                f"target ({t}, {unit}) is not in the output, which has {T} steps and {units} "
-                "units, counted from 0"
-            )
-        return output[t, ..., unit]
-
-    return chosen
+def _fitting(baseline: Any, features: Tensor) -> Tensor:
+    given = torch.as_tensor(baseline, dtype=features.dtype, device=features.device)
+    try:
+        return given.broadcast_to(features.shape)
+    except RuntimeError:
+        raise ShapeError(
+            f"baseline must fit {list(features.shape)}, got {list(given.shape)}"
+        ) from None
 
 
-class _Asked:
-    """A net whose input, or what its first module makes of ids, can be changed."""
+def _gradient(asked: Asked, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The target for these features, and its gradient with respect to them."""
+    features = features.detach().requires_grad_()
+    reached = asked.reached(features)
+    if not reached.requires_grad:
+        raise ArgumentError("the target does not depend on x")
+    (gradient,) = torch.autograd.grad(
+        reached.sum(), features, allow_unused=True, materialize_grads=True
+    )
+    return reached.detach(), gradient
 
-    def __init__(
-        self, net: nn.Module, x: Tensor, target: Callable[[Any], Tensor], args: Any, kwargs: Any
-    ) -> None:
-        self.net, self.x, self.target = net, x, target
-        self.args, self.kwargs = args, kwargs
-        self.encoder: nn.Module | None = None
-        self.features = x.detach()
-        if not x.is_floating_point():
-            with self._hooks(self._found), torch.no_grad():
-                net(x, *args, **kwargs)
-            if self.encoder is None:
-                raise ArgumentError(
-                    f"x holds ids ({x.dtype}), and no module of {type(net).__name__} makes "
-                    "features of them: pass what the ids stand for"
-                )
 
-    def shares(self, method: str, baseline: Any, steps: int) -> Attribution:
-        given = torch.as_tensor(baseline, dtype=self.features.dtype, device=self.features.device)
-        try:
-            start = given.broadcast_to(self.features.shape)
-        except RuntimeError:
-            raise ShapeError(
-                f"baseline must fit {list(self.features.shape)}, got {list(given.shape)}"
-            ) from None
-        reached, gradient = self.run(self.features)
-        if method == "gradient_x_input":
-            values = gradient * self.features
-            return Attribution(self._in_form(values), reached, None)
-        begun, _ = self.run(start)
-        total = torch.zeros_like(self.features)
-        places, weights = np.polynomial.legendre.leggauss(steps)
-        for place, weight in zip(places, weights, strict=True):
-            _, gradient = self.run(torch.lerp(start, self.features, (1 + float(place)) / 2))
-            total += float(weight) / 2 * gradient
-        return Attribution(self._in_form(total * (self.features - start)), reached, begun)
-
-    def run(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The target for other features, and its gradient with respect to them."""
-        features = features.detach().requires_grad_()
-        if self.encoder is None:
-            result = self.net(features, *self.args, **self.kwargs)
-        else:
-            with self._hooks(lambda module, *_: features if module is self.encoder else None):
-                result = self.net(self.x, *self.args, **self.kwargs)
-        reached = self.target(output_of(result))
-        if not isinstance(reached, Tensor) or reached.dim() > 1:
-            what = list(reached.shape) if isinstance(reached, Tensor) else type(reached).__name__
-            raise ShapeError(f"the target must be one number for each sequence, got {what}")
-        if not reached.requires_grad:
-            raise ArgumentError("the target does not depend on x")
-        (gradient,) = torch.autograd.grad(
-            reached.sum(), features, allow_unused=True, materialize_grads=True
-        )
-        return reached.detach(), gradient
-
-    def _found(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        """Remember the first module that makes features of ids."""
-        given = inputs[0] if inputs else None
-        is_ids = isinstance(given, Tensor) and not given.is_floating_point()
-        makes = isinstance(output, Tensor) and output.is_floating_point()
-        if self.encoder is None and is_ids and makes:
-            self.encoder, self.features = module, output.detach()
-
-    @contextmanager
-    def _hooks(self, hook: Callable[..., Any]) -> Iterator[None]:
-        handles = [module.register_forward_hook(hook) for module in self.net.modules()]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _in_form(self, values: Tensor) -> Tensor:
-        """Shares of rows without padding, in the form of x."""
-        lengths = self.kwargs.get("lengths")
-        if self.encoder is None or lengths is None or values.shape[:2] == self.x.shape[:2]:
-            return values
-        batch_first = bool(getattr(self.net, "batch_first", False))
-        padded = Steps.of(self.x, lengths=lengths, batch_first=batch_first).pad(values)
-        return padded.transpose(0, 1) if batch_first else padded
+def _integrated(asked: Asked, start: Tensor, steps: int) -> Tensor:
+    """The mean gradient on the way from `start`, times the way."""
+    mean = torch.zeros_like(asked.features)
+    places, weights = np.polynomial.legendre.leggauss(steps)
+    for place, weight in zip(places, weights, strict=True):
+        between = torch.lerp(start, asked.features, (1 + float(place)) / 2)
+        mean += float(weight) / 2 * _gradient(asked, between)[1]
+    return mean * (asked.features - start)

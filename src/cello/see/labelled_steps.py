@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers import DropIn, Layer, Recurrent, Stack
+from cello.see.layout import is_batch_first
 from cello.see.recorder import record
 from cello.see.recording import Recording
 
@@ -122,7 +123,7 @@ def _in_pieces(net: nn.Module, pair: Pair, only: Any, held: bool) -> Iterator[La
 
 
 def _as_taken(net: nn.Module, x: Tensor) -> Tensor:
-    return x.transpose(0, 1) if getattr(net, "batch_first", False) else x
+    return x.transpose(0, 1) if is_batch_first(net) else x
 
 
 def _labelled(rec: Recording, group: list[Pair], only: Any, held: bool) -> LabelledSteps:
