@@ -34,6 +34,15 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+# A canvas to read pixels from.
+PICTURE = """(canvas) => {
+    const size = [canvas.width, canvas.height];
+    const copy = new OffscreenCanvas(...size).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    return copy;
+}"""
+
+
 class Watched:
     """A page of the explorer, and what went wrong on it."""
 
@@ -68,10 +77,12 @@ class Watched:
         }}""")
 
     def call(self, code: str) -> Any:
-        """Evaluate `code`, in which `e` is the explorer and `s` its state, and let it settle."""
-        result = self.page.evaluate(
-            f"async () => {{ const e = window.explorer, s = e.state; {code} }}"
-        )
+        """Evaluate `code`, and let it settle.
+
+        In it `e` is the explorer, `s` its state, and `picture` makes a canvas readable.
+        """
+        names = f"e = window.explorer, s = e.state, picture = {PICTURE}"
+        result = self.page.evaluate(f"async () => {{ const {names}; {code} }}")
         self.settle()
         return result
 

@@ -1,51 +1,69 @@
 // Colours of numbers: from blue (low) over grey to orange (high), which differ for every kind of
-// colour-blindness, and in lightness from the middle.
+// colour-blindness but the total one; or greys alone, for that and for print.
 
 const ENDS = {
   light: [[38, 88, 160], [225, 225, 225], [200, 92, 10]],
   dark: [[92, 156, 255], [44, 44, 48], [255, 150, 56]],
 };
+const GREYS = {
+  light: [[242, 242, 242], [136, 136, 136], [20, 20, 20]],
+  dark: [[30, 30, 33], [128, 128, 132], [250, 250, 250]],
+};
 const STEPS = 256;
 const MISSING = { light: [120, 40, 120], dark: [230, 130, 230] }; // no number: purple
+const FLAT = 1e-3; // of its size; what varies less is no curve but rounding
 
 function mixed(from, to, share) {
   return from.map((part, i) => Math.round(part + (to[i] - part) * share));
 }
 
-// `pixels`: a colour for each of 256 steps, and one for NaN, as ImageData holds them.
+// As the eye sees it, from 0 to 1 (the relative luminance of WCAG 2).
+function lightness(rgb) {
+  const [r, g, b] = rgb.map((part) => {
+    const share = part / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+// `pixels`: a colour for each of 256 steps, and one for NaN, as ImageData holds them; `css` the
+// same, and `ink` what can be read on it.
 export class Palette {
-  constructor(theme) {
-    const [low, middle, high] = ENDS[theme];
-    this.rgb = Array.from({ length: STEPS }, (_, step) => {
+  constructor(theme, grey) {
+    const [low, middle, high] = (grey ? GREYS : ENDS)[theme];
+    const rgb = Array.from({ length: STEPS }, (_, step) => {
       const share = (2 * step) / (STEPS - 1) - 1;
       return share < 0 ? mixed(middle, low, -share) : mixed(middle, high, share);
     });
-    this.rgb.push(MISSING[theme]);
+    rgb.push(MISSING[theme]);
     this.pixels = Uint32Array.from(
-      this.rgb, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
-    this.css = this.rgb.map(([r, g, b]) => `rgb(${r},${g},${b})`);
-    this.ink = this.rgb.map(([r, g, b]) =>
-      0.299 * r + 0.587 * g + 0.114 * b > 125 ? "#000" : "#fff");
+      rgb, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
+    this.css = rgb.map(([r, g, b]) => `rgb(${r},${g},${b})`);
+    this.ink = rgb.map((colour) => (lightness(colour) > 0.179 ? "#000" : "#fff"));
   }
 }
 
 // The scale of one unit, the same for all sequences in sight: a unit that stays small is seen too.
 export function scaleOfUnit(all, unit) {
-  let size = 0;
-  for (const { data, size: units, length } of all) {
-    for (let at = Math.min(unit, units - 1); at < length * units; at += units) {
-      const number = Math.abs(data[at]);
-      if (number > size && number < Infinity) size = number;
+  let [low, high] = [Infinity, -Infinity];
+  for (const { data, size, length } of all) {
+    for (let at = Math.min(unit, size - 1); at < length * size; at += size) {
+      const number = data[at];
+      if (number < low && number > -Infinity) low = number;
+      if (number > high && number < Infinity) high = number;
     }
   }
-  return new Scale({ kind: all[0].kind, low: -size, high: size });
+  return new Scale(low <= high ? { kind: all[0].kind, low, high } : { low: 0, high: 0 });
 }
 
 // Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
+// A curve goes from `bottom` to `top`.
 export class Scale {
   constructor({ kind, low, high }) {
     const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
-    [this.low, this.high] = kind === "gate" ? [0, 1] : [-size, size];
+    const gate = kind === "gate";
+    [this.low, this.high] = gate ? [0, 1] : [-size, size];
+    [this.bottom, this.top] = gate || high - low < FLAT * size ? [this.low, this.high] : [low, high];
     this.slope = (STEPS - 1) / (this.high - this.low);
   }
 

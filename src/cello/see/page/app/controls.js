@@ -18,7 +18,7 @@ export class Controls {
     const orders = [["number", "by number"], ["peak", "by peak in time"],
       ["cluster", "by clustering"], ["variance", "by variance"]];
     if (state.scores) orders.push(["score", "by score"]);
-    const focused = document.activeElement?.dataset?.control;
+    const focused = this.element.getRootNode().activeElement?.dataset?.control;
     const many = titles.length > 1;
     this.element.replaceChildren(
       make("h1", {}, book.head.title),
@@ -45,6 +45,7 @@ export class Controls {
         this.button("↔", "fit", actions.fit)),
       make("span", { className: "buttons" },
         this.button("◐", "light or dark", actions.theme),
+        this.button("▥", "colours or greys", actions.greys),
         this.button(say("中文"), "中文", actions.language),
         this.button("?", "keys", actions.help)));
     if (focused) this.element.querySelector(`[data-control="${focused}"]`)?.focus();

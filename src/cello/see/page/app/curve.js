@@ -1,19 +1,20 @@
 // One unit along time, as a line; where several steps share a pixel, from their least to their
 // largest number.
 import { cleared, columns, visible } from "./dom.js";
-import { short } from "./numbers.js";
+import { clamp, short } from "./numbers.js";
 
 const HEIGHT = 120;
 const AXIS = 20; // below, for what was read
 
 export function drawCurve(canvas, lines, scale, view, look) {
   const context = cleared(canvas, view.width, HEIGHT + AXIS);
-  const y = (number) => 6 + ((HEIGHT - 12) * (scale.high - number)) / (scale.high - scale.low);
+  const { bottom, top } = scale;
+  const y = (number) => 6 + ((HEIGHT - 12) * (top - number)) / (top - bottom);
   const x = (t) => (t + 0.5 - view.left) * view.zoom;
   context.font = "12px system-ui, sans-serif";
   marks(context, view, look);
   context.strokeStyle = look.grid;
-  for (const number of new Set([scale.high, (scale.high + scale.low) / 2, scale.low])) {
+  for (const number of new Set([top, bottom > 0 || top < 0 ? (top + bottom) / 2 : 0, bottom])) {
     line(context, 0, y(number), view.width, y(number));
   }
   lines.forEach((shown, number) => {
@@ -28,7 +29,7 @@ export function drawCurve(canvas, lines, scale, view, look) {
   context.fillStyle = look.ink;
   context.textBaseline = "middle";
   context.textAlign = "left";
-  for (const number of [scale.high, scale.low]) {
+  for (const number of [top, bottom]) {
     const label = short(number, 3);
     context.fillStyle = look.paper;
     context.fillRect(0, y(number) - 7, context.measureText(label).width + 8, 14);
@@ -92,15 +93,16 @@ function columnsOf(context, height, x, begin, end) {
   if (pixel !== null) column();
 }
 
-// What is to be remembered, as a band.
+// What is to be remembered, as bands.
 function marks(context, view, look) {
   if (!look.marks) return;
   context.fillStyle = look.band;
   const end = Math.min(look.marks.length, Math.ceil(view.left + view.width / view.zoom));
   for (let t = Math.max(0, Math.floor(view.left)); t < end; t++) {
-    if (look.marks[t]) {
-      context.fillRect((t - view.left) * view.zoom, 0, Math.max(1, view.zoom), HEIGHT);
-    }
+    const from = t;
+    while (t < end && look.marks[t]) t++;
+    const width = (t - from) * view.zoom;
+    if (width) context.fillRect((from - view.left) * view.zoom, 0, Math.max(1, width), HEIGHT);
   }
 }
 
@@ -122,6 +124,7 @@ function axis(context, x, view, look) {
   const power = 10 ** Math.floor(Math.log10(least));
   const every = Math.max(1, [1, 2, 5, 10].map((part) => part * power).find((e) => e >= least));
   for (let t = Math.ceil(begin / every) * every; t < end; t += every) {
-    context.fillText(String(t), x(t), HEIGHT + AXIS / 2);
+    const half = context.measureText(String(t)).width / 2;
+    context.fillText(String(t), clamp(x(t), half, view.width - half), HEIGHT + AXIS / 2);
   }
 }

@@ -38,6 +38,18 @@ export function visible(token) {
   return /^\p{M}/u.test(shown) ? `◌${shown}` : shown;
 }
 
+// A token within a sentence: its direction of writing is its own.
+export const quoted = (token) => `“\u2068${visible(token)}\u2069”`;
+
+const FROM_RIGHT = /[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
+const ENOUGH = 2000; // tokens that tell how a text is written
+
+// Whether most letters of a text are written from right to left.
+export function fromRight(tokens) {
+  const letters = tokens.slice(0, ENOUGH).filter((token) => /\p{L}/u.test(token));
+  return 2 * letters.filter((token) => FROM_RIGHT.test(token)).length > letters.length;
+}
+
 const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60]|\p{Extended_Pictographic}/u;
 
 // How many columns of a fixed-width font a token takes, about.

@@ -13,8 +13,21 @@ import { State } from "./state.js";
 import { strength } from "./search.js";
 
 // What buttons and keys do; each is handed on by itself.
-const ACTIONS = ["fit", "help", "jump", "language", "layer", "mark", "play", "search", "theme", "value"];
+const ACTIONS = ["fit", "greys", "help", "jump", "language", "layer", "mark", "markTo", "play",
+  "search", "theme", "value"];
 const SECONDS_A_STEP = 0.4;
+const LARGEST = 50; // changes that are gone through
+
+// Where a unit changes most; to become no number is the largest change there is.
+function largestChanges({ data, size, length }, unit) {
+  const at = (t) => (t < 0 ? 0 : data[t * size + unit]);
+  const changes = Float64Array.from({ length }, (_, t) => {
+    const change = Math.abs(at(t) - at(t - 1));
+    return change === change ? change : Number.isFinite(at(t - 1)) ? Infinity : 0;
+  });
+  const larger = (a, b) => (changes[a] === changes[b] ? a - b : changes[b] - changes[a]);
+  return Array.from(changes.keys()).sort(larger).slice(0, LARGEST);
+}
 
 export class Explorer {
   // `source.numbers(block)` gives numbers; `ask(what, about)` asks Python, if there is one.
@@ -26,7 +39,7 @@ export class Explorer {
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
       scores: null, marks: null, painting: false, playing: false, hover: null, shown: null,
-      shownOther: null, book: null, width: 0,
+      shownOther: null, book: null, width: 0, own: false, grey: false,
       language: navigator.language.startsWith("zh") ? "zh" : "en",
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" });
     this.build();
@@ -34,12 +47,12 @@ export class Explorer {
     this.open(head, source);
   }
 
-  say(text) {
-    return said(this.state.language, text);
+  say(text, ...parts) {
+    return said(this.state.language, text, ...parts);
   }
 
   build() {
-    const say = (text) => this.say(text);
+    const say = (text, ...parts) => this.say(text, ...parts);
     this.controls = new Controls(this.state, this, say);
     this.scene = new Scene(this.root, this.state, say, {
       go: (t) => this.go(t), brush: (from, to) => this.brush(from, to), order: () => this.order() });
@@ -48,14 +61,18 @@ export class Explorer {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
       found: (list) => this.score(list),
-      choose: (found) => this.look({ value: found.value, unit: found.unit }) });
+      choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.keys = make("dialog", { className: "keys" });
+    this.detail.diagram.setAttribute("role", "group");
     this.extra = make("div", { className: "extra" });
     this.root.classList.add("cello");
-    this.root.tabIndex = 0;
+    this.root.tabIndex = -1; // for keys, wherever one has clicked
+    this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.extra, ...this.scene.elements, this.detail.diagram),
-      make("aside", {}, this.detail.element, this.search_.element)), this.scene.tip, this.keys);
+      make("main", {}, this.extra, ...this.scene.elements),
+      make("aside", {}, this.detail.element, this.search_.element),
+      this.detail.diagram), this.scene.tip, this.keys);
+    if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
 
   wire() {
@@ -63,7 +80,12 @@ export class Explorer {
     listen(this.root, this);
     state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
       "scores"], () => this.controls.draw(state.book));
+    state.on(["book", "language"], () => {
+      this.root.lang = state.language;
+      this.detail.diagram.setAttribute("aria-label", this.say("the cell's diagram"));
+    });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
+    state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
   }
@@ -95,7 +117,7 @@ export class Explorer {
       unit: known ? state.unit : undefined });
   }
 
-  // Choose sequence, layer, value or unit; a value that is opened shows what varies most.
+  // Choose sequence, layer, value, unit or step; a value that is opened shows what varies most.
   async look(changes) {
     const { state } = this;
     const { book } = state;
@@ -106,7 +128,8 @@ export class Explorer {
     const unit = changes.unit ?? (same && state.shown ? state.unit : about?.varies ?? 0);
     const steps = book.layer(wanted.sequence, wanted.layer)?.length ?? 0;
     const order = state.order === "score" && wanted.value !== state.value ? "number" : state.order;
-    state.set({ ...wanted, unit, order, t: clamp(state.t, 0, Math.max(0, steps - 1)) });
+    state.set({
+      ...wanted, unit, order, t: clamp(changes.t ?? state.t, 0, Math.max(0, steps - 1)) });
     const numbers = (sequence) =>
       sequence < 0 ? null : book.numbers(sequence, wanted.layer, wanted.value);
     this.loading += 1;
@@ -114,11 +137,7 @@ export class Explorer {
       .catch((error) => this.fail(error));
     this.loading -= 1;
     const now = ["sequence", "other", "layer", "value"].every((key) => wanted[key] === state[key]);
-    if (now && book === state.book) {
-      state.set({ shown, shownOther });
-      if (this.fresh !== false) this.fit();
-      this.fresh = false;
-    }
+    if (now && book === state.book) state.set({ shown, shownOther });
   }
 
   // Say what went wrong, in place of numbers.
@@ -209,10 +228,7 @@ export class Explorer {
     if (!shown?.length) return;
     if (this.jumpShown !== shown || this.jumpUnit !== unit) {
       Object.assign(this, { jumpShown: shown, jumpUnit: unit, jumps: 0 });
-      const change = (t) => Math.abs(
-        shown.data[t * shown.size + unit] - (t ? shown.data[(t - 1) * shown.size + unit] : 0)) || 0;
-      this.largest = Array.from({ length: shown.length }, (_, t) => t)
-        .sort((a, b) => change(b) - change(a) || a - b).slice(0, 50);
+      this.largest = largestChanges(shown, unit);
     }
     this.go(this.largest[this.jumps++ % this.largest.length]);
   }
@@ -230,13 +246,24 @@ export class Explorer {
   }
 
   mark() {
+    const { t } = this.state;
     const marks = this.state.marks?.slice() ?? new Uint8Array(this.length);
-    marks[this.state.t] = 1 - marks[this.state.t];
+    marks[t] = 1 - marks[t];
+    this.state.set({ marks });
+  }
+
+  // All from the last marked step before this one.
+  markTo() {
+    const { t } = this.state;
+    const marks = this.state.marks?.slice() ?? new Uint8Array(this.length);
+    const from = marks.lastIndexOf(1, t);
+    marks.fill(1, from < 0 ? t : from, t + 1);
     this.state.set({ marks });
   }
 
   // ------------------------------------------------------------ look
 
+  greys() { this.state.set({ grey: !this.state.grey }); }
   theme() { this.state.set({ theme: this.state.theme === "dark" ? "light" : "dark" }); }
   language() { this.state.set({ language: this.state.language === "zh" ? "en" : "zh" }); }
 
@@ -250,7 +277,8 @@ export class Explorer {
     this.keys.replaceChildren(make("h2", {}, this.say("keys")), make("table", {},
       make("tbody", {}, ...KEYS.map(([key, what]) => make("tr", {},
         make("th", { scope: "row" }, key), make("td", {}, this.say(what)))))),
-    make("button", { type: "button", onclick: () => this.keys.close() }, "OK"));
+    make("button", { type: "button", onclick: () => this.keys.close() }, this.say("Close")));
+    this.keys.setAttribute("aria-label", this.say("keys"));
     return this.keys.showModal();
   }
 }

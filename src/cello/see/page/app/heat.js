@@ -16,7 +16,8 @@ export class HeatMap {
   }
 
   // `view` has width, left (the first step that can be seen), zoom (pixels a step).
-  draw(shown, order, scale, palette, view) {
+  // `scales` has one for each unit.
+  draw(shown, order, scales, palette, view) {
     const row = rowHeight(shown.size);
     const height = shown.size * row;
     const context = cleared(this.canvas, view.width, height);
@@ -26,15 +27,15 @@ export class HeatMap {
     const room = Math.ceil((view.width / view.zoom + view.left - first) / step) + 1;
     const count = Math.min(room, Math.ceil((shown.length - first) / step));
     if (count <= 0) return;
-    this.fill(shown, order, scale, palette, first, step, count);
+    this.fill(shown, order, scales, palette, first, step, count);
     context.imageSmoothingEnabled = false;
     context.drawImage(
       this.small, 0, 0, count, shown.size,
       (first - view.left) * view.zoom, 0, count * step * view.zoom, height);
-    if (view.zoom >= 48 && row >= 14) this.write(context, shown, order, scale, palette, view, row);
+    if (view.zoom >= 48 && row >= 14) this.write(context, shown, order, scales, palette, view, row);
   }
 
-  fill({ data, size, length }, order, scale, palette, first, step, count) {
+  fill({ data, size, length }, order, scales, palette, first, step, count) {
     if (this.small.width < count || this.small.height !== size) {
       this.small.width = count;
       this.small.height = size;
@@ -51,14 +52,14 @@ export class HeatMap {
           const t = Math.min(length - 1, Math.floor(begin + (sample * step) / taken));
           sum += data[t * size + order[row]];
         }
-        pixels[row * count + column] = palette.pixels[scale.step(sum / taken)];
+        pixels[row * count + column] = palette.pixels[scales[order[row]].step(sum / taken)];
       }
     }
     context.putImageData(image, 0, 0);
   }
 
   // The numbers themselves, where there is room.
-  write(context, { data, size, length }, order, scale, palette, view, row) {
+  write(context, { data, size, length }, order, scales, palette, view, row) {
     context.font = "12px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -66,7 +67,7 @@ export class HeatMap {
     for (let t = Math.floor(view.left); t < last; t++) {
       for (let place = 0; place < size; place++) {
         const number = data[t * size + order[place]];
-        context.fillStyle = palette.ink[scale.step(number)];
+        context.fillStyle = palette.ink[scales[order[place]].step(number)];
         const x = (t + 0.5 - view.left) * view.zoom;
         context.fillText(short(number, 3), x, (place + 0.5) * row, view.zoom - 4);
       }
@@ -79,6 +80,7 @@ export function drawCursor(canvas, shown, order, view, cursors) {
   const row = rowHeight(shown.size);
   const context = cleared(canvas, view.width, shown.size * row);
   for (const { t, unit, colour } of cursors) {
+    if (t >= shown.length) continue; // the other sequence is longer
     const [x, width] = [(t - view.left) * view.zoom, Math.max(1, view.zoom)];
     const y = order.indexOf(unit) * row;
     context.strokeStyle = colour;

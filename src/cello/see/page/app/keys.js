@@ -4,16 +4,19 @@ export const KEYS = [
   ["← →", "one step back or on"], ["Shift+← Shift+→", "ten steps back or on"],
   ["Home End", "first or last step"], ["↑ ↓", "another unit"], ["[ ]", "another value"],
   ["Space", "play or pause"], ["+ −", "zoom"], ["0", "fit"],
-  ["c", "to the largest change, again for the next"], ["/", "search"],
-  ["m", "mark this step as to be remembered"], ["d", "light or dark"], ["?", "these keys"],
+  ["Ctrl + ⇕", "zoom around the pointer; two fingers do so too"],
+  ["c", "to the largest change, again for the next"], ["/", "find a unit"],
+  ["m", "mark this step, or unmark it"],
+  ["Shift+m", "mark all from the last marked step to this one"],
+  ["d", "light or dark"], ["g", "colours or greys"], ["?", "these keys"],
 ];
 
 export function listen(element, actions) {
   element.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, select, textarea, summary");
-    const pressing = event.key === " " && event.target.closest("button");
+    const typing = event.target.closest("input:not([type=checkbox]), select, textarea, dialog");
+    const pressing = event.key === " " && event.target.closest("button, [type=checkbox], summary");
     if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) {
-      if (event.key === "Escape") event.target.blur();
+      if (event.key === "Escape") element.focus({ preventScroll: true });
       return;
     }
     const act = {
@@ -33,11 +36,14 @@ export function listen(element, actions) {
       c: actions.jump,
       "/": actions.search,
       m: actions.mark,
+      M: actions.markTo,
       d: actions.theme,
+      g: actions.greys,
       "?": actions.help,
     }[event.key];
     if (act) {
       event.preventDefault();
+      event.stopPropagation(); // a notebook has keys of its own
       act();
     }
   });

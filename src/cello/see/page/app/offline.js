@@ -1,6 +1,7 @@
 // The page that is one file: numbers stand in it as text.
 import { decoded } from "./decode.js";
 import { Explorer } from "./explorer.js";
+import { keepPlace } from "./place.js";
 
 const found = JSON.parse(document.getElementById("head").textContent);
 const inPage = {
@@ -22,3 +23,4 @@ async function present(id) {
 }
 
 window.explorer = new Explorer(document.getElementById("cello"), found, inPage);
+keepPlace(window.explorer);

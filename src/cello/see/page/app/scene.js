@@ -1,80 +1,93 @@
 // What is looked at, drawn: the text, the curve, the heat maps, and what is under the pointer.
-import { clamp, short } from "./numbers.js";
+import { clamp } from "./numbers.js";
 import { drawCurve, drawNow } from "./curve.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
-import { make, visible } from "./dom.js";
+import { followPointer } from "./pointer.js";
+import { Legend } from "./legend.js";
+import { make } from "./dom.js";
+import { named, told, toldInFull } from "./told.js";
 import { Palette, Scale, scaleOfUnit } from "./colours.js";
 import { TextView } from "./text.js";
 
 const ZOOMS = [0.01, 96]; // least and most pixels a step
+const NARROW = 900; // pixels, up to which there is one column
 
 export class Scene {
   // `say(text)` translates; `on.go(t)` chooses a step, `on.brush(from, to)` marks some, and
   // `on.order()` says in which order units stand.
   constructor(root, state, say, on) {
     Object.assign(this, { root, state, say, on });
-    this.texts = [0, 1].map(() => new TextView({
-      step: (t) => on.go(t), paint: (from, to) => on.brush(from, to) }));
+    this.fitted = true; // until one zooms
+    this.scales = new Map(); // of units, as far as they have been asked for
+    this.texts = [0, 1].map((number) => new TextView({
+      step: (t) => this.choose(t), paint: (from, to) => on.brush(from, to),
+      hover: (t, event) => this.hoverText(number, t, event) }));
     this.canvases = [0, 1].map(() => make("canvas"));
     this.maps = this.canvases.map((canvas) => new HeatMap(canvas));
     this.cursors = [0, 1].map(() => make("canvas", { className: "cursor" }));
     this.curve = make("canvas");
     this.now = make("canvas", { className: "cursor" });
-    this.tip = make("div", { className: "tip", hidden: true });
+    [this.curve, ...this.canvases].forEach((canvas) => canvas.setAttribute("role", "img"));
+    this.tip = make("div", { className: "tip", popover: "manual" }); // whatever is around it
     this.tip.setAttribute("role", "tooltip");
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
+    this.legends = [new Legend(), new Legend()]; // of the unit; of all units
+    this.about = make("span");
+    this.own = make("input", { type: "checkbox",
+      onchange: () => state.set({ own: this.own.checked }) });
+    this.ownText = make("label", { className: "check" });
+    this.head = make("div", { className: "maphead" },
+      this.about, this.legends[1].element, this.ownText);
     this.still = make("div", { className: "still" },
-      make("div", { className: "curve" }, this.curve, this.now), ...this.stacks);
+      make("div", { className: "curve" }, this.curve, this.now), this.head, ...this.stacks);
     this.wide = make("div", { className: "wide" }, this.still);
-    this.scroller = make("div", { className: "scroller", tabIndex: -1 }, this.wide);
-    this.caption = make("p", { className: "caption" });
-    this.caption.setAttribute("aria-live", "polite");
-    this.elements = [...this.texts.map((view) => view.element), this.caption, this.scroller];
+    this.scroller = make("div", { className: "scroller", tabIndex: 0, role: "application" }, this.wide);
+    this.captions = [make("p", { className: "caption" }), make("p", { className: "caption other" })];
+    this.captions[0].setAttribute("aria-live", "polite");
+    this.elements = [...this.texts.map((view) => view.element),
+      make("div", { className: "captions" }, make("div", {}, ...this.captions), this.legends[0].element),
+      this.scroller];
     this.listen();
     this.follow();
   }
 
-  // What the pointer does.
   listen() {
     const { state } = this;
     this.scroller.addEventListener("scroll", () =>
       state.set({ left: this.scroller.scrollLeft / state.zoom }));
-    this.scroller.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey) return;
-      event.preventDefault();
-      this.zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2, this.at(event).t);
-    }, { passive: false });
-    for (const [number, map] of this.stacks.entries()) {
-      map.addEventListener("pointermove", (event) => this.hover(event, number));
-      map.addEventListener("pointerleave", () => state.set({ hover: null }));
-      map.addEventListener("pointerdown", (event) => {
-        const { t, unit } = this.at(event, number);
-        this.on.go(t);
-        if (unit !== undefined) state.set({ unit });
-        this.root.focus({ preventScroll: true });
-      });
-    }
-    this.curve.addEventListener("pointerdown", (event) => this.on.go(this.at(event).t));
-    this.resized = new ResizeObserver(() => state.set({ width: this.scroller.clientWidth }));
+    followPointer(this);
+    this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.scroller);
+  }
+
+  // As wide as there is room. In a notebook, this may be hidden in a tab: then nothing changes.
+  resize() {
+    if (!this.scroller.clientWidth) return;
+    this.root.classList.toggle("narrow", this.root.clientWidth <= NARROW);
+    this.state.set({ width: this.scroller.clientWidth });
   }
 
   // What is drawn anew when something changes.
   follow() {
     const { state } = this;
     const text = ["book", "sequence", "other", "width", "layer"];
-    const numbers = ["shown", "shownOther", "theme"];
+    const look = ["theme", "grey"];
+    const numbers = ["shown", "shownOther", ...look];
     const drawn = [...numbers, "left", "zoom", "width"];
-    state.on(["theme", "book"], () => this.dress());
+    state.on(["shown", "shownOther"], () => this.scales.clear());
+    state.on([...look, "book"], () => this.dress());
+    state.on(["width", "shown"], () => { if (this.fitted) this.fit(); });
     state.on(["zoom", "width", "shown"], () => this.size());
     state.on(text, () => this.layText());
     state.on([...text, ...numbers, "unit", "marks"], () => this.paintText());
     state.on(["t"], () => this.texts.forEach((view) => view.point(state.t)));
-    state.on([...drawn, "order", "scores"], () => this.drawMaps());
+    state.on([...drawn, "order", "scores", "own"], () => this.drawMaps());
     state.on([...drawn, "unit", "marks"], () => this.drawCurve());
     state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
-    state.on(["t", "unit", "shown", "hover", "language"], () => this.tell());
+    state.on([...numbers, "t", "unit", "language"], () => this.tell());
+    state.on(["shown", "shownOther", "hover"], () => this.tellHover());
+    state.on([...numbers, "unit", "own", "language"], () => this.label());
   }
 
   close() {
@@ -83,11 +96,15 @@ export class Scene {
   }
 
   dress() {
-    this.palette = new Palette(this.state.theme);
+    this.palette = new Palette(this.state.theme, this.state.grey);
     this.root.dataset.theme = this.state.theme;
   }
 
   // ------------------------------------------------------------ along time
+
+  get all() {
+    return [this.state.shown, this.state.shownOther];
+  }
 
   get length() {
     return this.state.shown?.length ?? 0;
@@ -96,6 +113,13 @@ export class Scene {
   get view() {
     const { width, left, zoom } = this.state;
     return { width, left, zoom };
+  }
+
+  // A step, and a unit if one is given; then keys go on from there.
+  choose(t, unit) {
+    this.on.go(t);
+    if (unit !== undefined) this.state.set({ unit });
+    this.root.focus({ preventScroll: true });
   }
 
   // Bring a step into sight.
@@ -114,14 +138,16 @@ export class Scene {
     const zoom = clamp(before * by, ...ZOOMS);
     const x = (around - state.left) * before;
     const left = Math.max(0, around - x / zoom);
+    this.fitted = false;
     state.set({ zoom, left });
     this.size();
   }
 
-  // All steps at once, or as many as can be told apart.
+  // All steps at once, or as many as can be told apart; so too when the window changes.
   fit() {
     const { state } = this;
     const width = this.scroller.clientWidth;
+    this.fitted = true;
     state.set({ width, zoom: clamp(width / Math.max(1, this.length), ...ZOOMS), left: 0 });
     this.size();
   }
@@ -134,21 +160,29 @@ export class Scene {
 
   // ------------------------------------------------------------ drawing
 
+  // The scale of a unit, in all sequences that are in sight.
+  scale(unit) {
+    if (!this.scales.has(unit)) {
+      this.scales.set(unit, scaleOfUnit(this.all.filter((shown) => shown?.length), unit));
+    }
+    return this.scales.get(unit);
+  }
+
   layText() {
     const { state } = this;
+    this.root.classList.toggle("two", state.other >= 0);
     [state.sequence, state.other].forEach((sequence, number) => {
       const tokens = sequence < 0 ? null : state.book.tokens(sequence);
       const length = state.book.layer(sequence, state.layer)?.length ?? 0;
-      this.texts[number].lay(tokens, length);
+      this.texts[number].lay(tokens, length, state.width);
     });
   }
 
   paintText() {
     const { state, palette } = this;
-    const all = [state.shown, state.shownOther].filter((some) => some);
-    const scale = all.length ? scaleOfUnit(all, state.unit) : null;
-    [state.shown, state.shownOther].forEach((shown, number) => {
-      if (!shown) return;
+    this.all.forEach((shown, number) => {
+      if (!shown?.length) return;
+      const scale = this.scale(state.unit);
       const colour = (t) => {
         if (t >= shown.length) return ["none", "inherit"];
         const step = scale.step(shown.data[t * shown.size + Math.min(state.unit, shown.size - 1)]);
@@ -160,11 +194,14 @@ export class Scene {
 
   drawMaps() {
     const { state } = this;
-    [state.shown, state.shownOther].forEach((shown, number) => {
+    this.all.forEach((shown, number) => {
       this.stacks[number].hidden = !shown?.length;
       if (!shown?.length || !state.width) return;
       this.stacks[number].style.height = `${shown.size * rowHeight(shown.size)}px`;
-      this.maps[number].draw(shown, this.on.order(), new Scale(shown), this.palette, this.view);
+      const common = new Scale(shown);
+      const scales = Array.from(
+        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit) : common));
+      this.maps[number].draw(shown, this.on.order(), scales, this.palette, this.view);
     });
   }
 
@@ -173,7 +210,7 @@ export class Scene {
     const style = getComputedStyle(this.root);
     const colours = [style.getPropertyValue("--ink"), style.getPropertyValue("--soft")];
     if (this.length) drawNow(this.now, state.t, this.view, colours[1]);
-    [state.shown, state.shownOther].forEach((shown, number) => {
+    this.all.forEach((shown, number) => {
       if (!shown?.length || !state.width) return;
       const cursors = [{ t: state.t, unit: state.unit, colour: colours[0] }];
       if (state.hover?.map === number) cursors.push({ ...state.hover, colour: colours[1] });
@@ -183,68 +220,94 @@ export class Scene {
 
   drawCurve() {
     const { state } = this;
-    const shown = [state.shown, state.shownOther].filter((some) => some?.length);
+    const shown = this.all.filter((some) => some?.length);
     this.curve.parentElement.hidden = !shown.length;
     if (!shown.length || !state.width) return;
     const style = getComputedStyle(this.root);
     const colour = (name) => style.getPropertyValue(name);
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
-    drawCurve(this.curve, lines, scaleOfUnit(shown, state.unit), this.view, {
+    drawCurve(this.curve, lines, this.scale(state.unit), this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, paper: colour("--paper"), grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
   }
 
-  // In words: the step and the unit, and those under the pointer.
+  // ------------------------------------------------------------ in words
+
+  // What the colours mean, and what the pictures show.
+  label() {
+    const { shown, unit, own } = this.state;
+    const { say, palette } = this;
+    this.head.hidden = this.legends[0].element.hidden = !shown?.length;
+    this.scroller.setAttribute("aria-label", say("along time: arrow keys, ? for all keys"));
+    this.texts.forEach((view) => view.element.setAttribute("aria-label", say("what was read")));
+    if (!shown?.length) return;
+    const [scale, common] = [this.scale(unit), new Scale(shown)];
+    this.legends[0].draw(palette, [scale.low, scale.high]);
+    this.legends[1].draw(palette, own ? [say("lowest"), say("highest")] : [common.low, common.high]);
+    this.about.textContent = say("{}: {} units, one a row", shown.name, shown.size);
+    this.ownText.replaceChildren(this.own, say("each by its own range"));
+    this.ownText.hidden = shown.size === 1;
+    this.curve.setAttribute("aria-label", say("{} along time", named(shown, unit)));
+    this.canvases.forEach((canvas) => canvas.setAttribute("aria-label", this.about.textContent));
+  }
+
+  // The step and the unit.
   tell() {
-    const { shown, hover, unit } = this.state;
+    const { shown, unit, t } = this.state;
     if (!shown) return;
-    this.caption.classList.remove("failed");
-    if (!shown.length) {
-      this.caption.textContent = this.say("This sequence is empty.");
-      return;
-    }
-    const told = (step, of) => {
-      const token = shown.tokens?.[step];
-      const number = short(shown.data[step * shown.size + of], shown.digits);
-      const read = token === undefined ? "" : ` · ${this.say("read")} “${visible(token)}”`;
-      const name = shown.size > 1 ? `${shown.name}[${of}]` : shown.name;
-      return `${name} = ${number} · ${this.say("step")} ${step}${read}`;
-    };
-    const meaning = shown.meaning ? ` · ${this.say(shown.meaning)}` : "";
-    const note = this.say("numbers are rounded to half precision");
-    const rounded = shown.rounded ? ` · ${note}` : "";
-    const t = Math.min(this.state.t, shown.length - 1);
-    this.caption.textContent = told(t, Math.min(unit, shown.size - 1)) + meaning + rounded;
-    this.showTip(hover ? told(hover.t, hover.unit) : "", hover?.event);
+    this.captions[0].classList.remove("failed");
+    this.all.forEach((some, number) => {
+      this.captions[number].hidden = !some || (number > 0 && t >= some.length);
+      if (this.captions[number].hidden) return;
+      this.captions[number].textContent = some.length
+        ? toldInFull(this.say, some, Math.min(t, some.length - 1), Math.min(unit, some.size - 1))
+        : this.say("This sequence is empty.");
+    });
+  }
+
+  // Those under the pointer.
+  tellHover() {
+    const { hover } = this.state;
+    const shown = hover && this.all[hover.map];
+    this.showTip(shown ? told(this.say, shown, hover.t, hover.unit) : "", hover?.event);
   }
 
   showTip(text, event) {
-    this.tip.hidden = !text;
+    if (this.tip.isConnected) this.tip.togglePopover(Boolean(text));
     if (!text) return;
     this.tip.textContent = text;
-    this.tip.style.left = `${Math.min(event.clientX + 14, innerWidth - 280)}px`;
-    this.tip.style.top = `${event.clientY + 16}px`;
+    const { width, height } = this.tip.getBoundingClientRect();
+    const below = event.clientY + 16 + height < innerHeight;
+    this.tip.style.left = `${Math.max(0, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
+    this.tip.style.top = `${below ? event.clientY + 16 : event.clientY - 10 - height}px`;
   }
 
-  // Which step and unit are under the pointer.
-  at(event, number = 0) {
-    const shown = [this.state.shown, this.state.shownOther][number];
-    const box = this.stacks[number].getBoundingClientRect();
+  // Which step is there.
+  stepAt(x) {
     const left = this.still.getBoundingClientRect().left;
-    const t = Math.floor((event.clientX - left) / this.state.zoom + this.state.left);
-    const place = Math.floor((event.clientY - box.top) / rowHeight(shown.size));
-    return { t: clamp(t, 0, shown.length - 1), unit: this.on.order()[place] };
+    return clamp(Math.floor((x - left) / this.state.zoom + this.state.left), 0, this.length - 1);
   }
 
-  hover(event, map) {
-    const { t, unit } = this.at(event, map);
-    this.state.set({ hover: unit === undefined ? null : { t, unit, map, event } });
+  // Which step and unit of a sequence are under the pointer, on the curve or on a map.
+  at(event, number, onCurve) {
+    const shown = this.all[number];
+    const t = Math.min(this.stepAt(event.clientX), shown.length - 1);
+    if (onCurve) return { t, unit: Math.min(this.state.unit, shown.size - 1) };
+    const { top } = this.stacks[number].getBoundingClientRect();
+    return { t, unit: this.on.order()[Math.floor((event.clientY - top) / rowHeight(shown.size))] };
+  }
+
+  hoverText(number, t, event) {
+    const shown = this.all[number];
+    const inside = shown && t !== null && t < shown.length;
+    const unit = inside && Math.min(this.state.unit, shown.size - 1);
+    this.state.set({ hover: inside ? { t, unit, map: number, event } : null });
   }
 
   // Say what went wrong, in place of numbers.
   fail(text) {
-    this.caption.textContent = text;
-    this.caption.classList.add("failed");
+    this.captions[0].textContent = text;
+    this.captions[0].classList.add("failed");
   }
 }

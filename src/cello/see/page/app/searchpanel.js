@@ -11,10 +11,11 @@ export class SearchPanel {
     Object.assign(this, { say, actions });
     this.element = make("section", { className: "search" });
     this.expression = make("input", { type: "search", spellcheck: false,
-      oninput: () => this.match() });
+      oninput: () => this.match(),
+      onkeydown: (event) => { if (event.key === "Enter") this.rank(); } });
     this.brush = make("input", { type: "checkbox",
       onchange: () => actions.painting(this.brush.checked) });
-    this.all = make("input", { type: "checkbox" });
+    this.among = make("select", {});
     this.status = make("p", { className: "note" });
     this.status.setAttribute("role", "status");
     this.results = make("ol", { className: "found" });
@@ -25,18 +26,31 @@ export class SearchPanel {
     Object.assign(this, { book, state });
     this.expression.setAttribute("aria-label", say("regular expression"));
     this.expression.placeholder = say("regular expression");
+    const among = this.among.value || "value";
+    this.among.replaceChildren(...[["value", "this value"], ["layer", "all values of the layer"],
+      ["all", "all layers"]].map(([value, text]) => make("option", { value }, say(text))));
+    this.among.value = among;
     this.element.replaceChildren(
-      make("h2", {}, say("Search a unit")),
-      make("p", { className: "note" }, say(
-        "Which unit tells where this is? Write a regular expression, or paint a part of the text.")),
+      make("h2", {}, say("Find a unit")),
+      make("p", { className: "note" }, say("Which unit tells where this is? "
+        + "Write a regular expression, or paint a part of the text or the curve.")),
       make("div", { className: "row" }, this.expression,
         make("label", { className: "check" }, this.brush, say("paint")),
         make("button", { type: "button", onclick: () => this.clear() }, say("clear"))),
       make("div", { className: "row" },
-        make("label", { className: "check" }, this.all, say("in all values of the layer")),
+        make("label", {}, make("span", {}, say("among")), this.among),
         make("button", { type: "button", className: "rank", onclick: () => this.rank() },
           say("rank units"))),
       this.status, this.results);
+  }
+
+  // If other steps are there: what is marked by the expression is marked anew, all else no more.
+  follow() {
+    const { sequence } = this.state;
+    const read = this.book.tokens(sequence)?.join("\0") ?? sequence;
+    const changed = this.read !== undefined && this.read !== read;
+    this.read = read;
+    if (changed) this.match();
   }
 
   match() {
@@ -47,7 +61,7 @@ export class SearchPanel {
       const marks = matching(tokens, this.expression.value, separator);
       this.actions.marks(marks);
       this.status.textContent =
-        `${marks.reduce((sum, mark) => sum + mark, 0)} ${this.say("steps are marked")}`;
+        this.say("{} steps are marked", marks.reduce((sum, mark) => sum + mark, 0));
     } catch {
       this.status.textContent = this.say("not a regular expression");
     }
@@ -60,26 +74,52 @@ export class SearchPanel {
     this.results.replaceChildren();
   }
 
+  // The values that are ranked, one after the other; those of other layers if they have as many
+  // steps.
+  async * values() {
+    const { book, among, status } = this;
+    const { sequence, layer, value } = this.state;
+    const own = book.layer(sequence, layer);
+    const layers = book.layers(sequence).filter((found) =>
+      found === own || (among.value === "all" && found.length === own.length));
+    for (const found of layers) {
+      for (const { name } of found.values) {
+        if (among.value === "value" && name !== value) continue;
+        status.textContent = `${name} …`;
+        yield await book.numbers(sequence, found.name, name);
+      }
+    }
+  }
+
   async rank() {
-    const { book, state, say } = this;
-    const { marks } = state;
-    const layer = book.layer(state.sequence, state.layer);
-    const marked = marks ? marks.slice(0, layer.length).reduce((sum, mark) => sum + mark, 0) : 0;
-    if (!marked || marked === layer.length) {
+    const { state, say } = this;
+    const { marks, sequence, layer } = state;
+    const { length } = this.book.layer(sequence, layer);
+    const marked = marks ? marks.slice(0, length).reduce((sum, mark) => sum + mark, 0) : 0;
+    if (!marked || marked === length) {
       this.status.textContent = say("Mark some steps, but not all.");
       return;
     }
-    const names = this.all.checked ? layer.values.map((value) => value.name) : [state.value];
-    const found = [];
-    for (const name of names) {
-      this.status.textContent = `${name} …`;
-      found.push(...await ranked(await book.numbers(state.sequence, state.layer, name), marks));
+    const { found, chance, shifts } = await ranked(this.values(), marks);
+    const best = short(chance, 3);
+    this.status.replaceChildren(
+      say("1 tells it always, 0.5 says nothing; (−) is low there"), make("br"),
+      say("By chance, with the marks shifted along time in {} ways, the best of the {} units reaches {}.",
+        shifts, found.length, best));
+    this.results.replaceChildren(...found.slice(0, SHOWN).map((unit) => this.result(unit, chance)));
+    this.actions.found(
+      found.filter((unit) => unit.value === state.value && unit.layer === state.layer));
+  }
+
+  result(unit, chance) {
+    const { layer, value, area } = unit;
+    const name = layer && this.among.value === "all" ? `${layer}.${value}` : value;
+    const button = make("button", { type: "button", onclick: () => this.actions.choose(unit) },
+      `${name}[${unit.unit}]  ${short(strength(unit), 3)}${area < 0.5 ? " (−)" : ""}`);
+    if (strength(unit) <= chance) {
+      button.className = "doubtful";
+      button.title = this.say("not above chance");
     }
-    found.sort((a, b) => strength(b) - strength(a));
-    this.status.textContent = say("1 tells it always, 0.5 says nothing");
-    this.results.replaceChildren(...found.slice(0, SHOWN).map((unit) => make("li", {},
-      make("button", { type: "button", onclick: () => this.actions.choose(unit) },
-        `${unit.value}[${unit.unit}]  ${short(strength(unit), 3)}${unit.area < 0.5 ? " (−)" : ""}`))));
-    this.actions.found(found.filter((unit) => unit.value === state.value));
+    return make("li", {}, button);
   }
 }

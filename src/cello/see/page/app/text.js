@@ -1,12 +1,15 @@
 // What the net read, coloured by the unit. Only the lines that can be seen exist.
 import { clamp } from "./numbers.js";
-import { columns, make, visible } from "./dom.js";
+import { columns, fromRight, make, visible } from "./dom.js";
 
 const LINE = 24; // pixels
 const SPARE = 2; // lines above and below
+const AROUND = 40; // pixels: border, padding and scroll bar
+const SHARE = 0.3; // of the window's height, at most
 
 export class TextView {
-  // `on.step(t)` is called when a step is chosen, `on.paint(from, to)` when some are painted.
+  // `on.step(t)` is called when a step is chosen, `on.paint(from, to)` when some are painted, and
+  // `on.hover(t, event)` when the pointer is on one.
   constructor(on) {
     this.on = on;
     this.sheet = make("div", { className: "sheet" });
@@ -16,6 +19,7 @@ export class TextView {
     this.element.addEventListener("scroll", () => this.show());
     this.element.addEventListener("pointerdown", (event) => this.begin(event));
     this.element.addEventListener("pointerover", (event) => this.drag(event));
+    this.element.addEventListener("pointerleave", () => on.hover(null));
     this.up = () => { this.from = null; };
     window.addEventListener("pointerup", this.up);
   }
@@ -24,25 +28,27 @@ export class TextView {
     window.removeEventListener("pointerup", this.up);
   }
 
-  // Break the tokens into lines that fit.
-  lay(tokens, length) {
+  // Break the tokens into lines that fit into `width` pixels.
+  lay(tokens, length, width) {
     this.tokens = tokens;
     this.length = tokens ? Math.min(tokens.length, length) : 0;
     this.words = tokens?.some((token) => Array.from(token).length > 1);
     this.element.hidden = !this.length;
     this.starts = [];
-    const room = Math.max(20, Math.floor((this.element.clientWidth - 24) / this.letterWidth()));
+    const room = Math.max(20, Math.floor((width - AROUND) / this.letterWidth()));
     let used = Infinity;
     for (let t = 0; t < this.length; t++) {
-      const width = this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]);
-      if (used + width > room || tokens[t - 1] === "\n") {
+      const taken = this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]);
+      if (used + taken > room || tokens[t - 1] === "\n") {
         this.starts.push(t);
         used = 0;
       }
-      used += width;
+      used += taken;
     }
     this.sheet.style.height = `${this.starts.length * LINE}px`;
-    this.element.style.height = `${clamp(this.starts.length, 1, 9) * LINE + 12}px`;
+    const most = Math.max(5, Math.floor((SHARE * innerHeight) / LINE));
+    this.element.style.height = `${clamp(this.starts.length, 1, most) * LINE + 12}px`;
+    this.sheet.dir = tokens && fromRight(tokens) ? "rtl" : "ltr";
     this.redraw();
   }
 
@@ -141,7 +147,8 @@ export class TextView {
   }
 
   drag(event) {
-    const t = event.target.dataset.t;
+    const { t } = event.target.dataset;
+    this.on.hover(t === undefined ? null : Number(t), event);
     if (this.from == null || t === undefined) return;
     this.on.paint(this.from, Number(t));
   }

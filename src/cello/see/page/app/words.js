@@ -1,4 +1,4 @@
-// What the page says, in English; and the same in Chinese.
+// What the page says, in English; and the same in Chinese. "{}" stands for a part that is put in.
 
 const CHINESE = {
   "sequence": "序列", "compare with": "对比", "nothing": "无", "layer": "层", "value": "变量",
@@ -7,28 +7,40 @@ const CHINESE = {
   "first step": "第一步", "step back": "上一步", "play": "播放", "pause": "暂停",
   "step on": "下一步", "last step": "最后一步", "zoom in": "放大", "zoom out": "缩小",
   "fit": "适合宽度", "largest change": "最大变化", "light or dark": "浅色或深色",
-  "中文": "English", "keys": "按键", "the net's output": "网络输出", "the net": "网络",
-  "step": "步", "read": "读入", "This sequence is empty.": "此序列为空。", "Search a unit": "搜索单元",
-  "regular expression": "正则表达式", "paint": "涂选", "clear": "清除", "rank units": "给单元排名",
-  "in all values of the layer": "在该层所有变量中",
-  "Which unit tells where this is? Write a regular expression, or paint a part of the text.":
-    "哪个单元标记了这些位置？请写正则表达式，或在文本中涂选。",
-  "Mark some steps, but not all.": "请标记一部分（而非全部）步。",
-  "not a regular expression": "不是正则表达式", "steps are marked": "步已标记",
-  "1 tells it always, 0.5 says nothing": "1 表示总能区分，0.5 表示毫无信息",
+  "colours or greys": "彩色或灰度",
+  "中文": "English", "keys": "快捷键", "the net's output": "网络输出", "the net": "网络",
+  "step": "时间步", "read": "读入", "This sequence is empty.": "此序列为空。",
+  "along time: arrow keys, ? for all keys": "沿时间：方向键，按 ? 查看所有快捷键",
+  "what was read": "读入的内容", "the cell's diagram": "结构图", "{} along time": "{} 随时间的变化",
+  "{}: {} units, one a row": "{}：{} 个单元，每行一个", "each by its own range": "各按自身取值范围",
+  "lowest": "最低", "highest": "最高",
+  "Find a unit": "查找单元", "regular expression": "正则表达式", "paint": "涂选", "clear": "清除",
+  "rank units": "给单元排名", "among": "范围", "this value": "此变量",
+  "all values of the layer": "该层所有变量", "all layers": "所有层",
+  "Which unit tells where this is? Write a regular expression, or paint a part of the text or the curve.":
+    "哪个单元能指示这些位置？请写正则表达式，或在文本、曲线上涂选。",
+  "Mark some steps, but not all.": "请标记一部分时间步，而不是全部。",
+  "not a regular expression": "不是正则表达式", "{} steps are marked": "已标记 {} 个时间步",
+  "1 tells it always, 0.5 says nothing; (−) is low there":
+    "1 表示总能区分，0.5 表示毫无信息；(−) 表示在标记处取值低",
+  "By chance, with the marks shifted along time in {} ways, the best of the {} units reaches {}.":
+    "偶然水平：把标记沿时间平移 {} 次，{} 个单元中最好的达到 {}。",
+  "not above chance": "不高于偶然水平",
   "The arithmetic of this step is not in this file.": "此文件不含这一步的算式。",
   "The equations": "方程",
-  "numbers are rounded to half precision": "数字已舍入为半精度",
-  "Force a value": "强制取值", "from step": "从步", "to step": "到步", "to": "设为",
+  "numbers are rounded to half precision": "数值已舍入为半精度",
+  "Force a value": "强制取值", "from step": "从时间步", "to step": "到时间步", "to": "设为",
   "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容",
   "Where an output of this step comes from": "这一步的输出从何而来",
   "show": "显示", "output": "输出", "read from the end": "从末尾读起",
   "one step back or on": "后退或前进一步", "ten steps back or on": "后退或前进十步",
   "first or last step": "第一步或最后一步", "another unit": "换单元",
   "another value": "换变量", "play or pause": "播放或暂停", "zoom": "缩放",
+  "zoom around the pointer; two fingers do so too": "以指针为中心缩放；双指亦可",
   "to the largest change, again for the next": "跳到最大变化，再按到次大",
-  "search": "搜索", "mark this step as to be remembered": "把这一步标记为要记住",
-  "these keys": "显示按键",
+  "find a unit": "查找单元", "mark this step, or unmark it": "标记这一步，或取消标记",
+  "mark all from the last marked step to this one": "从上次标记处一直标记到这一步",
+  "these keys": "显示快捷键", "Close": "关闭",
   "1 lets in, 0 shuts out": "1 放入，0 挡住", "1 lets out, 0 keeps in": "1 放出，0 保留",
   "1 lets through, 0 shuts out": "1 放行，0 挡住",
   "1 remembers, 0 forgets": "1 记住，0 遗忘", "1 forgets, 0 remembers": "1 遗忘，0 记住",
@@ -37,6 +49,7 @@ const CHINESE = {
   "1 takes the new, 0 keeps the old state": "1 采用新状态，0 保留旧状态",
 };
 
-export function said(language, text) {
-  return language === "zh" ? CHINESE[text] ?? text : text;
+export function said(language, text, ...parts) {
+  const words = language === "zh" ? CHINESE[text] ?? text : text;
+  return parts.reduce((sentence, part) => sentence.replace("{}", () => part), words);
 }

@@ -1,0 +1,22 @@
+// What the colours mean: from the lowest number to the highest.
+import { make } from "./dom.js";
+import { short } from "./numbers.js";
+
+const STOPS = [0, 32, 64, 96, 128, 160, 192, 224, 255];
+
+export class Legend {
+  constructor() {
+    this.bar = make("span", { className: "colours" });
+    this.low = make("span");
+    this.high = make("span");
+    this.element = make("span", { className: "legend" }, this.low, this.bar, this.high);
+  }
+
+  // `ends` are texts or numbers.
+  draw(palette, ends) {
+    const told = ends.map((end) => (typeof end === "number" ? short(end, 3) : end));
+    [this.low.textContent, this.high.textContent] = told;
+    const stops = STOPS.map((step) => palette.css[step]).join(",");
+    this.bar.style.background = `linear-gradient(to right,${stops})`;
+  }
+}

@@ -1,0 +1,231 @@
+"""How the page looks and is used: language, colours, place, by keyboard, by fingers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import cello
+from tests.see.page.nets import NETS, TEXT, recorded
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+
+def test_in_chinese(watched: Callable, tmp_path: Path):
+    path = recorded("bidirectional").to_html(tmp_path / "page.html", TEXT)
+    page = watched(path, locale="zh-CN", color_scheme="dark")
+    assert page.text(".search h2") == "查找单元"
+    assert page.page.get_attribute(".cello", "lang") == "zh"
+    assert page.state("theme") == "dark"
+    page.shot()
+    page.page.click("[data-control=中文]")
+    page.settle()
+    assert page.text(".search h2") == "Find a unit"
+
+
+def test_every_control_has_a_name(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 4, batch=2).to_html(tmp_path / "page.html"))
+    nameless = """all => all.filter(one =>
+        !(one.getAttribute("aria-label") || one.labels?.length || one.textContent.trim()))"""
+    assert page.page.eval_on_selector_all("button, select, input", nameless) == []
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_light_dark_and_greys(name: str, shown: tuple[cello.Recording, Any]):
+    _, page = shown
+    numbers = torch.tensor(page.call("return Array.from(s.shown.data)"))
+    units = page.state("shown.size")
+    column = numbers.view(-1, units)[:, page.state("unit")]
+    if page.state("theme") == "dark":
+        page.press("d")
+    for key, lighter in (("g", -1), ("d", 1)):  # more is darker on white, and lighter on black
+        page.press(key)
+        shades = page.page.eval_on_selector_all(
+            ".token", "all => all.map(one => Number(one.style.background.match(/\\d+/)[0]))"
+        )
+        order = sorted(range(len(shades)), key=lambda t: float(column[t]))
+        assert [lighter * shades[t] for t in order] == sorted(lighter * s for s in shades)
+        page.shot(key)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_all_that_is_focused_by_tab_can_be_seen_and_has_a_name(
+    name: str, shown: tuple[cello.Recording, Any]
+):
+    _, page = shown
+    page.page.evaluate("document.activeElement.blur()")
+    seen: list[str] = []
+    for _ in range(60):
+        page.page.keyboard.press("Tab")
+        told = page.page.evaluate("""() => {
+            const one = document.activeElement, style = getComputedStyle(one);
+            if (one === document.body) return null;
+            const box = one.getBoundingClientRect();
+            const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+            const name = one.getAttribute("aria-label") || one.labels?.[0]?.textContent
+                || one.textContent;
+            return [name.trim(), outlined && box.width > 0 && box.height > 0];
+        }""")
+        if told is None:
+            break
+        assert told[0]
+        assert told[1], told[0]
+        seen.append(told[0])
+    assert seen[0].startswith(("layer", "value"))
+    for name in ("play", "along time: arrow keys, ? for all keys", "regular expression"):
+        assert name in seen
+    page.press("ArrowRight")
+
+
+def test_keys_work_at_once_and_after_a_field_has_been_left(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT))
+    page.press("ArrowRight")
+    assert page.state("t") == 1
+    page.press("/", "a", "Escape", "ArrowRight")
+    assert page.state("t") == 2
+    page.page.click("input[type=search]")
+    page.page.click('.token[data-t="7"]')
+    page.press("ArrowRight")
+    assert page.state("t") == 8
+    page.page.get_by_label("paint").check()
+    page.press("ArrowRight")
+    assert page.state("t") == 9
+
+
+def test_what_is_written_from_right_to_left_is_shown_so(watched: Callable, tmp_path: Path):
+    words = ["זה", "יום", "יפה", "the", "end", "كتاب"]
+    page = watched(recorded("elman", 6).to_html(tmp_path / "page.html", words))
+    places = page.page.eval_on_selector_all(
+        ".token", "all => all.map(one => one.getBoundingClientRect().left)"
+    )
+    assert places == sorted(places, reverse=True)
+    page.call("e.go(2)")
+    assert page.text(".caption").endswith("read “\u2068יפה\u2069”")
+    page.shot()
+
+
+def test_the_pointer_tells_the_number_on_text_and_curve(watched: Callable, tmp_path: Path):
+    rec = recorded("elman")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    page.call("e.unit(2)")
+    page.page.hover('.token[data-t="5"]')
+    page.settle()
+    number = cello.see.numbers.short(rec["h"][5, 0, 2].item(), 7)
+    assert page.text(".tip").startswith(f"h[2] = {number} · step 5")
+    box, zoom = page.page.locator(".curve").bounding_box(), page.state("zoom")
+    page.page.mouse.move(box["x"] + 9.5 * zoom, box["y"] + 30)
+    page.settle()
+    assert "· step 9 ·" in page.text(".tip")
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 12.5 * zoom, box["y"] + 30)
+    page.page.mouse.up()
+    page.settle()
+    assert page.state("t") == 12
+
+
+def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: Path):
+    rec = recorded("stacked")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT))
+    page.call("await e.look({layer: '1', value: 'c', unit: 2})")
+    values = rec["1.c"][:, 0]
+    sizes = [values[:, 2].abs().max().item(), values.abs().max().item()]
+    shown = [cello.see.numbers.short(size, 3) for size in sizes]
+    legends = page.page.locator(".legend")
+    assert [legends.nth(i).inner_text().split() for i in (0, 1)] == [[f"-{n}", n] for n in shown]
+    assert page.text(".maphead").startswith("c: 4 units, one a row")
+    pixel = """const at = picture(e.scene.canvases[0]).getImageData(
+        Math.floor((T + 0.5) * s.zoom), 13 + 26 * UNIT, 1, 1).data; return [at[0], at[2]]"""
+    unit = int(values.abs().max(0).values.argmin())  # which the common range makes pale
+    t = int(values[:, unit].abs().argmax())
+    place = pixel.replace("UNIT", str(unit)).replace("T +", f"{t} +")
+    before = page.call(place)
+    page.page.get_by_label("each by its own range").check()
+    page.settle()
+    red, blue = page.call(place)
+    assert abs(red - blue) > abs(before[0] - before[1])
+    assert (red, blue) == (200, 10) if values[t, unit] > 0 else (38, 160)
+    assert legends.nth(1).inner_text().split() == ["lowest", "highest"]
+    page.call("await e.value('f')")
+    assert legends.nth(0).inner_text().split() == ["0", "1"]
+
+
+def test_the_place_is_kept_in_the_address(watched: Callable, tmp_path: Path):
+    path = recorded("stacked", 6, batch=2).to_html(tmp_path / "page.html", ["abcdef", "ghijkl"])
+    page = watched(path)
+    page.call("await e.look({sequence: 1, layer: '1', value: 'f', unit: 2}); e.go(3)")
+    page.until("location.hash.includes('t=3')")
+    link = page.page.url
+    page.page.reload()
+    page.until("window.explorer?.state.shown?.name === 'f'")
+    for again in (page, watched(link)):
+        again.until("window.explorer?.state.shown?.name === 'f'")
+        kept = [again.state(name) for name in ("sequence", "layer", "value", "unit", "t")]
+        assert kept == [1, "1", "f", 2, 3]
+    page.page.evaluate("location.hash = '#sequence=9&layer=<b>&value=toString&unit=-1&t=1e9'")
+    page.settle()
+    assert page.state("value") == "f"
+    page.page.evaluate("location.hash = '#sequence=0&layer=0&value=c&unit=99&t=99'")
+    page.until("explorer.state.shown.name === 'c'")
+    assert page.state("unit") < 4
+    assert page.state("t") == 5
+
+
+def test_what_fits_goes_on_to_fit(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 60).to_html(tmp_path / "page.html"))
+    for width in (700, 1100):
+        page.page.set_viewport_size({"width": width, "height": 700})
+        page.until(
+            f"Math.abs(explorer.state.zoom * 60 - explorer.state.width) < 1 && "
+            f"explorer.state.width > {0.5 * width}"
+        )
+    page.press("+")
+    zoom = page.state("zoom")
+    page.page.set_viewport_size({"width": 900, "height": 700})
+    page.settle()
+    assert page.state("zoom") == zoom
+
+
+def test_two_fingers_zoom(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 500).to_html(tmp_path / "page.html"), has_touch=True)
+    box = page.page.locator(".map").first.bounding_box()
+    touch = page.page.context.new_cdp_session(page.page)
+    middle, y = box["x"] + 300, box["y"] + 20
+
+    def fingers(kind: str, apart: float) -> None:
+        points = [{"x": middle + side * apart, "y": y, "id": i} for i, side in enumerate((-1, 1))]
+        touch.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": points if kind != "touchEnd" else []},
+        )
+
+    zoom, under = page.state("zoom"), page.call(f"return e.scene.stepAt({middle})")
+    fingers("touchStart", 40)
+    for apart in (50, 60, 80, 120):
+        fingers("touchMove", apart)
+    fingers("touchEnd", 0)
+    page.settle()
+    assert page.state("zoom") == pytest.approx(3 * zoom, rel=0.02)
+    assert page.call(f"return e.scene.stepAt({middle})") == pytest.approx(under, abs=2)
+
+
+def test_the_largest_change_is_to_become_no_number(watched: Callable, tmp_path: Path):
+    x = torch.randn(20, 1, 3)
+    x[13] = torch.nan
+    with torch.no_grad():
+        rec = cello.record(cello.Recurrent(cello.ElmanCell(3, 2)), x)
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    page.press("c")
+    assert page.state("t") == 13
+
+
+@pytest.mark.parametrize("width", [400, 800, 1920])
+def test_nothing_is_wider_than_the_window(width: int, watched: Callable, tmp_path: Path):
+    path = recorded("stacked", 6, batch=2).to_html(tmp_path / "page.html", ["abcdef", "ghijkl"])
+    page = watched(path, viewport={"width": width, "height": 700})
+    page.call("await e.other(1)")
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    page.shot()
