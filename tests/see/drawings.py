@@ -10,6 +10,8 @@ from itertools import combinations, pairwise
 SVG = "{http://www.w3.org/2000/svg}"
 WIDEST = dict.fromkeys("ilj., ·", 0.32) | dict.fromkeys("tfr()[]|/", 0.4)
 
+NEAR = 4.0  # between two wires that would be taken for one
+
 
 @dataclass(frozen=True)
 class Box:
@@ -64,17 +66,39 @@ def text_boxes(root: ET.Element) -> list[Box]:
     return found
 
 
-def line_boxes(root: ET.Element) -> list[Box]:
-    """The pieces of all wires, as boxes of their own width."""
+def pieces(root: ET.Element) -> list[tuple[float, float, float, float]]:
+    """Both ends of each piece of each wire."""
     found = []
     for path in root.iter(f"{SVG}path"):
-        if "wire" not in path.get("class", "").split():
+        if "wire" in path.get("class", "").split():
+            numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path.get("d"))]
+            points = list(zip(numbers[::2], numbers[1::2], strict=True))
+            found += [(*one, *other) for one, other in pairwise(points)]
+    return found
+
+
+def line_boxes(root: ET.Element) -> list[Box]:
+    """The pieces of all wires, as boxes of their own width."""
+    return [
+        Box(min(ax, bx) - 0.6, min(ay, by) - 0.6, max(ax, bx) + 0.6, max(ay, by) + 0.6,
+            f"a wire near {ax:g}, {ay:g}")
+        for ax, ay, bx, by in pieces(root)
+    ]  # fmt: skip
+
+
+def side_by_side(root: ET.Element) -> list[str]:
+    """Pieces of wires that run so close to one another that they would be taken for one."""
+    found = []
+    for (ax, ay, bx, by), (cx, cy, dx, dy) in combinations(pieces(root), 2):
+        upright, level = (ax == bx and cx == dx), (ay == by and cy == dy)
+        if upright and abs(ax - cx) < NEAR:
+            shared = min(max(ay, by), max(cy, dy)) - max(min(ay, by), min(cy, dy))
+        elif level and abs(ay - cy) < NEAR:
+            shared = min(max(ax, bx), max(cx, dx)) - max(min(ax, bx), min(cx, dx))
+        else:
             continue
-        numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", path.get("d"))]
-        points = list(zip(numbers[::2], numbers[1::2], strict=True))
-        for (ax, ay), (bx, by) in pairwise(points):
-            box = min(ax, bx) - 0.6, min(ay, by) - 0.6, max(ax, bx) + 0.6, max(ay, by) + 0.6
-            found.append(Box(*box, path.get("d")))
+        if shared > 2:
+            found.append(f"wires along one another near {ax:g}, {ay:g}")
     return found
 
 
@@ -87,7 +111,8 @@ def rectangles(root: ET.Element) -> list[Box]:
 
 
 def collisions(svg: str) -> list[str]:
-    """Texts on texts, lines through texts, texts across the border of a box or of the picture."""
+    """Texts on texts, lines through texts, texts across the border of a box or of the picture,
+    lines through boxes and along one another."""
     root = read(svg)
     texts, lines, boxes = text_boxes(root), line_boxes(root), rectangles(root)
     wide, high = float(root.get("width")), float(root.get("height"))
@@ -115,7 +140,7 @@ def collisions(svg: str) -> list[str]:
                 Box(box.left + 1.5, box.top + 1.5, box.right - 1.5, box.bottom - 1.5, "")
             ):
                 found.append(f"{line.what} through a {box.what}")
-    return found
+    return found + side_by_side(root)
 
 
 def labels(svg: str) -> list[str]:

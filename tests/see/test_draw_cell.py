@@ -14,6 +14,7 @@ from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.cells import cell_diagram
 from tests.registry import ACTIVATED, CAPTURED, RANDOM, make
 from tests.see.drawings import SVG, collisions, labels, numbers, read
+from tests.see.odd_cells import ODD, Hostile, LongNames
 
 # Of the cells that differ only in their activation, one with a short name and one with a long one.
 DRAWN = [
@@ -30,6 +31,17 @@ def by_name(cell: cello.Cell):
 def test_nothing_stands_on_anything_else(name: str, options: dict[str, object]):
     svg = cello.draw(make(name, torch.float32), **options).svg
     assert collisions(svg) == []
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_nor_in_odd_cells(name: str):
+    cell = ODD[name]()
+    assert collisions(cello.draw(cell, placeholders=True).svg) == []
+    assert collisions(cello.draw(cell, detail="rough").svg) == []
+    layer = cello.Recurrent(cell, engine="reference")
+    recording = cello.record(layer, -1e-4 * torch.rand(3, 2, 3))
+    assert collisions(cello.draw(cell, recording=recording, t=2, unit=2).svg) == []
+    assert collisions(cello.draw(layer, unrolled=2, recording=recording).svg) == []
 
 
 @pytest.mark.parametrize("options", [{"detail": "rough"}, {"parameters": True}], ids=str)
@@ -62,6 +74,7 @@ def test_every_number_of_a_step_has_room(name: str):
 def test_the_checker_of_the_drawings_sees_what_is_wrong():
     text = '<text x="{}" y="20">word</text>'
     wire = '<path class="wire" d="M{0} 0L{0} 40"/>'
+    level = '<path class="wire" d="M0 {0}L40 {0}"/>'
     box = '<rect class="box" x="0" y="0" width="30" height="30"/>'
     start = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="40">'
 
@@ -74,6 +87,9 @@ def test_the_checker_of_the_drawings_sees_what_is_wrong():
     assert found(text.format(90)) == 1  # outside of the picture
     assert found(text.format(10), box) == 1  # across a border
     assert found(box, wire.format(10)) == 1  # a line through a box
+    assert found(wire.format(10), wire.format(13)) == 1  # a line along a line
+    assert found(level.format(10), level.format(13), level.format(18)) == 1
+    assert found(wire.format(10), level.format(10)) == 0  # that they cross is all right
 
 
 # ------------------------------------------------------------ what is drawn
@@ -136,7 +152,8 @@ def test_a_state_that_never_changes():
         (lambda x, h: 1 - torch.relu(h), "1 − ·"),
         (lambda x, h: torch.where(x > h, x, h), "x if · else hprev"),
         (lambda x, h: -2.0 * h + 1, "−2·hprev + 1"),
-        (lambda x, h: x * h - 3, "· − 3"),
+        (lambda x, h: x * h - 3, "− 3"),
+        (lambda x, h: 0.5 * (x * h), "× 0.5"),
     ],
 )
 def test_blocks_with_a_formula_in_them(formula, shown: str):
@@ -174,22 +191,21 @@ def test_linear_terms_that_are_subtracted_are_written_out():
 
 
 def test_names_are_escaped():
-    class Odd(cello.Cell):
-        state = ("h",)
-
-        def __init__(self) -> None:
-            super().__init__(2, 2)
-
-        def step(self, x: Tensor, h: Tensor):
-            größer = torch.where(x > h, x, h)
-            return größer, (größer,)
-
-    Odd.__name__ = '<script>"&'
-    drawing = cello.draw(Odd())
-    title = read(drawing.svg).find(f"{SVG}title")
+    svg = cello.draw(Hostile()).svg
+    title = read(svg).find(f"{SVG}title")
     assert title is not None
-    assert title.text == '<script>"&'
-    assert any("größer" in label for label in labels(drawing.svg))
+    assert title.text == Hostile.__name__
+    assert f"+ hprev ⊙ {Hostile.odd}" in labels(svg)
+    assert {element.tag.removeprefix(SVG) for element in read(svg).iter()} == {
+        "svg", "title", "style", "path", "circle", "rect", "text", "tspan"
+    }  # fmt: skip
+
+
+def test_a_long_sum_stands_in_lines():
+    shown = labels(cello.draw(LongNames()).svg)
+    assert "gateweights,of,everything x" in shown
+    assert "+ gateweights,of,everything.bias" in shown
+    assert "weightih,i x + weighthh,i hprev" in labels(cello.draw(nn.LSTMCell(3, 2)).svg)
 
 
 def test_a_cell_of_torch():

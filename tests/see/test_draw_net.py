@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.errors import ArgumentError
+from cello.errors import ArgumentError, ModelError
 from cello.see.draw.nets import net_diagram
+from cello.see.draw.stages import levels_of
 from cello.see.draw.step_values import StepValues
 from tests.registry import CELLS, ROW_WISE
 from tests.see.drawings import SVG, collisions, labels, read
@@ -72,7 +73,7 @@ X = torch.tensor([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]])
 
 
 def blocks(net: nn.Module):
-    return net_diagram(net, StepValues(None), parameters=False).blocks
+    return net_diagram(levels_of(net), StepValues(None), parameters=False).blocks
 
 
 def units(svg: str) -> list[str]:
@@ -120,14 +121,52 @@ def test_layers_in_their_order():
     ]  # fmt: skip
 
 
+def words() -> cello.Stack:
+    return cello.Stack(
+        nn.Embedding(9, 3), nn.Dropout(0.1), cello.Recurrent(cello.LSTMCell(3, 16)),
+        nn.LayerNorm(16), nn.Linear(16, 9),
+    )  # fmt: skip
+
+
+def eight() -> cello.Stack:
+    return cello.Stack(*(cello.Recurrent(cello.LSTMCell(2, 2)) for _ in range(8)))
+
+
+NETS = {
+    "both": both,
+    "deep": deep,
+    "words": words,
+    "eight": eight,
+    "jordan": lambda: cello.Recurrent(Jordan()),
+    "large": lambda: cello.Recurrent(cello.JordanCell(2, 300, output_size=20)),
+    "ways": lambda: cello.Bidirectional(cello.JordanCell(2, 3, 2), cello.GRUCell(2, 7)),
+    "drop-in": lambda: cello.LSTM(2, 9, num_layers=2, bidirectional=True),
+    "two-sizes": lambda: cello.Stack(
+        nn.Linear(2, 3), cello.Recurrent(CELLS["two-sizes"]().float())
+    ),
+}
+
+
+def recorded(net: nn.Module) -> cello.Recording:
+    takes_ids = any(isinstance(module, nn.Embedding) for module in net.modules())
+    x = torch.randint(9, (4, 2)) if takes_ids else 1e-4 * torch.randn(4, 2, 2)
+    return record(net, x, lengths=torch.tensor([4, 3]))
+
+
 @pytest.mark.parametrize("unrolled", [None, 1, 3])
-@pytest.mark.parametrize("make", [both, deep, lambda: cello.Recurrent(Jordan())])
-def test_nothing_stands_on_anything_else(make, unrolled: int | None):
-    net = make()
+@pytest.mark.parametrize("name", NETS)
+def test_nothing_stands_on_anything_else(name: str, unrolled: int | None):
+    net = NETS[name]()
     assert collisions(cello.draw(net, unrolled=unrolled).svg) == []
-    recording = record(net, 1e-4 * torch.randn(4, 2, 2), lengths=torch.tensor([4, 3]))
-    drawing = cello.draw(net, unrolled=unrolled, recording=recording, t=0, batch=1)
-    assert collisions(drawing.svg) == []
+    recording = recorded(net)
+    for unit in (None, 1):
+        shown = cello.draw(net, unrolled=unrolled, recording=recording, t=0, batch=1, unit=unit)
+        assert collisions(shown.svg) == []
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_nor_with_parameters(name: str):
+    assert collisions(cello.draw(NETS[name](), parameters=True).svg) == []
 
 
 @pytest.mark.parametrize("name", [n for n in ROW_WISE if "-" not in n])
@@ -171,6 +210,79 @@ def test_a_recording_with_the_batch_first():
     assert float(shown[0].replace("−", "-")) == pytest.approx(made, rel=1e-5)
 
 
+def shown_of(units: Tensor, places: list[int]) -> list[float]:
+    return pytest.approx(units[places].tolist(), rel=1e-3)
+
+
+def floats(texts: list[str]) -> list[float]:
+    return [float(text.replace("−", "-")) for text in texts]
+
+
+def test_of_a_large_layer_the_first_units_are_shown():
+    net = cello.Recurrent(cello.ElmanCell(2, 9))
+    recording = record(net, torch.randn(3, 2, 2))
+    svg = cello.draw(net, recording=recording, t=1, batch=1).svg
+    shown = floats(units(svg))
+    assert shown[:3] == shown_of(recording["h"][1, 1], [0, 1, 2])
+    assert labels(svg).count("…") == 2  # of the layer, and of its memory
+    assert "9 units" in labels(svg)
+
+
+@pytest.mark.parametrize(("unit", "left_out"), [(0, 1), (5, 2), (8, 1)])
+def test_of_a_large_layer_the_unit_that_is_asked_for(unit: int, left_out: int):
+    net = cello.Stack(cello.Recurrent(cello.ElmanCell(2, 9)), nn.Linear(9, 7), nn.Linear(7, 2))
+    recording = record(net, torch.randn(3, 2, 2))
+    svg = cello.draw(net, recording=recording, t=1, batch=1, unit=unit).svg
+    output, shown = floats(units(svg))[:2], floats(units(svg))[2]
+    assert output == shown_of(recording.output[1, 1], [0, 1])  # few, so all of them
+    assert [shown] == shown_of(recording["h"][1, 1], [unit])
+    assert labels(svg).count("…") == 2 * left_out
+    assert f"unit {unit} of 9" in labels(svg)
+
+
+def test_all_states_of_a_layer_have_a_row():
+    net = cello.Recurrent(cello.LSTMCell(2, 3))
+    recording = record(net, torch.randn(3, 1, 2))
+    (_, memory, layer, _) = net_diagram(
+        levels_of(net), StepValues(recording, 2), parameters=False
+    ).blocks
+    assert [row.name for row in layer.rows] == [row.name for row in memory.rows] == ["h", "c"]
+    assert floats(layer.rows[1].numbers) == shown_of(recording["c"][2, 0], [0, 1, 2])
+    assert floats(memory.rows[1].numbers) == shown_of(recording["c"][1, 0], [0, 1, 2])
+
+
+def test_layers_of_torch_are_drawn_like_ours():
+    options = {"num_layers": 2, "bidirectional": True}
+    theirs = cello.draw(nn.LSTM(2, 3, **options), parameters=True)
+    assert theirs.svg == cello.draw(cello.LSTM(2, 3, **options), parameters=True).svg
+
+    class Different(nn.GRU):
+        pass
+
+    assert [block.text for block in blocks(Different(2, 3))] == ["x", "Different", "output"]
+
+
+def test_what_a_file_could_not_hold_is_not_shown(tmp_path):
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.readout = cello.Recurrent(Elman()), nn.Linear(2, 2)
+
+        def forward(self, x: Tensor):
+            return {"logits": self.readout(self.rnn(x)[0])}
+
+    net = Net()
+    record(net, X).save(tmp_path / "rec")
+    svg = cello.draw(net, recording=cello.load_recording(tmp_path / "rec"), t=1).svg
+    assert len(units(svg)) == 8  # input, memory, hidden layer and output layer
+
+
+def test_each_layer_has_its_own_parameters():
+    shown = labels(cello.draw(cello.Recurrent(cello.JordanCell(2, 3, 2)), parameters=True).svg)
+    own = {"15 parameters", "8 parameters"}  # 2×3 + 2×3 + 3, 3×2 + 2
+    assert own | {"23 parameters"} <= set(shown)
+
+
 def test_parameters_of_a_net():
     assert "6 parameters" in labels(cello.draw(nn.Linear(2, 2), parameters=True).svg)
     net = deep()
@@ -200,12 +312,27 @@ def test_an_ordinary_module_of_layers():
             {"placeholders": True},
             r"placeholders is for a cell: draw\(layer\.cell, placeholders=…\)",
         ),
-        ({"t": 0}, "give recording as well"),
+        ({"layer": "0"}, r"layer is for a cell: draw\(layer\.cell, layer=…\)"),
+        ({"t": 0}, "t says which step of a recording is meant: give recording as well"),
+        ({"unit": 0}, "unit says which unit of a recording is meant: give recording as well"),
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, object], message: str):
     with pytest.raises(ArgumentError, match=message):
         cello.draw(both(), **options)
+
+
+def test_units_that_there_are_not():
+    net = both()
+    for unit in (4, -1):
+        with pytest.raises(ArgumentError, match=rf"unit={unit} is no unit of any layer; the larg"):
+            cello.draw(net, recording=record(net, X), t=0, unit=unit)
+
+
+def test_a_recording_of_another_net():
+    recording = record(both(), X)
+    with pytest.raises(ModelError, match=r"no layer of this net was .* has '0\.forward', '0\.ba"):
+        cello.draw(cello.GRU(2, 2), recording=recording, t=0)
 
 
 def test_steps_that_there_are_not():

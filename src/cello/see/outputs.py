@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-__all__ = ["is_plain_tuple", "output_of"]
+from cello.layers.steps import Steps
+
+__all__ = ["by_step", "is_plain_tuple", "output_of"]
 
 
 def is_plain_tuple(result: Any) -> bool:
@@ -21,3 +24,15 @@ def output_of(result: Any) -> Any:
     ('y', 'y')
     """
     return result[0] if is_plain_tuple(result) else result
+
+
+def by_step(output: Any, steps: Steps) -> Tensor | None:
+    """An output as [T, B, size], if it is a row of numbers for each of the steps; else None."""
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    if steps.form == "T" and output.dim() == 2:
+        output = output.unsqueeze(1)
+    elif steps.form == "BT" and output.dim() == 3:
+        output = output.transpose(0, 1)
+    fits = output.dim() == 3 and output.shape[:2] == (steps.length, steps.batch_size)
+    return output if fits else None

@@ -25,7 +25,8 @@ from cello.see.styles import Style
 
 __all__ = ["Builder", "diagram_of"]
 
-LONGEST = 210  # of the text in a block; what is longer is named, not written out
+LONGEST = 210  # of a line in a block, unless a single term of a sum needs more
+LINES = 6  # in a block; a formula that needs more is named, not written out
 SQUASHING = ("sigmoid", "hard_sigmoid")  # into 0 to 1: what can be a gate
 _HERE = Symbol("·")  # stands in a block's text for a value that has no name
 
@@ -168,8 +169,11 @@ class Builder:
             return []
         return [node] if isinstance(node, Symbol) else [list(parts(node))[-1]]
 
-    def _of(self, node: Node, kind: str, operands: list[Node]) -> Block:
-        """A block with the formula in it; an operand without a name is a point in the formula."""
+    def _of(self, node: Node, kind: str, operands: list[Node], text: str = "") -> Block:
+        """A block with the formula in it; an operand without a name is a point in the formula.
+
+        `text` is what to write instead, if that says it more plainly.
+        """
         unnamed = {id(operand) for operand in operands if not isinstance(operand, Symbol)}
 
         def pointed(part: Node) -> Node:
@@ -177,7 +181,7 @@ class Builder:
 
         inputs = list(dict.fromkeys(map(self.block, operands)))
         shown = changed(node, pointed)
-        return self._passing(Block(kind, self._short(shown), inputs), shown)
+        return self._passing(Block(kind, text or self._short(shown), inputs), shown)
 
     def _passing(self, block: Block, node: Node) -> Block:
         """The block, a part of a gate if it is 1 − z or z / a of a gate z."""
@@ -190,32 +194,34 @@ class Builder:
         text = formula(node)
         if width(text) <= LONGEST:
             return text
-        if isinstance(node, Choice):
-            return "choose"
-        inside = node.terms[:2] if isinstance(node, Sum) else ()
-        start = f"{formula(Sum(inside))} + …" if len(inside) == 2 else ""
-        return start if start and width(start) <= LONGEST else type(node).__name__.lower()
+        if isinstance(node, Sum):
+            lines = _broken(node)
+            if len(lines) <= LINES and max(map(width, lines)) <= 2 * LONGEST:
+                return "\n".join(lines)
+        return "choose" if isinstance(node, Choice) else type(node).__name__.lower()
 
     def _sum(self, node: Sum) -> Block:
         fixed = [term for term in node.terms if is_fixed(term)]
         values = [term for term in node.terms if not is_fixed(term)]
+        text = _signed(self._short(Sum(tuple(fixed)))) if fixed else "+"
         if len(values) == 1:
-            return self._of(node, "other", [unsigned(values[0])])
+            is_plain = not isinstance(values[0], (Symbol, Minus))
+            return self._of(node, "other", [unsigned(values[0])], text if is_plain else "")
         inputs = list(map(self.block, values))
         if len(set(inputs)) < len(inputs):  # a + a
             return self._of(node, "other", values)
-        text = f"+ {self._short(Sum(tuple(fixed)))}".replace("+ −", "− ") if fixed else "+"
         return self._new(Block("plus", text, inputs, formula=Sum(tuple(fixed))))
 
     def _product(self, node: Product) -> Block:
         fixed = [factor for factor in node.factors if is_fixed(factor)]
         values = [factor for factor in node.factors if not is_fixed(factor)]
+        text = f"× {self._short(Product(tuple(fixed)))}" if fixed else "×"
         if len(values) == 1:
-            return self._of(node, "other", values)
+            is_plain = not isinstance(values[0], Symbol)
+            return self._of(node, "other", values, text if is_plain else "")
         inputs = list(map(self.block, values))
         if len(set(inputs)) < len(inputs):  # a ⊙ a ⊙ b
             return self._of(node, "other", values)
-        text = f"× {self._short(Product(tuple(fixed)))}" if fixed else "×"
         product = self._new(Block("times", text, inputs, formula=Product(tuple(fixed))))
         product.is_gate = any(factor.is_gate for factor in inputs)
         return product
@@ -230,6 +236,22 @@ class Builder:
         made = self._new(Block("squash", name, inputs, formula=Call(node.name, fixed)))
         made.is_gate = node.name in SQUASHING
         return made
+
+
+def _signed(text: str) -> str:
+    """A sum as what is added to something else."""
+    return f"+ {text}".replace("+ −", "− ")
+
+
+def _broken(node: Sum) -> list[str]:
+    """A sum in lines, each as long as it may be."""
+    lines: list[tuple[Node, ...]] = [()]
+    for term in node.terms:
+        if lines[-1] and width(formula(Sum((*lines[-1], term)))) > LONGEST:
+            lines.append(())
+        lines[-1] += (term,)
+    first, *others = (formula(Sum(line)) for line in lines)
+    return [first, *map(_signed, others)]
 
 
 def _within(node: Node) -> list[Node]:

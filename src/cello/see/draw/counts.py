@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 
 from cello.cells import Cell
-from cello.see.draw.diagram import Diagram
+from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.formulas import parts
 from cello.see.notation import Node, Symbol
 from cello.see.parameters import count_parameters
 
-__all__ = ["put_counts"]
+__all__ = ["parameter_shapes", "put_counts"]
 
 
 def put_counts(diagram: Diagram, cell: Cell) -> None:
     """Write into each block what its parameters add up to, and below what all of them do."""
     for block in diagram.blocks:
-        if block.formula is None:
-            continue
-        names = dict.fromkeys(_fixed_symbols(block.formula))
-        shapes = [s for s in (_shape(name, cell) for name in names) if s is not None]
+        shapes = parameter_shapes(block, cell)
         if shapes:
             terms = " + ".join("×".join(map(str, shape)) or "1" for shape in shapes)
             total = sum(map(math.prod, shapes))
@@ -31,6 +28,12 @@ def put_counts(diagram: Diagram, cell: Cell) -> None:
         f"{total:,} parameters: {times} times the {plain:,} of a plain layer, "
         f"{cell.input_size}×{cell.hidden_size} + {cell.hidden_size}"
     )
+
+
+def parameter_shapes(block: Block, cell: Cell) -> list[tuple[int, ...]]:
+    """The shapes of the parameters that are in a block's formula."""
+    names = [] if block.formula is None else dict.fromkeys(_fixed_symbols(block.formula))
+    return [shape for shape in (_shape(name, cell) for name in names) if shape is not None]
 
 
 def _fixed_symbols(node: Node) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cello.see.notation import Node
 
-__all__ = ["Block", "Diagram", "Label"]
+__all__ = ["Block", "Diagram", "Label", "Row"]
 
 
 @dataclass(eq=False)
@@ -26,20 +26,28 @@ class Label:
     number: str | None = None
 
 
+@dataclass(frozen=True)
+class Row:
+    """Units side by side, each a circle with its number; "…" stands for those left out."""
+
+    numbers: tuple[str, ...]
+    name: str = ""
+
+
 @dataclass(eq=False)
 class Block:
     """Something that makes a value; its value leaves it on one wire.
 
     Attributes:
         kind: "input", "output", "memory", "linear", "squash", "times", "plus", "layer" or "other".
-        text: what stands in it.
+        text: what stands in it, in one or more lines.
         inputs: the blocks whose values it takes, in order.
         is_gate: whether it belongs to a gate: a squashing into 0 to 1, or the product it drives.
         label: what stands beside its wire.
         source: where its numbers are: a value of the program and the first of its units.
         note: what is shown when one points at it.
         lines: small text below the text, a line each.
-        units: numbers of its units, each drawn as a circle with its number.
+        rows: of units, below the text.
         formula: what a block of parameters computes.
     """
 
@@ -51,7 +59,7 @@ class Block:
     source: Any = None
     note: str = ""
     lines: tuple[str, ...] = ()
-    units: tuple[str, ...] | None = None
+    rows: tuple[Row, ...] = ()
     formula: Node | None = None
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from cello.see.draw.drawing import Drawing
 from cello.see.draw.layout import picture_of
 from cello.see.draw.nets import net_diagram
 from cello.see.draw.rough import simplify
+from cello.see.draw.stages import Level, levels_of
 from cello.see.draw.step_values import StepValues
 from cello.see.draw.unrolled import unrolled_picture
 from cello.see.draw.values import put_numbers, put_room
@@ -36,7 +37,7 @@ def draw(
     parameters: bool = False,
     recording: Recording | None = None,
     t: int | None = None,
-    unit: int = 0,
+    unit: int | None = None,
     batch: int = 0,
     layer: str | None = None,
     digits: int = 5,
@@ -51,7 +52,8 @@ def draw(
     What the parameters do to values is one block, such as W x + R h_prev + b, and a value that is
     only a term of such a sum is not drawn by itself.
 
-    A net is drawn with a box for each layer; units are drawn one by one where they are few.
+    A net is drawn with a box for each layer; units are drawn one by one where they are few. With
+    a recording they hold their numbers, and so do the other states of a cell, and its memories.
 
     Args:
         net: a cell (`cello.LSTMCell`, `nn.GRUCell`, one of your own), or any module.
@@ -60,7 +62,8 @@ def draw(
         parameters: write into each block how many parameters it has, and below how many there are.
         recording: put the numbers of one of its steps on the wires; of a net, into the units.
         t: which step, from 0; the first of those drawn if `unrolled`.
-        unit: of a cell: which unit of each value.
+        unit: of a cell: which unit of each value, 0 unless given. Of a net: which unit of the
+            layers of more than 4; their first three unless given.
         batch: which sequence.
         layer: of a cell: where it is in the recorded net, such as "0.forward"; not needed if the
             net has only one layer.
@@ -82,7 +85,7 @@ def draw(
 
     >>> import cello
     >>> cello.draw(cello.LSTMCell(3, 2))
-    <Drawing of LSTMCell, 722 × 585>
+    <Drawing of LSTMCell, 722 × 601>
     >>> net = cello.Stack(cello.Recurrent(cello.ElmanCell(2, 2)), nn.Linear(2, 2))
     >>> rec = cello.record(net, torch.ones(3, 1, 2))
     >>> drawing = cello.draw(net, unrolled=3, recording=rec)
@@ -92,37 +95,60 @@ def draw(
     check_module(net)
     if recording is not None and not isinstance(recording, Recording):
         raise DtypeError(f"recording must be a cello.Recording, got {type(recording).__name__}")
-    if t is not None and recording is None:
-        raise ArgumentError("t says which step of a recording is meant: give recording as well")
-    first = 0 if t is None else whole("t", t)
+    if recording is None and (t is not None or unit is not None):
+        name, what = ("t", "step") if t is not None else ("unit", "unit")
+        raise ArgumentError(
+            f"{name} says which {what} of a recording is meant: give recording as well"
+        )
+    first = whole("t", t) if t is not None else 0
+    if detail not in ("full", "rough"):
+        raise ArgumentError(f'detail must be "full" or "rough", got {detail!r}')
+
+    def at(step: int) -> StepValues:
+        return StepValues(recording, step, batch, digits, unit)
+
+    is_cell = isinstance(net, (Cell, nn.RNNCellBase))
     if unrolled is not None:
         if parameters or placeholders or detail != "full":
             raise ArgumentError("unrolled goes with a recording, not with the other options")
-        return _through_time(net, unrolled, recording, first, batch, digits)
-    if isinstance(net, (Cell, nn.RNNCellBase)):
-        if detail not in ("full", "rough"):
-            raise ArgumentError(f'detail must be "full" or "rough", got {detail!r}')
-        rows = None if recording is None else recording.layer(layer)
-        if rows is not None and t is None:
-            raise ArgumentError("t must say which step of the recording to show")
-        cell = as_cell(net)
-        diagram = _traced(cell, rows)
-        if detail == "rough":
-            simplify(diagram)
-        if parameters:
-            put_counts(diagram, cell)
-        if rows is not None:
-            put_numbers(diagram, rows, first, unit, batch, digits)
-        elif placeholders:
-            put_room(diagram)
-        return Drawing(picture_of(diagram), type(net).__name__)
-    for name, is_given in (("detail", detail != "full"), ("placeholders", placeholders)):
-        if is_given:
-            raise ArgumentError(f"{name} is for a cell: draw(layer.cell, {name}=…)")
+        if whole("unrolled", unrolled) < 1:
+            raise ArgumentError(f"unrolled must be at least 1, got {unrolled}")
+        levels = _levels(net, recording)
+        steps = [at(first + k) for k in range(unrolled)]
+        return Drawing(unrolled_picture(levels, steps), f"{type(net).__name__} at {unrolled} steps")
     if recording is not None and t is None:
         raise ArgumentError("t must say which step of the recording to show")
-    values = StepValues(recording, first, batch, digits)
-    return Drawing(picture_of(net_diagram(net, values, parameters=parameters)), type(net).__name__)
+    if not is_cell:
+        given = {
+            "detail": detail != "full",
+            "placeholders": placeholders,
+            "layer": layer is not None,
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            raise ArgumentError(f"{name} is for a cell: draw(layer.cell, {name}=…)")
+        diagram = net_diagram(_levels(net, recording), at(first), parameters=parameters)
+        return Drawing(picture_of(diagram), type(net).__name__)
+    cell, rows = as_cell(net), None if recording is None else recording.layer(layer)
+    diagram = _traced(cell, rows)
+    if detail == "rough":
+        simplify(diagram)
+    if parameters:
+        put_counts(diagram, cell)
+    if rows is not None:
+        put_numbers(diagram, rows, first, unit or 0, batch, digits)
+    elif placeholders:
+        put_room(diagram)
+    return Drawing(picture_of(diagram), type(net).__name__)
+
+
+def _levels(net: nn.Module, recording: Recording | None) -> list[Level]:
+    """What the net does; the recording, if there is one, must be of that."""
+    levels = levels_of(net)
+    paths = {track.path for level in levels for track in level.tracks if track.states}
+    if recording is not None and paths.isdisjoint(recording.layers):
+        layers = ", ".join(repr(path) for path in recording.layers)
+        raise ModelError(f"no layer of this net was recorded: the recording has {layers}")
+    return levels
 
 
 def _traced(cell: Cell, rows: LayerRows | None) -> Diagram:
@@ -136,17 +162,3 @@ def _traced(cell: Cell, rows: LayerRows | None) -> Diagram:
             "layer= says where it is in the net"
         )
     return cell_diagram(cell, program)
-
-
-def _through_time(
-    net: nn.Module,
-    steps: int,
-    recording: Recording | None,
-    first: int,
-    batch: int,
-    digits: int,
-) -> Drawing:
-    if whole("unrolled", steps) < 1:
-        raise ArgumentError(f"unrolled must be at least 1, got {steps}")
-    values = [StepValues(recording, first + k, batch, digits) for k in range(steps)]
-    return Drawing(unrolled_picture(net, values), f"{type(net).__name__} at {steps} steps")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from torch import nn
-
-from cello.see.draw.diagram import Block, Diagram, Label
-from cello.see.draw.stages import Level, Stage, Track, levels_of
-from cello.see.draw.step_values import StepValues
+from cello.see.draw.diagram import Block, Diagram, Label, Row
+from cello.see.draw.stages import Level, Stage, Track
+from cello.see.draw.step_values import FEW, StepValues
 from cello.see.draw.text import subscripted
+from cello.see.names import joined
 
 __all__ = [
     "input_block",
@@ -18,12 +17,9 @@ __all__ = [
     "stage_block",
 ]
 
-FEW = 4  # units that are drawn one by one
 
-
-def net_diagram(net: nn.Module, values: StepValues, *, parameters: bool) -> Diagram:
+def net_diagram(levels: list[Level], values: StepValues, *, parameters: bool) -> Diagram:
     """The diagram of one step of a net."""
-    levels = levels_of(net)
     diagram = Diagram()
 
     def new(block: Block, *inputs: Block) -> Block:
@@ -41,7 +37,7 @@ def net_diagram(net: nn.Module, values: StepValues, *, parameters: bool) -> Diag
                 memory = new(memory_block(track, values))
             for number, stage in enumerate(track.stages):
                 first = [memory] if memory and not number else []
-                known = values.output(net) if stage is last_stage(levels) else None
+                known = values.output(stage.size) if stage is last_stage(levels) else None
                 block = stage_block(stage, values, known, parameters=parameters)
                 end = new(block, end, *first)
                 if memory and stage is track.keeper:
@@ -58,10 +54,8 @@ def net_diagram(net: nn.Module, values: StepValues, *, parameters: bool) -> Diag
 def input_block(levels: list[Level], values: StepValues) -> Block:
     """The input of a step."""
     track = levels[0].tracks[0]
-    name = f"{track.path}.x" if track.path else "x"
-    known = values.of(name) if track.states else None
-    units = known if known is not None and len(known) <= FEW else None
-    return Block("input", "x", units=units, label=Label())
+    known = values.first(joined(track.path, "x")) if track.states else None
+    return Block("input", "x", rows=(Row(known),) if known else (), label=Label())
 
 
 def last_stage(levels: list[Level]) -> Stage | None:
@@ -81,27 +75,35 @@ def stage_block(
     `known` are its numbers where a recording has them under no name.
     """
     lines = [stage.line] if stage.line else []
-    units: tuple[str, ...] | None = None
+    rows = _named_rows({name: values.of(joined(stage.path, name)) for name in stage.names})
+    if known and not rows:
+        rows = (Row(known),)
     if stage.size is not None and stage.size <= FEW:
-        units = values.of(stage.name) or known or ("",) * stage.size
-    elif stage.size is not None and "→" not in stage.line:
-        lines.append(f"{stage.size:,} units")
+        rows = rows or (Row(("",) * stage.size),)
+    elif stage.size is not None:
+        if rows and values.unit is not None and values.unit < stage.size:
+            lines.append(f"unit {values.unit} of {stage.size:,}")
+        elif "→" not in stage.line:
+            lines.append(f"{stage.size:,} units")
     if parameters and stage.parameters:
         lines.append(f"{stage.parameters:,} parameters")
-    return Block("layer", stage.title, lines=tuple(lines), units=units)
+    return Block("layer", stage.title, lines=tuple(lines), rows=rows)
 
 
 def memory_block(track: Track, values: StepValues) -> Block:
     """What the lowest stage gets from the step before, or from the one after."""
-    text = ", ".join(map(subscripted, track.states))
-    units = None
-    if len(track.states) == 1:
-        name = f"{track.states[0]}_prev"
-        known = values.of(f"{track.path}.{name}" if track.path else name)
-        units = known if known is not None and len(known) <= FEW else None
+    rows = _named_rows({n: values.of(joined(track.path, f"{n}_prev")) for n in track.states})
+    text = "" if len(rows) > 1 else ", ".join(map(subscripted, track.states))
     when = "after" if track.is_backward else "before"
     note = f"memory: {', '.join(track.states)} of the step {when}"
-    return Block("memory", text, units=units, note=note)
+    return Block("memory", text, rows=rows, note=note)
+
+
+def _named_rows(known: dict[str, tuple[str, ...] | None]) -> tuple[Row, ...]:
+    """A row for each value that was recorded, with its name where there are several."""
+    found = {name: units for name, units in known.items() if units}
+    named = len(found) > 1
+    return tuple(Row(units, subscripted(n) if named else "") for n, units in found.items())
 
 
 def join_block(level: Level) -> Block:

@@ -11,17 +11,22 @@ __all__ = [
     "LINE",
     "NUMBER_ROOM",
     "RADIUS",
+    "ROW",
     "SIDE",
     "Shape",
     "label_text",
+    "name_room",
+    "rows_height",
+    "rows_width",
     "shape_of",
-    "unit_size",
-    "units_height",
+    "text_lines",
+    "unit_room",
 ]
 
 RADIUS = 11.0  # of the circle of a product or a sum
 SIDE = RADIUS + 10  # how far from its middle a wire rises that enters it from the side
-LINE = 15.0  # of small text
+LINE = 15.0  # from one line of text to the next
+ROW = 26.0  # of units
 NUMBER_ROOM = width("−4.54e−5", SMALL)  # for a number that is not known yet
 _PAD = 9.0
 
@@ -66,21 +71,40 @@ def shape_of(block: Block) -> Shape:
     return Shape(left, right, half, height, stub)
 
 
-def unit_size(block: Block) -> float:
-    """The width of a unit's circle, with the space to the next one."""
-    return max([24.0, *(width(number, SMALL) + 13 for number in block.units or ())])
+def unit_room(block: Block, number: str) -> float:
+    """The width of a unit's circle, with the space to the next one; less for those left out."""
+    if number == "…":
+        return 20.0
+    return max([24.0, *(width(number, SMALL) + 13 for row in block.rows for number in row.numbers)])
 
 
-def units_height(block: Block) -> float:
-    """The height of the row of units."""
-    return 26.0 if block.units is not None else 0.0
+def name_room(block: Block) -> float:
+    """The width of the names before its rows of units."""
+    return max((width(row.name, SMALL) + 6 for row in block.rows if row.name), default=0.0)
+
+
+def rows_width(block: Block) -> float:
+    """The width of its rows of units, their names included."""
+    widths = (sum(unit_room(block, number) for number in row.numbers) for row in block.rows)
+    return name_room(block) + max(widths, default=0.0)
+
+
+def rows_height(block: Block) -> float:
+    """The height of its rows of units."""
+    return ROW * len(block.rows)
+
+
+def text_lines(block: Block) -> list[str]:
+    """The lines of its text."""
+    return block.text.split("\n") if block.text else []
 
 
 def _body(block: Block) -> tuple[float, float]:
     """Half the width of the body, and its height."""
-    circles = unit_size(block) * len(block.units or ())
-    widest = max([width(block.text), circles, *(width(line, SMALL) for line in block.lines)])
-    more = LINE * len(block.lines) + units_height(block)
+    text = text_lines(block)
+    small = (width(line, SMALL) for line in block.lines)
+    widest = max([rows_width(block), *map(width, text), *small])
+    more = LINE * (len(text) - 1 + len(block.lines)) + rows_height(block)
     pins = 16.0 * max(len(block.inputs) - 1, 0) / 2
     match block.kind:
         case "input" | "output":

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import nn
 
 from cello.cells import Cell, as_cell
 from cello.errors import CaptureError
-from cello.layers import Bidirectional, DropIn, Recurrent, Stack
+from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.see.draw.cells import cell_diagram
+from cello.see.draw.counts import parameter_shapes
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.gates import gates_of
 from cello.see.names import joined
 from cello.see.parameters import count_parameters
 
 __all__ = ["Level", "Stage", "levels_of"]
+
+_LINE = 30  # letters of a module's options
 
 
 @dataclass(eq=False)
@@ -25,7 +29,8 @@ class Stage:
     Attributes:
         title: what stands in its box.
         size: how many units it has; None if that is not known.
-        name: of its value in a recording; "" if it has none.
+        names: of its values in a recording, the output first, without the path.
+        path: of the layer in the net.
         states: what is remembered of it until the next step.
         line: one more line of text.
         parameters: how many it has.
@@ -33,7 +38,8 @@ class Stage:
 
     title: str
     size: int | None = None
-    name: str = ""
+    names: tuple[str, ...] = ()
+    path: str = ""
     states: tuple[str, ...] = ()
     line: str = ""
     parameters: int = 0
@@ -80,18 +86,27 @@ def levels_of(net: nn.Module, path: str = "") -> list[Level]:
             for layer, way in ways
         ]
         return [Level(tracks, net.join)]
-    if isinstance(net, DropIn):
+    if _is_ready_made(net):
         return _drop_in(net, path)
     if isinstance(net, (Cell, nn.RNNCellBase)):
         return [Level([_track(as_cell(net), path)])]
     children = list(net.named_children())
-    within = any(isinstance(module, (Recurrent, DropIn)) for module in net.modules())
+    within = any(
+        isinstance(module, Recurrent) or _is_ready_made(module) for module in net.modules()
+    )
     if isinstance(net, (Stack, nn.Sequential)) or within:
         return [level for n, child in children for level in levels_of(child, joined(path, n))]
-    return [Level([Track([_plain(net)], path)])]
+    return [Level([Track([_plain(net, path)], path)])]
 
 
-def _drop_in(net: DropIn, path: str) -> list[Level]:
+def _is_ready_made(module: nn.Module) -> bool:
+    """Whether it is an RNN, LSTM or GRU: ours, or torch's own, for a subclass may differ."""
+    return isinstance(module, DropIn) or type(module) in (nn.RNN, nn.LSTM, nn.GRU)
+
+
+def _drop_in(net: nn.Module, path: str) -> list[Level]:
+    net = net if isinstance(net, DropIn) else accelerate(net)
+    assert isinstance(net, DropIn)
     cells, title = net.cells(), type(net).__name__
     if not net.bidirectional:
         return [Level([_track(cell, joined(path, place), title)]) for place, cell in cells.items()]
@@ -102,75 +117,76 @@ def _drop_in(net: DropIn, path: str) -> list[Level]:
     return [Level(tracks[k : k + 2], "concat") for k in range(0, len(tracks), 2)]
 
 
-def _plain(module: nn.Module) -> Stage:
+def _plain(module: nn.Module, path: str) -> Stage:
     """A module without memory."""
-    sizes = [getattr(module, n, None) for n in ("in_features", "out_features")]
-    known = all(isinstance(size, int) for size in sizes)
-    options = module.extra_repr().replace(", inplace=False", "")
-    line = f"{sizes[0]} → {sizes[1]}" if known else options
-    size = sizes[1] if known and isinstance(sizes[1], int) else None
-    if len(line) > 30:
-        line = f"{line[:28]}…"
-    name = type(module).__name__
-    return Stage(name, size, line=line, parameters=count_parameters(module).total)
+    size, line = None, _options(module)
+    for names in (("in_features", "out_features"), ("num_embeddings", "embedding_dim")):
+        sizes = [getattr(module, name, None) for name in names]
+        if all(isinstance(known, int) for known in sizes):
+            size, line = sizes[1], f"{sizes[0]} → {sizes[1]}"
+    total = count_parameters(module).total
+    return Stage(type(module).__name__, size, path=path, line=line, parameters=total)
+
+
+def _options(module: nn.Module) -> str:
+    """Those of its options that a line has room for."""
+    shown, *others = module.extra_repr().replace(", inplace=False", "").split(", ")
+    for option in others:
+        more = f"{shown}, {option}"
+        if len(more) > _LINE:
+            return f"{shown}, …"
+        shown = more
+    return shown if len(shown) <= _LINE else f"{shown[: _LINE - 2]}…"
 
 
 def _track(cell: Cell, path: str, title: str = "", *, is_backward: bool = False) -> Track:
     """The stages of a cell: one, or two where its output is a layer upon its hidden layer."""
-    way = "reads backward" if is_backward else ""
-    total = count_parameters(cell).total
-    inner = _hidden_and_output(cell)
-    if inner is None:
-        title = title or type(cell).__name__.removeprefix("Torch").removesuffix("Cell") or "Cell"
-        name = joined(path, _output_name(cell))
-        stage = Stage(title, cell.output_size, name, cell.state, way, total)
-        return Track([stage], path, cell.state, is_backward)
-    (hidden, size), (output, from_output) = inner
-    kept: tuple[tuple[str, ...], ...] = ((), cell.state) if from_output else (cell.state, ())
-    stages = [
-        Stage("hidden layer", size, joined(path, hidden), kept[0], way, total),
-        Stage("output layer", cell.output_size, joined(path, output), kept[1]),
-    ]
+    try:
+        diagram = cell_diagram(cell)
+    except CaptureError:
+        diagram = None
+    stages = (diagram and _two_stages(cell, diagram)) or [_one_stage(cell, diagram, title)]
+    for stage in stages:
+        stage.path = path
+    stages[0].line = "reads backward" if is_backward else ""
     return Track(stages, path, cell.state, is_backward)
 
 
-def _diagram(cell: Cell) -> Diagram | None:
-    try:
-        return cell_diagram(cell)
-    except CaptureError:
-        return None
+def _one_stage(cell: Cell, diagram: Diagram | None, title: str) -> Stage:
+    title = title or type(cell).__name__.removeprefix("Torch").removesuffix("Cell") or "Cell"
+    made = _output(diagram).label.names if diagram else []
+    names = (*made[-1:], *(name for name in cell.state if name not in made))
+    total = count_parameters(cell).total
+    return Stage(title, cell.output_size, names, states=cell.state, parameters=total)
 
 
-def _output_name(cell: Cell) -> str:
-    diagram = _diagram(cell)
-    if diagram is None:
-        return cell.state[0]
-    names = _output(diagram).label.names
-    return names[-1] if names else cell.state[0]
+def _two_stages(cell: Cell, diagram: Diagram) -> list[Stage]:
+    """A hidden layer, and the output layer upon it; one of them is remembered.
+
+    None for a cell with gates or several states, or whose output is no layer of its own.
+    """
+    remembered = [block.inputs[0] for block in diagram.blocks if block.kind == "memory"]
+    if len(cell.state) != 1 or not remembered or gates_of(diagram):
+        return []
+    output = upper = _output(diagram)
+    while upper.kind in ("squash", "other") and len(upper.inputs) == 1:
+        (upper,) = upper.inputs
+    if upper.kind != "linear" or len(upper.inputs) != 1:
+        return []
+    (hidden,) = upper.inputs
+    if hidden.kind in ("input", "memory") or not hidden.label.names:
+        return []
+    if remembered[0] not in (output, hidden):
+        return []
+    size = hidden.source[0].shape[-1] if hidden.source else cell.hidden_size
+    stages = [Stage("hidden layer", size), Stage("output layer", cell.output_size)]
+    for stage, block in zip(stages, (hidden, output), strict=True):
+        stage.names = tuple(block.label.names[-1:])
+        stage.states = cell.state if block is remembered[0] else ()
+    stages[1].parameters = sum(map(math.prod, parameter_shapes(upper, cell)))
+    stages[0].parameters = count_parameters(cell).total - stages[1].parameters
+    return stages
 
 
 def _output(diagram: Diagram) -> Block:
     return next(block for block in diagram.blocks if block.kind == "output").inputs[0]
-
-
-def _hidden_and_output(cell: Cell) -> tuple[tuple[str, int], tuple[str, bool]] | None:
-    """Name and size of a hidden layer below the output; the output's name, and if it is kept.
-
-    None for a cell with gates or several states, or whose output is no layer of its own.
-    """
-    diagram = _diagram(cell)
-    if diagram is None or len(cell.state) != 1 or gates_of(diagram):
-        return None
-    output = _output(diagram)
-    below = output
-    while below.kind in ("squash", "other") and len(below.inputs) == 1:
-        (below,) = below.inputs
-    hidden = [block for block in below.inputs if block.kind not in ("input", "memory")]
-    if below.kind != "linear" or len(hidden) != 1 or len(below.inputs) != 1:
-        return None
-    names = hidden[0].label.names
-    kept = next(block for block in diagram.blocks if block.kind == "memory").inputs[0]
-    if not names or kept not in (output, hidden[0]):
-        return None
-    size = hidden[0].source[0].shape[-1] if hidden[0].source else cell.hidden_size
-    return (names[-1], size), (output.label.names[-1], kept is output)

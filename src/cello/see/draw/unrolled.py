@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import nn
-
 from cello.see.draw.bodies import paint
 from cello.see.draw.diagram import Block
 from cello.see.draw.nets import input_block, join_block, last_stage, memory_block, stage_block
 from cello.see.draw.picture import Mark, Picture, Text, Wire
 from cello.see.draw.shapes import Shape, shape_of
-from cello.see.draw.stages import Stage, Track, levels_of
+from cello.see.draw.stages import Level, Stage, Track
 from cello.see.draw.step_values import StepValues
 from cello.see.draw.text import SMALL, subscripted, width
 
@@ -37,15 +35,14 @@ class _Cell:
         return shape_of(self.block)
 
 
-def unrolled_picture(net: nn.Module, steps: list[StepValues]) -> Picture:
+def unrolled_picture(levels: list[Level], steps: list[StepValues]) -> Picture:
     """The picture of a net at some steps, one after the other."""
-    return _Unrolled(net, steps).picture
+    return _Unrolled(levels, steps).picture
 
 
 class _Unrolled:
-    def __init__(self, net: nn.Module, steps: list[StepValues]) -> None:
-        self.net, self.steps = net, steps
-        self.levels = levels = levels_of(net)
+    def __init__(self, levels: list[Level], steps: list[StepValues]) -> None:
+        self.levels, self.steps = levels, steps
         self.picture = Picture()
         self.columns = [self._column(values) for values in steps]
         cells = [cell for column in self.columns for cell in column.values()]
@@ -84,7 +81,7 @@ class _Unrolled:
 
     def outputs(self, values: StepValues, stage: Stage) -> tuple[str, ...] | None:
         """What the net put out, for the stage that made it."""
-        return values.output(self.net) if stage is last_stage(self.levels) else None
+        return values.output(stage.size) if stage is last_stage(self.levels) else None
 
     def _starts(self) -> None:
         """The memories with which the first step of each direction begins."""
