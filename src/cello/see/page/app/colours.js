@@ -44,7 +44,8 @@ export class Palette {
 }
 
 // The scale of one unit, the same for all sequences in sight: a unit that stays small is seen too.
-export function scaleOfUnit(all, unit) {
+// If it is stretched, the unit's least number is its end, whatever that is.
+export function scaleOfUnit(all, unit, stretched = false) {
   let [low, high] = [Infinity, -Infinity];
   for (const { data, size, length } of all) {
     for (let at = Math.min(unit, size - 1); at < length * size; at += size) {
@@ -53,7 +54,8 @@ export function scaleOfUnit(all, unit) {
       if (number > high && number < Infinity) high = number;
     }
   }
-  return new Scale(low <= high ? { kind: all[0].kind, low, high } : { low: 0, high: 0 });
+  if (low > high) low = high = 0; // there is no number at all
+  return new Scale({ kind: stretched ? "stretched" : all[0].kind, low, high });
 }
 
 // Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
@@ -61,9 +63,10 @@ export function scaleOfUnit(all, unit) {
 export class Scale {
   constructor({ kind, low, high }) {
     const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
-    const gate = kind === "gate";
-    [this.low, this.high] = gate ? [0, 1] : [-size, size];
-    [this.bottom, this.top] = gate || high - low < FLAT * size ? [this.low, this.high] : [low, high];
+    const flat = high - low < FLAT * size;
+    const ends = kind === "gate" ? [0, 1] : [-size, size];
+    [this.bottom, this.top] = kind === "gate" || flat ? ends : [low, high];
+    [this.low, this.high] = kind === "stretched" ? [this.bottom, this.top] : ends;
     this.slope = (STEPS - 1) / (this.high - this.low);
   }
 

@@ -17,6 +17,10 @@ export function drawCurve(canvas, lines, scale, view, look) {
   for (const number of new Set([top, bottom > 0 || top < 0 ? (top + bottom) / 2 : 0, bottom])) {
     line(context, 0, y(number), view.width, y(number));
   }
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  context.fillStyle = look.ink;
+  for (const number of [top, bottom]) context.fillText(short(number, 3), 3, y(number));
   lines.forEach((shown, number) => {
     context.strokeStyle = look.lines[number];
     context.fillStyle = look.lines[number];
@@ -26,16 +30,6 @@ export function drawCurve(canvas, lines, scale, view, look) {
   });
   context.setLineDash([]);
   context.lineWidth = 1;
-  context.fillStyle = look.ink;
-  context.textBaseline = "middle";
-  context.textAlign = "left";
-  for (const number of [top, bottom]) {
-    const label = short(number, 3);
-    context.fillStyle = look.paper;
-    context.fillRect(0, y(number) - 7, context.measureText(label).width + 8, 14);
-    context.fillStyle = look.ink;
-    context.fillText(label, 3, y(number));
-  }
   axis(context, x, view, look);
 }
 

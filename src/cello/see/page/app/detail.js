@@ -1,5 +1,5 @@
 // One step of one unit: the numbers of all values of the layer, their arithmetic, the diagram.
-import { make } from "./dom.js";
+import { make, quoted } from "./dom.js";
 import { short } from "./numbers.js";
 
 const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
@@ -60,8 +60,8 @@ export class Detail {
     const { say } = this;
     const token = book.tokens(place.sequence)?.[place.t];
     const title = [
-      `${say("step")} ${place.t}`, token === undefined ? null : `“${token}”`,
-      `${layer.name ? `${layer.name} · ` : ""}${say("unit")} ${place.unit}`,
+      `${say("step")} ${place.t}`, token === undefined ? null : quoted(token),
+      layer.name ? `${say("layer")} ${layer.name}` : null, `${say("unit")} ${place.unit}`,
       layer.reverse ? say("read from the end") : null].filter((part) => part).join(" · ");
     const rows = numbers.map((shown) => this.row(shown, place, told.get(shown.name)));
     const cell = book.head.cells[place.layer] ?? {};
@@ -111,7 +111,7 @@ export class Detail {
         place.addEventListener("pointerleave", (event) => this.light(null, event));
       }
     }
-    const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3)]));
+    const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3, 2)]));
     for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
       place.textContent = told.get(place.dataset.value) ?? "";
     }
@@ -141,9 +141,10 @@ function middle(line) {
 const hasUnit = (shown, unit) => shown.name !== "x" && unit < shown.size;
 
 // The number of the unit; of a value without such a unit the first few numbers.
-function written(shown, { t, unit }, digits, few) {
+function written(shown, { t, unit }, digits, few, digitsOfFew = 4) {
   const at = t * shown.size;
   if (hasUnit(shown, unit)) return short(shown.data[at + unit], digits);
-  const some = shown.data.slice(at, at + Math.min(few, shown.size));
-  return Array.from(some, (number) => short(number, 4)).join(", ") + (shown.size > few ? ", …" : "");
+  const some = Array.from(shown.data.slice(at, at + Math.min(few, shown.size)));
+  const texts = some.map((number) => short(number, digitsOfFew));
+  return [...texts, ...(shown.size > few ? ["…"] : [])].join(", ");
 }

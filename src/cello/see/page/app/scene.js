@@ -161,11 +161,13 @@ export class Scene {
   // ------------------------------------------------------------ drawing
 
   // The scale of a unit, in all sequences that are in sight.
-  scale(unit) {
-    if (!this.scales.has(unit)) {
-      this.scales.set(unit, scaleOfUnit(this.all.filter((shown) => shown?.length), unit));
+  scale(unit, stretched = false) {
+    const key = `${unit} ${stretched}`;
+    if (!this.scales.has(key)) {
+      const shown = this.all.filter((some) => some?.length);
+      this.scales.set(key, scaleOfUnit(shown, unit, stretched));
     }
-    return this.scales.get(unit);
+    return this.scales.get(key);
   }
 
   layText() {
@@ -200,7 +202,7 @@ export class Scene {
       this.stacks[number].style.height = `${shown.size * rowHeight(shown.size)}px`;
       const common = new Scale(shown);
       const scales = Array.from(
-        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit) : common));
+        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, true) : common));
       this.maps[number].draw(shown, this.on.order(), scales, this.palette, this.view);
     });
   }
@@ -228,7 +230,7 @@ export class Scene {
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
     drawCurve(this.curve, lines, this.scale(state.unit), this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
-      tokens: shown[0].tokens, paper: colour("--paper"), grid: colour("--line"),
+      tokens: shown[0].tokens, grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
   }
 
