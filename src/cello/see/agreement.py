@@ -9,7 +9,7 @@ from cello.program import Program, is_random
 from cello.see.one_step import evaluate_rows
 from cello.see.rows import LayerRows
 
-__all__ = ["disagreeing"]
+__all__ = ["close", "disagreeing"]
 
 _ROWS = 1024  # at a time
 
@@ -31,12 +31,13 @@ def disagreeing(rows: LayerRows, program: Program) -> set[str]:
             if told and recorded.intersection(op.outputs):
                 made = found.run(op, op.args)
                 for value, own in zip(op.outputs, made if op.is_tuple else (made,), strict=True):
-                    if value in recorded and not _close(own, found.values[value]):
+                    if value in recorded and not close(own, found.values[value]):
                         wrong.add(value)
     return {name for name in rows.rows if program.names[name] in wrong}
 
 
-def _close(made: Tensor, recorded: Tensor) -> bool:
+def close(made: Tensor, recorded: Tensor) -> bool:
+    """Whether they are the same but for rounding."""
     if not recorded.is_floating_point():
         return bool(torch.equal(made, recorded))
     some = torch.finfo(recorded.dtype).eps ** 0.5

@@ -14,7 +14,7 @@ from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from cello.layers import Steps, observing
 from cello.program import Program, Value
 from cello.see.names import check_net, joined, layer_paths, listed, matches
-from cello.see.recording import Recording
+from cello.see.recording import Call, Recording
 from cello.see.rows import Keeper, LayerRows
 from cello.see.source import Source, in_order
 
@@ -56,7 +56,7 @@ def record(
     with observing(watcher):
         result = net(x, *args, **kwargs)
     watcher.check()
-    return Recording(watcher.layers, result)
+    return Recording(watcher.layers, result, Call(net, x, args, kwargs))
 
 
 def _patterns(only: str | Iterable[str] | None) -> tuple[str, ...] | None:

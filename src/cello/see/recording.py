@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.see.names import find, joined
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
     from cello.see.explain import Explanation
 
-__all__ = ["LeftOut", "Recording"]
+__all__ = ["Call", "LeftOut", "Recording"]
+
+
+class Call(NamedTuple):
+    """What was called: `net(x, *args, **kwargs)`."""
+
+    net: nn.Module
+    x: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Recording:
         state: its second part, if it is a tuple of two; else None.
         names: of all values, layer by layer, in the order in which a step makes them.
         layers: the names without their last part.
+        call: what was called; None if the recording comes from a file.
 
     >>> import cello
     >>> layer = cello.Recurrent(cello.LSTMCell(3, 4))
@@ -53,12 +63,14 @@ class Recording:
     (torch.Size([5, 2, 4]), True, [5, 3])
     """
 
-    def __init__(self, layers: Sequence[LayerRows], result: Any) -> None:
+    def __init__(
+        self, layers: Sequence[LayerRows], result: Any, call: Call | None = None
+    ) -> None:
         self.by_layer = {layer.layer: layer for layer in layers}
         self._where = {
             joined(layer.layer, name): (layer, name) for layer in layers for name in layer.rows
         }
-        self._result = result
+        self._result, self.call = result, call
 
     @property
     def result(self) -> Any:

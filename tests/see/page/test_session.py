@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import cello
-from cello.errors import ArgumentError, UnknownNameError
+from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.see.page.session import LiveSession, Session
 
 LETTERS = "abcdefgh"
@@ -64,15 +64,26 @@ def test_a_forced_value_is_set_and_followed(net: cello.Recurrent):
 
 def test_shares_of_an_output_are_those_of_attribute(net: cello.Recurrent):
     session = LiveSession(net, read, "abcdef")
-    head = session.ask("attribute", {"text": "abcdef", "sequence": 0, "t": 3, "unit": 1})
-    layer = head["sequences"][0]["layers"][-1]
-    (value,) = layer["values"]
-    assert (layer["name"], value["name"]) == ("shares", "output[1], step 3")
-    shares = np.frombuffer(session.numbers(head["run"], value["block"]), np.float32)
-    expected = cello.attribute(net, read("abcdef")[0][1], (3, 1)).by_step[:, 0]
-    assert shares.tolist() == expected.tolist()
-    assert not shares[4:].any()
-    assert shares[:4].all()
+    about = {"run": session.head["run"], "sequence": 0, "t": 3, "unit": 1}
+    shares = session.ask("shares", about)["shares"]
+    expected = cello.attribute(
+        net, read("abcdef")[0][1], (3, 1), method="gradient_x_input"
+    ).by_step[:, 0]
+    assert shares == pytest.approx(expected.tolist())
+    assert not any(shares[4:])
+    assert all(shares[:4])
+    with pytest.raises(ArgumentError, match=r"^the output has 6 steps and 3 units, counted from 0"):
+        session.ask("shares", about | {"unit": 3})
+
+
+def test_what_was_forced_has_no_shares(net: cello.Recurrent):
+    session = LiveSession(net, read, "abcdef")
+    about = {"text": "abcdef", "sequence": 0, "name": "f", "begin": 2, "end": 3, "unit": 1}
+    head = session.ask("force", about | {"value": 0})
+    place = {"run": head["run"], "t": 3, "unit": 1}
+    assert len(session.ask("shares", place | {"sequence": 0})["shares"]) == 6
+    with pytest.raises(ModelError, match=r"^the net gives another output than was recorded"):
+        session.ask("shares", place | {"sequence": 1})
 
 
 def test_runs_are_forgotten_in_time(net: cello.Recurrent):
@@ -99,7 +110,7 @@ def test_long_texts_are_cut_and_it_is_said(net: cello.Recurrent):
 def test_wrong_questions_are_errors(net: cello.Recurrent):
     session = LiveSession(net, read, "abc")
     with pytest.raises(
-        ArgumentError, match=r"^question must be one of explain, read, force, attribute$"
+        ArgumentError, match=r"^question must be one of explain, shares, read, force$"
     ):
         session.ask("delete", {})
     with pytest.raises(ArgumentError, match=r"^read is asked in a wrong way: "):

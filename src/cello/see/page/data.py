@@ -3,7 +3,9 @@
 The head::
 
     title       what the page is called
-    sequences   each {title, tokens, layers}; a layer is
+    sequences   each {title, tokens, outputs, shares, layers}: of how many outputs of a step it can
+                be told where they come from; if the page has no Python, for which of them, as
+                {block, targets}, each [t, unit]; a layer is
         name, cell      such as "0.forward" and "LSTMCell"
         length          its steps
         reverse         whether it reads from the end
@@ -45,8 +47,8 @@ __all__ = [
     "Block",
     "PageData",
     "about_cells",
-    "add_layer",
     "array",
+    "output_by_step",
     "page_data",
     "place_of",
     "places_of",
@@ -155,6 +157,7 @@ def page_data(
             {
                 "title": titles[number] if titles is not None else f"{number}",
                 "tokens": _tokens(own, number, rec, batch),
+                "outputs": _outputs(rec, batch),
                 "layers": shown,
             }
         )
@@ -162,16 +165,6 @@ def page_data(
     head = {"title": title, "sequences": sequences, "lines": {}, "arithmetic": {}}
     head["cells"] = about_cells(recordings) if cells is None else cells
     return PageData(head, blocks.blocks)
-
-
-def add_layer(data: PageData, sequence: int, layer: str, name: str, values: np.ndarray) -> None:
-    """Show numbers [T, size] that no recording holds as the only value of another layer."""
-    value = {"name": name, "kind": "value", "size": values.shape[1], "meaning": ""}
-    value |= {"block": len(data.blocks)} | _about(values)
-    data.blocks.append(Block(lambda: values))
-    data.head["sequences"][sequence]["layers"].append(
-        {"name": layer, "cell": "", "length": len(values), "reverse": False, "values": [value]}
-    )
 
 
 def place_of(rec: Recording, name: str, unit: int) -> dict[str, Any]:
@@ -228,13 +221,13 @@ def _layers(
             "reverse": name.endswith("backward"),
             "values": values,
         }
-    if output := _output(rec):
-        layer = output[0]
+    # Of a net that is a layer by itself, it is one of the layer's values already.
+    output = None if "" in rec.by_layer or OUTPUT in rec else output_by_step(rec)
+    if output is not None:
+        layer, rows = output
         if batch < layer.steps.batch_size and (names is None or OUTPUT in names):
-            take = partial(_rows_of_output, output[1], layer, batch)
-            found = blocks.add(output[1], batch, take)
-            size = output[1].shape[2]
-            value = {"name": OUTPUT, "kind": "output", "size": size, "meaning": ""} | found
+            found = blocks.add(rows, batch, partial(_rows_of_output, rows, layer, batch))
+            value = {"name": OUTPUT, "kind": "output", "size": rows.shape[2], "meaning": ""} | found
             length = layer.length(batch)
             yield {"name": "", "cell": "", "length": length, "reverse": False, "values": [value]}
 
@@ -262,14 +255,20 @@ def array(tensor: Tensor) -> np.ndarray:
     return (tensor if exact else tensor.float()).numpy()
 
 
-def _output(rec: Recording) -> tuple[LayerRows, Tensor] | None:
-    """What the net returned, if it is a row of numbers for each step of each sequence.
+def _outputs(rec: Recording, batch: int) -> int:
+    """How many numbers a step of the output has, if the net is there to tell where from."""
+    output = output_by_step(rec) if rec.call is not None else None
+    return output[1].shape[2] if output and batch < output[0].steps.batch_size else 0
 
-    Of a net that is a layer by itself, it is one of the layer's values already.
+
+def output_by_step(rec: Recording) -> tuple[LayerRows, Tensor] | None:
+    """What the net returned, [T, B, size], if it is a row of numbers for each step.
+
+    The layer tells which rows belong to a sequence.
     """
     from cello.see.recording import LeftOut
 
-    if isinstance(rec._result, LeftOut) or not rec.by_layer or "" in rec.by_layer or OUTPUT in rec:
+    if isinstance(rec._result, LeftOut) or not rec.by_layer:
         return None
     layer = list(rec.by_layer.values())[-1]
     output = by_step(rec.output, layer.steps)

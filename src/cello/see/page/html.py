@@ -17,6 +17,7 @@ from cello.see.page.arithmetic import add_lines, arithmetic
 from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
+from cello.see.page.shares import add_shares
 
 if TYPE_CHECKING:
     from cello.see.recording import Recording
@@ -40,6 +41,7 @@ def to_html(
     begin: tuple[str, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
+    shares: int = 500,
 ) -> Path:
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
 
@@ -58,6 +60,7 @@ def to_html(
     size = sum(block.take().nbytes for block in data.blocks)
     if precision is None and size > _EXACT:
         precision = "float16"
+    add_shares(recordings, data, shares)
     add_lines(recordings, data, limit=max(_EXACT, size // 20))
     data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
     text = document(data.head["title"] or path.stem, "offline", *_coded(data, precision))

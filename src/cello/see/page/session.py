@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from cello.engines import engine
 from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
-from cello.see.attribution import attribute
 from cello.see.intervention import intervene
 from cello.see.page.arithmetic import lines
-from cello.see.page.data import PageData, about_cells, add_layer, page_data, places_of
+from cello.see.page.data import PageData, about_cells, page_data, places_of
+from cello.see.page.shares import Shares
 from cello.see.recorder import record
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ Read = Callable[[str], Sequence[tuple[Sequence[str], Tensor]]]
 
 _STEPS = 20_000  # of a sequence are read
 _SEQUENCES = 100  # of a text
-_INTEGRATED = 400  # steps, up to which there is time for integrated gradients
 _RUNS = 4  # are kept, for a page may still ask for what it saw before
 
 
@@ -38,6 +37,7 @@ class _Run(NamedTuple):
 
     data: PageData
     places: list[tuple[Recording, int]]
+    shares: dict[int, Shares]  # by the number of a sequence, of those that were asked for
 
 
 class Session:
@@ -69,23 +69,23 @@ class Session:
         self._lock = threading.Lock()
         self._runs: OrderedDict[int, _Run] = OrderedDict()
         self._cells: dict[str, Any] | None = None  # the same in every run
-        self._questions: dict[str, Callable[..., dict[str, Any]]] = {"explain": self.explain}
+        self._questions: dict[str, Callable[..., dict[str, Any]]] = {
+            "explain": self.explain,
+            "shares": self.shares,
+        }
 
     def _add(
         self,
         recordings: Sequence[Recording],
         tokens: Sequence[Sequence[str] | None] | None,
         titles: Sequence[str] | None = None,
-        change: Callable[[PageData], None] | None = None,
     ) -> dict[str, Any]:
         """Keep another run; the head that tells a page of it."""
         if self._cells is None:
             self._cells = about_cells(recordings)
         data = page_data(recordings, tokens, title=self.title, titles=titles, cells=self._cells)
-        if change is not None:
-            change(data)
         number = next(reversed(self._runs), -1) + 1
-        self._runs[number] = _Run(data, places_of(recordings))
+        self._runs[number] = _Run(data, places_of(recordings), {})
         while len(self._runs) > _RUNS:
             self._runs.popitem(last=False)
         dtypes = [{"dtype": str(_little(block.take()).dtype)} for block in data.blocks]
@@ -124,14 +124,25 @@ class Session:
 
     def explain(self, run: int, sequence: int, layer: str, t: int, unit: int) -> dict[str, Any]:
         """The arithmetic of a unit at a step; none, and why, if it cannot be shown."""
-        places = self._run(run).places
-        if not 0 <= sequence < len(places):
-            raise ArgumentError(f"sequence={sequence} is none of {len(places)}")
-        rec, batch = places[sequence]
+        rec, batch = self._place(run, sequence)
         try:
             return {"lines": lines(rec, layer, batch, t, unit)}
         except (CaptureError, ModelError, UnknownNameError) as error:
             return {"lines": [], "why": str(error)}
+
+    def shares(self, run: int, sequence: int, t: int, unit: int) -> dict[str, Any]:
+        """How much each step mattered to a unit of the net's output at step t."""
+        rec, batch = self._place(run, sequence)
+        known = self._run(run).shares
+        if sequence not in known:
+            known[sequence] = Shares(rec)
+        return {"shares": known[sequence].of(batch, t, unit).tolist()}
+
+    def _place(self, run: int, sequence: int) -> tuple[Recording, int]:
+        places = self._run(run).places
+        if not 0 <= sequence < len(places):
+            raise ArgumentError(f"sequence={sequence} is none of {len(places)}")
+        return places[sequence]
 
 
 def _little(values: np.ndarray) -> np.ndarray:
@@ -159,35 +170,16 @@ class LiveSession(Session):
     def __init__(self, net: nn.Module, read: Read, text: str, title: str = "") -> None:
         self.net, self._read, self.title = net, read, title
         self._prepare()
-        self._questions |= {"read": self.read, "force": self.force, "attribute": self.attribute}
+        self._questions |= {"read": self.read, "force": self.force}
         self.head = self.read(text)
 
     def read(self, text: str) -> dict[str, Any]:
         """Run the net on a text."""
-        return self._show(text, None)
-
-    def attribute(self, text: str, sequence: int, t: int, unit: int) -> dict[str, Any]:
-        """How much each step mattered to a unit of the net's output at step t.
-
-        The shares are a value of a layer of their own, "shares". Long sequences get gradient ×
-        input, others integrated gradients.
-        """
-        sequences, _ = self._sequences(text)
-        if not 0 <= sequence < len(sequences):
-            raise ArgumentError(f"sequence={sequence} is none of {len(sequences)}")
-        tokens, x = sequences[sequence]
-        method = "integrated_gradients" if len(tokens) <= _INTEGRATED else "gradient_x_input"
-        found = attribute(self.net, x, (t, unit), method=method)
-        shares = found.by_step.detach().float().reshape(-1, 1).numpy()
-        name = f"output[{unit}], step {t}"
-        return self._show(text, lambda data: add_layer(data, sequence, "shares", name, shares))
-
-    def _show(self, text: str, change: Callable[[PageData], None] | None) -> dict[str, Any]:
         sequences, notice = self._sequences(text)
         with torch.no_grad():
             recordings = [record(self.net, x) for _, x in sequences]
         titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
-        head = self._add(recordings, [tokens for tokens, _ in sequences], titles, change)
+        head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
         return head | {"text": text, "notice": notice}
 
     def force(

@@ -49,6 +49,21 @@ export class Book {
     const digits = rounded ? 4 : 7; // as many as can be told
     return { ...about, data, layer, length, rounded, digits, tokens: this.tokens(sequence) };
   }
+  // Show numbers, one a step, as a value of a layer that no cell makes.
+  add(sequence, layer, name, numbers) {
+    const block = this.head.blocks.push({ dtype: "float32" }) - 1;
+    this.loaded.set(block, Promise.resolve(numbers));
+    const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0);
+    let found = this.layer(sequence, layer);
+    if (!found) {
+      found = { name: layer, cell: "", length: numbers.length, reverse: false, values: [] };
+      this.layers(sequence).push(found);
+    }
+    found.values = found.values.filter((value) => value.name !== name);
+    found.values.push({ name, kind: "value", size: 1, block, low: -largest, high: largest, varies: 0,
+      meaning: "" });
+  }
+
   block(number) {
     if (!this.loaded.has(number)) this.loaded.set(number, this.source.numbers(number));
     return this.loaded.get(number);

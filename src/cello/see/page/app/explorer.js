@@ -9,6 +9,7 @@ import { ordered } from "./order.js";
 import { said } from "./words.js";
 import { Scene } from "./scene.js";
 import { SearchPanel } from "./searchpanel.js";
+import { SharesPanel } from "./sharespanel.js";
 import { State } from "./state.js";
 import { strength } from "./search.js";
 
@@ -62,6 +63,7 @@ export class Explorer {
       painting: (painting) => this.state.set({ painting }),
       found: (list) => this.score(list),
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
+    this.shares = new SharesPanel(this);
     this.keys = make("dialog", { className: "keys" });
     this.detail.diagram.setAttribute("role", "group");
     this.extra = make("div", { className: "extra" });
@@ -70,7 +72,7 @@ export class Explorer {
     this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
       make("main", {}, this.extra, ...this.scene.elements),
-      make("aside", {}, this.detail.element, this.search_.element),
+      make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
       this.detail.diagram), this.scene.tip, this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
@@ -86,6 +88,7 @@ export class Explorer {
     });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
+    state.on(["book", "sequence", "language"], () => this.shares.draw());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
   }

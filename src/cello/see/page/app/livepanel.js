@@ -16,11 +16,12 @@ export class LivePanel {
     this.value = make("input", { type: "number", step: "any", value: 0 });
     this.all = make("input", { type: "checkbox" });
     this.form = make("form", { className: "force", onsubmit: (event) => this.force(event) });
-    this.output = make("input", { type: "number", min: 0, value: 0, required: true });
-    this.source = make("form", { className: "force", onsubmit: (event) => this.attribute(event) });
-    explorer.search_.element.before(this.form, this.source);
-    explorer.state.on(["language", "book", "value", "unit", "layer"], () => this.draw());
+    explorer.search_.element.before(this.form);
+    this.what = make("span");
+    explorer.state.on(["language"], () => this.draw()); // else one would be typing elsewhere
+    explorer.state.on(["book", "value", "unit", "layer"], () => this.tell());
     this.draw();
+    this.tell();
   }
 
   number() {
@@ -33,22 +34,22 @@ export class LivePanel {
 
   draw() {
     const say = (text) => this.explorer.say(text);
-    const { book, sequence, layer, value, unit } = this.explorer.state;
-    const name = layer ? `${layer}.${value}` : value;
-    this.form.hidden = !book?.layer(sequence, layer)?.cell; // only what a cell makes
     this.explorer.extra.replaceChildren(
       this.labelled("What to read", this.typed), this.status);
     this.form.replaceChildren(
-      make("h2", {}, `${say("Force a value")}: ${name}[${unit}]`),
+      make("h2", {}, say("Force a value"), ": ", this.what),
       make("div", { className: "row" }, this.labelled("from step", this.begin),
         this.labelled("to step", this.end), this.labelled("to", this.value),
         make("label", { className: "check" }, this.all, say("all units")),
         make("button", {}, say("force")),
         make("button", { type: "button", onclick: () => this.read() }, say("undo"))));
-    this.source.replaceChildren(
-      make("h2", {}, say("Where an output of this step comes from")),
-      make("div", { className: "row" }, this.labelled("output", this.output),
-        make("button", {}, say("show"))));
+  }
+
+  // Which value would be forced.
+  tell() {
+    const { book, sequence, layer, value, unit } = this.explorer.state;
+    this.what.textContent = `${layer ? `${layer}.${value}` : value}[${unit}]`;
+    this.form.hidden = !book?.layer(sequence, layer)?.cell; // only what a cell makes
   }
 
   later() {
@@ -81,14 +82,6 @@ export class LivePanel {
   get sequence() {
     const { sequence, book } = this.explorer.state;
     return book.head.forced ?? sequence;
-  }
-
-  attribute(event) {
-    event.preventDefault();
-    const { sequence } = this;
-    return this.show("attribute", {
-      text: this.typed.value, sequence, t: this.explorer.state.t, unit: Number(this.output.value),
-    }, { sequence, other: -1, layer: "shares", value: "" });
   }
 
   force(event) {

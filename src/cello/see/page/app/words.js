@@ -32,6 +32,8 @@ const CHINESE = {
   "Force a value": "强制取值", "from step": "从时间步", "to step": "到时间步", "to": "设为",
   "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容",
   "Where an output of this step comes from": "这一步的输出从何而来",
+  "gradient × input of each step": "每一步的梯度 × 输入",
+  "This file holds it for other steps, the nearest:": "此文件只存有其他步的结果，最近的一步是：",
   "show": "显示", "output": "输出", "read from the end": "从末尾读起",
   "one step back or on": "后退或前进一步", "ten steps back or on": "后退或前进十步",
   "first or last step": "第一步或最后一步", "another unit": "换单元",

@@ -1,0 +1,64 @@
+// Where an output comes from: how much each step mattered to it, shown as a value along time.
+import { make } from "./dom.js";
+
+const SHARES = "shares"; // the layer that they are shown as
+
+export class SharesPanel {
+  // `explorer.ask` finds them; without it, some are prepared in the page.
+  constructor(explorer) {
+    this.explorer = explorer;
+    this.output = make("input", { type: "number", min: 0, value: 0, required: true });
+    this.status = make("p", { className: "note" });
+    this.status.setAttribute("role", "status");
+    this.element = make("form", {
+      className: "force shares", onsubmit: (event) => this.show(event) });
+  }
+
+  draw() {
+    const say = (text) => this.explorer.say(text);
+    const { book, sequence } = this.explorer.state;
+    const outputs = book?.sequences[sequence]?.outputs ?? 0;
+    this.element.hidden = !outputs;
+    this.output.max = outputs - 1;
+    this.element.replaceChildren(
+      make("h2", {}, say("Where an output of this step comes from")),
+      make("div", { className: "row" },
+        make("label", {}, make("span", {}, say("output")), this.output),
+        make("button", {}, say("show"))),
+      this.status);
+  }
+
+  async show(event) {
+    event.preventDefault();
+    const { explorer } = this;
+    const { book, sequence, t } = explorer.state;
+    const place = { sequence, t, unit: Number(this.output.value) };
+    try {
+      const name = `output[${place.unit}], step ${t}`;
+      book.add(sequence, SHARES, name, await this.find(book, place));
+      this.status.textContent = explorer.say("gradient × input of each step");
+      this.status.classList.remove("failed");
+      await explorer.look({ sequence, other: -1, layer: SHARES, value: name, unit: 0 });
+    } catch (error) {
+      this.status.textContent = error.message;
+      this.status.classList.add("failed");
+    }
+  }
+
+  // A number for each step.
+  async find(book, place) {
+    if (this.explorer.ask) {
+      return Float32Array.from((await this.explorer.ask("shares", place)).shares);
+    }
+    const { block, targets } = book.sequences[place.sequence].shares;
+    const number = targets.findIndex(([t, unit]) => t === place.t && unit === place.unit);
+    if (number < 0) {
+      const own = targets.filter(([, unit]) => unit === place.unit).map(([t]) => t);
+      const near = own.sort((a, b) => Math.abs(a - place.t) - Math.abs(b - place.t))[0];
+      const where = near === undefined ? "–" : near;
+      throw new Error(`${this.explorer.say("This file holds it for other steps, the nearest:")} ${where}`);
+    }
+    const length = book.steps(place.sequence);
+    return (await book.block(block)).subarray(number * length, (number + 1) * length);
+  }
+}

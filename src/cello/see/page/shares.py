@@ -1,0 +1,143 @@
+"""Where an output comes from: how much each step mattered to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cello.engines import engine
+from cello.errors import ArgumentError, CelloError, ModelError
+from cello.see.agreement import close
+from cello.see.asked import Asked
+from cello.see.outputs import by_step
+from cello.see.page.data import Block, PageData, array, output_by_step, places_of
+
+if TYPE_CHECKING:
+    from cello.see.recording import Recording
+
+__all__ = ["Shares", "add_shares"]
+
+_FEW = 64  # steps
+_NUMBERS = 2**18  # are prepared for a page at most
+
+
+class Shares:
+    """What the outputs of a recorded net come from: gradient × input of each step.
+
+    The net runs once more, in eval mode, and must give what was recorded.
+
+    Args:
+        rec: what was recorded.
+
+    Raises:
+        ModelError: the net is not known, does not give this output any more, or lets no gradient
+            through; or its output is no row of numbers for each step.
+        CelloError: it was given something else than a tensor.
+
+    >>> import cello
+    >>> net = cello.Recurrent(cello.ElmanCell(1, 1, activation="linear", bias=False))
+    >>> _ = torch.nn.init.constant_(net.cell.W, 2.0), torch.nn.init.constant_(net.cell.R, 0.5)
+    >>> rec = cello.record(net, torch.ones(3, 1, 1))
+    >>> Shares(rec).of(0, t=1, unit=0).tolist()    # 2·1 now, 0.5·2·1 from the step before
+    [1.0, 2.0, 0.0]
+    """
+
+    def __init__(self, rec: Recording) -> None:
+        if rec.call is None:
+            raise ModelError(
+                "where an output comes from is found with the net, which the file of a recording "
+                "does not hold: record again"
+            )
+        recorded = output_by_step(rec)
+        if recorded is None:
+            raise ModelError("the net's output is no row of numbers for each step")
+        self._layer, before = recorded
+        net, x, args, kwargs = rec.call
+        outputs: list[Any] = []
+
+        def keep(output: Any) -> Tensor:
+            outputs.append(output)
+            return torch.zeros(())
+
+        was_training = net.training
+        net.eval()
+        try:
+            with torch.enable_grad(), _quick(before):
+                asked = Asked(net, x, keep, args, kwargs)
+                self._features = asked.features.detach().requires_grad_()
+                asked.reached(self._features)
+        finally:
+            net.train(was_training)
+        now = by_step(outputs[0], self._layer.steps)
+        if (
+            now is None
+            or now.shape != before.shape
+            or not close(now.detach().cpu(), before.detach().cpu())
+        ):
+            raise ModelError("the net gives another output than was recorded: record again")
+        self._output, self._axis = now, asked.batch_axis
+        if not self._output.requires_grad:
+            raise ModelError("no gradient goes from this output to what the net read")
+
+    def of(self, batch: int, t: int, unit: int) -> np.ndarray:
+        """The share of each step of a sequence in a unit of its output at step t, [T].
+
+        Raises:
+            ArgumentError: there is no such step or unit.
+        """
+        T, units = self._layer.length(batch), self._output.shape[2]
+        if not 0 <= t < T or not 0 <= unit < units:
+            raise ArgumentError(
+                f"the output has {T} steps and {units} units, counted from 0, got t={t} and "
+                f"unit={unit}"
+            )
+        (gradient,) = torch.autograd.grad(
+            self._output[t, batch, unit], self._features, retain_graph=True, materialize_grads=True
+        )
+        by_step = (gradient * self._features.detach()).sum(-1)
+        own = by_step if self._axis is None else by_step.select(self._axis, batch)
+        return array(own[:T].cpu())
+
+    def changing_most(self, batch: int, limit: int) -> list[tuple[int, int]]:
+        """Steps and units of the output of a sequence, at most so many."""
+        own = self._output.detach()[: self._layer.length(batch), batch].cpu()
+        changes = torch.diff(own, dim=0, prepend=torch.zeros_like(own[:1])).abs().flatten()
+        places = changes.nan_to_num(0.0).topk(min(limit, len(changes))).indices.sort().values
+        return [divmod(place, own.shape[1]) for place in places.tolist()]
+
+
+def _quick(output: Tensor) -> AbstractContextManager[object]:
+    """For a few steps nothing is compiled."""
+    return engine("split") if len(output) < _FEW else nullcontext()
+
+
+def add_shares(recordings: Sequence[Recording], data: PageData, limit: int) -> None:
+    """Give the page, for each sequence, what single outputs come from, if that can be told.
+
+    Of more than `limit` outputs, or of those for which there is no room, it is the ones that
+    change most.
+    """
+    known: dict[int, Shares | None] = {}
+    places = places_of(recordings)
+    for sequence, (rec, batch) in zip(data.head["sequences"], places, strict=True):
+        if id(rec) not in known:
+            try:
+                known[id(rec)] = Shares(rec) if limit else None
+            except CelloError:
+                known[id(rec)] = None
+        found = known[id(rec)]
+        length = max(layer["length"] for layer in sequence["layers"])
+        room = _NUMBERS // len(places) // max(1, length)
+        targets = found.changing_most(batch, min(limit, room)) if found else []
+        if not found or not targets:
+            sequence["outputs"] = 0
+        else:
+            sequence["shares"] = {"block": len(data.blocks), "targets": targets}
+            numbers = np.stack([found.of(batch, t, unit) for t, unit in targets])
+            data.blocks.append(Block(partial(np.asarray, numbers)))
