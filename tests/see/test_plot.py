@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -81,6 +82,57 @@ def test_tokens_stand_below_the_steps():
     ax.figure.canvas.draw()  # neither mathematics nor markup
 
 
+def labels_of(ax) -> list[str]:
+    ax.figure.canvas.draw()  # warnings of missing letters come here, and are errors
+    return seen(ax.xaxis)
+
+
+def seen(axis) -> list[str]:
+    low, high = sorted(axis.get_view_interval())
+    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    return [label.get_text() for place, label in ticks if low <= place <= high]
+
+
+def test_letters_that_the_usual_font_lacks(monkeypatch):
+    """Another font has them, or they are replaced: no box, and no warning."""
+    word = ["台北", "ab", "\U0010ffff", "👩\u200d👧"]
+    ax = recorded().plot("forward.i", batch=1, tokens=word)
+    shown = labels_of(ax)
+    families = ax.get_xticklabels()[0].get_fontfamily()
+    assert shown[0] == ("台北" if len(families) > 1 else "��")
+    assert shown[1:3] == ["ab", "�"]
+    assert shown[3] in ("👩👧", "��")
+
+
+def test_letters_that_no_font_has(monkeypatch):
+    monkeypatch.setattr(matplotlib.font_manager.fontManager, "ttflist", [])
+    ax = recorded().plot("forward.i", batch=1, tokens="a北b京")
+    assert labels_of(ax) == ["a", "�", "b", "�"]
+
+
+def test_long_tokens_are_cut():
+    ax = recorded().plot("forward.i", batch=1, tokens=["a" * 16, "b" * 17, "", " "])
+    assert labels_of(ax) == ["a" * 16, "b" * 15 + "…", "", "␣"]
+
+
+def test_of_many_steps_some_have_their_token():
+    layer = cello.Recurrent(cello.GRUCell(1, 2))
+    rec = cello.record(layer, torch.randn(2000, 1))
+    ax = rec.plot("h", tokens=[f"w{t}" for t in range(2000)])
+    shown = [label for label in labels_of(ax) if label]
+    assert 3 < len(shown) < 20
+    assert all(re.fullmatch(r"(\d+)\nw\1", label) for label in shown)
+    lines = rec.plot("h", unit=[0, 1]).get_lines()
+    assert [line.get_marker() for line in lines[:2]] == ["", ""]
+
+
+def test_a_single_step_and_a_single_unit_have_whole_ticks():
+    rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1)), torch.ones(1, 1, 1))
+    ax = rec.plot("h")
+    assert labels_of(ax) == ["0"]
+    assert seen(ax.yaxis) == ["0"]
+
+
 def test_an_axes_of_ones_own():
     from matplotlib.figure import Figure
 
@@ -90,8 +142,15 @@ def test_an_axes_of_ones_own():
 
 def test_values_that_are_not_finite_or_not_there():
     cell = cello.Recurrent(cello.ElmanCell(1, 2, activation="relu"))
-    rec = cello.record(cell, torch.tensor([[float("inf")], [float("nan")]]))
-    rec.plot("z").figure.canvas.draw()
+    rec = cello.record(cell, torch.tensor([[1.0], [float("inf")], [float("nan")]]))
+    ax = rec.plot("z")
+    ax.figure.canvas.draw()
+    (image,) = ax.get_images()
+    assert image.get_cmap().get_bad()[:3].tolist() == pytest.approx([0.8, 0.8, 0.8])
+    assert ax.get_title() == "z (grey: not finite)"
+    (grey,) = rec.plot("z", unit=0).collections
+    extents = [path.get_extents() for path in grey.get_paths()]
+    assert [(box.x0, box.x1) for box in extents] == [(0.5, 1.5), (1.5, 2.5)]
     empty = cello.record(cell, torch.zeros(0, 1, 1))
     assert empty.plot("h", unit=0).get_lines()[0].get_xdata().size == 0
     empty.plot("h")
@@ -101,8 +160,11 @@ def test_what_makes_no_sense():
     rec = recorded()
     with pytest.raises(ArgumentError, match="unit=6 is no unit of this value, which has 6"):
         rec.plot("forward.h", unit=6)
-    with pytest.raises(ArgumentError, match="tokens must be 7, one for each step, got 3"):
-        rec.plot("forward.h", tokens="abc")
+    for tokens in ("abc", "abcdefgh"):
+        with pytest.raises(ArgumentError, match=f"be 7, one for each step, got {len(tokens)}"):
+            rec.plot("forward.h", tokens=tokens)
+    with pytest.raises(ArgumentError, match="unit must be one or more units, got none"):
+        rec.plot("forward.h", unit=[])
     with pytest.raises(ArgumentError, match="batch=2 is no sequence"):
         rec.plot("forward.h", batch=2)
     with pytest.raises(UnknownNameError, match="nothing is named 'q'"):

@@ -12,6 +12,7 @@ from cello.errors import ArgumentError
 from cello.see.names import find
 from cello.see.numbers import whole
 from cello.see.rows import LayerRows
+from cello.see.step_labels import put_tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
-_LABELS = 60  # steps that get a label each
 _INCHES = 0.22  # a step, a unit
+_MARKED = 200  # steps that get a point each
+_UNKNOWN = "0.8"  # grey, where a number is not finite
 
 
 def plot(
@@ -35,16 +37,17 @@ def plot(
 ) -> Axes:
     """Plot a value along time: all its units as a heat map, or some of them as lines.
 
-    Values within 0 and 1, such as gates, are coloured from 0 to 1, others evenly about 0.
-    Steps past the end of the sequence are hatched as padding, and the axis of a layer that
-    reads from the end says so.
+    Values within 0 and 1, such as gates, are coloured from 0 to 1, others evenly about 0. What is
+    not finite is grey. Steps past the end of the sequence are hatched as padding, and the axis of
+    a layer that reads from the end says so.
 
     Args:
         recording: where the value is.
         name: of the value.
         unit: which unit or units, as lines; all as a heat map unless given.
         batch: which sequence.
-        tokens: what stands below each step, such as the words that were read.
+        tokens: what stands below each step, such as the words that were read; below some of the
+            steps if they are many. Letters that the usual fonts lack are taken from others.
         ax: where to plot; a new figure unless given.
 
     Returns:
@@ -77,9 +80,10 @@ def plot(
     own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu().float()
     units = own.reshape(length, rows[:1].numel() if len(rows) else 1)
     chosen = None if unit is None else _chosen(unit, units.shape[1])
-    if tokens is not None and len(tokens) < length:
-        raise ArgumentError(f"tokens must be {length}, one for each step, got {len(tokens)}")
     steps = layer.steps.length
+    if tokens is not None and len(tokens) not in (length, steps):
+        raise ArgumentError(f"tokens must be {length}, one for each step, got {len(tokens)}")
+    is_own = ax is None
     if ax is None:
         high = 2.4 if chosen is not None else 1.4 + _INCHES * min(units.shape[1], 32)
         wide = 2.4 + _INCHES * min(max(steps, 10), 80)
@@ -87,15 +91,18 @@ def plot(
     if chosen is None:
         _heat_map(ax, units)
     else:
-        _lines(ax, units, chosen)
-        ax.set_ylabel(full.rpartition(".")[2])
+        _lines(ax, units[:, chosen], chosen, is_own=is_own)
+        ax.set_ylabel(full.rpartition(".")[2], parse_math=False)
     _time_axis(ax, layer, batch, tokens)
-    ax.set_title(_title(full, layer, batch), parse_math=False)
+    grey = "" if units.isfinite().all() else " (grey: not finite)"
+    ax.set_title(_title(full, layer, batch) + grey, parse_math=False)
     return ax
 
 
 def _chosen(unit: int | Iterable[int], size: int) -> list[int]:
     units = list(unit) if isinstance(unit, Iterable) else [unit]
+    if not units:
+        raise ArgumentError("unit must be one or more units, got none")
     for number in units:
         if whole("unit", number) not in range(size):
             raise ArgumentError(f"unit={number} is no unit of this value, which has {size}")
@@ -103,28 +110,40 @@ def _chosen(unit: int | Iterable[int], size: int) -> list[int]:
 
 
 def _heat_map(ax: Any, units: Tensor) -> None:
-    """Units upon time: from 0 to 1 for what is within, else about 0."""
+    """Units upon time: from 0 to 1 for what is within, else about 0; grey if not finite."""
     known = units[units.isfinite()]
     is_share = bool(known.numel()) and bool(((known >= 0) & (known <= 1)).all())
     far = float(known.abs().max()) if known.numel() and known.abs().max() > 0 else 1.0
-    colours = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-    if not is_share:
-        colours = {"cmap": "PuOr_r", "vmin": -far, "vmax": far}
+    name, low, high = ("viridis", 0.0, 1.0) if is_share else ("PuOr_r", -far, far)
     ax.set_ylabel("unit")
     if not len(units):
         return
-    image = ax.imshow(units.T.numpy(), aspect="auto", interpolation="nearest", **colours)
+    from matplotlib import colormaps
+
+    image = ax.imshow(
+        units.T.numpy(),
+        aspect="auto",
+        interpolation="antialiased",
+        cmap=colormaps[name].with_extremes(bad=_UNKNOWN),
+        vmin=low,
+        vmax=high,
+    )
     ax.figure.colorbar(image, ax=ax, pad=0.01)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
-def _lines(ax: Any, units: Tensor, chosen: list[int]) -> None:
+def _lines(ax: Any, units: Tensor, chosen: list[int], *, is_own: bool) -> None:
     styles = ("-", "--", "-.", ":")  # not by colour alone
+    mark = "." if len(units) <= _MARKED else ""
     for number, unit in enumerate(chosen):
         style = styles[number % len(styles)]
-        ax.plot(units[:, unit].numpy(), style, marker=".", label=f"unit {unit}")
+        ax.plot(units[:, number].numpy(), style, marker=mark, label=f"unit {unit}")
     ax.axhline(0, color="grey", linewidth=0.5)
-    ax.legend(loc="best", fontsize="small")
+    lost = (~units.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+    columns = [(step - 0.5, 1.0) for step in lost]
+    ax.broken_barh(columns, (0, 1), transform=ax.get_xaxis_transform(), color=_UNKNOWN)
+    aside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    ax.legend(fontsize="small", **(aside if is_own else {"loc": "upper right"}))
 
 
 def _time_axis(ax: Any, layer: LayerRows, batch: int, tokens: Sequence[str] | None) -> None:
@@ -138,21 +157,11 @@ def _time_axis(ax: Any, layer: LayerRows, batch: int, tokens: Sequence[str] | No
         middle = (length + steps - 1) / 2
         place = {"transform": ax.get_xaxis_transform(), "ha": "center", "va": "center"}
         ax.text(middle, 0.5, "padding", rotation=90, backgroundcolor="white", **place)
-    if tokens is not None and length <= _LABELS:
-        shown = [_visible(token) for token in tokens[:length]]
-        turned = any(len(token) > 2 for token in shown)
-        ax.set_xticks(range(length))
-        ax.set_xticklabels(shown, rotation=90 if turned else 0, parse_math=False)
+    if tokens is not None:
+        put_tokens(ax, tokens[:length])
     else:
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.set_xlabel("← read from the end" if _is_backward(layer, batch) else "step →")
-
-
-def _visible(token: str) -> str:
-    """A token of white space so that it can be seen."""
-    known = {"\n": "⏎", "\t": "⇥", " ": "␣"}
-    shown = "".join(known.get(letter, letter) for letter in token)
-    return "".join(letter if letter.isprintable() else "�" for letter in shown)
 
 
 def _title(name: str, layer: LayerRows, batch: int) -> str:
