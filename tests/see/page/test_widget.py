@@ -4,32 +4,110 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cello
 from tests.see.page.nets import NETS, TEXT, recorded
 
-# What a notebook does: loads the module, and carries messages to the kernel and back.
-NOTEBOOK = """<!DOCTYPE html><meta charset="utf-8"><style>STYLE</style><div id="cell"></div>
+# What a notebook does: shows views in its own layout and colours, carries messages to the kernel
+# and its answers to every view, and has keys of its own.
+NOTEBOOK = """<!DOCTYPE html><meta charset="utf-8"><style>STYLE</style>
+<body><div id="moved" style="contain: layout; margin: 30px 0 0 50px"></div>
 <script type="module">
 const module = await import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })));
-const listeners = [];
+const listeners = new Set();
+Object.assign(window, { asked: [], keys: [], held: null, ended: false });
+addEventListener("keydown", (event) => keys.push(event.key));
 const model = {
   get: () => (HEAD),
-  on: (_, listener) => listeners.push(listener),
-  send: async (message) => {
-    const [content, buffer] = await window.kernel(JSON.stringify(message));
-    const bytes = buffer === null ? [] : [new DataView(Uint8Array.from(atob(buffer),
-      (letter) => letter.charCodeAt(0)).buffer)];
-    listeners.forEach((listener) => listener(content, bytes));
+  on: (_, listener) => listeners.add(listener),
+  off: (_, listener) => listeners.delete(listener),
+  send(message) {
+    if (ended) throw new Error("Cannot send"); // as JupyterLab does
+    asked.push(message.id);
+    if (held) held.push(message);
+    else carry(message);
   },
 };
-const el = document.getElementById("cell");
-window.leave = module.default.render({ model, el });
+window.carry = async (message) => {
+  const [content, buffer] = await window.kernel(JSON.stringify(message));
+  const bytes = buffer === null ? [] : [new DataView(Uint8Array.from(atob(buffer),
+    (letter) => letter.charCodeAt(0)).buffer)];
+  listeners.forEach((listener) => listener(content, bytes));
+};
+window.listening = () => listeners.size;
+window.show = (style = "") => {
+  const el = document.createElement("div");
+  el.style = style;
+  moved.append(el);
+  return module.default.render({ model, el });
+};
+window.ready = true;
 </script>"""
+
+
+class Notebook:
+    """A page with views of a widget on it."""
+
+    def __init__(self, page: Any, widget: Any, kernel: Callable[[str], Any], path: Path) -> None:
+        self.page, self.widget = page, widget
+        parts = {"STYLE": widget._css, "SOURCE": script(widget._esm), "HEAD": script(widget.head)}
+        text = NOTEBOOK
+        for place, part in parts.items():
+            text = text.replace(place, part)
+        path.write_text(text, encoding="utf-8")
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text))
+        page.expose_function("kernel", kernel)
+        page.goto(path.as_uri())
+        page.wait_for_function("window.ready", timeout=15_000)
+
+    def show(self, style: str = "") -> None:
+        """Another view."""
+        self.page.evaluate("(style) => { window.leave = show(style); }", style)
+
+    def settle(self) -> None:
+        self.page.wait_for_selector(".arithmetic", timeout=15_000)
+
+    def until_step(self, t: int) -> None:
+        self.page.wait_for_function(
+            f"document.querySelector('.detail h2').textContent.startsWith('step {t} ')"
+        )
+
+    def theme(self) -> str:
+        return str(self.page.get_attribute(".cello", "data-theme"))
+
+    def until_theme(self, theme: str) -> None:
+        self.page.wait_for_selector(f".cello[data-theme={theme}]")
+
+
+@pytest.fixture
+def notebook(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[cello.Recording], Notebook]]:
+    pages: list[Notebook] = []
+
+    def opened(rec: cello.Recording) -> Notebook:
+        widget = rec.explore(TEXT)
+        ask = answers(widget, monkeypatch)
+
+        def kernel(message: str) -> list[Any]:
+            content, buffers = ask(json.loads(message))
+            return [content, base64.b64encode(buffers[0]).decode() if buffers else None]
+
+        page = browser.new_page(viewport={"width": 1100, "height": 700})
+        pages.append(Notebook(page, widget, kernel, tmp_path / "notebook.html"))
+        return pages[-1]
+
+    yield opened
+    for shown in pages:
+        shown.page.close()
+        assert shown.errors == []
 
 
 def answers(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict], tuple[dict, Any]]:
@@ -65,6 +143,7 @@ def test_questions_are_answered(monkeypatch: pytest.MonkeyPatch):
         {"question": "rm", "about": {}},
         {"question": "numbers", "about": {"run": 7, "block": 0}},
         {"question": "numbers", "about": {}},
+        {"question": "explain", "about": 3},
         {},
     ],
 )
@@ -75,46 +154,132 @@ def test_wrong_questions_get_errors(message: dict, monkeypatch: pytest.MonkeyPat
     assert content["error"]
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("browser")
-@pytest.mark.parametrize("name", NETS)
-def test_in_a_notebook(name: str, browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    rec = recorded(name)
-    widget = rec.explore(TEXT)
+def test_whatever_fails_is_answered(monkeypatch: pytest.MonkeyPatch):
+    widget = recorded("elman").explore()
     ask = answers(widget, monkeypatch)
 
-    def kernel(message: str) -> list[Any]:
-        content, buffers = ask(json.loads(message))
-        return [content, base64.b64encode(buffers[0]).decode() if buffers else None]
+    def failing(*_: Any) -> None:
+        raise RuntimeError("out of memory")
 
-    path = tmp_path / "notebook.html"
-    parts = {"STYLE": widget._css, "SOURCE": script(widget._esm), "HEAD": script(widget.head)}
-    text = NOTEBOOK
-    for place, part in parts.items():
-        text = text.replace(place, part)
-    path.write_text(text, encoding="utf-8")
-    page = browser.new_page(viewport={"width": 1000, "height": 700})
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text))
-    page.expose_function("kernel", kernel)
-    page.goto(path.as_uri())
-    page.wait_for_selector(".arithmetic", timeout=15_000)
-    layer = next(part for part in widget.head["sequences"][0]["layers"] if part["cell"])
+    monkeypatch.setattr(widget.session, "numbers", failing)
+    content, _ = ask({"id": 1, "question": "numbers", "about": {"run": 0, "block": 0}})
+    assert content == {"id": 1, "error": "RuntimeError: out of memory"}
+
+
+def in_browser(test: Any) -> Any:
+    return pytest.mark.slow(pytest.mark.xdist_group("browser")(test))
+
+
+@in_browser
+@pytest.mark.parametrize("name", NETS)
+def test_in_a_notebook(name: str, notebook: Callable[[cello.Recording], Notebook]):
+    rec = recorded(name)
+    shown = notebook(rec)
+    page = shown.page
+    shown.show()
+    shown.settle()
+    layers = shown.widget.head["sequences"][0]["layers"]
+    layer = next(part for part in layers if part["cell"])
     assert page.text_content(".detail h2").startswith("step 0")
     page.focus(".cello")
     page.keyboard.press("End")
-    page.wait_for_function(
-        f"document.querySelector('.detail h2').textContent.startsWith('step {len(TEXT) - 1}')"
-    )
+    shown.until_step(len(TEXT) - 1)
     unit = int(page.input_value("[data-control=unit]"))
     expected = str(rec.explain(len(TEXT) - 1, unit, layer["name"])).splitlines()
-    page.wait_for_selector(".arithmetic", timeout=15_000)
+    shown.settle()
     titles = page.eval_on_selector_all(".arithmetic", "cells => cells.map(cell => cell.title)")
     assert titles == expected
-    page.evaluate("window.leave()")
-    page.close()
-    assert errors == []
+    page.evaluate("leave()")
+    assert page.evaluate("listening()") == 0
+
+
+@in_browser
+def test_keys_do_not_reach_the_notebook(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    shown.show()
+    shown.settle()
+    page = shown.page
+    page.focus(".cello")
+    for key in ("x", "a", "c", "m", "ArrowDown", "Enter", "/", "d", "Escape", "?", "Escape"):
+        page.keyboard.press(key)
+    assert page.evaluate("keys") == []
+    page.wait_for_selector("dialog", state="hidden")
+    for key in ("ArrowRight", "Shift+Enter", "Control+s", "Escape"):
+        page.keyboard.press(key)
+    assert page.evaluate("keys") == ["Enter", "Control", "s", "Escape"]
+
+
+@in_browser
+def test_colours_are_those_of_the_notebook(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    page = shown.page
+    page.evaluate("document.body.style.background = 'oklch(0.2 0.01 90)'")
+    shown.show()
+    shown.until_theme("dark")
+    page.evaluate("document.body.style.background = 'transparent'")
+    shown.until_theme("light")
+    page.click("[data-control=light-or-dark]")
+    shown.until_theme("dark")
+    page.evaluate("document.body.style.background = 'white'")
+    page.wait_for_timeout(100)
+    assert shown.theme() == "dark"  # as it was chosen
+
+
+@in_browser
+def test_two_views_of_a_widget(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    shown.show()
+    shown.show()
+    shown.page.wait_for_function(
+        "[...document.querySelectorAll('.cello')].every((e) => e.querySelector('.arithmetic'))"
+    )
+    asked = shown.page.evaluate("asked")
+    assert len(set(asked)) == len(asked) > 2  # for answers go to both
+
+
+@in_browser
+def test_a_kernel_that_is_slow_or_gone(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    page = shown.page
+    page.evaluate("held = []")
+    shown.show()
+    page.wait_for_selector("text=has not answered yet")
+    page.evaluate("held.forEach(carry); held = null")
+    shown.settle()
+    assert page.locator(".extra").text_content() == ""
+    page.evaluate("ended = true")
+    page.focus(".cello")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("text=run the cell again")
+    shown.until_step(1)  # whose numbers are here
+
+
+@in_browser
+def test_a_view_that_is_hidden_at_first(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    page = shown.page
+    shown.show("display: none")
+    page.wait_for_selector(".arithmetic", state="attached")
+    page.evaluate("moved.lastChild.style.display = ''")
+    page.wait_for_selector(".text .line")
+    assert page.locator(".text .line").count() == 2  # as the text has
+    page.wait_for_function("document.querySelector('.scroller').scrollWidth <= innerWidth")
+    assert page.locator(".map canvas").first.bounding_box()["width"] > 400
+
+
+@in_browser
+def test_a_narrow_view_in_a_wide_window(notebook: Callable[[cello.Recording], Notebook]):
+    shown = notebook(recorded("elman"))
+    page = shown.page
+    shown.show("width: 700px")
+    shown.settle()
+    main, aside = (page.locator(f".cello {name}").bounding_box() for name in ("main", "aside"))
+    assert main["x"] == aside["x"]  # one column
+    canvas = page.locator(".map canvas").first
+    canvas.hover(position={"x": 200, "y": 30})
+    box, tip = canvas.bounding_box(), page.locator(".tip").bounding_box()
+    assert abs(tip["x"] - box["x"] - 200) < 30  # wherever the notebook's layout has put the view
+    assert abs(tip["y"] - box["y"] - 30) < 40
 
 
 def script(value: Any) -> str:

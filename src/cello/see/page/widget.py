@@ -36,13 +36,17 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(self._asked)
 
     def _asked(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        number, about = message.get("id"), dict(message.get("about", {}))
+        """Answer, whatever goes wrong: nobody would see a traceback, and the page would wait."""
+        answer: dict[str, Any] = {}
+        data: list[bytes] = []
         try:
-            if message.get("question") == "numbers":
-                data = self.session.numbers(int(about["run"]), int(about["block"]))
-                self.send({"id": number}, [data])
+            question, about = str(message.get("question")), dict(message.get("about", {}))
+            if question == "numbers":
+                data = [self.session.numbers(int(about["run"]), int(about["block"]))]
             else:
-                answer = self.session.ask(str(message.get("question")), about)
-                self.send({"id": number, "answer": answer})
-        except (CelloError, KeyError, ValueError) as error:
-            self.send({"id": number, "error": str(error)})
+                answer = {"answer": self.session.ask(question, about)}
+        except CelloError as error:
+            answer = {"error": str(error)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        self.send({"id": message.get("id")} | answer, data)
