@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -156,6 +157,22 @@ def test_sequences_may_come_from_a_generator_and_are_not_kept():
     assert abs(found.best.held_out - 0.5) < 0.02
 
 
+def test_labels_may_be_lists_or_arrays():
+    xs, ys = sequences(6)
+    layer = planted()
+    tensors = cello.probe(layer, xs, [y > 0 for y in ys])
+    lists = cello.probe(layer, xs, [[number > 0 for number in y.tolist()] for y in ys])
+    assert list(lists) == list(tensors)
+    numbers, arrays = cello.probe(layer, xs, ys), cello.probe(layer, xs, [y.numpy() for y in ys])
+    assert str(list(arrays)) == str(list(numbers))
+
+
+def test_half_precision_is_scored_too():
+    xs, ys = sequences(6)
+    found = cello.probe(planted().bfloat16(), [x.bfloat16() for x in xs], [y > 0 for y in ys])
+    assert (found.best.name, found.best.unit) in (("c", 2), ("h", 2))
+
+
 X = torch.randn(4, 1)
 YES = torch.ones(4, dtype=torch.bool)
 MIXED = torch.tensor([True, False, True, False])
@@ -164,7 +181,17 @@ MIXED = torch.tensor([True, False, True, False])
 @pytest.mark.parametrize(
     ("xs", "ys", "error", "message"),
     [
-        ([X, X], [YES, 3], DtypeError, "labels of sequence 1 must be a tensor, got int"),
+        ([X, X], [YES, 3], ShapeError, r"labels of sequence 1 must be one for .* got \[\]"),
+        (
+            [X, X],
+            [MIXED, list("abcd")],
+            DtypeError,
+            r"sequence 1 .* numbers, got \['a', .*classes, ",
+        ),
+        ([X, X], [MIXED, np.array(["a", "b", "c", "d"])], DtypeError, "must be bool or numbers"),
+        ([X, 3], [MIXED, MIXED], DtypeError, "sequence 1 must be a tensor, got int"),
+        ([X, X], [X[:, 0], X[:, 0] / 0], ArgumentError, "labels of sequence 1 must be finite"),
+        ([X, X], [X[:, 0], 0 * X[:, 0]], ArgumentError, "numbers that differ, .* that is held out"),
         ([X, X], [YES, YES[:3]], ShapeError, r"labels of sequence 1 must be one for .* \[4\]"),
         ([X, X], [YES], ArgumentError, "number 1 has no labels"),
         ([X], [YES, YES], ArgumentError, "number 1 has no sequence"),

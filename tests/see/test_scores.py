@@ -53,6 +53,19 @@ def test_the_stated_error_covers_a_stream_that_drifts():
     assert apart <= score.error
 
 
+def test_a_unit_that_was_ever_nan_has_no_area(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scores, "FEW", 100)
+    monkeypatch.setattr(scores, "ROOM", 100)
+    values, labels = data(1000, units=2)
+    values[700, 1] = torch.nan
+    score = Auc()
+    for part, own in zip(values.split(90), labels.split(90), strict=True):
+        score.add(part, own)
+        assert sum(len(kept) for kept, _ in score.kept) <= 100
+    assert score.result().isnan().tolist() == [False, True]
+    assert score.histograms.sum((0, 2)).tolist() == [1000, 1000]
+
+
 def test_correlations_over_pieces_are_those_of_numpy():
     values = torch.randn(1000, 3) + 1000
     labels = values[:, 0] * 0.5 + torch.randn(1000)
@@ -65,6 +78,6 @@ def test_correlations_over_pieces_are_those_of_numpy():
 
 def test_a_unit_that_never_changes_has_no_correlation():
     score = Correlation()
-    score.add(torch.ones(10, 1), torch.randn(10))
-    score.add(torch.ones(0, 1), torch.randn(0))
+    for length in (10, 0, 7):
+        score.add(torch.full((length, 1), 0.1, dtype=torch.float64), torch.randn(length))
     assert score.result().isnan().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -37,12 +38,12 @@ class LabelledSteps(NamedTuple):
     held_out: bool
 
 
-def pairs(sequences: Iterable[Tensor], labels: Iterable[Tensor]) -> Iterator[Pair]:
+def pairs(sequences: Iterable[Tensor], labels: Iterable[Any]) -> Iterator[Pair]:
     """Each sequence with its labels.
 
     Raises:
         DtypeError, ShapeError: a sequence is no tensor, or its labels do not fit; names which.
-        ArgumentError: there are more of the one than of the other.
+        ArgumentError: there are more of the one than of the other, or labels are not finite.
     """
     kind: torch.dtype | None = None
     for number, (x, y) in enumerate(zip_longest(sequences, labels, fillvalue=_NONE)):
@@ -51,9 +52,9 @@ def pairs(sequences: Iterable[Tensor], labels: Iterable[Tensor]) -> Iterator[Pai
             raise ArgumentError(
                 f"there must be labels for each sequence: number {number} has no {missing}"
             )
-        for what, given in (("sequence", x), ("labels of sequence", y)):
-            if not isinstance(given, Tensor):
-                raise DtypeError(f"{what} {number} must be a tensor, got {type(given).__name__}")
+        if not isinstance(x, Tensor):
+            raise DtypeError(f"sequence {number} must be a tensor, got {type(x).__name__}")
+        y = _as_labels(number, y)
         if not x.dim() or y.shape != x.shape[:1]:
             raise ShapeError(
                 f"labels of sequence {number} must be one for each of its steps, "
@@ -67,6 +68,19 @@ def pairs(sequences: Iterable[Tensor], labels: Iterable[Tensor]) -> Iterator[Pai
         kind = y.dtype
         if len(x):
             yield Pair(x, y)
+
+
+def _as_labels(number: int, y: Any) -> Tensor:
+    try:
+        y = torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError):
+        raise DtypeError(
+            f"labels of sequence {number} must be bool or numbers, got {reprlib.repr(y)}; with "
+            "classes, ask for one against the others, such as [label == 'noun' for label in labels]"
+        ) from None
+    if y.is_floating_point() and not bool(y.isfinite().all()):
+        raise ArgumentError(f"labels of sequence {number} must be finite, got NaN or infinity")
+    return y
 
 
 def read(
@@ -143,7 +157,7 @@ def _labelled(rec: Recording, group: list[Pair], only: Any, held: bool) -> Label
         seen.add(id(rows))  # a second name of one value
         ordered = layer.steps.unpad(labels.to(rows.device)).cpu()
         values[name] = rows.reshape(len(rows), -1).cpu()
-        if not values[name].is_floating_point():
+        if values[name].dtype not in (torch.float32, torch.float64):
             values[name] = values[name].float()
     assert ordered is not None
     return LabelledSteps(values, ordered, held)

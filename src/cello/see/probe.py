@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,7 @@ class Probed(NamedTuple):
 def probe(
     net: nn.Module,
     sequences: Iterable[Tensor],
-    labels: Iterable[Tensor],
+    labels: Iterable[Any],
     *,
     only: str | Iterable[str] | None = None,
     held_out: float = 0.5,
@@ -61,9 +61,11 @@ def probe(
     networks" (ICLR workshop 2016), for units that track one property of a text.
 
     Args:
-        net: a layer, a stack, or any module with such in it that takes [T, B, ...].
+        net: a layer, a stack, or any module with such in it that takes [T, B, ...]; or
+            [B, T, ...], if its `batch_first`, or that of its first layer, says so.
         sequences: one tensor for each, [T, ...]: features, or ids for a net that takes ids.
-        labels: one for each sequence, [T]: bool, or numbers.
+        labels: one for each sequence, [T]: bool, or numbers, as a tensor or a list. Of several
+            classes, ask for one against the others: `labels == 3`.
         only: names or patterns as in `cello.record`; everything but inputs and old states unless
             given.
         held_out: the share of the sequences by which units are not ranked.
@@ -71,8 +73,8 @@ def probe(
 
     Raises:
         DtypeError, ShapeError: a sequence is no tensor, or its labels do not fit; names which.
-        ArgumentError: there is no layer of ours in `net`, less than two sequences, or no step
-            with (or without) the label.
+        ArgumentError: there is no layer of ours in `net`, less than two sequences, no step with
+            (or without) the label, or numbers that never change or are not finite.
         UnknownNameError: one of `only` fits no value.
 
     >>> import cello
@@ -127,10 +129,11 @@ class _Scores:
                 raise ArgumentError(
                     f"no sequence {which}: at least two are needed, cut a long one into pieces"
                 )
-            if self.kind == "auc" and bool(score.result().isnan().all()):
+            if bool(score.result().isnan().all()):
+                needed = "steps with the property and without it"
+                needed = needed if self.kind == "auc" else "numbers that differ, as must the units"
                 raise ArgumentError(
-                    "labels must hold steps with the property and steps without it; of the part "
-                    f"that {which} they do not"
+                    f"labels must hold {needed}; of the part that {which} they do not"
                 )
         scores = zip(
             *(score.result().tolist() for score in (self.ranking, self.held_out, self.control)),
