@@ -119,12 +119,26 @@ def test_the_page_shows_them(name: str, watched: Callable, tmp_path: Path):
     rec = recorded(name, batch=2)
     page = watched(rec.to_html(tmp_path / "page.html"))
     page.call("e.sequence(1); e.go(7)")
+    before = page.state("layer"), page.state("value"), page.state("unit")
     show(page, 1)
     assert page.state("layer") == "shares"
     assert page.state("value") == "output[1], step 7"
     found = page.call("return Array.from(s.shown.data)")
     assert found == Shares(rec).of(1, 7, 1).tolist()
     page.shot()
+    page.page.get_by_role("button", name="back", exact=True).click()
+    page.settle()
+    assert (page.state("layer"), page.state("value"), page.state("unit")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_another_sequence_has_none(watched: Callable, tmp_path: Path):
+    page = watched(recorded("stacked", batch=2).to_html(tmp_path / "page.html"))
+    show(page, 0)
+    page.call("e.sequence(1)")
+    assert page.state("layer") == "0"
+    assert page.state("shown.length") == 39
 
 
 @pytest.mark.slow

@@ -26,6 +26,17 @@ export class Book {
     return this.layer(sequence, layer)?.values.find((found) => found.name === value);
   }
 
+  // The layer and the value of a sequence that are called so; or else one that has a memory, and it.
+  nearest(sequence, layer, value) {
+    const layers = this.layers(sequence);
+    const states = (found) => found?.values.filter(({ kind }) => kind === "state") ?? [];
+    const own = layers.find(({ name }) => name === layer)
+      ?? layers.find((found) => states(found).length) ?? layers[0];
+    const found = own?.values.find(({ name }) => name === value)
+      ?? states(own).find(({ name }) => name === "c") ?? states(own)[0] ?? own?.values[0];
+    return { layer: own?.name ?? "", value: found?.name ?? "" };
+  }
+
   steps(sequence) {
     return Math.max(0, ...this.layers(sequence).map((layer) => layer.length));
   }

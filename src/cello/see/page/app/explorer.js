@@ -41,6 +41,7 @@ export class Explorer {
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
       scores: null, marks: null, painting: false, playing: false, hover: null, shown: null,
       shownOther: null, book: null, width: 0, own: false, grey: false,
+      difference: false,
       language: navigator.language.startsWith("zh") ? "zh" : "en",
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" });
     this.build();
@@ -88,7 +89,7 @@ export class Explorer {
     });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
-    state.on(["book", "sequence", "language"], () => this.shares.draw());
+    state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
   }
@@ -106,18 +107,12 @@ export class Explorer {
     const book = new Book(head, source);
     const { state } = this;
     const sequence = Math.min(state.sequence, book.sequences.length - 1);
-    const layers = book.layers(sequence);
-    const layer = layers.find((found) => found.name === state.layer && state.book)
-      ?? layers.find((found) => found.values.some((value) => value.kind === "state")) ?? layers[0];
-    const known = layer?.values.some((value) => value.name === state.value);
-    const states = layer?.values.filter((value) => value.kind === "state") ?? [];
-    const value = known ? state.value
-      : (states.find((found) => found.name === "c") ?? states[0] ?? layer?.values[0])?.name;
+    const layer = state.book ? state.layer : null; // none has been chosen yet
+    const nearest = book.nearest(sequence, layer, state.value);
+    const known = book.about(sequence, layer, state.value);
     const first = !state.book && head.begin;
     state.set({ book, sequence, other: Math.min(state.other, book.sequences.length - 1) });
-    if (first) return this.look(first);
-    return this.look({ layer: layer?.name ?? "", value: value ?? "",
-      unit: known ? state.unit : undefined });
+    return this.look(first || { ...nearest, unit: known ? state.unit : undefined });
   }
 
   // Choose sequence, layer, value, unit or step; a value that is opened shows what varies most.
@@ -150,15 +145,17 @@ export class Explorer {
   }
 
   set(changes) { this.state.set(changes); }
-  sequence(sequence) { return this.look({ sequence }); }
   other(other) { return this.look({ other }); }
   value(value) { return this.look({ value }); }
 
+  sequence(sequence) {
+    const { book, layer, value } = this.state;
+    return this.look({ sequence, ...book.nearest(sequence, layer, value) });
+  }
+
   layer(layer) {
-    const values = this.state.book.layer(this.state.sequence, layer).values;
-    const found = values.find((value) => value.name === this.state.value)
-      ?? values.find((value) => value.kind === "state") ?? values[0];
-    return this.look({ layer, value: found.name });
+    const { book, sequence, value } = this.state;
+    return this.look(book.nearest(sequence, layer, value));
   }
 
   unit(unit) {

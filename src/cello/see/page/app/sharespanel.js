@@ -16,7 +16,7 @@ export class SharesPanel {
 
   draw() {
     const say = (text) => this.explorer.say(text);
-    const { book, sequence } = this.explorer.state;
+    const { book, sequence, layer } = this.explorer.state;
     const outputs = book?.sequences[sequence]?.outputs ?? 0;
     this.element.hidden = !outputs;
     this.output.max = outputs - 1;
@@ -24,14 +24,17 @@ export class SharesPanel {
       make("h2", {}, say("Where an output of this step comes from")),
       make("div", { className: "row" },
         make("label", {}, make("span", {}, say("output")), this.output),
-        make("button", {}, say("show"))),
+        make("button", {}, say("show")),
+        make("button", { type: "button", hidden: layer !== SHARES, onclick: () => this.back() },
+          say("back"))),
       this.status);
   }
 
   async show(event) {
     event.preventDefault();
     const { explorer } = this;
-    const { book, sequence, t } = explorer.state;
+    const { book, sequence, t, layer, value, unit } = explorer.state;
+    if (layer !== SHARES) this.before = { layer, value, unit };
     const place = { sequence, t, unit: Number(this.output.value) };
     try {
       const name = `output[${place.unit}], step ${t}`;
@@ -43,6 +46,11 @@ export class SharesPanel {
       this.status.textContent = error.message;
       this.status.classList.add("failed");
     }
+  }
+
+  back() {
+    this.status.textContent = "";
+    return this.explorer.look(this.before);
   }
 
   // A number for each step.

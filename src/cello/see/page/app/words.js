@@ -13,7 +13,7 @@ const CHINESE = {
   "along time: arrow keys, ? for all keys": "沿时间：方向键，按 ? 查看所有快捷键",
   "what was read": "读入的内容", "the cell's diagram": "结构图", "{} along time": "{} 随时间的变化",
   "{}: {} units, one a row": "{}：{} 个单元，每行一个", "each by its own range": "各按自身取值范围",
-  "lowest": "最低", "highest": "最高",
+  "difference of the other": "与对比序列之差", "lowest": "最低", "highest": "最高",
   "Find a unit": "查找单元", "regular expression": "正则表达式", "paint": "涂选", "clear": "清除",
   "rank units": "给单元排名", "among": "范围", "this value": "此变量",
   "all values of the layer": "该层所有变量", "all layers": "所有层",
@@ -32,6 +32,7 @@ const CHINESE = {
   "Force a value": "强制取值", "from step": "从时间步", "to step": "到时间步", "to": "设为",
   "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容",
   "Where an output of this step comes from": "这一步的输出从何而来",
+  "back": "返回",
   "gradient × input of each step": "每一步的梯度 × 输入",
   "This file holds it for other steps, the nearest:": "此文件只存有其他步的结果，最近的一步是：",
   "show": "显示", "output": "输出", "read from the end": "从末尾读起",
@@ -49,6 +50,9 @@ const CHINESE = {
   "1 looks at the old state, 0 does not": "1 看旧状态，0 不看",
   "1 keeps the old state, 0 takes the new": "1 保留旧状态，0 采用新状态",
   "1 takes the new, 0 keeps the old state": "1 采用新状态，0 保留旧状态",
+  "Python has ended or been restarted: run the cell again.": "Python 已结束或已重启：请重新运行此单元格。",
+  "Python has not answered yet. If it has been restarted, run the cell again.":
+    "Python 尚未回应。如果它已重启，请重新运行此单元格。",
 };
 
 export function said(language, text, ...parts) {
