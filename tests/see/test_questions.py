@@ -20,7 +20,7 @@ def _compile_nothing():
         yield
 
 
-def slope(of: Any, step: float = 1e-6) -> float:
+def slope(of: Any, step: float = 1e-6) -> Any:
     """The derivative of a function at 0, by differences."""
     return (of(step) - of(-step)) / (2 * step)
 
@@ -52,6 +52,41 @@ def test_flow_is_the_slope_of_what_interventions_change(name: str):
     assert len(found) >= 3
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-8)
     assert max(map(abs, expected)) > 1e-4
+
+
+def final_after(kind: Kind, states: list[str], at: tuple[str, int, int], end: tuple[int, int]):
+    """What the last step of a sequence makes of the states, of a change of what one step read."""
+    name, t, unit = at
+
+    def final(by: float) -> Tensor:
+        with (
+            torch.no_grad(),
+            cello.intervene(kind.net, {name: (t, unit, lambda rows, t: rows + by)}),
+        ):
+            rec = cello.record(kind.net, kind.x, **kind.options)
+        return torch.cat([rec[state][end] for state in states])
+
+    return final
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_memory_is_what_a_small_change_leaves_in_the_final_state(name: str):
+    """Of the last unit of every state of every layer, two steps before the end, by differences."""
+    kind = kinds.make(name)
+    memories = cello.flow(kind.net, kind.x, kinds.summed, **kind.options).memories
+    for layer, memory in memories.items():
+        reverse = layer.endswith("backward") or name == "reverse"
+        states = [".".join(filter(None, (layer, state))) for state in memory.states]
+        lengths = cello.record(kind.net, kind.x, **kind.options).lengths_of(states[0]).tolist()
+        for full, left in zip(states, memory.left.values(), strict=True):
+            unit = left.shape[1] - 1
+            squares = []
+            for b, length in enumerate(lengths):
+                t, end = (1, 0) if reverse else (length - 2, length - 1)
+                final = final_after(kind, states, (f"{full}_prev", t, unit), (end, b))
+                squares.append(slope(final).square().sum())
+            expected = torch.stack(squares).mean().sqrt().item()
+            assert left[2, unit].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
 def features_of(kind: Kind) -> tuple[nn.Module, Any]:
