@@ -246,6 +246,32 @@ def test_units_in_other_orders(watched: Callable, tmp_path: Path):
     page.shot()
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_units_of_every_net_in_other_orders(name: str, shown: tuple[cello.Recording, Any]):
+    rec, page = shown
+    values = rec.layer(page.state("layer")).rows[page.state("value")]
+    apart = (values - values.mean(0)).abs()
+    for how, expected in (
+        ("variance", (-values.var(0)).argsort().tolist()),
+        ("peak", apart.argmax(0).argsort(stable=True).tolist()),
+        ("number", list(range(values.shape[1]))),
+    ):
+        page.page.select_option("[data-control=order]", how)
+        page.settle()
+        assert page.page.evaluate("explorer.order()") == expected
+        box = page.page.locator(".map canvas").first.bounding_box()
+        page.page.mouse.move(box["x"] + 3, box["y"] + 3)  # on the first row
+        page.settle()
+        assert page.text(".tip").startswith(f"{page.state('value')}[{expected[0]}] = ")
+        page.page.mouse.move(0, 0)
+    page.page.select_option("[data-control=order]", "cluster")
+    clusters = page.page.evaluate("explorer.order()")
+    assert sorted(clusters) == list(range(values.shape[1]))
+    near = torch.corrcoef(values.T).fill_diagonal_(-2)
+    one, other = divmod(int(near.argmax()), values.shape[1])  # which are joined first
+    assert abs(clusters.index(one) - clusters.index(other)) == 1
+
+
 # ------------------------------------------------------------ several sequences
 
 
@@ -263,6 +289,14 @@ def test_two_sequences_side_by_side(name: str, watched: Callable, tmp_path: Path
     values = rec[f"{page.state('layer')}.{page.state('value')}".removeprefix(".")]
     assert found == [values[:, 1].flatten().tolist(), values[:, 2].flatten().tolist()]
     page.shot()
+
+    page.page.get_by_label("difference of the other").check()
+    page.call("e.go(4); e.unit(1)")
+    difference = values[:, 2] - values[:, 1]
+    assert page.call("return Array.from(e.scene.all[1].data)") == difference.flatten().tolist()
+    said = cello.see.numbers.short(difference[4, 1].item(), 7)
+    assert page.text(".caption.other").startswith(f"Δ{page.state('value')}[1] = {said} · step 4")
+    page.shot("difference")
 
 
 def test_sequences_of_different_lengths(watched: Callable, tmp_path: Path):

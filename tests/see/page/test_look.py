@@ -15,6 +15,18 @@ from tests.see.page.nets import NETS, TEXT, recorded
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_in_both_languages(name: str, shown: tuple[cello.Recording, Any]):
+    _, page = shown
+    english = page.text("body")
+    for title in ("时间步 0", "step 0"):
+        page.call("e.language()")
+        page.until(f"document.querySelector('.detail h2').textContent.startsWith('{title}')")
+        page.shot(title)
+        shown = page.text("body")
+    assert shown == english
+
+
 def test_in_chinese(watched: Callable, tmp_path: Path):
     path = recorded("bidirectional").to_html(tmp_path / "page.html", TEXT)
     page = watched(path, locale="zh-CN", color_scheme="dark")

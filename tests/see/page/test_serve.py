@@ -207,6 +207,18 @@ def test_the_live_page(name: str, serve: Callable, watched: Callable):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("browser")
+def test_one_can_go_on_typing(serve: Callable, watched: Callable):
+    page = watched(serve("elman").url)
+    page.page.fill("textarea", "")
+    for typed in ("a", "ab", "abc"):
+        page.page.keyboard.type(typed[-1])
+        page.until(f"explorer.state.book.head.text === '{typed}'")
+        page.settle()
+    assert page.page.input_value("textarea") == "abc"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
 def test_when_it_is_stopped_the_page_says_so(serve: Callable, watched: Callable):
     server = serve("elman")
     page = watched(server.url)

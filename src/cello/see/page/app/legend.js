@@ -9,11 +9,13 @@ export class Legend {
     this.bar = make("span", { className: "colours" });
     this.low = make("span");
     this.high = make("span");
-    this.element = make("span", { className: "legend" }, this.low, this.bar, this.high);
+    this.name = make("span");
+    this.element = make("span", { className: "legend" }, this.name, this.low, this.bar, this.high);
   }
 
   // `ends` are texts or numbers.
-  draw(palette, ends) {
+  draw(palette, ends, name = "") {
+    this.name.textContent = name;
     const told = ends.map((end) => (typeof end === "number" ? short(end, 3) : end));
     [this.low.textContent, this.high.textContent] = told;
     const stops = STOPS.map((step) => palette.css[step]).join(",");

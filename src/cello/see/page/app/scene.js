@@ -1,6 +1,7 @@
 // What is looked at, drawn: the text, the curve, the heat maps, and what is under the pointer.
 import { clamp } from "./numbers.js";
 import { drawCurve, drawNow } from "./curve.js";
+import { differenceOf } from "./difference.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { followPointer } from "./pointer.js";
 import { Legend } from "./legend.js";
@@ -18,6 +19,7 @@ export class Scene {
   constructor(root, state, say, on) {
     Object.assign(this, { root, state, say, on });
     this.fitted = true; // until one zooms
+    this.all = [null, null]; // the sequence, and another or how it differs
     this.scales = new Map(); // of units, as far as they have been asked for
     this.texts = [0, 1].map((number) => new TextView({
       step: (t) => this.choose(t), paint: (from, to) => on.brush(from, to),
@@ -32,15 +34,20 @@ export class Scene {
     this.tip.setAttribute("role", "tooltip");
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
-    this.legends = [new Legend(), new Legend()]; // of the unit; of all units
+    // Of the unit, of all units, and of how they differ.
+    this.legends = [new Legend(), new Legend(), new Legend()];
     this.about = make("span");
     this.own = make("input", { type: "checkbox",
       onchange: () => state.set({ own: this.own.checked }) });
     this.ownText = make("label", { className: "check" });
+    this.less = make("input", { type: "checkbox",
+      onchange: () => state.set({ difference: this.less.checked }) });
+    this.lessText = make("label", { className: "check" });
     this.head = make("div", { className: "maphead" },
-      this.about, this.legends[1].element, this.ownText);
+      this.about, this.legends[1].element, this.ownText, this.lessText);
     this.still = make("div", { className: "still" },
-      make("div", { className: "curve" }, this.curve, this.now), this.head, ...this.stacks);
+      make("div", { className: "curve" }, this.curve, this.now), this.head, this.stacks[0],
+      this.legends[2].element, this.stacks[1]);
     this.wide = make("div", { className: "wide" }, this.still);
     this.scroller = make("div", { className: "scroller", tabIndex: 0, role: "application" }, this.wide);
     this.captions = [make("p", { className: "caption" }), make("p", { className: "caption other" })];
@@ -73,9 +80,9 @@ export class Scene {
     const { state } = this;
     const text = ["book", "sequence", "other", "width", "layer"];
     const look = ["theme", "grey"];
-    const numbers = ["shown", "shownOther", ...look];
+    const numbers = ["shown", "shownOther", "difference", ...look];
     const drawn = [...numbers, "left", "zoom", "width"];
-    state.on(["shown", "shownOther"], () => this.scales.clear());
+    state.on(["shown", "shownOther", "difference"], () => this.compare());
     state.on([...look, "book"], () => this.dress());
     state.on(["width", "shown"], () => { if (this.fitted) this.fit(); });
     state.on(["zoom", "width", "shown"], () => this.size());
@@ -86,7 +93,7 @@ export class Scene {
     state.on([...drawn, "unit", "marks"], () => this.drawCurve());
     state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
     state.on([...numbers, "t", "unit", "language"], () => this.tell());
-    state.on(["shown", "shownOther", "hover"], () => this.tellHover());
+    state.on(["shown", "shownOther", "difference", "hover"], () => this.tellHover());
     state.on([...numbers, "unit", "own", "language"], () => this.label());
   }
 
@@ -101,10 +108,6 @@ export class Scene {
   }
 
   // ------------------------------------------------------------ along time
-
-  get all() {
-    return [this.state.shown, this.state.shownOther];
-  }
 
   get length() {
     return this.state.shown?.length ?? 0;
@@ -160,12 +163,19 @@ export class Scene {
 
   // ------------------------------------------------------------ drawing
 
-  // The scale of a unit, in all sequences that are in sight.
-  scale(unit, stretched = false) {
-    const key = `${unit} ${stretched}`;
+  compare() {
+    const { shown, shownOther: other, difference } = this.state;
+    this.all = [shown, shown && other && difference ? differenceOf(other, shown) : other];
+    this.scales.clear();
+  }
+
+  // The scale of a unit: one for both sequences, but a difference has its own.
+  scale(unit, number, stretched = false) {
+    const own = this.state.difference ? number : 0;
+    const key = `${unit} ${own} ${stretched}`;
     if (!this.scales.has(key)) {
-      const shown = this.all.filter((some) => some?.length);
-      this.scales.set(key, scaleOfUnit(shown, unit, stretched));
+      const all = this.state.difference ? [this.all[number]] : this.all;
+      this.scales.set(key, scaleOfUnit(all.filter((some) => some?.length), unit, stretched));
     }
     return this.scales.get(key);
   }
@@ -184,7 +194,7 @@ export class Scene {
     const { state, palette } = this;
     this.all.forEach((shown, number) => {
       if (!shown?.length) return;
-      const scale = this.scale(state.unit);
+      const scale = this.scale(state.unit, number);
       const colour = (t) => {
         if (t >= shown.length) return ["none", "inherit"];
         const step = scale.step(shown.data[t * shown.size + Math.min(state.unit, shown.size - 1)]);
@@ -202,7 +212,7 @@ export class Scene {
       this.stacks[number].style.height = `${shown.size * rowHeight(shown.size)}px`;
       const common = new Scale(shown);
       const scales = Array.from(
-        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, true) : common));
+        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, number, true) : common));
       this.maps[number].draw(shown, this.on.order(), scales, this.palette, this.view);
     });
   }
@@ -228,7 +238,10 @@ export class Scene {
     const style = getComputedStyle(this.root);
     const colour = (name) => style.getPropertyValue(name);
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
-    drawCurve(this.curve, lines, this.scale(state.unit), this.view, {
+    const scales = shown.map((some) => this.scale(state.unit, this.all.indexOf(some)));
+    const [bottom, top] = [Math.min(...scales.map((scale) => scale.bottom)),
+      Math.max(...scales.map((scale) => scale.top))];
+    drawCurve(this.curve, lines, { bottom, top }, this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
@@ -238,18 +251,26 @@ export class Scene {
 
   // What the colours mean, and what the pictures show.
   label() {
-    const { shown, unit, own } = this.state;
+    const { shown, shownOther, unit, own, difference } = this.state;
     const { say, palette } = this;
-    this.head.hidden = this.legends[0].element.hidden = !shown?.length;
+    this.legends[0].element.hidden = !shown?.length;
+    this.head.hidden = !shown?.length || (shown.size === 1 && !shownOther);
     this.scroller.setAttribute("aria-label", say("along time: arrow keys, ? for all keys"));
     this.texts.forEach((view) => view.element.setAttribute("aria-label", say("what was read")));
     if (!shown?.length) return;
-    const [scale, common] = [this.scale(unit), new Scale(shown)];
+    const scale = this.scale(unit, 0);
+    const ends = (some) => {
+      const common = new Scale(some);
+      return own ? [say("lowest"), say("highest")] : [common.low, common.high];
+    };
     this.legends[0].draw(palette, [scale.low, scale.high]);
-    this.legends[1].draw(palette, own ? [say("lowest"), say("highest")] : [common.low, common.high]);
+    this.legends[1].draw(palette, ends(shown));
     this.about.textContent = say("{}: {} units, one a row", shown.name, shown.size);
     this.ownText.replaceChildren(this.own, say("each by its own range"));
-    this.ownText.hidden = shown.size === 1;
+    this.lessText.replaceChildren(this.less, say("difference of the other"));
+    this.lessText.hidden = !shownOther;
+    this.legends[2].element.hidden = !(shownOther && difference);
+    if (shownOther) this.legends[2].draw(palette, ends(this.all[1]), this.all[1].name);
     this.curve.setAttribute("aria-label", say("{} along time", named(shown, unit)));
     this.canvases.forEach((canvas) => canvas.setAttribute("aria-label", this.about.textContent));
   }
