@@ -33,13 +33,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from PIL import Image, ImageChops, ImageStat
 from sybil import Document, Example, Region
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_ONLY = {"", "c", "conll", "json", "latex", "mermaid", "toml"}
 FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
-DRAWING = re.compile(r"!\[[^\]]*\]\(images/([\w-]+\.svg)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\(images/([\w-]+\.(?:svg|png))\)")
 FILE_NAME = re.compile(r"(?:#|//|%)\s*file:\s*(\S+)\s*\n")
 ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "error"}
 
@@ -62,8 +63,20 @@ def blocks(document: Document) -> Iterator[Region]:
 
 
 def drawings(path: Path) -> list[str]:
-    """The names of the drawings of docs/images that a document shows: its code saves them."""
-    return sorted(set(DRAWING.findall(path.read_text(encoding="utf-8"))))
+    """The names of the pictures of docs/images that a document shows and its code saves."""
+    text = path.read_text(encoding="utf-8")
+    return sorted(name for name in set(PICTURE.findall(text)) if f'"{name}"' in text)
+
+
+def is_alike(made: Path, shown: Path) -> bool:
+    """Whether two pictures are the same; of a PNG, but for what fonts and roundings do to it."""
+    if made.suffix == ".svg":
+        return made.read_bytes() == shown.read_bytes()
+    with Image.open(made) as one, Image.open(shown) as other:
+        one, other = one.convert("RGB"), other.convert("RGB")
+        if one.size != other.size:
+            return False
+        return max(ImageStat.Stat(ImageChops.difference(one, other)).mean) < 2  # of 255
 
 
 def nothing_printed_this(example: Example) -> str:

@@ -27,6 +27,16 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert path.read_bytes() == b"new"
 
 
+def test_an_error_names_the_file_as_it_was_called(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as missing:
+        files.replace(tmp_path / "no folder" / "data", b"new")
+    assert missing.value.filename == str(tmp_path / "no folder" / "data")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"folder'$"):
+        files.replace(tmp_path / "folder", b"new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
 def test_tensors_get_memory_of_their_own():
     whole = torch.arange(6.0)
     made = files.own_memory(

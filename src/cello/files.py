@@ -27,14 +27,20 @@ def write(path: Path, data: bytes) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file whole: whoever reads `path` finds the old one or the new one, never a part."""
+    """Write a file whole: whoever reads `path` finds the old one or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written, such as FileNotFoundError where its folder is missing.
+    """
     # Not the process's number: on a shared disk, processes of two machines may have the same.
     unfinished = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     try:
         write(unfinished, data)
         os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename and Path(error.filename) == unfinished:
+            raise OSError(error.errno, error.strerror, str(path)) from error  # as it was called
         raise
     sync_folder(path.parent)
 

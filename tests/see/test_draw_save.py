@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,13 @@ def test_light_and_dark():
     assert style is not None
     assert "prefers-color-scheme:dark" in style.text
     assert "currentColor" in style.text
+    # Alone it has a ground of its own: what is around it may be of the other kind.
+    alone, dark = re.findall(r"svg\.cello:root\{color:(\S+?);background:\S+?\}", style.text)
+    assert brightness(alone) < 0.2 < 0.8 < brightness(dark)
+
+
+def brightness(colour: str) -> float:
+    return int(colour[1:3], 16) / 255
 
 
 def test_the_same_drawing_each_time():
@@ -77,6 +85,27 @@ def test_other_endings(tmp_path, name: str, told: str):
     with pytest.raises(ArgumentError, match=rf"path must end in \.svg or \.png, got .*{told}"):
         cello.draw(nn.Linear(1, 1)).save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (0, "scale must be a number above 0, got 0"),
+        (float("nan"), "scale must be a number above 0, got nan"),
+        ("2", "scale must be a number above 0, got '2'"),
+        (1e6, "scale=1e\\+06 makes 138 × 175 into .* pixels; at most 1e\\+08 are drawn"),
+    ],
+)
+def test_scales_that_there_are_not(tmp_path, scale: object, message: str):
+    pytest.importorskip("resvg_py", reason="of the extra cello[draw]")
+    with pytest.raises(ArgumentError, match=message):
+        cello.draw(nn.Linear(1, 1)).save(tmp_path / "a.png", scale=scale)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder/a\.svg"):
+        cello.draw(nn.Linear(1, 1)).save(tmp_path / "no folder" / "a.svg")
 
 
 def test_subscripts():

@@ -12,6 +12,8 @@ from cello.see.draw.svg import svg_of
 
 __all__ = ["Drawing"]
 
+MOST_PIXELS = 1e8  # of a PNG: more are likely a mistake, and take memory
+
 
 class Drawing:
     """A picture of a cell or a net; a notebook shows it.
@@ -35,7 +37,8 @@ class Drawing:
             scale: of a PNG: how many of its pixels a unit of the SVG takes.
 
         Raises:
-            ArgumentError: the path ends in something else.
+            ArgumentError: the path ends in something else, or there is no such scale.
+            FileNotFoundError: the folder does not exist.
             ImportError: PNG needs resvg, of the extra: pip install 'cello[draw]'.
         """
         target = Path(path)
@@ -52,6 +55,7 @@ class Drawing:
         """The picture as a PNG, dark lines on white.
 
         Raises:
+            ArgumentError: `scale` is no number above 0, or asks for too many pixels.
             ImportError: resvg is not installed.
         """
         try:
@@ -61,9 +65,16 @@ class Drawing:
                 "a PNG needs resvg, which is not installed: pip install 'cello[draw]', "
                 "or save the drawing as .svg"
             ) from error
-        size = round(round(self.picture.width) * scale)
-        found = resvg_py.svg_to_bytes(svg_string=self.svg, width=size, background="white")
-        return bytes(found)
+        width, height = round(self.picture.width), round(self.picture.height)
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not scale > 0:
+            raise ArgumentError(f"scale must be a number above 0, got {scale!r}")
+        if (pixels := width * height * scale**2) > MOST_PIXELS:
+            raise ArgumentError(
+                f"scale={scale:g} makes {width} × {height} into {pixels:.3g} pixels; "
+                f"at most {MOST_PIXELS:.3g} are drawn"
+            )
+        wide = max(1, round(width * scale))
+        return bytes(resvg_py.svg_to_bytes(svg_string=self.svg, width=wide, background="white"))
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -13,8 +13,8 @@ __all__ = ["svg_of"]
 _BEND = 5.0  # radius of a wire's corners
 _FONTS = "Helvetica,Arial,'DejaVu Sans','Noto Sans','Noto Sans CJK SC',sans-serif"
 
-# Alone in a file or an <img>, the drawing follows the system's theme; inside of a page it takes
-# the colour of the text around it.
+# Alone in a file or an <img>, the drawing follows the system's theme and has a ground of its own,
+# for the page around it may not; inside of a page it takes the colour of the text around it.
 _STYLE = f"""
 .cello{{color:inherit;font:{SIZE:g}px {_FONTS}}}
 .cello text{{fill:currentColor}}
@@ -29,7 +29,8 @@ _STYLE = f"""
 .cello .loop{{stroke:#2f7fd6;stroke-width:1.8}}
 .cello .loopdot{{fill:#2f7fd6}}
 .cello .unit{{fill:currentColor;fill-opacity:.08;stroke:currentColor}}
-@media (prefers-color-scheme:dark){{svg.cello:root{{color:#e6edf3}}}}
+svg.cello:root{{color:#1f2328;background:#fff}}
+@media (prefers-color-scheme:dark){{svg.cello:root{{color:#e6edf3;background:#0d1117}}}}
 """
 
 
