@@ -43,6 +43,11 @@ def test_the_lectures_first_step():
     ]
 
 
+def test_a_notebook_without_formulas_shows_the_lines():
+    explanation = cello.record(lecture(), INPUTS).explain(t=0, unit=0)
+    assert repr(explanation) == str(explanation)
+
+
 def test_the_lectures_last_step_has_the_memory_of_the_one_before():
     explained = cello.record(lecture(), INPUTS).explain(t=4, unit=0, names=["c", "z_i", "f"])
     assert str(explained).splitlines() == [

@@ -28,6 +28,12 @@ def test_the_lectures_numbers(net: nn.Module, total: int):
     assert cello.count_parameters(net).total == total
 
 
+def test_a_notebook_shows_the_table():
+    count = cello.count_parameters(cello.GRUCell(2, 2))
+    assert repr(count) == str(count)
+    assert str(count).splitlines()[-1].split() == ["total", "30"]
+
+
 def test_by_gate():
     count = cello.count_parameters(cello.LSTMCell(3, 2, peephole=True, projection_size=1))
     rows = [(row.gate, row.text, row.count) for row in count.rows]

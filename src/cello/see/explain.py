@@ -60,7 +60,7 @@ class Explanation:
     lines: tuple[Line, ...]
     digits: int = 5
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         style = Style(self.digits, numbers=True)
         return "\n".join(" = ".join(line.write(style)) for line in self.lines)
 

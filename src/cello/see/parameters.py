@@ -72,7 +72,7 @@ class ParameterCount:
         """Those that are not."""
         return self.total - self.trainable
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         from tabulate import tabulate
 
         columns: dict[str, list[str]] = {

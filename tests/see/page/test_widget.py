@@ -137,6 +137,13 @@ def test_questions_are_answered(monkeypatch: pytest.MonkeyPatch):
     assert [line for _, line in content["answer"]["lines"]] == str(rec.explain(1, 2)).splitlines()
 
 
+def test_where_no_python_is_it_says_what_to_do():
+    widget = recorded("elman").explore(TEXT, title="Elman")
+    assert widget._repr_mimebundle_()[0]["text/plain"] == (
+        "<Explorer 'Elman': run the cell, or write a page with to_html>"
+    )
+
+
 @pytest.mark.parametrize(
     "message",
     [

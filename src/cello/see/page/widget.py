@@ -35,6 +35,10 @@ class Explorer(anywidget.AnyWidget):
         super().__init__(head=self.session.head)
         self.on_msg(self._asked)
 
+    def __repr__(self) -> str:
+        """What is seen of it where no Python is, as in a notebook that was only opened."""
+        return f"<Explorer {self.head['title']!r}: run the cell, or write a page with to_html>"
+
     def _asked(self, _: Any, message: dict[str, Any], __: Any) -> None:
         """Answer, whatever goes wrong: nobody would see a traceback, and the page would wait."""
         answer: dict[str, Any] = {}
