@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import comm
 import pytest
+from comm.base_comm import BaseComm
 
 import cello
 from tests.see.page.nets import NETS, TEXT, recorded
@@ -53,9 +55,11 @@ window.ready = true;
 class Notebook:
     """A page with views of a widget on it."""
 
-    def __init__(self, page: Any, widget: Any, kernel: Callable[[str], Any], path: Path) -> None:
-        self.page, self.widget = page, widget
-        parts = {"STYLE": widget._css, "SOURCE": script(widget._esm), "HEAD": script(widget.head)}
+    def __init__(self, page: Any, line: Line, path: Path) -> None:
+        self.page = page
+        state = line.said[0][0]["state"]  # with which the comm was opened
+        self.head = state["head"]
+        parts = {"STYLE": state["_css"], "SOURCE": script(state["_esm"]), "HEAD": script(self.head)}
         text = NOTEBOOK
         for place, part in parts.items():
             text = text.replace(place, part)
@@ -63,7 +67,7 @@ class Notebook:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self.errors.append(message.text))
-        page.expose_function("kernel", kernel)
+        page.expose_function("kernel", lambda message: kernel(line, message))
         page.goto(path.as_uri())
         page.wait_for_function("window.ready", timeout=15_000)
 
@@ -86,22 +90,19 @@ class Notebook:
         self.page.wait_for_selector(f".cello[data-theme={theme}]")
 
 
+def kernel(line: Line, message: str) -> list[Any]:
+    content, buffers = line.ask(json.loads(message))
+    return [content, base64.b64encode(buffers[0]).decode() if buffers else None]
+
+
 @pytest.fixture
-def notebook(
-    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[cello.Recording], Notebook]]:
+def notebook(browser: Any, tmp_path: Path) -> Iterator[Callable[[cello.Recording], Notebook]]:
     pages: list[Notebook] = []
 
     def opened(rec: cello.Recording) -> Notebook:
-        widget = rec.explore(TEXT)
-        ask = answers(widget, monkeypatch)
-
-        def kernel(message: str) -> list[Any]:
-            content, buffers = ask(json.loads(message))
-            return [content, base64.b64encode(buffers[0]).decode() if buffers else None]
-
+        line = rec.explore(TEXT).comm
         page = browser.new_page(viewport={"width": 1100, "height": 700})
-        pages.append(Notebook(page, widget, kernel, tmp_path / "notebook.html"))
+        pages.append(Notebook(page, line, tmp_path / "notebook.html"))
         return pages[-1]
 
     yield opened
@@ -110,24 +111,35 @@ def notebook(
         assert shown.errors == []
 
 
-def answers(widget: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict], tuple[dict, Any]]:
-    """Asks the widget as a notebook does."""
-    sent: list[tuple[dict, Any]] = []
-    monkeypatch.setattr(
-        widget, "send", lambda content, buffers=None: sent.append((content, buffers))
-    )
+class Line(BaseComm):
+    """A comm between kernel and notebook, with the notebook's end in our hands."""
 
-    def ask(message: dict) -> tuple[dict, Any]:
-        widget._asked(widget, message, [])
-        return sent.pop()
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        self.said: list[tuple[dict[str, Any], list[bytes]]] = []
+        super().__init__(*args, **keys)
 
-    return ask
+    def publish_msg(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **_: Any
+    ) -> None:
+        self.said.append((json.loads(json.dumps(data, allow_nan=False)), buffers or []))
+
+    def ask(self, message: Any) -> tuple[dict[str, Any], list[bytes]]:
+        data = {"method": "custom", "content": message}
+        self.handle_msg({"content": {"data": data}, "buffers": []})
+        answer, buffers = self.said.pop()
+        assert answer["method"] == "custom"
+        return answer["content"], buffers
 
 
-def test_questions_are_answered(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture(autouse=True)
+def _comms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comm, "create_comm", Line)
+
+
+def test_questions_are_answered():
     rec = recorded("elman")
     widget = rec.explore(TEXT, title="Elman")
-    ask = answers(widget, monkeypatch)
+    ask = widget.comm.ask
     assert widget.head["title"] == "Elman"
     content, (data,) = ask({"id": 3, "question": "numbers", "about": {"run": 0, "block": 0}})
     assert content == {"id": 3}
@@ -154,22 +166,20 @@ def test_where_no_python_is_it_says_what_to_do():
         {},
     ],
 )
-def test_wrong_questions_get_errors(message: dict, monkeypatch: pytest.MonkeyPatch):
-    ask = answers(recorded("elman").explore(), monkeypatch)
-    content, _ = ask({"id": 1, **message})
+def test_wrong_questions_get_errors(message: dict):
+    content, _ = recorded("elman").explore().comm.ask({"id": 1, **message})
     assert content["id"] == 1
     assert content["error"]
 
 
 def test_whatever_fails_is_answered(monkeypatch: pytest.MonkeyPatch):
     widget = recorded("elman").explore()
-    ask = answers(widget, monkeypatch)
 
     def failing(*_: Any) -> None:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(widget.session, "numbers", failing)
-    content, _ = ask({"id": 1, "question": "numbers", "about": {"run": 0, "block": 0}})
+    content, _ = widget.comm.ask({"id": 1, "question": "numbers", "about": {"run": 0, "block": 0}})
     assert content == {"id": 1, "error": "RuntimeError: out of memory"}
 
 
@@ -185,7 +195,7 @@ def test_in_a_notebook(name: str, notebook: Callable[[cello.Recording], Notebook
     page = shown.page
     shown.show()
     shown.settle()
-    layers = shown.widget.head["sequences"][0]["layers"]
+    layers = shown.head["sequences"][0]["layers"]
     layer = next(part for part in layers if part["cell"])
     assert page.text_content(".detail h2").startswith("step 0")
     page.focus(".cello")

@@ -47,7 +47,7 @@ class Kernel {
 }
 
 function render({ model, el }) {
-  const head = model.get("head");
+  const head = structuredClone(model.get("head")); // a view may add to it
   const about = { run: head.run };
   const notice = make("p", { className: "failed" });
   notice.setAttribute("role", "status");
