@@ -257,6 +257,10 @@ def test_the_unit_and_the_layer_that_are_asked_for():
     drawing = cello.draw(cell, recording=recording, layer="backward", t=1, unit=2, batch=1)
     value = recording["0.backward.h"][1, 1, 2].item()
     assert float(numbers(drawing.svg)["h"].replace("−", "-")) == pytest.approx(value, rel=1e-3)
+    same = cello.draw(cell, recording=recording, t=1, unit=2, batch=1)  # it knows its own steps
+    assert same.svg == drawing.svg
+    with pytest.raises(ArgumentError, match=r"layer must be one of '0\.forward', '0\.b"):
+        cello.draw(cello.GRUCell(2, 3), recording=recording, t=1)
 
 
 def test_room_for_numbers_is_where_the_numbers_go():

@@ -312,7 +312,6 @@ def test_an_ordinary_module_of_layers():
             {"placeholders": True},
             r"placeholders is for a cell: draw\(layer\.cell, placeholders=…\)",
         ),
-        ({"layer": "0"}, r"layer is for a cell: draw\(layer\.cell, layer=…\)"),
         ({"t": 0}, "t says which step of a recording is meant: give recording as well"),
         ({"unit": 0}, "unit says which unit of a recording is meant: give recording as well"),
     ],
@@ -333,6 +332,26 @@ def test_a_recording_of_another_net():
     recording = record(both(), X)
     with pytest.raises(ModelError, match=r"no layer of this net was .* has '0\.forward', '0\.ba"):
         cello.draw(cello.GRU(2, 2), recording=recording, t=0)
+
+
+def test_a_part_of_the_recorded_net(tmp_path):
+    inner = cello.Stack(cello.Recurrent(cello.ElmanCell(2, 2)), nn.Linear(2, 2))
+    net = cello.Stack(cello.Bidirectional(cello.GRUCell(2, 1)), inner, nn.Linear(2, 2))
+    recording = record(net, torch.randn(3, 1, 2))
+    svg = cello.draw(inner, recording=recording, t=1).svg
+    assert len(units(svg)) == 6  # input, memory and layer; not what the whole net put out
+    assert floats(units(svg))[:2] == shown_of(recording["1.0.h"][1, 0], [0, 1])
+    svg = cello.draw(net[0], unrolled=2, recording=recording).svg
+    assert floats(units(svg))[0] == pytest.approx(
+        recording["0.backward.h"][0, 0, 0].item(), rel=1e-3
+    )
+
+    recording.save(tmp_path / "rec")
+    loaded = cello.load_recording(tmp_path / "rec")
+    with pytest.raises(ModelError, match=r"layer= says where this is in the net"):
+        cello.draw(inner, recording=loaded, t=1)
+    again = cello.draw(inner, recording=loaded, t=1, layer="1").svg
+    assert again == cello.draw(inner, recording=recording, t=1).svg
 
 
 def test_steps_that_there_are_not():

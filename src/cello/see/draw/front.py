@@ -19,7 +19,7 @@ from cello.see.draw.stages import Level, levels_of
 from cello.see.draw.step_values import StepValues
 from cello.see.draw.unrolled import unrolled_picture
 from cello.see.draw.values import put_numbers, put_room
-from cello.see.names import check_module
+from cello.see.names import cells_of, check_module
 from cello.see.numbers import whole
 from cello.see.recording import Recording
 
@@ -65,8 +65,8 @@ def draw(
         unit: of a cell: which unit of each value, 0 unless given. Of a net: which unit of the
             layers of more than 4; their first three unless given.
         batch: which sequence.
-        layer: of a cell: where it is in the recorded net, such as "0.forward"; not needed if the
-            net has only one layer.
+        layer: where the cell or net is in the recorded one, such as "0.forward"; needed if that
+            cannot be seen, because the recording comes from a file.
         digits: significant digits.
         placeholders: of a cell: leave room for a number beside each name, as an empty
             `<text class="number" data-value="f">` for a page to fill. The value is that of the
@@ -104,30 +104,29 @@ def draw(
     if detail not in ("full", "rough"):
         raise ArgumentError(f'detail must be "full" or "rough", got {detail!r}')
 
-    def at(step: int) -> StepValues:
-        return StepValues(recording, step, batch, digits, unit)
+    if recording is not None and layer is None:
+        layer = _place_of(net, recording)
 
-    is_cell = isinstance(net, (Cell, nn.RNNCellBase))
+    def at(step: int) -> StepValues:
+        return StepValues(recording, step, batch, digits, unit, is_whole=not layer)
+
+    title = type(net).__name__
     if unrolled is not None:
         if parameters or placeholders or detail != "full":
             raise ArgumentError("unrolled goes with a recording, not with the other options")
         if whole("unrolled", unrolled) < 1:
             raise ArgumentError(f"unrolled must be at least 1, got {unrolled}")
-        levels = _levels(net, recording)
+        levels = _levels(net, recording, layer)
         steps = [at(first + k) for k in range(unrolled)]
-        return Drawing(unrolled_picture(levels, steps), f"{type(net).__name__} at {unrolled} steps")
+        return Drawing(unrolled_picture(levels, steps), f"{title} at {unrolled} steps")
     if recording is not None and t is None:
         raise ArgumentError("t must say which step of the recording to show")
-    if not is_cell:
-        given = {
-            "detail": detail != "full",
-            "placeholders": placeholders,
-            "layer": layer is not None,
-        }
-        for name in (name for name, is_given in given.items() if is_given):
-            raise ArgumentError(f"{name} is for a cell: draw(layer.cell, {name}=…)")
-        diagram = net_diagram(_levels(net, recording), at(first), parameters=parameters)
-        return Drawing(picture_of(diagram), type(net).__name__)
+    if not isinstance(net, (Cell, nn.RNNCellBase)):
+        for name, is_given in (("detail", detail != "full"), ("placeholders", placeholders)):
+            if is_given:
+                raise ArgumentError(f"{name} is for a cell: draw(layer.cell, {name}=…)")
+        levels = _levels(net, recording, layer)
+        return Drawing(picture_of(net_diagram(levels, at(first), parameters=parameters)), title)
     cell, rows = as_cell(net), None if recording is None else recording.layer(layer)
     diagram = _traced(cell, rows)
     if detail == "rough":
@@ -138,16 +137,30 @@ def draw(
         put_numbers(diagram, rows, first, unit or 0, batch, digits)
     elif placeholders:
         put_room(diagram)
-    return Drawing(picture_of(diagram), type(net).__name__)
+    return Drawing(picture_of(diagram), title)
 
 
-def _levels(net: nn.Module, recording: Recording | None) -> list[Level]:
+def _place_of(net: nn.Module, recording: Recording) -> str | None:
+    """Where a net is in the recorded one, known by its cells; None if that cannot be seen."""
+    own = {id(cell): path for path, cell in cells_of(net).items()}
+    places = {
+        name.removesuffix(own[id(rows.source.cell)]).removesuffix(".")
+        for name, rows in recording.by_layer.items()
+        if rows.source is not None and id(rows.source.cell) in own
+    }
+    return places.pop() if len(places) == 1 else None
+
+
+def _levels(net: nn.Module, recording: Recording | None, layer: str | None) -> list[Level]:
     """What the net does; the recording, if there is one, must be of that."""
-    levels = levels_of(net)
+    levels = levels_of(net, layer or "")
     paths = {track.path for level in levels for track in level.tracks if track.states}
     if recording is not None and paths.isdisjoint(recording.layers):
         layers = ", ".join(repr(path) for path in recording.layers)
-        raise ModelError(f"no layer of this net was recorded: the recording has {layers}")
+        raise ModelError(
+            f"no layer of this net was recorded, the recording has {layers}: "
+            "layer= says where this is in the net that was recorded"
+        )
     return levels
 
 

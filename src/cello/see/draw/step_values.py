@@ -19,6 +19,7 @@ class StepValues:
     """The units of each value at one step; of nothing without a recording.
 
     Of more than a few units it is the chosen `unit`, or the first ones, and "…" for the others.
+    The recording's output is shown if it `is_whole` nets that are drawn, not a part of one.
 
     Raises:
         ArgumentError: the recording has no such step, sequence or unit.
@@ -31,9 +32,11 @@ class StepValues:
         batch: int = 0,
         digits: int = 5,
         unit: int | None = None,
+        *,
+        is_whole: bool = True,
     ) -> None:
         self.recording, self.t, self.batch, self.digits = recording, t, batch, digits
-        self.unit = unit
+        self.unit, self.is_whole = unit, is_whole
         if recording is None:
             return
         layers = list(recording.by_layer.values())
@@ -60,7 +63,7 @@ class StepValues:
     def output(self, size: int | None) -> tuple[str, ...] | None:
         """The numbers that the net put out; None if that was no row of this size for each step."""
         recording = self.recording
-        if recording is None or isinstance(recording._result, LeftOut):
+        if recording is None or not self.is_whole or isinstance(recording._result, LeftOut):
             return None
         steps = list(recording.by_layer.values())[-1].steps
         made = by_step(recording.output, steps)
