@@ -41,7 +41,7 @@ def to_html(
     begin: tuple[str, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
-    shares: int = 500,
+    shares: int | None = None,
 ) -> Path:
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
 

@@ -25,7 +25,7 @@ def to_html(
     begin: tuple[str, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
-    shares: int = 500,
+    shares: int | None = None,
 ) -> Path:
     """Write the explorer of this recording: one HTML file that works offline.
 
@@ -51,9 +51,10 @@ def to_html(
             form hangs on numbers that have no name, such as those below a softmax, or it needs
             more than 4 MB and a twentieth of the numbers' size. For so many steps of single units
             such arithmetic is prepared; if this is not enough, where they change most.
-        shares: for so many outputs, a unit at a step each, the page can tell which steps they come
-            from; if this is not enough, those that change most, and fewer of long sequences. The
-            net runs once more for it, in eval mode; not for 0.
+        shares: for so many outputs of each sequence, a unit at a step each, the page can tell which
+            steps they come from; if there are more, for those that change most. Unless given it is
+            500, fewer for long sequences, and none beyond 5,000 steps. The net runs once more for
+            it, in eval mode.
 
     Returns:
         The path.

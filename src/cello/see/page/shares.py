@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Shares", "add_shares"]
 
 _FEW = 64  # steps
-_NUMBERS = 2**18  # are prepared for a page at most
+# What is prepared for a page unless more is asked for: outputs, numbers, and up to which length.
+_OUTPUTS, _NUMBERS, _LONG = 500, 2**18, 5000
 
 
 class Shares:
@@ -117,27 +118,31 @@ def _quick(output: Tensor) -> AbstractContextManager[object]:
     return engine("split") if len(output) < _FEW else nullcontext()
 
 
-def add_shares(recordings: Sequence[Recording], data: PageData, limit: int) -> None:
+def add_shares(recordings: Sequence[Recording], data: PageData, limit: int | None) -> None:
     """Give the page, for each sequence, what single outputs come from, if that can be told.
 
-    Of more than `limit` outputs, or of those for which there is no room, it is the ones that
-    change most.
+    If there are more outputs than `limit`, it is those that change most. Unless given it depends
+    on the length.
     """
     known: dict[int, Shares | None] = {}
     places = places_of(recordings)
     for sequence, (rec, batch) in zip(data.head["sequences"], places, strict=True):
-        if id(rec) not in known:
+        length = max(layer["length"] for layer in sequence["layers"])
+        room = _room(length * len(places)) if limit is None else limit
+        if room and id(rec) not in known:
             try:
-                known[id(rec)] = Shares(rec) if limit else None
+                known[id(rec)] = Shares(rec)
             except CelloError:
                 known[id(rec)] = None
-        found = known[id(rec)]
-        length = max(layer["length"] for layer in sequence["layers"])
-        room = _NUMBERS // len(places) // max(1, length)
-        targets = found.changing_most(batch, min(limit, room)) if found else []
+        found = known.get(id(rec))
+        targets = found.changing_most(batch, room) if found else []
         if not found or not targets:
             sequence["outputs"] = 0
         else:
             sequence["shares"] = {"block": len(data.blocks), "targets": targets}
             numbers = np.stack([found.of(batch, t, unit) for t, unit in targets])
             data.blocks.append(Block(partial(np.asarray, numbers)))
+
+
+def _room(steps: int) -> int:
+    return min(_OUTPUTS, _NUMBERS // max(1, steps)) if steps <= _LONG else 0
