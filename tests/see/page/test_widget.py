@@ -21,11 +21,11 @@ NOTEBOOK = """<!DOCTYPE html><meta charset="utf-8"><style>STYLE</style>
 <body><div id="moved" style="contain: layout; margin: 30px 0 0 50px"></div>
 <script type="module">
 const module = await import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })));
-const listeners = new Set();
+const [head, listeners] = [HEAD, new Set()];
 Object.assign(window, { asked: [], keys: [], held: null, ended: false });
 addEventListener("keydown", (event) => keys.push(event.key));
 const model = {
-  get: () => (HEAD),
+  get: () => head,
   on: (_, listener) => listeners.add(listener),
   off: (_, listener) => listeners.delete(listener),
   send(message) {
@@ -244,14 +244,19 @@ def test_colours_are_those_of_the_notebook(notebook: Callable[[cello.Recording],
 
 @in_browser
 def test_two_views_of_a_widget(notebook: Callable[[cello.Recording], Notebook]):
-    shown = notebook(recorded("elman"))
+    shown = notebook(recorded("stacked"))
     shown.show()
     shown.show()
-    shown.page.wait_for_function(
-        "[...document.querySelectorAll('.cello')].every((e) => e.querySelector('.arithmetic'))"
-    )
+    one, other = shown.page.locator(".within").all()
+    for view in (one, other):
+        view.locator(".arithmetic").first.wait_for()
     asked = shown.page.evaluate("asked")
     assert len(set(asked)) == len(asked) > 2  # for answers go to both
+    one.locator(".shares button").first.click()
+    one.locator("[data-control=layer] option[value=shares]").wait_for(state="attached")
+    other.locator("[data-control=value]").select_option("o")
+    other.locator(".caption", has_text="o[").first.wait_for()
+    assert other.locator("[data-control=layer] option[value=shares]").count() == 0
 
 
 @in_browser
