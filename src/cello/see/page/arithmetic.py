@@ -20,6 +20,7 @@ from cello.see.page.data import Block, PageData, array
 
 if TYPE_CHECKING:
     from cello.see.recording import Recording
+    from cello.see.rows import LayerRows
 
 __all__ = ["arithmetic", "lines"]
 
@@ -57,11 +58,14 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
     }
     for name, values in shown.items():
         runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
+        if _weight(runs[0]) > limit:  # there is no need to try
+            continue
         found = open_lines(runs, values)
         fixed = [array(tensor) for tensor in found.fixed]
-        limit -= len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
-        if limit < 0:
-            return
+        size = len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
+        if size > limit:
+            continue
+        limit -= size
         first = len(data.blocks)
         data.blocks.extend(Block(partial(np.asarray, own), exact=True) for own in fixed)
         data.head["lines"][name] = {
@@ -71,14 +75,20 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
         }
 
 
+def _weight(rows: LayerRows) -> int:
+    """How many bytes the parameters take."""
+    cell = rows.source.cell if rows.source is not None else None
+    return sum(parameter.nbytes for parameter in cell.parameters()) if cell is not None else 0
+
+
 def arithmetic(
     places: Sequence[tuple[Recording, int]], data: PageData, limit: int
 ) -> dict[str, list[list[str]]]:
     """By "sequence/layer/t/unit", at most `limit` times the arithmetic of one step of one unit.
 
     It is that of layers whose lines the page cannot all fill in. If not all of it fits, those steps
-    are taken at which a unit that varies most in its layer changes most.
-    A layer whose arithmetic cannot be shown is left out.
+    are taken at which a unit that varies most in its layer changes most. A layer whose arithmetic
+    cannot be shown is left out.
 
     Args:
         places: for each sequence of the page, its recording and its number there.
@@ -118,8 +128,10 @@ def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
 
 
 def _has_all_lines(layer: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Whether the page can tell how every value was made that is not given to the step."""
     units = known[layer["name"]]["units"] if layer["name"] in known else []
-    made = [value for value in layer["values"] if value["kind"] != "input"]
-    return all(value["name"] in unit for value in made for unit in units[: value["size"]]) and len(
-        units
-    ) == max((value["size"] for value in made), default=0)
+    made = {v["name"]: v["size"] for v in layer["values"] if v["kind"] != "input"}
+    return all(
+        len(units) >= size and all(name in unit for unit in units[:size])
+        for name, size in made.items()
+    )
