@@ -11,6 +11,7 @@ __all__ = ["sort_layers"]
 
 _STARTS, _ROUNDS = 6, 2
 _ENOUGH = 1500  # wires in all starts together: a large diagram gets fewer
+_PATIENCE = 2e6  # pairs of wires to compare for a layer: a larger one is sorted by its wires alone
 
 
 def sort_layers(grid: Grid) -> None:
@@ -77,8 +78,10 @@ class _Sorter:
         for _ in range(6):
             gained = False
             for rank, layer in enumerate(self.grid.layers):
-                for item in list(layer):
-                    gained |= self.move(rank, item)
+                wires = len(self.channels[rank]) + (len(self.channels[rank - 1]) if rank else 0)
+                if (len(layer) * wires) ** 2 < _PATIENCE:
+                    for item in list(layer):
+                        gained |= self.move(rank, item)
             if not gained:
                 return
 
