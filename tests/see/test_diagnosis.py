@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
+from cello import zoo
 from cello.errors import ArgumentError
 from tests import registry
 
@@ -59,9 +59,20 @@ def train(net: nn.Module, delay: int) -> float:
     return loss.item()
 
 
-@pytest.mark.parametrize("cell", [cello.LSTMCell, cello.GRUCell])
-def test_a_net_that_has_learnt_is_healthy(cell: Any):
-    net = stack(cell(I, H))
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: cello.Recurrent(cello.LSTMCell(I, H)),
+        lambda: cello.Recurrent(cello.GRUCell(I, H)),
+        lambda: cello.Recurrent(cello.ElmanCell(I, H)),
+        lambda: cello.Recurrent(cello.ElmanCell(I, H, "sigmoid")),
+        lambda: cello.Recurrent(zoo.MGUCell(I, H)),
+        lambda: cello.RNN(I, H),
+        lambda: cello.LSTM(I, H // 2, bidirectional=True),
+    ],
+)
+def test_a_net_that_has_learnt_is_healthy(layer: Callable[[], nn.Module]):
+    net = cello.Stack(layer(), nn.Linear(H, 1))
     assert train(net, delay=1) < 0.5
     found = cello.diagnose(net, inputs())
     assert found.kinds == []
@@ -75,6 +86,9 @@ def test_a_net_that_has_learnt_is_healthy(cell: Any):
         lambda: stack(cello.GRUCell(I, H)),
         lambda: cello.LSTM(I, H, num_layers=2, bidirectional=True),
         lambda: cello.Stack(cello.Bidirectional(cello.GRUCell(I, H)), cello.GRU(2 * H, H)),
+        lambda: cello.LSTM(I, H, proj_size=3, batch_first=True),
+        lambda: cello.RNN(I, H),
+        lambda: cello.accelerate(nn.Sequential(nn.GRU(I, H, 2))),
         LastStates,
     ],
 )
@@ -95,6 +109,13 @@ def test_ids_words_and_masks_are_no_inputs_of_wrong_scale():
     rare = F.one_hot((torch.rand(4000, B) < 0.001).long() + 3, I).float()
     found = cello.diagnose(cello.Recurrent(cello.LSTMCell(I, 4)), rare[:60])
     assert found.kinds == []
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 20), (2, 1, 20), (4, 1, 20), (1, 8, 20)])
+def test_of_a_few_steps_little_is_said(sizes: tuple[int, int, int]):
+    for seed in range(20):
+        torch.manual_seed(seed)
+        assert cello.diagnose(cello.LSTM(20, H), torch.rand(sizes)).kinds == []
 
 
 def test_padding_is_not_looked_at():
@@ -172,6 +193,28 @@ def elman(activation: str, scale: float, bias: float = 0.0) -> cello.Stack:
 )
 def test_states_and_gradients_along_time(net: Callable[[], nn.Module], kinds: list[str]):
     assert cello.diagnose(net(), inputs()).kinds == kinds
+
+
+def test_what_is_read_only_at_the_end_needs_a_longer_memory():
+    """A net that shrinks gradients by half may do for a task that asks at every step."""
+    rnn = elman("tanh", 0.4)[0]
+    assert cello.diagnose(rnn, inputs()).kinds == []
+    for loss in (lambda y: y[-1].sum(), lambda y: y[-3:].sum()):
+        (found,) = cello.diagnose(rnn, inputs(), loss=loss)
+        assert (found.kind, found.where) == ("gradient vanishes", "")
+        assert "through 30 steps" in found.evidence
+    assert cello.diagnose(Final(cello.Stack(rnn)), inputs()).kinds == ["gradient vanishes"]
+
+
+class Final(nn.Module):
+    """What is left of a net is its final state."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)[1][0].h
 
 
 def test_a_state_that_vanishes():

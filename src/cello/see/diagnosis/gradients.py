@@ -15,9 +15,11 @@ from cello.see.taps import Tapped
 __all__ = ["GRADIENT_CHECKS"]
 
 FEW_STEPS = 10  # shorter sequences say nothing of the long run
-FAR = 30  # the distance at which a gradient that vanishes is looked for
-VANISHING, EXPLODING = 0.5, 1.15  # factors for each step
+EXPLODING = 1.15  # factor for each step
 LARGE = 30.0  # what a gradient has to grow to
+# How far back a gradient that vanishes is looked for, and the factor for each step; of a net that
+# is read only at the end, and of one that is read all along: that may need no more than it has.
+AT_END, ALONG = (30, 0.5), (10, 0.1)
 
 
 def distance(seen: Evidence) -> Iterator[Finding]:
@@ -38,9 +40,10 @@ def distance(seen: Evidence) -> Iterator[Finding]:
                 "gradient clipping, smaller recurrent weights (orthogonal ones keep the size), a "
                 "smaller learning rate, shorter tbptt_steps",
             )
-        far = min(FAR, steps)
+        far, factor = ALONG if _read_along(run, seen.flow.readers[run.layer]) else AT_END
+        far = min(far, steps)
         left = float(gain[far])
-        if left < VANISHING**far:
+        if left < factor**far:
             yield Finding(
                 "gradient vanishes",
                 run.layer,
@@ -49,6 +52,12 @@ def distance(seen: Evidence) -> Iterator[Finding]:
                 "a cell with a memory (LSTM, GRU) and open forget gates, orthogonal recurrent "
                 "weights, larger ones if they are small",
             )
+
+
+def _read_along(run: Tapped, gradient: Tensor) -> bool:
+    """Whether the output is read at half of the steps or more."""
+    read = (gradient.flatten(2) != 0).any(2)
+    return int(read.sum()) >= sum(run.steps.batch_sizes) / 2
 
 
 def wrong_end(seen: Evidence) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ __all__ = ["VALUE_CHECKS"]
 EDGE = 0.01  # so near to its bound a gate or unit is saturated
 ALWAYS = 0.99  # a share of the steps that is as good as all
 MANY = 0.5  # a share of the units of a value that makes a finding
-SOME = 0.1  # the same for units that never change
+SOME = 0.25  # the same for units that never change
 FEW_ROWS = 20  # with fewer steps nothing is said of what never changes
 
 
@@ -53,7 +53,8 @@ def _wrong_scale(rows: Tensor) -> str:
     spread = rows.std(0, correction=0)
     moving = spread[spread > 0]
     binary = bool(((rows == 0) | (rows == 1)).all())
-    if len(moving) > 1 and not binary and moving.max() > 1000 * moving.min():
+    many = len(rows) >= FEW_ROWS and len(moving) > 1
+    if many and not binary and moving.max() > 1000 * moving.min():
         ratio = short(float(moving.max() / moving.min()), 2)
         return f"one feature spreads {ratio} times as far as another"
     return ""
