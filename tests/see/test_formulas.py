@@ -221,6 +221,20 @@ def test_what_is_used_again_gets_a_line():
     assert cello.equations(Step(step)) == "tanh = tanh(x + h_prev)\nh = tanh ⊙ σ(tanh)"
 
 
+def test_the_zero_of_a_sum_is_left_out():
+    class Adding(cello.Cell):
+        state = ("h",)
+
+        def __init__(self) -> None:
+            super().__init__(2, 2)
+
+        def step(self, x: Tensor, h: Tensor):
+            h = torch.tanh(sum([x, h, 0.5 * x]))
+            return h, (h,)
+
+    assert str(cello.equations(Adding())) == "h = tanh(x + h_prev + 0.5·x)"
+
+
 def test_gates_that_a_user_has_packed():
     class Packed(cello.Cell):
         state = ("h",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cello.program import Op, Program, Value, split
 from cello.see.notation import (
@@ -112,6 +112,8 @@ def multiply(*factors: Node) -> Node:
 
 
 def _plus(op: Op, args: list[Any]) -> Node:
+    if isinstance(op.args[1], (int, float)) and op.args[1] == 0:  # with which Python's sum begins
+        return cast(Node, args[0])
     alpha = op.kwargs.get("alpha", op.args[2] if len(op.args) > 2 else 1)
     return add(args[0], args[1] if alpha == 1 else multiply(Number(alpha), args[1]))
 
