@@ -171,6 +171,16 @@ def test_gates(net: Callable[[], nn.Module], kind: str, where: str, evidence: st
     assert evidence in found[kind, where]
 
 
+def test_a_gate_that_nothing_steers():
+    net = lstm()
+    with torch.no_grad():
+        for weights in (net[0].cell.W, net[0].cell.R):
+            weights.view(4, H, -1)[1, :5] = 0
+    (found,) = cello.diagnose(net, inputs())
+    assert (found.kind, found.where) == ("dead gate", "0.f")
+    assert found.evidence == "5 of 16 units hold one value at all steps of all sequences"
+
+
 @torch.no_grad()
 def elman(activation: str, scale: float, bias: float = 0.0) -> cello.Stack:
     """Its recurrent weights are a rotation, times `scale`."""
@@ -275,6 +285,10 @@ def test_the_report():
     assert lines[-1].startswith("  0.state  1: ")
     assert list(found.gradients()["0"]) == [1, 3, 10, 30]
     assert [finding.kind for finding in found] == found.kinds
+
+
+def test_one_step():
+    assert cello.diagnose(lstm(), torch.randn(1, 1, I)).seen == "1 step of 1 sequence"
 
 
 def test_short_sequences_say_nothing_of_time():

@@ -29,8 +29,8 @@ def diagnose(
 ) -> Diagnosis:
     """Look for what commonly goes wrong, in one run of `net(x, *args, **kwargs)`.
 
-    It looks for inputs of wrong scale, saturated gates and units, dead units, memories that forget
-    at once, states that explode or vanish along time, gradients that explode or vanish on their
+    It looks for inputs of wrong scale, saturated and dead gates and units, memories that forget at
+    once, states that explode or vanish along time, gradients that explode or vanish on their
     way back in time, and outputs of a bidirectional layer that are read at the wrong end. Each
     finding says what was seen and what usually helps. A few sequences of the length that is meant
     are enough: with fewer than 10 steps, little can be said of time.
@@ -57,8 +57,13 @@ def diagnose(
     with torch.no_grad():
         findings = [found for check in (*VALUE_CHECKS, *GRADIENT_CHECKS) for found in check(seen)]
     steps = runs[0].steps
-    count = f"{steps.batch_size} sequence{'' if steps.batch_size == 1 else 's'}"
-    return Diagnosis(findings, f"{sum(steps.batch_sizes):,} steps of {count}", seen.flow.memories)
+    count = _counted(sum(steps.batch_sizes), "step")
+    of = _counted(steps.batch_size, "sequence")
+    return Diagnosis(findings, f"{count} of {of}", seen.flow.memories)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _any_sum(output: Any) -> Tensor:

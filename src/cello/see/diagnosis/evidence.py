@@ -41,6 +41,11 @@ class Named:
     bounds: tuple[float, float] | None
     is_state: bool
 
+    @property
+    def is_gate(self) -> bool:
+        """Whether it goes from 0 to 1."""
+        return self.bounds == (0.0, 1.0)
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:

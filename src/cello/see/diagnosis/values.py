@@ -67,12 +67,11 @@ def saturated(seen: Evidence) -> Iterator[Finding]:
             continue
         low, high = value.bounds
         edge = EDGE * (high - low)
-        is_gate = low == 0
         at = [
             (value.rows < low + edge).double().mean(0),
             (value.rows > high - edge).double().mean(0),
         ]
-        if is_gate:
+        if value.is_gate:
             stuck = [float((share >= ALWAYS).double().mean()) for share in at]
             for share, how in zip(stuck, ("shut", "open"), strict=True):
                 if share >= MANY:
@@ -95,22 +94,34 @@ def _saturated(kind: str, where: str, share: float, how: str) -> Finding:
 
 
 def dead(seen: Evidence) -> Iterator[Finding]:
-    """Units of a state that never change, whatever comes in."""
+    """Units of a state, and gates, that never change, whatever comes in."""
     for value in seen.named():
-        if not value.is_state or len(value.rows) < FEW_ROWS or not value.rows.isfinite().all():
+        if len(value.rows) < FEW_ROWS or not value.rows.isfinite().all():
             continue
         spread = value.rows.double().std(0, correction=0)
-        still = (spread <= 1e-3 * spread.max()) | (spread < 1e-6)
-        share = float(still.double().mean())
-        if share >= SOME:
-            yield Finding(
-                "dead units",
-                value.name,
+        still = spread < 1e-6
+        if value.is_state:
+            still |= spread <= 1e-3 * spread.max()
+            kind = "dead units"
+        elif value.is_gate:
+            mean = value.rows.double().mean(0)
+            still &= (mean > EDGE) & (mean < 1 - EDGE)  # or else it is saturated
+            kind = "dead gate"
+        else:
+            continue
+        if float(still.double().mean()) >= SOME:
+            evidence = (
                 f"{int(still.sum())} of {len(still)} units hold one value at all steps of all "
-                "sequences",
-                "a smaller learning rate, smaller initial weights, an activation that is not flat "
-                "(tanh, leaky relu); fewer units, if they are not needed",
+                "sequences"
             )
+            yield Finding(kind, value.name, evidence, _ALIVE[kind])
+
+
+_ALIVE = {
+    "dead units": "a smaller learning rate, smaller initial weights, an activation that is not "
+    "flat (tanh, leaky relu); fewer units, if they are not needed",
+    "dead gate": "weights into the gate that are not 0; look whether its parameters are trained",
+}
 
 
 def forgetting(seen: Evidence) -> Iterator[Finding]:
