@@ -10,6 +10,7 @@ from typing import Any
 
 import comm
 import pytest
+import torch
 from comm.base_comm import BaseComm
 
 import cello
@@ -22,7 +23,7 @@ NOTEBOOK = """<!DOCTYPE html><meta charset="utf-8"><style>STYLE</style>
 <script type="module">
 const module = await import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })));
 const [head, listeners] = [HEAD, new Set()];
-Object.assign(window, { asked: [], keys: [], held: null, ended: false });
+Object.assign(window, { asked: [], questions: [], keys: [], held: null, ended: false });
 addEventListener("keydown", (event) => keys.push(event.key));
 const model = {
   get: () => head,
@@ -31,6 +32,7 @@ const model = {
   send(message) {
     if (ended) throw new Error("Cannot send"); // as JupyterLab does
     asked.push(message.id);
+    questions.push(message.question);
     if (held) held.push(message);
     else carry(message);
   },
@@ -96,11 +98,11 @@ def kernel(line: Line, message: str) -> list[Any]:
 
 
 @pytest.fixture
-def notebook(browser: Any, tmp_path: Path) -> Iterator[Callable[[cello.Recording], Notebook]]:
+def notebook(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Notebook]]:
     pages: list[Notebook] = []
 
-    def opened(rec: cello.Recording) -> Notebook:
-        line = rec.explore(TEXT).comm
+    def opened(rec: cello.Recording, tokens: str | None = TEXT) -> Notebook:
+        line = rec.explore(tokens).comm
         page = browser.new_page(viewport={"width": 1100, "height": 700})
         pages.append(Notebook(page, line, tmp_path / "notebook.html"))
         return pages[-1]
@@ -144,6 +146,10 @@ def test_questions_are_answered():
     content, (data,) = ask({"id": 3, "question": "numbers", "about": {"run": 0, "block": 0}})
     assert content == {"id": 3}
     assert data == rec["x"].numpy().tobytes()
+    about = {"run": 0, "t": 1, "blocks": [[0, 3], [2, 5]]}
+    content, (data,) = ask({"id": 5, "question": "step", "about": about})
+    rows = torch.cat([rec["x"][1, 0], rec["z"][1, 0]])
+    assert data == rows.double().numpy().tobytes()
     about = {"run": 0, "sequence": 0, "layer": "", "t": 1, "unit": 2}
     content, _ = ask({"id": 4, "question": "explain", "about": about})
     assert [line for _, line in content["answer"]["lines"]] == str(rec.explain(1, 2)).splitlines()
@@ -163,6 +169,7 @@ def test_where_no_python_is_it_says_what_to_do():
         {"question": "numbers", "about": {"run": 7, "block": 0}},
         {"question": "numbers", "about": {}},
         {"question": "explain", "about": 3},
+        {"question": "step", "about": {"run": 0, "t": 99, "blocks": [[0, 3]]}},
         {},
     ],
 )
@@ -189,7 +196,7 @@ def in_browser(test: Any) -> Any:
 
 @in_browser
 @pytest.mark.parametrize("name", NETS)
-def test_in_a_notebook(name: str, notebook: Callable[[cello.Recording], Notebook]):
+def test_in_a_notebook(name: str, notebook: Callable[..., Notebook]):
     rec = recorded(name)
     shown = notebook(rec)
     page = shown.page
@@ -211,7 +218,30 @@ def test_in_a_notebook(name: str, notebook: Callable[[cello.Recording], Notebook
 
 
 @in_browser
-def test_keys_do_not_reach_the_notebook(notebook: Callable[[cello.Recording], Notebook]):
+def test_of_large_values_only_a_step_is_asked_for(
+    notebook: Callable[..., Notebook],
+):
+    net = cello.Recurrent(cello.ElmanCell(3, 512))
+    with torch.no_grad():
+        rec = cello.record(net, torch.randn(2100, 1, 3))
+    shown = notebook(rec, None)
+    page = shown.page
+    shown.show()
+    shown.settle()
+    page.focus(".cello")
+    page.keyboard.press("End")
+    shown.until_step(2099)
+    unit = int(page.input_value("[data-control=unit]"))
+    for name in ("z", "h", "h_prev"):
+        number = page.get_attribute(f".detail [data-name={name}]", "data-number")
+        assert float(number) == rec[name][2099, 0, unit].item()
+    questions = page.evaluate("questions")
+    assert questions.count("numbers") == 2  # of x, which is small, and of h, which is looked at
+    assert questions.count("step") == 2
+
+
+@in_browser
+def test_keys_do_not_reach_the_notebook(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     shown.show()
     shown.settle()
@@ -227,7 +257,7 @@ def test_keys_do_not_reach_the_notebook(notebook: Callable[[cello.Recording], No
 
 
 @in_browser
-def test_colours_are_those_of_the_notebook(notebook: Callable[[cello.Recording], Notebook]):
+def test_colours_are_those_of_the_notebook(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     page = shown.page
     page.evaluate("document.body.style.background = 'oklch(0.2 0.01 90)'")
@@ -243,7 +273,7 @@ def test_colours_are_those_of_the_notebook(notebook: Callable[[cello.Recording],
 
 
 @in_browser
-def test_two_views_of_a_widget(notebook: Callable[[cello.Recording], Notebook]):
+def test_two_views_of_a_widget(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("stacked"))
     shown.show()
     shown.show()
@@ -260,7 +290,7 @@ def test_two_views_of_a_widget(notebook: Callable[[cello.Recording], Notebook]):
 
 
 @in_browser
-def test_a_kernel_that_is_slow_or_gone(notebook: Callable[[cello.Recording], Notebook]):
+def test_a_kernel_that_is_slow_or_gone(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     page = shown.page
     page.evaluate("held = []")
@@ -277,7 +307,7 @@ def test_a_kernel_that_is_slow_or_gone(notebook: Callable[[cello.Recording], Not
 
 
 @in_browser
-def test_a_view_that_is_hidden_at_first(notebook: Callable[[cello.Recording], Notebook]):
+def test_a_view_that_is_hidden_at_first(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     page = shown.page
     shown.show("display: none")
@@ -290,7 +320,7 @@ def test_a_view_that_is_hidden_at_first(notebook: Callable[[cello.Recording], No
 
 
 @in_browser
-def test_a_narrow_view_in_a_wide_window(notebook: Callable[[cello.Recording], Notebook]):
+def test_a_narrow_view_in_a_wide_window(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     page = shown.page
     shown.show("width: 700px")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import anywidget
+import numpy as np
 import traitlets
 
 from cello.errors import CelloError
@@ -22,7 +23,7 @@ class Explorer(anywidget.AnyWidget):
     """A recording to be looked at; see `Recording.explore`.
 
     The front end asks by messages: {id, question, about}, and gets {id, answer} or {id, error},
-    with the numbers of a block as bytes beside it.
+    with the numbers of a block, or of one step, as bytes beside it.
     """
 
     _esm = script("widget") + "\nexport default { render };\n"
@@ -47,6 +48,8 @@ class Explorer(anywidget.AnyWidget):
             question, about = str(message.get("question")), dict(message.get("about", {}))
             if question == "numbers":
                 data = [self.session.numbers(int(about["run"]), int(about["block"]))]
+            elif question == "step":
+                data = [self._step(**about)]
             else:
                 answer = {"answer": self.session.ask(question, about)}
         except CelloError as error:
@@ -54,3 +57,12 @@ class Explorer(anywidget.AnyWidget):
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         self.send({"id": message.get("id")} | answer, data)
+
+    def _step(self, run: int, t: int, blocks: list[list[int]]) -> bytes:
+        """Blocks, each [number, size], at one step: their numbers one after the other."""
+        rows = []
+        for block, size in blocks:
+            dtype = np.dtype(self.head["blocks"][block]["dtype"]).newbyteorder("<")
+            numbers = np.frombuffer(self.session.numbers(run, block), dtype)
+            rows.append(numbers.reshape(-1, size)[t])
+        return np.concatenate(rows).astype("<f8").tobytes()

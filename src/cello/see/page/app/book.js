@@ -1,6 +1,9 @@
 // The head and the numbers that belong to it, fetched when they are first asked for.
 import { filled } from "./lines.js";
 
+const LARGE = 2 ** 20; // numbers of a value
+const [HALF, FULL] = [4, 7]; // digits of numbers in half and in full precision
+
 export class Book {
   // `source.numbers(block)` gives the numbers of a block.
   constructor(head, source) {
@@ -56,10 +59,16 @@ export class Book {
     if (!about) return null;
     const data = await this.block(about.block);
     const { length } = this.layer(sequence, layer);
-    const rounded = this.head.blocks[about.block].dtype === "float16";
-    const digits = rounded ? 4 : 7; // as many as can be told
+    const digits = this.digits(about.block);
+    const rounded = digits === HALF;
     return { ...about, data, layer, length, rounded, digits, tokens: this.tokens(sequence) };
   }
+
+  // As many as can be told.
+  digits(block) {
+    return this.head.blocks[block].dtype === "float16" ? HALF : FULL;
+  }
+
   // Show numbers, one a step, as a value of a layer that no cell makes.
   add(sequence, layer, name, numbers) {
     const block = this.head.blocks.push({ dtype: "float32" }) - 1;
@@ -75,13 +84,28 @@ export class Book {
       meaning: "" });
   }
 
+  // All values of a layer at step t: `row` holds the numbers of each. Of large ones that are not here
+  // yet, Python is asked for that step alone, if there is a Python that can be asked so.
+  async step(sequence, layer, t) {
+    const { values, length } = this.layer(sequence, layer);
+    const large = ({ block, size }) => !this.loaded.has(block) && size * length > LARGE;
+    const asked = this.source.step ? values.filter(large) : [];
+    const rows = asked.length ? await this.source.step(asked, t) : [];
+    return Promise.all(values.map(async (value) => {
+      const row = rows[asked.indexOf(value)];
+      if (row) return { ...value, row, digits: this.digits(value.block) };
+      const { data, size, ...shown } = await this.numbers(sequence, layer, value.name);
+      return { ...shown, size, row: data.subarray(t * size, (t + 1) * size) };
+    }));
+  }
+
   block(number) {
     if (!this.loaded.has(number)) this.loaded.set(number, this.source.numbers(number));
     return this.loaded.get(number);
   }
 
   // The arithmetic of a unit at a step, by the name of the value, as far as it can be told without
-  // Python; `values` are the numbers of the layer.
+  // Python; `values` are those of the layer at that step.
   async lines({ sequence, layer, t, unit }, values) {
     const { lines, arithmetic } = this.head;
     const found = new Map(arithmetic[[sequence, layer, t, unit].join("/")]);
@@ -91,7 +115,7 @@ export class Book {
     const known = new Map(values.map((shown) => [shown.name, shown]));
     const at = (source, place) => {
       const shown = known.get(source);
-      return shown ? shown.data[t * shown.size + place] : fixed[source][place];
+      return shown ? shown.row[place] : fixed[source][place];
     };
     for (const [name, line] of Object.entries(open.units[unit] ?? {})) {
       const digits = Math.min(known.get(name).digits, 5);

@@ -30,9 +30,7 @@ export class Detail {
       this.drawn = key;
       return;
     }
-    const numbers = await Promise.all(
-      layer.values.map((value) => book.numbers(sequence, name, value.name)))
-      .catch((error) => this.fail(error));
+    const numbers = await book.step(sequence, name, t).catch((error) => this.fail(error));
     if (this.wanted !== key) return;
     if (!numbers) {
       this.drawn = key;
@@ -53,7 +51,7 @@ export class Detail {
 
   // Say what went wrong, in place of numbers.
   fail(error) {
-    this.element.replaceChildren(make("p", { className: "failed" }, error.message));
+    this.element.replaceChildren(make("p", { className: "failed" }, this.say(error.message)));
   }
 
   draw(book, place, layer, numbers, told) {
@@ -91,7 +89,7 @@ export class Detail {
     }
     row.dataset.name = shown.name;
     if (hasUnit(shown, state.unit)) {
-      row.dataset.number = String(shown.data[state.t * shown.size + state.unit]);
+      row.dataset.number = String(shown.row[state.unit]);
     }
     if (shown.meaning) {
       row.lastChild.append(make("div", { className: "meaning" }, this.say(shown.meaning)));
@@ -141,10 +139,9 @@ function middle(line) {
 const hasUnit = (shown, unit) => shown.name !== "x" && unit < shown.size;
 
 // The number of the unit; of a value without such a unit the first few numbers.
-function written(shown, { t, unit }, digits, few, digitsOfFew = 4) {
-  const at = t * shown.size;
-  if (hasUnit(shown, unit)) return short(shown.data[at + unit], digits);
-  const some = Array.from(shown.data.slice(at, at + Math.min(few, shown.size)));
+function written(shown, { unit }, digits, few, digitsOfFew = 4) {
+  if (hasUnit(shown, unit)) return short(shown.row[unit], digits);
+  const some = Array.from(shown.row.slice(0, few));
   const texts = some.map((number) => short(number, digitsOfFew));
   return [...texts, ...(shown.size > few ? ["…"] : [])].join(", ");
 }

@@ -46,6 +46,9 @@ class Kernel {
   }
 }
 
+const bytesIn = ({ buffer, byteOffset, byteLength }) =>
+  buffer.slice(byteOffset, byteOffset + byteLength);
+
 function render({ model, el }) {
   const head = structuredClone(model.get("head")); // a view may add to it
   const about = { run: head.run };
@@ -59,9 +62,14 @@ function render({ model, el }) {
   const kernel = new Kernel(model, (slow) => tell(slow ? SLOW : ""));
   const source = {
     async numbers(block) {
-      const { buffer, byteOffset, byteLength } = await kernel.ask("numbers", { ...about, block });
-      const bytes = buffer.slice(byteOffset, byteOffset + byteLength);
-      return new ARRAYS[head.blocks[block].dtype](bytes);
+      const Numbers = ARRAYS[head.blocks[block].dtype];
+      return new Numbers(bytesIn(await kernel.ask("numbers", { ...about, block })));
+    },
+    async step(values, t) {
+      const blocks = values.map(({ block, size }) => [block, size]);
+      const numbers = new Float64Array(bytesIn(await kernel.ask("step", { ...about, blocks, t })));
+      let at = 0;
+      return values.map(({ size }) => numbers.subarray(at, at += size));
     },
   };
   const ask = (question, more) => kernel.ask(question, { ...about, ...more }).catch((error) => {
