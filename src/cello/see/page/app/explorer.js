@@ -58,7 +58,7 @@ export class Explorer {
     this.controls = new Controls(this.state, this, say);
     this.scene = new Scene(this.root, this.state, say, {
       go: (t) => this.go(t), brush: (from, to) => this.brush(from, to), order: () => this.order() });
-    this.detail = new Detail(say, this.ask, (text, event) => this.scene.showTip(text, event));
+    this.detail = new Detail(say, this.ask, (text, event) => this.scene.captions.showTip(text, event));
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
@@ -74,7 +74,7 @@ export class Explorer {
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
       make("main", {}, this.extra, ...this.scene.elements),
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
-      this.detail.diagram), this.scene.tip, this.keys);
+      this.detail.diagram), this.scene.captions.tip, this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
 
@@ -140,7 +140,7 @@ export class Explorer {
 
   // Say what went wrong, in place of numbers.
   fail(error) {
-    this.scene.fail(`${error.message ?? error}`);
+    this.scene.captions.fail(this.say(`${error.message ?? error}`));
     return [null, null];
   }
 

@@ -1,12 +1,11 @@
 // What is looked at, drawn: the text, the curve, the heat maps, and what is under the pointer.
+import { Captions } from "./captions.js";
 import { clamp } from "./numbers.js";
 import { drawCurve, drawNow } from "./curve.js";
 import { differenceOf } from "./difference.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { followPointer } from "./pointer.js";
-import { Legend } from "./legend.js";
 import { make } from "./dom.js";
-import { named, told, toldInFull } from "./told.js";
 import { Palette, Scale, scaleOfUnit } from "./colours.js";
 import { TextView } from "./text.js";
 
@@ -30,31 +29,16 @@ export class Scene {
     this.curve = make("canvas");
     this.now = make("canvas", { className: "cursor" });
     [this.curve, ...this.canvases].forEach((canvas) => canvas.setAttribute("role", "img"));
-    this.tip = make("div", { className: "tip", popover: "manual" }); // whatever is around it
-    this.tip.setAttribute("role", "tooltip");
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
-    // Of the unit, of all units, and of how they differ.
-    this.legends = [new Legend(), new Legend(), new Legend()];
-    this.about = make("span");
-    this.own = make("input", { type: "checkbox",
-      onchange: () => state.set({ own: this.own.checked }) });
-    this.ownText = make("label", { className: "check" });
-    this.less = make("input", { type: "checkbox",
-      onchange: () => state.set({ difference: this.less.checked }) });
-    this.lessText = make("label", { className: "check" });
-    this.head = make("div", { className: "maphead" },
-      this.about, this.legends[1].element, this.ownText, this.lessText);
+    this.captions = new Captions(state, say);
     this.still = make("div", { className: "still" },
-      make("div", { className: "curve" }, this.curve, this.now), this.head, this.stacks[0],
-      this.legends[2].element, this.stacks[1]);
+      make("div", { className: "curve" }, this.curve, this.now), this.captions.head,
+      this.stacks[0], this.captions.difference.element, this.stacks[1]);
     this.wide = make("div", { className: "wide" }, this.still);
     this.scroller = make("div", { className: "scroller", tabIndex: 0, role: "application" }, this.wide);
-    this.captions = [make("p", { className: "caption" }), make("p", { className: "caption other" })];
-    this.captions[0].setAttribute("aria-live", "polite");
-    this.elements = [...this.texts.map((view) => view.element),
-      make("div", { className: "captions" }, make("div", {}, ...this.captions), this.legends[0].element),
-      this.scroller];
+    this.elements = [
+      ...this.texts.map((view) => view.element), this.captions.element, this.scroller];
     this.listen();
     this.follow();
   }
@@ -92,8 +76,8 @@ export class Scene {
     state.on([...drawn, "order", "scores", "own"], () => this.drawMaps());
     state.on([...drawn, "unit", "marks"], () => this.drawCurve());
     state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
-    state.on([...numbers, "t", "unit", "language"], () => this.tell());
-    state.on(["shown", "shownOther", "difference", "hover"], () => this.tellHover());
+    state.on([...numbers, "t", "unit", "language"], () => this.captions.tell(this.all));
+    state.on(["shown", "shownOther", "difference", "hover"], () => this.captions.tellHover(this.all));
     state.on([...numbers, "unit", "own", "language"], () => this.label());
   }
 
@@ -247,64 +231,19 @@ export class Scene {
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
   }
 
-  // ------------------------------------------------------------ in words
-
   // What the colours mean, and what the pictures show.
   label() {
-    const { shown, shownOther, unit, own, difference } = this.state;
-    const { say, palette } = this;
-    this.legends[0].element.hidden = !shown?.length;
-    this.head.hidden = !shown?.length || (shown.size === 1 && !shownOther);
-    this.scroller.setAttribute("aria-label", say("along time: arrow keys, ? for all keys"));
-    this.texts.forEach((view) => view.element.setAttribute("aria-label", say("what was read")));
+    const { shown, unit } = this.state;
+    this.captions.label(this.all, shown?.length ? this.scale(unit, 0) : null, this.palette);
+    this.scroller.setAttribute("aria-label", this.say("along time: arrow keys, ? for all keys"));
+    this.texts.forEach((view) => view.element.setAttribute("aria-label", this.say("what was read")));
     if (!shown?.length) return;
-    const scale = this.scale(unit, 0);
-    const ends = (some) => {
-      const common = new Scale(some);
-      return own ? [say("lowest"), say("highest")] : [common.low, common.high];
-    };
-    this.legends[0].draw(palette, [scale.low, scale.high]);
-    this.legends[1].draw(palette, ends(shown));
-    this.about.textContent = say("{}: {} units, one a row", shown.name, shown.size);
-    this.ownText.replaceChildren(this.own, say("each by its own range"));
-    this.lessText.replaceChildren(this.less, say("difference of the other"));
-    this.lessText.hidden = !shownOther;
-    this.legends[2].element.hidden = !(shownOther && difference);
-    if (shownOther) this.legends[2].draw(palette, ends(this.all[1]), this.all[1].name);
-    this.curve.setAttribute("aria-label", say("{} along time", named(shown, unit)));
-    this.canvases.forEach((canvas) => canvas.setAttribute("aria-label", this.about.textContent));
+    this.curve.setAttribute("aria-label", this.captions.curve(shown));
+    this.canvases.forEach((canvas) =>
+      canvas.setAttribute("aria-label", this.captions.about.textContent));
   }
 
-  // The step and the unit.
-  tell() {
-    const { shown, unit, t } = this.state;
-    if (!shown) return;
-    this.captions[0].classList.remove("failed");
-    this.all.forEach((some, number) => {
-      this.captions[number].hidden = !some || (number > 0 && t >= some.length);
-      if (this.captions[number].hidden) return;
-      this.captions[number].textContent = some.length
-        ? toldInFull(this.say, some, Math.min(t, some.length - 1), Math.min(unit, some.size - 1))
-        : this.say("This sequence is empty.");
-    });
-  }
-
-  // Those under the pointer.
-  tellHover() {
-    const { hover } = this.state;
-    const shown = hover && this.all[hover.map];
-    this.showTip(shown ? told(this.say, shown, hover.t, hover.unit) : "", hover?.event);
-  }
-
-  showTip(text, event) {
-    if (this.tip.isConnected) this.tip.togglePopover(Boolean(text));
-    if (!text) return;
-    this.tip.textContent = text;
-    const { width, height } = this.tip.getBoundingClientRect();
-    const below = event.clientY + 16 + height < innerHeight;
-    this.tip.style.left = `${Math.max(0, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
-    this.tip.style.top = `${below ? event.clientY + 16 : event.clientY - 10 - height}px`;
-  }
+  // ------------------------------------------------------------ under the pointer
 
   // Which step is there.
   stepAt(x) {
@@ -326,11 +265,5 @@ export class Scene {
     const inside = shown && t !== null && t < shown.length;
     const unit = inside && Math.min(this.state.unit, shown.size - 1);
     this.state.set({ hover: inside ? { t, unit, map: number, event } : null });
-  }
-
-  // Say what went wrong, in place of numbers.
-  fail(text) {
-    this.captions[0].textContent = text;
-    this.captions[0].classList.add("failed");
   }
 }

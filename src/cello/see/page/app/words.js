@@ -27,6 +27,7 @@ const CHINESE = {
     "偶然水平：把标记沿时间平移 {} 次，{} 个单元中最好的达到 {}。",
   "not above chance": "不高于偶然水平",
   "The arithmetic of this step is not in this file.": "此文件不含这一步的算式。",
+  "The numbers of this page are damaged.": "此页面的数据已损坏。",
   "The equations": "方程",
   "numbers are rounded to half precision": "数值已舍入为半精度",
   "Force a value": "强制取值", "from step": "从时间步", "to step": "到时间步", "to": "设为",
