@@ -88,6 +88,8 @@ def test_a_net_that_has_learnt_is_healthy(layer: Callable[[], nn.Module]):
         lambda: cello.Stack(cello.Bidirectional(cello.GRUCell(I, H)), cello.GRU(2 * H, H)),
         lambda: cello.LSTM(I, H, proj_size=3, batch_first=True),
         lambda: cello.RNN(I, H),
+        lambda: cello.Recurrent(cello.ElmanCell(I, H, "sigmoid")),
+        lambda: cello.Recurrent(cello.JordanCell(I, H, 3)),
         lambda: cello.accelerate(nn.Sequential(nn.GRU(I, H, 2))),
         LastStates,
     ],
