@@ -24,6 +24,7 @@ from cello.see.draw.roles import (
     TAKE,
     role,
 )
+from cello.see.page.data import page_data
 from tests.registry import CELLS, RANDOM, in_evaluation
 
 LSTM = {"i": INPUT, "f": FORGET, "o": OUTPUT}
@@ -134,6 +135,14 @@ def test_meanings_follow_a_cell_that_changes():
     assert gate_meanings(cell) == {"s": FORGET.meaning}
     cell.formula = lambda s, w, c, m: (c + s * w, m, c)
     assert gate_meanings(cell) == {"s": INPUT.meaning}
+
+
+def test_the_explorer_tells_them_of_a_cell_of_ones_own():
+    layer = cello.Recurrent(OwnCell(lambda s, w, c, m: (c + s * w, m, c)))
+    (sequence,) = page_data([cello.record(layer, torch.randn(3, 1, 2))]).head["sequences"]
+    told = {value["name"]: value["meaning"] for value in sequence["layers"][0]["values"]}
+    assert told["s"] == INPUT.meaning
+    assert not any(meaning for name, meaning in told.items() if name != "s")
 
 
 def test_the_explorer_says_every_meaning_in_chinese():

@@ -303,6 +303,43 @@ def test_an_ordinary_module_of_layers():
 
 
 @pytest.mark.parametrize(
+    ("module", "shown"),
+    [
+        (nn.Sequential(), ["x", "Sequential", "output"]),
+        (nn.Sequential(nn.LazyLinear(3), nn.Tanh()), ["x", "LazyLinear", "Tanh", "output"]),
+        (nn.TransformerEncoderLayer(4, 2), ["x", "TransformerEncoderLayer", "output"]),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_modules_without_memory(module: nn.Module, shown: list[str]):
+    assert [block.text for block in blocks(module)] == shown
+    assert collisions(cello.draw(module, unrolled=2).svg) == []
+
+
+def test_of_the_options_of_a_module_there_are_those_that_fit():
+    assert blocks(nn.LayerNorm(16))[1].lines == ("(16,), eps=1e-05, …",)
+    assert blocks(nn.Dropout(0.5, inplace=False))[1].lines == ("p=0.5",)
+    assert blocks(nn.Embedding(9, 3))[1].lines == ("9 → 3",)
+
+    class Long(nn.Module):
+        def extra_repr(self) -> str:
+            return "option=\n" + "x" * 100
+
+    assert blocks(Long())[1].lines == ("option= xxxxxxxxxxxxxxxxxxxx…",)
+
+
+def test_names_that_no_xml_may_hold():
+    class Odd(nn.Module):
+        def extra_repr(self) -> str:
+            return "a=\x00<\x1b[0m\ud800>"
+
+    Odd.__name__ = "O\x08dd"
+    svg = cello.draw(Odd()).svg
+    assert labels(svg)[1:3] == ["Odd", "a=<[0m>"]
+    assert svg.encode()
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"unrolled": 0}, "unrolled must be at least 1, got 0"),

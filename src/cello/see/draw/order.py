@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import combinations
 from random import Random
 
-from cello.see.draw.grid import Grid, Item, Link, Loop
+from cello.see.draw.grid import Grid, Item, Link
 
 __all__ = ["sort_layers"]
 
 _STARTS, _ROUNDS = 6, 2
 _ENOUGH = 1500  # wires in all starts together: a large diagram gets fewer
 _PATIENCE = 2e6  # pairs of wires to compare for a layer: a larger one is sorted by its wires alone
+
+#: Where a loop turns: the block that it leaves or enters, and the end of its way down.
+Turn = tuple[Item, Item]
 
 
 def sort_layers(grid: Grid) -> None:
@@ -26,6 +30,11 @@ class _Sorter:
         self.wires = {link: (id(link.wire), link.is_loop) for link in grid.links}
         blocks = [item.block for layer in grid.layers for item in layer if item.block]
         self.made = {block: number for number, block in enumerate(blocks)}
+        self.leaving: dict[int, list[Turn]] = defaultdict(list)  # by the layer that they leave
+        self.entering: dict[int, list[Turn]] = defaultdict(list)
+        for loop in grid.loops:
+            self.leaving[loop.source.rank].append((loop.source, loop.down[0]))
+            self.entering[loop.memory.rank].append((loop.memory, loop.down[-1]))
         self.place: dict[Item, int] = {}
         self.number_items()
 
@@ -125,29 +134,18 @@ class _Sorter:
     def of_loops(self, rank: int, links: list[Link]) -> float:
         """What loops cross where they turn: above the layer `rank`, and below the next one."""
         found = 0.0
-        for loop in self.grid.loops:
-            if loop.source.rank == rank:
-                rising = [link.low for link in links if link.wire is not loop.source.block]
-                found += self.passed(loop.source, loop.down[0], rising, loop, below=False)
-            if loop.memory.rank == rank + 1:
-                arriving = [link.high for link in links]
-                found += self.passed(loop.memory, loop.down[-1], arriving, loop, below=True)
+        for turns, below in ((self.leaving[rank], False), (self.entering[rank + 1], True)):
+            for block, end in turns:
+                wire = None if below else end.wire
+                others = [k.high if below else k.low for k in links if k.wire is not wire]
+                found += self.passed(block, end, others, turns)
         return found
 
-    def passed(
-        self, item: Item, turn: Item, others: list[Item], loop: Loop, *, below: bool
-    ) -> float:
-        low, high = sorted((self.place[item], self.place[turn]))
+    def passed(self, item: Item, end: Item, others: list[Item], turns: list[Turn]) -> float:
+        low, high = sorted((self.place[item], self.place[end]))
         inside = sum(low < self.place[other] < high for other in others)
-        for other in self.grid.loops:  # loops side by side turn one inside of the other
-            turns = (
-                other.memory.rank == loop.memory.rank
-                if below
-                else (other.source.rank == loop.source.rank)
-            )
-            if other is not loop and turns:
-                a = other.memory if below else other.source
-                b = other.down[-1] if below else other.down[0]
+        for a, b in turns:  # loops side by side turn one inside of the other
+            if b is not end:
                 inside += (low < self.place[a] < high) != (low < self.place[b] < high)
         return inside + 0.05 * (high - low)
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from cello.cells import Cell, as_cell
 from cello.errors import CaptureError
@@ -94,7 +95,7 @@ def levels_of(net: nn.Module, path: str = "") -> list[Level]:
     within = any(
         isinstance(module, Recurrent) or _is_ready_made(module) for module in net.modules()
     )
-    if isinstance(net, (Stack, nn.Sequential)) or within:
+    if children and (isinstance(net, (Stack, nn.Sequential)) or within):
         return [level for n, child in children for level in levels_of(child, joined(path, n))]
     return [Level([Track([_plain(net, path)], path)])]
 
@@ -124,13 +125,15 @@ def _plain(module: nn.Module, path: str) -> Stage:
         sizes = [getattr(module, name, None) for name in names]
         if all(isinstance(known, int) for known in sizes):
             size, line = sizes[1], f"{sizes[0]} → {sizes[1]}"
-    total = count_parameters(module).total
+    is_made = not any(map(is_lazy, module.parameters()))
+    total = count_parameters(module).total if is_made else 0
     return Stage(type(module).__name__, size, path=path, line=line, parameters=total)
 
 
 def _options(module: nn.Module) -> str:
     """Those of its options that a line has room for."""
-    shown, *others = module.extra_repr().replace(", inplace=False", "").split(", ")
+    options = " ".join(module.extra_repr().split())
+    shown, *others = options.replace(", inplace=False", "").split(", ")
     for option in others:
         more = f"{shown}, {option}"
         if len(more) > _LINE:

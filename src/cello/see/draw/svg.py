@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
 from cello.see.draw.picture import Mark, Picture, Shape, Text, Wire
-from cello.see.draw.text import SIZE, SMALL, tspans
+from cello.see.draw.text import SIZE, SMALL, escaped, tspans
 
 __all__ = ["svg_of"]
 
@@ -41,7 +41,7 @@ def svg_of(picture: Picture, title: str) -> str:
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="cello" width="{width}" '
             f'height="{height}" viewBox="0 0 {width} {height}" role="img">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{escaped(title)}</title>",
             f"<style>{_STYLE.replace(chr(10), '')}</style>",
             *map(_wire, picture.wires),
             *map(_arrow, (wire for wire in picture.wires if wire.arrow)),
@@ -106,7 +106,7 @@ def _shape(shape: Shape) -> Iterator[str]:
     kind = f"box {shape.kind}".strip()
     element = f'rect class="{kind}" {place} {size} rx="{_number(shape.round)}"'
     if shape.note:
-        yield f"<{element}><title>{escape(shape.note)}</title></rect>"
+        yield f"<{element}><title>{escaped(shape.note)}</title></rect>"
     else:
         yield f"<{element}/>"
     if shape.kind == "memory":  # a register: a bar on either side

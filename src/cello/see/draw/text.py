@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from cello.see.notation import Node
 from cello.see.styles import Style
 
-__all__ = ["SIZE", "SMALL", "formula", "plain", "subscripted", "tspans", "width"]
+__all__ = ["SIZE", "SMALL", "escaped", "formula", "plain", "subscripted", "tspans", "width"]
 
 SIZE, SMALL = 13.0, 11.0  # of the letters
 _SUB = 0.74  # of that, in a subscript
@@ -51,6 +51,11 @@ def subscripted(name: str) -> str:
     return f"{base}{_LOW}{below.replace('_', ',')}{_HIGH}"
 
 
+def escaped(text: str) -> str:
+    """Text as it stands in XML, without what no XML may hold."""
+    return escape(_FORBIDDEN.sub("", text))
+
+
 def formula(node: Node) -> str:
     """A formula as text of a drawing."""
     return node.write(_Subscripts(4))
@@ -88,10 +93,10 @@ def tspans(text: str, size: float = SIZE) -> str:
     for piece, low in _runs(text):
         shift = "" if low == was_low else f' dy="{3 if low else -3}"'
         if low:
-            found += f'<tspan{shift} font-size="{size * _SUB:.3g}">{escape(piece)}</tspan>'
+            found += f'<tspan{shift} font-size="{size * _SUB:.3g}">{escaped(piece)}</tspan>'
         elif shift:
-            found += f"<tspan{shift}>{escape(piece)}</tspan>"
+            found += f"<tspan{shift}>{escaped(piece)}</tspan>"
         else:
-            found += escape(piece)
+            found += escaped(piece)
         was_low = low
     return found
