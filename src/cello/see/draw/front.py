@@ -52,8 +52,11 @@ def draw(
     What the parameters do to values is one block, such as W x + R h_prev + b, and a value that is
     only a term of such a sum is not drawn by itself.
 
-    A net is drawn with a box for each layer; units are drawn one by one where they are few. With
-    a recording they hold their numbers, and so do the other states of a cell, and its memories.
+    Below stands what each gate does at 1 and at 0.
+
+    A net is drawn with a box for each layer, those of PyTorch like ours, and units one by one where
+    they are few. With a recording they hold their numbers: the layer's output, its other states
+    (the c of an LSTM), and what its memory brought from the step before.
 
     Args:
         net: a cell (`cello.LSTMCell`, `nn.GRUCell`, one of your own), or any module.
