@@ -19,7 +19,7 @@ EXPLODING = 1.15  # factor for each step
 LARGE = 30.0  # what a gradient has to grow to
 # How far back a gradient that vanishes is looked for, and the factor for each step; of a net that
 # is read only at the end, and of one that is read all along: that may need no more than it has.
-AT_END, ALONG = (30, 0.5), (10, 0.02)
+AT_END, ALONG = (30, 0.5), (10, 0.01)
 
 
 def distance(seen: Evidence) -> Iterator[Finding]:

@@ -47,14 +47,15 @@ def _wrong_scale(rows: Tensor) -> str:
             f"{int((size > 20).sum())} of {len(size)} features are large: feature "
             f"{int(size.argmax())} has a root mean square of {short(float(size.max()), 3)}"
         )
+    if len(rows) < FEW_ROWS:
+        return ""
     norm = rows.square().sum(1).mean().sqrt()
     if 0 < norm < 0.03:
         return f"a whole step has a norm of {short(float(norm), 2)}: next to nothing comes in"
     spread = rows.std(0, correction=0)
     moving = spread[spread > 0]
     binary = bool(((rows == 0) | (rows == 1)).all())
-    many = len(rows) >= FEW_ROWS and len(moving) > 1
-    if many and not binary and moving.max() > 1000 * moving.min():
+    if len(moving) > 1 and not binary and moving.max() > 1000 * moving.min():
         ratio = short(float(moving.max() / moving.min()), 2)
         return f"one feature spreads {ratio} times as far as another"
     return ""
