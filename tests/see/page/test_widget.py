@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from comm.base_comm import BaseComm
 
 import cello
+from cello.errors import ArgumentError, UnknownNameError
 from tests.see.page.nets import NETS, TEXT, recorded
 
 # What a notebook does: shows views in its own layout and colours, carries messages to the kernel
@@ -153,6 +156,25 @@ def test_questions_are_answered():
     about = {"run": 0, "sequence": 0, "layer": "", "t": 1, "unit": 2}
     content, _ = ask({"id": 4, "question": "explain", "about": about})
     assert [line for _, line in content["answer"]["lines"]] == str(rec.explain(1, 2)).splitlines()
+
+
+def test_it_begins_with_what_is_asked_for():
+    rec = recorded("bidirectional")
+    widget = rec.explore(begin=("0.backward.c", 3))
+    assert widget.head["begin"] == {"layer": "0.backward", "value": "c", "unit": 3}
+    with pytest.raises(UnknownNameError):
+        rec.explore(begin=("q", 0))
+    with pytest.raises(ArgumentError, match="units 0 to 3, got 4"):
+        rec.explore(begin=("0.backward.c", 4))
+
+
+def test_a_closed_widget_keeps_nothing():
+    widget = recorded("elman").explore()
+    session = weakref.ref(widget.session)
+    widget.close()
+    del widget
+    gc.collect()
+    assert session() is None
 
 
 def test_where_no_python_is_it_says_what_to_do():

@@ -92,6 +92,7 @@ def explore(
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
     title: str = "",
+    begin: tuple[str, int] | None = None,
 ) -> Any:
     """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
 
@@ -101,12 +102,14 @@ def explore(
         recording: what is shown.
         tokens: as for `to_html`.
         title: of the page.
+        begin: as for `to_html`.
 
     Returns:
-        An anywidget; let the notebook show it.
+        An anywidget; let the notebook show it. It keeps the recording until its `close()`.
 
     Raises:
-        ArgumentError: tokens do not fit the sequences.
+        ArgumentError: tokens do not fit the sequences, or there is no such unit.
+        UnknownNameError: no value has this name.
         ImportError: anywidget is not installed: pip install 'cello[notebook]'.
 
     >>> import cello
@@ -122,4 +125,4 @@ def explore(
         ) from error
     recording._check_holds_something()
     found = None if tokens is None else sequences_of(tokens, recording)
-    return Explorer([recording], found, title)
+    return Explorer([recording], found, title, begin)

@@ -11,6 +11,7 @@ import traitlets
 
 from cello.errors import CelloError
 from cello.see.page.bundle import script, style
+from cello.see.page.data import place_of
 from cello.see.page.session import Session
 
 if TYPE_CHECKING:
@@ -31,9 +32,16 @@ class Explorer(anywidget.AnyWidget):
 
     head = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, recordings: Sequence[Recording], tokens: Any, title: str) -> None:
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        tokens: Any,
+        title: str,
+        begin: tuple[str, int] | None,
+    ) -> None:
         self.session = Session(recordings, tokens, title)
-        super().__init__(head=self.session.head)
+        place = {} if begin is None else {"begin": place_of(recordings[0], *begin)}
+        super().__init__(head=self.session.head | place)
         self.on_msg(self._asked)
 
     def __repr__(self) -> str:
