@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from unicodedata import east_asian_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 WIDEST = dict.fromkeys("ilj., ·", 0.32) | dict.fromkeys("tfr()[]|/", 0.4)
@@ -42,13 +43,16 @@ def letters(element: ET.Element, size: float) -> float:
     """About the width of a text in DejaVu Sans, one of the widest of the fonts that are tried."""
 
     def wide(text: str | None, size: float) -> float:
-        known = (
-            WIDEST.get(letter, 0.84 if not letter.isalnum() else 0.62) for letter in text or ""
-        )
-        return sum(known) * size
+        return sum(map(letter_width, text or "")) * size
 
     inner = sum(wide(part.text, size_of(part, size)) + wide(part.tail, size) for part in element)
     return wide(element.text, size) + inner
+
+
+def letter_width(letter: str) -> float:
+    if east_asian_width(letter) in "WF":
+        return 1.0
+    return WIDEST.get(letter, 0.62 if letter.isalnum() else 0.84)
 
 
 def text_boxes(root: ET.Element) -> list[Box]:
