@@ -209,7 +209,7 @@ export class Scene {
     this.all.forEach((shown, number) => {
       if (!shown?.length || !state.width) return;
       const cursors = [{ t: state.t, unit: state.unit, colour: colours[0] }];
-      if (state.hover?.map === number) cursors.push({ ...state.hover, colour: colours[1] });
+      if (state.hover?.map === number) cursors.unshift({ ...state.hover, colour: colours[1] });
       drawCursor(this.cursors[number], shown, this.on.order(), this.view, cursors);
     });
   }
