@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.see.attribution import Attribution
 from tests import registry
 
 I, H = registry.I, registry.H  # noqa: E741
@@ -72,6 +73,15 @@ def test_gradient_x_input_is_that_and_exact_for_a_linear_net():
     assert cello.attribute(linear, x, (3, 0), method="gradient_x_input").gap < 1e-12
 
 
+def test_what_is_shown():
+    reached = torch.tensor([0.5, 1.25])
+    found = Attribution(torch.ones(3, 2, 1), reached, torch.tensor([-1.0, 0.0]))
+    assert repr(found) == "Attribution of 0.5, 1.25 over -1, 0: shares [3, 2, 1], gap 3.2"
+    many = torch.arange(9.0)
+    found = Attribution(many[None, :, None], many, None)
+    assert repr(found) == "Attribution of 0, 1, 2, 3, …: shares [1, 9, 1], gap 0"
+
+
 def test_only_the_step_that_is_read_matters():
     class Model(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -117,6 +127,7 @@ def test_ids_without_lengths_and_a_model_in_training():
         (3, {}, DtypeError, r"target must be \(t, unit\) or a function of the net's output, got 3"),
         ((0.5, 0), {}, DtypeError, "t of the target must be a whole number, got 0.5"),
         ((0, 0), {"options": {"n_samples": 2}}, ArgumentError, "options are for Captum's methods"),
+        ((0, 0), {"baseline": "no"}, DtypeError, "baseline must be a number or a tensor, got 'no'"),
         ((0, 0), {"steps": 0}, ArgumentError, "steps must be at least 1, got 0"),
         ((0, 0), {"baseline": torch.ones(5)}, ShapeError, r"must fit \[6, 2, 3\], got \[5\]"),
         (

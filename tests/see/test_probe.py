@@ -198,6 +198,12 @@ MIXED = torch.tensor([True, False, True, False])
         ([X, X], [YES, X[:, 0]], DtypeError, "all bool or all numbers, those of sequence 1"),
         ([X], [MIXED], ArgumentError, "no sequence is held out: at least two"),
         ([X, X], [MIXED, YES], ArgumentError, "of the part that is held out they do not"),
+        (
+            torch.randn(4, 2, 1),
+            [YES] * 4,
+            DtypeError,
+            r"one for all \[4, 2, 1\]: pass x.unbind\(1\)",
+        ),
         ([], [], ArgumentError, "there is no step in sequences"),
         ([X[:0]], [YES[:0]], ArgumentError, "there is no step in sequences"),
     ],
@@ -211,6 +217,8 @@ def test_options_that_make_no_sense():
     layer = cello.Recurrent(cello.ElmanCell(1, 2))
     with pytest.raises(ArgumentError, match="held_out must lie between 0 and 1, got 1"):
         cello.probe(layer, [X, X], [MIXED, MIXED], held_out=1)
+    with pytest.raises(DtypeError, match=r"seed must be a whole number, got 0\.5"):
+        cello.probe(layer, [X, X], [MIXED, MIXED], seed=0.5)  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="only='q' fits no value"):
         cello.probe(layer, [X, X], [MIXED, MIXED], only="q")
     with pytest.raises(ArgumentError, match="no recurrent layer of ours"):

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.errors import ArgumentError, ShapeError
+from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.see.asked import Asked, Target
 from cello.see.by_captum import by_captum, captum_method
 from cello.see.names import check_module
-from cello.see.numbers import whole
+from cello.see.numbers import short, whole
 
 __all__ = ["Attribution", "attribute"]
 
 OURS = ("integrated_gradients", "gradient_x_input")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attribution:
     """What `cello.attribute` returns.
 
@@ -51,6 +51,16 @@ class Attribution:
         """
         begun = 0.0 if self.baseline is None else float(self.baseline.sum())
         return abs(float(self.values.sum()) - (float(self.target.sum()) - begun))
+
+    def __repr__(self) -> str:
+        begun = "" if self.baseline is None else f" over {_listed(self.baseline)}"
+        shares = f"shares {list(self.values.shape)}, gap {short(self.gap, 2)}"
+        return f"Attribution of {_listed(self.target)}{begun}: {shares}"
+
+
+def _listed(targets: Tensor, most: int = 4) -> str:
+    shown = [short(number, 3) for number in targets.flatten().tolist()]
+    return ", ".join(shown[:most] + ["…"] * (len(shown) > most))
 
 
 def attribute(
@@ -90,7 +100,7 @@ def attribute(
         **kwargs: more of what the net takes, such as `lengths`.
 
     Raises:
-        DtypeError: `net` is no module, x no tensor, or the target neither of both.
+        DtypeError: `net` is no module, x or the baseline no tensor, or the target neither of both.
         ArgumentError: there is no such method, option, step or unit, or the target does not
             depend on x.
         ShapeError: the baseline does not fit, or the target is not one number a sequence.
@@ -132,7 +142,10 @@ def attribute(
 
 
 def _fitting(baseline: Any, features: Tensor) -> Tensor:
-    given = torch.as_tensor(baseline, dtype=features.dtype, device=features.device)
+    try:
+        given = torch.as_tensor(baseline, dtype=features.dtype, device=features.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise DtypeError(f"baseline must be a number or a tensor, got {baseline!r}") from None
     try:
         return given.broadcast_to(features.shape)
     except RuntimeError:

@@ -45,6 +45,12 @@ def pairs(sequences: Iterable[Tensor], labels: Iterable[Any]) -> Iterator[Pair]:
         DtypeError, ShapeError: a sequence is no tensor, or its labels do not fit; names which.
         ArgumentError: there are more of the one than of the other, or labels are not finite.
     """
+    if isinstance(sequences, Tensor):
+        raise DtypeError(
+            "sequences must be one tensor for each sequence, got one for all "
+            f"{list(sequences.shape)}: pass x.unbind(1) of a batch [T, B, ...], x.unbind(0) of one "
+            "[B, T, ...], and labels likewise"
+        )
     kind: torch.dtype | None = None
     for number, (x, y) in enumerate(zip_longest(sequences, labels, fillvalue=_NONE)):
         if x is _NONE or y is _NONE:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cello.errors import ArgumentError
 from cello.see.labelled_steps import LabelledSteps, pairs, read
 from cello.see.names import check_net, find
-from cello.see.numbers import short
+from cello.see.numbers import short, whole
 from cello.see.scores import Auc, Correlation
 
 __all__ = ["Probe", "Probed", "probe"]
@@ -85,10 +85,10 @@ def probe(
     ('auc', 40, True)
     """
     check_net(net)
-    if not 0 < held_out < 1:
-        raise ArgumentError(f"held_out must lie between 0 and 1, got {held_out}")
+    if not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
+        raise ArgumentError(f"held_out must lie between 0 and 1, got {held_out!r}")
     scores: _Scores | None = None
-    shifts = torch.Generator().manual_seed(seed)
+    shifts = torch.Generator().manual_seed(whole("seed", seed))
     was_training = net.training
     net.eval()
     try:
