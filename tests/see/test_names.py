@@ -37,6 +37,11 @@ def test_layers_are_called_by_their_path():
     assert cells_of(net)["forward_layer"] is net.forward_layer.cell
 
 
+def test_of_no_names_none_is_found():
+    with pytest.raises(UnknownNameError, match=r"^nothing is named 'h'; there are no values$"):
+        find("h", [])
+
+
 def test_the_end_of_a_name_is_enough_where_it_is_alone():
     assert find("2.y", NAMES) == "2.y"
     assert find("y", NAMES) == "2.y"

@@ -142,7 +142,7 @@ def find(name: str, names: Sequence[str]) -> str:
     near += [full for full in names if full.endswith(f".{name.rpartition('.')[2]}")][:3]
     if near := list(dict.fromkeys(near)):
         raise UnknownNameError(f"nothing is named {name!r}; near it are {listed(near)}")
-    raise UnknownNameError(f"nothing is named {name!r}; there are {listed(names)}")
+    raise UnknownNameError(f"nothing is named {name!r}; there are {listed(names) or 'no values'}")
 
 
 def listed(names: Sequence[str], limit: int = 12) -> str:
