@@ -112,7 +112,9 @@ def test_the_curve_is_the_unit_along_time(name: str, shown: tuple[cello.Recordin
     layer, value = page.state("layer"), page.state("value")
     page.call("e.unit(1)")
     numbers = own(rec, layer)[value][:, 1]
-    low, high = numbers.min(), numbers.max()
+    low, high = numbers.min().item(), numbers.max().item()
+    near = (high - low) / 2  # so far, zero is in sight
+    low, high = 0 if 0 < low < near else low, 0 if -near < high < 0 else high
     heights = 6 + 108 * (high - numbers) / (high - low)
     drawn = page.call("""
         const context = picture(e.scene.curve), ratio = devicePixelRatio;

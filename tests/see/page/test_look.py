@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import cello
+from tests.cli.running import run
 from tests.see.page.nets import NETS, TEXT, recorded
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
@@ -25,6 +27,20 @@ def test_every_net_in_both_languages(name: str, shown: tuple[cello.Recording, An
         page.shot(title)
         shown = page.text("body")
     assert shown == english
+
+
+@pytest.mark.parametrize("name", ["elman", "jordan", "bidirectional", "stacked", "lstm"])
+def test_lecture_examples_open_as_pages(name: str, watched: Callable, tmp_path: Path):
+    run("example", name, "--html", tmp_path / "page.html")
+    page = watched(tmp_path / "page.html")
+    last = page.state("shown.length") - 1
+    page.press("End")
+    assert page.state("t") == last
+    said = page.page.eval_on_selector_all(".arithmetic", "all => all.map(one => one.title)")
+    assert len(said) >= 2
+    for line in said:  # such as c = 3·1 + 1·0 = 3
+        assert re.fullmatch(r"\w+(\[\d+\])? = .+ = -?[\d.e−-]+", line)
+    page.shot()
 
 
 def test_in_chinese(watched: Callable, tmp_path: Path):

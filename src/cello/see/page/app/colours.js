@@ -59,14 +59,17 @@ export function scaleOfUnit(all, unit, stretched = false) {
 }
 
 // Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
-// A curve goes from `bottom` to `top`.
+// A curve goes from `bottom` to `top`, and to zero if that is not far.
 export class Scale {
   constructor({ kind, low, high }) {
     const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
-    const flat = high - low < FLAT * size;
     const ends = kind === "gate" ? [0, 1] : [-size, size];
-    [this.bottom, this.top] = kind === "gate" || flat ? ends : [low, high];
-    [this.low, this.high] = kind === "stretched" ? [this.bottom, this.top] : ends;
+    const own = high - low < FLAT * size ? ends : [low, high];
+    [this.low, this.high] = kind === "stretched" ? own : ends;
+    const near = (own[1] - own[0]) / 2;
+    const [bottom, top] = kind === "gate" ? ends : own;
+    this.bottom = bottom > 0 && bottom < near ? 0 : bottom;
+    this.top = top < 0 && top > -near ? 0 : top;
     this.slope = (STEPS - 1) / (this.high - this.low);
   }
 
