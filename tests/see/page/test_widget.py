@@ -149,7 +149,7 @@ def test_questions_are_answered():
     content, (data,) = ask({"id": 3, "question": "numbers", "about": {"run": 0, "block": 0}})
     assert content == {"id": 3}
     assert data == rec["x"].numpy().tobytes()
-    about = {"run": 0, "t": 1, "blocks": [[0, 3], [2, 5]]}
+    about = {"run": 0, "t": 1, "blocks": [0, 2]}
     content, (data,) = ask({"id": 5, "question": "step", "about": about})
     rows = torch.cat([rec["x"][1, 0], rec["z"][1, 0]])
     assert data == rows.double().numpy().tobytes()
@@ -191,7 +191,7 @@ def test_where_no_python_is_it_says_what_to_do():
         {"question": "numbers", "about": {"run": 7, "block": 0}},
         {"question": "numbers", "about": {}},
         {"question": "explain", "about": 3},
-        {"question": "step", "about": {"run": 0, "t": 99, "blocks": [[0, 3]]}},
+        {"question": "step", "about": {"run": 0, "t": 0, "blocks": [99]}},
         {},
     ],
 )

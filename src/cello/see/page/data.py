@@ -66,11 +66,11 @@ class Block:
     """Numbers, such as those of one value of one sequence, [T, size].
 
     Attributes:
-        take: gives them.
+        take: gives them; those of a recording's values also of some steps only, given as a slice.
         exact: whether they are kept as they are, whatever the page's precision.
     """
 
-    take: Callable[[], np.ndarray]
+    take: Callable[..., np.ndarray]
     exact: bool = False
 
 
@@ -240,13 +240,15 @@ def _kind(name: str, states: set[str], low: float, high: float) -> str:
     return "gate" if low >= 0 and high <= 1 and high > 0 else "value"
 
 
-def _numbers(layer: LayerRows, rows: Tensor, batch: int) -> np.ndarray:
-    own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu()
+def _numbers(layer: LayerRows, rows: Tensor, batch: int, steps: slice = slice(None)) -> np.ndarray:
+    own = rows.detach()[layer.rows_of(batch)[steps].to(rows.device)].cpu()
     return array(own.reshape(len(own), math.prod(rows.shape[1:])))
 
 
-def _rows_of_output(output: Tensor, layer: LayerRows, batch: int) -> np.ndarray:
-    return array(output.detach()[: layer.length(batch), batch].cpu())
+def _rows_of_output(
+    output: Tensor, layer: LayerRows, batch: int, steps: slice = slice(None)
+) -> np.ndarray:
+    return array(output.detach()[: layer.length(batch), batch][steps].cpu())
 
 
 def array(tensor: Tensor) -> np.ndarray:

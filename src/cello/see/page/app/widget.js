@@ -66,7 +66,7 @@ function render({ model, el }) {
       return new Numbers(bytesIn(await kernel.ask("numbers", { ...about, block })));
     },
     async step(values, t) {
-      const blocks = values.map(({ block, size }) => [block, size]);
+      const blocks = values.map(({ block }) => block);
       const numbers = new Float64Array(bytesIn(await kernel.ask("step", { ...about, blocks, t })));
       let at = 0;
       return values.map(({ size }) => numbers.subarray(at, at += size));
