@@ -135,6 +135,40 @@ def test_what_is_left_is_the_norm_of_the_jacobian(name: str, reverse: bool):
         close(memory.gain[d], gain)
 
 
+@pytest.mark.parametrize("name", ["lstm", "lstm-projection", "gru", "jordan", "two-sizes"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_jacobian_is_that_of_the_steps(name: str, reverse: bool):
+    """Each sequence alone, one step after the other, by forward-mode differentiation."""
+    layer = cello.Recurrent(registry.make(name), reverse=reverse)
+    x, lengths = inputs(T, 3, I), torch.tensor([3, 6, 5])
+    found = cello.flow(layer, x, lambda y: y.sum(), lengths=lengths)
+    sizes = list(layer.cell.state_sizes.values())
+    rec = cello.record(layer, x, lengths=lengths)
+    for b, s, t in ((0, 2, 2), (1, 1, 4), (2, 0, 4)):
+        read, order = (t, range(t, s - 1, -1)) if reverse else (s, range(s, t + 1))
+
+        def made(flat: Tensor, b: int = b, order: Any = order) -> Tensor:
+            states = flat[None].split(sizes, dim=1)
+            for step in order:
+                states = layer.cell.step(x[step, b : b + 1], *states)[1]
+            return torch.cat(states, dim=1)[0]
+
+        begun = torch.cat([rec[f"{state}_prev"][read, b] for state in layer.cell.state])
+        expected = torch.func.jacfwd(made)(begun.detach()).detach()
+        ends = (s, t) if reverse else (t, s)
+        close(found.jacobian(*ends, batch=b), expected)
+
+
+def test_jacobians_of_one_layer_of_several():
+    net = cello.LSTM(I, H, num_layers=2, bidirectional=True, proj_size=2).double()
+    x = inputs(T, 1, I)
+    found = cello.flow(net, x, last)
+    for layer, (t, s) in {"0.forward": (T - 1, 2), "1.backward": (0, 3)}.items():
+        memory = found.memory(layer)
+        columns = found.jacobian(t, s, layer).norm(dim=0)
+        close(torch.cat([left[4] for left in memory.left.values()]), columns)
+
+
 def test_a_large_state_is_estimated():
     torch.manual_seed(0)
     layer = cello.Recurrent(cello.ElmanCell(I, 100)).double()
@@ -238,6 +272,28 @@ def test_names_and_layers_that_there_are_not():
         found.memory("sideways")
     with pytest.raises(UnknownNameError, match="could be 'forward"):
         found["c"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"t": 2, "s": 3}, "s must not come after t: step 3 is read after step 2$"),
+        ({"t": 6, "s": 0}, "t is counted from 0, got 6: sequence 0 has 6 steps"),
+        ({"t": 2, "s": -1}, "s is counted from 0, got -1: sequence 0 has 6 steps"),
+        ({"t": 3, "s": 3, "batch": 1}, "t is counted from 0, got 3: sequence 1 has 3 steps"),
+        ({"t": 0, "s": 0, "batch": 2}, "batch is counted from 0, got 2: there are 2"),
+        ({"t": 0.5, "s": 0}, r"t must be a whole number, got 0\.5"),
+    ],
+)
+def test_jacobians_that_there_are_not(asked: dict[str, Any], message: str):
+    lengths = torch.tensor([6, 3])
+    layer = cello.Recurrent(registry.make("lstm"))
+    with pytest.raises(ArgumentError, match=message):
+        cello.flow(layer, inputs(), lambda y: y.sum(), lengths=lengths).jacobian(**asked)
+    layer.reverse = True
+    message = "step 2 is read after step 3, in this direction"
+    with pytest.raises(ArgumentError, match=message):
+        cello.flow(layer, inputs(), lambda y: y.sum()).jacobian(3, 2)
 
 
 def test_a_step_that_cannot_be_traced():

@@ -170,8 +170,9 @@ def test_every_step_by_keyboard(name: str, shown: tuple[cello.Recording, Any]):
 @pytest.mark.parametrize("name", NETS)
 def test_playing_goes_on_to_the_end_and_stops(name: str, shown: tuple[cello.Recording, Any]):
     _, page = shown
-    page.call(f"e.go({T - 3})")
-    page.press("Space")
+    page.call(f"e.go({T - 5})")
+    page.press(">", ">", "Space")
+    assert page.page.evaluate("explorer.seconds") == pytest.approx(0.1)
     assert page.state("playing")
     page.until("!explorer.state.playing")
     assert page.state("t") == T - 1

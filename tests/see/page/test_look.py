@@ -181,6 +181,21 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     assert legends.nth(0).inner_text().split() == ["0", "1"]
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_numbers_can_be_saved(precision: str, watched: Callable, tmp_path: Path):
+    rec = recorded("stacked")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT, precision=precision))
+    page.call("await e.look({layer: '1', value: 'c'})")
+    with page.page.expect_download() as saving:
+        page.page.get_by_role("button", name="save as CSV").click()
+    assert saving.value.suggested_filename == "1.c.csv"
+    head, *rows = Path(saving.value.path()).read_text().splitlines()
+    assert head == "step,c[0],c[1],c[2],c[3]"
+    numbers = torch.tensor([[float(cell) for cell in row.split(",")] for row in rows])
+    assert numbers[:, 0].tolist() == list(range(len(TEXT)))
+    assert torch.equal(numbers[:, 1:], rec["1.c"][:, 0])
+
+
 def test_the_place_is_kept_in_the_address(watched: Callable, tmp_path: Path):
     path = recorded("stacked", 6, batch=2).to_html(tmp_path / "page.html", ["abcdef", "ghijkl"])
     page = watched(path)

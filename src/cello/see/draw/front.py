@@ -88,7 +88,7 @@ def draw(
 
     >>> import cello
     >>> cello.draw(cello.LSTMCell(3, 2))
-    <Drawing of LSTMCell, 722 × 601>
+    <Drawing of LSTMCell, 686 × 601>
     >>> net = cello.Stack(cello.Recurrent(cello.ElmanCell(2, 2)), nn.Linear(2, 2))
     >>> rec = cello.record(net, torch.ones(3, 1, 2))
     >>> drawing = cello.draw(net, unrolled=3, recording=rec)

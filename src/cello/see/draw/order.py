@@ -45,7 +45,13 @@ class _Sorter:
     def run(self) -> None:
         best: tuple[float, list[list[Item]]] = (float("inf"), [])
         chance = Random(0)  # the same drawing each time
-        for _ in range(max(1, min(_STARTS, _ENOUGH // max(1, len(self.grid.links))))):
+        for start in range(max(2, min(_STARTS, _ENOUGH // max(1, len(self.grid.links))))):
+            if start == 1:
+                self.alternate()
+            elif start:
+                for layer in self.grid.layers:
+                    chance.shuffle(layer)
+            self.number_items()
             for _ in range(_ROUNDS):
                 self.sweep(upwards=True)
                 self.sweep(upwards=False)
@@ -53,12 +59,17 @@ class _Sorter:
                 cost = sum(self.cost(rank) for rank in range(-1, len(self.channels)))
                 if cost < best[0]:
                     best = cost, [list(layer) for layer in self.grid.layers]
-            for layer in self.grid.layers:
-                chance.shuffle(layer)
-            self.number_items()
         mirrored = [layer[::-1] for layer in best[1]]
         is_better = self.against_the_step(mirrored) < self.against_the_step(best[1])
         self.grid.layers[:] = mirrored if is_better else best[1]
+
+    def alternate(self) -> None:
+        """Let the loops run down in turns to the left and to the right."""
+        for number, loop in enumerate(sorted(self.grid.loops, key=lambda loop: loop.memory.rank)):
+            for item in (loop.memory, *loop.down):
+                layer = self.grid.layers[item.rank]
+                layer.remove(item)
+                layer.insert(len(layer) if number % 2 else 0, item)
 
     def against_the_step(self, layers: list[list[Item]]) -> int:
         """How many pairs of blocks stand the other way round than the step makes them."""
