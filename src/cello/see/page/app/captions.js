@@ -2,6 +2,7 @@
 import { Legend } from "./legend.js";
 import { make } from "./dom.js";
 import { named, told, toldInFull } from "./told.js";
+import { save } from "./save.js";
 import { Scale } from "./colours.js";
 
 export class Captions {
@@ -18,8 +19,9 @@ export class Captions {
     this.about = make("span");
     this.own = this.box("own");
     this.less = this.box("difference");
+    this.save = make("button", { type: "button", onclick: () => save(this.state.shown) });
     this.head = make("div", { className: "maphead" },
-      this.about, this.units.element, this.own, this.less);
+      this.about, this.units.element, this.own, this.less, this.save);
     this.tip = make("div", { className: "tip", popover: "manual" }); // whatever is around it
     this.tip.setAttribute("role", "tooltip");
   }
@@ -41,16 +43,19 @@ export class Captions {
       return own ? [say("lowest"), say("highest")] : [low, high];
     };
     this.unit.element.hidden = !shown?.length;
-    this.head.hidden = !shown?.length || (shown.size === 1 && !shownOther);
+    this.head.hidden = !shown?.length;
+    this.own.hidden = shown?.size === 1;
     this.difference.element.hidden = !(second && difference);
     if (!shown?.length) return;
     this.unit.draw(palette, [scale.low, scale.high]);
     this.units.draw(palette, ends(shown));
     if (second) this.difference.draw(palette, ends(second), second.name);
-    this.about.textContent = say("{}: {} units, one a row", shown.name, shown.size);
+    this.about.textContent = shown.size > 1
+      ? say("{}: {} units, one a row", shown.name, shown.size) : shown.name;
     this.own.lastChild.textContent = say("each by its own range");
     this.less.lastChild.textContent = say("difference of the other");
     this.less.hidden = !shownOther;
+    this.save.textContent = say("save as CSV");
   }
 
   // What the curve shows.

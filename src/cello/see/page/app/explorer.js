@@ -35,6 +35,7 @@ export class Explorer {
   constructor(root, head, source, ask = null) {
     this.root = root;
     this.ask = ask;
+    this.seconds = SECONDS_A_STEP; // a step, of playing
     this.loading = 0; // how much is asked for and not there yet
     for (const action of ACTIONS) this[action] = this[action].bind(this);
     this.state = new State({
@@ -216,10 +217,21 @@ export class Explorer {
     clearInterval(this.timer);
     if (!state.playing) return;
     if (state.t >= this.length - 1) this.go(0);
+    this.tick();
+  }
+
+  tick() {
+    clearInterval(this.timer);
     this.timer = setInterval(() => {
-      if (state.t >= this.length - 1) this.play();
+      if (this.state.t >= this.length - 1) this.play();
       else this.move(1);
-    }, 1000 * SECONDS_A_STEP);
+    }, 1000 * this.seconds);
+  }
+
+  // Play slower, or faster.
+  pace(by) {
+    this.seconds = clamp(this.seconds * by, 1 / 60, 4);
+    if (this.state.playing) this.tick();
   }
 
   // To where the unit changes most; then to where it changes second most, and so on.

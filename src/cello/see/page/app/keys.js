@@ -3,7 +3,8 @@
 export const KEYS = [
   ["← →", "one step back or on"], ["Shift+← Shift+→", "ten steps back or on"],
   ["Home End", "first or last step"], ["↑ ↓", "another unit"], ["[ ]", "another value"],
-  ["Space", "play or pause"], ["+ −", "zoom"], ["0", "fit"],
+  ["Space", "play or pause"],
+  ["< >", "play slower or faster"], ["+ −", "zoom"], ["0", "fit"],
   ["Ctrl + ⇕", "zoom around the pointer; two fingers do so too"],
   ["c", "to the largest change, again for the next"], ["/", "find a unit"],
   ["m", "mark this step, or unmark it"],
@@ -29,6 +30,8 @@ export function listen(element, actions) {
       "[": () => actions.nextValue(-1),
       "]": () => actions.nextValue(1),
       " ": actions.play,
+      "<": () => actions.pace(2),
+      ">": () => actions.pace(1 / 2),
       "+": () => actions.zoom(1.5),
       "=": () => actions.zoom(1.5),
       "-": () => actions.zoom(1 / 1.5),

@@ -1,0 +1,22 @@
+// The numbers of a value as a file for other programs: a row for each step, a column for each unit.
+import { make } from "./dom.js";
+import { named } from "./told.js";
+
+const EXACT = { float32: 9, float64: 17 }; // digits that are enough to read the same number
+
+export function tableOf(shown) {
+  const { data, size, length } = shown;
+  const digits = data instanceof Float64Array ? EXACT.float64 : EXACT.float32;
+  const units = Array.from({ length: size }, (_, unit) => named(shown, unit));
+  const row = (t) => Array.from(data.subarray(t * size, (t + 1) * size),
+    (number) => String(Number(number.toPrecision(digits))));
+  return [["step", ...units], ...Array.from({ length }, (_, t) => [t, ...row(t)])]
+    .map((cells) => `${cells.join(",")}\n`);
+}
+
+export function save(shown) {
+  const url = URL.createObjectURL(new Blob(tableOf(shown), { type: "text/csv" }));
+  const name = [shown.layer, shown.name].filter((part) => part).join(".");
+  make("a", { href: url, download: `${name}.csv` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
