@@ -128,15 +128,15 @@ def words() -> cello.Stack:
     )  # fmt: skip
 
 
-def eight() -> cello.Stack:
-    return cello.Stack(*(cello.Recurrent(cello.LSTMCell(2, 2)) for _ in range(8)))
+def lstms(layers: int) -> cello.Stack:
+    return cello.Stack(*(cello.Recurrent(cello.LSTMCell(2, 2)) for _ in range(layers)))
 
 
 NETS = {
     "both": both,
     "deep": deep,
     "words": words,
-    "eight": eight,
+    "eight": lambda: lstms(8),
     "jordan": lambda: cello.Recurrent(Jordan()),
     "large": lambda: cello.Recurrent(cello.JordanCell(2, 300, output_size=20)),
     "ways": lambda: cello.Bidirectional(cello.JordanCell(2, 3, 2), cello.GRUCell(2, 7)),
@@ -174,6 +174,10 @@ def test_any_cell_as_a_layer(name: str):
     net = cello.Recurrent(CELLS[name]())
     assert collisions(cello.draw(net).svg) == []
     assert collisions(cello.draw(net, unrolled=2).svg) == []
+
+
+def test_a_deep_stack_is_no_wider_than_a_flat_one():
+    assert cello.draw(lstms(20)).picture.width == cello.draw(lstms(4)).picture.width
 
 
 def test_a_cell_that_cannot_be_traced_is_a_box():
