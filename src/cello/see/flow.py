@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.see.horizon import Memory, memory_of
+from cello.see.jacobian import jacobian_of
 from cello.see.names import find, joined
 from cello.see.numbers import short
 from cello.see.outputs import output_of
@@ -112,6 +113,7 @@ class Flow:
                 self.gradients[joined(run.layer, name)] = by_value[value]
         self.readers = {run.layer: run.steps.pad(next(left)) for run in runs}
         self.memories: Mapping[str, Memory] = {run.layer: memory_of(run) for run in runs}
+        self._runs = {run.layer: run for run in runs}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -133,12 +135,42 @@ class Flow:
             ArgumentError: no name is given, but there are several layers.
             UnknownNameError: there is no such layer.
         """
+        return self.memories[self._layer(layer)]
+
+    def jacobian(self, t: int, s: int, layer: str | None = None, *, batch: int = 0) -> Tensor:
+        """∂(the states that step t makes)/∂(the states that step s reads), [S, S].
+
+        Rows and columns are the units of all states, in the order of `memory().states`: for an
+        LSTM first those of h, then those of c. With s = t it is the Jacobian of one step; those of
+        several steps are products of such. Backward, s is t or a later place.
+
+        Args:
+            t: the step, counted from 0 along the sequence.
+            s: the same or an earlier one, in the order of reading.
+            layer: which layer and direction; the only one if no name is given.
+            batch: which sequence.
+
+        Raises:
+            ArgumentError: there is no such step or sequence, s comes after t, or no layer is
+                named, but there are several.
+            UnknownNameError: there is no such layer.
+
+        >>> import cello
+        >>> layer = cello.Recurrent(cello.LSTMCell(3, 4))
+        >>> found = flow(layer, torch.randn(20, 2, 3), lambda y: y[-1].sum())
+        >>> two = found.jacobian(8, 7)
+        >>> two.shape, torch.allclose(two, found.jacobian(8, 8) @ found.jacobian(7, 7))
+        (torch.Size([8, 8]), True)
+        """
+        return jacobian_of(self._runs[self._layer(layer)], t, s, batch)
+
+    def _layer(self, layer: str | None) -> str:
         if layer is None and len(self.memories) > 1:
             raise ArgumentError(
                 f"layer must be one of {', '.join(map(repr, self.memories))}: there are several"
             )
         names = list(self.memories)
-        return self.memories[names[0] if layer is None else find(layer, names)]
+        return names[0] if layer is None else find(layer, names)
 
     def table(self, *names: str, steps: int = ROWS, digits: int = 3) -> str:
         """The size of gradients along time, the mean over the sequences.
@@ -187,4 +219,6 @@ class Flow:
 
 def _median(horizon: Tensor) -> str:
     steps = float(horizon.quantile(0.5, interpolation="lower"))
-    return "as long as the sequence" if math.isinf(steps) else f"{steps:.0f} steps"
+    if math.isinf(steps):
+        return "as long as the sequence"
+    return f"{steps:.0f} step{'' if steps == 1 else 's'}"
