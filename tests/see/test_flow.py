@@ -135,7 +135,9 @@ def test_what_is_left_is_the_norm_of_the_jacobian(name: str, reverse: bool):
         close(memory.gain[d], gain)
 
 
-@pytest.mark.parametrize("name", ["lstm", "lstm-projection", "gru", "jordan", "two-sizes"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "lstm-lecture", "lstm-projection", "gru", "jordan", "two-sizes"]
+)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_jacobian_is_that_of_the_steps(name: str, reverse: bool):
     """Each sequence alone, one step after the other."""

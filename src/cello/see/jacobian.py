@@ -39,6 +39,9 @@ def jacobian_of(run: Tapped, t: int, s: int, batch: int) -> Tensor:
         retain_graph=True,
         is_grads_batched=True,
         allow_unused=True,
-        materialize_grads=True,
     )
-    return torch.cat([part[:, row] for part in found], dim=1).detach()
+    columns = [
+        numbers.new_zeros(len(numbers), rows.shape[1]) if part is None else part[:, row]
+        for part, rows in zip(found, read, strict=True)  # None: a state that no step reads
+    ]
+    return torch.cat(columns, dim=1).detach()
