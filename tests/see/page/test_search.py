@@ -54,6 +54,9 @@ def test_units_are_ranked_by_what_they_tell(name: str, shown: tuple[cello.Record
     assert scores == pytest.approx([s for _, s in sorted((t.unit, t.strength) for t in expected)])
     assert page.state("unit") == expected[0].unit
     assert page.page.evaluate("explorer.order()[0]") == expected[0].unit
+    page.press("Escape", "]")  # of another value, nothing is known
+    assert (page.state("order"), page.state("scores")) == ("number", None)
+    page.press("[")
     page.settle()
     page.shot()
 
@@ -174,6 +177,19 @@ def test_what_an_expression_marks_follows_the_sequence(watched: Callable, tmp_pa
     assert page.page.evaluate("Array.from(explorer.state.marks)") == [1, 0, 0, 0]
     page.call("await e.sequence(0)")
     assert page.state("marks") is None
+
+
+def test_numbers_that_are_damaged_are_not_ranked(watched: Callable, tmp_path: Path):
+    path = recorded("elman").to_html(tmp_path / "page.html", TEXT)
+    text = path.read_text(encoding="utf-8")
+    begin = text.index('id="block-0" value="') + len('id="block-0" value="')  # that of x
+    path.write_text(text[:begin] + "(" * 40 + text[begin + 40 :], encoding="utf-8")
+    page = watched(path)
+    page.page.fill("input[type=search]", "e")
+    page.page.get_by_label("among").select_option("all values of the layer")
+    page.page.click(".rank")
+    page.until("document.querySelector('.search [role=status]').textContent.includes('damaged')")
+    assert ranked_units(page) == []
 
 
 def test_a_wrong_expression_is_said_and_harmless(watched: Callable, tmp_path: Path):

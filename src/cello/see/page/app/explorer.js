@@ -126,9 +126,9 @@ export class Explorer {
     const same = about && wanted.layer === state.layer && state.unit < about.size;
     const unit = changes.unit ?? (same && state.shown ? state.unit : about?.varies ?? 0);
     const steps = book.layer(wanted.sequence, wanted.layer)?.length ?? 0;
-    const order = state.order === "score" && wanted.value !== state.value ? "number" : state.order;
-    state.set({
-      ...wanted, unit, order, t: clamp(changes.t ?? state.t, 0, Math.max(0, steps - 1)) });
+    const ranked = ["sequence", "layer", "value"].every((key) => wanted[key] === state[key]);
+    if (!ranked) state.set({ scores: null, order: state.order === "score" ? "number" : state.order });
+    state.set({ ...wanted, unit, t: clamp(changes.t ?? state.t, 0, Math.max(0, steps - 1)) });
     const numbers = (sequence) =>
       sequence < 0 ? null : book.numbers(sequence, wanted.layer, wanted.value);
     this.loading += 1;

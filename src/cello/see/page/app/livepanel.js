@@ -67,7 +67,6 @@ export class LivePanel {
       this.status.classList.remove("failed");
       this.explorer.state.set(changes);
       await this.explorer.open(head, source);
-      this.explorer.fit();
     } catch (error) {
       this.status.textContent = error.message;
       this.status.classList.add("failed");

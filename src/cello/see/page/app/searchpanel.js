@@ -100,12 +100,19 @@ export class SearchPanel {
       this.status.textContent = say("Mark some steps, but not all.");
       return;
     }
-    const { found, chance, shifts } = await ranked(this.values(), marks);
-    const best = short(chance, 3);
+    try {
+      this.list(await ranked(this.values(), marks));
+    } catch (error) {
+      this.status.textContent = say(error.message);
+    }
+  }
+
+  list({ found, chance, shifts }) {
+    const { state, say } = this;
     this.status.replaceChildren(
       say("1 tells it always, 0.5 says nothing; (−) is low there"), make("br"),
       say("By chance, with the marks shifted along time in {} ways, the best of the {} units reaches {}.",
-        shifts, found.length, best));
+        shifts, found.length, short(chance, 3)));
     this.results.replaceChildren(...found.slice(0, SHOWN).map((unit) => this.result(unit, chance)));
     this.actions.found(
       found.filter((unit) => unit.value === state.value && unit.layer === state.layer));
