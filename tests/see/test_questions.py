@@ -193,6 +193,33 @@ def test_an_intervention_is_a_replay_of_the_rest(name: str):
             assert (kind.loss() - before).abs().item() > 1e-4
 
 
+def test_every_question_can_be_asked_of_a_changed_net():
+    """A forget gate held shut at step 3, and the state that step 4 reads held at 0."""
+    layer, x = kinds.cell("lstm"), kinds.floats(6, 2, kinds.I)
+    shut = {"f": (3, ..., 0.0), "h_prev": (slice(3, 5), ..., 0.0)}
+    with cello.intervene(layer, shut):
+        flow = cello.flow(layer, x, lambda y: y[-1].sum())
+        shares = cello.attribute(layer, x, lambda y: y[-1].sum())
+        probed = cello.probe(layer, [x[:, 0], x[:, 1]], [[True, False] * 3] * 2, only="f")
+        found = cello.diagnose(layer, x, loss=lambda y: y[-1].sum())
+        for value, t in (("c", 4), ("i", 3), ("c_prev", 5)):
+
+            def moved(by: float, value: str = value, t: int = t) -> float:
+                with torch.no_grad(), cello.intervene(layer, {value: (t, 1, lambda v, _: v + by)}):
+                    return layer(x)[0][-1].sum().item()
+
+            assert flow[value][t, :, 1].sum().item() == pytest.approx(slope(moved), rel=1e-6)
+    for t in range(3):
+        assert not flow["c"][t].any()
+        assert not shares.by_step[t].any()
+    assert bool(flow["c"][3].any())
+    assert shares.gap < 1e-8
+    assert not flow.jacobian(5, 3)[:, kinds.H :].any()
+    assert flow.memory().left["c"][3].tolist() == [0.0] * kinds.H
+    assert len(probed) == kinds.H
+    assert found.gradients()[""][3] == flow.memory().gain[3].item()
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_diagnosis_counts_what_there_is(name: str):
     kind = kinds.make(name)
