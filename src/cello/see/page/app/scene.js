@@ -25,9 +25,10 @@ export class Scene {
       hover: (t, event) => this.hoverText(number, t, event) }));
     this.canvases = [0, 1].map(() => make("canvas"));
     this.maps = this.canvases.map((canvas) => new HeatMap(canvas));
-    this.cursors = [0, 1].map(() => make("canvas", { className: "cursor" }));
+    const cursor = () => make("canvas", { className: "cursor", ariaHidden: "true" });
+    this.cursors = [0, 1].map(cursor);
     this.curve = make("canvas");
-    this.now = make("canvas", { className: "cursor" });
+    this.now = cursor();
     [this.curve, ...this.canvases].forEach((canvas) => canvas.setAttribute("role", "img"));
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
