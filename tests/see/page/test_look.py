@@ -255,6 +255,21 @@ def test_two_fingers_zoom(watched: Callable, tmp_path: Path):
     assert page.call(f"return e.scene.stepAt({middle})") == pytest.approx(under, abs=2)
 
 
+def test_a_finger_paints(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT), has_touch=True)
+    page.page.get_by_label("paint").check()
+    touch = page.page.context.new_cdp_session(page.page)
+    for kind, t in (("touchStart", 3), ("touchMove", 5), ("touchMove", 6), ("touchEnd", None)):
+        points = []
+        if t is not None:
+            box = page.page.locator(f'.token[data-t="{t}"]').bounding_box()
+            points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + 8}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.settle()
+    marks = page.call("return Array.from(s.marks)")
+    assert [t for t, mark in enumerate(marks) if mark] == [3, 4, 5, 6]
+
+
 def test_the_largest_change_is_to_become_no_number(watched: Callable, tmp_path: Path):
     x = torch.randn(20, 1, 3)
     x[13] = torch.nan

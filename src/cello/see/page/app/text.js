@@ -141,6 +141,7 @@ export class TextView {
     const t = event.target.dataset.t;
     if (t === undefined) return;
     event.preventDefault(); // no selection of text
+    event.target.releasePointerCapture(event.pointerId); // a finger's is caught where it began
     this.from = Number(t);
     this.on.step(this.from);
     this.on.paint(this.from, this.from);
