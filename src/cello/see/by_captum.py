@@ -68,28 +68,40 @@ def by_captum(
         ArgumentError: the method has no such option.
     """
     examples = _Examples(asked)
-    x, baselines = examples.originals.clone().requires_grad_(), examples.of(start)
+    x = examples.originals.clone().requires_grad_()
     found = method(examples.reached)
-    taken = list(inspect.signature(found.attribute).parameters)
+    taken = _taken(found, options)
+    usual = {"baselines": examples.of(start), "n_steps": steps, "internal_batch_size": len(x)}
+    grouped = {name: value for name, value in _whole_steps(x).items() if name in taken}
+    arguments = {name: value for name, value in usual.items() if name in taken} | grouped
+    rows = torch.arange(len(x), device=x.device)
+    values = found.attribute(x, additional_forward_args=(rows,), **(arguments | dict(options)))
+    values = values.detach().to(x.dtype)
+    if grouped and grouped.keys().isdisjoint(options):
+        values = values / x.shape[-1]  # each feature has got what its step is worth
+    return examples.back(values), "baselines" in taken
+
+
+def _taken(method: Any, options: Mapping[str, Any]) -> list[str]:
+    """What the method's `attribute` takes, if that includes the options."""
+    taken = list(inspect.signature(method.attribute).parameters)
     free = [name for name in taken if name not in _SET]
     if unknown := [name for name in options if name not in free]:
         raise ArgumentError(
-            f"{method.__name__} has no option {unknown[0]!r}; it has {', '.join(free) or 'none'}"
+            f"{type(method).__name__} has no option {unknown[0]!r}; "
+            f"it has {', '.join(free) or 'none'}"
         )
-    by_step: dict[str, Any] = {
-        "feature_mask": torch.arange(math.prod(x.shape[1:-1]), device=x.device)
-        .reshape(1, *x.shape[1:-1], 1)
-        .expand(1, *x.shape[1:])
-        .contiguous(),
-        "sliding_window_shapes": (*[1] * (x.dim() - 2), x.shape[-1]),
+    return taken
+
+
+def _whole_steps(examples: Tensor) -> dict[str, Any]:
+    """Which features go together, in the two ways in which Captum is told."""
+    *steps, features = examples.shape[1:]
+    numbers = torch.arange(math.prod(steps), device=examples.device).reshape(1, *steps, 1)
+    return {
+        "feature_mask": numbers.repeat(*[1] * (len(steps) + 1), features),
+        "sliding_window_shapes": (*[1] * len(steps), features),
     }
-    usual = by_step | {"baselines": baselines, "n_steps": steps, "internal_batch_size": len(x)}
-    arguments = {name: value for name, value in usual.items() if name in taken} | dict(options)
-    rows = torch.arange(len(x), device=x.device)
-    values = found.attribute(x, additional_forward_args=(rows,), **arguments).detach().to(x.dtype)
-    if any(name in arguments and name not in options for name in by_step):
-        values = values / x.shape[-1]
-    return examples.back(values), "baselines" in taken
 
 
 class _Examples:
