@@ -177,6 +177,7 @@ def test_the_live_page(name: str, serve: Callable, watched: Callable):
     told = str(rec.explain(5, 1, layer)).splitlines()
     assert page.page.eval_on_selector_all(".arithmetic", titles) == told
 
+    assert page.page.get_by_label("from step").input_value() == "5"  # which is looked at
     page.page.get_by_label("from step").fill("2")
     page.page.get_by_label("to step").fill("3")
     page.page.get_by_label("to", exact=True).fill("0.5")

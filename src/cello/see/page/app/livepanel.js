@@ -20,12 +20,14 @@ export class LivePanel {
     this.what = make("span");
     explorer.state.on(["language"], () => this.draw()); // else one would be typing elsewhere
     explorer.state.on(["book", "value", "unit", "layer"], () => this.tell());
+    explorer.state.on(["t"], () => this.point());
     this.draw();
     this.tell();
   }
 
   number() {
-    return make("input", { type: "number", min: 0, value: 0, required: true });
+    return make("input", { type: "number", min: 0, value: 0, required: true,
+      oninput: () => { this.chosen = true; } });
   }
 
   labelled(text, control) {
@@ -50,6 +52,11 @@ export class LivePanel {
     const { book, sequence, layer, value, unit } = this.explorer.state;
     this.what.textContent = `${layer ? `${layer}.${value}` : value}[${unit}]`;
     this.form.hidden = !book?.layer(sequence, layer)?.cell; // only what a cell makes
+  }
+
+  // The step that is looked at, until others have been chosen.
+  point() {
+    if (!this.chosen) this.begin.value = this.end.value = this.explorer.state.t;
   }
 
   later() {
