@@ -73,12 +73,11 @@ class Asked:
 
         Raises:
             ArgumentError: there is no such step or unit.
-        ShapeError: it is something else.
+            ShapeError: it is something else.
         """
         given: Any = features
         if self.steps is not None:
-            time_major = features.transpose(0, 1) if self.batch_axis == 0 else features
-            given = self.steps.unpad(time_major)
+            given = self.steps.unpad(features.transpose(0, 1) if self.batch_axis == 0 else features)
         if self.encoder is not None:
             with self._hooks(lambda module, *_: given if module is self.encoder else None):
                 result = self.net(self.x, *self.args, **self.kwargs)
@@ -92,12 +91,11 @@ class Asked:
         if not isinstance(self.target, tuple):
             return self.target(output)
         t, unit = self.target
-        there = isinstance(output, _TENSORS)
-        y = time_major(output, self.net) if there else None
+        y = time_major(output, self.net) if isinstance(output, _TENSORS) else None
         if y is None or y.dim() < (2 if self.batch_axis is None else 3):
-            shape = type(output).__name__ if y is None else list(y.shape)
+            got = type(output).__name__ if y is None else list(y.shape)
             raise ShapeError(
-                f"target (t, unit) is for an output with steps, the net returned {shape}: pass a "
+                f"target (t, unit) is for an output with steps, the net returned {got}: pass a "
                 "function of it, such as lambda y: y[:, unit]"
             )
         T, units = len(y), y.shape[-1]
