@@ -47,10 +47,10 @@ window.carry = async (message) => {
   listeners.forEach((listener) => listener(content, bytes));
 };
 window.listening = () => listeners.size;
-window.show = (style = "") => {
+window.show = (style = "", later = 0) => {
   const el = document.createElement("div");
   el.style = style;
-  moved.append(el);
+  setTimeout(() => moved.append(el), later);
   return module.default.render({ model, el });
 };
 window.ready = true;
@@ -283,7 +283,7 @@ def test_colours_are_those_of_the_notebook(notebook: Callable[..., Notebook]):
     shown = notebook(recorded("elman"))
     page = shown.page
     page.evaluate("document.body.style.background = 'oklch(0.2 0.01 90)'")
-    shown.show()
+    page.evaluate("void show('', 300)")
     shown.until_theme("dark")
     page.evaluate("document.body.style.background = 'transparent'")
     shown.until_theme("light")

@@ -34,10 +34,12 @@ export function followTheme(explorer, element) {
   for (const page of [document.documentElement, document.body]) {
     watch.observe(page, { attributes: true });
   }
-  requestAnimationFrame(look); // for a notebook shows what has been rendered
+  const seen = new ResizeObserver(look); // for a notebook may show later what it renders now
+  seen.observe(element);
   return () => {
     clearTimeout(timer);
     watch.disconnect();
+    seen.disconnect();
   };
 }
 
