@@ -5,6 +5,9 @@ import { clamp, short } from "./numbers.js";
 
 const HEIGHT = 120;
 const AXIS = 20; // below, for what was read
+const LETTER = 7; // pixels
+const READABLE = 4; // letters of a word that is cut
+const TOO_LONG = 0.2; // of the words may be cut
 
 export function drawCurve(canvas, lines, scale, view, look) {
   const context = cleared(canvas, view.width, HEIGHT + AXIS);
@@ -100,18 +103,20 @@ function marks(context, view, look) {
   }
 }
 
-// Tokens if they fit, else numbers of steps.
+// Tokens if most of them fit, else numbers of steps.
 function axis(context, x, view, look) {
   const end = Math.min(look.length, Math.ceil(view.left + view.width / view.zoom));
   const begin = Math.floor(view.left);
   context.fillStyle = look.ink;
   context.textAlign = "center";
-  const fits = (token) => columns(token) * 7 <= view.zoom;
-  const some = view.zoom >= 7 ? look.tokens?.slice(begin, end).map(visible) : null;
-  if (some?.every(fits)) {
-    for (let t = begin; t < end; t++) {
-      context.fillText(visible(look.tokens[t]), x(t), HEIGHT + AXIS / 2, view.zoom);
-    }
+  const room = Math.floor(view.zoom / LETTER); // letters a step
+  const some = room ? look.tokens?.slice(begin, end).map(visible) : null;
+  const long = some?.filter((token) => columns(token) > room).length;
+  if (some && (long === 0 || (room >= READABLE && long <= TOO_LONG * some.length))) {
+    some.forEach((token, i) => {
+      const cut = columns(token) > room ? `${Array.from(token).slice(0, room - 1).join("")}…` : token;
+      context.fillText(cut, x(begin + i), HEIGHT + AXIS / 2, view.zoom);
+    });
     return;
   }
   const least = 60 / view.zoom;
