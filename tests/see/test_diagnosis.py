@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
 from cello import zoo
@@ -272,6 +272,36 @@ def test_a_loss_that_reads_at_the_wrong_end():
     assert cello.diagnose(net, inputs(), loss=lambda y: y[-1].sum()).kinds == [
         "read at the wrong end"
     ]
+
+
+class OfLengths(nn.Module):
+    """A classifier of sequences of different length that takes one step of each."""
+
+    def __init__(self, rnn: nn.Module, last: bool, packed: bool) -> None:
+        super().__init__()
+        self.rnn, self.last, self.packed = rnn, last, packed
+        self.readout = nn.Linear(H, 1)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if self.packed:
+            y, _ = self.rnn(pack_padded_sequence(x, lengths, enforce_sorted=False))
+            y, _ = pad_packed_sequence(y)
+        else:
+            y, _ = self.rnn(x, lengths=lengths)
+        return self.readout(y[-1] if self.last else y[lengths - 1, torch.arange(B)])
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+def test_outputs_read_past_the_end(packed: bool, last: bool):
+    rnn = cello.GRU(I, H, num_layers=2) if packed else cello.Recurrent(cello.LSTMCell(I, H))
+    net, lengths = OfLengths(rnn, last, packed), torch.tensor([40, 3, 40, 20, 19, 33, 8, 39])
+    found = cello.diagnose(net, inputs(), lengths=lengths)
+    assert found.kinds == ["read past the end"] * last
+    if last:
+        assert found.findings[0].where == ("rnn.1" if packed else "rnn")
+        assert "nothing of 6 of 8 sequences" in found.findings[0].evidence
+    assert cello.diagnose(net, inputs(), lengths=torch.full((B,), T)).kinds == []
 
 
 # ------------------------------------------------------------ the report

@@ -91,5 +91,32 @@ def _only_first(run: Tapped, gradient: Tensor) -> bool:
     return bool(total > 0) and bool(at_first >= (1 - 1e-6) * total)
 
 
+def past_the_end(seen: Evidence) -> Iterator[Finding]:
+    """Outputs that are read at the last step of the padded form, where short sequences are over."""
+    found = [run for run in seen.runs if _only_longest(run, seen.flow.readers[run.layer])]
+    if found:
+        run = found[-1]  # the layers below are read through it
+        lengths = run.steps.lengths
+        assert lengths is not None
+        short_ones = int((lengths < lengths.max()).sum())
+        yield Finding(
+            "read past the end",
+            run.layer,
+            f"the output depends on nothing of {short_ones} of {len(lengths)} sequences, those "
+            "that are shorter than the longest: past its end a sequence has zeros",
+            "take the last step of each sequence, y[lengths - 1, range(B)], or the final state",
+        )
+
+
+def _only_longest(run: Tapped, gradient: Tensor) -> bool:
+    """Whether what reads the output of a layer reads nothing of all sequences but the longest."""
+    lengths = run.steps.lengths
+    if lengths is None:
+        return False
+    read = (gradient.flatten(2) != 0).any(2).any(0)
+    longest = lengths == lengths.max()
+    return not bool(longest.all()) and torch.equal(read, longest)
+
+
 #: Every check of gradients.
-GRADIENT_CHECKS = (distance, wrong_end)
+GRADIENT_CHECKS = (distance, wrong_end, past_the_end)
