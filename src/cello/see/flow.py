@@ -83,7 +83,7 @@ def _checked(total: Any) -> Tensor:
 
 
 class Flow:
-    """What `cello.flow` returns.
+    """What `cello.flow` returns. It keeps the graph of the run, for `jacobian`.
 
     Attributes:
         loss: its value.
