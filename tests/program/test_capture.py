@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import random
 import weakref
+from threading import Thread
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cello
@@ -254,6 +255,20 @@ def test_refusals_say_why(cell: type, message: str) -> None:
         assert torch.equal(value, before[name])
     assert getattr(made, "calls", 0) == 0
     assert getattr(made, "log", []) == []
+
+
+def test_random_numbers_of_another_thread_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    step, other = LeakyCell.step, iter([Thread(target=random.random)])
+
+    def meanwhile(cell: LeakyCell, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        for thread in other:
+            thread.start()
+            thread.join()
+        return step(cell, x, h)
+
+    monkeypatch.setattr(LeakyCell, "step", meanwhile)
+    assert capture(LeakyCell()).cell == "LeakyCell"
+    assert next(other, None) is None
 
 
 def test_hooks_inside_are_refused() -> None:

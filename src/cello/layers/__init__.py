@@ -4,6 +4,7 @@ from cello.layers.bidirectional import Bidirectional
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer
+from cello.layers.mode import evaluating
 from cello.layers.observe import Holder, Observer, holding, observing
 from cello.layers.recurrent import Recurrent
 from cello.layers.stack import Stack, StackState
@@ -30,6 +31,7 @@ __all__ = [
     "Steps",
     "WindowEmbedding",
     "accelerate",
+    "evaluating",
     "holding",
     "observing",
 ]

@@ -20,7 +20,7 @@ from cello.program.lines import blame, in_function, where_from
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.merge import merge
 from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
-from cello.program.untouched import untouched
+from cello.program.untouched import RandomDrawnError, untouched
 
 __all__ = ["capture"]
 
@@ -78,8 +78,15 @@ def capture(
     """
     dtype = dtype or torch.get_default_dtype()
     sizes = SIZES_FROM_ONE if one_row else SIZES
-    with untouched(cell), _apart():
-        first, second = (_Trace(cell, size, dtype, device).program for size in sizes)
+
+    def traced() -> list[Program]:
+        with untouched(cell), _apart():
+            return [_Trace(cell, size, dtype, device).program for size in sizes]
+
+    try:
+        first, second = traced()
+    except RandomDrawnError:  # perhaps by another thread
+        first, second = traced()
     return merge(first, second, sizes)
 
 

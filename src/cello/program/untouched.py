@@ -16,7 +16,11 @@ from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program.reach import Reach
 
-__all__ = ["untouched"]
+__all__ = ["RandomDrawnError", "untouched"]
+
+
+class RandomDrawnError(CaptureError):
+    """Random numbers have been drawn that are not PyTorch's, by the step or by another thread."""
 
 
 @contextmanager
@@ -24,9 +28,9 @@ def untouched(cell: Cell) -> Iterator[None]:
     """Run a block that must not change anything that the step of `cell` can read.
 
     Raises:
-        CaptureError: the block has changed something (it is put back), it has drawn random
-            numbers that are not PyTorch's, or a module inside has hooks, which a captured step
-            would not run.
+        CaptureError: the block has changed something (it is put back), or a module inside has
+            hooks, which a captured step would not run.
+        RandomDrawnError: meanwhile, random numbers have been drawn that are not PyTorch's.
     """
     kind = type(cell).__name__
     for path, module in cell.named_modules():
@@ -62,7 +66,7 @@ def untouched(cell: Cell) -> Iterator[None]:
             f"({', '.join(sorted(changed))}); what is carried from step to step belongs in `state`"
         )
     if draws:
-        raise CaptureError(
+        raise RandomDrawnError(
             f"{kind}.step cannot be captured: it draws random numbers from {draws[0]}; "
             "those of PyTorch (torch.rand, dropout, …) can be captured"
         )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers import evaluating
 from cello.see.asked import Asked, Target
 from cello.see.by_captum import by_captum, captum_method
 from cello.see.names import check_module
@@ -122,23 +123,18 @@ def attribute(
         raise ArgumentError(f"options are for Captum's methods, {method!r} is not one of them")
     if whole("steps", steps) < 1:
         raise ArgumentError(f"steps must be at least 1, got {steps}")
-    was_training = net.training
-    net.eval()
-    try:
-        with torch.enable_grad():
-            asked = Asked(net, x, target, args, kwargs)
-            start = _fitting(baseline, asked.features)
-            reached, gradient = _gradient(asked, asked.features)
-            if method == "gradient_x_input":
-                return Attribution(gradient * asked.features, reached, None)
-            if captums is None:
-                values, has_baseline = _integrated(asked, start, steps), True
-            else:
-                values, has_baseline = by_captum(asked, captums, start, steps, options or {})
-            begun = asked.reached(start).detach() if has_baseline else None
-            return Attribution(values, reached, begun)
-    finally:
-        net.train(was_training)
+    with evaluating(net), torch.enable_grad():
+        asked = Asked(net, x, target, args, kwargs)
+        start = _fitting(baseline, asked.features)
+        reached, gradient = _gradient(asked, asked.features)
+        if method == "gradient_x_input":
+            return Attribution(gradient * asked.features, reached, None)
+        if captums is None:
+            values, has_baseline = _integrated(asked, start, steps), True
+        else:
+            values, has_baseline = by_captum(asked, captums, start, steps, options or {})
+        begun = asked.reached(start).detach() if has_baseline else None
+        return Attribution(values, reached, begun)
 
 
 def _fitting(baseline: Any, features: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError
+from cello.layers import evaluating
 from cello.see.labelled_steps import LabelledSteps, pairs, read
 from cello.see.names import check_net, find
 from cello.see.numbers import short, whole
@@ -89,15 +90,10 @@ def probe(
         raise ArgumentError(f"held_out must lie between 0 and 1, got {held_out!r}")
     scores: _Scores | None = None
     shifts = torch.Generator().manual_seed(whole("seed", seed))
-    was_training = net.training
-    net.eval()
-    try:
-        with torch.no_grad():
-            for steps in read(net, pairs(sequences, labels), only, held_out):
-                scores = scores or _Scores(steps)
-                scores.add(steps, shifts)
-    finally:
-        net.train(was_training)
+    with evaluating(net), torch.no_grad():
+        for steps in read(net, pairs(sequences, labels), only, held_out):
+            scores = scores or _Scores(steps)
+            scores.add(steps, shifts)
     if scores is None:
         raise ArgumentError("there is no step in sequences")
     return scores.result()

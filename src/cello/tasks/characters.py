@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DataError, ModelError
-from cello.layers import Stack, Stepper
+from cello.layers import Stack, Stepper, evaluating
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
 from cello.tasks.corpus import SPLITS, Document, split_documents, standard_library
@@ -200,9 +200,7 @@ class Characters:
         ids = torch.cat(self._ids[split])
         rows = _rows(ids, max(1, min(_EVALUATION_ROWS, len(ids) // _EVALUATION_STEPS)))
         device = next(net.parameters()).device
-        training = net.training
-        net.eval()
-        try:
+        with evaluating(net):
             nats, right, count, state = 0.0, 0, 0, None
             for number in range(-(-(len(rows) - 1) // _EVALUATION_STEPS)):
                 x, y = (half.to(device) for half in _piece(rows, number, _EVALUATION_STEPS))
@@ -211,8 +209,6 @@ class Characters:
                 nats += float(total)
                 right += int((logits.argmax(-1) == y).sum())
                 count += size
-        finally:
-            net.train(training)
         return {
             "bits_per_character": bits(nats / count),
             "accuracy": right / count,
@@ -277,9 +273,7 @@ class Characters:
     ) -> Iterator[str]:
         device = next(net.parameters()).device
         chance = torch.Generator().manual_seed(seed)
-        training = net.training
-        net.eval()
-        try:
+        with evaluating(net):
             *known, number = self.features.encode(prompt).tolist()
             for before in known:
                 step(torch.tensor([before], device=device))
@@ -287,8 +281,6 @@ class Characters:
                 logits = step(torch.tensor([number], device=device))[0]
                 number = _draw(logits.double().cpu(), temperature, chance)
                 yield self.features.vocabulary.decode([number])[0]
-        finally:
-            net.train(training)
 
     def config(self) -> dict[str, Any]:
         """The characters, as JSON."""

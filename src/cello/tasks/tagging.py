@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from cello.cells import Cell
 from cello.errors import DataError, ModelError
+from cello.layers import evaluating
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import (
     Batch,
@@ -218,9 +219,7 @@ class Tagging:
         """Predicted ids [T] of each sequence of ids [T] or [T, K]."""
         device = next(net.parameters()).device
         predicted = [torch.empty(0, dtype=torch.long)] * len(xs)
-        training = net.training
-        net.eval()
-        try:
+        with evaluating(net):
             for group in bucket_by_size([len(x) for x in xs], _EVALUATION_STEPS):
                 group = [number for number in group if len(xs[number])]
                 if not group:
@@ -233,8 +232,6 @@ class Tagging:
                 best = logits.argmax(-1).cpu()
                 for row, number in enumerate(group):
                     predicted[number] = best[: len(xs[number]), row]
-        finally:
-            net.train(training)
         return predicted
 
     def config(self) -> dict[str, Any]:

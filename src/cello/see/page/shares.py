@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cello.engines import engine
 from cello.errors import ArgumentError, CelloError, ModelError
+from cello.layers import evaluating
 from cello.see.agreement import close
 from cello.see.asked import Asked
 from cello.see.outputs import by_step
@@ -66,15 +67,10 @@ class Shares:
             outputs.append(output)
             return torch.zeros(())
 
-        was_training = net.training
-        net.eval()
-        try:
-            with torch.enable_grad(), _quick(before):
-                asked = Asked(net, x, keep, args, kwargs)
-                self._features = asked.features.detach().requires_grad_()
-                asked.reached(self._features)
-        finally:
-            net.train(was_training)
+        with evaluating(net), torch.enable_grad(), _quick(before):
+            asked = Asked(net, x, keep, args, kwargs)
+            self._features = asked.features.detach().requires_grad_()
+            asked.reached(self._features)
         now = by_step(outputs[0], self._layer.steps)
         if (
             now is None
