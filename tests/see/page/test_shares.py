@@ -92,6 +92,15 @@ def test_a_net_in_training_stays_so():
     assert net.training
 
 
+def test_inside_of_no_grad_they_are_the_same():
+    net = NETS["stacked"]()
+    with torch.no_grad():
+        rec = cello.record(net, torch.randn(5, 1, I))
+        inside = Shares(rec).of(0, 4, 1)
+    assert inside.tolist() == Shares(rec).of(0, 4, 1).tolist()
+    assert inside.any()
+
+
 def test_those_that_change_most_are_prepared():
     net = cello.Recurrent(cello.ElmanCell(1, 1, activation="linear", bias=False))
     x = torch.tensor([0.0, 0, 5, 0, 0, -3, 0]).reshape(-1, 1, 1)

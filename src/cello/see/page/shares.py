@@ -94,8 +94,10 @@ class Shares:
                 f"the output has {T} steps and {units} units, counted from 0, got t={t} and "
                 f"unit={unit}"
             )
+        with torch.enable_grad():  # whatever the caller has
+            target = self._output[t, batch, unit]
         (gradient,) = torch.autograd.grad(
-            self._output[t, batch, unit], self._features, retain_graph=True, materialize_grads=True
+            target, self._features, retain_graph=True, materialize_grads=True
         )
         by_step = (gradient * self._features.detach()).sum(-1)
         own = by_step if self._axis is None else by_step.select(self._axis, batch)
