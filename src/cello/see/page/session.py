@@ -15,7 +15,7 @@ from cello.engines import engine
 from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
 from cello.see.intervention import intervene
 from cello.see.page.arithmetic import lines
-from cello.see.page.data import PageData, about_cells, page_data, places_of
+from cello.see.page.data import Block, PageData, about_cells, page_data, places_of
 from cello.see.page.shares import Shares
 from cello.see.recorder import record
 
@@ -97,10 +97,22 @@ class Session:
         Raises:
             ArgumentError: there is no such run any more, or no such block.
         """
+        return _little(self._block(run, block).take()).tobytes()
+
+    def step(self, run: int, t: int, blocks: Sequence[int]) -> bytes:
+        """The numbers of some blocks at one step, one after the other, as float64.
+
+        Raises:
+            ArgumentError: there is no such run any more, or no such block.
+        """
+        rows = [self._block(run, block).take(slice(t, t + 1)).ravel() for block in blocks]
+        return np.concatenate(rows).astype("<f8").tobytes()
+
+    def _block(self, run: int, block: int) -> Block:
         blocks = self._run(run).data.blocks
         if not 0 <= block < len(blocks):
             raise ArgumentError(f"block={block} is none of {len(blocks)}")
-        return _little(blocks[block].take()).tobytes()
+        return blocks[block]
 
     def _run(self, run: int) -> _Run:
         if run not in self._runs:

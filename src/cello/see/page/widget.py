@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import anywidget
-import numpy as np
 import traitlets
 
 from cello.errors import CelloError
@@ -57,7 +56,7 @@ class Explorer(anywidget.AnyWidget):
             if question == "numbers":
                 data = [self.session.numbers(int(about["run"]), int(about["block"]))]
             elif question == "step":
-                data = [self._step(**about)]
+                data = [self.session.step(**about)]
             else:
                 answer = {"answer": self.session.ask(question, about)}
         except CelloError as error:
@@ -65,9 +64,3 @@ class Explorer(anywidget.AnyWidget):
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         self.send({"id": message.get("id")} | answer, data)
-
-    def _step(self, run: int, t: int, blocks: list[int]) -> bytes:
-        """The numbers of some blocks at one step, one after the other."""
-        held = self.session._run(run).data.blocks
-        rows = [held[block].take(slice(t, t + 1)).ravel() for block in blocks]
-        return np.concatenate(rows).astype("<f8").tobytes()
