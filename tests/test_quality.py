@@ -146,6 +146,7 @@ WRITTEN = sorted(
     )
     for path in ROOT.glob(pattern)
     if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".venv")
+    if path.suffix != ".png"
 )
 
 

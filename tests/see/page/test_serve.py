@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -216,6 +217,33 @@ def test_one_can_go_on_typing(serve: Callable, watched: Callable):
         page.until(f"explorer.state.book.head.text === '{typed}'")
         page.settle()
     assert page.page.input_value("textarea") == "abc"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_a_slow_net_is_asked_once_at_a_time(
+    serve: Callable, watched: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    server = serve("elman")
+    page = watched(server.url)
+    texts: list[str] = []
+
+    def slowly(text: str) -> Any:
+        texts.append(text)
+        time.sleep(0.5)
+        return read(text)
+
+    monkeypatch.setattr(server.session, "_read", slowly)
+    page.page.focus("textarea")
+    for letter in "abcdefgh":
+        page.page.keyboard.type(letter)
+        page.page.wait_for_timeout(150)  # longer than the page waits for another letter
+    typed = page.page.input_value("textarea")
+    page.until(f"explorer.state.book.head.text === {json.dumps(typed)}")
+    page.settle()
+    assert texts[-1] == typed
+    assert len(texts) <= 5  # in 1.2 seconds and the last one
+    assert page.numbers()
 
 
 @pytest.mark.slow

@@ -64,12 +64,24 @@ export class LivePanel {
     this.timer = setTimeout(() => this.read(), PAUSE);
   }
 
-  // Only the latest answer is shown.
-  async show(question, about, changes) {
-    const number = this.asked = (this.asked ?? 0) + 1;
+  // One question at a time, and of those that have come up meanwhile only the latest: what is on
+  // the page may still be asked about, and Python remembers the last few answers only.
+  async show(...asked) {
+    this.next = asked;
+    if (this.busy) return;
+    this.busy = true;
+    while (this.next) {
+      const [question, about, changes] = this.next;
+      this.next = null;
+      await this.answer(question, about, changes);
+    }
+    this.busy = false;
+  }
+
+  async answer(question, about, changes) {
     try {
       const [head, source] = await this.ask(question, about);
-      if (number !== this.asked) return;
+      if (this.next) return;
       this.status.textContent = head.notice;
       this.status.classList.remove("failed");
       this.explorer.state.set(changes);
