@@ -63,9 +63,7 @@ class Recording:
     (torch.Size([5, 2, 4]), True, [5, 3])
     """
 
-    def __init__(
-        self, layers: Sequence[LayerRows], result: Any, call: Call | None = None
-    ) -> None:
+    def __init__(self, layers: Sequence[LayerRows], result: Any, call: Call | None = None) -> None:
         self.by_layer = {layer.layer: layer for layer in layers}
         self._where = {
             joined(layer.layer, name): (layer, name) for layer in layers for name in layer.rows
