@@ -37,7 +37,7 @@ def products(w: Elements, pairs: Pairs) -> Written:
     left, left_at, right, right_at = pairs
     numbers = [w.values[v].flatten()[at].double() for v, at in ((left, left_at), (right, right_at))]
     products = numbers[0] * numbers[1]
-    shown = _largest(products.abs(), w.limit)
+    shown = _without_zeros(_largest(products.abs(), w.limit), products)
     nodes: list[Node] = []
     total = torch.zeros((), dtype=torch.float64)
     for k in shown:
@@ -65,6 +65,13 @@ def _largest(sizes: Tensor, limit: int) -> list[int]:
         return list(range(len(sizes)))
     order = torch.argsort(sizes.nan_to_num(torch.inf), descending=True, stable=True)
     return sorted(order[:limit].tolist())
+
+
+def _without_zeros(shown: list[int], terms: Tensor) -> list[int]:
+    """Of terms that are not all shown, those that add something, or at least one."""
+    if len(shown) == len(terms):
+        return shown
+    return [k for k in shown if terms[k] != 0] or shown[:1]
 
 
 def _mm_pairs(w: Elements, a: Value, b: Value, element: int) -> Pairs:
@@ -131,7 +138,7 @@ def _added(w: Elements, op: Op, element: int) -> tuple[list[Node], Tensor, float
         return None
     source, elements = found
     numbers = w.values[source].flatten()[elements[element]].double()
-    shown = _largest(numbers.abs(), w.limit)
+    shown = _without_zeros(_largest(numbers.abs(), w.limit), numbers)
     parts = [w.written(source, int(elements[element][k])) for k in shown]
     total = sum((part.value for part in parts), torch.zeros((), dtype=torch.float64))
     nodes, total, size = _with_rest(w, [part.node for part in parts], total, numbers, shown)

@@ -91,3 +91,23 @@ def test_lines_hold_for_all_recordings():
         forced = cello.record(net, torch.randn(5, 1, I)).layer(None)
     assert "o" in open_lines([plain]).units[0]
     assert "o" not in open_lines([plain, forced]).units[0]
+
+
+def test_of_many_terms_those_that_add_nothing_are_left_out(page: Any):
+    net = cello.Recurrent(cello.ElmanCell(20, 1, activation="linear", bias=False))
+    x = torch.zeros(2, 1, 20)
+    x[1, 0, 13] = -1
+    with torch.no_grad():
+        net.cell.W.fill_(0.5)
+        net.cell.R.fill_(2.0)
+        rec = cello.record(net, x)
+    expected = [
+        "z = 0.5·0 + … + 19 more terms + 2·0 = 0",
+        "z = 0.5·(−1) + … + 19 more terms + 2·0 = −0.5",
+    ]
+    found = open_lines([rec.layer(None)])
+    fixed = [own.tolist() for own in found.fixed]
+    for t, line in enumerate(expected):
+        assert str(rec.explain(t, names="z")) == line
+        numbers = {name: rec[name][t].flatten().tolist() for name in rec.names}
+        assert page.evaluate(FILL, [[found.units[0]["z"]], numbers, fixed, 6]) == [line]

@@ -10,7 +10,8 @@ export function filled(line, at, terms, digits) {
     .replaceAll(" + −", " − ");
 }
 
-// A number; or the largest products of a sum, in their order, as text in turn with numbers.
+// A number; or of a sum the largest products that add something, in their order, as text in turn
+// with numbers.
 function opened(what, at, terms) {
   if (typeof what[0] === "string") return [at(...what)];
   const [count, ...factors] = what;
@@ -18,10 +19,11 @@ function opened(what, at, terms) {
     factors.map(([source, first, step]) => at(source, first + k * step)));
   const sizes = product.map((numbers) => Math.abs(numbers.reduce((a, b) => a * b)));
   const size = (k) => (Number.isNaN(sizes[k]) ? Infinity : sizes[k]);
-  const largest = [...sizes.keys()].sort((a, b) => size(b) - size(a) || a - b).slice(0, terms);
-  const shown = largest.sort((a, b) => a - b).flatMap((k, i) =>
+  const largest = [...sizes.keys()].sort((a, b) => size(b) - size(a) || a - b).slice(0, terms)
+    .filter((k, i) => i === 0 || sizes[k] !== 0).sort((a, b) => a - b);
+  const shown = largest.flatMap((k, i) =>
     product[k].flatMap((number, j) => (j ? ["·", number] : i ? [" + ", number] : [number])));
-  return [...shown, ` + … + ${count - terms} more terms`];
+  return [...shown, ` + … + ${count - largest.length} more terms`];
 }
 
 // A number between texts; a minus needs brackets unless it begins a term.
