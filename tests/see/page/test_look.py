@@ -280,6 +280,16 @@ def test_the_largest_change_is_to_become_no_number(watched: Callable, tmp_path: 
     assert page.state("t") == 13
 
 
+def test_a_diagram_that_is_too_wide_shrinks(watched: Callable, tmp_path: Path):
+    page = watched(recorded("stacked", 6).to_html(tmp_path / "page.html"))
+    own, shown, room = page.call("""
+        const { diagram } = e.detail;
+        const drawing = diagram.shadowRoot.querySelector("svg");
+        return [Number(drawing.getAttribute("width")), diagram.scrollWidth, diagram.clientWidth];
+    """)
+    assert shown <= room < own
+
+
 @pytest.mark.parametrize("width", [400, 800, 1920])
 def test_nothing_is_wider_than_the_window(width: int, watched: Callable, tmp_path: Path):
     path = recorded("stacked", 6, batch=2).to_html(tmp_path / "page.html", ["abcdef", "ghijkl"])

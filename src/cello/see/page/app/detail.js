@@ -3,6 +3,7 @@ import { make, quoted } from "./dom.js";
 import { short } from "./numbers.js";
 
 const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
+const SMALLEST = 0.6; // size of a drawing that has little room
 const FEW = 6; // units of a value that are shown if it has no unit of this number
 
 export class Detail {
@@ -100,18 +101,25 @@ export class Detail {
   // The cell's drawing, with the numbers of this step where it has places for them.
   fill(text, numbers, state) {
     this.diagram.hidden = !text;
-    if (text !== this.diagramText) {
-      this.diagramText = text;
-      const parsed = new DOMParser().parseFromString(text ?? "<svg/>", "image/svg+xml");
-      this.shadow.replaceChildren(document.importNode(parsed.documentElement, true));
-      for (const place of this.shadow.querySelectorAll("[data-value]")) {
-        place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
-        place.addEventListener("pointerleave", (event) => this.light(null, event));
-      }
-    }
+    if (!text) return;
+    if (text !== this.diagramText) this.read(text);
     const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3, 2)]));
     for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
       place.textContent = told.get(place.dataset.value) ?? "";
+    }
+  }
+
+  // A drawing as it comes from Python; where there is little room it shrinks before it is cut.
+  read(text) {
+    this.diagramText = text;
+    const parsed = new DOMParser().parseFromString(text, "image/svg+xml");
+    const drawing = document.importNode(parsed.documentElement, true);
+    const width = SMALLEST * drawing.getAttribute("width");
+    Object.assign(drawing.style, { maxWidth: "100%", minWidth: `${width}px`, height: "auto" });
+    this.shadow.replaceChildren(drawing);
+    for (const place of this.shadow.querySelectorAll("[data-value]")) {
+      place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
+      place.addEventListener("pointerleave", (event) => this.light(null, event));
     }
   }
 
