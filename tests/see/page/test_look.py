@@ -50,9 +50,13 @@ def test_in_chinese(watched: Callable, tmp_path: Path):
     assert page.page.get_attribute(".cello", "lang") == "zh"
     assert page.state("theme") == "dark"
     page.shot()
+    legend = """return Array.from(e.detail.diagram.shadowRoot.querySelectorAll("text.small"),
+        (line) => line.textContent)"""
+    assert page.call(legend) == ["i: 1 放入，0 挡住", "f: 1 记住，0 遗忘", "o: 1 放出，0 保留"]
     page.page.click("[data-control=中文]")
     page.settle()
     assert page.text(".search h2") == "Find a unit"
+    assert page.call(legend)[1] == "f: 1 remembers, 0 forgets"
 
 
 def test_every_control_has_a_name(watched: Callable, tmp_path: Path):

@@ -144,7 +144,7 @@ def test_a_line_of_ten_megabytes(serve: Callable):
     question = {"question": "read", "about": {"text": "a" * 10_000_000}}
     status, answer = asked(server, "POST", "/ask", question)
     assert status == 200
-    assert "20,000 steps are read at most" in json.loads(answer)["notice"]
+    assert json.loads(answer)["notice"] == [100, 20_000]
 
 
 def test_a_port_that_is_taken(serve: Callable):

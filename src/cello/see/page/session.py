@@ -220,13 +220,13 @@ class LiveSession(Session):
         head = self._add([plain, forced], [tokens, tokens], titles)
         return head | {"text": text, "notice": notice, "forced": sequence}
 
-    def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], str]:
-        """What is read of the text, and what is not."""
+    def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], list[int]]:
+        """What is read of the text; and if it is not all, how many sequences and steps at most."""
         found = self._read(text)
         longest = max((len(tokens) for tokens, _ in found), default=0)
-        notice = ""
+        notice: list[int] = []
         if longest > _STEPS or len(found) > _SEQUENCES:
-            notice = f"Of this text, {_SEQUENCES} sequences of {_STEPS:,} steps are read at most."
+            notice = [_SEQUENCES, _STEPS]
         return [(tokens[:_STEPS], x[:_STEPS]) for tokens, x in found[:_SEQUENCES]], notice
 
 

@@ -14,7 +14,8 @@ export class Controls {
     const layers = book.layers(state.sequence);
     const values = book.layer(state.sequence, state.layer)?.values ?? [];
     const about = book.about(state.sequence, state.layer, state.value);
-    const named = (layer) => layer.name || (layer.cell ? say("the net") : say("the net's output"));
+    const named = ({ name, cell }) =>
+      (cell ? name || say("the net") : say(name || "the net's output"));
     const orders = [["number", "by number"], ["peak", "by peak in time"],
       ["cluster", "by clustering"], ["variance", "by variance"]];
     if (state.scores) orders.push(["score", "by score"]);

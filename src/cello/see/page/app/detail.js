@@ -103,6 +103,9 @@ export class Detail {
     this.diagram.hidden = !text;
     if (!text) return;
     if (text !== this.diagramText) this.read(text);
+    for (const [line, , names = "", meaning] of this.legend) {
+      line.textContent = names + this.say(meaning); // such as "f: 1 remembers, 0 forgets"
+    }
     const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3, 2)]));
     for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
       place.textContent = told.get(place.dataset.value) ?? "";
@@ -117,6 +120,8 @@ export class Detail {
     const width = SMALLEST * drawing.getAttribute("width");
     Object.assign(drawing.style, { maxWidth: "100%", minWidth: `${width}px`, height: "auto" });
     this.shadow.replaceChildren(drawing);
+    this.legend = Array.from(this.shadow.querySelectorAll("text.small"), (line) =>
+      [line, ...line.textContent.match(/^(.*?: )?(.*)$/)]).filter(([line]) => !line.children.length);
     for (const place of this.shadow.querySelectorAll("[data-value]")) {
       place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
       place.addEventListener("pointerleave", (event) => this.light(null, event));

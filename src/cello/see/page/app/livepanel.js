@@ -82,7 +82,8 @@ export class LivePanel {
     try {
       const [head, source] = await this.ask(question, about);
       if (this.next) return;
-      this.status.textContent = head.notice;
+      this.status.textContent = head.notice.length ? this.explorer.say(
+        "Of this text, {} sequences of {} steps are read at most.", ...head.notice) : "";
       this.status.classList.remove("failed");
       this.explorer.state.set(changes);
       await this.explorer.open(head, source);
