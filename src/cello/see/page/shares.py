@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Shares", "add_shares"]
 
 _FEW = 64  # steps
-# What is prepared for a page unless more is asked for: outputs, numbers, and up to which length.
-_OUTPUTS, _NUMBERS, _LONG = 500, 2**18, 5000
+# What is prepared for a page unless more is asked for: outputs of a sequence, numbers, and products
+# of parameters with something, which is a matter of a few seconds; and up to which length.
+_OUTPUTS, _NUMBERS, _PRODUCTS, _LONG = 250, 2**18, 4 * 10**9, 5000
 
 
 class Shares:
@@ -126,7 +127,7 @@ def add_shares(recordings: Sequence[Recording], data: PageData, limit: int | Non
     places = places_of(recordings)
     for sequence, (rec, batch) in zip(data.head["sequences"], places, strict=True):
         length = max(layer["length"] for layer in sequence["layers"])
-        room = _room(length * len(places)) if limit is None else limit
+        room = _room(rec, length, len(places)) if limit is None else limit
         if room and id(rec) not in known:
             try:
                 known[id(rec)] = Shares(rec)
@@ -142,5 +143,11 @@ def add_shares(recordings: Sequence[Recording], data: PageData, limit: int | Non
             data.blocks.append(Block(partial(np.asarray, numbers)))
 
 
-def _room(steps: int) -> int:
-    return min(_OUTPUTS, _NUMBERS // max(1, steps)) if steps <= _LONG else 0
+def _room(rec: Recording, length: int, sequences: int) -> int:
+    """For how many outputs of each sequence there is room and time."""
+    if length > _LONG:
+        return 0
+    steps = max(1, length * sequences)
+    cells = [rows.source.cell for rows in rec.by_layer.values() if rows.source is not None]
+    size = max(1, sum(parameter.numel() for cell in cells for parameter in cell.parameters()))
+    return min(_OUTPUTS, _NUMBERS // steps, _PRODUCTS // (steps * size * sequences))
