@@ -218,7 +218,7 @@ def test_options_that_make_no_sense():
     with pytest.raises(ArgumentError, match="held_out must lie between 0 and 1, got 1"):
         cello.probe(layer, [X, X], [MIXED, MIXED], held_out=1)
     with pytest.raises(DtypeError, match=r"seed must be a whole number, got 0\.5"):
-        cello.probe(layer, [X, X], [MIXED, MIXED], seed=0.5)  # type: ignore[arg-type]
+        cello.probe(layer, [X, X], [MIXED, MIXED], seed=0.5)
     with pytest.raises(UnknownNameError, match="only='q' fits no value"):
         cello.probe(layer, [X, X], [MIXED, MIXED], only="q")
     with pytest.raises(ArgumentError, match="no recurrent layer of ours"):

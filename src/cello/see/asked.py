@@ -82,8 +82,7 @@ class Asked:
             with self._hooks(lambda module, *_: given if module is self.encoder else None):
                 result = self.net(self.x, *self.args, **self.kwargs)
         else:
-            packed = isinstance(self.x, PackedSequence)
-            x = self.x._replace(data=given) if packed else given  # type: ignore[union-attr]
+            x = self.x._replace(data=given) if isinstance(self.x, PackedSequence) else given
             result = self.net(x, *self.args, **self.kwargs)
         return self._one_number_each(self._chosen(output_of(result)))
 

@@ -10,6 +10,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
+from cello.cells import Cell
 from cello.errors import ArgumentError
 from cello.layers import Steps
 from cello.see.numbers import whole
@@ -33,6 +34,16 @@ class LayerRows:
     steps: Steps
     rows: dict[str, Tensor] = field(default_factory=dict)
     source: Source | None = None
+
+    @property
+    def cell(self) -> Cell | None:
+        """The cell that ran, if that is known."""
+        return None if self.source is None else self.source.cell
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Those of the cell, if that is known."""
+        return [] if self.cell is None else list(self.cell.parameters())
 
     def length(self, batch: int) -> int:
         """The number of steps of sequence `batch`.

@@ -20,7 +20,6 @@ from cello.see.page.data import Block, PageData, array
 
 if TYPE_CHECKING:
     from cello.see.recording import Recording
-    from cello.see.rows import LayerRows
 
 __all__ = ["arithmetic", "lines"]
 
@@ -58,7 +57,7 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
     }
     for name, values in shown.items():
         runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
-        if _weight(runs[0]) > limit:  # there is no need to try
+        if sum(parameter.nbytes for parameter in runs[0].parameters) > limit:  # no need to try
             continue
         found = open_lines(runs, values)
         fixed = [array(tensor) for tensor in found.fixed]
@@ -73,12 +72,6 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
             "units": found.units,
             "fixed": list(range(first, len(data.blocks))),
         }
-
-
-def _weight(rows: LayerRows) -> int:
-    """How many bytes the parameters take."""
-    cell = rows.source.cell if rows.source is not None else None
-    return sum(parameter.nbytes for parameter in cell.parameters()) if cell is not None else 0
 
 
 def arithmetic(

@@ -203,7 +203,7 @@ def _layers(
     for name, layer in rec.by_layer.items():
         if batch >= layer.steps.batch_size:
             continue
-        cell = layer.source.cell if layer.source is not None else None
+        cell = layer.cell
         states = set(cell.state) if cell is not None else set()
         meanings = gate_meanings(cell)
         values = []
@@ -320,9 +320,9 @@ def about_cells(recordings: Sequence[Recording]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for rec in recordings:
         for name, layer in rec.by_layer.items():
-            if name not in found and layer.source is not None:
+            cell = layer.cell
+            if name not in found and cell is not None:
                 try:
-                    cell = layer.source.cell
                     diagram = draw(cell, placeholders=True).svg
                     found[name] = {"equations": equations(cell), "diagram": diagram}
                 except CaptureError:

@@ -148,6 +148,6 @@ def _room(rec: Recording, length: int, sequences: int) -> int:
     if length > _LONG:
         return 0
     steps = max(1, length * sequences)
-    cells = [rows.source.cell for rows in rec.by_layer.values() if rows.source is not None]
-    size = max(1, sum(parameter.numel() for cell in cells for parameter in cell.parameters()))
+    parameters = [own for rows in rec.by_layer.values() for own in rows.parameters]
+    size = max(1, sum(own.numel() for own in parameters))
     return min(_OUTPUTS, _NUMBERS // steps, _PRODUCTS // (steps * size * sequences))

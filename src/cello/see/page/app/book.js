@@ -1,5 +1,6 @@
 // The head and the numbers that belong to it, fetched when they are first asked for.
 import { filled } from "./lines.js";
+import { largestSize } from "./numbers.js";
 
 const LARGE = 2 ** 20; // numbers of a value
 const [HALF, FULL] = [4, 7]; // digits of numbers in half and in full precision
@@ -73,7 +74,7 @@ export class Book {
   add(sequence, layer, name, numbers) {
     const block = this.head.blocks.push({ dtype: "float32" }) - 1;
     this.loaded.set(block, Promise.resolve(numbers));
-    const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0);
+    const largest = largestSize(numbers);
     let found = this.layer(sequence, layer);
     if (!found) {
       found = { name: layer, cell: "", length: numbers.length, reverse: false, values: [] };

@@ -7,12 +7,11 @@ const DIGITS = Uint8Array.from({ length: 128 }, (_, code) => (code === 125 ? 60 
 function bytesOf(text, length) {
   const signs = new Uint8Array(text.length);
   new TextEncoder().encodeInto(text, signs); // looking at bytes is quicker than at a text
-  const digits = DIGITS;
   const words = new Uint32Array(Math.floor(text.length / 5));
   for (let word = 0, at = 0; word < words.length; word++, at += 5) {
-    const most = digits[signs[at]] * 85 + digits[signs[at + 1]];
-    const middle = digits[signs[at + 2]] * 85 + digits[signs[at + 3]];
-    words[word] = Math.imul(most, 614125) + middle * 85 + digits[signs[at + 4]];
+    const most = DIGITS[signs[at]] * 85 + DIGITS[signs[at + 1]];
+    const middle = DIGITS[signs[at + 2]] * 85 + DIGITS[signs[at + 3]];
+    words[word] = Math.imul(most, 614125) + middle * 85 + DIGITS[signs[at + 4]];
   }
   return new Uint8Array(words.buffer, 0, length);
 }

@@ -16,4 +16,10 @@ function trimmed(text) {
   return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
 }
 
+// The largest size of those that are finite.
+export const largestSize = (numbers) => numbers.reduce((most, number) => {
+  const size = Math.abs(number);
+  return size > most && size < Infinity ? size : most;
+}, 0);
+
 export const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
