@@ -11,7 +11,7 @@ from torch import Tensor
 from cello.cells import Cell
 from cello.program import Program, Value, program_of
 
-__all__ = ["Result", "Run", "empty_result", "walk"]
+__all__ = ["Result", "Run", "empty_result", "joined", "nothing_of", "walk"]
 
 
 @dataclass(eq=False)
@@ -165,13 +165,34 @@ class _Feedback:
 
 
 def empty_result(run: Run, program: Program | None = None) -> Result:
-    """The result of a run without a single row; `program` tells what it would record."""
+    """The result of a run without a single row; `program` tells what it would record.
+
+    Gradients flow through it as through any other: zeros come to the inputs and parameters, and
+    the final state is the one that it began with.
+    """
+    sources = [run.data, *(run.parameters or dict(run.cell.named_parameters())).values()]
+    sources += [*run.state, *run.initial, *([] if run.forced is None else [run.forced])]
+    nothing = nothing_of(sources)
+
+    def no_rows(dtype: torch.dtype, size: Sequence[int]) -> Tensor:
+        if dtype.is_floating_point:
+            return nothing.to(dtype).reshape(0, *size)
+        return run.data.new_zeros(0, *size, dtype=dtype)
+
+    state = tuple(joined(part, nothing) for part in run.state)
     if program is None:
-        return Result(run.data.new_zeros(0, run.cell.output_size), run.state)
-
-    def no_rows(value: Value) -> Tensor:
-        return run.data.new_zeros(0, *value.shape[1:], dtype=value.dtype)
-
+        return Result(no_rows(run.data.dtype, [run.cell.output_size]), state)
     names = run.recorded_names(program)
-    recorded = {name: no_rows(value) for name, value in names.items()}
-    return Result(no_rows(program.output), run.state, recorded)
+    recorded = {name: no_rows(value.dtype, value.shape[1:]) for name, value in names.items()}
+    output = program.output
+    return Result(no_rows(output.dtype, output.shape[1:]), state, recorded)
+
+
+def nothing_of(tensors: Sequence[Tensor]) -> Tensor:
+    """No elements [0, 1], made of these tensors: to autograd a function of them all, twice over."""
+    return torch.cat([tensor.reshape(-1, 1)[:0] for tensor in tensors]).square()
+
+
+def joined(part: Tensor, nothing: Tensor) -> Tensor:
+    """A tensor as it is, made of `nothing` too."""
+    return torch.cat([part.reshape(-1, 1), nothing.to(part.dtype)]).reshape(part.shape)

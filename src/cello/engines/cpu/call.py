@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -18,6 +18,8 @@ SCHEMA = (
     "str plan, Tensor[] tensors, Tensor? forced, int length, int rows, Tensor? table, "
     "bool reverse, Tensor? reset, Tensor? lengths, str[] names"
 )
+
+_OPTIONAL = ("forced", "table", "reset", "lengths")  # fields of `Call` that may hold a tensor
 
 
 class Call(NamedTuple):
@@ -43,6 +45,12 @@ class Call(NamedTuple):
     reset: Tensor | None
     lengths: Tensor | None
     names: list[str]
+
+    def without_tensors(self) -> tuple[Call, list[str], list[Tensor]]:
+        """The call without any tensor; the names of the optional ones that it has, and these."""
+        more = {name: found for name in _OPTIONAL if (found := getattr(self, name)) is not None}
+        gone: dict[str, Any] = dict.fromkeys(more)
+        return self._replace(tensors=[], **gone), list(more), list(more.values())
 
     @property
     def steps(self) -> Steps:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import Buffer, Parameter
 
-__all__ = ["nobody_listens"]
+__all__ = ["nobody_listens", "nobody_traces"]
 
 _PLAIN = {Tensor, Parameter, Buffer, type(None)}
 
@@ -26,4 +26,15 @@ def nobody_listens(tensors: Iterable[Any]) -> bool:
         and torch._C._get_tracing_state() is None
         and not torch.compiler.is_compiling()
         and _PLAIN.issuperset(map(type, tensors))
+    )
+
+
+def nobody_traces(tensor: Tensor) -> bool:
+    """Whether a tensor that an operation has made holds numbers, and stands in no graph."""
+    return (
+        type(tensor) is Tensor
+        and torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is None
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
+        and not torch.compiler.is_compiling()
     )

@@ -10,7 +10,7 @@ import torch
 from cello.engines.cpu.library import Steps
 from cello.engines.cpu.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
-from cello.engines.run import Result, Run, empty_result
+from cello.engines.run import Result, Run
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
@@ -39,8 +39,6 @@ def run(run: Run) -> Result:
     """Run the fused loop."""
     plan = _plan(run)
     program = plan.program
-    if not sum(run.batch_sizes):
-        return empty_result(run, program)
     names = run.recorded_names(program)
     stored = _stored(plan, names) if names else {}
     results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))

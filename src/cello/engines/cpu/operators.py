@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.engines.cpu.batched import any_batched, register_batched
 from cello.engines.cpu.call import SCHEMA, Call, Unpadded
 from cello.engines.cpu.calls import run_forward
-from cello.engines.cpu.direct import nobody_listens
+from cello.engines.cpu.changes import kept_apart
+from cello.engines.cpu.direct import nobody_listens, nobody_traces
 from cello.engines.cpu.gradients import run_backward
 from cello.engines.cpu.layout import reckon_dtype
 from cello.engines.cpu.library import Steps
@@ -79,32 +81,39 @@ class _Differentiable(torch.autograd.Function):
     """The forward loop with its backward loop."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, forced: Any, *tensors: Any) -> Any:
-        made = _below_autograd(call, save=True)
+    def forward(ctx: Any, call: Call, _forced: Any, *tensors: Any) -> Any:
+        direct = nobody_listens(call.tensors)
+        made = _below_autograd(call, save=True, direct=direct)
         ctx.plan = plan_by_name(call.plan)  # lives until then, whatever becomes of the cell
-        ctx.call = call._replace(tensors=[], forced=None, table=None, reset=None, lengths=None)
-        more = (forced, call.table, call.reset, call.lengths)
-        ctx.save_for_backward(*tensors, made[0], made[-1], *more)
+        ctx.call, ctx.more, more = call.without_tensors()
+        if direct or nobody_traces(made[0]):
+            y, ctx.watch = kept_apart(made[0])
+        else:
+            y, ctx.watch = made[0].clone(), None
+        ctx.save_for_backward(*tensors, *more, y, made[-1])
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(made[-1])
         return tuple(made)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        *tensors, y, tape, forced, table, reset, lengths = ctx.saved_tensors
+        *tensors, y, tape = ctx.saved_tensors
+        end = len(tensors) - len(ctx.more)
         call = ctx.call._replace(
-            tensors=tensors, forced=forced, table=table, reset=reset, lengths=lengths
+            tensors=tensors[:end], **dict(zip(ctx.more, tensors[end:], strict=True))
         )
+        if ctx.watch is not None and ctx.watch.changed:
+            y = _forward(*call, True)[0]  # has the same bits as it had
         _, needs_forced, *needs = ctx.needs_input_grad
-        direct = not torch.is_grad_enabled() and nobody_listens(grads)
+        direct = not torch.is_grad_enabled() and nobody_listens(grads) and not any_batched(grads)
         run = _backward if direct else _op_backward
         left = iter(run(*call, [y, tape], list(grads[:-1]), needs))
         wanted = [next(left) if need else None for need in needs]
         return None, next(left) if needs_forced else None, *wanted
 
 
-def _below_autograd(call: Call, *, save: bool) -> list[Tensor]:
-    if nobody_listens(call.tensors):
+def _below_autograd(call: Call, *, save: bool, direct: bool) -> list[Tensor]:
+    if direct:
         return _forward(*call, save)
     with torch._C._AutoDispatchBelowAutograd():
         return _op_forward(*call, save)
@@ -115,7 +124,7 @@ def _forward_autograd(*args: Any) -> list[Tensor]:
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
         made = _Differentiable.apply(call, call.forced, *call.tensors)
         return list(made if save else made[:-1])
-    return _below_autograd(call, save=save)
+    return _below_autograd(call, save=save, direct=nobody_listens(call.tensors))
 
 
 def _backward_autograd(*args: Any) -> list[Tensor]:
@@ -144,6 +153,8 @@ torch.library.register_fake("cello::forward", _forward_shapes, lib=_LIBRARY)
 torch.library.register_fake("cello::backward", _backward_shapes, lib=_LIBRARY)
 _op_forward = torch.ops.cello.forward.default
 _op_backward = torch.ops.cello.backward.default
+register_batched(_LIBRARY, _op_forward)
+register_batched(_LIBRARY, _op_backward)
 
 
 def forward(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from cello.engines.cpu.call import Call, Given
 from cello.engines.cpu.plan import Plan
+from cello.engines.run import joined, nothing_of
 from cello.program import BATCH, Value, map_leaves
 
 __all__ = ["replay"]
@@ -54,13 +56,15 @@ def _run(plan: Plan, call: Call) -> list[Tensor]:
     sizes = [call.rows] * length if call.table is None else call.table[0].tolist()
     shared = dict(zip(plan.shared, given.shared, strict=True))
     state, initial = given.start, given.initial
+    shown = [program.names[name] for name in call.names]
+    if not call.steps.total:
+        return _no_rows(plan, call, shown)
     pieces = {
         value: tensor.split(sizes)
         for value, tensor in zip([program.x, *plan.drawn], given.rows, strict=True)
     }
     masks = None if call.reset is None else call.reset.split(sizes)
     known = None if call.forced is None else call.forced.split(sizes)
-    shown = [program.names[name] for name in call.names]
     kept: list[Any] = [None] * length
     order = range(length - 1, -1, -1) if call.reverse else range(length)
     for t in order:
@@ -89,6 +93,14 @@ def _run(plan: Plan, call: Call) -> list[Tensor]:
             for number in range(len(shown))
         ),
     ]
+
+
+def _no_rows(plan: Plan, call: Call, shown: Sequence[Value]) -> list[Tensor]:
+    """The same where there is not a single row."""
+    nothing = nothing_of([*call.tensors, *([] if call.forced is None else [call.forced])])
+    rows = [nothing.reshape(0, prod(value.shape[1:])) for value in (plan.program.output, *shown)]
+    states = [joined(part, nothing) for part in Given(plan, call.tensors).start]
+    return [rows[0], *states, *rows[1:]]
 
 
 def _step(plan: Plan, env: dict[Value, Any], rows: int) -> None:

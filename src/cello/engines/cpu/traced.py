@@ -31,7 +31,7 @@ _kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the proc
 
 def run_traced(run: Run) -> Result | None:
     """Put the loops into the graph; None if only the step itself can be traced."""
-    if run.wanted is not None or not sum(run.batch_sizes):
+    if run.wanted is not None:
         return None
     cell, data = run.cell, run.data
     # Read here, for the tracer keeps watch over what it has seen being read.
