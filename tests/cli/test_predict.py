@@ -198,5 +198,5 @@ def test_a_corrupt_model(kinds_model: Path, source: Path, tmp_path: Path):
     del config["task"]["features"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     result = run("predict", tmp_path, source, code=2)
-    assert "the description of the task is damaged" in result.stderr
+    assert "config.json: task.features is missing" in result.stderr
     assert "is no saved model: it has no config.json" in run("predict", ".", source, code=2).stderr

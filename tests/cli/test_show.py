@@ -128,8 +128,10 @@ def test_the_default_prompt_is_a_new_line(chars_model: Path):
     ("words", "message"),
     [
         (["--prompt", "dÖf"], "prompt: character 'Ö' (U+00D6) at place 2 is not one of the"),
-        (["--length", -1], "--length must be at least 0, got -1"),
-        (["--temperature", -1.0], "--temperature must be at least 0, got -1.0"),
+        (["--length", -1], "--length must be a whole number from 0 to 2,147,483,647, got -1"),
+        (["--temperature", -1.0], "--temperature must be a finite number from 0, got -1.0"),
+        (["--temperature", "inf"], "--temperature must be a finite number from 0, got inf"),
+        (["--seed", 2**70], f"--seed must be a whole number from 0 to 4,294,967,295, got {2**70}"),
     ],
 )
 def test_what_is_wrong_in_a_sample(words: list, message: str, chars_model: Path):

@@ -212,13 +212,34 @@ def test_a_number_of_parameters(text: Path, tmp_path: Path):
         ),
         (
             ["chars", "--train", "FILE", "--hidden-size", "0"],
-            "--hidden-size must be at least 1, got 0",
+            "--hidden-size must be a whole number from 1 to 2,147,483,647, got 0",
+        ),
+        (
+            ["chars", "--train", "FILE", "--hidden-size", "10000000"],
+            "--hidden-size must be smaller: training 400,",
+        ),
+        (
+            ["chars", "--train", "FILE", "--parameters", str(2**70)],
+            "--parameters must be a whole number from 1 to 1,000,000,000,000, got",
+        ),
+        (
+            ["chars", "--train", "FILE", "--seed", str(2**70)],
+            "--seed must be a whole number from 0 to ",
+        ),
+        (
+            ["tag", "--train", "WORDS", "--validation", "WORDS", "--projection-size", "0"],
+            "--projection-size must be a whole number from 1 to 2,147,483,647 or None, got 0",
+        ),
+        (
+            ["tag", "--train", "WORDS", "--validation", "WORDS", "--projection-size", "2000000000"],
+            "--projection-size must be smaller: training ",
         ),
         (["chars", "--train", "FILE", "--resume"], "no checkpoint in"),
     ],
 )
-def test_wrong_words(words: list[str], message: str, text: Path, tmp_path: Path):
-    words = [str(text) if word == "FILE" else word for word in words]
+def test_wrong_words(words: list[str], message: str, text: Path, words_file: Path, tmp_path: Path):
+    files = {"FILE": str(text), "WORDS": str(words_file)}
+    words = [files.get(word, word) for word in words]
     assert message in run("train", *words, "-o", tmp_path / "model", code=2).stderr
 
 

@@ -157,7 +157,7 @@ def test_words_of_the_file_are_no_arguments():
         ),
         (
             {"type": "Recurrent", "cell": {**ELMAN, "hidden_size": 0}},
-            r"^net\.cell \(ElmanCell\): hidden_size must be at least 1, got 0$",
+            r"^net\.cell \(ElmanCell\): hidden_size must be a whole number from 1 to .*, got 0$",
         ),
         (
             {"type": "Stack", "modules": [{"type": "Tanh"}, {"type": "Recurrent", "cell": "tanh"}]},
@@ -169,7 +169,10 @@ def test_words_of_the_file_are_no_arguments():
             r"^net\[1\] must be a table with a type, got str 'Tanh'$",
         ),
         ({"type": "Stack", "modules": "x"}, r"^net: modules must be a list of tables, got 'x'$"),
-        ({"type": "Dropout", "p": 3.0}, r"^net \(Dropout\): dropout probability"),
+        (
+            {"type": "Dropout", "p": 3.0},
+            r"^net \(Dropout\): p must be a finite number from 0 to 1, got 3\.0$",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_spec_is_said(spec: object, message: str):

@@ -148,7 +148,9 @@ def test_lazy_batches_are_made_when_asked_for():
 
 
 def test_errors():
-    with pytest.raises(ArgumentError, match=r"^batch_size must be at least 1, got 0$"):
+    with pytest.raises(
+        ArgumentError, match=r"^batch_size must be a whole number from 1 to 1,000,000, got 0$"
+    ):
         bucket([1], 0, generator("order", 0, 0))
     with pytest.raises(ArgumentError, match=r"^rank must be from 0 to 1, got 2$"):
         shard([1, 2], 2, 2)

@@ -233,9 +233,12 @@ def test_the_default_is_the_standard_library():
             "prompt: character '€' (U+20AC) at place 3 is not one of the 8 characters that the "
             "network knows",
         ),
-        ({"length": -1}, "length must be at least 0, got -1"),
-        ({"temperature": -0.5}, "temperature must be at least 0, got -0.5"),
-        ({"temperature": math.nan}, "temperature must be at least 0, got nan"),
+        ({"length": -1}, "length must be a whole number from 0 to 2,147,483,647, got -1"),
+        ({"temperature": -0.5}, "temperature must be a finite number from 0, got -0.5"),
+        ({"temperature": math.nan}, "temperature must be a finite number from 0, got nan"),
+        ({"temperature": math.inf}, "temperature must be a finite number from 0, got inf"),
+        ({"seed": 2**70}, f"seed must be a whole number from 0 to 4,294,967,295, got {2**70}"),
+        ({"seed": True}, "seed must be a whole number from 0 to 4,294,967,295, got True"),
     ],
 )
 def test_wrong_wishes_for_a_sample(options, message: str):
@@ -254,7 +257,9 @@ def test_what_reads_from_the_end_cannot_continue():
 def test_errors(tmp_path: Path):
     text = [Document("a", "ab" * 100)]
     for name in ("batch_size", "tbptt_steps"):
-        with pytest.raises(ArgumentError, match=f"^{name} must be at least 1, got 0$"):
+        with pytest.raises(
+            ArgumentError, match=f"^{name} must be a whole number from 1 to .*, got 0$"
+        ):
             Characters.from_documents(text, **{name: 0})
     message = (
         "the training text has 160 characters: expected more than 200, the number of rows "
@@ -280,15 +285,22 @@ def test_errors(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "message"),
     [
-        {"task": "chars"},
-        {"task": "chars", "features": {"kind": "both", "words": [], "trigrams": []}},
-        {"task": "chars", "features": 3},
+        ({"task": "chars"}, r"task\.features is missing"),
+        (
+            {"task": "chars", "features": {"kind": "both", "words": [], "trigrams": []}},
+            r"task\.features\.window is missing",
+        ),
+        ({"task": "chars", "features": 3}, r"task\.features must be a table, got 3"),
+        (
+            {"task": "chars", "features": {"kind": "characters", "characters": []}},
+            "task.features must be those of characters, and know at least one",
+        ),
     ],
 )
-def test_damaged_descriptions(config):
-    with pytest.raises(ModelError, match=r"^the description of the (task|features) is damaged: "):
+def test_damaged_descriptions(config, message):
+    with pytest.raises(ModelError, match=f"^{message}$"):
         task_from_config(config)
 
 

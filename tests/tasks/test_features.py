@@ -148,27 +148,42 @@ def test_errors():
         match=r"^features must be one of one-hot, trigrams, both, embedding, got 'bytes'$",
     ):
         WordFeatures.fit(SENTENCES, "bytes")
-    with pytest.raises(ArgumentError, match=r"^window must be at least 0, got -1$"):
+    with pytest.raises(
+        ArgumentError, match=r"^window must be a whole number from 0 to 1,000, got -1$"
+    ):
         WordFeatures.fit(SENTENCES, "both", window=-1)
     message = "projection_size must be given for embedding features, got None"
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         WordFeatures.fit(SENTENCES, "embedding", projection_size=None)
 
 
+WORDS = WordFeatures("both", Vocabulary(["a"]), Vocabulary(["#a#"], other=False)).config()
+
+
 @pytest.mark.parametrize(
-    "config",
+    ("config", "message"),
     [
-        {},
-        {"kind": "characters"},
-        {"kind": "one-hot", "words": []},
-        {"kind": "both", "words": ["a", "a"], "trigrams": []},
-        {"kind": "knots", "words": [], "trigrams": []},
-        {"kind": "both", "words": [], "trigrams": [], "colour": 1},
-        None,
+        ({}, ".kind must be one of characters, one-hot, trigrams, both, embedding, got None"),
+        ({"kind": ["both"]}, ".kind must be one of characters, "),
+        ({"kind": "characters"}, ".characters is missing"),
+        ({"kind": "characters", "characters": ["ab"]}, ".characters must be a list of single"),
+        ({"kind": "characters", "characters": ["a", "a"]}, ".characters must be a list of single"),
+        ({"kind": "one-hot", "words": []}, ".trigrams is missing"),
+        (
+            WORDS | {"words": ["a", "a"]},
+            ".words must be a list of texts, each once, got ['a', 'a']",
+        ),
+        (WORDS | {"words": ["a", 1]}, ".words must be a list of texts, each once, got ['a', 1]"),
+        (WORDS | {"kind": "knots"}, ".kind must be one of "),
+        (WORDS | {"colour": 1}, " has no entry 'colour'; it has words, trigrams, window, lower, "),
+        (WORDS | {"window": 10**9}, ".window must be a whole number from 0 to 1,000, got 10000000"),
+        (WORDS | {"window": 1.0}, ".window must be a whole number from 0 to 1,000, got 1.0"),
+        (WORDS | {"lower": 1}, ".lower must be true or false, got 1"),
+        (WORDS | {"projection_size": 0}, ".projection_size must be a whole number from 1 to "),
+        (WORDS | {"kind": "embedding"}, ": projection_size must be given for embedding features"),
+        (None, ".kind must be one of "),
     ],
 )
-def test_damaged_descriptions(config):
-    with pytest.raises(
-        ModelError, match=f"^{re.escape('the description of the features is damaged: ')}"
-    ):
+def test_damaged_descriptions(config, message):
+    with pytest.raises(ModelError, match=f"^{re.escape('task.features' + message)}"):
         features_from_config(config)

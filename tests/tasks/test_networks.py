@@ -125,9 +125,10 @@ def test_finding_the_size_leaves_chance_alone():
             {"kind": "rnn"},
             "kind must be one of elman, jordan, bi-elman, lstm, bi-lstm, gru, bi-gru",
         ),
-        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
-        ({"layers": 0}, "layers must be at least 1, got 0"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"hidden_size": 0}, "hidden_size must be a whole number from 1 to 2,147,483,647, got 0"),
+        ({"layers": 0}, "layers must be a whole number from 1 to 1,000, got 0"),
+        ({"dropout": 1.0}, "dropout must be below 1, for with 1 nothing is left to learn from"),
+        ({"dropout": -0.5}, "dropout must be a finite number from 0 to 1, got -0.5"),
     ],
 )
 def test_errors(options, message: str):

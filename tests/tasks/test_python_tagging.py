@@ -121,5 +121,7 @@ def test_errors():
     with pytest.raises(DataError, match=r"^no training document has as many as 1000 characters$"):
         python_tagging(documents(), piece_length=1000)
     for name in ("pieces", "piece_length", "evaluation_length"):
-        with pytest.raises(ArgumentError, match=f"^{name} must be at least 1, got 0$"):
+        with pytest.raises(
+            ArgumentError, match=f"^{name} must be a whole number from 1 to .*, got 0$"
+        ):
             python_tagging(documents(), **{name: 0})

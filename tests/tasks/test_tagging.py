@@ -240,9 +240,13 @@ def test_what_a_task_does_not_have(files: list[Path]):
 def test_wrong_options(files: list[Path]):
     with pytest.raises(ArgumentError, match=r"^features must be one of one-hot, trigrams, both,"):
         Tagging.from_conll(*files, features="words")
-    with pytest.raises(ArgumentError, match=r"^window must be at least 0, got -2$"):
+    with pytest.raises(
+        ArgumentError, match=r"^window must be a whole number from 0 to 1,000, got -2$"
+    ):
         Tagging.from_conll(*files, window=-2)
-    with pytest.raises(ArgumentError, match=r"^batch_size must be at least 1, got 0$"):
+    with pytest.raises(
+        ArgumentError, match=r"^batch_size must be a whole number from 1 to 1,000,000, got 0$"
+    ):
         Tagging.from_conll(*files, batch_size=0).epoch(0)
 
 
@@ -250,7 +254,7 @@ def test_wrong_options(files: list[Path]):
 def test_damaged_descriptions(missing: str):
     config = Tagging(CharacterFeatures(Vocabulary("a")), ["O"], groups={"all": ["O"]}).config()
     assert task_from_config(config).config() == config
-    with pytest.raises(ModelError, match=f"^the description of the task is damaged: .*{missing}"):
+    with pytest.raises(ModelError, match=rf"^task\.{missing} is missing$"):
         task_from_config({name: value for name, value in config.items() if name != missing})
-    with pytest.raises(ModelError, match=r"^the description of the "):
+    with pytest.raises(ModelError, match=rf"^task\.{missing} must be a .*, got 3$"):
         task_from_config(config | {missing: 3})

@@ -51,7 +51,11 @@ def test_encode_and_decode(items: list[str]):
 def test_errors():
     with pytest.raises(ArgumentError, match=r"^entries must be distinct, 'a' occurs twice$"):
         Vocabulary(["a", "b", "a"])
-    with pytest.raises(ArgumentError, match=r"^min_count must be at least 1, got 0$"):
+    with pytest.raises(
+        ArgumentError, match=r"^min_count must be a whole number from 1 to 1,000,000, got 0$"
+    ):
         Vocabulary.count([], min_count=0)
-    with pytest.raises(ArgumentError, match=r"^max_size must be at least 1 or None, got 0$"):
+    with pytest.raises(
+        ArgumentError, match=r"^max_size must be a whole number from 1 to .* or None, got 0$"
+    ):
         Vocabulary.count([], max_size=0)

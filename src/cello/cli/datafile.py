@@ -30,7 +30,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cello.errors import DataError, ModelError
+from cello.errors import ArgumentError, DataError, ModelError
+from cello.ranges import check_range, shown
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,7 @@ __all__ = [
     "Stated",
     "Written",
     "agrees",
+    "data_file_of",
     "example_files",
     "read_data_file",
 ]
@@ -74,7 +76,7 @@ def agrees(value: float, stated: int | Written) -> bool:
     if not isinstance(stated, Written) or stated - stated != 0:  # exact, or infinite
         return value == stated
     exponent = Decimal(stated.text.replace("_", "")).as_tuple().exponent
-    half_a_digit = 0.5 * 10.0**exponent  # type: ignore[operator]  # an int, for it is finite
+    half_a_digit = float(f"5e{exponent}") / 10  # as text: 10.0**exponent may overflow
     return abs(value - stated) <= half_a_digit * (1 + 1e-9)
 
 
@@ -155,8 +157,17 @@ def read_data_file(file: _File, name: str | None = None) -> DataFile:
         raise DataError(f"{name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not UTF-8 text: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise DataError(f"{name}: is not TOML: {error}") from error
+    return data_file_of(data, name)
+
+
+def data_file_of(data: dict[str, Any], name: str) -> DataFile:
+    """The same from what stands in the file, as plain data.
+
+    Raises:
+        DataError: as `read_data_file`.
+    """
     try:
         return _Reader(name, data).read()
     except ModelError as error:
@@ -169,6 +180,8 @@ _FILE = {"title": str, "text": str, "dtype": str, "seed": int}
 _NETWORK = {"title": str, "net": list, "parameters": int, "run": list}
 _RUN = {"title": str, "inputs": list, "show": list, "explain": list, "stated": dict}
 _EXPLAIN = {"t": int, "unit": int, "layer": str}
+#: More than this nobody looks at, and printing it would take forever.
+_MOST_NUMBERS = 10_000_000
 _KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
 
@@ -217,12 +230,22 @@ class _Reader:
 
         from cello.convert import build_net
 
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.data.get("seed", 0))
-            try:
-                built = build_net({"type": "Stack", "modules": modules}, dtype=self.dtype())
-            except ModelError as error:
-                raise self.error(place, str(error)) from error
+        seed, spec = self.data.get("seed", 0), {"type": "Stack", "modules": modules}
+        try:
+            check_range(seed=seed)
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):  # no memory, no numbers
+                outline = build_net(spec).net
+            count = sum(value.numel() for value in outline.state_dict().values())
+            if count > _MOST_NUMBERS:
+                raise ModelError(
+                    f"net has {count:,} weights, expected at most {_MOST_NUMBERS:,}: this is for "
+                    "networks whose numbers are to be looked at"
+                )
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                built = build_net(spec, dtype=self.dtype())
+        except (ModelError, ArgumentError) as error:
+            raise self.error(place, str(error)) from error
         return built.net.eval(), built.drawn
 
     def dtype(self) -> torch.dtype:
@@ -240,7 +263,7 @@ class _Reader:
             raise self.error(place, "lacks the key inputs: expected a row of numbers for each step")
         show = table.get("show")
         if show is not None and not all(isinstance(name, str) for name in show):
-            raise self.error(place, f"show must be a list of names, got {show!r}")
+            raise self.error(place, f"show must be a list of names, got {shown(show)}")
         inputs = self.inputs(table["inputs"], place)
         stated = table.get("stated", {})
         return Run(
@@ -259,7 +282,8 @@ class _Reader:
         for t, row in enumerate(() if ids else rows):
             if not isinstance(row, list) or not all(map(_is_number, row)):
                 raise self.error(
-                    place, f"inputs must hold a row of numbers for each step; step {t} is {row!r}"
+                    place,
+                    f"inputs must hold a row of numbers for each step; step {t} is {shown(row)}",
                 )
             if len(row) != len(rows[0]):
                 raise self.error(
@@ -268,7 +292,10 @@ class _Reader:
                     f"{len(row)} at step {t}",
                 )
         dtype = torch.long if ids else self.dtype()
-        return torch.tensor(rows, dtype=dtype).unsqueeze(1)
+        try:
+            return torch.tensor(rows, dtype=dtype).unsqueeze(1)
+        except (RuntimeError, OverflowError) as error:
+            raise self.error(place, f"inputs: {error}") from error
 
     def explain(self, tables: Any, steps: int, place: str) -> tuple[Explain, ...] | None:
         if tables is None:
@@ -282,7 +309,7 @@ class _Reader:
 
     def stated(self, rows: Any, name: str, steps: int, place: str) -> list[list[Stated]]:
         if not isinstance(rows, list) or len(rows) != steps:
-            got = f"{len(rows)}" if isinstance(rows, list) else repr(rows)
+            got = f"{len(rows)}" if isinstance(rows, list) else shown(rows)
             raise self.error(
                 place, f"stated {name} must have an entry for each of the {steps} steps, got {got}"
             )
@@ -290,7 +317,9 @@ class _Reader:
         for row in rows:
             row = row if isinstance(row, list) else [row]
             if bad := [entry for entry in row if not (_is_number(entry) or entry == "")]:
-                raise self.error(place, f'stated {name} must hold numbers, or "", got {bad[0]!r}')
+                raise self.error(
+                    place, f'stated {name} must hold numbers, or "", got {shown(bad[0])}'
+                )
             result.append([None if entry == "" else entry for entry in row])
         return result
 
@@ -299,15 +328,17 @@ class _Reader:
     def check(self, table: Any, keys: Mapping[str, type], place: str) -> None:
         """Check that `table` is a table, and its keys and the types of their values."""
         if not isinstance(table, dict):
-            raise self.error(place, f"must be a table, got {table!r}")
+            raise self.error(place, f"must be a table, got {shown(table)}")
         for key, value in table.items():
             if key not in keys:
                 close = difflib.get_close_matches(key, keys, n=1)
                 hint = f" (did you mean {close[0]}?)" if close else ""
-                raise self.error(place, f"unknown key {key!r}{hint}; known are {', '.join(keys)}")
+                raise self.error(
+                    place, f"unknown key {shown(key)}{hint}; known are {', '.join(keys)}"
+                )
             kind = keys[key]
             if not isinstance(value, kind) or isinstance(value, bool):
-                raise self.error(place, f"{key} must be {_KINDS[kind]}, got {value!r}")
+                raise self.error(place, f"{key} must be {_KINDS[kind]}, got {shown(value)}")
 
     def error(self, place: str, message: str) -> DataError:
         return DataError(f"{_joined(self.name, place)}: {message}")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
+
 from cello.errors import ModelError
+from cello.ranges import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,6 +19,13 @@ if TYPE_CHECKING:
     from cello.tasks import Characters, Tagging
 
 __all__ = ["Model", "open_model"]
+
+
+_TASKS: dict[str | None, tuple[str, str]] = {
+    "tag": ("tags", "cello predict"),
+    "chars": ("predicts characters", "cello sample"),
+    None: ("has no task", "cello show"),
+}
 
 
 class Model(NamedTuple):
@@ -31,19 +44,49 @@ def open_model(folder: Path, *, task: str | None = None) -> Model:
         task: the task that it must be for: "tag" or "chars".
 
     Raises:
-        ModelError: there is no model, it is damaged, or it is for another task.
+        ModelError: there is no model, it is damaged, its network and its task do not fit each
+            other, it is for another task than `task`, or, with `task`, its weights contain NaN.
     """
-    from cello.convert import load_model, read_config
-    from cello.tasks import task_from_config
+    from cello.convert import CONFIG, read_config
+    from cello.tasks import check_network, task_from_config
 
     config = read_config(folder)
     told = config.get("task")
     found = told.get("task") if isinstance(told, dict) else None
     if task is not None and found != task:
-        what = {"tag": "tags", "chars": "predicts characters", None: "has no task"}.get(
-            found, found
-        )
-        better = {"tag": "cello predict", "chars": "cello sample", None: "cello show"}.get(found)
-        raise ModelError(f"{folder} {what}" + (f": use {better}" if better else ""))
-    opened = task_from_config(told) if isinstance(told, dict) else None
-    return Model(load_model(folder), opened, config)
+        what, better = _TASKS.get(found, ("", "")) if isinstance(found, str | None) else ("", "")
+        if what:
+            raise ModelError(f"{folder} {what}: use {better}")
+        known = "one of tag, chars"
+        raise ModelError(f"{folder / CONFIG}: task.task must be {known}, got {shown(found)}")
+    with _named(folder / CONFIG):
+        opened = None if told is None else task_from_config(told)
+    net = _load(folder, must_answer=task is not None)
+    if opened is not None:
+        with _named(folder / CONFIG):
+            check_network(opened, net)
+    return Model(net, opened, config)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors in a model name the file."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _load(folder: Path, *, must_answer: bool) -> nn.Module:
+    """The network; what NaN would answer is nothing, but it may be looked into."""
+    from cello.convert import load_model, not_numbers
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*the weights contain NaN")  # said below
+        net = load_model(folder)
+    said = not_numbers(net)
+    if said is not None and must_answer:
+        raise ModelError(f"{folder}: {said}; whatever it reads, it can give no answer")
+    if said is not None:
+        click.echo(f"cello: {folder}: {said}", err=True)
+    return net

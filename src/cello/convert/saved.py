@@ -18,7 +18,9 @@ that the new weights still bear the other name.
 from __future__ import annotations
 
 import json
+import operator
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,22 @@ import torch
 from torch import Tensor, nn
 
 from cello._version import __version__
+from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.kinds import KINDS
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
 from cello.files import own_memory, seal, sync_folder, write
+from cello.ranges import shown
 
-__all__ = ["FORMAT", "load_model", "read_config", "save_model"]
+__all__ = ["load_model", "not_numbers", "save_model"]
 
-#: Of config.json; raised when an older Cello could not read what a newer one writes.
-FORMAT = 1
-
-CONFIG = "config.json"
 WEIGHTS = "weights.safetensors"
 _NEXT = ".next"
+#: What weights may be made of: what cells can be run in.
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+#: So many faults at most are named.
+_LISTED = 5
+_QUOTES = "'\""
 
 
 def save_model(
@@ -104,56 +109,45 @@ def load_model(folder: str | Path, cells: Iterable[type[nn.Module]] = ()) -> nn.
     """
     folder = Path(folder)
     config = read_config(folder)
-    weights, shared = _read_weights(folder, config["weights"])
-    try:
-        with torch.random.fork_rng(devices=[]):
-            net = net_from_spec(config["net"], cells)
-    except ModelError as error:
-        raise ModelError(f"{folder / CONFIG}: {error}") from error
-    weights |= {alias: weights[name] for alias, name in shared.items() if name in weights}
-    if misfits := list(_misfits(net, weights)):
+    spec, cells = config["net"], tuple(cells)
+    outline = _outline(spec, cells, folder)
+    weights = _read_weights(folder, config["weights"])
+    shared = config["weights"].get("shared", {})
+    if alone := [alias for alias, name in shared.items() if name not in weights]:
         raise ModelError(
-            f"{folder / WEIGHTS} does not fit the network in {CONFIG}: {'; '.join(misfits)}"
+            f"{folder / CONFIG} is damaged: weights.shared says that {shown(alone[0])} is "
+            f"{shown(shared[alone[0]])}, which is not in {WEIGHTS}"
         )
+    weights |= {alias: weights[name] for alias, name in shared.items()}
+    if outline is not None:  # told before anything of the sizes in the config is made
+        _check_fit(outline, weights, folder)
+    net = _built(spec, cells, folder, "cpu")
+    _check_fit(net, weights, folder)
     kinds = {value.dtype for value in weights.values() if value.is_floating_point()}
     if len(kinds) == 1:
         net = net.to(kinds.pop())  # also what is not saved, such as the 1 of a one-hot encoder
     net.load_state_dict(weights, assign=True)
     for alias, name in shared.items():
-        _put(net, alias, _get(net, name))
+        _share(net, alias, name, folder)
+    if said := not_numbers(net):
+        warnings.warn(f"{folder / WEIGHTS}: {said}", stacklevel=2)
     return net.eval()
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """The config of a saved model: format, cello (the version that wrote it), net, task, weights.
+def not_numbers(net: nn.Module) -> str | None:
+    """Which weights of `net` contain NaN, in words; None if none does.
 
-    Raises:
-        ModelError: there is no model in `folder`, its config is damaged, or of a newer format.
+    >>> net = nn.Linear(1, 1)
+    >>> not_numbers(net)
+    >>> not_numbers(net.requires_grad_(False).apply(lambda m: m.bias.fill_(torch.nan)))
+    'the weights contain NaN: bias (1 of 2 tensors)'
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise ModelError(f"{folder} does not exist: expected the folder of a saved model")
-    path = folder / CONFIG
-    if not path.is_file():
-        raise ModelError(f"{folder} is no saved model: it has no {CONFIG}")
-    try:
-        config = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    number = config.get("format") if isinstance(config, dict) else None
-    if not isinstance(number, int):
-        raise ModelError(f"{path} is not the config of a model of Cello: it states no format")
-    if number > FORMAT:
-        raise ModelError(
-            f"{path} is of format {number}, written by Cello {config.get('cello')}; this one, "
-            f"{__version__}, reads up to {FORMAT}: update Cello"
-        )
-    for key in ("net", "weights"):
-        if not isinstance(config.get(key), dict):
-            raise ModelError(f"{path} is damaged: {key} is missing or no table")
-    return config
+    weights = net.state_dict()
+    found = [n for n, v in weights.items() if v.is_floating_point() and bool(v.isnan().any())]
+    if not found:
+        return None
+    shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+    return f"the weights contain NaN: {shown} ({len(found)} of {len(weights)} tensors)"
 
 
 # ------------------------------------------------------------ tensors of a network
@@ -190,10 +184,10 @@ def _check_rebuilt(net: nn.Module, spec: dict[str, Any]) -> None:
     own = [c for c in used if c.__name__ not in KINDS and _names_itself(spec, c.__name__)]
     with torch.random.fork_rng(devices=[]):
         again = net_from_spec(spec, own)
-    if misfits := list(_misfits(again, net.state_dict())):
+    if misfits := _misfits(again, net.state_dict()):
         raise ModelError(
             "the network cannot be saved: it does not have the parameters that its arguments make: "
-            + "; ".join(misfits)
+            + misfits
         )
 
 
@@ -204,34 +198,70 @@ def _names_itself(spec: Any, name: str) -> bool:
     return isinstance(spec, list) and any(_names_itself(part, name) for part in spec)
 
 
-def _misfits(net: nn.Module, weights: Mapping[str, Tensor]) -> Iterable[str]:
-    """What of `weights` does not fit `net`, by name and shape."""
+def _built(spec: Any, cells: tuple[type[nn.Module], ...], folder: Path, device: str) -> nn.Module:
+    """The network of the config, with weights that are drawn, and that nobody misses."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device(device):
+            return net_from_spec(spec, cells)
+    except ModelError as error:
+        raise ModelError(f"{folder / CONFIG}: {error}") from error
+
+
+def _outline(spec: Any, cells: tuple[type[nn.Module], ...], folder: Path) -> nn.Module | None:
+    """The network without memory for its weights; None if a class of the caller's needs some."""
+    try:
+        return _built(spec, cells, folder, "meta")
+    except ModelError:
+        if cells:
+            return None
+        raise
+
+
+def _check_fit(net: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    if misfits := _misfits(net, weights):
+        raise ModelError(f"{folder / WEIGHTS} does not fit the network in {CONFIG}: {misfits}")
+
+
+def _misfits(net: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """What of `weights` does not fit `net`, by name, shape and kind of number; "" if all does."""
     wanted = net.state_dict()
+    found = []
     for name, value in wanted.items():
         if name not in weights:
-            yield f"{name} is missing"
+            found.append(f"{name} is missing")
         elif weights[name].shape != value.shape:
-            yield f"{name} must be {list(value.shape)}, found {list(weights[name].shape)}"
-    for name in weights:
-        if name not in wanted:
-            yield f"{name} is not in the network"
+            found.append(f"{name} must be {list(value.shape)}, found {list(weights[name].shape)}")
+        elif not _same_kind(weights[name].dtype, value.dtype):
+            kind = "floating point numbers" if value.is_floating_point() else value.dtype
+            found.append(f"{name} must be {kind}, found {weights[name].dtype}")
+    found += [
+        f"{shown(name).strip(_QUOTES)} is not in the network" for name in weights.keys() - wanted
+    ]
+    more = f"; and {len(found) - _LISTED:,} more" if len(found) > _LISTED else ""
+    return "; ".join(found[:_LISTED]) + more
 
 
-def _get(net: nn.Module, name: str) -> Any:
-    owner, _, leaf = name.rpartition(".")
-    return getattr(net.get_submodule(owner), leaf)
+def _same_kind(dtype: torch.dtype, wanted: torch.dtype) -> bool:
+    return dtype == wanted or (dtype in _FLOATS and wanted in _FLOATS)
 
 
-def _put(net: nn.Module, name: str, value: Any) -> None:
-    owner, _, leaf = name.rpartition(".")
-    setattr(net.get_submodule(owner), leaf, value)
+def _share(net: nn.Module, alias: str, name: str, folder: Path) -> None:
+    """Let the parameter `alias` be the parameter `name`."""
+    values = [operator.attrgetter(each)(net) for each in (alias, name)]
+    if not all(isinstance(value, nn.Parameter) for value in values):
+        raise ModelError(
+            f"{folder / CONFIG} is damaged: weights.shared must name parameters, got {alias!r} "
+            f"and {name!r}"
+        )
+    owner, _, leaf = alias.rpartition(".")
+    setattr(net.get_submodule(owner), leaf, values[1])
 
 
 # ------------------------------------------------------------ files
 
 
-def _read_weights(folder: Path, entry: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The weights that the config means, wherever they are; and the other names of shared ones."""
+def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
+    """The weights that the config means, wherever they are."""
     import safetensors.torch
 
     expected = {key: entry.get(key) for key in ("bytes", "sha256")}
@@ -249,10 +279,9 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> tuple[dict[str, Tensor
         )
     if seal(data) != expected:
         raise ModelError(f"{path} is damaged: its SHA-256 is not the one in {CONFIG}")
-    shared = entry.get("shared", {})
     try:
-        return safetensors.torch.load(data), dict(shared)
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
+        return safetensors.torch.load(data)
+    except Exception as error:  # whatever the package raises on bytes that it cannot read
         raise ModelError(f"{path} is damaged: {error}") from error
 
 

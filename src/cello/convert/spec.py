@@ -23,7 +23,9 @@ from torch import nn
 from cello.cells import ACTIVATIONS
 from cello.convert.kinds import CLASSES, KINDS, Kind, kinds_with
 from cello.convert.weights import Given, set_weights
+from cello.convert.widths import check_widths
 from cello.errors import CelloError, ModelError
+from cello.ranges import RANGES, check_range, shown
 
 __all__ = ["Built", "build_net", "net_from_spec", "net_to_spec"]
 
@@ -88,6 +90,7 @@ def build_net(
     """As `net_from_spec`, and say which parameters were drawn because no weights were given."""
     builder = _Builder(kinds_with(cells))
     net = builder.module(spec, "net")
+    check_widths(net)
     if dtype is not None:
         net = net.to(dtype)
     given = set_weights(builder.given)
@@ -168,56 +171,75 @@ class _Builder:
         self.kinds = kinds
         self.given: list[Given] = []
 
-    def module(self, spec: Any, path: str) -> nn.Module:
+    def module(self, spec: Any, path: str, depth: int = 0) -> nn.Module:
+        if depth > _DEEPEST:
+            raise ModelError(f"{path[:_LONGEST_NAME]}… stands more than {_DEEPEST} modules deep")
         if not isinstance(spec, Mapping):
             raise ModelError(
-                f"{path} must be a table with a type, got {type(spec).__name__} {spec!r}"
+                f"{path} must be a table with a type, got {type(spec).__name__} {shown(spec)}"
             )
         if not isinstance(spec.get("type"), str):
             raise ModelError(f'{path} needs a type, such as type = "Recurrent"')
         name = spec["type"]
         if name not in self.kinds:
+            known = shown(name).strip("'\"")
             raise ModelError(
-                f"{path} is a {name}, which is no module of Cello"
-                + _similar(name, self.kinds)
-                + f"; a class of your own is passed as cells=[{name}]"
+                f"{path} is a {known}, which is no module of Cello"
+                + _similar(known, self.kinds)
+                + f"; a class of your own is passed as cells=[{known}]"
             )
         kind = self.kinds[name]
         arguments = {key: value for key, value in spec.items() if key not in _OWN_KEYS}
         if unknown := [key for key in arguments if key not in kind.arguments]:
             raise ModelError(
-                f"{path} ({name}) has no argument {unknown[0]!r}"
-                + _similar(unknown[0], kind.arguments)
+                f"{path} ({name}) has no argument {shown(unknown[0])}"
+                + _similar(unknown[0][:_LONGEST_NAME], kind.arguments)
                 + f"; it takes {', '.join(kind.arguments) or 'none'}"
             )
         if missing := [key for key in kind.required if key not in arguments]:
             raise ModelError(f"{path} ({name}) lacks the argument {missing[0]!r}")
         values = {
-            key: self.modules(value, path) if key == "modules" else self.value(value, path, key)
+            key: self.modules(value, path, depth)
+            if key == "modules"
+            else self.value(value, path, key, depth)
             for key, value in arguments.items()
         }
         try:
+            if name in KINDS:  # what a class of the caller's takes is its own affair
+                check_range(**{key: value for key, value in values.items() if key in RANGES})
             module = kind.build(**values)
-        except (CelloError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{path} ({name}): {error}") from error
+        except Exception as error:  # whatever a class raises on arguments that it cannot take
+            told = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
+            raise ModelError(f"{path} ({name}): {told}") from error
         if "weights" in spec:
             self.given.append(Given(module, spec["weights"], f"{path} ({name})"))
         return module
 
-    def modules(self, specs: Any, path: str) -> list[nn.Module]:
+    def modules(self, specs: Any, path: str, depth: int) -> list[nn.Module]:
         if not isinstance(specs, (tuple, list)):
-            raise ModelError(f"{path}: modules must be a list of tables, got {specs!r}")
-        return [self.module(spec, f"{path}[{place}]") for place, spec in enumerate(specs)]
+            raise ModelError(f"{path}: modules must be a list of tables, got {shown(specs)}")
+        return [
+            self.module(spec, f"{path}[{place}]", depth + 1) for place, spec in enumerate(specs)
+        ]
 
-    def value(self, value: Any, path: str, key: str | int) -> Any:
+    def value(self, value: Any, path: str, key: str | int, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise ModelError(f"{path[:_LONGEST_NAME]}… stands more than {_DEEPEST} tables deep")
         path += f"[{key}]" if isinstance(key, int) else f".{key}"
         if isinstance(value, Mapping):
             if "type" in value:
-                return self.module(value, path)
-            return {key: self.value(part, path, key) for key, part in value.items()}
+                return self.module(value, path, depth + 1)
+            return {key: self.value(part, path, key, depth + 1) for key, part in value.items()}
         if isinstance(value, (tuple, list)):
-            return [self.value(part, path, place) for place, part in enumerate(value)]
+            return [self.value(part, path, place, depth + 1) for place, part in enumerate(value)]
         return value
+
+
+#: A module in a module in a module …: so many.
+_DEEPEST = 50
+_LONGEST_NAME = 60
+#: Errors whose words say it all.
+_PLAIN = (CelloError, TypeError, ValueError, RuntimeError)
 
 
 def _similar(name: str, known: Iterable[str]) -> str:

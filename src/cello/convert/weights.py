@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ModelError
+from cello.ranges import shown
 
 __all__ = ["Given", "set_weights"]
 
@@ -85,6 +86,15 @@ def _value(module: nn.Module, name: str, numbers: Any, parameter: Tensor, path: 
 
 def _tensor(numbers: Any, like: Tensor, what: str, shape: list[int]) -> Tensor:
     try:
+        if not _all_numbers(numbers):
+            raise ValueError(f"got {shown(numbers)}")
         return torch.tensor(numbers, dtype=like.dtype, device=like.device)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{what} must be numbers in nested lists {shape}: {error}") from error
+
+
+def _all_numbers(numbers: Any) -> bool:
+    """Whether nested lists hold numbers only; True and False are none."""
+    if isinstance(numbers, (list, tuple)):
+        return all(map(_all_numbers, numbers))
+    return isinstance(numbers, (int, float)) and not isinstance(numbers, bool)

@@ -24,6 +24,7 @@ class _Encoder(nn.Module):
     arguments: ClassVar[tuple[str, ...]]
     lowest: ClassVar[int] = -1
     size: int
+    output_size: int
 
     def config(self) -> dict[str, int]:
         """The constructor's arguments by name."""

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from cello import files, tree
 from cello._version import __version__
 from cello.errors import ModelError
-from cello.layers import Steps
 from cello.program import program_of
+from cello.ranges import shown
+from cello.see.described import layer_rows
 from cello.see.names import cells_of, check_net
 from cello.see.recording import LeftOut, Recording
 from cello.see.rows import LayerRows
@@ -115,13 +116,10 @@ def load_recording(path: str | os.PathLike[str], net: nn.Module | None = None) -
     cells = {} if net is None else cells_of(check_net(net))
     head, tensors = _read(Path(path))
     try:
-        layers = [_layer(described, tensors) for described in head["layers"]]
-        if "$left_out" in head["result"]:
-            result: Any = LeftOut(head["result"]["$left_out"])
-        else:
-            result = tree.join(head["result"], tensors)["result"]
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged: {error!r} in its head") from error
+        layers = _layers_of(head.get("layers"), tensors)
+        result = _result_of(head.get("result"), tensors)
+    except ModelError as error:
+        raise ModelError(f"{path} is damaged: {error}") from error
     for layer in layers:
         cell = cells.get(layer.layer.partition("#")[0])
         if cell is not None and layer.rows:
@@ -130,15 +128,24 @@ def load_recording(path: str | os.PathLike[str], net: nn.Module | None = None) -
     return Recording(layers, result)
 
 
-def _layer(described: dict[str, Any], tensors: dict[str, Tensor]) -> LayerRows:
-    index, lengths = (
-        None if described[name] is None else tensors[described[name]]
-        for name in ("index", "lengths")
-    )
-    sizes = described["length"], described["batch_size"]
-    steps = Steps(torch.empty(0), described["batch_sizes"], *sizes, None, index, lengths, "TB")
-    rows = {name: tensors[key] for name, key in described["rows"].items()}
-    return LayerRows(described["layer"], steps, rows)
+def _layers_of(described: Any, tensors: dict[str, Tensor]) -> list[LayerRows]:
+    if not isinstance(described, list):
+        raise ModelError(f"layers must be a list, got {shown(described)}")
+    return [
+        layer_rows(layer, tensors, f"layers[{number}]") for number, layer in enumerate(described)
+    ]
+
+
+def _result_of(described: Any, tensors: dict[str, Tensor]) -> Any:
+    match described:
+        case {"$left_out": str(why)}:
+            return LeftOut(why)
+        case {"result": result}:
+            try:
+                return tree.join(result, tensors)
+            except Exception as error:  # names of no tensor, packed sequences of no sequences …
+                raise ModelError(f"its result cannot be read: {error!r}") from error
+    raise ModelError(f"result must be a table, got {shown(described)}")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -152,14 +159,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             text = (file.metadata() or {}).get("cello")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         head = json.loads(text) if text is not None else None
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    except Exception as error:  # whatever is raised on bytes that cannot be read
         raise ModelError(f"{path} is no recording, or damaged: {error}") from error
     if not isinstance(head, dict) or head.get("kind") != KIND:
         raise ModelError(f"{path} is a safetensors file, but not a recording")
     if head.get("format") != FORMAT:
         raise ModelError(
-            f"{path} is a recording of format {head.get('format')}, written by cello "
-            f"{head.get('cello')}; this version reads format {FORMAT}"
+            f"{path} is a recording of format {shown(head.get('format'))}, written by cello "
+            f"{shown(head.get('cello'))}; this version reads format {FORMAT}"
         )
     if head.get("sha256") != _digest(tensors):
         raise ModelError(f"{path} is damaged: its values are not those that were written")

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cello.errors import ModelError
+from cello.ranges import shown
 from cello.tasks.base import IGNORE, Batch, Loss, Task
 from cello.tasks.characters import Characters
+from cello.tasks.fits import check_network
 from cello.tasks.networks import (
     CAUSAL_KINDS,
     NETWORK_KINDS,
@@ -25,6 +27,7 @@ __all__ = [
     "Tagging",
     "Task",
     "build_network",
+    "check_network",
     "fitting_hidden_size",
     "python_tagging",
     "task_from_config",
@@ -46,6 +49,6 @@ def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters:
         Characters.name: Characters,
     }
     name = config.get("task")
-    if name not in tasks:
-        raise ModelError(f"the model's task is {name!r}, expected one of: {', '.join(tasks)}")
+    if not isinstance(name, str) or name not in tasks:
+        raise ModelError(f"the model's task is {shown(name)}, expected one of: {', '.join(tasks)}")
     return tasks[name].from_config(config)

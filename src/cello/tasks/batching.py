@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from cello.errors import ArgumentError
+from cello.ranges import check_range
 from cello.tasks.base import IGNORE, Batch
 
 __all__ = [
@@ -91,8 +92,7 @@ def bucket(lengths: Sequence[int], batch_size: int, chance: torch.Generator) -> 
     >>> sorted(sorted(batch) for batch in batches)
     [[0, 4], [1], [2, 3]]
     """
-    if batch_size < 1:
-        raise ArgumentError(f"batch_size must be at least 1, got {batch_size}")
+    check_range(batch_size=batch_size)
     count = len(lengths)
     order = _permutation(count, chance)
     order.sort(key=lambda number: -lengths[number])  # stable: ties stay in random order

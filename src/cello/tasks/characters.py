@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.layers import Stack, Stepper, evaluating
+from cello.ranges import check_range
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
 from cello.tasks.corpus import SPLITS, Document, split_documents, standard_library
+from cello.tasks.described import TABLE, entries
 from cello.tasks.features import CharacterFeatures, features_from_config
 from cello.tasks.metrics import bits
 from cello.tasks.text_files import read_documents
@@ -68,9 +70,7 @@ class Characters:
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        for name, value in (("tbptt_steps", tbptt_steps), ("batch_size", batch_size)):
-            if value < 1:
-                raise ArgumentError(f"{name} must be at least 1, got {value}")
+        check_range(tbptt_steps=tbptt_steps, batch_size=batch_size)
         self.features = CharacterFeatures(vocabulary)
         self.tbptt_steps = tbptt_steps
         self.batch_size = batch_size
@@ -241,12 +241,10 @@ class Characters:
 
         Raises:
             ArgumentError: the prompt is empty or holds a character that the network does not
-                know, `length` or `temperature` is negative, or the network reads from the end.
+                know, `length`, `temperature` or `seed` is out of range, or the network reads
+                from the end.
         """
-        if length < 0:
-            raise ArgumentError(f"length must be at least 0, got {length}")
-        if not temperature >= 0:
-            raise ArgumentError(f"temperature must be at least 0, got {temperature}")
+        check_range(length=length, temperature=temperature, seed=seed)
         self._check_prompt(prompt)
         return self._continue(net, net.stream(), prompt, length, temperature, seed)
 
@@ -293,12 +291,10 @@ class Characters:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        try:
-            features = features_from_config(config["features"])
-        except (KeyError, TypeError) as error:
-            raise ModelError(f"the description of the task is damaged: {error!r}") from error
-        if not isinstance(features, CharacterFeatures):
-            raise ModelError("the description of the task is damaged: no character features")
+        found = entries(config, "task", {"features": TABLE})
+        features = features_from_config(found["features"])
+        if not isinstance(features, CharacterFeatures) or not features.vocabulary.entries:
+            raise ModelError("task.features must be those of characters, and know at least one")
         return cls({}, features.vocabulary)
 
 
@@ -330,4 +326,5 @@ def _draw(logits: Tensor, temperature: float, chance: torch.Generator) -> int:
     logits[0] = -torch.inf  # "other" has no character to show
     if temperature == 0:
         return int(logits.argmax())
+    logits -= logits.max()  # so that no temperature, however low, makes an infinite number
     return int(torch.multinomial(torch.softmax(logits / temperature, -1), 1, generator=chance))

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ModelError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding
+from cello.ranges import Range, check_range, shown
+from cello.tasks.described import CHARACTERS, TEXTS, entries
+from cello.tasks.memory import make_if_it_fits
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = [
@@ -121,6 +124,7 @@ class WordFeatures:
         projection_size: int | None = None,
     ) -> None:
         _check_choice(kind, window)
+        check_range(lower=lower, projection_size=projection_size)
         if kind == "embedding" and projection_size is None:
             raise ArgumentError("projection_size must be given for embedding features, got None")
         self.kind = kind
@@ -207,12 +211,16 @@ class WordFeatures:
 
     def encoder(self) -> KHot | Projection | WindowEmbedding:
         """The encoder of these ids."""
-        places = 2 * self.window + 1
-        if self.projection_size is None:
+        places, size = 2 * self.window + 1, self.projection_size
+        if size is None:
             return KHot(places * self.size)
-        if self.kind == "embedding":
-            return WindowEmbedding(self.size, self.projection_size, places)
-        return Projection(places * self.size, self.projection_size)
+
+        def make() -> Projection | WindowEmbedding:
+            if self.kind == "embedding":
+                return WindowEmbedding(self.size, size, places)
+            return Projection(places * self.size, size)
+
+        return make_if_it_fits(make, "projection_size must be smaller")
 
     def config(self) -> dict[str, Any]:
         """All arguments."""
@@ -230,25 +238,33 @@ def features_from_config(config: dict[str, Any]) -> CharacterFeatures | WordFeat
     """The features that `config()` described.
 
     Raises:
-        ModelError: an entry is missing, or the kind is not known.
+        ModelError: an entry is missing or of the wrong kind, or the kind is not known.
 
     >>> features_from_config({"kind": "characters", "characters": ["a"]}).encode("a").tolist()
     [1]
     """
+    where, kinds = "task.features", ("characters", *WORD_FEATURES)
+    kind = config.get("kind") if isinstance(config, dict) else None
+    if kind == "characters":
+        rules: dict[str, Range | None] = {"characters": CHARACTERS}
+        found = entries(config, where, rules, kind="kind")
+        return CharacterFeatures(Vocabulary(found["characters"]))
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ModelError(f"{where}.kind must be one of {', '.join(kinds)}, got {shown(kind)}")
+    rules = {"words": TEXTS, "trigrams": TEXTS, **dict.fromkeys(_OPTIONS)}
+    found = entries(config, where, rules, kind="kind")
+    words = Vocabulary(found.pop("words"), other=kind != "trigrams")
+    letters = Vocabulary(found.pop("trigrams"), other=False)
     try:
-        config = dict(config)
-        kind = config.pop("kind")
-        if kind == "characters":
-            return CharacterFeatures(Vocabulary(config["characters"]))
-        words = Vocabulary(config.pop("words"), other=kind != "trigrams")
-        letters = Vocabulary(config.pop("trigrams"), other=False)
-        return WordFeatures(kind, words, letters, **config)
-    except (KeyError, TypeError, ArgumentError) as error:
-        raise ModelError(f"the description of the features is damaged: {error!r}") from error
+        return WordFeatures(kind, words, letters, **found)
+    except ArgumentError as error:
+        raise ModelError(f"{where}: {error}") from error
+
+
+_OPTIONS = ("window", "lower", "projection_size")
 
 
 def _check_choice(kind: str, window: int) -> None:
     if kind not in WORD_FEATURES:
         raise ArgumentError(f"features must be one of {', '.join(WORD_FEATURES)}, got {kind!r}")
-    if window < 0:
-        raise ArgumentError(f"window must be at least 0, got {window}")
+    check_range(window=window)

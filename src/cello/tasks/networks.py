@@ -10,6 +10,8 @@ from torch import nn
 from cello.cells import ElmanCell, JordanCell
 from cello.errors import ArgumentError
 from cello.layers import GRU, LSTM, Bidirectional, Log, Recurrent, Stack
+from cello.ranges import check_range
+from cello.tasks.memory import make_if_it_fits
 
 __all__ = [
     "CAUSAL_KINDS",
@@ -59,11 +61,18 @@ def build_network(
     """
     if kind not in NETWORK_KINDS:
         raise ArgumentError(f"kind must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}")
-    for name, value in (("hidden_size", hidden_size), ("layers", layers)):
-        if value < 1:
-            raise ArgumentError(f"{name} must be at least 1, got {value}")
-    if not 0 <= dropout < 1:
-        raise ArgumentError(f"dropout must be at least 0 and below 1, got {dropout}")
+    check_range(hidden_size=hidden_size, layers=layers, dropout=dropout)
+    if dropout == 1:
+        raise ArgumentError("dropout must be below 1, for with 1 nothing is left to learn from")
+    return make_if_it_fits(
+        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout),
+        "hidden_size must be smaller",
+    )
+
+
+def _stack(
+    kind: str, encoder: nn.Module, hidden_size: int, output_size: int, layers: int, dropout: float
+) -> Stack:
     modules: list[nn.Module] = [encoder]
     size = int(encoder.output_size)  # type: ignore[arg-type]
     for layer in range(layers):
@@ -107,10 +116,11 @@ def fitting_hidden_size(
     >>> [fitting_hidden_size(26_000, kind, OneHot(97), 8) for kind in ("elman", "lstm")]
     [117, 45]
     """
+    check_range(parameters=parameters, layers=layers)
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):  # nothing is allocated or drawn
-            net = build_network(kind, encoder, hidden_size, output_size, layers=layers)
+            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0)
         return sum(parameter.numel() for parameter in net.parameters())
 
     if count(1) > 1.5 * parameters:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, DataError
+from cello.errors import DataError
+from cello.ranges import check_range
 from cello.tasks.batching import Example, generator
 from cello.tasks.corpus import Document, split_documents, standard_library
 from cello.tasks.features import CharacterFeatures
@@ -51,13 +52,7 @@ def python_tagging(
             source, or no training document has `piece_length` characters.
         ArgumentError: a number is less than 1.
     """
-    for name, value in (
-        ("pieces", pieces),
-        ("piece_length", piece_length),
-        ("evaluation_length", evaluation_length),
-    ):
-        if value < 1:
-            raise ArgumentError(f"{name} must be at least 1, got {value}")
+    check_range(pieces=pieces, piece_length=piece_length, evaluation_length=evaluation_length)
     parts = split_documents(standard_library() if documents is None else documents)
     vocabulary = Vocabulary.count(
         (character for document in parts["train"] for character in document.text),

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cello.cells import Cell
-from cello.errors import DataError, ModelError
+from cello.errors import DataError
 from cello.layers import evaluating
+from cello.ranges import check_range
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import (
     Batch,
@@ -23,6 +24,7 @@ from cello.tasks.batching import (
     shuffled_batches,
 )
 from cello.tasks.conll import TaggedSequence, read_conll
+from cello.tasks.described import GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics import accuracies, is_iob, span_scores
 from cello.tasks.vocabulary import Vocabulary
@@ -69,6 +71,7 @@ class Tagging:
         teacher_forcing: int = 1,
         seed: int = 0,
     ) -> None:
+        check_range(batch_size=batch_size, teacher_forcing=teacher_forcing)
         self.features = features
         self.tags = tuple(tags)
         self.unseen = tuple(unseen)
@@ -250,11 +253,8 @@ class Tagging:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        try:
-            features = features_from_config(config["features"])
-            return cls(features, config["tags"], groups=config["groups"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"the description of the task is damaged: {error!r}") from error
+        found = entries(config, "task", {"features": TABLE, "tags": TAGS, "groups": GROUPS})
+        return cls(features_from_config(found["features"]), found["tags"], groups=found["groups"])
 
 
 def _has_feedback(net: nn.Module) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cello.errors import ArgumentError
+from cello.ranges import check_range
 
 __all__ = ["OTHER", "Vocabulary"]
 
@@ -61,10 +62,7 @@ class Vocabulary:
         Raises:
             ArgumentError: `min_count` or `max_size` is less than 1.
         """
-        if min_count < 1:
-            raise ArgumentError(f"min_count must be at least 1, got {min_count}")
-        if max_size is not None and max_size < 1:
-            raise ArgumentError(f"max_size must be at least 1 or None, got {max_size}")
+        check_range(min_count=min_count, max_size=max_size)
         counts = sorted(Counter(items).items(), key=lambda pair: (-pair[1], pair[0]))
         kept = [item for item, count in counts if count >= min_count]
         return cls(kept[:max_size], other=other)

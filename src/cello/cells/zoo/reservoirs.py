@@ -144,7 +144,7 @@ class EchoStateCell(Cell):
         H = self.hidden_size
         chosen = torch.rand(H, H).argsort(dim=-1) < self.connections
         R = self._drawn(H, H) * chosen
-        return R * (self.spectral_radius / torch.linalg.eigvals(R.double()).abs().max().item())
+        return R * (self.spectral_radius / torch.linalg.eigvals(R.double()).abs().max())
 
     def step(self, x: Tensor, h: Tensor) -> Step:
         """One step: x [B, I], h [B, H] → h [B, H]."""

@@ -1,0 +1,64 @@
+"""Descriptions of tasks, as saved models hold them: checked before anything is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cello.errors import ArgumentError, ModelError
+from cello.ranges import RANGES, Range, shown
+
+__all__ = ["CHARACTERS", "GROUPS", "TABLE", "TAGS", "TEXTS", "entries"]
+
+
+def _texts(values: Any) -> bool:
+    return all(isinstance(value, str) for value in values) and len(set(values)) == len(values)
+
+
+#: A list of words, tags or characters; each stands there once.
+TEXTS = Range(list, _texts, "a list of texts, each once")
+TAGS = Range(list, lambda v: bool(v) and _texts(v), "a list of at least one tag, each once")
+CHARACTERS = Range(
+    list,
+    lambda values: _texts(values) and all(len(value) == 1 for value in values),
+    "a list of single characters, each once",
+)
+TABLE = Range(dict, lambda _: True, "a table")
+GROUPS = Range(
+    dict,
+    lambda table: all(isinstance(names, list) and _texts(names) for names in table.values()),
+    "a table with a list of tags for each name",
+)
+
+
+def entries(
+    config: Any, where: str, rules: Mapping[str, Range | None], *, kind: str = "task"
+) -> dict[str, Any]:
+    """The entries of a table, each checked; those without a rule here by `cello.ranges`.
+
+    Args:
+        config: the table.
+        where: what errors call it, such as "task.features".
+        rules: by key; all must be there.
+        kind: the entry that says what sort of table it is, and is not returned.
+
+    Raises:
+        ModelError: it is no table, a key is missing or unknown, or a value is not what it must be.
+
+    >>> entries({"kind": "a", "window": -1}, "task.features", {"window": None}, kind="kind")
+    Traceback (most recent call last):
+    cello.errors.ModelError: task.features.window must be a whole number from 0 to 1,000, got -1
+    """
+    if not isinstance(config, Mapping):
+        raise ModelError(f"{where} must be a table, got {shown(config)}")
+    for key in config:
+        if key not in rules and key != kind:
+            raise ModelError(f"{where} has no entry {shown(key)}; it has {', '.join(rules)}")
+    for key, rule in rules.items():
+        if key not in config:
+            raise ModelError(f"{where}.{key} is missing")
+        try:
+            (RANGES[key] if rule is None else rule).check(f"{where}.{key}", config[key])
+        except ArgumentError as error:
+            raise ModelError(str(error)) from error
+    return {key: config[key] for key in rules}
