@@ -11,7 +11,16 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["own_memory", "replace", "seal", "sync_folder", "write"]
+__all__ = ["UNFINISHED", "own_memory", "replace", "seal", "sync_folder", "unfinished", "write"]
+
+#: The names of files that are being written, or were when a process was killed.
+UNFINISHED = ".*.unfinished-*"
+
+
+def unfinished(path: Path) -> Path:
+    """Another name in the same folder, which nobody else uses, for `path` while it is written."""
+    # Not the process's number: on a shared disk, processes of two machines may have the same.
+    return path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -32,14 +41,13 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written, such as FileNotFoundError where its folder is missing.
     """
-    # Not the process's number: on a shared disk, processes of two machines may have the same.
-    unfinished = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
+    other = unfinished(path)
     try:
-        write(unfinished, data)
-        os.replace(unfinished, path)
+        write(other, data)
+        os.replace(other, path)
     except BaseException as error:
-        unfinished.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename and Path(error.filename) == unfinished:
+        other.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename and Path(error.filename) == other:
             raise OSError(error.errno, error.strerror, str(path)) from error  # as it was called
         raise
     sync_folder(path.parent)

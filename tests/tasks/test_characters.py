@@ -32,7 +32,7 @@ def text_of(task: Characters, ids: torch.Tensor) -> str:
 def test_rows_read_the_whole_text_once_and_in_order():
     found = documents(3, 101)
     task = Characters.from_documents(
-        found, {"test": found}, min_count=1, batch_size=4, tbptt_steps=10
+        found, {"validation": found}, min_count=1, batch_size=4, tbptt_steps=10
     )
     batches = task.epoch(0)
     steps = 3 * 101 // 4 - 1
@@ -198,9 +198,11 @@ def test_from_files_and_folders(tmp_path: Path):
         (tmp_path / "books" / f"{n}.txt").write_text("ab\r\n" * 30, newline="")
     (tmp_path / "test.txt").write_text("abc" * 20)
     task = Characters.from_files([tmp_path / "books"], test=[tmp_path / "test.txt"], batch_size=2)
-    assert task.splits == ("test",)
+    assert task.splits == ("validation", "test")  # a tenth is set aside
     assert task.features.vocabulary.entries == ("\n", "a", "b")
-    assert sum(batch.weight for batch in task.epoch(0)) == 12 * 90 - 2
+    assert sum(batch.weight for batch in task.epoch(0)) == 11 * 90 - 2
+    assert sum(map(len, task.data("validation"))) == 90
+    assert sum(map(len, task.data("test"))) == 60
     alone = Characters.from_files([tmp_path / "books"], batch_size=2)
     assert alone.splits == ("validation", "test")
     with pytest.raises(DataError, match=r"nothing: no such file or folder$"):
@@ -213,6 +215,12 @@ def test_few_documents_are_cut_many_are_dealt():
     )
     (batch,) = few.epoch(0)
     assert batch.weight == 640 - 2
+    tested = Characters.from_documents(
+        [Document("a", ALPHABET * 100)], {"test": documents(1)}, batch_size=2, tbptt_steps=10**6
+    )
+    (batch,) = tested.epoch(0)
+    assert batch.weight == 720 - 2  # the last tenth is for validation
+    assert sum(map(len, tested.data("validation"))) == 80
     many = Characters.from_documents(documents(20), min_count=1, batch_size=2, tbptt_steps=10**6)
     (batch,) = many.epoch(0)
     assert batch.weight == 16 * 50 - 2
@@ -272,13 +280,13 @@ def test_errors(tmp_path: Path):
     )
     with pytest.raises(DataError, match=f"^{message}$"):
         Characters.from_documents(text, {"test": [Document("t", "a")]})
-    task = Characters.from_documents(text, {"test": text}, batch_size=4)
+    task = Characters.from_documents(text, {"validation": text}, batch_size=4)
     message = "batch_size 4 cannot be shared equally among 3 processes"
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         task.epoch(0, world_size=3)
-    message = "this task has no 'validation' data; it has: test"
+    message = "this task has no 'test' data; it has: validation"
     with pytest.raises(DataError, match=f"^{message}$"):
-        task.evaluate(nn.Linear(1, 1), "validation")
+        task.evaluate(nn.Linear(1, 1), "test")
     message = "this task has no training data: it was made from a saved model"
     with pytest.raises(DataError, match=f"^{message}$"):
         Characters.from_config(task.config()).epoch(0)

@@ -53,11 +53,25 @@ def test_folders_with_all_below_them(tmp_path: Path):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "zero.bin").write_bytes(b"ab\0cd")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 au lait")
-    found = read_documents([tmp_path])
+    (tmp_path / "late.txt").write_bytes(b"a" * 9000 + b"\xff")
+    message = "passed over 3 files that are not UTF-8 text: late.txt, latin.txt, zero.bin"
+    with pytest.warns(UserWarning, match=f"^{re.escape(str(tmp_path))}: {message}$"):
+        found = read_documents([tmp_path])
     assert found == [("c.txt", "c"), ("deep/b.txt", "b\n"), ("deep/er/a.md", "a")]
     assert read_documents([tmp_path / "c.txt", tmp_path / "deep"]) == [
         ("c.txt", "c"), ("b.txt", "b\n"), ("er/a.md", "a")
     ]  # fmt: skip
+
+
+def test_of_many_files_that_are_no_text_some_are_named(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("a")
+    for number in range(7):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG\0")
+    message = (
+        r"passed over 7 files that are not UTF-8 text: 0.png, 1.png, 2.png, 3.png, 4.png and 2 more"
+    )
+    with pytest.warns(UserWarning, match=f"{message}$"):
+        assert read_documents([tmp_path]) == [("a.txt", "a")]
 
 
 def test_a_character_cut_by_the_look_is_no_fault(tmp_path: Path):

@@ -92,10 +92,11 @@ def test_all_damaged(tmp_path: Path):
 
 
 def test_another_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    known = checkpoint.FORMAT
+    monkeypatch.setattr(checkpoint, "FORMAT", known + 1)
     checkpoint.save(tmp_path, tree(1), step=1)
     monkeypatch.undo()
-    with pytest.raises(ModelError, match="is of format 2, this version reads 1"):
+    with pytest.raises(ModelError, match=f"is of format {known + 1}, this version reads {known}"):
         checkpoint.load(tmp_path)
 
 

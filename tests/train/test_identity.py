@@ -4,7 +4,8 @@ from torch import nn
 
 from cello.errors import ArgumentError
 from cello.tasks.base import Batch
-from cello.train.identity import check_same, fingerprint, weights_of
+from cello.train.identity import check_same, content, training_data, weights_of
+from tests.train.fakes import FakeTask
 
 
 def batch(number: int) -> Batch:
@@ -12,25 +13,53 @@ def batch(number: int) -> Batch:
     return Batch(x, x, None, 2)
 
 
-def test_a_fingerprint_sees_number_first_and_last_batch():
-    marks = [
-        fingerprint([batch(number) for number in numbers])["content"]
-        for numbers in ([1, 2, 3], [0, 2, 3], [1, 2, 0], [3, 2, 1])
-    ]
-    assert len(set(marks)) == 4
-    assert fingerprint([batch(1), batch(2)]) == fingerprint([batch(1), batch(2)])
-    assert fingerprint([]) == {"batches": 0, "content": fingerprint([])["content"]}
+def hashed(*batches: Batch) -> str:
+    return training_data(FakeTask(), batches)["content"]
 
 
-def test_a_fingerprint_sees_shape_dtype_and_lengths():
+def test_a_hash_sees_every_batch_and_their_order():
+    marks = {
+        hashed(*(batch(number) for number in numbers))
+        for numbers in ([1, 2, 3], [0, 2, 3], [1, 0, 3], [1, 2, 0], [3, 2, 1], [1, 2], [])
+    }
+    assert len(marks) == 7
+    assert hashed(batch(1), batch(2)) == hashed(batch(1), batch(2))
+    assert training_data(FakeTask(), [batch(1)])["batches"] == 1
+
+
+def test_a_hash_sees_shape_dtype_lengths_and_what_is_fed():
     x = torch.zeros(2, 3, dtype=torch.int64)
     changed = [
         Batch(x, x, None, 6),
         Batch(x.T, x.T, None, 6),
         Batch(x.int(), x, None, 6),
         Batch(x, x, torch.tensor([2, 2, 1]), 6),
+        Batch(x, x, None, 6, teacher_forcing=True),
     ]
-    assert len({fingerprint([batch])["content"] for batch in changed}) == 4
+    assert len({hashed(batch) for batch in changed}) == 5
+
+
+class Showing(FakeTask):
+    """A task that shows its data, which its batches are drawn from."""
+
+    splits = ("validation",)
+
+    def __init__(self, **data: list[int]):
+        super().__init__()
+        self.shown = data
+
+    def data(self, split: str):
+        return (torch.tensor([number]) for number in self.shown[split])
+
+
+def test_a_task_may_show_its_data():
+    one = Showing(train=[1, 2, 3], validation=[4])
+    other = Showing(train=[1, 9, 3], validation=[5])
+    assert training_data(one, [batch(1)]) != training_data(other, [batch(1)])
+    assert content(one, "train") == training_data(one, [])["content"]
+    assert content(one, "validation") != content(other, "validation")
+    assert content(one, "test") is None
+    assert content(FakeTask(), "validation") is None
 
 
 def test_weights_of():

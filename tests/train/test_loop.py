@@ -279,7 +279,7 @@ def test_a_network_that_cannot_be_saved_fails_before_it_is_trained(tmp_path: Pat
 @pytest.mark.parametrize("what", ["log", "model"])
 def test_what_else_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str):
     if what == "model":
-        (tmp_path / "weights.safetensors.next").mkdir()  # where a file should go
+        (tmp_path / "config.json").mkdir()  # where a file should go
     else:
         (tmp_path / "log").write_text("")  # where a folder should be
     message = {  # the log is opened before the first checkpoint is written

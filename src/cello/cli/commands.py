@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 from cello._version import __version__
 from cello.cli.command import Group
 from cello.errors import ArgumentError, CelloError, DataError, ModelError, UnknownNameError
+from cello.streams import fill_standard_streams, lasting, named
 
 __all__ = ["Commands"]
 
@@ -38,9 +40,8 @@ class Commands(Group):
         words = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in words or os.environ.get("CELLO_DEBUG", "0") not in ("", "0")
         words = [word for word in words if word != "--debug"]  # wherever it stands
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a terminal that lacks a sign gets \N{...} for it
-                stream.reconfigure(errors="backslashreplace")
+        _prepare_streams()
+        warnings.showwarning = _show_warning
         try:
             # A copy, for click takes words away; commands may want to say how they were called.
             with self.make_context("cello", list(words), obj=tuple(words)) as ctx:
@@ -51,7 +52,29 @@ class Commands(Group):
             if debug and not isinstance(error, (click.ClickException, click.exceptions.Exit)):
                 traceback.print_exc()
             code = _report(error)
+        _let_go_of_output()
         sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Output may be closed, or go away: that ends no command before its work is done."""
+    fill_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a sign gets \N{...} for it
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = named(sys.stdout), lasting(sys.stderr)
+
+
+def _let_go_of_output() -> None:
+    """What standard output does not take any more must not be tried again when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _line(f"warning: {message}")
 
 
 def _report(error: BaseException) -> int:
@@ -60,9 +83,7 @@ def _report(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case BrokenPipeError():
-            # Whoever read our output has seen enough. Nothing more goes there, not at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            return 0  # whoever read our output has seen enough
         case click.ClickException():
             return _report_usage(error)
         case KeyboardInterrupt() | click.Abort():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 import torch
-from rich.console import Console
 from rich.text import Text
 from torch import Tensor, nn
 
 from cello.cli.coloured import legend, print_coloured
+from cello.cli.output import rich_output
 from cello.layers import DropIn
 from cello.see import record
 from cello.see.units import rank_units
@@ -84,7 +84,7 @@ def _show_passage(
     predicted = logits[start:, 0].argmax(-1).tolist()
     gold = kind_ids(document.text)[start:end]
     line = document.text.count("\n", 0, start) + 1
-    console = Console(highlight=False)
+    console = rich_output()
     signs = ", ".join(f"{_sign(kind, False)} {kind}" for kind in KINDS if _sign(kind, False) != " ")
     click.echo(
         f"\n{document.name} from line {line} on, coloured by memory {unit}. Below each line, what "

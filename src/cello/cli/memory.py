@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cello.cli.models import Model
-from cello.cli.output import print_json
+from cello.cli.output import print_json, rich_output
 from cello.cli.tokens import reads_characters, token_sequences
 from cello.errors import ArgumentError
 
@@ -119,11 +119,9 @@ def _scale(values: Tensor) -> tuple[float, float]:
 def _print(
     pieces: list[_Piece], rows: list[list[float]], name: str, scale: tuple[float, float]
 ) -> None:
-    from rich.console import Console
-
     from cello.cli.coloured import legend, print_coloured
 
-    console = Console(highlight=False)
+    console = rich_output()
     legend(console, *scale, name)
     for piece, row in zip(pieces, rows, strict=True):
         text, values = piece.values_by_character(row)

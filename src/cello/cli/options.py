@@ -5,15 +5,20 @@ Defaults are the functions' own. An option that is not given is not passed on.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import click
 
-__all__ = ["Help", "OrWord", "given", "options_of"]
+__all__ = ["NONE", "UNKNOWN", "Help", "OrWord", "Usual", "given", "options_of"]
 
-_NONE = object()
+#: The value of an option that the user gave as "none".
+NONE = object()
+
+#: What an option is when it is not given, where that depends on others.
+UNKNOWN = object()
 
 
 class OrWord(click.ParamType):
@@ -31,7 +36,7 @@ class OrWord(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """The number; the word; or a sign for None, which `given` knows."""
         if value == "none" and "none" in self.words:
-            return _NONE
+            return NONE
         if not isinstance(value, str) or value in self.words:
             return value
         try:
@@ -48,6 +53,14 @@ class Help(NamedTuple):
     type: Any = None
     multiple: bool = False
     default: str | None = None
+
+
+class Usual(click.Option):
+    """An option that is passed on only if it is given; `usual` is what it is if not, as JSON."""
+
+    def __init__(self, *args: Any, usual: Any, **attrs: Any) -> None:
+        super().__init__(*args, **attrs)
+        self.usual = usual
 
 
 def options_of(
@@ -77,18 +90,21 @@ def options_of(
 def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:
     flag = f"--{name.replace('_', '-')}"
     shown = ", ".join(default) if isinstance(default, tuple) else default
+    unknown = about.default is not None or default is inspect.Parameter.empty
+    usual = list(default) if isinstance(default, tuple) else UNKNOWN if unknown else default
+    make = functools.partial(click.option, flag, name, cls=Usual, usual=usual, default=None)
     if isinstance(default, bool):
-        return click.option(flag, name, is_flag=True, default=None, help=about.text)
+        return make(is_flag=True, help=about.text)
     if default is inspect.Parameter.empty:
         text = about.text
     else:
         shown = about.default or ("none" if shown is None else shown)
         text = f"{about.text}  [default: {shown}]"
     kind = about.type if about.type is not None else type(default)
-    return click.option(flag, name, type=kind, multiple=about.multiple, default=None, help=text)
+    return make(type=kind, multiple=about.multiple, help=text)
 
 
 def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Of `values` those of `names` that the user gave."""
     found = {name: values[name] for name in names if values.get(name) not in (None, ())}
-    return {name: None if value is _NONE else value for name, value in found.items()}
+    return {name: None if value is NONE else value for name, value in found.items()}

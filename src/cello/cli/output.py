@@ -7,11 +7,22 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["json_option", "paragraph", "print_json", "print_tables", "steps_option", "width"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "json_option",
+    "paragraph",
+    "print_json",
+    "print_tables",
+    "rich_output",
+    "steps_option",
+    "width",
+]
 
 #: The option of every command whose output a program might read.
 json_option: Callable[[Any], Any] = click.option(
@@ -43,6 +54,17 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value
+
+
+def rich_output() -> Console:
+    """Standard output with colours, which raises BrokenPipeError where its reader has gone."""
+    from rich.console import Console
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # rich would exit with 1
+
+    return Output(highlight=False)
 
 
 def width() -> int | None:

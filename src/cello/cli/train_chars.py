@@ -9,7 +9,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.training import refuse, train, training
+from cello.cli.training import begin, refuse, train, training
 from cello.tasks import CAUSAL_KINDS, Characters
 
 __all__ = ["command"]
@@ -50,9 +50,11 @@ _ROWS = {
 def command(**values: Any) -> None:
     """Train a network to predict the next character of a text.
 
-    Without --validation and --test, a tenth of the text is set aside for each. Without any files,
-    the text is the source of Python's own standard library.
+    Without --validation, a tenth of the text is set aside for it, and without both it and --test
+    another for the test. Without any files, the text is the source of Python's own standard
+    library.
     """
+    values = begin(values)
     options = given(values, (*_TEXT, *_ROWS))
     if values["seed"] is not None:
         options["seed"] = values["seed"]

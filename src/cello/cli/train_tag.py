@@ -9,7 +9,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.training import refuse, train, training
+from cello.cli.training import begin, refuse, train, training
 from cello.tasks import NETWORK_KINDS, Tagging, python_tagging
 from cello.tasks.features import WORD_FEATURES, WordFeatures
 
@@ -67,6 +67,7 @@ def command(**values: Any) -> None:
     files, the characters of Python's own standard library are tagged with their kinds: keyword,
     name, string, comment and so on.
     """
+    values = begin(values)
     seed = {"seed": values["seed"]} if values["seed"] is not None else {}
     if values["train"] is None:
         refuse(values, ("validation", "test"), "needs --train FILE")

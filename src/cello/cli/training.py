@@ -11,13 +11,15 @@ import click
 
 from cello.cli.options import Help, OrWord, given, options_of
 from cello.cli.output import json_option, print_json, print_tables
+from cello.cli.remembered import recalled, remember
 from cello.tasks import build_network, fitting_hidden_size
 from cello.tasks.characters import Characters
 from cello.tasks.tagging import Tagging
-from cello.train import Options, Result, TrainingInterrupted, fit
+from cello.train import Event, Options, Result, TrainingInterrupted, fit
+from cello.train.loop import check_folder
 from cello.train.options import SCHEDULES
 
-__all__ = ["NETWORK", "OPTIONS", "refuse", "train", "training"]
+__all__ = ["NETWORK", "OPTIONS", "begin", "refuse", "train", "training"]
 
 #: Options of `cello.train.fit`, each an option of the command.
 OPTIONS = {
@@ -65,7 +67,11 @@ def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
             metavar="MODEL",
             help="The folder for the model, its log and its checkpoints.",
         ),
-        click.option("--resume", is_flag=True, help="Go on where the run in MODEL stopped."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on where the run in MODEL stopped, with the options that it began with.",
+        ),
         click.option(
             "--network",
             "kind",
@@ -104,6 +110,26 @@ def refuse(values: dict[str, Any], names: Iterable[str], why: str) -> None:
         raise click.UsageError(f"--{name.replace('_', '-')} {why}")
 
 
+def begin(values: dict[str, Any]) -> dict[str, Any]:
+    """Check, before any data are read, what can be; and take a resumed run's options from it.
+
+    Args:
+        values: the values of the command's options by name.
+
+    Returns:
+        The values to train with.
+    """
+    check_folder(values["folder"], values["resume"])
+    Options(**given(values, OPTIONS))
+    if not values["resume"]:
+        return values
+    values, notes = recalled(values)
+    if _is_first_process():
+        for note in notes:
+            click.echo(f"cello: {note}", err=True)
+    return values
+
+
 def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
     """Build the network, train it, and say what came of it.
 
@@ -116,6 +142,11 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
     options = Options(**given(values, OPTIONS))
     torch.manual_seed(options.seed)
     net = _network(task, values)
+
+    def keep_options(event: Event) -> None:
+        if event.kind == "start":
+            remember(values)
+
     try:
         result = fit(
             task,
@@ -124,11 +155,12 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
             values["folder"],
             resume=values["resume"],
             progress=not (values["quiet"] or values["as_json"]),
+            on_event=keep_options,
         )
     except TrainingInterrupted as stop:
         raise TrainingInterrupted(
             f"stopped at step {stop.step}; the checkpoint in {values['folder'] / 'checkpoint'} is "
-            f"complete; to go on: {_resume_command()}",
+            f"complete; to go on: {_resume_command(values)}",
             step=stop.step,
             exit_code=stop.exit_code,
         ) from stop
@@ -150,15 +182,17 @@ def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
     return build_network(kind, encoder, size, task.output_size, **more)
 
 
-def _resume_command() -> str:
-    words = click.get_current_context().obj or ()
-    return shlex.join(["cello", *(word for word in words if word != "--resume"), "--resume"])
+def _resume_command(values: dict[str, Any]) -> str:
+    context = click.get_current_context()
+    flags = [flag for flag, name in (("--quiet", "quiet"), ("--json", "as_json")) if values[name]]
+    words = ["cello", "train", str(context.info_name), "-o", str(values["folder"]), *flags]
+    return shlex.join([*words, "--resume"])
 
 
 def _is_first_process() -> bool:
-    from lightning_fabric.utilities import rank_zero_only
+    from cello.train.fabric import is_first_process
 
-    return getattr(rank_zero_only, "rank", 0) == 0
+    return is_first_process()
 
 
 def _print_result(result: Result, net: Any, as_json: bool) -> None:

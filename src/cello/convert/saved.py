@@ -10,9 +10,9 @@ Loading runs no code from the files: `net` is a specification (see `cello.conver
 safetensors holds numbers only.
 
 A model that is there is replaced in an order that leaves a whole one at every moment. The new
-weights are written beside the old ones; then the new config takes the old one's place, in one
-step; then the weights do. Whoever reads between the last two steps finds by the config's SHA-256
-that the new weights still bear the other name.
+weights are written beside the old ones, under a name that nobody else uses; then the new config
+takes the old one's place, in one step; then the weights do. Whoever reads between the last two
+steps finds by the config's SHA-256 that the new weights still bear the other name.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+import secrets
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -36,10 +37,10 @@ from cello.errors import ModelError
 from cello.files import own_memory, seal, sync_folder, write
 from cello.ranges import shown
 
-__all__ = ["load_model", "not_numbers", "save_model"]
+__all__ = ["load_model", "model_files", "not_numbers", "save_model"]
 
 WEIGHTS = "weights.safetensors"
-_NEXT = ".next"
+_NEXT = ".{}.next-"
 #: What weights may be made of: what cells can be run in.
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 #: So many faults at most are named.
@@ -69,6 +70,24 @@ def save_model(
     True
     """
     folder = Path(folder)
+    text, data = model_files(net, task)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _finish(folder)
+        _replace_both(folder, text, data)
+        for left_over in (*_pending(folder, CONFIG), *_pending(folder, WEIGHTS)):
+            left_over.unlink(missing_ok=True)
+        sync_folder(folder)
+    except OSError as error:
+        raise ModelError(f"cannot write the model {folder}: {error}") from error
+
+
+def model_files(net: nn.Module, task: Mapping[str, Any] | None = None) -> tuple[bytes, bytes]:
+    """What `save_model` writes: the config and the weights.
+
+    Raises:
+        ModelError: a part of the network cannot be written down, or `task` is no JSON.
+    """
     tensors, shared = _tensors(net)
     spec = net_to_spec(net)
     _check_rebuilt(net, spec)
@@ -81,19 +100,9 @@ def save_model(
         "weights": {"file": WEIGHTS, **seal(data), "shared": shared},
     }
     try:
-        text = json.dumps(config, indent=1, ensure_ascii=False).encode()
+        return json.dumps(config, indent=1, ensure_ascii=False).encode(), data
     except (TypeError, ValueError) as error:
         raise ModelError(f"task must be made of what JSON can hold: {error}") from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _finish(folder)
-        write(folder / (WEIGHTS + _NEXT), data)
-        write(folder / (CONFIG + _NEXT), text)
-        os.replace(folder / (CONFIG + _NEXT), folder / CONFIG)
-        os.replace(folder / (WEIGHTS + _NEXT), folder / WEIGHTS)
-        sync_folder(folder)
-    except OSError as error:
-        raise ModelError(f"cannot write the model {folder}: {error}") from error
 
 
 def load_model(folder: str | Path, cells: Iterable[type[nn.Module]] = ()) -> nn.Module:
@@ -267,9 +276,8 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
     expected = {key: entry.get(key) for key in ("bytes", "sha256")}
     data = _read(folder / WEIGHTS)
     if data is None or seal(data) != expected:
-        newer = _read(folder / (WEIGHTS + _NEXT))
-        if newer is not None and seal(newer) == expected:
-            data = newer
+        found = (_read(path) for path in _pending(folder, WEIGHTS))
+        data = next((d for d in found if d is not None and seal(d) == expected), data)
     path = folder / WEIGHTS
     if data is None:
         raise ModelError(f"{folder} is no whole model: it has no {WEIGHTS}")
@@ -294,12 +302,32 @@ def _read(path: Path) -> bytes | None:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 
+def _pending(folder: Path, name: str) -> list[Path]:
+    """Files that are still to take the place of `name`, or never will."""
+    return sorted(folder.glob(_NEXT.format(name) + "*"))
+
+
+def _replace_both(folder: Path, text: bytes, data: bytes) -> None:
+    token = secrets.token_hex(8)
+    config, weights = (folder / (_NEXT.format(name) + token) for name in (CONFIG, WEIGHTS))
+    try:
+        write(weights, data)
+        write(config, text)
+        os.replace(config, folder / CONFIG)
+    except OSError:
+        config.unlink(missing_ok=True)
+        weights.unlink(missing_ok=True)
+        raise
+    os.replace(weights, folder / WEIGHTS)
+
+
 def _finish(folder: Path) -> None:
     """Bring to its end a replacement that was cut off between its last two steps."""
     try:
         expected = read_config(folder)["weights"]
     except ModelError:
         return
-    newer, data = folder / (WEIGHTS + _NEXT), _read(folder / (WEIGHTS + _NEXT))
-    if data is not None and seal(data)["sha256"] == expected.get("sha256"):
-        os.replace(newer, folder / WEIGHTS)
+    for path in _pending(folder, WEIGHTS):
+        data = _read(path)
+        if data is not None and seal(data)["sha256"] == expected.get("sha256"):
+            os.replace(path, folder / WEIGHTS)

@@ -65,6 +65,10 @@ class Batch:
 class Task(Protocol):
     """What the training loop asks of a task.
 
+    A task may also have `data(split)`, which gives everything that a split is made of ("train",
+    "validation" or "test") as tensors, one after the other. A resumed run then knows by a hash of
+    them that the data are the same. Without it, the batches of the first epoch are hashed.
+
     Networks are called `logits, state = net(batch.x, state, lengths=batch.lengths)` and give
     logits [T, B, O].
     """

@@ -108,7 +108,8 @@ class Characters:
         """The task on text files, and on all text files in folders.
 
         Args:
-            train: files and folders; without the others, they are split as `from_documents` does.
+            train: files and folders; what is not given of the others is set aside from them as
+                `from_documents` does.
             validation: files and folders that choose the best network.
             test: files and folders for the last word.
             **options: as `from_documents`.
@@ -134,15 +135,18 @@ class Characters:
         """The task on texts.
 
         Args:
-            documents: the texts. Without `held_out`, about a tenth of them is for validation and
-                a tenth for the test: whole documents if there are at least 10, else the last
-                parts of the text of all of them.
+            documents: the texts. Without a validation text, about a tenth of them is set aside
+                for validation, and without both a tenth for the test: whole documents if there
+                are at least 10, else the last parts of the text of all of them.
             held_out: texts of the splits "validation" and "test".
             min_count: characters that occur less often in training are "other".
             max_size: at most so many characters have an entry.
             **options: `tbptt_steps`, `batch_size`, `seed`; see the class.
         """
-        splits = {"train": documents, **held_out} if held_out else _split(documents)
+        splits: dict[str, Sequence[Document]] = {"train": documents, **(held_out or {})}
+        if "validation" not in splits:
+            splits |= _split(documents, test="test" not in splits)
+            splits = {name: splits[name] for name in SPLITS}
         characters = (c for document in splits["train"] for c in document.text)
         vocabulary = Vocabulary.count(characters, min_count=min_count, max_size=max_size)
         return cls(splits, vocabulary, **options)
@@ -156,6 +160,10 @@ class Characters:
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(name for name, ids in self._ids.items() if ids and name != "train")
+
+    def data(self, split: str) -> Iterable[Tensor]:
+        """The ids [T] of each document of a split."""
+        return self._ids.get(split, ())
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`, each the continuation of the one before it."""
@@ -298,11 +306,15 @@ class Characters:
         return cls({}, features.vocabulary)
 
 
-def _split(documents: Sequence[Document]) -> dict[str, list[Document]]:
+def _split(documents: Sequence[Document], *, test: bool) -> dict[str, list[Document]]:
+    """A tenth set aside for validation and, with `test`, one for the test."""
     if len(documents) >= _MANY_DOCUMENTS:
-        return split_documents(documents)
+        parts = split_documents(documents)
+        if not test:
+            parts["train"] = sorted(parts["train"] + parts.pop("test"))
+        return parts
     text = "".join(document.text for document in documents)
-    cuts = [0, len(text) * 8 // 10, len(text) * 9 // 10, len(text)]
+    cuts = [0, *(len(text) * tenths // 10 for tenths in ((8, 9, 10) if test else (9, 10)))]
     return {
         name: [Document(name, text[start:end])]
         for name, start, end in zip(SPLITS, cuts, cuts[1:], strict=False)

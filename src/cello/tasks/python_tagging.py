@@ -76,6 +76,7 @@ def python_tagging(
         features,
         KINDS,
         train=train,
+        corpus=[Example(x, y)],
         held_out={
             name: [piece for e in examples[name] for piece in _cut(e, evaluation_length)]
             for name in ("validation", "test")

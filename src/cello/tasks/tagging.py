@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Tagging:
         held_out: examples by split, "validation" and "test". Their targets may go beyond `tags`,
             into `unseen`: tags that do not occur in training and count as errors.
         unseen: the names of these.
+        corpus: all that `train` draws its examples from, by which a resumed run knows that they
+            are the same; those of the first epoch unless given.
         groups: names of groups of tags whose accuracy is reported as "GROUP_accuracy".
         batch_size: sequences a batch.
         teacher_forcing: in so many epochs, the first ones, a network that feeds its output back
@@ -66,6 +68,7 @@ class Tagging:
         train: Callable[[int], Sequence[Example]] | None = None,
         held_out: Mapping[str, Sequence[Example]] | None = None,
         unseen: Sequence[str] = (),
+        corpus: Sequence[Example] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
         batch_size: int = 32,
         teacher_forcing: int = 1,
@@ -81,6 +84,7 @@ class Tagging:
         self.seed = seed
         self.monitor = "span_f1" if is_iob(self.tags) else "accuracy"
         self._train = train
+        self._corpus = corpus
         self._held_out = dict(held_out or {})
 
     @classmethod
@@ -164,6 +168,13 @@ class Tagging:
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(name for name, examples in self._held_out.items() if examples)
+
+    def data(self, split: str) -> Iterable[Tensor]:
+        """The ids and the targets of each example of a split."""
+        examples = self._held_out.get(split, ())
+        if split == "train" and self._train is not None:
+            examples = self._train(0) if self._corpus is None else self._corpus
+        return (tensor for example in examples for tensor in example)
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ __all__ = ["read_documents", "read_text"]
 #: How much of a file is looked at to tell whether it is text.
 _LOOK = 8192
 
+#: So many names of files are told.
+_SHOWN = 5
+
 
 def read_text(path: str | Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark; line ends stay as they are.
@@ -21,14 +25,17 @@ def read_text(path: str | Path) -> str:
         DataError: there is no such file, it cannot be read, or is not UTF-8 (names the byte and
             the line).
     """
-    data = _read_bytes(Path(path))
+    return _decoded(path, _read_bytes(Path(path)))
+
+
+def _decoded(path: str | Path, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # The decoder counts from the end of the byte order mark.
         at = error.start + (len(data) - len(error.object))
         line = data.count(b"\n", 0, at) + 1
-        raise DataError(
+        raise _NoTextError(
             f"{path}:{line}: not UTF-8: byte 0x{data[at]:02x} at offset {at}; convert the file to "
             "UTF-8 first"
         ) from error
@@ -37,9 +44,9 @@ def read_text(path: str | Path) -> str:
 def read_documents(paths: Iterable[str | Path]) -> list[Document]:
     """The text files among `paths`, folders with all that is below them, in order of their names.
 
-    In folders, files that are not UTF-8 text (with a zero byte or an invalid one in their first
-    8,192 bytes), empty files and names that begin with a dot are passed over; a file that is named
-    itself must be text. Line ends become LF. A document's name is the path inside the folder.
+    In folders, empty files and names that begin with a dot are passed over, and so are files that
+    are not UTF-8 text, which a warning names; a file that is named itself must be text. Line ends
+    become LF. A document's name is the path inside the folder.
 
     Raises:
         DataError: a path does not exist or cannot be read, a named file is no text, or nothing
@@ -49,12 +56,8 @@ def read_documents(paths: Iterable[str | Path]) -> list[Document]:
     documents: list[Document] = []
     for path in places:
         if path.is_dir():
-            for file in _files_below(path):
-                if _looks_like_text(file):
-                    documents.append(_document(file, file.relative_to(path).as_posix()))
+            documents.extend(_documents_below(path))
         else:
-            if b"\0" in _read_bytes(path)[:_LOOK]:
-                raise DataError(f"{path}: expected text, found a zero byte: the file is binary")
             documents.append(_document(path, path.name))
     documents = [document for document in documents if document.text]
     if not documents:
@@ -62,8 +65,31 @@ def read_documents(paths: Iterable[str | Path]) -> list[Document]:
     return documents
 
 
+class _NoTextError(DataError):
+    """A file is not UTF-8 text."""
+
+
+def _documents_below(folder: Path) -> list[Document]:
+    found, passed_over = [], []
+    for file in _files_below(folder):
+        name = file.relative_to(folder).as_posix()
+        try:
+            found.append(_document(file, name))
+        except _NoTextError:
+            passed_over.append(name)
+    if passed_over:
+        count, shown = len(passed_over), ", ".join(passed_over[:_SHOWN])
+        more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+        files = "1 file that is" if count == 1 else f"{count} files that are"
+        warnings.warn(f"{folder}: passed over {files} not UTF-8 text: {shown}{more}", stacklevel=3)
+    return found
+
+
 def _document(file: Path, name: str) -> Document:
-    return Document(name, read_text(file).replace("\r\n", "\n"))
+    data = _read_bytes(file)
+    if b"\0" in data[:_LOOK]:
+        raise _NoTextError(f"{file}: expected text, found a zero byte: the file is binary")
+    return Document(name, _decoded(file, data).replace("\r\n", "\n"))
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -72,17 +98,6 @@ def _files_below(folder: Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     )
-
-
-def _looks_like_text(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(_LOOK)
-    try:
-        start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A character that the piece cuts in two is no fault of the file.
-        return b"\0" not in start and error.end == len(start) == _LOOK
-    return b"\0" not in start
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -27,7 +27,7 @@ from cello.tree import join, split
 
 __all__ = ["FORMAT", "exists", "load", "save"]
 
-FORMAT = 1
+FORMAT = 2  # 1 told less of the data
 KEEP = 2
 _NAME = re.compile(r"(\d{6,})-step-\d+")
 _UNFINISHED = ".unfinished-"

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning_fabric.utilities import rank_zero_only
 
 from cello.errors import ArgumentError
 from cello.train.options import Options
 
-__all__ = ["make_fabric", "quiet"]
+__all__ = ["is_first_process", "make_fabric", "quiet"]
 
 
 def make_fabric(options: Options) -> Fabric:
@@ -40,6 +41,11 @@ def make_fabric(options: Options) -> Fabric:
             "them whole in each: use 'auto' or 'ddp'"
         )
     return fabric
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first of those that train together, as far as is known yet."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 @contextmanager

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError
+from cello.tasks.base import Batch, Task
 
-__all__ = ["check_same", "fingerprint", "weights_of"]
+__all__ = ["check_same", "content", "training_data", "weights_of"]
 
 
-def fingerprint(batches: Sequence[Any]) -> dict[str, Any]:
-    """The number of batches, and a hash of what is in the first and the last.
+def training_data(task: Task, batches: Sequence[Batch]) -> dict[str, Any]:
+    """The number of batches of the first epoch, and a hash of the training data."""
+    found = content(task, "train") or _hash(_parts(batches))
+    return {"batches": len(batches), "content": found}
 
-    Where batches are drawn from all the data in a random order, other data make others of them.
-    """
+
+def content(task: Task, split: str) -> str | None:
+    """A hash of all the data of a split; None if there are none, or the task does not show them."""
+    data = getattr(task, "data", None)
+    if data is None or (split != "train" and split not in task.splits):
+        return None
+    return _hash(data(split))
+
+
+def _parts(batches: Iterable[Batch]) -> Iterable[Any]:
+    for batch in batches:
+        yield from (value for _, value in sorted(vars(batch).items()))
+
+
+def _hash(values: Iterable[Any]) -> str:
     digest = hashlib.sha256()
-    for batch in [batches[0], batches[-1]] if len(batches) else []:
-        for name, value in sorted(vars(batch).items()):
-            if isinstance(value, Tensor):
-                array = value.detach().cpu().contiguous().numpy()
-                digest.update(f"{name} {array.dtype} {array.shape}".encode())
-                digest.update(array.tobytes())
-    return {"batches": len(batches), "content": digest.hexdigest()}
+    for value in values:
+        if isinstance(value, Tensor):
+            array = value.detach().cpu().contiguous().numpy()
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(memoryview(array))  # type: ignore[arg-type]
+        else:
+            digest.update(repr(value).encode())
+    return digest.hexdigest()[:16]
 
 
 def weights_of(net: nn.Module) -> dict[str, Any]:

@@ -7,6 +7,8 @@ the rows of the old file first: those that the checkpoint knows of, and no later
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,24 +50,43 @@ class Log:
 def _csv_logger(folder: Path, rows: int) -> Any:
     from lightning_fabric.loggers import CSVLogger
 
-    path = folder / "log" / "metrics.csv"
-    old: list[dict[str, Any]] = []
-    if rows and path.is_file():
-        with open(path, newline="", encoding="utf-8") as file:
-            old = list(csv.DictReader(file))[:rows]
+    old = _read_rows(folder / "log" / "metrics.csv", rows) if rows else []
     logger = CSVLogger(folder, name="log", version="", flush_logs_every_n_steps=_NEVER)
     with warnings.catch_warnings():
         # It says that it deletes the file: we have read it.
         warnings.filterwarnings("ignore", message="Experiment logs directory")
         _ = logger.experiment
-    for row in old:
-        step = row.pop("step")
-        if step:  # not a row that was cut off in the middle
-            values = {name: value for name, value in row.items() if name and value}
-            logger.log_metrics(values, int(step))
+    for step, values in old:
+        logger.log_metrics(values, step)
     if old:
         logger.save()
     return logger
+
+
+def _read_rows(path: Path, rows: int) -> list[tuple[int, dict[str, Any]]]:
+    """Of the first `rows` rows those that tell their step, with it."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "\ufffd")
+    found: list[tuple[int, dict[str, Any]]] = []
+    lost = 0
+    try:
+        for row in itertools.islice(csv.DictReader(io.StringIO(text)), rows):
+            step = row.pop("step", None)
+            if step is not None and step.isdecimal():
+                values = {name: value for name, value in row.items() if name and value}
+                found.append((int(step), values))
+            else:
+                lost += bool(step)  # without a step it was cut off in the middle
+    except csv.Error:
+        lost += 1
+    if lost or "\ufffd" in text:
+        warnings.warn(
+            f"the log {path} is damaged: what can be read of it is kept; the training does not "
+            "depend on it",
+            stacklevel=2,
+        )
+    return found
 
 
 def _tensorboard_logger(folder: Path, purge_step: int | None) -> Any:

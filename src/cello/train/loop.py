@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from cello.errors import ArgumentError
+from cello.errors import ArgumentError, ModelError
 from cello.tasks.base import Task
 from cello.train import checkpoint
 from cello.train.events import Listener
@@ -18,7 +18,7 @@ from cello.train.options import Options
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Result", "fit"]
+__all__ = ["Result", "check_folder", "fit"]
 
 
 class Result(NamedTuple):
@@ -56,19 +56,23 @@ def fit(
     After each epoch `task.evaluate` judges the network on validation data; at the end `net` holds
     the best weights, which are judged on test data.
 
-    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/) and `checkpoint/`. With
-    `resume=True` training goes on from the newest checkpoint there, to the same weights, bit for
-    bit on a CPU, as if it had never stopped; `options` may then differ in what does not change the
-    steps (more epochs, patience, how often to save and log). `on_event` is called with each
+    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/) and `checkpoint/`. One
+    run at a time can be at work there. With `resume=True` training goes on from the newest
+    checkpoint there, to the same weights, bit for bit on a CPU, as if it had never stopped, with
+    the same training and validation data; `options` may then differ in what does not change the
+    steps (more epochs, patience, how often to save and log; a schedule that ends with the last
+    epoch makes more epochs another run, and a warning says so). The model is written anew if it
+    is no longer there. `on_event` is called with each
     `cello.train.Event`, `progress` shows them; both in the first process only. (Strategies that
     fork or spawn, as in notebooks, train copies of `net`: load the model from the folder then.)
 
     Raises:
-        ArgumentError: the options make no sense, the folder already holds a run and `resume` is
-            False, or `resume` is True and something that changes the result differs.
+        ArgumentError: the options make no sense, another run is at work in the folder, it already
+            holds a run and `resume` is False, or `resume` is True and something that changes the
+            result differs.
         ModelError: `resume` is True and there is no checkpoint that is whole.
         TrainingError: the loss is not finite, or a checkpoint cannot be written.
-        TrainingInterrupted: Ctrl-C or SIGTERM; a checkpoint has been written.
+        TrainingInterrupted: Ctrl-C, SIGTERM or a closed terminal; a checkpoint has been written.
 
     >>> import tempfile, cello
     >>> from cello.tasks.characters import Characters, Document
@@ -86,24 +90,42 @@ def fit(
     >>> len(result.history), len(again.history), result.test["bits_per_character"] < 1
     (5, 6, True)
     """
-    from cello.train.fabric import make_fabric, quiet  # Lightning loads here, not before
+    from cello.train.claim import claimed
+    from cello.train.fabric import is_first_process, make_fabric, quiet  # Lightning loads here
 
     folder = Path(folder)
-    _check_folder(folder, resume)
-    with quiet():
+    check_folder(folder, resume)
+    with ExitStack() as stack:
+        stack.enter_context(quiet())
+        fabric = make_fabric(options)
+        if is_first_process():
+            stack.enter_context(claimed(folder))
+            check_folder(folder, resume)  # another run may just have ended
         run: Any = partial(
             _run, task, options, folder, resume=resume, progress=progress, on_event=on_event
         )
-        return make_fabric(options).launch(run, net)
+        return fabric.launch(run, net)
 
 
-def _check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: Path, resume: bool) -> None:
+    """Whether a run can begin, or be resumed, in `folder`.
+
+    Raises:
+        ArgumentError: it is a file, or holds a run already and `resume` is False.
+        ModelError: it holds no run and `resume` is True.
+    """
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"folder must be a folder, but {folder} is a file")
-    if not resume and checkpoint.exists(folder / "checkpoint"):
+    found = checkpoint.exists(folder / "checkpoint")
+    if found and not resume:
         raise ArgumentError(
             f"folder {folder} holds a run already: resume=True (--resume) continues it; "
             "for a new one, remove it or choose another folder"
+        )
+    if resume and not found:
+        raise ModelError(
+            f"no checkpoint in {folder / 'checkpoint'}: there is no run to resume; train without "
+            "resume first"
         )
 
 

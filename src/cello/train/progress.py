@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from cello.streams import lasting
 from cello.train.events import Event
 
 if TYPE_CHECKING:
@@ -33,13 +35,16 @@ def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
 class Progress:
     """Listens to the events of `fit` and shows them on `file` (standard error by default).
 
-    Where that is no terminal, there is no bar: only the line after each epoch.
+    Where that is no terminal, there is no bar: only the line after each epoch. Where it goes away
+    (a closed pipe or terminal, a full disk), nothing more is shown, and training goes on.
     """
 
     def __init__(self, file: TextIO | None = None) -> None:
         from rich.console import Console
 
-        self._console = Console(file=file, stderr=file is None, highlight=False)
+        stream = sys.stderr if file is None else file
+        shown = None if stream is None else lasting(stream)  # pythonw has no standard error
+        self._console = Console(file=shown, quiet=stream is None, highlight=False)
         self._bar: Bar | None = None
         self._task: Any = None
         self._start_values: Mapping[str, Any] = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,13 +13,13 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from cello.cells.state import detach
-from cello.convert import net_to_spec, save_model
+from cello.convert import model_files, net_to_spec
 from cello.errors import ArgumentError, TrainingError
 from cello.tasks.base import Batch, Task
 from cello.train import checkpoint, rng
 from cello.train.events import Event, Listener
 from cello.train.files import Files
-from cello.train.identity import check_same, fingerprint, weights_of
+from cello.train.identity import check_same, content, training_data, weights_of
 from cello.train.options import Options
 from cello.train.processes import gather, highest, mean
 from cello.train.run_state import Mean, RankState, RunState
@@ -47,8 +47,7 @@ class Run:
     ) -> None:
         self.fabric, self.task, self.net = fabric, task, net
         self.options, self.folder, self.listeners = options, folder, listeners
-        with tempfile.TemporaryDirectory() as trial:
-            save_model(net, trial, task=task.config())  # what cannot be saved fails now
+        model_files(net, task.config())  # what cannot be saved fails now
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
@@ -66,9 +65,11 @@ class Run:
             "task": {"name": task.name, **task.config()},
             "network": net_to_spec(net),
             "weights": weights_of(net),
-            "training data": fingerprint(first),
+            "training data": training_data(task, first),
+            "validation data": {"content": content(task, "validation")},
         }
         self.identity = fabric.broadcast(identity)  # each process has rows of its own
+        self.free = {"epochs": options.epochs, "test data": content(task, "test")}
 
     # ------------------------------------------------------------ from start to end
 
@@ -84,15 +85,42 @@ class Run:
         tree: Any = checkpoint.load(where) if self.fabric.is_global_zero else None
         tree = self.fabric.broadcast(tree)
         check_same(tree["identity"], self.identity, str(where))
+        self.state = RunState.from_tree(tree["state"])
+        self.warn_of_changes(tree["free"])
         self.net.load_state_dict(tree["net"])
         self.optimizer.load_state_dict(tree["optimizer"])
         self.fabric.strategy.precision.load_state_dict(tree["precision"])
-        self.state = RunState.from_tree(tree["state"])
         mine = tree["ranks"][self.fabric.global_rank]
         self.mine = RankState.from_tree(mine)
         self.mine.carried = self.fabric.to_device(self.mine.carried)
         self._begin()
+        if self.state.best is not None and self.fabric.is_global_zero:
+            # The model in the folder may be missing or damaged.
+            self.net.load_state_dict(self.state.best.weights)
+            self.files.model(self.net, self.task.config(), self.state.step)
+            self.net.load_state_dict(tree["net"])
         rng.restore(mine["generators"], self.fabric.device)
+
+    def warn_of_changes(self, before: dict[str, Any]) -> None:
+        """Say what may differ from the run that is resumed, where that changes what comes out."""
+        if not self.fabric.is_global_zero:
+            return
+        epochs, schedule, state = self.options.epochs, self.options.schedule, self.state
+        goes_on = state.step > 0 and state.epoch < epochs
+        if goes_on and schedule != "constant" and epochs != before["epochs"]:
+            warnings.warn(
+                f"the {schedule} schedule was made for {before['epochs']} epochs and is now for "
+                f"{epochs}: from here on the learning rate is that of {epochs} epochs, so the "
+                f"result is not that of an uninterrupted run of {epochs}",
+                stacklevel=2,
+            )
+        old, new = before["test data"], self.free["test data"]
+        if old is not None and new is not None and old != new:
+            warnings.warn(
+                "the test data are not those that this run began with: its test metrics are of "
+                "the new ones",
+                stacklevel=2,
+            )
 
     def _begin(self) -> None:
         options, state = self.options, self.state
@@ -269,6 +297,7 @@ class Run:
         if fabric.is_global_zero:
             tree = {
                 "identity": self.identity,
+                "free": self.free,
                 "state": state.tree(),
                 "net": self.net.state_dict(),
                 "optimizer": self.optimizer.state_dict(),

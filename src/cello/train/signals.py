@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: note them, and stop where everything is consistent."""
+"""Ctrl-C, SIGTERM and a closed terminal: note them, and stop where everything is consistent."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ __all__ = ["Signals", "TrainingInterrupted"]
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C or SIGTERM; a checkpoint of that very step is complete.
+    """Training was stopped by a signal; a checkpoint of that very step is complete.
 
     The message says how to go on. `exit_code` is what a command should exit with: 130 after
-    Ctrl-C, 143 after SIGTERM. `step` is the number of steps done.
+    Ctrl-C, 143 after SIGTERM, 129 where the terminal was closed (SIGHUP). `step` is the number of
+    steps done.
     """
 
     def __init__(self, message: str, *, step: int, exit_code: int) -> None:
         super().__init__(message)
         self.step = step
         self.exit_code = exit_code
+
+
+#: Windows has no SIGHUP.
+_STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 class Signals:
@@ -39,7 +46,7 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _STOPPING:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
