@@ -397,3 +397,61 @@ def test_replaced_and_computed_parameters() -> None:
     with torch.no_grad():
         gains.mul_(2)
     assert not torch.allclose(layer(x)[0], before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_subclass_draws_its_own_initial_weights(kind: str) -> None:
+    def own(module: object) -> type:
+        class Own(getattr(module, kind)):  # type: ignore[misc]
+            def __init__(self, *args: object, **options: object) -> None:
+                self.gain = 0.5  # read while the constructor of the layer runs
+                self.flattened = 0
+                super().__init__(*args, **options)
+
+            def reset_parameters(self) -> None:
+                for name, weight in self.named_parameters():
+                    if "weight" in name:
+                        nn.init.orthogonal_(weight, self.gain)
+                    else:
+                        nn.init.ones_(weight)
+
+            def flatten_parameters(self) -> None:
+                self.flattened += 1
+
+        return Own
+
+    made = []
+    for module in (nn, cello):
+        torch.manual_seed(5)
+        layer = own(module)(3, 4, num_layers=2, bidirectional=True)
+        assert layer.flattened == 1
+        made.append([*layer.parameters(), torch.randn(2)])
+    assert all(map(torch.equal, *made))
+    assert made[1][2].eq(1).all()  # a bias
+    layer.reset_parameters()
+    x = torch.randn(5, 2, 3)
+    with cello.engine("reference"):
+        expected = layer(x)[0]
+    torch.testing.assert_close(layer(x)[0], expected)
+
+
+def test_what_a_subclass_overrides_of_torchs_forward_is_called(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "_warned", set())
+
+    class Lenient(cello.GRU):
+        """Takes a state of one row for all rows of the batch."""
+
+        def permute_hidden(self, hx: Tensor, permutation: Tensor | None) -> Tensor:
+            hx = hx.expand(-1, 2, -1).contiguous() if hx.shape[1] == 1 else hx
+            return super().permute_hidden(hx, permutation)
+
+    layer, x, hx = Lenient(3, 4), torch.randn(5, 2, 3), torch.randn(1, 1, 4)
+    with pytest.warns(cello.EngineWarning, match="Lenient overrides permute_hidden"):
+        y, _ = layer(x, hx)
+    torch.testing.assert_close(y, cello.GRU.forward(layer, x, hx.expand(-1, 2, -1))[0])
+    assert ran == ["torch", "torch"]
+    ran.clear()
+    assert cello.record(layer, x)["0.h"].shape == (5, 2, 4)
+    assert ran == ["cpu"]

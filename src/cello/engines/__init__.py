@@ -13,6 +13,7 @@ from cello.engines.choose import (
     one_step,
     only_the_step_may_run,
     run,
+    warn_once,
 )
 from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
 from cello.engines.packing import packing_of
@@ -38,4 +39,5 @@ __all__ = [
     "packing_of",
     "run",
     "tensors_of",
+    "warn_once",
 ]

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+import typing_extensions
 from torch.autograd import forward_ad
 
 from cello.cells import Cell
@@ -33,13 +34,18 @@ __all__ = [
     "one_step",
     "only_the_step_may_run",
     "run",
+    "warn_once",
 ]
 
 # Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
 # the fastest comes first. A new engine joins by a line here.
 ENGINES: dict[str, ModuleType] = {"cpu": cpu, "split": split, "reference": reference}
 
-_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+_NOT_THE_USERS = (  # the last one wraps functions of PyTorch's that are deprecated
+    str(Path(__file__).parents[1]),
+    str(Path(torch.__file__).parent),
+    str(typing_extensions.__file__),
+)
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -188,13 +194,14 @@ def _transformed(device: torch.device) -> str | None:
 
 
 def _leave(reason: str, name: str) -> None:
-    _warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
+    warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
 
 
-def _warn_once(message: str) -> None:
+def warn_once(message: str, kind: type[Warning] = EngineWarning) -> None:
+    """Warn at the user's own line, unless the same has been said before."""
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, EngineWarning, stacklevel=_users_level())
+        warnings.warn(message, kind, stacklevel=_users_level())
 
 
 def _users_level() -> int:

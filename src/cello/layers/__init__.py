@@ -1,7 +1,8 @@
 """A cell through time: layers, stacks, PyTorch's layers opened, one step at a time."""
 
+from cello.layers.accelerate import accelerate
 from cello.layers.bidirectional import Bidirectional
-from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
+from cello.layers.drop_in import GRU, LSTM, RNN, DropIn
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating

@@ -6,8 +6,9 @@ can be compiled, as on a GPU, PyTorch's own code runs, as far as it can what is 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from itertools import takewhile
+from operator import is_
 from typing import Any, ClassVar
 
 import torch
@@ -16,16 +17,33 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
-from cello.engines import autocast_active, current_engine, loops_compile, only_the_step_may_run
+from cello.engines import (
+    autocast_active,
+    current_engine,
+    loops_compile,
+    only_the_step_may_run,
+    warn_once,
+)
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import c_of, check_input, check_reset
 from cello.layers.observe import holders, observer
+from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS, Stepper
 from cello.layers.through_time import run_cell
 
-__all__ = ["GRU", "LSTM", "RNN", "DropIn", "accelerate"]
+__all__ = ["GRU", "LSTM", "RNN", "DropIn"]
+
+#: What PyTorch's forward calls of a layer: a subclass that overrides one has PyTorch's forward.
+_CALLED = (
+    "check_forward_args",
+    "check_hidden_size",
+    "check_input",
+    "get_expected_cell_size",
+    "get_expected_hidden_size",
+    "permute_hidden",
+)
 
 
 class DropIn(nn.RNNBase):
@@ -34,12 +52,23 @@ class DropIn(nn.RNNBase):
     #: The layer of PyTorch's that it stands for. It is not derived from it, for torch.compile
     #: refuses whatever is an `nn.RNN`, `nn.LSTM` or `nn.GRU`.
     namesake: ClassVar[Any]
+    qconfig = Qconfig(lambda layer: f"cello.{layer._get_name()}")
     _kept_cells: list[Cell]
     _names: list[dict[str, str]]  # for each cell: the names of its parameters there, and here
+    _overridden: ClassVar[str | None] = None  # one of `_CALLED` that a subclass overrides
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        users = takewhile(lambda base: base.__module__ != __name__, cls.__mro__)
+        overridden = {name for base in users for name in vars(base)}
+        cls._overridden = next(filter(overridden.__contains__, _CALLED), None)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        vars(self).update(vars(self.namesake(*args, **kwargs)))
+        vars(self).update(vars(_UNDRAWN[self.namesake](*args, **kwargs)))
         self._make_cells()
+        # As the constructor of PyTorch's does in the end, by methods that a subclass may override.
+        self._init_flat_weights()
+        self.reset_parameters()
 
     def _new_cell(self, input_size: int) -> Cell:
         raise NotImplementedError
@@ -53,7 +82,7 @@ class DropIn(nn.RNNBase):
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
-        torchs = _torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
+        torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
             return self.namesake.forward(self, input, hx)
         steps = check_input(self, input, lengths, self.batch_first)
@@ -64,9 +93,22 @@ class DropIn(nn.RNNBase):
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; the state comes and goes as PyTorch has it."""
         torch_can = reset is None and (not steps.is_ragged or steps.can_be_packed)
-        if torch_can and _torchs_code_runs(steps.data):
+        if torch_can and self._torchs_code_runs(steps.data):
             return self._run_torch(steps, hx)
         return self._run_cells(steps, hx, reset)
+
+    def _torchs_code_runs(self, x: Any) -> bool:
+        """Whether PyTorch's own code runs: no cell can, and nobody asks for our cells."""
+        if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
+            return False
+        if current_engine() != "auto" or observer() or holders() or only_the_step_may_run():
+            return False
+        if self._overridden is not None:
+            if not torch.compiler.is_compiling():
+                name = type(self).__name__
+                warn_once(f"{name} overrides {self._overridden}, so PyTorch's own code runs")
+            return True
+        return autocast_active(x.device) or not loops_compile(x.dtype, x.device)
 
     def _run_torch(self, steps: Steps, hx: Any) -> tuple[Steps, Any]:
         """Run PyTorch's own code."""
@@ -189,14 +231,16 @@ class DropIn(nn.RNNBase):
         return self._kept_cells
 
     def take_parameters(self) -> None:
-        """Give our cells the parameters as they are now."""
-        mine = self._parameters
+        """Give our cells the weights as they are now: those that PyTorch's code would run with."""
+        mine, weights = self._parameters, self._flat_weights
+        if not all(map(is_, map(mine.get, self._flat_weights_names), weights)):
+            self._update_flat_weights()  # computed, or replaced
+            weights = self._flat_weights
+        left = iter(weights)
         for cell, names in zip(self._kept_cells, self._names, strict=True):
             held = cell._parameters
-            for name, full_name in names.items():
-                now = mine.get(full_name)
-                if now is None:  # a parametrization, or a replica, computes it
-                    now = getattr(self, full_name)
+            for name in names:
+                now = next(left)
                 if held[name] is not now:
                     held[name] = now
 
@@ -247,13 +291,11 @@ class DropIn(nn.RNNBase):
         return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
 
 
-def _torchs_code_runs(x: Any) -> bool:
-    """Whether PyTorch's own code runs: no cell can be compiled, and nobody asks for our cells."""
-    if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
-        return False
-    if current_engine() != "auto" or observer() or holders() or only_the_step_may_run():
-        return False
-    return autocast_active(x.device) or not loops_compile(x.dtype, x.device)
+#: PyTorch's layers as they are before their parameters are drawn.
+_UNDRAWN: dict[Any, Any] = {
+    kind: type(kind.__name__, (kind,), {"reset_parameters": lambda _layer: None})
+    for kind in (nn.RNN, nn.LSTM, nn.GRU)
+}
 
 
 class RNN(DropIn):
@@ -312,32 +354,3 @@ class GRU(DropIn):
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchGRUCell(input_size, self.hidden_size, self.bias)
-
-
-_OURS: dict[type, type] = {kind.namesake: kind for kind in (RNN, LSTM, GRU)}
-
-
-def accelerate(module: nn.Module) -> nn.Module:
-    """A copy of `module` in which every `nn.RNN`, `nn.LSTM` and `nn.GRU` is ours.
-
-    The copy shares all parameters and buffers with `module`, which stays as it is: training one
-    trains both. Subclasses of those layers are left alone, for they may change what they do.
-
-    Raises:
-        DtypeError: not a module.
-
-    >>> model = nn.Sequential(nn.LSTM(3, 4))
-    >>> fast = accelerate(model)
-    >>> type(fast[0]) is LSTM, fast[0].weight_hh_l0 is model[0].weight_hh_l0
-    (True, True)
-    """
-    if not isinstance(module, nn.Module):
-        raise DtypeError(f"module must be an nn.Module, got {type(module).__name__}")
-    shared: dict[int, Any] = {id(t): t for t in (*module.parameters(), *module.buffers())}
-    twin = copy.deepcopy(module, shared)
-    part: Any
-    for part in twin.modules():
-        if type(part) in _OURS:
-            part.__class__ = _OURS[type(part)]
-            part._make_cells()
-    return twin

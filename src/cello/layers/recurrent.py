@@ -12,6 +12,7 @@ from cello.cells.contract import like_of
 from cello.engines import check_engine
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state
+from cello.layers.quantized import Qconfig
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 from cello.layers.through_time import run_cell
@@ -54,6 +55,8 @@ class Recurrent(Layer):
     >>> bool((y[4:, 1] == 0).all())
     True
     """
+
+    qconfig = Qconfig(lambda layer: layer.cell._get_name() if layer.cell._parameters else "")
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.drop_in import DropIn, accelerate
+from cello.layers.accelerate import accelerate
+from cello.layers.drop_in import DropIn
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent

@@ -165,6 +165,11 @@ class _Trace(TorchDispatchMode):
 
     def operand(self, leaf: Any) -> Any:
         """What stands in the program for an argument of an operation."""
+        if isinstance(leaf, torch.ScriptObject):  # such as the packed weights of a quantized Linear
+            raise CaptureError(
+                f"{self.program.cell}.step cannot be captured: an operation reads an object that "
+                f"is no tensor ({where_from(sys._getframe(1))})"
+            )
         if not isinstance(leaf, Tensor):
             return leaf
         if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
