@@ -1,22 +1,23 @@
 """The errors that Cello raises.
 
 Every error that a user can cause is one of these, and says which argument is meant, what was
-expected and what came::
+expected and what came. Beside some stand the errors of Python that they are as well: those that
+PyTorch raises in the same place, so that code which catches PyTorch's catches ours::
 
     CelloError
-    ├── ArgumentError (ValueError)     an argument has a value that makes no sense
-    │   ├── ShapeError                 ... a tensor has the wrong shape
-    │   └── DtypeError (TypeError)     ... a tensor has the wrong dtype, an object the wrong type
-    ├── CellError                      a cell breaks the contract of `state` and `step`
-    ├── CaptureError                   a step cannot be turned into a program
-    ├── EngineError                    the engine asked for cannot run this cell
-    │   └── CompilerError              ... there is no C compiler, or it cannot build this
-    ├── UnknownNameError (KeyError)    a recording holds no value of that name
-    ├── DataError                      a data file cannot be read, or a line of it is wrong
-    ├── ModelError                     a saved model, recording or checkpoint is missing or damaged
-    └── TrainingError                  training cannot go on: loss not finite, disk full
+    ├── ArgumentError (ValueError, RuntimeError)   an argument has a value that makes no sense
+    │   ├── ShapeError                  ... a tensor has the wrong shape
+    │   └── DtypeError (TypeError)      ... a tensor has the wrong dtype, an object the wrong type
+    ├── CellError                       a cell breaks the contract of `state` and `step`
+    ├── CaptureError                    a step cannot be turned into a program
+    ├── EngineError (RuntimeError)      the engine asked for cannot run this cell
+    │   └── CompilerError               ... there is no C compiler, or it cannot build this
+    ├── UnknownNameError (KeyError)     a recording holds no value of that name
+    ├── DataError                       a data file cannot be read, or a line of it is wrong
+    ├── ModelError                      a saved model, recording or checkpoint is missing or damaged
+    └── TrainingError                   training cannot go on: loss not finite, disk full
 
->>> issubclass(ShapeError, ArgumentError) and issubclass(ArgumentError, ValueError)
+>>> issubclass(ShapeError, ValueError) and issubclass(ShapeError, RuntimeError)
 True
 """
 
@@ -38,11 +39,15 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class CelloError(Exception):
     """The root of all errors that Cello raises on purpose."""
 
 
-class ArgumentError(CelloError, ValueError):
+class ArgumentError(CelloError, ValueError, RuntimeError):
     """An argument has a value that makes no sense here."""
 
 
@@ -62,7 +67,7 @@ class CaptureError(CelloError):
     """A step cannot be turned into a program: says which operation, and where."""
 
 
-class EngineError(CelloError):
+class EngineError(CelloError, RuntimeError):
     """The engine that was asked for cannot run this cell, and why."""
 
 

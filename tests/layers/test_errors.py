@@ -230,7 +230,7 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (
         lambda: cello.GRU(3, 4)(X, torch.zeros(1, 2, 4).double(), lengths=torch.tensor([5, 1])),
         DtypeError,
-        "h_0 must have the dtype of the input",
+        "h_0 must have the dtype of input,",
     ),
     (
         lambda: DROP_IN(X, torch.zeros(1, 2, 4)),

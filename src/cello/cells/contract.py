@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from cello.errors import CellError, DtypeError, ShapeError
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_cell",
     "check_step_result",
     "check_x",
+    "kind_of",
     "like_of",
 ]
 
@@ -45,6 +47,16 @@ def _floating(module: nn.Module, kind: str) -> Tensor | None:
         if child is not None and (found := _floating(child, kind)) is not None:
             return found
     return None
+
+
+def kind_of(x: Any) -> str:
+    """What an input is that should have been a tensor, with a word on what a layer returns."""
+    if isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], (Tensor, PackedSequence)):
+        return (
+            "the pair (output, state) that a recurrent layer returns: pass its output alone, or "
+            "use cello.Stack in place of nn.Sequential"
+        )
+    return type(x).__name__
 
 
 def autocast_active(device: torch.device) -> bool:
@@ -85,7 +97,7 @@ def check_x(cell: Cell, x: Any) -> None:
     """
     name = type(cell).__name__
     if not isinstance(x, Tensor):
-        raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
+        raise DtypeError(f"x must be a tensor, got {kind_of(x)}")
     if x.dim() != 2 or x.shape[1] != cell.input_size:
         raise ShapeError(
             f"x must be [B, {cell.input_size}] for one step of {name}, got {list(x.shape)}"

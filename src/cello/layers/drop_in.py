@@ -85,9 +85,9 @@ class DropIn(nn.RNNBase):
         torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
             return self.namesake.forward(self, input, hx)
-        steps = check_input(self, input, lengths, self.batch_first)
+        steps = check_input(self, input, lengths, self.batch_first, "input")
         run = self.run if torchs else self._run_cells
-        done, state = run(steps, hx, check_reset(steps, reset))
+        done, state = run(steps, hx, check_reset(steps, reset, "input"))
         return done.to_user(), state
 
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
@@ -179,8 +179,7 @@ class DropIn(nn.RNNBase):
                 raise ShapeError(f"{name}_0 must be {expected}, got {list(part.shape)}")
             if part.dtype != steps.data.dtype:
                 raise DtypeError(
-                    f"{name}_0 must have the dtype of the input, {steps.data.dtype}, "
-                    f"got {part.dtype}"
+                    f"{name}_0 must have the dtype of input, {steps.data.dtype}, got {part.dtype}"
                 )
         if unbatched:
             parts = tuple(part.unsqueeze(1) for part in parts)

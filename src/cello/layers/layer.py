@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
-from cello.cells.contract import a_tensor_of
+from cello.cells.contract import a_tensor_of, kind_of
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
@@ -35,7 +36,7 @@ class Layer(nn.Module):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> OutputAndState:
         """Run through time; see the class for shapes and errors."""
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset)))
@@ -68,9 +69,9 @@ class Layer(nn.Module):
         """The cells that it runs."""
         raise NotImplementedError
 
-    def _outside(self, result: tuple[Steps, Any]) -> tuple[Any, Any]:
+    def _outside(self, result: tuple[Steps, Any]) -> OutputAndState:
         steps, state = result
-        return steps.to_user(), state
+        return OutputAndState(steps.to_user(), state)
 
 
 def c_of(cells: Iterable[Cell], *, backward: bool, whole: bool) -> str:
@@ -80,9 +81,13 @@ def c_of(cells: Iterable[Cell], *, backward: bool, whole: bool) -> str:
 
 
 def check_input(
-    layer: Any, x: Any, lengths: Tensor | Sequence[int] | None, batch_first: bool
+    layer: Any,
+    x: Any,
+    lengths: Tensor | Sequence[int] | None,
+    batch_first: bool,
+    called: str = "x",
 ) -> Steps:
-    """The steps of x, if x fits the layer.
+    """The steps of x, if x fits the layer; `called` is the user's word for x.
 
     Raises:
         DtypeError: x is no tensor, or its dtype is not that of the layer's parameters.
@@ -92,36 +97,37 @@ def check_input(
     name = type(layer).__name__
     data = x.data if isinstance(x, PackedSequence) else x
     if not isinstance(data, Tensor):
-        raise DtypeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
+        raise DtypeError(f"{called} must be a tensor or a PackedSequence, got {kind_of(x)}")
     packed = isinstance(x, PackedSequence)
     I = layer.input_size  # noqa: E741
     axes = "[B, T, {0}]" if batch_first else "[T, B, {0}]"
     if (data.dim() != 2) if packed else (data.dim() not in (2, 3)):
         raise ShapeError(
-            f"x must be {axes.format(I)}, or [T, {I}] for one sequence, got {list(data.shape)}"
+            f"{called} must be {axes.format(I)}, or [T, {I}] for one sequence, "
+            f"got {list(data.shape)}"
         )
     if data.shape[-1] != I:
         raise ShapeError(
-            f"x must have {I} features (input_size of {name}) on its last axis, "
+            f"{called} must have {I} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
     parameter = a_tensor_of(layer)
     dtype = data.dtype if parameter is None else parameter.dtype
     if not data.is_floating_point() or (data.dtype != dtype and not autocast_active(data.device)):
         raise DtypeError(
-            f"x must have the dtype of {name}'s parameters, {dtype}, got {data.dtype}; "
+            f"{called} must have the dtype of {name}'s parameters, {dtype}, got {data.dtype}; "
             "convert one of the two with .to(dtype)"
         )
     if parameter is not None and parameter.device != data.device:
         raise ArgumentError(
-            f"x is on {data.device}, the parameters of {name} are on {parameter.device}; "
+            f"{called} is on {data.device}, the parameters of {name} are on {parameter.device}; "
             "move one of the two with .to(device)"
         )
     unbatched = not packed and data.dim() == 2
-    return Steps.of(x, lengths=lengths, batch_first=batch_first, unbatched=unbatched)
+    return Steps.of(x, lengths=lengths, batch_first=batch_first, unbatched=unbatched, called=called)
 
 
-def check_reset(steps: Steps, reset: Any) -> Tensor | None:
+def check_reset(steps: Steps, reset: Any, called: str = "x") -> Tensor | None:
     """The rows [N] of a `reset` that is a bool tensor in the form of x.
 
     Raises:
@@ -133,7 +139,7 @@ def check_reset(steps: Steps, reset: Any) -> Tensor | None:
     if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
         what = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
         raise DtypeError(f"reset must be a bool tensor, got {what}")
-    return steps.like_user("reset", reset, 2)
+    return steps.like_user("reset", reset, 2, called)
 
 
 def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tuple[Tensor, ...]:

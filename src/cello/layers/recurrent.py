@@ -13,6 +13,7 @@ from cello.engines import check_engine
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state
 from cello.layers.quantized import Qconfig
+from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 from cello.layers.through_time import run_cell
@@ -106,7 +107,7 @@ class Recurrent(Layer):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         targets: Tensor | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> OutputAndState:
         """Run through time; see the class."""
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset), targets))

@@ -16,6 +16,7 @@ from cello.layers.drop_in import DropIn
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
+from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
@@ -119,7 +120,7 @@ class Stack(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         targets: Tensor | None = None,
-    ) -> tuple[Any, StackState]:
+    ) -> OutputAndState:
         """Run all modules; see the class."""
         first = self[0]
         if isinstance(first, (Layer, DropIn)):
@@ -129,7 +130,7 @@ class Stack(nn.Module):
         if steps.is_padded and not _each_row_alone(self):
             steps = steps.without_padding()
         done, final = self.run(steps, state, check_reset(steps, reset), targets)
-        return done.to_user(), final
+        return OutputAndState(done.to_user(), final)
 
     def _any_input(self, x: Any, lengths: Tensor | Sequence[int] | None) -> Steps:
         """Steps of an input that only the first module understands."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from cello.cells.contract import kind_of
 from cello.engines import packing_of
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
@@ -54,6 +55,7 @@ class Steps:
         lengths: Tensor | Sequence[int] | None = None,
         batch_first: bool = False,
         unbatched: bool = False,
+        called: str = "x",
     ) -> Steps:
         """Take what the user passes.
 
@@ -63,6 +65,7 @@ class Steps:
             lengths: integers [B], a tensor or a list, each from 0 to T.
             batch_first: whether the batch is the first axis of x.
             unbatched: whether x is a single sequence.
+            called: the user's word for x.
 
         Raises:
             DtypeError: x is no tensor, or lengths are not integers.
@@ -75,11 +78,12 @@ class Steps:
                 raise ArgumentError("lengths come with a PackedSequence already: pass only one")
             return cls._of_packed(x)
         if not isinstance(x, Tensor):
-            raise DtypeError(f"x must be a tensor or a PackedSequence, got {type(x).__name__}")
+            raise DtypeError(f"{called} must be a tensor or a PackedSequence, got {kind_of(x)}")
         if unbatched:
             if lengths is not None:
                 raise ArgumentError(
-                    f"lengths need a batch, got an unbatched x {list(x.shape)}; cut x instead"
+                    f"lengths need a batch, got an unbatched {called} {list(x.shape)}; "
+                    f"cut {called} instead"
                 )
             return cls(x, [1] * len(x), len(x), 1, None, None, None, "T")
         form = "BT" if batch_first else "TB"
@@ -148,7 +152,7 @@ class Steps:
         if not isinstance(result, Tensor):
             name = type(function).__name__
             raise DtypeError(
-                f"{name} between layers must return a tensor, it returned {type(result).__name__}"
+                f"{name} between layers must return a tensor, it returned {kind_of(result)}"
             )
         if self.form == "BT":
             result = result.transpose(0, 1)
@@ -191,13 +195,14 @@ class Steps:
         sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
         return PackedSequence(self.data, sizes, self.order, self._inverse)
 
-    def like_user(self, name: str, value: Tensor, axes: int) -> Tensor:
+    def like_user(self, name: str, value: Tensor, axes: int, called: str = "x") -> Tensor:
         """Rows [N, ...] of something that the user passes beside x, in the form of x.
 
         Args:
             name: what the user calls it.
             value: in the form of x; for a packed x in its padded time-major form.
             axes: how many axes there are, those of time and batch included.
+            called: what the user calls x.
         """
         expected = {"T": [self.length], "BT": [self.batch_size, self.length]}.get(
             self.form, [self.length, self.batch_size]
@@ -207,7 +212,7 @@ class Steps:
             raise DtypeError(f"{name} must be a tensor, got {type(value).__name__}")
         if value.dim() != axes or list(value.shape[: len(expected)]) != expected:
             wanted = ", ".join(map(str, expected)) + ", size" * (axes - len(expected))
-            raise ShapeError(f"{name} must be [{wanted}] to fit x, got {list(value.shape)}")
+            raise ShapeError(f"{name} must be [{wanted}] to fit {called}, got {list(value.shape)}")
         if self.form == "T":
             return value
         return self.unpad(value.transpose(0, 1) if self.form == "BT" else value)

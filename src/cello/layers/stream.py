@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from cello.cells.contract import check_x, like_of
+from cello.cells.contract import check_x, kind_of, like_of
 from cello.engines import may_run_compiled, one_step
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
@@ -113,7 +113,7 @@ class Stepper:
     def _through_all(self, x: Any) -> Tensor:
         """One step through modules of any kind."""
         if not isinstance(x, Tensor):
-            raise DtypeError(f"x must be a tensor, got {type(x).__name__}")
+            raise DtypeError(f"x must be a tensor, got {kind_of(x)}")
         axes = x.dim()
         single = axes == 0 or (axes == 1 and x.is_floating_point())
         if (1 if single else x.shape[0]) != self.batch_size:

@@ -45,3 +45,7 @@ __all__ = [
     "UnICORNNCell",
     "ZoneoutLSTMCell",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

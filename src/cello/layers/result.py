@@ -1,0 +1,51 @@
+"""What a layer returns: the output and the state, as one pair."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+from torch.utils._pytree import _register_namedtuple
+
+from cello.errors import DtypeError
+
+__all__ = ["OutputAndState"]
+
+
+class OutputAndState(NamedTuple):
+    """The output and the final state of a layer or a stack: `y, state = layer(x)`.
+
+    A function of PyTorch's that is given the pair, as when the layer stands in an `nn.Sequential`,
+    says so.
+
+    Raises:
+        DtypeError: a function of PyTorch's is given the pair.
+
+    >>> import cello
+    >>> net = torch.nn.Sequential(cello.Recurrent(cello.GRUCell(3, 4)), torch.nn.Linear(4, 2))
+    >>> net(torch.zeros(5, 1, 3))
+    Traceback (most recent call last):
+        ...
+    cello.errors.DtypeError: linear was given the pair (output, state) that a recurrent layer ...
+    """
+
+    output: Any
+    state: Any
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Refuse it: no function takes the pair."""
+        return _refuse(getattr(func, "__name__", str(func)))
+
+
+def _refuse(name: str) -> NoReturn:
+    raise DtypeError(
+        f"{name} was given the pair (output, state) that a recurrent layer returns, and takes the "
+        "output alone: y, state = layer(x); in place of nn.Sequential, cello.Stack hands on the "
+        "output of each layer"
+    )
+
+
+# As states are: see cello.cells.state.
+torch.serialization.add_safe_globals([OutputAndState])
+_register_namedtuple(OutputAndState, serialized_type_name="cello.OutputAndState")
