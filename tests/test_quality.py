@@ -10,6 +10,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
@@ -78,6 +79,11 @@ def test_files_stay_small(path: Path):
 def test_public_names_exist_and_are_listed_once():
     assert sorted(cello.__all__) == sorted(set(cello.__all__))
     assert [name for name in cello.__all__ if not hasattr(cello, name)] == []
+
+
+@pytest.mark.parametrize("module", [cello, cello.zoo, cello.errors], ids=lambda m: m.__name__)
+def test_dir_shows_what_is_public_and_nothing_else(module: ModuleType):
+    assert dir(module) == sorted(module.__all__)
 
 
 def test_public_names_have_docstrings():

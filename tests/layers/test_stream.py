@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 import cello
-from cello.errors import ShapeError
+from cello.errors import ArgumentError, DtypeError, ShapeError
 
 
 def layer_of(engine: str = "auto", **options: object) -> cello.Recurrent:
@@ -22,19 +25,137 @@ def steps(stepper: cello.Stepper, x: Tensor) -> Tensor:
 def test_a_state_can_be_taken_and_put_back(engine: str) -> None:
     stepper, x = layer_of(engine).stream(2), torch.randn(5, 2, 3)
     stepper(x[0])
-    (kept,) = stepper.state
+    kept = stepper.state
     first = steps(stepper, x)
     assert kept.h.shape == kept.c.shape == (2, 4)
-    stepper.state = [kept]
+    stepper.state = kept
     torch.testing.assert_close(steps(stepper, x), first, rtol=0, atol=0)
 
 
-def test_a_state_of_another_shape_is_refused() -> None:
-    stepper = layer_of().stream(2)
-    with pytest.raises(ShapeError, match=r"shapes \[\[2, 4\], \[2, 4\]\], got \[\[1, 4\]"):
-        stepper.state = [tuple(torch.zeros(2, 1, 4))]
-    with pytest.raises(ShapeError, match="1 parts, one for each recurrent layer, got 0"):
-        stepper.state = []
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "Elman": lambda: cello.Recurrent(cello.ElmanCell(3, 4)),
+    "Jordan": lambda: cello.Recurrent(cello.JordanCell(3, 4, output_size=2)),
+    "LSTM": lambda: cello.Recurrent(cello.LSTMCell(3, 5), initial_state="learned"),
+    "foreign": lambda: cello.Recurrent(nn.GRUCell(3, 17)),
+    "cello.RNN": lambda: cello.RNN(3, 4),
+    "cello.LSTM": lambda: cello.LSTM(3, 5, num_layers=2, proj_size=2, batch_first=True),
+    "cello.GRU": lambda: cello.GRU(3, 17, num_layers=3),
+    "Stack": lambda: cello.Stack(
+        cello.Recurrent(cello.LSTMCell(3, 5)),
+        nn.Tanh(),
+        cello.Stack(cello.GRU(5, 4, num_layers=2), nn.Identity(), cello.RNN(4, 3)),
+        cello.Recurrent(cello.JordanCell(3, 4, output_size=2)),
+    ),
+}
+
+
+def flat(state: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(state) if leaf is not None]
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("rows", [None, 1, 3])
+def test_after_a_history_to_the_bit(name: str, engine: str, rows: int | None) -> None:
+    net, B = NETS[name](), [] if rows is None else [rows]
+    x = torch.randn(9, *B, 3)
+
+    def run(part: Tensor, state: object = None) -> tuple[Tensor, object]:
+        turn = bool(B) and getattr(net, "batch_first", False)
+        y, state = net(part.transpose(0, 1) if turn else part, state)
+        return (y.transpose(0, 1) if turn else y), state
+
+    with cello.engine(engine):
+        whole, last = run(x)
+        _, state = run(x[:4])
+        stepper = net.stream(state=state)
+        assert stepper.batch_size == (rows or 1)
+        assert [part.tolist() for part in flat(stepper.state)] == [p.tolist() for p in flat(state)]
+        assert torch.equal(steps(stepper, x[4:7]), whole[4:7])
+        rest, end = run(x[7:], stepper.state)  # what the stepper returns is the layer's own
+        assert torch.equal(rest, whole[7:])
+        assert type(end) is type(last) is type(stepper.state)
+        assert all(map(torch.equal, flat(end), flat(last)))
+        stepper.state = state
+        assert torch.equal(steps(stepper, x[4:]), whole[4:])
+        stepper.reset()
+        assert torch.equal(steps(stepper, x), whole)
+        if name == "Stack":  # an entry that is None begins anew
+            stepper.state = (None, None, (None, None, None), state[3])
+            assert torch.equal(stepper(x[0]), run(x[:1], (None,) * 3 + (state[3],))[0][0])
+
+
+def test_ordinary_modules_of_a_stack_round_in_their_own_way() -> None:
+    net = cello.Stack(nn.Embedding(9, 3), cello.LSTM(3, 4, num_layers=2), nn.Linear(4, 2))
+    words = torch.randint(9, (8, 1))
+    whole, _ = net(words)
+    _, state = net(words[:5])
+    stepper = net.stream(state=state)
+    found = torch.stack([stepper(words[5])[0], stepper(words[6, 0]), stepper(words[7, 0])])
+    torch.testing.assert_close(found, whole[5:, 0])
+    torch.testing.assert_close(net(words[:0], stepper.state)[1][1], net(words)[1][1])
+
+
+def test_the_form_of_the_state_is_that_of_the_inputs() -> None:
+    layer = cello.GRU(3, 4)
+    stepper = layer.stream()
+    assert stepper.state.shape == (1, 1, 4)
+    stepper(torch.randn(3))
+    assert stepper.state.shape == (1, 4)
+    layer(torch.randn(5, 3), stepper.state)
+    stepper(torch.randn(1, 3))
+    assert stepper.state.shape == (1, 1, 4)
+
+
+def test_a_stepper_has_a_state_of_its_own() -> None:
+    for engine in ("cpu", "reference"):
+        layer = layer_of(engine)
+        _, state = layer(torch.randn(5, 2, 3))
+        stepper = layer.stream(state=state)
+        assert not stepper.state.h.requires_grad
+        kept = stepper.state
+        expected = stepper(torch.ones(2, 3))
+        with torch.no_grad():
+            for part in (*state, *stepper.state):
+                part.zero_()
+        stepper.state = kept
+        assert torch.equal(stepper(torch.ones(2, 3)), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "options", "kind", "message"),
+    [
+        ("Elman", torch.zeros(2, 5), {}, ShapeError, r"state.h must be \[2, 4\], got \[2, 5\]"),
+        ("Elman", torch.zeros(5), {}, ShapeError, r"state.h must be \[4\], got \[5\]"),
+        ("Elman", torch.zeros(2, 4).double(), {}, DtypeError, "state.h must have the dtype of x"),
+        ("LSTM", (torch.zeros(2, 5),), {}, DtypeError, r"a tuple \(h, c\), got 1 parts"),
+        ("LSTM", "h", {}, DtypeError, r"a tuple \(h, c\), got str"),
+        ("Elman", torch.zeros(2, 4), {"batch_size": 3}, ArgumentError, "is one of 2 sequences"),
+        ("Elman", torch.zeros(4), {"batch_size": 3}, ShapeError, r"be \[3, 4\], got \[4\]"),
+        (
+            "cello.GRU",
+            torch.zeros(2, 1, 17),
+            {},
+            ShapeError,
+            r"h_0 must be \[3, 1, 17\], got \[2, ",
+        ),
+        ("cello.LSTM", torch.zeros(2, 1, 2), {}, DtypeError, r"hx must be a tuple \(h_0, c_0\)"),
+        ("Stack", (None,) * 3, {}, DtypeError, "an entry for each of the 4 modules .* got 3"),
+        ("Stack", (None, None, (None,), None), {}, DtypeError, "each of the 3 modules .* got 1"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(
+    name: str, state: object, options: dict[str, int], kind: type[Exception], message: str
+) -> None:
+    net = NETS[name]()
+    with pytest.raises(kind, match=message):
+        net.stream(**options, state=state)
+    if not options:
+        stepper = net.stream(2 if name == "Elman" and state.dim() == 2 else 1)
+        before = flat(stepper.state)
+        with pytest.raises(kind, match=message):
+            stepper.state = state
+        assert all(map(torch.equal, before, flat(stepper.state)))
 
 
 def test_what_comes_out_stays_as_it_is() -> None:
@@ -55,7 +176,7 @@ def test_weights_that_change_count_from_the_next_step() -> None:
         lambda: setattr(layer.cell, "W", nn.Parameter(torch.randn(16, 3))),
     ]
     for change in changes:
-        (before,) = stepper.state
+        before = stepper.state
         change()
         expected, _ = layer(x[:1], before)
         torch.testing.assert_close(stepper(x[0]), expected[0])
@@ -77,5 +198,5 @@ def test_weights_made_in_inference_mode_are_read_at_every_step() -> None:
         stepper, x = layer.stream(), torch.randn(2, 1, 3)
         stepper(x[0])
         layer.cell.R.mul_(2)
-        (before,) = stepper.state
+        before = stepper.state
         torch.testing.assert_close(stepper(x[1]), layer(x[1:], before)[0][0])

@@ -225,7 +225,7 @@ class Narrowing(Base):
     [
         (InPlaceOnState, r"add_\S+ changes h_prev in place \(.*test_capture\.py:\d+\)"),
         (InPlaceOnView, r"changes a tensor in place that shares its memory"),
-        (Rows, r"the argument 15 depends on the batch size"),
+        (Rows, r"given 3·B, where of the batch size only B itself"),
         (DecidesByBatch, r"depends on the batch size"),
         (Counting, r"it changes the cell itself \(calls\)"),
         (MovingBuffer, r"it changes the cell itself \(mean\)"),

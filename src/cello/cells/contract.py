@@ -149,7 +149,8 @@ def check_step_result(cell: Cell, result: Any, batch_size: int, rows: str = "") 
     comma = "," if len(names) == 1 else ""
 
     def shown(shape: Any) -> str:
-        sizes = [rows if rows and size == batch_size else str(size) for size in shape]
+        first = [rows if rows and size == batch_size else str(size) for size in shape[:1]]
+        sizes = [*first, *map(str, shape[1:])]
         return f"[{', '.join(sizes)}]"
 
     def got(value: Any) -> str:

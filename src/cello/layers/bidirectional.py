@@ -117,7 +117,7 @@ class Bidirectional(Layer):
         joined = _JOINS[self.join](there.data, back.data)
         return steps.with_data(joined), _State(state_there, state_back)
 
-    def stream(self, batch_size: int = 1) -> NoReturn:
+    def in_turn(self) -> NoReturn:
         """Not possible: the backward direction needs the end first.
 
         Raises:

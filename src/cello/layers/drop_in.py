@@ -30,7 +30,7 @@ from cello.layers.observe import holders, observer
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.steps import Steps
-from cello.layers.stream import BOTH_WAYS, Stepper
+from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
 from cello.layers.through_time import run_cell
 
 __all__ = ["GRU", "LSTM", "RNN", "DropIn"]
@@ -126,7 +126,7 @@ class DropIn(nn.RNNBase):
     def _run_cells(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run our cells."""
         cells, places = self._cells(), self._places()
-        states = self._split_state(hx, cells, steps)
+        states = self.states_of(hx, steps)
         like, ways = steps.data, 1 + self.bidirectional
         final: list[Any] = []
         for layer in range(self.num_layers):
@@ -152,7 +152,7 @@ class DropIn(nn.RNNBase):
             if layer < self.num_layers - 1:
                 data = F.dropout(data, self.dropout, self.training)
             steps = steps.with_data(data)
-        return steps, self._joined_state(final, steps)
+        return steps, self.joined(final, steps)
 
     def _parts(self, hx: Any) -> tuple[Tensor, ...]:
         """The tensors of a state as PyTorch has it."""
@@ -166,8 +166,9 @@ class DropIn(nn.RNNBase):
             raise DtypeError(f"hx must be {wanted}, got {type(hx).__name__}")
         return tuple(parts)
 
-    def _split_state(self, hx: Any, cells: list[Cell], steps: Steps) -> list[Any]:
-        """The state of each cell out of PyTorch's stacked one."""
+    def states_of(self, hx: Any, steps: Steps) -> list[Any]:
+        """The state of each cell out of PyTorch's stacked one; see `Streamed`."""
+        cells = self._kept_cells
         if hx is None:
             return [None] * len(cells)
         names, parts = cells[0].state, self._parts(hx)
@@ -185,8 +186,8 @@ class DropIn(nn.RNNBase):
             parts = tuple(part.unsqueeze(1) for part in parts)
         return list(zip(*(part.unbind(0) for part in parts), strict=True))
 
-    def _joined_state(self, states: list[Any], steps: Steps) -> Any:
-        """PyTorch's stacked state out of that of each cell."""
+    def joined(self, states: list[Any], steps: Steps) -> Any:
+        """PyTorch's stacked state out of that of each cell; see `Streamed`."""
         if len(states) == 1:
             parts = [part.unsqueeze(0) for part in states[0]]
         else:
@@ -279,15 +280,28 @@ class DropIn(nn.RNNBase):
         """
         return c_of(self._cells(), backward=backward, whole=whole)
 
-    def stream(self, batch_size: int = 1) -> Stepper:
+    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
         """One step at a time, with the same numbers as the layer in eval mode; see `Stepper`.
+
+        Args:
+            batch_size: how many sequences run at once; as many as `state` has, or one.
+            state: what to begin with, as the layer takes it (its hx); zeros unless given.
 
         Raises:
             ArgumentError: the layer is bidirectional.
+            ShapeError, DtypeError: the state is none of this layer.
         """
+        return Stepper(self, batch_size, state=state)
+
+    def in_turn(self) -> list[Recurrent]:
+        """Its cells; see `Streamed`."""
         if self.bidirectional:
             raise ArgumentError(BOTH_WAYS)
-        return Stepper([Recurrent(cell) for cell in self._cells()], batch_size)
+        return [Recurrent(cell) for cell in self._cells()]
+
+    def batch_of(self, state: Any) -> int | None:
+        """B of a state; see `Streamed`."""
+        return batch_of(state, 1)
 
 
 #: PyTorch's layers as they are before their parameters are drawn.

@@ -45,8 +45,22 @@ class Layer(nn.Module):
         """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
         raise NotImplementedError
 
-    def stream(self, batch_size: int = 1) -> Stepper:
-        """One step at a time, with the same numbers as the layer; see `Stepper`."""
+    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
+        """One step at a time, with the same numbers as the layer; see `Stepper`.
+
+        Args:
+            batch_size: how many sequences run at once; as many as `state` has, or one.
+            state: what to begin with, such as the layer returned after a history; the initial
+                state unless given.
+
+        Raises:
+            ArgumentError: the layer reads from the end.
+            ShapeError, DtypeError: the state is none of this layer.
+        """
+        return Stepper(self, batch_size, state=state)
+
+    def in_turn(self) -> list[Any]:
+        """The modules that one step goes through; see `Streamed`."""
         raise NotImplementedError
 
     def source(self, *, backward: bool = False, whole: bool = False) -> str:

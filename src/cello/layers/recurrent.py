@@ -15,7 +15,7 @@ from cello.layers.layer import Layer, check_input, check_reset, check_state
 from cello.layers.quantized import Qconfig
 from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
-from cello.layers.stream import Stepper
+from cello.layers.stream import batch_of
 from cello.layers.through_time import run_cell
 
 __all__ = ["Recurrent"]
@@ -117,7 +117,7 @@ class Recurrent(Layer):
     ) -> tuple[Steps, Any]:
         """Run over steps; see `Layer.run`."""
         cell = self.cell
-        given = None if state is None else check_state(cell, state, steps)
+        (given,) = self.states_of(state, steps)
         if targets is not None:
             targets = self._rows_of(targets, steps)
         outputs, final = run_cell(
@@ -131,9 +131,7 @@ class Recurrent(Layer):
             targets=targets,
             engine=self.engine,
         )
-        if steps.form == "T":
-            final = type(final)(*(part.squeeze(0) for part in final))
-        return outputs, final
+        return outputs, self.joined([final], steps)
 
     def begin(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
         """The initial state for `batch_size` sequences, with the dtype and device of `like`."""
@@ -141,11 +139,28 @@ class Recurrent(Layer):
             return self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
         return tuple(self.initial[name].expand(batch_size, -1) for name in self.cell.state)
 
-    def stream(self, batch_size: int = 1) -> Stepper:
-        """One step at a time, with the same numbers as the layer; see `Stepper`."""
+    def in_turn(self) -> list[Recurrent]:
+        """Itself; see `Streamed`.
+
+        Raises:
+            ArgumentError: it reads from the end.
+        """
         if self.reverse:
             raise ArgumentError("a layer that reads from the end cannot run one step at a time")
-        return Stepper([self], batch_size)
+        return [self]
+
+    def batch_of(self, state: Any) -> int | None:
+        """B of a state; see `Streamed`."""
+        return batch_of(state, 0)
+
+    def states_of(self, state: Any, steps: Steps) -> list[Any]:
+        """The state of its cell; see `Streamed`."""
+        return [None if state is None else check_state(self.cell, state, steps)]
+
+    def joined(self, states: list[Any], steps: Steps) -> Any:
+        """The state as it goes out; see `Streamed`."""
+        (state,) = states
+        return type(state)(*(part.squeeze(0) for part in state)) if steps.form == "T" else state
 
     def extra_repr(self) -> str:
         """The options that are not the defaults."""

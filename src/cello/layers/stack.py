@@ -95,8 +95,7 @@ class Stack(nn.Module):
             raise DtypeError(f"module {number} must be an nn.Module, got {type(module).__name__}")
         if isinstance(module, nn.RNNBase) and not isinstance(module, DropIn):
             module = accelerate(module)
-        recurrent = isinstance(module, (Layer, DropIn, Stack))
-        if recurrent and module.batch_first and not self.batch_first:
+        if _carries(module) and module.batch_first and not self.batch_first:
             raise ArgumentError(
                 f"module {number} has batch_first=True, the Stack has not: "
                 "give batch_first=True to the Stack, for all layers inside"
@@ -143,17 +142,11 @@ class Stack(nn.Module):
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
     ) -> tuple[Steps, StackState]:
         """Run over steps; see `Layer.run`."""
-        states = (None,) * len(self) if state is None else state
-        if not isinstance(states, (tuple, list)) or len(states) != len(self):
-            got = f"{len(states)}" if isinstance(states, (tuple, list)) else type(states).__name__
-            raise DtypeError(
-                f"state must be a tuple with an entry for each of the {len(self)} modules "
-                f"(None for one without a state), got {got}"
-            )
+        states = self._entries(state)
         fed = self._fed_back() if targets is not None else None
         final: list[Any] = []
         for number, (module, part) in enumerate(zip(self, states, strict=True)):
-            if isinstance(module, (Layer, DropIn, Stack)):
+            if _carries(module):
                 if not isinstance(module, Stack):
                     _check_features(number, module, steps)
                 more = (targets,) if module is fed else ()
@@ -162,6 +155,21 @@ class Stack(nn.Module):
                 steps, part = _applied(number, module, steps), None
             final.append(part)
         return steps, StackState(final)
+
+    def _entries(self, state: Any) -> Sequence[Any]:
+        """The state of each module.
+
+        Raises:
+            DtypeError: it has not an entry for each.
+        """
+        states = (None,) * len(self) if state is None else state
+        if not isinstance(states, (tuple, list)) or len(states) != len(self):
+            got = f"{len(states)}" if isinstance(states, (tuple, list)) else type(states).__name__
+            raise DtypeError(
+                f"state must be a tuple with an entry for each of the {len(self)} modules "
+                f"(None for one without a state), got {got}"
+            )
+        return states
 
     def _fed_back(self) -> nn.Module:
         fed = [m for m in self if isinstance(m, Recurrent) and m.cell.feedback is not None]
@@ -189,19 +197,44 @@ class Stack(nn.Module):
                 cells += module.cells().values()
         return cells
 
-    def stream(self, batch_size: int = 1) -> Stepper:
+    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
         """One step at a time, with the same numbers as the stack; see `Stepper`.
+
+        Args:
+            batch_size: how many sequences run at once; as many as `state` has, or one.
+            state: what to begin with, as the stack returned it; the initial state unless given.
 
         Raises:
             ArgumentError: a layer inside reads from the end.
+            ShapeError, DtypeError: the state is none of this stack.
         """
-        modules: list[Any] = []
-        for module in self:
-            if isinstance(module, (Layer, DropIn, Stack)):
-                modules += module.stream(batch_size).modules
-            else:
-                modules.append(module)
-        return Stepper(modules, batch_size)
+        return Stepper(self, batch_size, state=state)
+
+    def in_turn(self) -> list[Any]:
+        """The modules of all that it holds; see `Streamed`."""
+        parts = (m.in_turn() if _carries(m) else [m] for m in self)
+        return [module for some in parts for module in some]
+
+    def batch_of(self, state: Any) -> int | None:
+        """B of a state; see `Streamed`."""
+        pairs = zip(self, self._entries(state), strict=True)
+        found = (module.batch_of(part) for module, part in pairs if _carries(module))
+        return next((rows for rows in found if rows is not None), None)
+
+    def states_of(self, state: Any, steps: Steps) -> list[Any]:
+        """The state of each cell inside; see `Streamed`."""
+        pairs = zip(self, self._entries(state), strict=True)
+        return [s for m, part in pairs if _carries(m) for s in m.states_of(part, steps)]
+
+    def joined(self, states: list[Any], steps: Steps) -> StackState:
+        """The state of the stack; see `Streamed`."""
+        left = iter(states)
+        return StackState(
+            m.joined([next(left) for part in m.in_turn() if hasattr(part, "begin")], steps)
+            if _carries(m)
+            else None
+            for m in self
+        )
 
 
 #: Modules known to make of each row what they make of it among others, padding or not.
@@ -210,6 +243,11 @@ _EACH_ROW_ALONE = (
     nn.Linear, nn.Identity, nn.Dropout, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Tanh, nn.ReLU,
     nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus,
 )  # fmt: skip
+
+
+def _carries(module: Any) -> bool:
+    """Whether a module has a state."""
+    return isinstance(module, (Layer, DropIn, Stack))
 
 
 def _each_row_alone(module: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,11 +11,12 @@ from torch import Tensor
 from cello.cells.contract import check_x, kind_of, like_of
 from cello.engines import may_run_compiled, one_step
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.steps import Steps
 
 if TYPE_CHECKING:
     from cello.layers.recurrent import Recurrent
 
-__all__ = ["BOTH_WAYS", "Stepper"]
+__all__ = ["BOTH_WAYS", "Stepper", "Streamed", "batch_of"]
 
 #: Why a layer of both directions has no stepper.
 BOTH_WAYS = (
@@ -24,11 +25,36 @@ BOTH_WAYS = (
 )
 
 
+class Streamed(Protocol):
+    """What can run one step at a time: its modules in turn, and its state by cell."""
+
+    def in_turn(self) -> list[Any]:
+        """The modules that a step goes through; a `Recurrent` for each cell.
+
+        Raises:
+            ArgumentError: a cell reads from the end.
+        """
+
+    def batch_of(self, state: Any) -> int | None:
+        """B of a state; 0 of one without the axis of the batch, None if there is no tensor."""
+
+    def states_of(self, state: Any, steps: Steps) -> list[Any]:
+        """The state of each cell, out of the layer's own; each part [B, size].
+
+        Raises:
+            ShapeError, DtypeError: it is no state of this layer.
+        """
+
+    def joined(self, states: list[Any], steps: Steps) -> Any:
+        """The layer's own state, out of that of each cell."""
+
+
 class Stepper:
     """Runs a layer or a stack one step a call and keeps the state in between.
 
-    Made by `layer.stream(batch_size)`. It computes no gradients; the numbers are those of the
-    layer over the whole sequence.
+    Made by `layer.stream(batch_size, state=state)`. It computes no gradients. The numbers are those
+    of the layer over the whole sequence: to the bit on the engines "cpu" and "reference"; modules
+    of PyTorch's in a stack round a step of few rows in their own way.
 
     On the CPU it runs the compiled step, if there is one. What the step reads besides tensors is
     what it was when the stepper was made or last reset as a whole; weights changed by an optimizer
@@ -38,54 +64,72 @@ class Stepper:
     step in the same form.
 
     Attributes:
-        state: a named tuple for each recurrent layer, in order; each part [B, size].
+        state: the state now, a copy, in the form in which the layer takes and returns it, and that
+            can be set. With inputs [I] it is that of a single sequence.
 
     Raises:
-        ShapeError, DtypeError: x is not one step, or has another dtype than the parameters.
-        ArgumentError: `batch_size` is not positive.
+        ShapeError, DtypeError: x is not one step, or has another dtype than the parameters; a state
+            does not fit the layer.
+        ArgumentError: `batch_size` is not positive, or not that of the state.
 
     >>> import cello
-    >>> layer = cello.Recurrent(cello.GRUCell(3, 2))
-    >>> x = torch.randn(4, 1, 3)
-    >>> stepper = layer.stream()
-    >>> one_by_one = torch.stack([stepper(x_t) for x_t in x])
-    >>> torch.allclose(one_by_one, layer(x)[0])
+    >>> layer = cello.LSTM(3, 2)
+    >>> x = torch.randn(9, 1, 3)
+    >>> _, state = layer(x[:5])           # the history
+    >>> stepper = layer.stream(state=state)
+    >>> one_by_one = torch.stack([stepper(x_t) for x_t in x[5:]])
+    >>> torch.equal(one_by_one, layer(x)[0][5:])
     True
+    >>> y, state = layer(x, stepper.state)  # and on with whole sequences
     """
 
-    def __init__(self, modules: Sequence[Any], batch_size: int = 1) -> None:
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
-        self.modules: list[Any] = list(modules)
-        self.batch_size = batch_size
+    def __init__(self, layer: Any, batch_size: int | None = None, *, state: Any = None) -> None:
+        modules = layer.in_turn()
+        self.layer: Streamed = layer
+        self.batch_size = _rows(layer, batch_size, state)
         self._parts = [
-            _LayerStep(module, batch_size) if _is_recurrent(module) else module
-            for module in self.modules
+            _LayerStep(module, self.batch_size) if hasattr(module, "begin") else module
+            for module in modules
         ]
         self._layers = [part for part in self._parts if isinstance(part, _LayerStep)]
         self._has_others = len(self._layers) < len(self._parts)
         size = self._layers[0].cell.input_size if self._layers else 0
-        self._shapes = {(batch_size, size), *([(size,)] if batch_size == 1 else [])}
+        # The shapes of one step, and whether it comes without the axis of the batch.
+        self._shapes: dict[tuple[int, ...], bool] = {(self.batch_size, size): False}
+        if self.batch_size == 1:
+            self._shapes[(size,)] = True
+        self._single = False
+        if state is not None:
+            self.state = state
 
     @property
-    def state(self) -> list[Any]:
-        """A copy of the states, a named tuple for each recurrent layer."""
-        return [layer.state for layer in self._layers]
+    def state(self) -> Any:
+        """A copy of the state, as the layer takes and returns it."""
+        states = [layer.state for layer in self._layers]
+        return self.layer.joined(states, self._like(self._single))
 
     @state.setter
-    def state(self, states: Sequence[Any]) -> None:
-        if len(states) != len(self._layers):
-            raise ShapeError(
-                f"state must have {len(self._layers)} parts, one for each recurrent layer, "
-                f"got {len(states)}"
-            )
-        for layer, state in zip(self._layers, states, strict=True):
-            layer.check(state)
-        for layer, state in zip(self._layers, states, strict=True):
-            layer.state = state
+    def state(self, state: Any) -> None:
+        single = self.batch_size == 1 and self.layer.batch_of(state) == 0
+        states = self.layer.states_of(state, self._like(single))
+        self._single = single
+        for layer, part in zip(self._layers, states, strict=True):
+            layer.state = layer.initial() if part is None else part
+
+    def _like(self, single: bool) -> Steps:
+        """One step without numbers, as a layer that is given the state would have it."""
+        like = like_of(self._layers[0].layer) if self._layers else torch.zeros(())
+        rows = like.new_empty(1, self.batch_size, 0)
+        return Steps.of(rows[:, 0] if single else rows, unbatched=single)
 
     def reset(self, rows: Tensor | None = None) -> None:
-        """Set the state back to the initial state: of all rows, or where `rows` [B] is True."""
+        """Set the state back to the layer's initial one: of all rows, or where `rows` [B] is True.
+
+        That is the initial state also where the stepper began with a state of yours.
+
+        Raises:
+            ShapeError, DtypeError: `rows` is no bool tensor [B].
+        """
         if rows is None:
             for layer in self._layers:
                 layer.begin()
@@ -103,8 +147,10 @@ class Stepper:
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I] or [I] → the output [B, O] or [O]."""
-        if self._has_others or not isinstance(x, Tensor) or x.shape not in self._shapes:
+        single = self._shapes.get(x.shape) if isinstance(x, Tensor) else None
+        if single is None or self._has_others:
             return self._through_all(x)
+        self._single = single
         for layer in self._layers:
             x = layer(x)
         return x
@@ -124,6 +170,7 @@ class Stepper:
         y = x.unsqueeze(0) if single else x
         for part in self._parts:
             y = part(y)
+        self._single = axes == 1 and single  # an id alone is a step of a batch of one, as [T, 1]
         return y.squeeze(0) if single else y
 
 
@@ -149,26 +196,17 @@ class _LayerStep:
 
     @property
     def state(self) -> Any:
-        """The state now, a named tuple; each part [B, size]."""
-        return self._own if self._compiled is None else self.cell.state_type(*self._compiled.state)
+        """A copy of the state now, a named tuple; each part [B, size]."""
+        if self._compiled is not None:
+            return self.cell.state_type(*self._compiled.state)
+        return self.cell.state_type(*(part.clone() for part in self._own))
 
     @state.setter
     def state(self, parts: Sequence[Tensor]) -> None:
         if self._compiled is None:
-            self._own = self.cell.state_type(*parts)
+            self._own = [part.detach().clone() for part in parts]
         else:
             self._compiled.state = parts
-
-    def check(self, state: Any) -> None:
-        """Check a state that the user sets.
-
-        Raises:
-            ShapeError: its parts do not have the shapes of those there are.
-        """
-        expected = [list(part.shape) for part in self.state]
-        found = [list(part.shape) for part in state]
-        if found != expected:
-            raise ShapeError(f"state must have parts of the shapes {expected}, got {found}")
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I], or [I] of a single row."""
@@ -182,9 +220,33 @@ class _LayerStep:
         with torch.no_grad():
             y = x.unsqueeze(0) if x.dim() == 1 else x
             check_x(self.cell, y)
-            y, self.state = self.cell.step(y, *self.state)
+            y, state = self.cell.step(y, *(self._own if compiled is None else compiled.state))
+            if compiled is None:
+                self._own = list(state)
+            else:
+                compiled.state = state
             return y.squeeze(0) if x.dim() == 1 else y
 
 
-def _is_recurrent(module: Any) -> bool:
-    return hasattr(module, "cell") and hasattr(module, "begin")
+def _rows(layer: Streamed, batch_size: Any, state: Any) -> int:
+    """How many sequences run at once: what was asked for, else those of the state, else one."""
+    given = None if state is None else layer.batch_of(state)
+    if batch_size is None:
+        return given or 1
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
+    if given and given != batch_size:
+        raise ArgumentError(
+            f"batch_size is {batch_size}, but the state is one of {given} sequences; beside a "
+            "state, batch_size can be left out"
+        )
+    return batch_size
+
+
+def batch_of(state: Any, batch_axis: int) -> int | None:
+    """B of the first tensor in a state, at `batch_axis`; 0 if it lacks that axis."""
+    if isinstance(state, Tensor):
+        return state.shape[batch_axis] if state.dim() > batch_axis + 1 else 0
+    if isinstance(state, (tuple, list)) and len(state):
+        return batch_of(state[0], batch_axis)
+    return None

@@ -20,6 +20,7 @@ from cello.program.lines import blame, in_function, where_from
 from cello.program.locals import named_tensors, step_with_locals
 from cello.program.merge import merge
 from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
+from cello.program.sizes import of_any_size
 from cello.program.untouched import RandomDrawnError, untouched
 
 __all__ = ["capture"]
@@ -81,13 +82,51 @@ def capture(
 
     def traced() -> list[Program]:
         with untouched(cell), _apart():
-            return [_Trace(cell, size, dtype, device).program for size in sizes]
+            return [_trace(cell, n, sizes, dtype, device) for n in range(2)]
 
     try:
         first, second = traced()
     except RandomDrawnError:  # perhaps by another thread
         first, second = traced()
     return merge(first, second, sizes)
+
+
+def _trace(
+    cell: Cell, number: int, sizes: tuple[int, int], dtype: torch.dtype, device: Any
+) -> Program:
+    """The step at one of two numbers of rows; what is raised inside it speaks of neither.
+
+    Raises:
+        CaptureError: the step cannot be captured.
+        CelloError: raised inside it, by a cell that it calls; its own kind.
+    """
+    try:
+        return _Trace(cell, sizes[number], dtype, device).program
+    except _InStepError as error:
+        inside = error.inside
+    here, there = (sizes[number], sizes[1 - number])
+    try:
+        _Trace(cell, there, dtype, device)
+        other = None
+    except _InStepError as error:
+        other = str(error.inside)
+    except CelloError:
+        other = None
+    said = of_any_size(str(inside), other, (here, there))
+    if isinstance(inside, CelloError):
+        raise type(inside)(said) from inside
+    reason = said.strip().split("\n")[0]
+    raise CaptureError(
+        f"{type(cell).__name__}.step cannot be captured: {reason} ({blame(inside)})"
+    ) from inside
+
+
+class _InStepError(Exception):
+    """What was raised inside a step."""
+
+    def __init__(self, inside: Exception) -> None:
+        super().__init__(str(inside))
+        self.inside = inside
 
 
 @contextmanager
@@ -135,13 +174,10 @@ class _Trace(TorchDispatchMode):
             # With gradients on, the mode that an operation sees is what the step itself has set.
             with torch.random.fork_rng(devices=[]), torch.enable_grad(), _NothingUnseen(cell), self:
                 result, variables = step_with_locals(cell, x, state)
-        except CelloError:
+        except CaptureError:
             raise
         except Exception as error:
-            reason = str(error).strip().split("\n")[0]
-            raise CaptureError(
-                f"{name}.step cannot be captured: {reason} ({blame(error)})"
-            ) from error
+            raise _InStepError(error) from error
         check_step_result(cell, result, size, "B")
 
         program.output = self.operand(result[0])

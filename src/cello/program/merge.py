@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from keyword import iskeyword
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from cello.errors import CaptureError
 from cello.program.checks import check
 from cello.program.graph import BATCH, Op, Program, Value, needed_ops
+from cello.program.sizes import shown
 
 __all__ = ["merge"]
 
@@ -45,19 +46,28 @@ class _Merger:
         self.cell, self.sizes = program.cell, sizes
         self.same: dict[Value, Value] = {}
 
-    def fail(self, what: str, where: str) -> None:
+    def fail(self, what: str, where: str) -> NoReturn:
+        self._raise(f"{what} depends on the batch size", where)
+
+    def fail_number(self, what: str, where: str) -> NoReturn:
+        self._raise(f"{what}, where of the batch size only B itself can stand", where)
+
+    def _raise(self, what: str, where: str) -> NoReturn:
         raise CaptureError(
-            f"{self.cell}.step cannot be captured: {what} depends on the batch size"
-            + (f" ({where})" if where else "")
+            f"{self.cell}.step cannot be captured: {what}" + (f" ({where})" if where else "")
         )
 
-    def pair(self, value: Value, other: Value) -> None:
+    def pair(self, value: Value, other: Value, op: Op | None = None) -> None:
         self.same[value] = other
+        made = f"the result of {op.target}" if op is not None else value.name
+        where = op.where if op is not None else ""
         if len(value.shape) != len(other.shape):
-            self.fail(f"the number of axes of {value.name}", "")
-        value.shape = tuple(
-            self.leaf(a, b, "") for a, b in zip(value.shape, other.shape, strict=True)
-        )
+            self.fail(f"the number of axes of {made}", where)
+        pairs = list(zip(value.shape, other.shape, strict=True))
+        if any(a != b and (a, b) != self.sizes for a, b in pairs):
+            axes = ", ".join(shown(a, b, self.sizes) or "…" for a, b in pairs)
+            self.fail_number(f"{made} is [{axes}]", where)
+        value.shape = tuple(BATCH if a != b else a for a, b in pairs)
 
     def constant(self, value: Value, tensor: Tensor, other: Value, again: Tensor) -> None:
         same = tensor is again
@@ -68,29 +78,32 @@ class _Merger:
     def op(self, op: Op, other: Op) -> None:
         if op.target is not other.target or len(op.outputs) != len(other.outputs):
             self.fail("which operations it runs", op.where)
-        op.args = self.tree(op.args, other.args, op.where)
-        op.kwargs = self.tree(op.kwargs, other.kwargs, op.where)
+        op.args = self.tree(op.args, other.args, op)
+        op.kwargs = self.tree(op.kwargs, other.kwargs, op)
         for value, again in zip(op.outputs, other.outputs, strict=True):
-            self.pair(value, again)
+            self.pair(value, again, op)
 
-    def tree(self, a: Any, b: Any, where: str) -> Any:
+    def tree(self, a: Any, b: Any, op: Op) -> Any:
         if isinstance(a, (tuple, list)):
             if len(a) != len(b):
-                self.fail("the length of an argument", where)
-            return type(a)(self.tree(x, y, where) for x, y in zip(a, b, strict=True))
+                self.fail(f"how many numbers {op.target} is given", op.where)
+            return type(a)(self.tree(x, y, op) for x, y in zip(a, b, strict=True))
         if isinstance(a, dict):
-            return {key: self.tree(a[key], b[key], where) for key in a}
-        return self.leaf(a, b, where)
+            return {key: self.tree(a[key], b[key], op) for key in a}
+        return self.leaf(a, b, op)
 
-    def leaf(self, a: Any, b: Any, where: str) -> Any:
+    def leaf(self, a: Any, b: Any, op: Op) -> Any:
         if isinstance(a, Value):
             if self.same.get(a) is not b:
-                self.fail("what goes into an operation", where)
+                self.fail(f"what goes into {op.target}", op.where)
             return a
         if (a, b) == self.sizes and type(a) is int:
             return BATCH
         if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
-            self.fail(f"the argument {a}", where)
+            whole = type(a) is type(b) is int
+            if whole and (number := shown(a, b, self.sizes)):
+                self.fail_number(f"{op.target} is given {number}", op.where)
+            self.fail(f"what {op.target} is given", op.where)
         return a
 
 

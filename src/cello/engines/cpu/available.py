@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from cello.engines.cpu.build import compiler
-from cello.engines.cpu.engine import DTYPES
+from cello.engines.cpu.engine import DTYPES, no_loops
 from cello.errors import CompilerError
 
 __all__ = ["lacks"]
@@ -14,7 +14,7 @@ __all__ = ["lacks"]
 def lacks(dtype: torch.dtype) -> str | None:
     """Why it can run no cell for inputs of `dtype`, or None if it can run some."""
     if dtype not in DTYPES:
-        return f"it has no {dtype}"
+        return no_loops(dtype)
     try:
         compiler()
     except CompilerError as error:

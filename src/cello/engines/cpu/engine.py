@@ -14,18 +14,34 @@ from cello.engines.run import Result, Run
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
-__all__ = ["DTYPES", "NAME", "loop", "refuses", "run", "shaped", "shared_from", "shared_tensors"]
+__all__ = [
+    "DTYPES",
+    "NAME",
+    "loop",
+    "no_loops",
+    "refuses",
+    "run",
+    "shaped",
+    "shared_from",
+    "shared_tensors",
+]
 
 NAME = "cpu"
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
+def no_loops(dtype: torch.dtype) -> str:
+    """Why there are no loops for a dtype."""
+    *others, last = (str(known) for known in DTYPES)
+    return f"compiled loops reckon in {', '.join(others)} and {last}, not in {dtype}"
+
+
 def refuses(run: Run) -> str | None:
     """Why this engine cannot run it, or None if it can."""
     if run.data.device.type != "cpu":
-        return f"it runs on the CPU, the input is on {run.data.device}"
+        return f"compiled loops run on the CPU, the input is on {run.data.device}"
     if run.data.dtype not in DTYPES:
-        return f"it has no {run.data.dtype}"
+        return no_loops(run.data.dtype)
     try:
         plan = _plan(run)
         if not plan.is_built:
