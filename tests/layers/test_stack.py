@@ -222,7 +222,7 @@ def test_streaming_a_single_sequence() -> None:
     stepper = net.stream()
     one_by_one = torch.stack([stepper(i) for i in ids])
     torch.testing.assert_close(one_by_one, layer(net[0](ids))[0])
-    assert stepper.state[0].h.shape == (1, 4)
+    assert stepper.state[1].h.shape == (1, 4)
 
 
 def test_what_goes_wrong_in_a_module_says_in_which() -> None:
