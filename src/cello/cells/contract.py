@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,49 +136,38 @@ def check_call(cell: Cell, x: Any, state: Any = None) -> tuple[Tensor, ...]:
     return tuple(state)
 
 
-def check_step_result(cell: Cell, result: Any, batch_size: int, rows: str = "") -> None:
+def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:
     """Check that `result` is `(output, next state)` as the cell's `state` promises.
-
-    Messages call the number of rows `rows`, such as B, where it is none of the user's.
 
     Raises:
         CellError: says what was expected and what the step returned.
     """
     name, names = type(cell).__name__, cell.state
     comma = "," if len(names) == 1 else ""
-
-    def shown(shape: Any) -> str:
-        first = [rows if rows and size == batch_size else str(size) for size in shape[:1]]
-        sizes = [*first, *map(str, shape[1:])]
-        return f"[{', '.join(sizes)}]"
-
-    def got(value: Any) -> str:
-        return _describe(value, shown)
-
     wanted = f"return output, ({', '.join(names)}{comma})"
     if not isinstance(result, tuple) or len(result) != 2:
-        raise CellError(f"{name}.step must end in `{wanted}`; it returned {got(result)}")
+        raise CellError(f"{name}.step must end in `{wanted}`; it returned {_describe(result)}")
     output, state = result
     if not isinstance(output, Tensor):
         raise CellError(
-            f"{name}.step must end in `{wanted}`; its output is {got(output)}, not a tensor"
+            f"{name}.step must end in `{wanted}`; its output is {_describe(output)}, not a tensor"
         )
     if not isinstance(state, (tuple, list)) or len(state) != len(names):
         raise CellError(
             f"{name}.step must end in `{wanted}`, with a tuple of {len(names)} as the next state; "
-            f"it returned {got(state)} there"
+            f"it returned {_describe(state)} there"
         )
     if output.dim() < 1 or output.shape[0] != batch_size:
         raise CellError(
-            f"{name}.step must return an output of shape [{rows or batch_size}, size], "
-            f"got {shown(output.shape)}"
+            f"{name}.step must return an output of shape [{batch_size}, size], "
+            f"got {list(output.shape)}"
         )
     for part, value in zip(names, state, strict=True):
         expected = [batch_size, cell.state_sizes[part]]
         if not isinstance(value, Tensor) or list(value.shape) != expected:
             raise CellError(
-                f"{name}.step must return the next state {part} with shape {shown(expected)}, "
-                f"got {got(value)}; a state whose size is not hidden_size is declared in "
+                f"{name}.step must return the next state {part} with shape {expected}, "
+                f"got {_describe(value)}; a state whose size is not hidden_size is declared in "
                 f"super().__init__(..., state_sizes={{{part!r}: size}})"
             )
         if value.dtype != output.dtype and not output.is_complex():
@@ -189,9 +177,9 @@ def check_step_result(cell: Cell, result: Any, batch_size: int, rows: str = "") 
             )
 
 
-def _describe(value: Any, shown: Callable[[Any], str] = str) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"a tensor of shape {shown(list(value.shape))}"
+        return f"a tensor of shape {list(value.shape)}"
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     return f"{type(value).__name__}"

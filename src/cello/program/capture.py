@@ -98,7 +98,7 @@ def _trace(
 
     Raises:
         CaptureError: the step cannot be captured.
-        CelloError: raised inside it, by a cell that it calls; its own kind.
+        CelloError: of what it returned, or raised inside it by a cell that it calls.
     """
     try:
         return _Trace(cell, sizes[number], dtype, device).program
@@ -122,7 +122,7 @@ def _trace(
 
 
 class _InStepError(Exception):
-    """What was raised inside a step."""
+    """What was raised inside a step, or of what it returned."""
 
     def __init__(self, inside: Exception) -> None:
         super().__init__(str(inside))
@@ -174,11 +174,11 @@ class _Trace(TorchDispatchMode):
             # With gradients on, the mode that an operation sees is what the step itself has set.
             with torch.random.fork_rng(devices=[]), torch.enable_grad(), _NothingUnseen(cell), self:
                 result, variables = step_with_locals(cell, x, state)
+            check_step_result(cell, result, size)
         except CaptureError:
             raise
         except Exception as error:
             raise _InStepError(error) from error
-        check_step_result(cell, result, size, "B")
 
         program.output = self.operand(result[0])
         program.next_state = {

@@ -19,7 +19,7 @@ def shown(a: int, b: int, sizes: tuple[int, int]) -> str | None:
         return str(a)
     times, left = divmod(b - a, sizes[1] - sizes[0])
     more = a - times * sizes[0]
-    if left or times < 0:
+    if left or times < 1 or (times > 1 and more):  # of two numbers, one cannot tell more
         return None
     rows = "B" if times == 1 else f"{times}·B"
     return rows + (f" {'+' if more > 0 else '−'} {abs(more)}" if more else "")
