@@ -184,6 +184,49 @@ def test_a_gate_that_nothing_steers():
 
 
 @torch.no_grad()
+def jordan(output_activation: str, scale: float, outputs: int = 4) -> cello.Stack:
+    cell = cello.JordanCell(I, H, outputs, "tanh", output_activation)
+    cell.V *= scale
+    if output_activation == "softmax":
+        cell.d[0] -= 100  # a class that is never named is not dead
+    return cello.Stack(cello.Recurrent(cell))
+
+
+@pytest.mark.parametrize(
+    ("output_activation", "scale", "seen"),
+    [
+        ("softmax", 30.0, True),
+        ("softmax", 1.0, False),  # as it begins: what it gives out still tells of all it read
+        ("tanh", 1.0, False),
+        ("identity", 30.0, False),
+    ],
+)
+def test_a_memory_of_nothing_but_the_answer(output_activation: str, scale: float, seen: bool):
+    findings = {f.kind: f for f in cello.diagnose(jordan(output_activation, scale), inputs())}
+    kind = "remembers only what it said"
+    assert (kind in findings) == seen
+    assert "dead units" not in findings
+    if seen:
+        assert findings[kind].where == "0.y"
+        assert "one of them is 0.9 or more" in findings[kind].evidence
+        assert "--window" in findings[kind].helps
+
+
+class SurePlusHidden(cello.ElmanCell):
+    """Its output is a softmax that has decided, and it remembers its hidden layer."""
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.tanh(F.linear(x, self.W, self.b) + F.linear(h, self.R))
+        y = torch.softmax(30 * h, -1)
+        return y, (h,)
+
+
+def test_who_remembers_more_than_the_answer():
+    found = cello.diagnose(cello.Recurrent(SurePlusHidden(I, H)), inputs())
+    assert "remembers only what it said" not in found.kinds
+
+
+@torch.no_grad()
 def elman(activation: str, scale: float, bias: float = 0.0) -> cello.Stack:
     """Its recurrent weights are a rotation, times `scale`."""
     cell = cello.ElmanCell(I, H, activation)

@@ -46,10 +46,11 @@ __all__ = ["command"]
 def command(model: Path, data: Path, sequences: int, steps: int, token: int, as_json: bool) -> None:
     """Run MODEL on DATA and look for what commonly goes wrong.
 
-    It looks for saturated gates, units that never change, memories that forget at once, states and
-    gradients that explode or vanish along time, and outputs read at the wrong end. Each finding
-    comes with what was seen and what usually helps. DATA is what the model reads: plain text for a
-    model of characters, the CoNLL form for one of words; - for standard input.
+    It looks for saturated gates, units that never change, memories that forget at once or hold
+    nothing but the answer before, states and gradients that explode or vanish along time, and
+    outputs read at the wrong end. Each finding comes with what was seen and what usually helps.
+    DATA is what the model reads: plain text for a model of characters, the CoNLL form for one of
+    words; - for standard input.
     """
     from dataclasses import asdict
 

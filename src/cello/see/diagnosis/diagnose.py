@@ -30,11 +30,11 @@ def diagnose(
     """Look for what commonly goes wrong, in one run of `net(x, *args, **kwargs)`.
 
     It looks for inputs of wrong scale, saturated and dead gates and units, memories that forget at
-    once, states that explode or vanish along time, gradients that explode or vanish on their way
-    back in time, outputs of a bidirectional layer that are read at the wrong end, and outputs that
-    are read past the end of shorter sequences. Each finding says what was seen and what usually
-    helps. A few sequences of the length that is meant are enough: with fewer than 10 steps, little
-    can be said of time.
+    once or hold nothing but the answer before, states that explode or vanish along time, gradients
+    that explode or vanish on their way back in time, outputs of a bidirectional layer that are read
+    at the wrong end, and outputs that are read past the end of shorter sequences. Each finding says
+    what was seen and what usually helps. A few sequences of the length that is meant are enough:
+    with fewer than 10 steps, little can be said of time.
 
     Args:
         net: a layer, a stack, or any module with such in it.

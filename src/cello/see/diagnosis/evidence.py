@@ -14,7 +14,7 @@ from cello.see.moves import CUTS
 from cello.see.names import joined
 from cello.see.taps import Tapped
 
-__all__ = ["Evidence", "Named", "along_time", "states_fed"]
+__all__ = ["Evidence", "Named", "along_time", "operation", "states_fed"]
 
 #: What an operation's results lie between.
 _BOUNDS = {
@@ -34,12 +34,14 @@ class Named:
         rows: [N, size].
         bounds: between which it lies, if it was made by a function that has such.
         is_state: whether it is carried on, and hangs on what comes in (a clock does not).
+        shares: whether it was made by a softmax: numbers that add up to 1.
     """
 
     name: str
     rows: Tensor
     bounds: tuple[float, float] | None
     is_state: bool
+    shares: bool
 
     @property
     def is_gate(self) -> bool:
@@ -71,11 +73,13 @@ class Evidence:
                     continue
                 seen.add(value)
                 rows = run.rows(value)
+                made_by = operation(run.program, value)
                 yield Named(
                     joined(run.layer, name),
                     rows.reshape(len(rows), -1),
-                    _bounds(run, value),
+                    _BOUNDS.get(made_by),
                     value in states,
+                    made_by == "_softmax",
                 )
 
 
@@ -92,12 +96,13 @@ def states_fed(program: Program) -> dict[Value, str]:
     return {value: name for name, value in program.next_state.items() if value in fed}
 
 
-def _bounds(run: Tapped, value: Value) -> tuple[float, float] | None:
-    maker = run.program.maker()
+def operation(program: Program, value: Value) -> str:
+    """The name of the operation that makes a value, "" for what comes in."""
+    maker = program.maker()
     op = maker.get(value)
     while op is not None and op.target._opname in CUTS:  # a part of several gates at once
         op = maker.get(op.args[0])
-    return None if op is None else _BOUNDS.get(op.target._opname)
+    return "" if op is None else op.target._opname
 
 
 def along_time(run: Tapped, value: Value) -> Tensor:

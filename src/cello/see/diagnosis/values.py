@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from cello.see.diagnosis.evidence import Evidence, along_time, states_fed
+from cello.see.diagnosis.evidence import Evidence, along_time, operation, states_fed
 from cello.see.diagnosis.finding import Finding
 from cello.see.names import joined
 from cello.see.numbers import short
@@ -18,6 +18,7 @@ EDGE = 0.01  # so near to its bound a gate or unit is saturated
 ALWAYS = 0.99  # a share of the steps that is as good as all
 MANY = 0.5  # a share of the units of a value that makes a finding
 SOME = 0.25  # the same for units that never change
+SURE = 0.9  # a probability with which a softmax has decided
 FEW_ROWS = 20  # with fewer steps nothing is said of what never changes
 
 
@@ -101,7 +102,7 @@ def dead(seen: Evidence) -> Iterator[Finding]:
             continue
         spread = value.rows.double().std(0, correction=0)
         still = spread < 1e-6
-        if value.is_state:
+        if value.is_state and not value.shares:  # a class that is never named has no share
             still |= spread <= 1e-3 * spread.max()
             kind = "dead units"
         elif value.is_gate:
@@ -139,6 +140,27 @@ def forgetting(seen: Evidence) -> Iterator[Finding]:
                     "begin with forget gates that are open: forget_bias=1 or more (F. Gers, J. "
                     "Schmidhuber and F. Cummins, 2000); a smaller learning rate",
                 )
+
+
+def said(seen: Evidence) -> Iterator[Finding]:
+    """Networks (Jordan's) whose only memory is a softmax that has decided: the class it named."""
+    for run in seen.runs:
+        states, output = states_fed(run.program), run.program.output
+        if set(states) != {output} or operation(run.program, output) != "_softmax":
+            continue
+        sure = run.rows(output).flatten(1).amax(1) >= SURE
+        share = float(sure.double().mean())
+        if len(sure) >= FEW_ROWS and share >= MANY:
+            (name,) = states.values()
+            yield Finding(
+                "remembers only what it said",
+                joined(run.layer, name),
+                f"its only memory is the probabilities that it gave out, and in {share:.0%} of the "
+                f"steps one of them is {SURE} or more: the next step is told which answer that "
+                "was, and nothing else of what was read",
+                "more of the sequence at each step, as the words around (--window of cello train "
+                "tag); a network that remembers its hidden layer (Elman, LSTM, GRU)",
+            )
 
 
 def states(seen: Evidence) -> Iterator[Finding]:
@@ -181,4 +203,4 @@ def _along(where: str, size: Tensor) -> Iterator[Finding]:
 
 
 #: Every check of values.
-VALUE_CHECKS = (inputs, saturated, dead, forgetting, states)
+VALUE_CHECKS = (inputs, saturated, dead, forgetting, said, states)
