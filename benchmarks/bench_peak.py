@@ -21,6 +21,7 @@ from benchmarks.bench_lstm import recurrent
 from benchmarks.case import Case, Measured, Skipped
 from benchmarks.passes import by_place, forward, sizes_of
 from cello.engines.cpu.build import build
+from cello.engines.cpu.prelude import prelude
 from cello.errors import CompilerError
 
 SIZES = [(64, 100, 256), (32, 100, 512)]  # B, T, H
@@ -69,7 +70,7 @@ def _at_peak(operations: int, layer: nn.LSTM, x: Tensor) -> Callable[[], Measure
 @cache
 def _library() -> ctypes.CDLL:
     source = Path(__file__).with_name("fma.c").read_text(encoding="utf-8")
-    library = build("fma-peak", source)
+    library = build("fma-peak", prelude() + source)
     library.fma_operations.restype = ctypes.c_long
     library.fma_seconds.restype = ctypes.c_double
     library.fma_seconds.argtypes = [ctypes.c_int, ctypes.c_long]

@@ -1,20 +1,9 @@
 /* The most multiply-adds that this machine can do: chains in registers that do not wait for each
-   other, nothing loaded or stored. A multiply-add counts as two operations. */
+   other, nothing loaded or stored. A multiply-add counts as two operations. Cello's prelude comes before. */
 
 #include <pthread.h>
 #include <time.h>
 
-#if defined(__AVX512F__)
-#define BYTES 64
-#elif defined(__AVX__)
-#define BYTES 32
-#else
-#define BYTES 16
-#endif
-
-typedef float vec __attribute__((vector_size(BYTES)));
-
-#define LANES (BYTES / (int)sizeof(float))
 #define CHAINS 12 /* two units times a latency of four to five, in at most sixteen registers */
 #define MOST_THREADS 256
 
@@ -35,16 +24,16 @@ static double now(void) {
 static void *work(void *given) {
     share *mine = given;
     vec chain[CHAINS], factor, term;
-    for (int lane = 0; lane < LANES; lane++) {
+    for (int lane = 0; lane < VL; lane++) {
         factor[lane] = 0.999f;
         term[lane] = 1e-3f * (float)(lane + 1); /* never 0: no number decays to a denormal */
     }
-    for (int i = 0; i < CHAINS; i++) chain[i] = term + (float)i;
+    for (int i = 0; i < CHAINS; i++) chain[i] = term + (real)i;
     pthread_barrier_wait(mine->start);
     mine->begin = now();
     for (long round = 0; round < mine->rounds; round++) {
-#pragma GCC unroll 32
-        for (int i = 0; i < CHAINS; i++) chain[i] = chain[i] * factor + term;
+        UNROLL
+        for (int i = 0; i < CHAINS; i++) chain[i] = muladd(chain[i], factor, term);
     }
     mine->end = now();
     mine->sum = chain[0];
@@ -53,7 +42,7 @@ static void *work(void *given) {
 }
 
 /* Operations of one round of one thread. */
-long fma_operations(void) { return 2L * LANES * CHAINS; }
+long fma_operations(void) { return 2L * VL * CHAINS; }
 
 /* Seconds for this many rounds on each of so many threads; below 0 if they cannot be started. */
 double fma_seconds(int threads, long rounds) {

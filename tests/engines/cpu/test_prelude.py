@@ -2,114 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import math
-import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import DTypeLike, NDArray
 
-from cello.engines.cpu.build import build
-from cello.engines.cpu.prelude import prelude
-
-Array = NDArray[np.floating]
-
-WRAPPERS = """
-#define MAP(name) \\
-    void map_##name(real *y, const real *x, long n) { \\
-        for (long i = 0; i < n; i += VL) store(y + i, v_##name(load(x + i))); \\
-    }
-#define MAP2(name) \\
-    void map_##name(real *y, const real *a, const real *b, long n) { \\
-        for (long i = 0; i < n; i += VL) store(y + i, v_##name(load(a + i), load(b + i))); \\
-    }
-#define OVER_LANES(name) void name##_of(real *y, const real *x) { *y = name(load(x)); }
-MAP(exp) MAP(expm1) MAP(log) MAP(log1p) MAP(sigmoid) MAP(tanh) MAP(sqrt) MAP(sin) MAP(cos) MAP(erf)
-MAP(abs) MAP(floor) MAP(sign) MAP(recip)
-MAP2(max) MAP2(min) MAP2(pow)
-OVER_LANES(hsum) OVER_LANES(hmax) OVER_LANES(hmin)
-
-long lanes(void) { return VL; }
-long tile_rows(void) { return ROWS; }
-void load_some(real *y, const real *x, long n) { store(y, load_part(x, n)); }
-void store_some(real *y, const real *x, long n) { store_part(y, load(x), n); }
-
-void dots(long V, long m, real *acc, const real *w, long k, const real *x, long row) {
-    vec sum[4 * ROWS];
-    const real *in[ROWS];
-    for (int r = 0; r < m; r++) in[r] = x + r * row;
-    for (int i = 0; i < m * V; i++) sum[i] = load(acc + i * VL);
-    if (V == 1) dot1(m, sum, w, k, in, w);
-    if (V == 2) dot2(m, sum, w, k, in, w);
-    if (V == 3) dot3(m, sum, w, k, in, w);
-    if (V == 4) dot4(m, sum, w, k, in, w);
-    for (int i = 0; i < m * V; i++) store(acc + i * VL, sum[i]);
-}
-
-void packs(real *out, const real *w, long rs, long cs, long n, long k, long d, long D, long U) {
-    pack(out, w, rs, cs, n, k, d, D, U);
-}
-"""
-
-# A narrower vector is had by hiding what the processor can do.
-WIDTHS = {
-    "widest": "",
-    "32 bytes": "#undef __AVX512F__\n",
-    "16 bytes": "#undef __AVX512F__\n#undef __AVX__\n",
-}
-
-
-class Kernels:
-    """The prelude compiled for one number type and one width of vector."""
-
-    def __init__(self, width: str, dtype: DTypeLike):
-        self.dtype = np.dtype(dtype)
-        self.eps = float(np.finfo(self.dtype).eps)
-        source = WIDTHS[width] + prelude(double=self.dtype == np.float64) + WRAPPERS
-        self.library = build("test-prelude", source)
-        self.lanes: int = self.library.lanes()
-        self.rows: int = self.library.tile_rows()
-
-    def __call__(self, name: str, *arguments: Array | int | None) -> None:
-        getattr(self.library, name)(
-            *(
-                ctypes.c_long(a) if isinstance(a, int) else a if a is None else pointer(a)
-                for a in arguments
-            )
-        )
-
-    def map(self, name: str, *arguments: Array) -> Array:
-        """The function of every element."""
-        size = arguments[0].size
-        padded = [np.resize(a, -(-size // 16) * 16).astype(self.dtype) for a in arguments]
-        result = np.empty_like(padded[0])
-        self(f"map_{name}", result, *padded, result.size)
-        return result[:size]
-
-    def random(self, *shape: int) -> Array:
-        """Normal numbers at the end of their memory: to read beyond them ends the process."""
-        return guarded(np.random.default_rng(shape).standard_normal(shape).astype(self.dtype))
-
-
-def pointer(array: Array) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def guarded(array: Array) -> Array:
-    """A copy behind which a page lies that nobody may touch."""
-    page = mmap.PAGESIZE
-    length = -(-max(array.nbytes, 1) // page) * page
-    memory = mmap.mmap(-1, length + page)
-    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    assert (
-        ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + length), ctypes.c_size_t(page), 0) == 0
-    )
-    copy = np.frombuffer(memory, array.dtype, array.size, length - array.nbytes)
-    copy[:] = array.ravel()
-    return copy.reshape(array.shape)
+from tests.engines.cpu.kernels import WIDTHS, Array, Kernels, guarded
 
 
 @pytest.fixture(
@@ -117,12 +17,8 @@ def guarded(array: Array) -> Array:
     params=itertools.product(WIDTHS, (np.float32, np.float64)),
     ids=lambda pair: f"{pair[0]}-{pair[1].__name__}",
 )
-def kernels(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Kernels]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CELLO_CACHE", str(tmp_path_factory.getbasetemp() / "prelude"))
-        yield Kernels(*request.param)
+def kernels(request: pytest.FixtureRequest) -> Kernels:
+    return Kernels(*request.param)
 
 
 # ------------------------------------------------------------ functions
@@ -256,24 +152,6 @@ def test_a_part_of_a_vector_is_read_and_written_and_nothing_else(kernels: Kernel
 
 
 # ------------------------------------------------------------ products
-
-
-@pytest.mark.parametrize("k", [0, 1, 2, 7, 64])
-@pytest.mark.parametrize("vectors", [1, 2, 3, 4])
-def test_dots_of_any_number_of_rows(kernels: Kernels, vectors: int, k: int):
-    weights = kernels.random(k, vectors, kernels.lanes)
-    start = kernels.random(kernels.rows, vectors, kernels.lanes)
-    x = kernels.random(kernels.rows, k)
-    exact = start + np.einsum("rk,kvl->rvl", x.astype(np.float64), weights.astype(np.float64))
-    scale = np.abs(start) + np.einsum("rk,kvl->rvl", np.abs(x), np.abs(weights))
-    alone = start.copy()
-    for r in range(kernels.rows):
-        kernels("dots", vectors, 1, alone[r], weights, k, x[r], k)
-    assert np.all(np.abs(alone - exact) <= (k + 1) * kernels.eps * scale)
-    for m in range(1, kernels.rows + 1):
-        together = start[:m].copy()
-        kernels("dots", vectors, m, together, weights, k, x, k)
-        np.testing.assert_array_equal(together, alone[:m])  # rows do not depend on each other
 
 
 @pytest.mark.parametrize("order", ["rows", "columns", "strided"])

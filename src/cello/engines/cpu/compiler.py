@@ -77,7 +77,8 @@ _LIBRARIES = ("-lm", "-lpthread")
 def flags() -> tuple[str, ...]:
     """How everything is compiled: for this very processor, and exact about NaN and infinity.
 
-    Multiply-adds are made where the compiler does so by itself; see `times` in prelude_vectors.c.
+    No compiler fuses a product and a sum by itself: where that pays it is written out, see `muladd`
+    in prelude_vectors.c.
     """
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
     native = ("-march=native", "-mprefer-vector-width=512") if on_x86 else ("-mcpu=native",)
@@ -89,6 +90,7 @@ def flags() -> tuple[str, ...]:
         "-shared",
         "-fno-math-errno",
         "-fno-trapping-math",
+        "-ffp-contract=off",
     )
 
 

@@ -5,9 +5,8 @@
 #define PADDED(n) (((long)(n) + VL - 1) / VL * VL)
 #define BLOCKS(n, width) (((n) + (long)VL * (width) - 1) / ((long)VL * (width)))
 #define TOGETHER 192 /* rows for which the phase before the loop runs at once */
-#define SHARE(whole, part) ((whole) ? ((part) > 0 ? blocks : 0) : blocks * (part) / team->parts)
-#define SHARE_BEGIN(whole) SHARE(whole, team->part)
-#define SHARE_END(whole) SHARE(whole, team->part + 1)
+#define SHARE_BEGIN (blocks * team->part / team->parts)
+#define SHARE_END (blocks * (team->part + 1) / team->parts)
 /* Blocks of units in order, and the one after each. Where the weights of a step do not fit into the cache,
  * every other step goes through them the other way: what the last step has left there is read first. */
 #define FOR_BLOCKS(from, to)                                                                   \

@@ -14,7 +14,7 @@ __all__ = ["EXPRESSIONS", "identifier", "number"]
 EXPRESSIONS: dict[str, str] = {
     "add": "{} + {}",
     "sub": "{} - {}",
-    "mul": "times({}, {})",
+    "mul": "{} * {}",
     "div": "{} / {}",
     "sixth": "{} / 6",
     "neg": "-{}",

@@ -10,7 +10,7 @@ INLINE void dot_at(const int m, const int V, vec *sum, const real *w, const real
     for (int v = 0; v < V; v++) {
         const vec weight = load(w + (kk * V + v) * VL);
         UNROLL
-        for (int r = 0; r < m; r++) sum[r * V + v] += x[r] * weight;
+        for (int r = 0; r < m; r++) sum[r * V + v] = muladd(x[r], weight, sum[r * V + v]);
     }
 }
 

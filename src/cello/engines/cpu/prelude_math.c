@@ -35,7 +35,7 @@ INLINE vec v_sign(vec x) {
 INLINE vec polynomial(vec x, const real *c, int n) {
     vec y = splat(c[n - 1]);
     UNROLL
-    for (int i = n - 2; i >= 0; i--) y = y * x + c[i];
+    for (int i = n - 2; i >= 0; i--) y = muladd(y, x, splat(c[i]));
     return y;
 }
 #define POLYNOMIAL(x, ...) \
@@ -68,10 +68,10 @@ INLINE vec power_of_two(mask biased) { return as_vec(biased << MANTISSA_BITS); }
 
 /* x = n ln 2 + r, |r| <= ln 2 / 2. Gives e^r - 1 and, in the low bits of *n, n + bias. */
 INLINE vec expm1_of_rest(vec x, int bias, mask *n) {
-    vec t = x * PER_LN2 + ROUNDER(bias);
+    vec t = muladd(x, splat(PER_LN2), splat(ROUNDER(bias)));
     *n = bits(t);
     t -= ROUNDER(bias);
-    vec r = (x - t * LN2_HIGH) - t * LN2_LOW;
+    vec r = negmuladd(t, splat(LN2_LOW), negmuladd(t, splat(LN2_HIGH), x));
 #if CELLO_DOUBLE
     vec p = POLYNOMIAL(r, 0.5, 0.166666666666666711, 0.0416666666666520694, 0.00833333333332604381,
                        0.00138888888956740787, 0.000198412698751487551, 0.0000248015744405860819,
@@ -81,7 +81,7 @@ INLINE vec expm1_of_rest(vec x, int bias, mask *n) {
     vec p = POLYNOMIAL(r, 0.5f, 0.1666666676f, 0.04166623729f, 0.008333285646f, 0.001394882028f,
                        0.0001990783746f);
 #endif
-    return r * r * p + r;
+    return muladd(r * r, p, r);
 }
 
 INLINE vec v_exp(vec x) {
@@ -95,38 +95,41 @@ INLINE vec v_expm1(vec x) {
     mask n;
     vec y = expm1_of_rest(at_most(at_least(x, -50), LARGEST), EXPONENT_BIAS - 1, &n);
     vec half = power_of_two(n); /* of 2^n, which may be infinite */
-    y = 2 * (half * y + (half - (real)0.5));
+    y = 2 * muladd(half, y, half - (real)0.5);
     return select((mask)(x == 0), x, y); /* keeps -0 */
 }
 
 /* h = n ln 2 / 2 + r, |r| <= ln 2 / 4. Gives t = tanh r, *p = 2^n: e^2h = p (1 + t) / (1 - t). */
 INLINE vec tanh_of_rest(vec h, vec *p) {
-    vec n = h * (2 * PER_LN2) + ROUNDER(EXPONENT_BIAS);
+    vec n = muladd(h, splat(2 * PER_LN2), splat(ROUNDER(EXPONENT_BIAS)));
     *p = power_of_two(bits(n));
     n -= ROUNDER(EXPONENT_BIAS);
+#if CELLO_DOUBLE || !FUSES
+    vec r = negmuladd(n, splat(LN2_LOW / 2), negmuladd(n, splat(LN2_HIGH / 2), h)), z = r * r;
+#else
+    vec r = negmuladd(n, splat(LN2 / 2), h), z = r * r;
+#endif
 #if CELLO_DOUBLE
-    vec r = (h - n * (LN2_HIGH / 2)) - n * (LN2_LOW / 2), z = r * r;
     vec c = POLYNOMIAL(z, -0.333333333333323794, 0.133333333327273541, -0.0539682526857723588,
                        0.0218693636350349355, -0.00885707471565273949, 0.00344198286181580246);
 #else
-    vec r = h - n * (LN2 / 2), z = r * r;
     vec c = POLYNOMIAL(z, -0.333311899608222448f, 0.131062547820149303f);
 #endif
-    return r * z * c + r;
+    return muladd(r * z, c, r);
 }
 
 /* 1 / (1 + e^-x) */
 INLINE vec v_sigmoid(vec x) {
     const real low = LARGEST - (real)0.1, high = (EXPONENT_BIAS - (real)0.1) * LN2;
     vec p, t = tanh_of_rest((real)-0.5 * at_most(at_least(x, -low), high), &p);
-    return (1 - t) / ((1 - t) + p * (1 + t));
+    return (1 - t) / muladd(p, 1 + t, 1 - t);
 }
 
 /* (e^2|x| - 1) / (e^2|x| + 1), with the sign of x */
 INLINE vec v_tanh(vec x) {
     mask sign = bits(splat((real)-0.0));
     vec p, t = tanh_of_rest(at_most(as_vec(bits(x) & ~sign), 20), &p);
-    vec y = ((p - 1) + (p + 1) * t) / ((p + 1) + (p - 1) * t);
+    vec y = muladd(p + 1, t, p - 1) / muladd(p - 1, t, p + 1);
     return as_vec(bits(y) | (bits(x) & sign));
 }
 
@@ -149,8 +152,9 @@ INLINE vec v_log(vec x) {
 #else
     vec p = POLYNOMIAL(z, 0.666667784071724576f, 0.399772644980323239f, 0.298798131719378628f);
 #endif
-    vec log_m = f - (half - (s * (half + z * p) + exponent * LN2_LOW));
-    vec y = select((mask)(x < INFINITY), exponent * LN2_HIGH + log_m, x); /* inf and NaN stay */
+    vec low = muladd(s, muladd(z, p, half), exponent * LN2_LOW);
+    vec log_m = f - (half - low);
+    vec y = select((mask)(x < INFINITY), muladd(exponent, splat(LN2_HIGH), log_m), x); /* inf and NaN stay */
     y = select((mask)(x == 0), splat(-INFINITY), y);
     return select((mask)(x < 0), splat(NAN), y);
 }

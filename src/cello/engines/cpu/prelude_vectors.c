@@ -43,7 +43,7 @@ typedef int32_t whole;
 #define INLINE static inline __attribute__((always_inline, unused))
 #define APART static __attribute__((noinline, unused))
 #if defined(__clang__)
-#pragma STDC FP_CONTRACT ON
+#pragma STDC FP_CONTRACT OFF
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_BY_2 /* Clang does as it sees fit; told so, it spills */
 #else
@@ -74,18 +74,34 @@ INLINE void store_part(real *p, vec x, long n) {
         if (i < n) p[i] = part[i];
 }
 
-/* A product of the step, rounded before anything is added to it: else a result would change in its last
- * bit where the product is recorded too. GCC makes one multiply-add of a product and a sum wherever it
- * can, but lets one alone that adds -0 and takes no longer; Clang only within an expression. */
-INLINE vec times(vec a, vec b) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    vec y;
-    for (int i = 0; i < VL; i++) y[i] = LIBM(__builtin_fma)(a[i], b[i], (real)-0.0);
-    return y;
+#define FUSES 1
 #else
-    return a * b;
+#define FUSES 0
+#endif
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_elementwise_fma)
+#define FMA(a, b, c) __builtin_elementwise_fma(a, b, c) /* later Clangs make many of a loop over lanes */
+#endif
+#endif
+
+/* a * b + c and c - a * b, rounded once where the processor does that in one instruction, else twice.
+ *
+ * What is not written so is rounded after each operation, as PyTorch does: compilers are told to fuse
+ * nothing by themselves (-ffp-contract=off). Were it left to them, a row would differ in its last bit
+ * alone and among others, and a result where a product in it is recorded too. */
+INLINE vec muladd(vec a, vec b, vec c) {
+#if !FUSES
+    return a * b + c;
+#elif defined(FMA)
+    return FMA(a, b, c);
+#else
+    vec y;
+    for (int i = 0; i < VL; i++) y[i] = LIBM(__builtin_fma)(a[i], b[i], c[i]);
+    return y;
 #endif
 }
+INLINE vec negmuladd(vec a, vec b, vec c) { return muladd(-a, b, c); }
 
 INLINE vec as_vec(mask m) { return (vec)m; }
 INLINE mask bits(vec x) { return (mask)x; }

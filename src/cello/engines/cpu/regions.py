@@ -164,14 +164,16 @@ def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Me
     )
     lines.indent += 1
     folds = region.folds
-    whole = int(bool(folds))  # a fold needs all features: the first of a team takes them
+    if folds:  # a fold needs all features: the first of a team takes them
+        lines.add("if (team->part > 0) return;")
     for fold in folds:
         neutral = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}[fold.kind]
         lines.add("for (long at = first; at < first + count; at++)")
         lines.add(f"    store({memory.place(fold)[0]}, splat({neutral}));")
     lines.add(
         f"const long blocks = BLOCKS({n}, {width});",
-        f"const long from = SHARE_BEGIN({whole}), to = SHARE_END({whole});",
+        f"const long from = {'0' if folds else 'SHARE_BEGIN'}, "
+        f"to = {'blocks' if folds else 'SHARE_END'};",
     )
     if groups:  # weights stay while rows pass by
         to_and_fro = region.phase == "loop" and not folds

@@ -49,7 +49,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -64,28 +64,28 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t1 = load_left(team->carry_h[at] + unit, left);
     const vec t2 = t0 + t1;
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t4 = times(t2, h_prev);
+    const vec t4 = t2 * h_prev;
     const vec t5 = load_left(kernel->tape + row * 20 + 10 + unit, left);
     const vec t6 = splat((real)1.0) - t5;
     const vec t7 = load_left(kernel->tape + row * 20 + 15 + unit, left);
-    const vec t8 = times(t2, t7);
-    const vec t9 = times(t2, t6);
+    const vec t8 = t2 * t7;
+    const vec t9 = t2 * t6;
     const vec t10 = -t8;
-    const vec t11 = times(t7, t7);
+    const vec t11 = t7 * t7;
     const vec t12 = splat((real)1.0) - t11;
-    const vec t13 = times(t9, t12);
+    const vec t13 = t9 * t12;
     const vec t14 = load_left(kernel->tape + row * 20 + unit, left);
-    const vec t15 = times(t13, t14);
+    const vec t15 = t13 * t14;
     const vec t16 = t4 + t10;
-    const vec t17 = times(t5, t6);
-    const vec t18 = times(t16, t17);
+    const vec t17 = t5 * t6;
+    const vec t18 = t16 * t17;
     const vec t19 = load_left(kernel->tape + row * 20 + 5 + unit, left);
     const vec t20 = splat((real)1.0) - t19;
-    const vec t21 = times(t19, t20);
-    const vec t22 = times(t15, t21);
-    const vec t23 = times(t2, t5);
+    const vec t21 = t19 * t20;
+    const vec t22 = t15 * t21;
+    const vec t23 = t2 * t5;
     store(team->s_t0 + at * PADDED(5) + unit, t23);
-    const vec t24 = times(t13, t19);
+    const vec t24 = t13 * t19;
     store_left(kernel->cot_0 + row * 15 + unit, t22, left);
     store_left(kernel->cot_0 + row * 15 + 5 + unit, t18, left);
     store_left(kernel->cot_0 + row * 15 + 10 + unit, t24, left);
@@ -100,7 +100,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -123,7 +123,7 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -161,7 +161,7 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];

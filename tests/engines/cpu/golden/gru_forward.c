@@ -51,7 +51,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features; 3 products; makes x_r, x_z, x_n */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 3];
@@ -87,14 +87,14 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t6 = x_z + h_z;
     const vec z = v_sigmoid(t6);
     const vec h_n = sum_0[2];
-    const vec t9 = times(r_, h_n);
+    const vec t9 = r_ * h_n;
     const vec x_n = load(team->s_x_n + at * PADDED(5) + unit);
     const vec t11 = x_n + t9;
     const vec n = v_tanh(t11);
     const vec t13 = splat((real)1.0) - z;
-    const vec t14 = times(t13, n);
+    const vec t14 = t13 * n;
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t16 = times(z, h_prev);
+    const vec t16 = z * h_prev;
     const vec h = t14 + t16;
     store_left(kernel->y + row * 5 + unit, h, left);
 }
@@ -102,7 +102,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 3 products; makes h_r, r, h_z, z, h_n, n, h */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 3];

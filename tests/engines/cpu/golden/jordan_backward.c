@@ -51,7 +51,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 2 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(2, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 2 - unit;
@@ -72,7 +72,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 2 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(2, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 2 - unit;
@@ -85,14 +85,14 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->tape + row * 5 + unit, left);
     const vec t1 = splat((real)1.0) - t0;
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     store(team->s_t0 + at * PADDED(5) + unit, t2);
 }
 
 /* loop: step by step, 5 features */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -109,7 +109,7 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
     const vec t1 = load(team->s_t0 + at * PADDED(5) + unit);
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     store_left(kernel->cot_1 + row * 5 + unit, t2, left);
     store_left(kernel->sum_0_b + seq * 5 + unit, load_left(kernel->sum_0_b + seq * 5 + unit, left) + t2, left);
 }
@@ -117,7 +117,7 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product */
 APART void loop_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -151,7 +151,7 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 2 features; 1 product */
 APART void loop_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(2, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -185,7 +185,7 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];

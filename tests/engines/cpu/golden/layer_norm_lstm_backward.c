@@ -116,7 +116,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -128,21 +128,21 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->tape + row * 78 + 72 + unit, left);
-    const vec t1 = times(t0, t0);
-    const vec t2 = times(t0, t1);
-    const vec t3 = times(splat((real)-0.5), t2);
+    const vec t1 = t0 * t0;
+    const vec t2 = t0 * t1;
+    const vec t3 = splat((real)-0.5) * t2;
     store(team->s_t1 + at * PADDED(1) + unit, t3);
     const vec t4 = load_left(kernel->tape + row * 78 + 46 + unit, left);
-    const vec t5 = times(t4, t4);
-    const vec t6 = times(t4, t5);
-    const vec t7 = times(splat((real)-0.5), t6);
+    const vec t5 = t4 * t4;
+    const vec t6 = t4 * t5;
+    const vec t7 = splat((real)-0.5) * t6;
     store(team->s_t14 + at * PADDED(1) + unit, t7);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -157,44 +157,44 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t1 = load_left(team->carry_h[at] + unit, left);
     const vec t2 = t0 + t1;
     const vec t3 = load_left(kernel->tape + row * 78 + 73 + unit, left);
-    const vec t4 = times(t2, t3);
+    const vec t4 = t2 * t3;
     const vec t5 = load_left(kernel->tape + row * 78 + 57 + unit, left);
-    const vec t6 = times(t2, t5);
-    const vec t7 = times(t3, t3);
+    const vec t6 = t2 * t5;
+    const vec t7 = t3 * t3;
     const vec t8 = splat((real)1.0) - t7;
-    const vec t9 = times(t6, t8);
+    const vec t9 = t6 * t8;
     store(team->s_t33 + at * PADDED(5) + unit, t9);
     const vec t10 = load_left(kernel->vector_norm_c_weight + unit, left);
-    const vec t11 = times(t9, t10);
+    const vec t11 = t9 * t10;
     const vec t12 = splat(*(kernel->tape + row * 78 + 72));
-    const vec t13 = times(t11, t12);
+    const vec t13 = t11 * t12;
     store(team->s_t3 + at * PADDED(5) + unit, t13);
     const vec t14 = load_left(kernel->tape + row * 78 + 67 + unit, left);
-    const vec t15 = times(t11, t14);
+    const vec t15 = t11 * t14;
     store(team->s_t0 + at * PADDED(1), load(team->s_t0 + at * PADDED(1)) + first_lanes(t15, left, 0));
     const vec t16 = load_left(kernel->tape + row * 78 + 62 + unit, left);
-    const vec t17 = times(t16, t16);
+    const vec t17 = t16 * t16;
     const vec t18 = splat((real)1.0) - t17;
     store(team->s_t7 + at * PADDED(5) + unit, t18);
     const vec t19 = splat((real)1.0) - t5;
-    const vec t20 = times(t5, t19);
-    const vec t21 = times(t4, t20);
+    const vec t20 = t5 * t19;
+    const vec t21 = t4 * t20;
     store(team->s_t29 + at * PADDED(5) + unit, t21);
     const vec t22 = load_left(kernel->tape + row * 78 + 52 + unit, left);
     const vec t23 = splat((real)1.0) - t22;
-    const vec t24 = times(t22, t23);
+    const vec t24 = t22 * t23;
     store(team->s_t8 + at * PADDED(5) + unit, t24);
     const vec t25 = load_left(kernel->tape + row * 78 + 47 + unit, left);
     const vec t26 = splat((real)1.0) - t25;
-    const vec t27 = times(t25, t26);
+    const vec t27 = t25 * t26;
     store(team->s_t9 + at * PADDED(5) + unit, t27);
     const vec t28 = load_left(kernel->vector_norm_h_weight + 15 + unit, left);
-    const vec t29 = times(t21, t28);
+    const vec t29 = t21 * t28;
     const vec t30 = splat(*(kernel->tape + row * 78 + 46));
-    const vec t31 = times(t29, t30);
+    const vec t31 = t29 * t30;
     store(team->s_t16 + at * PADDED(5) + unit, t31);
     const vec t32 = load_left(kernel->tape + row * 78 + 41 + unit, left);
-    const vec t33 = times(t29, t32);
+    const vec t33 = t29 * t32;
     store(team->s_t10 + at * PADDED(1), load(team->s_t10 + at * PADDED(1)) + first_lanes(t33, left, 0));
     store_left(kernel->sum_0_b + seq * 20 + 15 + unit, load_left(kernel->sum_0_b + seq * 20 + 15 + unit, left) + t21, left);
     store_left(kernel->sum_1_norm_c_bias + seq * 5 + unit, load_left(kernel->sum_1_norm_c_bias + seq * 5 + unit, left) + t9, left);
@@ -202,12 +202,13 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t0 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
         store(team->s_t10 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -228,15 +229,15 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t0 + at * PADDED(1) + unit);
     const vec t1 = load(team->s_t1 + at * PADDED(1) + unit);
-    const vec t2 = times(t0, t1);
-    const vec t3 = times(t2, splat((real)0.2));
+    const vec t2 = t0 * t1;
+    const vec t3 = t2 * splat((real)0.2);
     store(team->s_t2 + at * PADDED(1) + unit, t3);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -249,7 +250,7 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = splat(*(team->s_t2 + at * PADDED(1)));
     const vec t1 = load_left(kernel->tape + row * 78 + 67 + unit, left);
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load(team->s_t3 + at * PADDED(5) + unit);
     const vec t4 = t3 + t2;
     const vec t5 = t4 + t2;
@@ -260,10 +261,11 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features */
 APART void loop_4(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t4 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -279,14 +281,14 @@ APART void loop_4(const Kernel *kernel, const Team *team, long first, long count
 INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t4 + at * PADDED(1) + unit);
-    const vec t1 = times(t0, splat((real)0.2));
+    const vec t1 = t0 * splat((real)0.2);
     store(team->s_t6 + at * PADDED(1) + unit, t1);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -303,44 +305,44 @@ INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t3 = load_left(team->carry_c[at] + unit, left);
     const vec t4 = t3 + t2;
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t6 = times(t4, c_prev);
+    const vec t6 = t4 * c_prev;
     const vec t7 = load_left(kernel->tape + row * 78 + 62 + unit, left);
-    const vec t8 = times(t4, t7);
+    const vec t8 = t4 * t7;
     const vec t9 = load_left(kernel->tape + row * 78 + 47 + unit, left);
-    const vec t10 = times(t4, t9);
+    const vec t10 = t4 * t9;
     const vec t11 = load(team->s_t7 + at * PADDED(5) + unit);
-    const vec t12 = times(t10, t11);
+    const vec t12 = t10 * t11;
     store(team->s_t30 + at * PADDED(5) + unit, t12);
     const vec t13 = load(team->s_t8 + at * PADDED(5) + unit);
-    const vec t14 = times(t6, t13);
+    const vec t14 = t6 * t13;
     store(team->s_t31 + at * PADDED(5) + unit, t14);
     const vec t15 = load(team->s_t9 + at * PADDED(5) + unit);
-    const vec t16 = times(t8, t15);
+    const vec t16 = t8 * t15;
     store(team->s_t32 + at * PADDED(5) + unit, t16);
     const vec t17 = load_left(kernel->vector_norm_h_weight + 10 + unit, left);
-    const vec t18 = times(t12, t17);
+    const vec t18 = t12 * t17;
     const vec t19 = splat(*(kernel->tape + row * 78 + 46));
-    const vec t20 = times(t18, t19);
+    const vec t20 = t18 * t19;
     store(team->s_t17 + at * PADDED(5) + unit, t20);
     const vec t21 = load_left(kernel->tape + row * 78 + 36 + unit, left);
-    const vec t22 = times(t18, t21);
+    const vec t22 = t18 * t21;
     store(team->s_t11 + at * PADDED(1), load(team->s_t11 + at * PADDED(1)) + first_lanes(t22, left, 0));
     const vec t23 = load_left(kernel->vector_norm_h_weight + 5 + unit, left);
-    const vec t24 = times(t14, t23);
-    const vec t25 = times(t24, t19);
+    const vec t24 = t14 * t23;
+    const vec t25 = t24 * t19;
     store(team->s_t18 + at * PADDED(5) + unit, t25);
     const vec t26 = load_left(kernel->tape + row * 78 + 31 + unit, left);
-    const vec t27 = times(t24, t26);
+    const vec t27 = t24 * t26;
     store(team->s_t12 + at * PADDED(1), load(team->s_t12 + at * PADDED(1)) + first_lanes(t27, left, 0));
     const vec t28 = load_left(kernel->vector_norm_h_weight + unit, left);
-    const vec t29 = times(t16, t28);
-    const vec t30 = times(t29, t19);
+    const vec t29 = t16 * t28;
+    const vec t30 = t29 * t19;
     store(team->s_t19 + at * PADDED(5) + unit, t30);
     const vec t31 = load_left(kernel->tape + row * 78 + 26 + unit, left);
-    const vec t32 = times(t29, t31);
+    const vec t32 = t29 * t31;
     store(team->s_t13 + at * PADDED(1), load(team->s_t13 + at * PADDED(1)) + first_lanes(t32, left, 0));
     const vec t33 = load_left(kernel->tape + row * 78 + 52 + unit, left);
-    const vec t34 = times(t4, t33);
+    const vec t34 = t4 * t33;
     store_left(kernel->sum_0_b + seq * 20 + unit, load_left(kernel->sum_0_b + seq * 20 + unit, left) + t16, left);
     store_left(kernel->sum_0_b + seq * 20 + 5 + unit, load_left(kernel->sum_0_b + seq * 20 + 5 + unit, left) + t14, left);
     store_left(kernel->sum_0_b + seq * 20 + 10 + unit, load_left(kernel->sum_0_b + seq * 20 + 10 + unit, left) + t12, left);
@@ -349,6 +351,7 @@ INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features */
 APART void loop_6(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t11 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -356,7 +359,7 @@ APART void loop_6(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t13 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -387,15 +390,15 @@ INLINE void loop_7_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t5 = load(team->s_t13 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
     const vec t7 = load(team->s_t14 + at * PADDED(1) + unit);
-    const vec t8 = times(t6, t7);
-    const vec t9 = times(t8, splat((real)0.05));
+    const vec t8 = t6 * t7;
+    const vec t9 = t8 * splat((real)0.05);
     store(team->s_t15 + at * PADDED(1) + unit, t9);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_7(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -408,13 +411,13 @@ INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = splat(*(team->s_t15 + at * PADDED(1)));
     const vec t1 = load_left(kernel->tape + row * 78 + 41 + unit, left);
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->tape + row * 78 + 36 + unit, left);
-    const vec t4 = times(t0, t3);
+    const vec t4 = t0 * t3;
     const vec t5 = load_left(kernel->tape + row * 78 + 31 + unit, left);
-    const vec t6 = times(t0, t5);
+    const vec t6 = t0 * t5;
     const vec t7 = load_left(kernel->tape + row * 78 + 26 + unit, left);
-    const vec t8 = times(t0, t7);
+    const vec t8 = t0 * t7;
     const vec t9 = load(team->s_t16 + at * PADDED(5) + unit);
     const vec t10 = t9 + t2;
     const vec t11 = t10 + t2;
@@ -443,6 +446,7 @@ INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features */
 APART void loop_8(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t20 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -452,7 +456,7 @@ APART void loop_8(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t23 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -486,14 +490,14 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t23 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     store(team->s_t25 + at * PADDED(1) + unit, t7);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -522,7 +526,7 @@ INLINE void loop_10_units(const Kernel *kernel, const Team *team, long at, long 
 /* loop: step by step, 5 features */
 APART void loop_10(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -544,7 +548,7 @@ INLINE void loop_11_units(const Kernel *kernel, const Team *team, long at, long 
 /* loop: step by step, 5 features; 1 product */
 APART void loop_11(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -568,16 +572,16 @@ APART void loop_11(const Kernel *kernel, const Team *team, long first, long coun
 INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->tape + row * 78 + 25 + unit, left);
-    const vec t1 = times(t0, t0);
-    const vec t2 = times(t0, t1);
-    const vec t3 = times(splat((real)-0.5), t2);
+    const vec t1 = t0 * t0;
+    const vec t2 = t0 * t1;
+    const vec t3 = splat((real)-0.5) * t2;
     store(team->s_t38 + at * PADDED(1) + unit, t3);
 }
 
 /* after: for many steps, 1 features */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -590,63 +594,63 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->tape + row * 78 + 5 + unit, left);
     const vec t1 = splat(*(kernel->tape + row * 78 + 25));
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->tape + row * 78 + 10 + unit, left);
-    const vec t4 = times(t3, t1);
+    const vec t4 = t3 * t1;
     const vec t5 = load_left(kernel->tape + row * 78 + 15 + unit, left);
-    const vec t6 = times(t5, t1);
+    const vec t6 = t5 * t1;
     const vec t7 = load_left(kernel->tape + row * 78 + 20 + unit, left);
-    const vec t8 = times(t7, t1);
+    const vec t8 = t7 * t1;
     const vec t9 = load_left(kernel->tape + row * 78 + 26 + unit, left);
     const vec t10 = splat(*(kernel->tape + row * 78 + 46));
-    const vec t11 = times(t9, t10);
+    const vec t11 = t9 * t10;
     const vec t12 = load_left(kernel->tape + row * 78 + 31 + unit, left);
-    const vec t13 = times(t12, t10);
+    const vec t13 = t12 * t10;
     const vec t14 = load_left(kernel->tape + row * 78 + 36 + unit, left);
-    const vec t15 = times(t14, t10);
+    const vec t15 = t14 * t10;
     const vec t16 = load_left(kernel->tape + row * 78 + 41 + unit, left);
-    const vec t17 = times(t16, t10);
+    const vec t17 = t16 * t10;
     const vec t18 = load_left(kernel->tape + row * 78 + 67 + unit, left);
     const vec t19 = splat(*(kernel->tape + row * 78 + 72));
-    const vec t20 = times(t18, t19);
+    const vec t20 = t18 * t19;
     const vec t21 = load(team->s_t29 + at * PADDED(5) + unit);
     const vec t22 = load_left(kernel->vector_norm_x_weight + 15 + unit, left);
-    const vec t23 = times(t21, t22);
-    const vec t24 = times(t23, t1);
+    const vec t23 = t21 * t22;
+    const vec t24 = t23 * t1;
     store(team->s_t40 + at * PADDED(5) + unit, t24);
-    const vec t25 = times(t23, t7);
+    const vec t25 = t23 * t7;
     store(team->s_t34 + at * PADDED(1), load(team->s_t34 + at * PADDED(1)) + first_lanes(t25, left, 0));
     const vec t26 = load(team->s_t30 + at * PADDED(5) + unit);
     const vec t27 = load_left(kernel->vector_norm_x_weight + 10 + unit, left);
-    const vec t28 = times(t26, t27);
-    const vec t29 = times(t28, t1);
+    const vec t28 = t26 * t27;
+    const vec t29 = t28 * t1;
     store(team->s_t41 + at * PADDED(5) + unit, t29);
-    const vec t30 = times(t28, t5);
+    const vec t30 = t28 * t5;
     store(team->s_t35 + at * PADDED(1), load(team->s_t35 + at * PADDED(1)) + first_lanes(t30, left, 0));
     const vec t31 = load(team->s_t31 + at * PADDED(5) + unit);
     const vec t32 = load_left(kernel->vector_norm_x_weight + 5 + unit, left);
-    const vec t33 = times(t31, t32);
-    const vec t34 = times(t33, t1);
+    const vec t33 = t31 * t32;
+    const vec t34 = t33 * t1;
     store(team->s_t42 + at * PADDED(5) + unit, t34);
-    const vec t35 = times(t33, t3);
+    const vec t35 = t33 * t3;
     store(team->s_t36 + at * PADDED(1), load(team->s_t36 + at * PADDED(1)) + first_lanes(t35, left, 0));
     const vec t36 = load(team->s_t32 + at * PADDED(5) + unit);
     const vec t37 = load_left(kernel->vector_norm_x_weight + unit, left);
-    const vec t38 = times(t36, t37);
-    const vec t39 = times(t38, t1);
+    const vec t38 = t36 * t37;
+    const vec t39 = t38 * t1;
     store(team->s_t43 + at * PADDED(5) + unit, t39);
-    const vec t40 = times(t38, t0);
+    const vec t40 = t38 * t0;
     store(team->s_t37 + at * PADDED(1), load(team->s_t37 + at * PADDED(1)) + first_lanes(t40, left, 0));
     const vec t41 = load(team->s_t33 + at * PADDED(5) + unit);
-    const vec t42 = times(t41, t20);
-    const vec t43 = times(t36, t11);
-    const vec t44 = times(t31, t13);
-    const vec t45 = times(t26, t15);
-    const vec t46 = times(t21, t17);
-    const vec t47 = times(t36, t2);
-    const vec t48 = times(t31, t4);
-    const vec t49 = times(t26, t6);
-    const vec t50 = times(t21, t8);
+    const vec t42 = t41 * t20;
+    const vec t43 = t36 * t11;
+    const vec t44 = t31 * t13;
+    const vec t45 = t26 * t15;
+    const vec t46 = t21 * t17;
+    const vec t47 = t36 * t2;
+    const vec t48 = t31 * t4;
+    const vec t49 = t26 * t6;
+    const vec t50 = t21 * t8;
     store_left(kernel->sum_2_norm_c_weight + seq * 5 + unit, load_left(kernel->sum_2_norm_c_weight + seq * 5 + unit, left) + t42, left);
     store_left(kernel->sum_3_norm_h_weight + seq * 20 + unit, load_left(kernel->sum_3_norm_h_weight + seq * 20 + unit, left) + t43, left);
     store_left(kernel->sum_3_norm_h_weight + seq * 20 + 5 + unit, load_left(kernel->sum_3_norm_h_weight + seq * 20 + 5 + unit, left) + t44, left);
@@ -660,6 +664,7 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
 
 /* after: for many steps, 5 features */
 APART void after_2(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t34 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -669,7 +674,7 @@ APART void after_2(const Kernel *kernel, const Team *team, long first, long coun
     for (long at = first; at < first + count; at++)
         store(team->s_t37 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -704,15 +709,15 @@ INLINE void after_3_units(const Kernel *kernel, const Team *team, long at, long 
     const vec t5 = load(team->s_t37 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
     const vec t7 = load(team->s_t38 + at * PADDED(1) + unit);
-    const vec t8 = times(t6, t7);
-    const vec t9 = times(t8, splat((real)0.05));
+    const vec t8 = t6 * t7;
+    const vec t9 = t8 * splat((real)0.05);
     store(team->s_t39 + at * PADDED(1) + unit, t9);
 }
 
 /* after: for many steps, 1 features */
 APART void after_3(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -725,13 +730,13 @@ INLINE void after_4_units(const Kernel *kernel, const Team *team, long at, long 
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = splat(*(team->s_t39 + at * PADDED(1)));
     const vec t1 = load_left(kernel->tape + row * 78 + 20 + unit, left);
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->tape + row * 78 + 15 + unit, left);
-    const vec t4 = times(t0, t3);
+    const vec t4 = t0 * t3;
     const vec t5 = load_left(kernel->tape + row * 78 + 10 + unit, left);
-    const vec t6 = times(t0, t5);
+    const vec t6 = t0 * t5;
     const vec t7 = load_left(kernel->tape + row * 78 + 5 + unit, left);
-    const vec t8 = times(t0, t7);
+    const vec t8 = t0 * t7;
     const vec t9 = load(team->s_t40 + at * PADDED(5) + unit);
     const vec t10 = t9 + t2;
     const vec t11 = t10 + t2;
@@ -760,6 +765,7 @@ INLINE void after_4_units(const Kernel *kernel, const Team *team, long at, long 
 
 /* after: for many steps, 5 features */
 APART void after_4(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t44 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -769,7 +775,7 @@ APART void after_4(const Kernel *kernel, const Team *team, long first, long coun
     for (long at = first; at < first + count; at++)
         store(team->s_t47 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -803,14 +809,14 @@ INLINE void after_5_units(const Kernel *kernel, const Team *team, long at, long 
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t47 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     store(team->s_t49 + at * PADDED(1) + unit, t7);
 }
 
 /* after: for many steps, 1 features */
 APART void after_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -839,7 +845,7 @@ INLINE void after_6_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 5 features */
 APART void after_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -861,7 +867,7 @@ INLINE void after_7_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_7(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];

@@ -111,6 +111,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 
 /* before: for many steps at once, 5 features; 4 products */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t0 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -120,7 +121,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
     for (long at = first; at < first + count; at++)
         store(team->s_t3 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
@@ -166,14 +167,14 @@ INLINE void before_2_units(const Kernel *kernel, const Team *team, long at, long
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t3 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     store(team->s_t5 + at * PADDED(1) + unit, t7);
 }
 
 /* before: for many steps at once, 1 features */
 APART void before_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -197,10 +198,10 @@ INLINE void before_3_units(const Kernel *kernel, const Team *team, long at, long
     const vec t7 = load(team->s_t8 + at * PADDED(5) + unit);
     const vec t8 = t7 - t1;
     store(team->s_t17 + at * PADDED(5) + unit, t8);
-    const vec t9 = times(t2, t2);
-    const vec t10 = times(t4, t4);
-    const vec t11 = times(t6, t6);
-    const vec t12 = times(t8, t8);
+    const vec t9 = t2 * t2;
+    const vec t10 = t4 * t4;
+    const vec t11 = t6 * t6;
+    const vec t12 = t8 * t8;
     store(team->s_t9 + at * PADDED(1), load(team->s_t9 + at * PADDED(1)) + first_lanes(t9, left, 0));
     store(team->s_t10 + at * PADDED(1), load(team->s_t10 + at * PADDED(1)) + first_lanes(t10, left, 0));
     store(team->s_t11 + at * PADDED(1), load(team->s_t11 + at * PADDED(1)) + first_lanes(t11, left, 0));
@@ -209,6 +210,7 @@ INLINE void before_3_units(const Kernel *kernel, const Team *team, long at, long
 
 /* before: for many steps at once, 5 features */
 APART void before_3(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t9 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -218,7 +220,7 @@ APART void before_3(const Kernel *kernel, const Team *team, long first, long cou
     for (long at = first; at < first + count; at++)
         store(team->s_t12 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -252,7 +254,7 @@ INLINE void before_4_units(const Kernel *kernel, const Team *team, long at, long
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t12 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     const vec t8 = t7 + splat((real)1e-05);
     const vec t9 = v_recip(v_sqrt(t8));
     store(team->s_t14 + at * PADDED(1) + unit, t9);
@@ -261,7 +263,7 @@ INLINE void before_4_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 1 features */
 APART void before_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -274,31 +276,31 @@ INLINE void before_5_units(const Kernel *kernel, const Team *team, long at, long
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t13 + at * PADDED(5) + unit);
     const vec t1 = splat(*(team->s_t14 + at * PADDED(1)));
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->vector_norm_x_weight + unit, left);
-    const vec t4 = times(t2, t3);
+    const vec t4 = t2 * t3;
     store(team->s_t36 + at * PADDED(5) + unit, t4);
     const vec t5 = load(team->s_t15 + at * PADDED(5) + unit);
-    const vec t6 = times(t5, t1);
+    const vec t6 = t5 * t1;
     const vec t7 = load_left(kernel->vector_norm_x_weight + 5 + unit, left);
-    const vec t8 = times(t6, t7);
+    const vec t8 = t6 * t7;
     store(team->s_t37 + at * PADDED(5) + unit, t8);
     const vec t9 = load(team->s_t16 + at * PADDED(5) + unit);
-    const vec t10 = times(t9, t1);
+    const vec t10 = t9 * t1;
     const vec t11 = load_left(kernel->vector_norm_x_weight + 10 + unit, left);
-    const vec t12 = times(t10, t11);
+    const vec t12 = t10 * t11;
     store(team->s_t38 + at * PADDED(5) + unit, t12);
     const vec t13 = load(team->s_t17 + at * PADDED(5) + unit);
-    const vec t14 = times(t13, t1);
+    const vec t14 = t13 * t1;
     const vec t15 = load_left(kernel->vector_norm_x_weight + 15 + unit, left);
-    const vec t16 = times(t14, t15);
+    const vec t16 = t14 * t15;
     store(team->s_t39 + at * PADDED(5) + unit, t16);
 }
 
 /* before: for many steps at once, 5 features */
 APART void before_5(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -333,6 +335,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features; 4 products */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t18 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -342,7 +345,7 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t21 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
@@ -388,14 +391,14 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t21 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     store(team->s_t23 + at * PADDED(1) + unit, t7);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -419,10 +422,10 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t7 = load(team->s_t26 + at * PADDED(5) + unit);
     const vec t8 = t7 - t1;
     store(team->s_t35 + at * PADDED(5) + unit, t8);
-    const vec t9 = times(t2, t2);
-    const vec t10 = times(t4, t4);
-    const vec t11 = times(t6, t6);
-    const vec t12 = times(t8, t8);
+    const vec t9 = t2 * t2;
+    const vec t10 = t4 * t4;
+    const vec t11 = t6 * t6;
+    const vec t12 = t8 * t8;
     store(team->s_t27 + at * PADDED(1), load(team->s_t27 + at * PADDED(1)) + first_lanes(t9, left, 0));
     store(team->s_t28 + at * PADDED(1), load(team->s_t28 + at * PADDED(1)) + first_lanes(t10, left, 0));
     store(team->s_t29 + at * PADDED(1), load(team->s_t29 + at * PADDED(1)) + first_lanes(t11, left, 0));
@@ -431,6 +434,7 @@ INLINE void loop_3_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features */
 APART void loop_3(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t27 + at * PADDED(1), splat(0));
     for (long at = first; at < first + count; at++)
@@ -440,7 +444,7 @@ APART void loop_3(const Kernel *kernel, const Team *team, long first, long count
     for (long at = first; at < first + count; at++)
         store(team->s_t30 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -474,7 +478,7 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t4 = t2 + t3;
     const vec t5 = load(team->s_t30 + at * PADDED(1) + unit);
     const vec t6 = t4 + t5;
-    const vec t7 = times(t6, splat((real)0.05));
+    const vec t7 = t6 * splat((real)0.05);
     const vec t8 = t7 + splat((real)1e-05);
     const vec t9 = v_recip(v_sqrt(t8));
     store(team->s_t32 + at * PADDED(1) + unit, t9);
@@ -483,7 +487,7 @@ INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_4(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -496,21 +500,21 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t31 + at * PADDED(5) + unit);
     const vec t1 = splat(*(team->s_t32 + at * PADDED(1)));
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->vector_norm_h_weight + unit, left);
-    const vec t4 = times(t2, t3);
+    const vec t4 = t2 * t3;
     const vec t5 = load(team->s_t33 + at * PADDED(5) + unit);
-    const vec t6 = times(t5, t1);
+    const vec t6 = t5 * t1;
     const vec t7 = load_left(kernel->vector_norm_h_weight + 5 + unit, left);
-    const vec t8 = times(t6, t7);
+    const vec t8 = t6 * t7;
     const vec t9 = load(team->s_t34 + at * PADDED(5) + unit);
-    const vec t10 = times(t9, t1);
+    const vec t10 = t9 * t1;
     const vec t11 = load_left(kernel->vector_norm_h_weight + 10 + unit, left);
-    const vec t12 = times(t10, t11);
+    const vec t12 = t10 * t11;
     const vec t13 = load(team->s_t35 + at * PADDED(5) + unit);
-    const vec t14 = times(t13, t1);
+    const vec t14 = t13 * t1;
     const vec t15 = load_left(kernel->vector_norm_h_weight + 15 + unit, left);
-    const vec t16 = times(t14, t15);
+    const vec t16 = t14 * t15;
     const vec t17 = load(team->s_t36 + at * PADDED(5) + unit);
     const vec t18 = t17 + t4;
     const vec t19 = load(team->s_t37 + at * PADDED(5) + unit);
@@ -532,9 +536,9 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
     const vec o = v_sigmoid(drive_4);
     store(team->s_o + at * PADDED(5) + unit, o);
     const vec g = v_tanh(drive_3);
-    const vec t37 = times(i, g);
+    const vec t37 = i * g;
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t39 = times(f, c_prev);
+    const vec t39 = f * c_prev;
     const vec c = t37 + t39;
     const vec t41 = c;
     store(team->s_t41 + at * PADDED(5) + unit, t41);
@@ -544,10 +548,11 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
 
 /* loop: step by step, 5 features; makes drive, i, f, o, g, c */
 APART void loop_5(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t40 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -563,14 +568,14 @@ APART void loop_5(const Kernel *kernel, const Team *team, long first, long count
 INLINE void loop_6_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t40 + at * PADDED(1) + unit);
-    const vec t1 = times(t0, splat((real)0.2));
+    const vec t1 = t0 * splat((real)0.2);
     store(team->s_t42 + at * PADDED(1) + unit, t1);
 }
 
 /* loop: step by step, 1 features */
 APART void loop_6(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -585,16 +590,17 @@ INLINE void loop_7_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t1 = splat(*(team->s_t42 + at * PADDED(1)));
     const vec t2 = t0 - t1;
     store(team->s_t44 + at * PADDED(5) + unit, t2);
-    const vec t3 = times(t2, t2);
+    const vec t3 = t2 * t2;
     store(team->s_t43 + at * PADDED(1), load(team->s_t43 + at * PADDED(1)) + first_lanes(t3, left, 0));
 }
 
 /* loop: step by step, 5 features */
 APART void loop_7(const Kernel *kernel, const Team *team, long first, long count) {
+    if (team->part > 0) return;
     for (long at = first; at < first + count; at++)
         store(team->s_t43 + at * PADDED(1), splat(0));
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(1), to = SHARE_END(1);
+    const long from = 0, to = blocks;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -610,7 +616,7 @@ APART void loop_7(const Kernel *kernel, const Team *team, long first, long count
 INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t43 + at * PADDED(1) + unit);
-    const vec t1 = times(t0, splat((real)0.2));
+    const vec t1 = t0 * splat((real)0.2);
     const vec t2 = t1 + splat((real)1e-05);
     const vec t3 = v_recip(v_sqrt(t2));
     store(team->s_t45 + at * PADDED(1) + unit, t3);
@@ -619,7 +625,7 @@ INLINE void loop_8_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 1 features */
 APART void loop_8(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(1, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 1 - unit;
@@ -632,21 +638,21 @@ INLINE void loop_9_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t44 + at * PADDED(5) + unit);
     const vec t1 = splat(*(team->s_t45 + at * PADDED(1)));
-    const vec t2 = times(t0, t1);
+    const vec t2 = t0 * t1;
     const vec t3 = load_left(kernel->vector_norm_c_weight + unit, left);
-    const vec t4 = times(t2, t3);
+    const vec t4 = t2 * t3;
     const vec t5 = load_left(kernel->vector_norm_c_bias + unit, left);
     const vec t6 = t4 + t5;
     const vec t7 = v_tanh(t6);
     const vec o = load(team->s_o + at * PADDED(5) + unit);
-    const vec h = times(o, t7);
+    const vec h = o * t7;
     store_left(kernel->y + row * 5 + unit, h, left);
 }
 
 /* loop: step by step, 5 features; makes h */
 APART void loop_9(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;

@@ -52,7 +52,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -68,14 +68,14 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t2 = t0 + t1;
     store(team->s_t1 + at * PADDED(5) + unit, t2);
     const vec t3 = load_left(kernel->vector_sigmoid + unit, left);
-    const vec t4 = times(t2, t3);
+    const vec t4 = t2 * t3;
     const vec t5 = load_left(kernel->vector_rsub + unit, left);
-    const vec t6 = times(t2, t5);
+    const vec t6 = t2 * t5;
     store(team->s_t0 + at * PADDED(5) + unit, t6);
     const vec t7 = load_left(kernel->tape + row * 5 + unit, left);
-    const vec t8 = times(t7, t7);
+    const vec t8 = t7 * t7;
     const vec t9 = splat((real)1.0) - t8;
-    const vec t10 = times(t4, t9);
+    const vec t10 = t4 * t9;
     store_left(kernel->cot_0 + row * 5 + unit, t10, left);
     store_left(kernel->sum_0_W_bias + seq * 5 + unit, load_left(kernel->sum_0_W_bias + seq * 5 + unit, left) + t10, left);
 }
@@ -83,7 +83,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -106,7 +106,7 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -140,7 +140,7 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -165,9 +165,9 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t1 + at * PADDED(5) + unit);
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t2 = times(t0, h_prev);
+    const vec t2 = t0 * h_prev;
     const vec t3 = load_left(kernel->tape + row * 5 + unit, left);
-    const vec t4 = times(t0, t3);
+    const vec t4 = t0 * t3;
     store_left(kernel->sum_1_rsub + seq * 5 + unit, load_left(kernel->sum_1_rsub + seq * 5 + unit, left) + t2, left);
     store_left(kernel->sum_2_sigmoid + seq * 5 + unit, load_left(kernel->sum_2_sigmoid + seq * 5 + unit, left) + t4, left);
 }
@@ -175,7 +175,7 @@ INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 5 features */
 APART void after_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;

@@ -45,7 +45,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features; 1 product */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -74,12 +74,12 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->vector_rsub + unit, left);
     const vec h_prev = load_left(team->prev_h[at] + unit, left);
-    const vec t2 = times(t0, h_prev);
+    const vec t2 = t0 * h_prev;
     const vec t3 = load(team->s_t0 + at * PADDED(5) + unit);
     const vec t4 = sum_0[0] + t3;
     const vec g = v_tanh(t4);
     const vec t6 = load_left(kernel->vector_sigmoid + unit, left);
-    const vec t7 = times(t6, g);
+    const vec t7 = t6 * g;
     const vec h = t2 + t7;
     store_left(kernel->y + row * 5 + unit, h, left);
 }
@@ -87,7 +87,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product; makes g, h */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];

@@ -55,7 +55,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -71,34 +71,34 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t2 = t0 + t1;
     const vec t3 = load_left(kernel->tape + row * 25 + unit, left);
     const vec t4 = v_tanh(t3);
-    const vec t5 = times(t2, t4);
+    const vec t5 = t2 * t4;
     const vec t6 = load_left(kernel->tape + row * 25 + 20 + unit, left);
-    const vec t7 = times(t2, t6);
-    const vec t8 = times(t4, t4);
+    const vec t7 = t2 * t6;
+    const vec t8 = t4 * t4;
     const vec t9 = splat((real)1.0) - t8;
-    const vec t10 = times(t7, t9);
+    const vec t10 = t7 * t9;
     const vec t11 = splat((real)1.0) - t6;
-    const vec t12 = times(t6, t11);
-    const vec t13 = times(t5, t12);
+    const vec t12 = t6 * t11;
+    const vec t13 = t5 * t12;
     const vec t14 = load_left(team->carry_c[at] + unit, left);
     const vec t15 = t14 + t10;
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t17 = times(t15, c_prev);
+    const vec t17 = t15 * c_prev;
     const vec t18 = load_left(kernel->tape + row * 25 + 15 + unit, left);
-    const vec t19 = times(t15, t18);
+    const vec t19 = t15 * t18;
     const vec t20 = load_left(kernel->tape + row * 25 + 5 + unit, left);
-    const vec t21 = times(t15, t20);
-    const vec t22 = times(t18, t18);
+    const vec t21 = t15 * t20;
+    const vec t22 = t18 * t18;
     const vec t23 = splat((real)1.0) - t22;
-    const vec t24 = times(t21, t23);
+    const vec t24 = t21 * t23;
     const vec t25 = load_left(kernel->tape + row * 25 + 10 + unit, left);
     const vec t26 = splat((real)1.0) - t25;
-    const vec t27 = times(t25, t26);
-    const vec t28 = times(t17, t27);
+    const vec t27 = t25 * t26;
+    const vec t28 = t17 * t27;
     const vec t29 = splat((real)1.0) - t20;
-    const vec t30 = times(t20, t29);
-    const vec t31 = times(t19, t30);
-    const vec t32 = times(t15, t25);
+    const vec t30 = t20 * t29;
+    const vec t31 = t19 * t30;
+    const vec t32 = t15 * t25;
     store_left(kernel->cot_0 + row * 20 + unit, t31, left);
     store_left(kernel->cot_0 + row * 20 + 5 + unit, t28, left);
     store_left(kernel->cot_0 + row * 20 + 10 + unit, t24, left);
@@ -113,7 +113,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     for (long at = first; at < first + count; at++)
     for (long block = from; block < to; block++) {
         const long unit = block * VL, left = 5 - unit;
@@ -135,7 +135,7 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 1 product */
 APART void loop_2(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
@@ -169,7 +169,7 @@ INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long 
 /* after: for many steps, 3 features; 1 product */
 APART void after_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(3, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];

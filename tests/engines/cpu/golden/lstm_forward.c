@@ -61,7 +61,7 @@ INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long
 /* before: for many steps at once, 5 features; 4 products; makes early_z_i, early_z_f, early_z, early_z_o */
 APART void before_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
@@ -99,13 +99,13 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec i = v_sigmoid(z_i);
     const vec f = v_sigmoid(z_f);
     const vec g = v_tanh(z);
-    const vec t11 = times(i, g);
+    const vec t11 = i * g;
     const vec c_prev = load_left(team->prev_c[at] + unit, left);
-    const vec t13 = times(f, c_prev);
+    const vec t13 = f * c_prev;
     const vec c = t11 + t13;
     const vec o = v_sigmoid(z_o);
     const vec t16 = v_tanh(c);
-    const vec h = times(o, t16);
+    const vec h = o * t16;
     store_left(kernel->y + row * 5 + unit, h, left);
     store(team->s_next_c + at * PADDED(5) + unit, c);
 }
@@ -113,7 +113,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
 /* loop: step by step, 5 features; 4 products; makes z_i, z_f, z, z_o, i, f, g, c, o, h */
 APART void loop_1(const Kernel *kernel, const Team *team, long first, long count) {
     const long blocks = BLOCKS(5, 1);
-    const long from = SHARE_BEGIN(0), to = SHARE_END(0);
+    const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
