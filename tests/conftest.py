@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # One thread for each test process, and for the processes that tests start: there may be several at
@@ -41,6 +42,17 @@ def same_start() -> Iterator[None]:
     yield
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, here and in what a test starts, as it does for a user.
+
+    Whoever started the tests may have had it ignored: nohup, and & in a script, do so.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _poison(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

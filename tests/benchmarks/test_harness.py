@@ -78,6 +78,24 @@ def test_nothing_is_timed_when_results_differ():
 # ------------------------------------------------------------ time
 
 
+class Clock:
+    """A clock that only moves when somebody takes time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def take(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(time, "sleep", clock.take)
+    return clock
+
+
 def test_the_two_sides_take_turns():
     calls = []
     case = Case("case", lambda: calls.append("A"), lambda: calls.append("B"))
@@ -85,13 +103,13 @@ def test_the_two_sides_take_turns():
     assert "".join(calls).endswith("ABABAB")
 
 
-def test_a_slower_side_is_seen():
-    case = Case("case", lambda: time.sleep(0.001), lambda: time.sleep(0.01))
+def test_a_slower_side_is_seen(clock: Clock):
+    case = Case("case", lambda: clock.take(0.001), lambda: clock.take(0.01))
     result = harness.measure(case, BRIEF)
-    assert result.ours >= 1
-    assert result.theirs >= 10
-    assert result.ratio > 1.5
-    assert result.extra < 0
+    assert result.ours == pytest.approx(1)
+    assert result.theirs == pytest.approx(10)
+    assert result.ratio == pytest.approx(10)
+    assert result.extra == pytest.approx(-9)
 
 
 def test_garbage_is_not_collected_while_timing():
@@ -102,11 +120,16 @@ def test_garbage_is_not_collected_while_timing():
     assert gc.isenabled()
 
 
-def test_short_calls_are_repeated():
+def test_short_calls_are_repeated(clock: Clock):
     calls = []
+
+    def ours() -> None:
+        calls.append(1)
+        clock.take(0.0001)
+
     effort = Effort(rounds=1, sample_seconds=0.01, warmup_seconds=0.001, settle_seconds=0.0)
-    harness.measure(Case("case", lambda: calls.append(1), lambda: None), effort)
-    assert len(calls) > 100
+    harness.measure(Case("case", ours, lambda: clock.take(0.01)), effort)
+    assert 100 < len(calls) < 130
 
 
 def test_each_sample_begins_with_a_rest(monkeypatch: pytest.MonkeyPatch):
@@ -117,8 +140,8 @@ def test_each_sample_begins_with_a_rest(monkeypatch: pytest.MonkeyPatch):
     assert rests == [0.5] * 4
 
 
-def test_a_slow_case_ends_early_but_not_too_early():
-    slow = Case("slow", lambda: time.sleep(0.002), lambda: None)
+def test_a_slow_case_ends_early_but_not_too_early(clock: Clock):
+    slow = Case("slow", lambda: clock.take(0.002), lambda: clock.take(0.001))
     effort = {"sample_seconds": 0.0, "warmup_seconds": 0.0, "settle_seconds": 0.0}
     few = Effort(rounds=50, enough_seconds=0.0, least_rounds=4, **effort)
     assert harness.measure(slow, few).rounds == 4
@@ -135,10 +158,10 @@ def test_a_function_may_measure_itself():
     assert (result.rounds, result.reached) == (3, False)
 
 
-def test_one_side_alone_may_measure_itself():
-    case = Case("case", lambda: time.sleep(0.001), lambda: Measured(1.0, None))
+def test_one_side_alone_may_measure_itself(clock: Clock):
+    case = Case("case", lambda: clock.take(0.001), lambda: Measured(1.0, None))
     result = harness.measure(case, BRIEF)
-    assert 1 <= result.ours < 1000
+    assert result.ours == pytest.approx(1)
     assert result.theirs == 1000
 
 

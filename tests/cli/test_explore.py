@@ -14,6 +14,7 @@ import pytest
 from cello.cli.explore import _given, _reader
 from cello.cli.models import open_model
 from tests.cli.running import ENVIRONMENT, run
+from tests.patience import LIMIT
 
 
 def test_a_model_of_characters_reads_all_as_one(kinds_model: Path, tmp_path: Path):
@@ -46,7 +47,7 @@ def test_what_cannot_be_explored_is_an_error(tmp_path: Path, kinds_model: Path):
 
 
 @pytest.mark.slow
-def test_it_answers_until_ctrl_c(kinds_model: Path):
+def test_it_answers_until_ctrl_c(kinds_model: Path, ctrl_c: None):
     command = [sys.executable, "-u", "-m", "cello", "explore", str(kinds_model), "abc"]
     process = subprocess.Popen(
         [*command, "--no-browser"],
@@ -54,14 +55,12 @@ def test_it_answers_until_ctrl_c(kinds_model: Path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever started the tests may have told them to ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         assert process.stdout is not None
         url = urlsplit(process.stdout.readline().split()[-1])
         assert url.hostname == "127.0.0.1"
-        connection = http.client.HTTPConnection("127.0.0.1", url.port or 0, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", url.port or 0, timeout=LIMIT)
         body = json.dumps({"question": "begin", "about": {}})
         connection.request("POST", "/ask", body, {"X-Cello-Token": url.fragment})
         head = json.loads(connection.getresponse().read())
@@ -69,7 +68,7 @@ def test_it_answers_until_ctrl_c(kinds_model: Path):
         assert head["title"] == kinds_model.name
         connection.close()
         os.kill(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=LIMIT)
     finally:
         process.kill()
     assert (process.returncode, err) == (0, "")

@@ -6,7 +6,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from cello.tasks.corpus import Document
 from cello.tasks.features import WordFeatures
 from cello.train import Options
 from tests.cli.running import ENVIRONMENT, run, run_json
+from tests.patience import LIMIT, until
 
 QUICK = ("--accelerator", "cpu", "--hidden-size", 4, "--batch-size", 2)
 
@@ -279,18 +279,16 @@ def test_a_run_goes_on(text: Path, tmp_path: Path):
     assert "was begun with 0: leave it out, or train in another folder" in other.stderr
 
 
-def test_ctrl_c_says_how_to_go_on(text: Path, tmp_path: Path):
+def test_ctrl_c_says_how_to_go_on(text: Path, tmp_path: Path, ctrl_c: None):
     words = ["--train", str(text), *map(str, QUICK), "--tbptt-steps", "10", "--epochs", "1000000"]
     command = [sys.executable, "-m", "cello", "train", "chars", *words, "-o", "model"]
     with subprocess.Popen(
         command, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as running:
         log = tmp_path / "model" / "log" / "metrics.csv"
-        deadline = time.monotonic() + 60
-        while not log.is_file() and running.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: log.is_file() or running.poll() is not None)
         running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=60)
+        _, errors = running.communicate(timeout=LIMIT)
     assert running.returncode == 130
     last = errors.splitlines()[-1]
     assert last.startswith("cello: stopped at step ")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import cello
 from cello.tasks.base import Batch, Loss, sequence_loss
+from tests.patience import LIMIT
 
 SYMBOLS = 5
 
@@ -83,9 +84,7 @@ def weights(net: nn.Module) -> Tensor:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_python(
-    code: str, *args: str, check: bool = True, timeout: float = 120
-) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run `code` in a process of its own, which can import cello and these tests."""
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *args],
@@ -93,7 +92,7 @@ def run_python(
         text=True,
         cwd=ROOT,
         env=process_environment(),
-        timeout=timeout,
+        timeout=LIMIT,
     )
     assert not check or result.returncode == 0, result.stderr
     return result

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.patience import LIMIT
 from tests.train.fakes import ROOT, process_environment
 from tests.train.two_processes import train, train_real
 
@@ -25,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory):
         text=True,
         cwd=ROOT,
         env=environment,
-        timeout=300,
+        timeout=LIMIT,
     )
     assert result.returncode == 0, result.stderr
     return folder, load_file(folder / "results.safetensors"), result

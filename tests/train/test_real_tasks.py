@@ -14,7 +14,7 @@ OPTIONS = Options(epochs=2, learning_rate=0.02, accelerator="cpu", log=(), check
 
 
 @pytest.mark.parametrize("name", ["chars", "tag"])
-def test_training_stopping_and_resuming(tmp_path: Path, name: str):
+def test_training_stopping_and_resuming(tmp_path: Path, name: str, ctrl_c: None):
     task = make_real_task(name, tmp_path)
 
     def stop(event: Event) -> None:
@@ -26,12 +26,8 @@ def test_training_stopping_and_resuming(tmp_path: Path, name: str):
         torch.manual_seed(seed)
         nets.append(make_real_net(task))
     whole = fit(task, nets[0], OPTIONS, tmp_path / "whole", progress=False)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(TrainingInterrupted):
-            fit(task, nets[1], OPTIONS, tmp_path / "parts", progress=False, on_event=stop)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(TrainingInterrupted):
+        fit(task, nets[1], OPTIONS, tmp_path / "parts", progress=False, on_event=stop)
     parts = fit(task, nets[2], OPTIONS, tmp_path / "parts", resume=True, progress=False)
     assert torch.equal(weights(nets[2]), weights(nets[0]))
     assert (parts.validation, parts.test) == (whole.validation, whole.test)

@@ -34,14 +34,10 @@ class Stop:
 
 
 @pytest.fixture(autouse=True)
-def usual_handlers():
-    """Ctrl-C as Python has it: where tests run in the background, it may be ignored."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def usual_handlers(ctrl_c: None):
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    signal.signal(signal.SIGTERM, before)
 
 
 def train(folder: Path, *, carry: bool = True, net_seed: int = 0, stop=None, **kwargs):

@@ -5,12 +5,7 @@ import pytest
 
 from cello.train.signals import Signals
 
-
-@pytest.fixture(autouse=True)
-def usual_handler():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 def test_the_first_signal_is_noted_and_the_second_interrupts():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.patience import until
 
 builder: Any = importlib.import_module("cello.engines.cpu.build")
 cache: Any = importlib.import_module("cello.engines.cpu.cache")
@@ -61,9 +65,20 @@ def counting(path: Path, real_compiler: str) -> Callable[[], int]:
     return lambda: len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def interrupt() -> str:
-    """A line for a compiler's script: what the user's Ctrl-C does while the compiler is at work."""
-    return f"sleep 0.5; kill -INT {os.getpid()}"
+@pytest.fixture
+def interrupted(ctrl_c: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file: when a compiler has written it, and while it is at work, the user presses Ctrl-C."""
+    begun = tmp_path / "begun"
+    wait = subprocess.Popen.communicate
+
+    def communicate(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        until(lambda: begun.exists() or process.poll() is not None)
+        if begun.exists():
+            signal.raise_signal(signal.SIGINT)
+        return wait(process)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    return begun
 
 
 def in_fork(function: Callable[[], object]) -> str:

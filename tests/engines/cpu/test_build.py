@@ -29,7 +29,6 @@ from tests.engines.cpu.conftest import (
     executable,
     forget,
     in_fork,
-    interrupt,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -370,11 +369,15 @@ def test_processes_that_build_at_once_all_succeed(folder: Path):
 
 
 def test_ctrl_c_leaves_nothing_half_written(
-    folder: Path, tmp_path: Path, real_compiler: str, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    real_compiler: str,
+    interrupted: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     interrupting = executable(
         tmp_path / "cc",
-        f'case "$*" in *answer-*) echo part > part; {interrupt()}; sleep 60;; esac\n'
+        f'case "$*" in *answer-*) echo part > part; touch {interrupted}; sleep 600;; esac\n'
         f'exec {real_compiler} "$@"',
     )
     monkeypatch.setenv("CC", str(interrupting))
@@ -382,6 +385,7 @@ def test_ctrl_c_leaves_nothing_half_written(
         answer(33)
     assert kept(folder) == ["answer.c", *WHOLE[3:]]
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
+    interrupted.unlink()
     monkeypatch.setenv("CC", real_compiler)
     assert answer(33) == 33
 

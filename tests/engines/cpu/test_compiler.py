@@ -3,16 +3,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import shlex
-import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from cello.engines.cpu.compiler import Compiler, candidates, flags
 from cello.errors import CompilerError
-from tests.engines.cpu.conftest import executable, interrupt
+from tests.engines.cpu.conftest import executable
+from tests.patience import until
 
 SOURCE = "int answer(void) { return 42; }\n"
 
@@ -167,27 +166,22 @@ def test_a_compiler_that_is_no_program(tmp_path: Path):
 
 
 def test_ctrl_c_ends_the_compiler_and_all_that_it_started(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, interrupted: Path
 ):
     started = tmp_path / "started"
-    script = f"sleep 60 & echo $$ $! > {started}; echo part > part; {interrupt()}; wait"
+    script = f"sleep 600 & echo $$ $! > {started}; echo part > part; touch {interrupted}; wait"
     with pytest.raises(KeyboardInterrupt):
         compile_with(script, tmp_path)
     for number in map(int, started.read_text().split()):
-        assert ends(number)
+        until(lambda number=number: has_ended(number))
     assert list(Path(os.environ["TMPDIR"]).iterdir()) == []
 
 
-def ends(process: int) -> bool:
-    """Whether the process is gone within two seconds; one that nobody has waited for is."""
-    for _ in range(200):
-        try:
-            os.kill(process, 0)
-            state = Path(f"/proc/{process}/stat")
-            if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.01)
-    os.kill(process, signal.SIGKILL)
-    return False
+def has_ended(process: int) -> bool:
+    """Whether the process is gone; one that nobody has waited for is."""
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat")
+        return state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True

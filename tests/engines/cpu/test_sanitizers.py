@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import cello
+from tests.patience import LIMIT
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 GCC = shutil.which("gcc")
@@ -101,7 +102,7 @@ def sanitized(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=LIMIT,
         check=False,
     )
 

@@ -22,6 +22,7 @@ import cello
 from cello import zoo
 from cello.engines.cpu import library as libraries
 from cello.engines.cpu.build import build
+from tests.patience import LIMIT
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 GCC, VALGRIND = shutil.which("gcc"), shutil.which("valgrind")
@@ -118,7 +119,7 @@ def _call(library: libraries.Library, steps: Any, tensors: Sequence[Any], reset:
 def complaints(program: Path, library: str, call: Path) -> str:
     """What valgrind says, if anything."""
     command = [str(VALGRIND), "--error-exitcode=9", "--quiet", str(program), library, str(call)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode in (0, 9), (done.returncode, done.stderr[-2000:])
     return done.stderr
 

@@ -15,23 +15,51 @@ from typing import Any
 import pytest
 import torch
 
+from tests.patience import LIMIT
 from tests.see.page.nets import TEXT, recorded
 
 CHROMIUM = os.environ.get("CELLO_CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 SCREENSHOTS = Path(__file__).parents[3] / ".pytest_cache" / "screenshots"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where there is no browser, one test says so for all."""
+    without = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
+    if CHROMIUM is None and without:
+        first, *rest = without
+        reason = (
+            f"no Chromium, so {len(without)} tests of pages and drawings are left out: install "
+            "one (on Debian, the package chromium), or name it in $CELLO_CHROMIUM"
+        )
+        first.add_marker(pytest.mark.skip(reason))
+        config.hook.pytest_deselected(items=rest)
+        items[:] = [item for item in items if item not in set(rest)]
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: install Debian's package chromium, as .ci/run does")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         # Inside a container, and as root, Chromium's sandbox cannot be set up.
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=1000 * LIMIT
+        )
+        for name in ("new_context", "new_page"):
+            setattr(chromium, name, patient(getattr(chromium, name)))
         yield chromium
         chromium.close()
+
+
+def patient(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes pages that wait as long as it takes."""
+
+    def made(**options: Any) -> Any:
+        page = make(**options)
+        page.set_default_timeout(1000 * LIMIT)
+        return page
+
+    return made
 
 
 # A canvas to read pixels from.
@@ -71,7 +99,7 @@ class Watched:
         """Wait for something; the page's policy does not let Playwright do it."""
         self.page.evaluate(f"""async () => {{
             for (let tries = 0; !({condition}); tries++) {{
-                if (tries > 1000) throw new Error("waited in vain");
+                if (tries > {100 * LIMIT}) throw new Error("waited in vain");
                 await new Promise((next) => setTimeout(next, 10));
             }}
         }}""")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ import cello
 from cello.errors import ArgumentError
 from cello.see.page.serve import Server
 from cello.see.page.session import LiveSession
+from tests.patience import LIMIT, until
 from tests.see.page.nets import NETS
 
 TEXT = "abcdefgh"
@@ -40,12 +40,13 @@ def serve() -> Iterator[Callable[[str], Server]]:
     yield start
     for server, thread in running:
         server.stop()
-        thread.join(10)
+        thread.join(LIMIT)
+        assert not thread.is_alive()
 
 
 def asked(server: Server, method: str, path: str, body: Any = None, **headers: str) -> Any:
     """The status of the answer, and the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
     named = {"X-Cello-Token": server.token}
     named |= {key.replace("_", "-"): value for key, value in headers.items()}
     text = body if isinstance(body, str) or body is None else json.dumps(body)
@@ -227,22 +228,26 @@ def test_a_slow_net_is_asked_once_at_a_time(
     server = serve("elman")
     page = watched(server.url)
     texts: list[str] = []
+    go_on = threading.Event()
 
     def slowly(text: str) -> Any:
         texts.append(text)
-        time.sleep(0.5)
+        assert go_on.wait(LIMIT)
         return read(text)
 
     monkeypatch.setattr(server.session, "_read", slowly)
     page.page.focus("textarea")
-    for letter in "abcdefgh":
+    page.page.keyboard.type("a")
+    until(lambda: texts)  # the net is at work until all letters are there
+    for letter in "bcdefgh":
         page.page.keyboard.type(letter)
         page.page.wait_for_timeout(150)  # longer than the page waits for another letter
+    go_on.set()
     typed = page.page.input_value("textarea")
     page.until(f"explorer.state.book.head.text === {json.dumps(typed)}")
     page.settle()
+    assert len(texts) == 2
     assert texts[-1] == typed
-    assert len(texts) <= 5  # in 1.2 seconds and the last one
     assert page.numbers()
 
 

@@ -74,14 +74,14 @@ class Notebook:
         page.on("console", lambda message: self.errors.append(message.text))
         page.expose_function("kernel", lambda message: kernel(line, message))
         page.goto(path.as_uri())
-        page.wait_for_function("window.ready", timeout=15_000)
+        page.wait_for_function("window.ready")
 
     def show(self, style: str = "") -> None:
         """Another view."""
         self.page.evaluate("(style) => { window.leave = show(style); }", style)
 
     def settle(self) -> None:
-        self.page.wait_for_selector(".arithmetic", timeout=15_000)
+        self.page.wait_for_selector(".arithmetic")
 
     def until_step(self, t: int) -> None:
         self.page.wait_for_function(
