@@ -200,3 +200,42 @@ def test_weights_made_in_inference_mode_are_read_at_every_step() -> None:
         layer.cell.R.mul_(2)
         before = stepper.state
         torch.testing.assert_close(stepper(x[1]), layer(x[1:], before)[0][0])
+
+
+class Hands(cello.Cell):
+    """Hands on its input: as the next state, and the old state as the output."""
+
+    state = ("h",)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        return h, (x,)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_what_goes_in_and_comes_out_may_be_overwritten(engine: str) -> None:
+    stepper = cello.Recurrent(Hands(3, 3), engine=engine).stream()
+    buffer, seen = torch.zeros(1, 3), []
+    for t in range(1, 4):
+        y = stepper(buffer.fill_(t))
+        seen.append(y.clone())
+        y.zero_()
+        stepper.state.h.zero_()
+    assert torch.cat(seen)[:, 0].tolist() == [0, 1, 2]
+    assert stepper.state.h.tolist() == [[3, 3, 3]]
+
+
+def test_a_condition_on_a_parameter_holds_in_every_step() -> None:
+    class Where(cello.Cell):
+        state = ("h",)
+
+        def __init__(self) -> None:
+            super().__init__(3, 3)
+            self.p = nn.Parameter(torch.tensor([-1.0, 0.5, 2.0]))
+
+        def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+            h = torch.where((x > 0) ^ (self.p > 0), x, h)
+            return h, (h,)
+
+    layer, x = cello.Recurrent(Where(), engine="cpu"), torch.randn(6, 1, 3)
+    y, _ = layer(x)
+    torch.testing.assert_close(steps(layer.stream(), x), y.detach(), rtol=0, atol=0)

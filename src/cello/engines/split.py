@@ -148,7 +148,7 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
     return _Plan(
         _phase("once", once, [], wanted.union(_inputs(before)), read_once),
         _phase("before", before, [program.x], wanted, read_once),
-        _phase("after", after, [program.x], later, read_once),
+        _phase("after", after, [program.x], {program.output, *recorded}, read_once),
         step,
         shared,
         sliced,

@@ -221,10 +221,8 @@ class _LayerStep:
             y = x.unsqueeze(0) if x.dim() == 1 else x
             check_x(self.cell, y)
             y, state = self.cell.step(y, *(self._own if compiled is None else compiled.state))
-            if compiled is None:
-                self._own = list(state)
-            else:
-                compiled.state = state
+            self.state = state
+            y = y.clone()  # it may be the input or the state under another name
             return y.squeeze(0) if x.dim() == 1 else y
 
 

@@ -91,6 +91,8 @@ def is_row_wise(op: Op) -> bool:
         return _along_features(op, *_ALONG[name])
     if name in _RESHAPES:
         size = op.args[1]
+        if name == "expand" and not op.args[0].batched:  # the same for each row
+            return bool(size) and size[0] is BATCH
         return op.args[0].batched and bool(size) and (size[0] is BATCH or _keeps_rows(op, size))
     if name == "native_layer_norm":
         return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)

@@ -56,6 +56,22 @@ ALONG = """
     F.softmax({}, -1); F.log_softmax({}, -1); {} - {}.mean(-1, keepdim=True)
     {} * torch.rsqrt({}.square().mean(-1, keepdim=True) + 0.1); {} / ({}.abs().sum(1)[:, None] + 1)
 """
+# The same numbers under another name, with more axes for a while, or never with them.
+ALIASES = """
+    {a}; {a}.view({a}.shape[0], {n}); {a}.reshape(-1, {n}); {a}.view_as({a}); {a}.unsqueeze(1)[:, 0]
+    {a}[:, None].flatten(1); {a}.unsqueeze(1).squeeze(1); {a}.view(-1, {k}, {m}).flatten(1)
+    {a}.unflatten(1, ({k}, -1)).reshape(-1, {n}); {a}.view(-1, 1, {n}).view(-1, {n})
+    {a}.view(-1, {m}, {k}).view(-1, {k}, {m}).view({a}.shape[0], -1); {a}.unsqueeze(1).sum(1)
+"""
+# Outputs of other axes than [B, size], and outputs without a part in the step.
+OUTPUTS = """
+    {a}; {a}.view(-1, {k}, {m}); {a}.reshape({a}.shape[0], {m}, {k}); {a}.unsqueeze(1); {a}[:, 0]
+    {a}.unsqueeze(-1); {a}.unflatten(-1, ({k}, {m})); {a}[:, None, :]; {a}[:, :, None]; {a}.sum(-1)
+    {a}.view(-1, {k}, {m}).tanh(); {a}.unsqueeze(1).expand(-1, 2, -1)
+    {a}.view(-1, {k}, {m}).unsqueeze(1); {a}.view(-1, {k}, {m}).view(-1, {m}, {k})
+    torch.zeros_like({a}); torch.full_like({a}, 0.3); torch.ones({a}.shape[0], 3, dtype={a}.dtype)
+    {a}.detach(); {p}.expand({a}.shape[0], -1); {a}.unsqueeze(1).unsqueeze(-1)
+"""
 SIZES = (1, 2, 3, 4, 5, 8, 9, 17)
 
 
@@ -124,6 +140,7 @@ class _Writer:
     def operation(self) -> None:
         kinds = ["unary"] * 5 + ["binary"] * 5 + ["narrow", "along", "product", "product"]
         kinds += ["norm", "chunk", "split", "slice", "cat", "cat", "stack", "expand", "groups"]
+        kinds += ["alias"]
         getattr(self, f"_{self.random.choice(kinds)}")()
 
     def _unary(self) -> None:
@@ -133,7 +150,8 @@ class _Writer:
 
     def _binary(self) -> None:
         a = self.any()
-        form, other = self.random.choice(_forms(BINARY)), self.like(self.widths[a])
+        form, width = self.random.choice(_forms(BINARY)), self.widths[a]
+        other = self.product(width) if "{b}[" in form else self.like(width)
         self.new(form.format(a=a, b=other), self.widths[a])
 
     def _narrow(self) -> None:
@@ -203,6 +221,42 @@ class _Writer:
         )
         self.new(f"torch.stack([{', '.join(names)}], dim=1){form}", self.widths[a])
 
+    def filled(self, form: str, a: str, **names: str) -> str:
+        """A form with a value in it, and with the sizes of two axes that make its features."""
+        n = self.widths[a]
+        k = self.random.choice([k for k in range(1, n + 1) if n % k == 0])
+        return form.format(a=a, n=n, k=k, m=n // k, **names)
+
+    def alias(self, a: str) -> str:
+        return self.new(self.filled(self.random.choice(_forms(ALIASES)), a), self.widths[a])
+
+    def _alias(self) -> None:
+        self.alias(self.any())
+
+    def output(self, states: list[str]) -> str:
+        """What the step returns: a value, or a state, old or new, in any form."""
+        a = self.random.choice(["x", *states, *states, self.any(), self.any()])
+        if self.random.random() < 0.4:
+            return a
+        form = self.random.choice(_forms(OUTPUTS))
+        return self.filled(form, a, p=self.parameter(3) if "{p}" in form else "")
+
+    def next_state(self, name: str, new: dict[str, str]) -> str:
+        """What becomes of a state: as a rule `new`, but any value that does not grow will do."""
+        size = self.widths[name]
+        given = [n for n in ("x", *new) if self.widths[n] == size]
+        others = [n for n in new.values() if self.widths[n] == size]
+        kind = self.random.randrange(10)
+        if kind < 4:
+            return new[name]
+        if kind == 4:  # as it was, or what another was, or the input
+            return self.random.choice(given)
+        if kind == 5:
+            return self.random.choice(others)  # perhaps twice the same
+        if kind == 6:
+            return f"torch.full_like({name}, {self.random.choice([0.0, -0.0, 0.7])})"
+        return self.alias(self.random.choice([*given, *others, new[name]]))
+
     def _expand(self) -> None:
         ones = [name for name, size in self.widths.items() if size == 1]
         if ones:
@@ -229,12 +283,16 @@ def random_source(random: Random, most: int = 14) -> str:
     writer.widths = {"x": inputs, **states}
     for _ in range(random.randint(2, most)):
         writer.operation()
-    results = []
-    for size in states.values():  # bounded, so that no step blows up
+    new = {}
+    for name, size in states.items():  # bounded, so that no step blows up
         terms = [writer.product(size), writer.like(size)]
         text = random.choice(["torch.tanh({} + 0.5 * {})", "torch.sigmoid({}) * torch.tanh({})"])
-        results.append(writer.new(text.format(*terms), size))
-    output = random.choice([writer.any(), results[0]])
+        new[name] = writer.new(text.format(*terms), size)
+    output = writer.output([*states, *new.values()])
+    results = [writer.next_state(name, new) for name in states]
+    if random.random() < 0.3:  # by its own name, so that the old value is called s0_prev
+        writer.lines.append(f"s0 = {results[0]}")
+        results[0] = "s0"
     first, *others = states
     lines = [
         "class RandomCell(cello.Cell):",
@@ -242,7 +300,7 @@ def random_source(random: Random, most: int = 14) -> str:
         "",
         "    def __init__(self):",
         f"        super().__init__({inputs}, {states[first]}, "
-        f"output_size={writer.widths[output]}, state_sizes={ {n: states[n] for n in others} })",
+        f"state_sizes={ {n: states[n] for n in others} })",
     ]
     for number, shape in enumerate(writer.parameters):
         lines.append(f"        self.p{number} = nn.Parameter(0.4 * torch.randn({shape}))")

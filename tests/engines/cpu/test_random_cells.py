@@ -10,7 +10,9 @@ from random import Random
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
+import cello
 from tests.engines.cpu.random_cells import make_cell, random_source
 from tests.engines.test_matrix import outcome, same, sample
 
@@ -31,7 +33,7 @@ def scaled(found: dict, expected: dict) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(random=st.randoms(use_true_random=False))
-def test_random_cells_agree_with_their_step(random: Random) -> None:
+def test_random_cells_agree_with_their_step(poison_empty: None, random: Random) -> None:
     source = random_source(random)
     cell, sizes = make_cell(source), random.choice(SHAPES)
     data = sample(cell, sizes, torch.float64, resets=random.random() < 0.4)
@@ -39,10 +41,26 @@ def test_random_cells_agree_with_their_step(random: Random) -> None:
         data["data"] = (2 * data["data"]).round() / 2
         data["state"] = tuple((2 * part).round() / 2 for part in data["state"])
     reverse, wanted = random.random() < 0.4, random.choice([None, ()])
-    expected = outcome(cell, "reference", sizes, data, reverse, wanted)
-    found = outcome(cell, "cpu", sizes, data, reverse, wanted)
-    for ours, theirs in zip(found, expected, strict=True):
-        try:
-            scaled(ours, theirs)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nin\n{source}") from None
+    try:
+        expected = outcome(cell, "reference", sizes, data, reverse, wanted)
+        for engine in ("cpu", "split"):
+            found = outcome(cell, engine, sizes, data, reverse, wanted)
+            for ours, theirs in zip(found, expected, strict=True):
+                scaled(ours, theirs)
+        scaled(streamed(cell, data["data"]), at_once(cell, data["data"]))
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nin\n{source}") from None
+
+
+def at_once(cell: cello.Cell, x: Tensor) -> dict[str, Tensor]:
+    """Outputs and final states of a single sequence, by the step itself."""
+    with torch.no_grad():
+        y, state = cello.Recurrent(cell, engine="reference")(x[:, None])
+    return {"y": y, **dict(zip(cell.state, state, strict=True))}
+
+
+def streamed(cell: cello.Cell, x: Tensor) -> dict[str, Tensor]:
+    """The same, one step a call."""
+    stepper = cello.Recurrent(cell).stream()
+    y = torch.stack([stepper(x_t[None]) for x_t in x])
+    return {"y": y, **dict(zip(cell.state, stepper.state, strict=True))}

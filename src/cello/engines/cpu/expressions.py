@@ -45,16 +45,18 @@ _RESERVED = frozenset(
     int long register restrict return short signed sizeof static struct switch typedef union
     unsigned void volatile while real vec mask whole kernel team at row seq unit left sum first
     count block rows r u load store select splat bits main exp log sin cos tan abs pow j0 j1 jn y0
-    y1 yn gamma erf floor round min max index div time signal
+    y1 yn gamma erf floor round min max index div time signal times truth lane_numbers first_lanes
+    load_left store_left linux unix
     """.split()
 )
+_MACRO = re.compile(r"[A-Z][A-Z0-9_]+")  # so macros are named, ours and those of the headers
 
 
 def identifier(name: str, taken: Collection[str] = ()) -> str:
     """`name` as C has it, different from all that are taken."""
     plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII)
     plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
-    if plain in _RESERVED or re.match(r"v_", plain):
+    if plain in _RESERVED or plain.startswith("v_") or _MACRO.fullmatch(plain):
         plain += "_"
     unique, number_ = plain, 1
     while unique in taken:

@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 from cello.cells import Cell
 from cello.engines.cpu.engine import shared_tensors
+from cello.engines.cpu.layout import plain
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.errors import CaptureError, CompilerError
 from cello.program import program_of
@@ -60,7 +61,8 @@ class OneStep:
         self.sources = [group[name] for group, name in self.places]
         self.versions = [tensor._version for tensor in self.sources]
         known = shared_tensors(self.plan, self.cell)
-        self.shared = {value: known[value].detach().contiguous() for value in self.plan.shared}
+        shared = plain([known[value].detach() for value in self.plan.shared], self.dtype)
+        self.shared = dict(zip(self.plan.shared, shared, strict=True))
         library = self.loop.library
         self.workspace = library.new_workspace()
         self.calls = [self._pointers(*self.buffers), self._pointers(*reversed(self.buffers))]

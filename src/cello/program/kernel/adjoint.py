@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cello.program.graph import Op, Value
 from cello.program.kernel.lower import Lowered
-from cello.program.kernel.nodes import Array, Call, Dot, Fold, Graph, Load, Node, Shared, ancestors
+from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import last
 
@@ -71,10 +71,8 @@ def adjoint(lowered: Lowered, seen: Iterable[str] = ()) -> Adjoint:
     cotangents: dict[Node, list[Node]] = {}
 
     def seed(value: Value, kind: str, name: str) -> None:
-        nodes = lowered.nodes(value)
-        array = Array(kind, name, sum(node.length for node in nodes))
-        start = 0
-        for node in nodes:
+        array, start = lowered.array(kind, name, value), 0
+        for node in lowered.nodes(value):
             cotangents.setdefault(node, []).append(graph.load(array, start, node.length))
             start += node.length
 

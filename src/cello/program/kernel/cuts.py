@@ -7,7 +7,7 @@ the gates of a packed product become vectors of their own, and nothing is ever m
 from __future__ import annotations
 
 from cello.program.graph import Op, Program, Value
-from cello.program.kernel.shapes import features, keeps_last, last, parts_of, reduces
+from cello.program.kernel.shapes import closing, features, keeps_last, last, parts_of, reduces
 
 __all__ = ["cuts_of"]
 
@@ -19,7 +19,8 @@ def cuts_of(program: Program) -> dict[Value, list[tuple[int, int]]]:
     values = [program.x, *program.state.values()]
     values += [value for op in program.ops for value in op.outputs]
     cuts: Cuts = {value: set() for value in values if value.batched}
-    ops = [op for op in program.ops if all(v.batched for v in op.outputs)]
+    apart = closing(program)
+    ops = [op for op in program.ops if op not in apart and all(v.batched for v in op.outputs)]
     before = -1
     while before != (now := sum(map(len, cuts.values()))):
         before = now

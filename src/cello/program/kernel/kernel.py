@@ -103,11 +103,11 @@ def forward_kernel(
         names: what it is to record.
     """
     program = lowered.program
-    stores = _stores("y", "", lowered.nodes(program.output))
+    stores = _stores("y", "", lowered, program.output)
     if tape is not None:
-        stores += [Store(tape.array, start, node) for node, start in tape.columns.items()]
+        stores += [Store(tape.array, start, node) for node, start in tape.stores]
     for name in names:
-        stores += _stores("seen", name, lowered.nodes(program.names[name]))
+        stores += _stores("seen", name, lowered, program.names[name])
     carried = {name: list(lowered.nodes(value)) for name, value in program.next_state.items()}
     states = {name: last(value) for name, value in program.state.items()}
     kernel = Kernel("forward", program.cell, "prev", states, carried, stores, _item_size(program))
@@ -123,10 +123,10 @@ def _item_size(program: Program) -> int:
     return max(4, program.x.dtype.itemsize)
 
 
-def _stores(kind: str, name: str, nodes: tuple[Node, ...]) -> list[Store]:
-    array = Array(kind, name, sum(node.length for node in nodes))
+def _stores(kind: str, name: str, lowered: Lowered, value: Value) -> list[Store]:
+    array = lowered.array(kind, name, value)
     stores, start = [], 0
-    for node in nodes:
+    for node in lowered.nodes(value):
         stores.append(Store(array, start, node))
         start += node.length
     return stores
@@ -180,7 +180,7 @@ def backward_kernel(
         for name, pieces in back.states.items()
     }
     kernel = Kernel("backward", program.cell, "carry", states, carried, stores, _item_size(program))
-    arrays = {"y": Array("y", "", last(program.output)), "tape": tape.array}
+    arrays = {"y": lowered.array("y", "", program.output), "tape": tape.array}
     kernel.kept = {n: (arrays[kind], start) for n, (kind, start) in tape.states.items()}
     _leave_products(kernel, back, needed, read)
     _leave_sums(kernel, back, read)

@@ -16,7 +16,7 @@ from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, ancestors
 from cello.program.kernel.operations import RULES
 from cello.program.kernel.primitives import PRIMITIVES
-from cello.program.kernel.shapes import axis, features, last, outer
+from cello.program.kernel.shapes import axis, closing, features, last, outer
 from cello.program.rows import is_random, is_row_wise
 
 __all__ = ["Lowered", "Lowering", "lower"]
@@ -46,6 +46,10 @@ class Lowered:
     def nodes(self, value: Value) -> tuple[Node, ...]:
         """All pieces of a value, in the order of its features."""
         return tuple(node for vector in self.values[value] for node in vector)
+
+    def array(self, kind: str, name: str, value: Value) -> Array:
+        """An array that holds a value, all vectors of a row one after another."""
+        return Array(kind, name, sum(node.length for node in self.nodes(value)))
 
     @cached_property
     def twins(self) -> dict[Value, Value]:
@@ -97,6 +101,7 @@ class Lowering:
             if any(BATCH in value.shape[1:] for value in op.outputs):
                 self.refuse(op, f"{op.target} does not treat each row by itself")
         self.cuts = cuts_of(program)
+        self.closing = closing(program)
         self.makers = program.maker()
         self._input(program.x, Array("x", "", last(program.x)))
         for name, value in program.state.items():
@@ -113,7 +118,7 @@ class Lowering:
                 self.refuse(op, f"a fused loop has no {op.target}")
             if not is_row_wise(op):
                 self.refuse(op, f"{op.target} does not treat each row by itself")
-            if outer(op.outputs[0]) > LARGEST:
+            if op not in self.closing and outer(op.outputs[0]) > LARGEST:
                 self.refuse(op, f"{op.target} makes {outer(op.outputs[0])} vectors a row")
             rule(self, op)
         for name, value in [*program.names.items(), *program.next_state.items()]:

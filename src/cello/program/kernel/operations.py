@@ -15,7 +15,7 @@ import torch
 from cello.program.graph import Op, Value
 from cello.program.kernel.pointwise import POINTWISE
 from cello.program.kernel.reductions import REDUCTIONS, chosen
-from cello.program.kernel.shapes import argument, axis, last, parts_of
+from cello.program.kernel.shapes import RESHAPES, argument, axis, last, parts_of
 
 if TYPE_CHECKING:
     from cello.program.kernel.lower import Lowering
@@ -123,6 +123,9 @@ def _stack(low: Lowering, op: Op) -> None:
 def _reshape(low: Lowering, op: Op) -> None:
     """The same features in the same order, in vectors of another length."""
     source, out = op.args[0], op.outputs[0]
+    if op in low.closing:
+        low.put(out, [low.result.nodes(source)], op.grad)
+        return
     changed = op.target._opname not in ("squeeze", "unsqueeze") or last(source) != last(out)
     if len(low.values[source]) == 1 and not changed:
         low.put(out, low.values[source], op.grad)
@@ -193,7 +196,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("split", "split_with_sizes", "chunk", "slice", "unbind", "select"), _cut),
     "cat": _cat,
     "stack": _stack,
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze"), _reshape),
+    **dict.fromkeys(RESHAPES, _reshape),
     "expand": _expand,
     **dict.fromkeys(("clone", "detach", "alias", "_to_copy", "lift_fresh"), _copy),
     "zeros": _filled(0.0),

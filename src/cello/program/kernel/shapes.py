@@ -6,12 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cello.program.graph import Op, Value
+from cello.program.graph import Op, Program, Value
 
 __all__ = [
+    "RESHAPES",
     "Part",
     "argument",
     "axis",
+    "closing",
     "features",
     "keeps_last",
     "last",
@@ -62,6 +64,21 @@ _ALONG_LAST = {
 _REDUCE = {
     "sum", "mean", "amax", "amin", "max", "min", "var", "std", "logsumexp", "linalg_vector_norm",
 }  # fmt: skip
+
+
+RESHAPES = ("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
+
+
+def closing(program: Program) -> set[Op]:
+    """The reshapes whose results no operation reads: only whoever called the step sees the axes."""
+    found: set[Op] = set()
+    read: set[Value] = set()
+    for op in reversed(program.ops):
+        if op.target._opname in RESHAPES and not read.intersection(op.outputs):
+            found.add(op)
+        else:
+            read.update(op.inputs)
+    return found
 
 
 def reduces(op: Op) -> bool:

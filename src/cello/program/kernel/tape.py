@@ -18,12 +18,15 @@ class Tape:
     """Values of each row of each step.
 
     Attributes:
-        columns: the nodes kept, each with its first column, in one array.
+        stores: the nodes kept, each with its first column, in one array; a node that is part of
+            several states may be there several times.
+        columns: where each node is read.
         width: columns in all.
         states: the array and column at which the new value of each state is kept.
         read: how the backward step reads a node of the forward step that is kept.
     """
 
+    stores: list[tuple[Node, int]] = field(default_factory=list)
     columns: dict[Node, int] = field(default_factory=dict)
     width: int = 0
     states: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -55,17 +58,18 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
     output = lowered.nodes(program.output)
 
     def keep(node: Node) -> None:
-        tape.columns[node] = tape.width
+        tape.stores.append((node, tape.width))
+        tape.columns.setdefault(node, tape.width)
         tape.width += node.length
 
+    placed = {output: ("y", 0)}  # what is the same stands there once
     for name, value in program.next_state.items():
         nodes = lowered.nodes(value)
-        if nodes == output:
-            tape.states[name] = ("y", 0)
-            continue
-        tape.states[name] = ("tape", tape.width)
-        for node in nodes:
-            keep(node)
+        if nodes not in placed:
+            placed[nodes] = ("tape", tape.width)
+            for node in nodes:
+                keep(node)
+        tape.states[name] = placed[nodes]
 
     def at_hand(node: Node) -> bool:
         leaf = isinstance(node, (Load, Shared, Constant))
@@ -86,11 +90,9 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
             if not (single and at_hand(node.inputs[0])):
                 keep(node)
 
-    columns = 0
+    columns, array = 0, lowered.array("y", "", program.output)
     for node in output:
-        tape.read[node] = graph.load(
-            Array("y", "", sum(n.length for n in output)), columns, node.length
-        )
+        tape.read[node] = graph.load(array, columns, node.length)
         columns += node.length
     array = tape.array
     tape.read.update(
