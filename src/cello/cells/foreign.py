@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.cells.apart import apart
 from cello.cells.cell import Cell
 from cello.cells.contract import check_cell, like_of
 from cello.cells.torch_layout import from_torch_cell
@@ -119,7 +120,7 @@ def _probe(module: nn.Module, input_size: int, hidden_size: int) -> tuple[Any, T
     failures = []
     for state in (None, h, (h, h)):
         try:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            with apart(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
                 states, output = _interpret(module, x, state)
                 again, _ = _interpret(module, x, states[0] if len(states) == 1 else states)
         except CellError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cello.cells import Cell
+from cello.cells.apart import apart
 from cello.cells.contract import check_step_result
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
@@ -81,7 +80,7 @@ def capture(
     sizes = SIZES_FROM_ONE if one_row else SIZES
 
     def traced() -> list[Program]:
-        with untouched(cell), _apart():
+        with apart(cell), untouched(cell):
             return [_trace(cell, n, sizes, dtype, device) for n in range(2)]
 
     try:
@@ -127,21 +126,6 @@ class _InStepError(Exception):
     def __init__(self, inside: Exception) -> None:
         super().__init__(str(inside))
         self.inside = inside
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Out of what goes on around: inference mode, autocast, hooks that count what is saved."""
-    with (
-        torch.inference_mode(False),
-        torch.autocast("cpu", enabled=False),  # where the trace runs, whatever the device
-        torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
-    ):
-        yield
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 class _Trace(TorchDispatchMode):

@@ -68,7 +68,7 @@ class Given:
         initial: the states that a reset goes back to.
     """
 
-    def __init__(self, plan: Plan, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, plan: Plan, tensors: Sequence[Any]) -> None:
         rows, states = 1 + len(plan.drawn), len(plan.program.state)
         end = rows + len(plan.shared)
         self.rows, self.shared = list(tensors[:rows]), list(tensors[rows:end])

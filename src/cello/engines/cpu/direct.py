@@ -1,7 +1,7 @@
 """Whether an operation has to be asked for through PyTorch's dispatcher, which takes its time.
 
-
-It is where something listens there: a mode, a transform, a trace, a tensor of another kind.
+It is where something listens there: a mode, a transform, a trace, a profiler, a tensor of another
+kind.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def nobody_listens(tensors: Iterable[Any]) -> bool:
         not torch._C._len_torch_dispatch_stack()
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch._C._get_tracing_state() is None
+        and not torch.autograd._profiler_enabled()
         and not torch.compiler.is_compiling()
         and _PLAIN.issuperset(map(type, tensors))
     )

@@ -16,6 +16,7 @@ from cello.engines.cpu.batched import any_batched, register_batched
 from cello.engines.cpu.call import SCHEMA, Call, Unpadded
 from cello.engines.cpu.calls import run_forward
 from cello.engines.cpu.changes import kept_apart
+from cello.engines.cpu.counts import register_counts
 from cello.engines.cpu.direct import nobody_listens, nobody_traces
 from cello.engines.cpu.gradients import run_backward
 from cello.engines.cpu.layout import reckon_dtype
@@ -153,6 +154,7 @@ torch.library.register_fake("cello::forward", _forward_shapes, lib=_LIBRARY)
 torch.library.register_fake("cello::backward", _backward_shapes, lib=_LIBRARY)
 _op_forward = torch.ops.cello.forward.default
 _op_backward = torch.ops.cello.backward.default
+register_counts(torch.ops.cello.forward, torch.ops.cello.backward)
 register_batched(_LIBRARY, _op_forward)
 register_batched(_LIBRARY, _op_backward)
 

@@ -1,0 +1,94 @@
+"""Running a step only to learn of it: nothing around has a say in it, and nobody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import _pop_mode, _push_mode
+from torch.utils import _python_dispatch as dispatch
+from torch.utils._device import DeviceContext
+
+__all__ = ["apart"]
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+@contextmanager
+def apart(module: nn.Module) -> Iterator[None]:
+    """Run steps of `module` out of what goes on around.
+
+    That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or
+    change what functions and operations do, and the profiler.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
+        torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
+        _without_modes(),
+        _unprofiled(),
+        _without_hooks(module),
+    ):
+        yield
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@contextmanager
+def _without_modes() -> Iterator[None]:
+    """Without the modes of users; those of PyTorch's tracers, and the default device, stay."""
+    functions = [_pop_mode() for _ in range(torch._C._len_torch_function_stack())]
+    devices = [mode for mode in functions if isinstance(mode, DeviceContext)]
+    for mode in reversed(devices):
+        _push_mode(mode)
+    try:
+        with ExitStack() as stack:
+            while _is_a_users(dispatch._get_current_dispatch_mode()):
+                stack.enter_context(dispatch._pop_mode_temporarily())
+            yield
+    finally:
+        for _ in devices:
+            _pop_mode()
+        for mode in reversed(functions):
+            _push_mode(mode)
+
+
+def _is_a_users(mode: Any) -> bool:
+    return mode is not None and getattr(mode, "_mode_key", None) is None
+
+
+@contextmanager
+def _unprofiled() -> Iterator[None]:
+    if not torch.autograd._profiler_enabled():
+        yield
+        return
+    torch._C._autograd._enable_record_function(False)
+    try:
+        yield
+    finally:
+        torch._C._autograd._enable_record_function(True)
+
+
+@contextmanager
+def _without_hooks(module: nn.Module) -> Iterator[None]:
+    """Let the modules inside that have no hooks of their own run their forward alone."""
+    parts = [
+        part
+        for part in module.modules()
+        if part is not module
+        and part._compiled_call_impl is None
+        and not isinstance(part, torch.jit.ScriptModule)
+        and not any(getattr(part, hooks) for hooks in _HOOKS)
+    ]
+    for part in parts:
+        vars(part)["_compiled_call_impl"] = part.forward
+    try:
+        yield
+    finally:
+        for part in parts:
+            del vars(part)["_compiled_call_impl"]
