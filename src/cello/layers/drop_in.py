@@ -234,8 +234,12 @@ class DropIn(nn.RNNBase):
         """Give our cells the weights as they are now: those that PyTorch's code would run with."""
         mine, weights = self._parameters, self._flat_weights
         if not all(map(is_, map(mine.get, self._flat_weights_names), weights)):
-            self._update_flat_weights()  # computed, or replaced
-            weights = self._flat_weights
+            # They are computed, or have been replaced.
+            if torch.compiler.is_compiling():  # a tracer must not see the list changed
+                weights = [getattr(self, name) for name in self._flat_weights_names]
+            else:
+                self._update_flat_weights()
+                weights = self._flat_weights
         left = iter(weights)
         for cell, names in zip(self._kept_cells, self._names, strict=True):
             held = cell._parameters
