@@ -203,8 +203,12 @@ def test_tanh_cannot_reproduce_it():
 def test_the_arithmetic_is_shown():
     (network,) = networks("lstm")
     text = "\n".join(step.text for step in network.runs[0].arithmetic)
-    assert [(step.t, step.unit) for step in network.runs[0].arithmetic] == [(1, 0), (3, 0)]
+    steps = [(step.t, step.unit) for step in network.runs[0].arithmetic]
+    assert steps == [(0, 0), (1, 0), (3, 0)]
     for line in (
+        "z_f = 0·3 + 100·1 + 0·0 + 10 = 110",  # the first step: open, but there is nothing to keep
+        "c = 1·3 + 1·0 = 3",
+        "h = 4.5398e-5·3 = 1.3619e-4",
         "z_i = 0·4 + 100·1 + 0·0 − 10 = 90",
         "i = σ(90) = 1",
         "c = 1·4 + 1·3 = 7",
@@ -262,7 +266,7 @@ def test_json():
     assert only["values"]["c"][:2] == [[3.0], [7.0]]
     assert only["stated"]["c"][3] == [6.999501]
     assert only["agrees"]["c"] == [[True]] * 5
-    assert [step["t"] for step in only["arithmetic"]] == [1, 3]
+    assert [step["t"] for step in only["arithmetic"]] == [0, 1, 3]
     assert network["parameters"] == 16
     assert set(network["equations"]) == {"0"}
 

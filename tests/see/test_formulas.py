@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (a case on a line)
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,6 +10,10 @@ from torch.nn import functional as F
 
 import cello
 from cello.errors import ArgumentError, CaptureError, DtypeError
+from cello.program import capture
+from cello.see.draw.formulas import is_fixed, parts
+from cello.see.notation import Node, Part
+from cello.see.symbols import Symbols
 from tests import registry
 from tests.see import test_explain
 from tests.see.test_explain import Step
@@ -233,6 +237,24 @@ def test_the_zero_of_a_sum_is_left_out():
             return h, (h,)
 
     assert str(cello.equations(Adding())) == "h = tanh(x + h_prev + 0.5·x)"
+
+
+def of_the_library(name: str) -> bool:
+    return type(registry.make(name)).__module__.startswith("cello.")
+
+
+@pytest.mark.parametrize("name", [*filter(of_the_library, registry.DISTINCT)])
+def test_parameters_of_the_library_are_called_as_in_a_paper(name: str) -> None:
+    cell = registry.make(name, torch.float32)
+    program = capture(cell)
+    for _, right in Symbols(program, cell.gates).lines(list(program.names)):
+        assert not [node for node in _all(right) if isinstance(node, Part) and is_fixed(node)]
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    for part in parts(node):
+        yield from _all(part)
 
 
 def test_gates_that_a_user_has_packed():

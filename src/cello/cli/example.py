@@ -48,7 +48,7 @@ def command(
     """List the lecture's examples, or run one.
 
     An example is a network with given weights. Running it prints the equations, every value of
-    every step with a tick where it is what the lecture states, and the arithmetic of the
+    every step with a tick where it is what the example's file states, and the arithmetic of the
     interesting steps.
     """
     from cello.cli.data_report import print_report
