@@ -22,6 +22,7 @@ CHROMIUM = os.environ.get("CELLO_CHROMIUM") or shutil.which("chromium") or shuti
 SCREENSHOTS = Path(__file__).parents[3] / ".pytest_cache" / "screenshots"
 
 
+@pytest.hookimpl(trylast=True)  # of those that -k and -m have left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where there is no browser, one test says so for all."""
     without = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
