@@ -151,3 +151,32 @@ def test_operations_are_those_of_pytorch(texts: list[str]) -> None:
             )
     for name, value in theirs[1].items():  # parameters that many operations share
         torch.testing.assert_close(ours[1][name], value, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "h.amax(1)", "h.amin(1)", "h.view(-1, 2, 3).amax((1, 2))", "h.view(-1, 2, 3).amin(1).sum(1)",
+        "torch.stack([h[:, :2], h[:, 2:4], h[:, 4:]], 1).amax(1).sum(1)",
+        "torch.stack([h.amax(1), h.sum(1), h[:, 0]], 1).amax(1)",
+    ],
+)  # fmt: skip
+def test_the_gradient_of_an_extreme_goes_evenly_to_all_that_are_it(text: str) -> None:
+    extreme = eval(f"lambda h: {text}", globals())
+
+    class Extreme(cello.Cell):
+        state = ("h",)
+
+        def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+            parts = torch.cat([h[:, :2].sin(), h[:, 2:].sin()], 1)  # so that it is cut
+            return extreme(h)[:, None] + x, (parts,)
+
+    layer = cello.Recurrent(Extreme(1, 6))
+    h = torch.tensor([[0.0] * 6, [1.0, 0, 1, 1, 0, 0], [0.0, 2, 0, 2, 0, 0]]).double()
+    found = []
+    for name in ("reference", "cpu"):
+        start = h.clone().requires_grad_()
+        with cello.engine(name):
+            layer(torch.zeros(1, 3, 1).double(), (start,))[0].sum().backward()
+        found.append(start.grad)
+    torch.testing.assert_close(found[1], found[0])

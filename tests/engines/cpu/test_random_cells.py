@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -31,7 +31,8 @@ def scaled(found: dict, expected: dict) -> None:
         same({name: mine / size}, {name: value / size}, 1e-9)
 
 
-@settings(max_examples=EXAMPLES)
+# A smaller cell that fails as well would be found by compiling hundreds: read the one there is.
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
 @given(random=st.randoms(use_true_random=False))
 def test_random_cells_agree_with_their_step(poison_empty: None, random: Random) -> None:
     source = random_source(random)

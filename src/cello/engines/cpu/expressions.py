@@ -23,6 +23,7 @@ EXPRESSIONS: dict[str, str] = {
     "at_least": "select((mask)({0} < {1}), {1}, {0})",
     "at_most": "select((mask)({0} > {1}), {1}, {0})",
     "where": "select({}, {}, {})",
+    "share": "select((mask)({2} == {2}), {0}, {1})",
     "rsqrt": "v_recip(v_sqrt({}))",
     "reciprocal": "v_recip({})",
     "lt": "(mask)({} < {})",

@@ -117,6 +117,8 @@ PRIMITIVES: dict[str, Primitive] = {
     "at_least": Primitive(2, _clamped("ge")),
     "at_most": Primitive(2, _clamped("le")),
     "where": Primitive(3, _where),
+    # The first argument; of its gradient the second gets a share, the third.
+    "share": Primitive(3, lambda graph, args, y, g: (g, graph.call("mul", g, args[2]), None)),
     "exp": _unary(lambda graph, x, y: y),
     "expm1": _unary(lambda graph, x, y: graph.call("add", y, 1.0)),
     "log": _unary(lambda graph, x, y: graph.call("div", 1.0, x)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cello.program.graph import Op, Value
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.shapes import argument, axis, last
+from cello.program.kernel.shapes import argument, axis, last, outer
 
 if TYPE_CHECKING:
     from cello.program.kernel.lower import Lowering
@@ -28,26 +28,53 @@ def _mean(g: Graph, nodes: list[Node], count: int) -> Node:
     return g.call("mul", _sum(g, nodes, count), 1 / count)
 
 
-def _most(g: Graph, nodes: list[Node], _count: int) -> Node:
-    return functools.reduce(lambda a, b: g.call("max", a, b), nodes)
+def _extreme(kind: str) -> Reduce:
+    """The greatest or least of nodes, feature by feature."""
+
+    def reduce(g: Graph, nodes: list[Node], _count: int) -> Node:
+        best = g.call("stop", _chain(g, kind, nodes))
+        ties = [g.call("where", g.call("eq", node, best), 1.0, 0.0) for node in nodes]
+        return _shared_out(g, best, nodes, ties)
+
+    return reduce
 
 
-def _least(g: Graph, nodes: list[Node], _count: int) -> Node:
-    return functools.reduce(lambda a, b: g.call("min", a, b), nodes)
+def _chain(g: Graph, kind: str, nodes: Sequence[Node]) -> Node:
+    return functools.reduce(lambda a, b: g.call(kind, a, b), nodes)
+
+
+def _shared_out(g: Graph, best: Node, nodes: Sequence[Node], ties: list[Node]) -> Node:
+    """`best`, whose gradient goes evenly to all that are it: so many as `ties` for each node."""
+    total, result = _sum(g, ties, 0), best
+    for node, some in zip(nodes, ties, strict=True):
+        part = g.call("where", g.call("eq", node, best), g.call("div", some, total), 0.0)
+        result = g.call("share", result, node, part)
+    return result
 
 
 _FOLDS: dict[str, tuple[str, Reduce]] = {
     "sum": ("sum", _sum),
     "mean": ("sum", _mean),
-    "amax": ("max", _most),
-    "amin": ("min", _least),
+    "amax": ("max", _extreme("max")),
+    "amin": ("min", _extreme("min")),
 }
 
 
 def fold_pieces(g: Graph, kind: str, pieces: Pieces) -> Node:
     """One number of all features of a vector: their sum, greatest or least."""
     parts = [g.fold(kind, piece) for piece in pieces]
-    return {"sum": _sum, "max": _most, "min": _least}[kind](g, parts, 0)
+    if kind == "sum":
+        return _sum(g, parts, 0)
+    if len(parts) == 1:
+        return parts[0]
+    best = g.call("stop", _chain(g, kind, parts))
+    hits = [g.call("where", g.call("eq", piece, best), 1.0, 0.0) for piece in pieces]
+    return _shared_out(g, best, parts, [g.fold("sum", hit) for hit in hits])
+
+
+def best_of(g: Graph, kind: str, pieces: Pieces) -> Node:
+    """The greatest or least of all features of a vector, without a gradient."""
+    return g.call("stop", _chain(g, kind, [g.fold(kind, piece) for piece in pieces]))
 
 
 def _spread(kind: str, low: Lowering, op: Op) -> Made:
@@ -59,6 +86,9 @@ def _spread(kind: str, low: Lowering, op: Op) -> Made:
     vectors, count = list(low.values[value]), 1
     if len(value.shape) - 1 in numbers:
         count *= last(value)
+        if len(numbers) == len(value.shape) - 1:  # all features of a row
+            vectors, numbers = [tuple(n for vector in vectors for n in vector)], numbers[-1:]
+            count *= outer(value)
         vectors = [(fold_pieces(low.graph, fold[0], vector),) for vector in vectors]
         numbers.remove(len(value.shape) - 1)
     if numbers:
@@ -94,12 +124,12 @@ def chosen(kind: str, low: Lowering, op: Op) -> Made:
     starts = [float(start) for start, _ in low.pieces(value)]
     made = []
     for vector in low.values[value]:
-        best = g.call("stop", fold_pieces(g, kind, vector))
+        best = best_of(g, kind, vector)
         places = [
             g.call("add", g.call("feature", node), start)
             for node, start in zip(vector, starts, strict=True)
         ]
-        first = fold_pieces(
+        first = best_of(
             g,
             "min",
             tuple(
@@ -211,7 +241,7 @@ def _along_last(low: Lowering, op: Op) -> list[Pieces]:
 def _shifted(low: Lowering, vector: Pieces) -> tuple[Pieces, Node]:
     """What is left under the greatest, which only keeps the exponential small."""
     g = low.graph
-    most = g.call("stop", fold_pieces(g, "max", vector))
+    most = best_of(g, "max", vector)
     return tuple(g.call("sub", node, most) for node in vector), most
 
 
