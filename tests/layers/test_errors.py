@@ -117,6 +117,11 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         "state.c must have the dtype of x, torch.float32, got torch.float64",
     ),
     (lambda: LAYER(X[:, 0], (torch.zeros(1, 4),) * 2), ShapeError, r"\[4\], got \[1, 4\]"),
+    (lambda: LAYER(X, LAYER(X)), DtypeError, "state must be a state alone, got the pair"),
+    (lambda: LAYER.stream(state=LAYER(X)), DtypeError, r"the pair .*: y, state = layer\(x\)"),
+    (lambda: STACK(X, STACK(X)), DtypeError, "state must be a state alone, got the pair"),
+    (lambda: DROP_IN(X, LAYER(X)), DtypeError, "hx must be a state alone, got the pair"),
+    (lambda: PAIR(X, PAIR(X)), DtypeError, "state must be a state alone, got the pair"),
     (lambda: PAIR(X, (None,)), DtypeError, r"a pair \(forward, backward\).* got tuple of 1"),
     (lambda: STACK(X, (None,)), DtypeError, "each of the 2 modules .* got 1"),
     # lengths
@@ -152,6 +157,9 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         "nn.GRU, which is a whole layer: use cello.GRU",
     ),
     (lambda: cello.Recurrent(LAYER), DtypeError, "got Recurrent, which runs through time already"),
+    (lambda: cello.Recurrent(DROP_IN), DtypeError, "got LSTM, which runs through time already"),
+    (lambda: cello.Bidirectional(STACK), DtypeError, "got Stack, which runs through time already"),
+    (lambda: cello.Bidirectional(GRU, PAIR), DtypeError, "got Bidirectional, which runs through"),
     (lambda: cello.Recurrent(3), DtypeError, "must be a cello.Cell or a module .* got int"),
     (lambda: cello.Recurrent(nn.Linear(3, 4)), CellError, "Linear can be used as a cell only if"),
     (
@@ -162,6 +170,8 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (lambda: cello.Stack(), ArgumentError, "at least one module"),
     (lambda: cello.Stack(cello.ElmanCell(3, 4)), DtypeError, r"module 0 is a ElmanCell, one step"),
     (lambda: cello.Stack(3), DtypeError, "module 0 must be an nn.Module, got int"),
+    (lambda: cello.Stack(LAYER, nn.Tanh), DtypeError, "1 must be .* got the class Tanh itself: bu"),
+    (lambda: cello.Stack([LAYER]), DtypeError, r"got list: give the .*, cello.Stack\(\*modules\)"),
     (
         lambda: cello.Stack(cello.Recurrent(cello.ElmanCell(3, 4), batch_first=True)),
         ArgumentError,
@@ -206,7 +216,7 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (
         lambda: LAYER.stream(2)(X[0, :1]),
         ShapeError,
-        r"one step of 2 rows, \[2, size\], got \[1, 3\]",
+        r"one step, \[2, size\], got \[1, 3\]; how many .* layer\.stream\(batch_size=…\)",
     ),
     (lambda: LAYER.stream()(torch.zeros(1, 4)), ShapeError, r"x must be \[B, 3\] for one step"),
     (lambda: LAYER.stream()([1.0, 2.0, 3.0]), DtypeError, "x must be a tensor, got list"),

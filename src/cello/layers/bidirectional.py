@@ -8,11 +8,12 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from cello.cells import Cell, as_cell, state_type
+from cello.cells import Cell, state_type
 from cello.cells.contract import like_of
 from cello.errors import ArgumentError, CellError, DtypeError
-from cello.layers.layer import Layer
+from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent
+from cello.layers.result import refuse_pair
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS
 
@@ -73,8 +74,8 @@ class Bidirectional(Layer):
         super().__init__()
         if join not in _JOINS:
             raise ArgumentError(f'join must be "concat", "sum" or "mean", got {join!r}')
-        there = as_cell(forward)
-        back = _fresh_copy(there) if backward is None else as_cell(backward)
+        there = step_of(forward)
+        back = _fresh_copy(there) if backward is None else step_of(backward)
         if there is back:
             raise ArgumentError(
                 "forward and backward are one and the same cell: leave backward out for a fresh "
@@ -105,6 +106,7 @@ class Bidirectional(Layer):
 
     def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; see `Layer.run`."""
+        refuse_pair("state", state)
         states: Any = (None, None) if state is None else state
         if not isinstance(states, (tuple, list)) or len(states) != 2:
             raise DtypeError(

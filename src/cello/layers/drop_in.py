@@ -29,6 +29,7 @@ from cello.layers.layer import c_of, check_input, check_reset
 from cello.layers.observe import holders, observer
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
+from cello.layers.result import refuse_pair
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
 from cello.layers.through_time import run_cell
@@ -158,6 +159,7 @@ class DropIn(nn.RNNBase):
         """The tensors of a state as PyTorch has it."""
         if hx is None:
             return ()
+        refuse_pair("hx", hx)
         count = 2 if self.mode == "LSTM" else 1
         parts = (hx,) if isinstance(hx, Tensor) else hx
         fits = isinstance(parts, (tuple, list)) and len(parts) == count

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells import Cell
+from cello.cells import Cell, as_cell
 from cello.cells.contract import a_tensor_of, kind_of
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.result import OutputAndState
+from cello.layers.result import OutputAndState, refuse_pair
 from cello.layers.steps import Steps
-from cello.layers.stream import Stepper
+from cello.layers.stream import Stepper, Streamed
 
-__all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state"]
+__all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state", "step_of"]
 
 
 class Layer(nn.Module):
@@ -141,6 +141,21 @@ def check_input(
     return Steps.of(x, lengths=lengths, batch_first=batch_first, unbatched=unbatched, called=called)
 
 
+def step_of(module: Any) -> Cell:
+    """The cell that a layer is to carry through time.
+
+    Raises:
+        DtypeError: it is no single step, but a layer already.
+        CellError: it cannot be called as a cell.
+    """
+    if isinstance(module, (Layer, Streamed)):
+        raise DtypeError(
+            f"cell must be a single step, got {type(module).__name__}, which runs through time "
+            "already: put layers on top of each other with cello.Stack"
+        )
+    return as_cell(module)
+
+
 def check_reset(steps: Steps, reset: Any, called: str = "x") -> Tensor | None:
     """The rows [N] of a `reset` that is a bool tensor in the form of x.
 
@@ -164,6 +179,7 @@ def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tu
         ShapeError: a part does not have its size.
     """
     names = cell.state
+    refuse_pair(name, state)
     if isinstance(state, Tensor) and len(names) == 1:
         state = (state,)
     if not isinstance(state, (tuple, list)) or len(state) != len(names):

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cello.cells import Cell, as_cell
+from cello.cells import Cell
 from cello.cells.contract import like_of
 from cello.engines import check_engine
-from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.layer import Layer, check_input, check_reset, check_state
+from cello.errors import ArgumentError, ShapeError
+from cello.layers.layer import Layer, check_input, check_reset, check_state, step_of
 from cello.layers.quantized import Qconfig
 from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
@@ -74,12 +74,7 @@ class Recurrent(Layer):
                 f'initial_state must be "zeros" or "learned", got {initial_state!r}; '
                 "a state of your own is passed in the call: layer(x, state)"
             )
-        if isinstance(cell, Layer):
-            raise DtypeError(
-                f"cell must be a single step, got {type(cell).__name__}, which runs through time "
-                "already: put layers on top of each other with cello.Stack"
-            )
-        self.cell = as_cell(cell)
+        self.cell = step_of(cell)
         self.reverse = reverse
         self.batch_first = batch_first
         self.initial_state = initial_state

@@ -9,7 +9,7 @@ from torch.utils._pytree import _register_namedtuple
 
 from cello.errors import DtypeError
 
-__all__ = ["OutputAndState"]
+__all__ = ["OutputAndState", "refuse_pair"]
 
 
 class OutputAndState(NamedTuple):
@@ -44,6 +44,19 @@ def _refuse(name: str) -> NoReturn:
         "output alone: y, state = layer(x); in place of nn.Sequential, cello.Stack hands on the "
         "output of each layer"
     )
+
+
+def refuse_pair(name: str, state: Any) -> None:
+    """Refuse a state that is all that a layer returned.
+
+    Raises:
+        DtypeError: it is the pair.
+    """
+    if isinstance(state, OutputAndState):
+        raise DtypeError(
+            f"{name} must be a state alone, got the pair (output, state) that a recurrent layer "
+            "returns: y, state = layer(x)"
+        )
 
 
 # As states are: see cello.cells.state.

@@ -16,7 +16,7 @@ from cello.layers.drop_in import DropIn
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
-from cello.layers.result import OutputAndState
+from cello.layers.result import OutputAndState, refuse_pair
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
@@ -92,7 +92,12 @@ class Stack(nn.Module):
                 "wrap it as cello.Recurrent(cell)"
             )
         if not isinstance(module, nn.Module):
-            raise DtypeError(f"module {number} must be an nn.Module, got {type(module).__name__}")
+            what = type(module).__name__
+            if isinstance(module, type):
+                what = f"the class {module.__name__} itself: build it first"
+            if isinstance(module, (list, tuple)):
+                what += ": give the modules one by one, cello.Stack(*modules)"
+            raise DtypeError(f"module {number} must be an nn.Module, got {what}")
         if isinstance(module, nn.RNNBase) and not isinstance(module, DropIn):
             module = accelerate(module)
         if _carries(module) and module.batch_first and not self.batch_first:
@@ -162,6 +167,7 @@ class Stack(nn.Module):
         Raises:
             DtypeError: it has not an entry for each.
         """
+        refuse_pair("state", state)
         states = (None,) * len(self) if state is None else state
         if not isinstance(states, (tuple, list)) or len(states) != len(self):
             got = f"{len(states)}" if isinstance(states, (tuple, list)) else type(states).__name__

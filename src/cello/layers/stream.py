@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ BOTH_WAYS = (
 )
 
 
+@runtime_checkable
 class Streamed(Protocol):
     """What can run one step at a time: its modules in turn, and its state by cell."""
 
@@ -164,8 +165,8 @@ class Stepper:
         single = axes == 0 or (axes == 1 and x.is_floating_point())
         if (1 if single else x.shape[0]) != self.batch_size:
             raise ShapeError(
-                f"x must be one step of {self.batch_size} rows, [{self.batch_size}, size], "
-                f"got {list(x.shape)}"
+                f"x must be one step, [{self.batch_size}, size], got {list(x.shape)}; how many "
+                "sequences run at once is said by layer.stream(batch_size=…)"
             )
         y = x.unsqueeze(0) if single else x
         for part in self._parts:
