@@ -156,7 +156,8 @@ def test_operations_are_those_of_pytorch(texts: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "h.amax(1)", "h.amin(1)", "h.view(-1, 2, 3).amax((1, 2))", "h.view(-1, 2, 3).amin(1).sum(1)",
+        "h.amax(1)", "h.amin(1)", "h.view(-1, 2, 3).amax((1, 2))",
+        "h.view(-1, 2, 3).amin(1).sum(1)",
         "torch.stack([h[:, :2], h[:, 2:4], h[:, 4:]], 1).amax(1).sum(1)",
         "torch.stack([h.amax(1), h.sum(1), h[:, 0]], 1).amax(1)",
     ],
