@@ -26,7 +26,8 @@ from cello.tasks.batching import (
 from cello.tasks.conll import TaggedSequence, read_conll
 from cello.tasks.described import GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
-from cello.tasks.metrics import accuracies, is_iob, span_scores
+from cello.tasks.metrics import accuracies
+from cello.tasks.spans import span_scheme, span_scores
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Tagging"]
@@ -55,6 +56,9 @@ class Tagging:
         teacher_forcing: in so many epochs, the first ones, a network that feeds its output back
             (Jordan's) is given the true tags in place of its own; then it runs free.
         seed: what the order of the examples depends on, with the epoch.
+
+    Attributes:
+        scheme: how the tags mark spans, such as "IOB" or "BILOU"; None if they do not.
     """
 
     name = "tag"
@@ -82,7 +86,8 @@ class Tagging:
         self.batch_size = batch_size
         self.teacher_forcing = teacher_forcing
         self.seed = seed
-        self.monitor = "span_f1" if is_iob(self.tags) else "accuracy"
+        self.scheme = span_scheme(self.tags)
+        self.monitor = "accuracy" if self.scheme is None else "span_f1"
         self._train = train
         self._corpus = corpus
         self._held_out = dict(held_out or {})
@@ -198,7 +203,7 @@ class Tagging:
         return Loss(*sequence_loss(logits, batch.y))
 
     def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
-        """Accuracy of all elements, by tag and by group; for IOB tags also of whole spans.
+        """Accuracy of all elements, by tag and by group; of tags that mark spans also of these.
 
         Returns:
             See `accuracies` and `span_scores`.
@@ -214,8 +219,8 @@ class Tagging:
         gold = [example.y for example in examples]
         names = (*self.tags, *self.unseen)
         metrics = accuracies(torch.cat(gold), torch.cat(predicted), names, self.groups)
-        if is_iob(self.tags):
-            metrics |= span_scores(_named(gold, names), _named(predicted, names))
+        if self.scheme is not None:
+            metrics |= span_scores(_named(gold, names), _named(predicted, names), self.scheme)
         return metrics
 
     def predict(self, net: nn.Module, sequences: Sequence[Sequence[str]]) -> list[list[str]]:
