@@ -80,7 +80,7 @@ def test_only_spaces_and_tabs_separate(tmp_path: Path):
             ":3: expected 4 columns as on the first line, found 3: 'd e O'",
         ),
         ("a\nb O\n", ":2: expected 1 column as on the first line, found 2: 'b O'"),
-        ("a\tO\r\nb\t\r\n", r":2: column 2 is empty: 'b\t'"),
+        ("a\tO\r\nb\t\r\n", r":2: column 1, counted from 0, is empty: 'b\t'"),
         ("", ": holds no tokens: expected one token a line, with a blank line between sequences"),
         (
             "\n\n-DOCSTART- O\n",
@@ -92,7 +92,8 @@ def test_only_spaces_and_tabs_separate(tmp_path: Path):
         ),
         (
             "\na\nb\n",
-            ":2: expected the token and its tag in two columns, found both in column 1 of 1",
+            ":2: expected the token and its tag in two columns, found both in column 0, counted "
+            "from 0; the line has 1 column",
         ),
     ],
 )
@@ -118,7 +119,7 @@ def test_missing_file(tmp_path: Path):
     [
         ({"tag": 3}, ":1: there is no column 3 for the tag: the line has 3 columns"),
         ({"token": -4}, ":1: there is no column -4 for the token: the line has 3 columns"),
-        ({"token": 2}, ":1: expected the token and its tag in two columns, found both in column 3"),
+        ({"token": 2}, ":1: expected the token and its tag in two columns, found both in column 2"),
     ],
 )
 def test_columns_that_are_not_there(tmp_path: Path, columns: dict[str, int], message: str):
@@ -127,14 +128,89 @@ def test_columns_that_are_not_there(tmp_path: Path, columns: dict[str, int], mes
         read_conll(file, **columns)
 
 
+# ------------------------------------------------------------ comments, and CoNLL-U
+
+CONLLU = """\
+# newdoc
+# sent_id = 1
+# text = Vámonos al mar
+1-2	Vámonos	_	_	_	_	_	_	_	_
+1	Vamos	ir	VERB	_	_	0	root	_	_
+2	nos	nosotros	PRON	_	_	1	obj	_	_
+3-4	al	_	_	_	_	_	_	_	_
+3	a	a	ADP	_	_	5	case	_	_
+4	el	el	DET	_	_	5	det	_	_
+5	mar	mar	NOUN	_	_	1	obl	_	_
+
+# sent_id = 2
+1	Sue	Sue	PROPN	_	_	2	nsubj	_	_
+2	likes	like	VERB	_	_	0	root	_	_
+2.1	likes	like	VERB	_	_	_	_	_	_
+"""
+
+
+def test_conllu(tmp_path: Path):
+    file = write(tmp_path, CONLLU)
+    with pytest.warns(UserWarning, match="CoNLL-U") as warned:
+        found = read_conll(file, token=1, tag=3)
+    assert found == [
+        (("Vamos", "nos", "a", "el", "mar"), ("VERB", "PRON", "ADP", "DET", "NOUN")),
+        (("Sue", "likes"), ("PROPN", "VERB")),
+    ]
+    assert [str(warning.message) for warning in warned] == [
+        f"{file}: left out 4 of the lines that begin with #, as comments: they do not have "
+        "10 columns as the others",
+        f"{file}: left out 3 rows of contracted words (1-2) and empty nodes (5.1) of CoNLL-U",
+    ]
+
+
+def test_the_numbers_of_conllu_are_no_tokens(tmp_path: Path):
+    file = write(tmp_path, CONLLU)
+    message = r":4: column 0 holds the numbers of the words, as in CoNLL-U: .*\(--token 1\)"
+    with pytest.raises(DataError, match=message):
+        read_conll(file)
+
+
+def test_numbers_that_are_tokens(tmp_path: Path):
+    """5.1 and 1-2 are tokens, unless column 0 counts."""
+    file = write(tmp_path, "a\tx\tO\n5.1\tx\tO\n1-2\tx\tO\n")
+    assert read_conll(file)[0].tokens == ("a", "5.1", "1-2")
+    file = write(tmp_path, "1 x O\n2 x O\n5.1 x O\n")
+    assert read_conll(file)[0].tokens == ("1", "2", "5.1")
+
+
+def test_a_hash_is_a_token_where_it_has_a_tag(tmp_path: Path):
+    file = write(tmp_path, "# a comment of many words\n# NN\nhash O\n# O\n#tag O\n#\n")
+    with pytest.warns(UserWarning, match="# is a token there") as warned:
+        assert read_conll(file)[0] == (("#", "hash", "#", "#tag"), ("NN", "O", "O", "O"))
+    assert [str(warning.message).partition(": ")[2] for warning in warned] == [
+        "left out 2 of the lines that begin with #, as comments: they do not have 2 columns as the "
+        "others",
+        "2 of the lines that begin with # have 2 columns as the others: # is a token there",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*# is a token there")
+def test_hashes_alone_are_tokens(tmp_path: Path):
+    assert read_conll(write(tmp_path, "# O\n#a O\n"))[0].tokens == ("#", "#a")
+    assert read_rows(write(tmp_path, "#a\n#\n\nb\n")) == [[("#a",), ("#",)], [("b",)]]
+
+
+def test_a_hash_is_counted_by_tabs_where_there_are_some(tmp_path: Path):
+    file = write(tmp_path, "# two words\n#\tO\nNew York\tB\n")
+    with pytest.warns(UserWarning, match="left out 1 of|1 of the lines"):
+        assert read_conll(file)[0].tokens == ("#", "New York")
+
+
 def columns_of(separator: str, width: int) -> st.SearchStrategy[str]:
     forbidden = "\n\r\t" + ("" if separator == "\t" and width > 1 else " ")
     alphabet = st.characters(codec="utf-8", exclude_characters=forbidden + "\ufeff")
-    return st.text(alphabet, min_size=1, max_size=6).filter(
+    return (st.just("#") | st.text(alphabet, min_size=1, max_size=6)).filter(
         lambda text: text.strip(" ") and not text.lstrip(" ").startswith("-DOCSTART-")
     )
 
 
+@pytest.mark.filterwarnings("ignore:.*# is a token there")
 @given(data=st.data(), separator=st.sampled_from(" \t"), width=st.integers(1, 4))
 def test_what_is_written_is_read_back(tmp_path: Path, data, separator: str, width: int):
     row = st.tuples(*[columns_of(separator, width)] * width)

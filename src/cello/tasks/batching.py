@@ -22,6 +22,8 @@ __all__ = [
     "bucket_by_size",
     "collate",
     "generator",
+    "lengths_of",
+    "picked",
     "shard",
     "shuffled_batches",
 ]
@@ -164,10 +166,7 @@ def collate(
         x = pad_sequence([example.x for example in examples])
     else:
         width = max(example.x.shape[1] for example in examples)
-        x = pad_sequence(
-            [torch.nn.functional.pad(e.x, (0, width - e.x.shape[1]), value=-1) for e in examples],
-            padding_value=-1,
-        )
+        x = pad_sequence([_widened(example.x, width) for example in examples], padding_value=-1)
     y = pad_sequence([example.y for example in examples], padding_value=IGNORE)
     return Batch(
         x=x.long(),
@@ -188,14 +187,32 @@ def shuffled_batches(
     world_size: int = 1,
 ) -> LazyBatches:
     """Batches of one epoch: each example once, over all ranks together."""
-    groups = bucket([len(example.y) for example in examples], batch_size, chance)
+    lengths = lengths_of(examples)
+    groups = bucket(lengths, batch_size, chance)
 
     def make(number: int) -> Batch:
-        weight = sum(len(examples[i].y) for i in groups[number])
+        weight = sum(lengths[i] for i in groups[number])
         mine = shard(groups[number], rank, world_size)
-        return collate([examples[i] for i in mine], weight, teacher_forcing=teacher_forcing)
+        return collate(picked(examples, mine), weight, teacher_forcing=teacher_forcing)
 
     return LazyBatches(make, len(groups))
+
+
+def _widened(x: Tensor, width: int) -> Tensor:
+    missing = width - x.shape[1]
+    return torch.nn.functional.pad(x, (0, missing), value=-1) if missing else x
+
+
+def lengths_of(examples: Sequence[Example]) -> Sequence[int]:
+    """The length of each example; those that are made when they are asked for tell it at once."""
+    known: Sequence[int] | None = getattr(examples, "lengths", None)
+    return [len(example.y) for example in examples] if known is None else known
+
+
+def picked(examples: Sequence[Example], numbers: Sequence[int]) -> list[Example]:
+    """The examples with these numbers, made together where that is quicker."""
+    pick: Callable[[Sequence[int]], list[Example]] | None = getattr(examples, "pick", None)
+    return [examples[number] for number in numbers] if pick is None else pick(numbers)
 
 
 def _permutation(count: int, chance: torch.Generator) -> list[int]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from cello.errors import ArgumentError, DataError
 from cello.tasks.text_files import read_text
 
-__all__ = ["TaggedSequence", "format_rows", "read_conll", "read_rows"]
+__all__ = ["TaggedSequence", "format_rows", "read_columns", "read_conll", "read_rows"]
 
 Row = tuple[str, ...]
 
@@ -29,32 +31,56 @@ def read_conll(path: str | Path, *, token: int = 0, tag: int | None = -1) -> lis
 
     Args:
         path: the file; see `read_rows` for its form.
-        token: index of the column that holds the tokens; negative ones count from the last.
+        token: index of the column that holds the tokens, counted from 0; negative ones count from
+            the last.
         tag: index of the column that holds the tags, or None to read tokens alone.
 
     Raises:
         DataError: as `read_rows`; or there is no such column; or, with `tag` given, the token and
-            the tag are the same column.
+            the tag are the same column; or the token is the number of a word in CoNLL-U.
     """
-    sequences, first_line = _read(path)
-    columns = len(sequences[0][0])
+    found = read_columns(path, token=token, tag=tag)
+    return [TaggedSequence(columns[0], () if tag is None else columns[1]) for columns in found]
+
+
+def read_columns(path: str | Path, *, token: int, tag: int | None) -> Iterator[tuple[Row, ...]]:
+    """As `read_conll`, one sequence after the other: its tokens and, with `tag`, its tags.
+
+    Equal texts are one object, so that a large file takes little memory.
+    """
+    text = read_text(path)
+    form = _form(path, text)
+    if problem := _problem(form, token, tag):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            deque(_sequences(path, text, form), maxlen=0)  # a line that is wrong is told first
+        raise DataError(f"{path}:{form.first_line}: {problem}")
+    chosen = [index for index in (token, tag) if index is not None]
+    same: dict[str, str] = {}
+    for rows in _sequences(path, text, form):
+        yield tuple(tuple(same.setdefault(row[i], row[i]) for row in rows) for i in chosen)
+
+
+def _problem(form: _Form, token: int, tag: int | None) -> str | None:
+    """Why these columns cannot be read."""
+    count = form.columns
     for name, index in (("token", token), ("tag", tag)):
-        if index is not None and not -columns <= index < columns:
-            raise DataError(
-                f"{path}:{first_line}: there is no column {index} for the {name}: "
-                f"the line has {_columns(columns)}"
+        if index is not None and not -count <= index < count:
+            return (
+                f"there is no column {index} for the {name}: the line has {_columns(count)}, "
+                "counted from 0"
             )
-    if tag is None:
-        return [TaggedSequence(tuple(row[token] for row in rows), ()) for rows in sequences]
-    if token % columns == tag % columns:
-        raise DataError(
-            f"{path}:{first_line}: expected the token and its tag in two columns, found both in "
-            f"column {token % columns + 1} of {columns}"
+    if tag is not None and token % count == tag % count:
+        return (
+            "expected the token and its tag in two columns, found both in column "
+            f"{token % count}, counted from 0; the line has {_columns(count)}"
         )
-    return [
-        TaggedSequence(tuple(row[token] for row in rows), tuple(row[tag] for row in rows))
-        for rows in sequences
-    ]
+    if form.numbered and token % count == 0:
+        return (
+            "column 0 holds the numbers of the words, as in CoNLL-U: take another one for the "
+            "token, such as 1 (--token 1), and for the tag such as 3 (--tag 3)"
+        )
+    return None
 
 
 def read_rows(path: str | Path) -> list[list[Row]]:
@@ -65,11 +91,16 @@ def read_rows(path: str | Path) -> list[list[Row]]:
     separated by any run of spaces and tabs. Lines that begin with `-DOCSTART-` end a sequence and
     are left out, as is usual in training.
 
+    A line that begins with `#` is a row if it has as many columns as the others, else a comment,
+    and left out. In CoNLL-U, where column 0 counts the words, so are the rows of contracted words
+    (`1-2`) and empty nodes (`5.1`). Warnings say how many there are.
+
     Raises:
         DataError: the file cannot be read, is not UTF-8 (names the byte), holds no row, or a row
             has an empty column or not as many columns as the first one (names the line).
     """
-    return _read(path)[0]
+    text = read_text(path)
+    return list(_sequences(path, text, _form(path, text)))
 
 
 def format_rows(sequences: Iterable[Sequence[Sequence[str]]], *, separator: str = " ") -> str:
@@ -121,41 +152,116 @@ def _check_row(row: Sequence[str], columns: int, separator: str, *, first: bool)
         raise ArgumentError(f"the first column must not begin with a byte order mark, got {row!r}")
 
 
-def _read(path: str | Path) -> tuple[list[list[Row]], int]:
-    """The sequences, and the number of the line that holds the first row."""
-    sequences: list[list[Row]] = [[]]
-    columns = first_line = 0
-    tabs = False
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        line = line.removesuffix("\r")
-        stripped = line.strip(" \t")
-        if not stripped or stripped.startswith(_DOCUMENT_START):
-            if sequences[-1]:
-                sequences.append([])
+class _Form(NamedTuple):
+    """How a file is written: as its first row and sequence are."""
+
+    columns: int
+    first_line: int
+    tabs: bool
+    numbered: bool  # column 0 counts the words of a sequence: CoNLL-U
+
+
+def _lines(text: str) -> Iterator[tuple[int, str, str]]:
+    """The number of each line, the line, and the line without spaces around it."""
+    start, number = 0, 0
+    while start <= len(text):  # one line at a time: all of them take ten times the text's memory
+        end = text.find("\n", start)
+        end, number = len(text) if end < 0 else end, number + 1
+        line = text[start:end].removesuffix("\r")
+        yield number, line, line.strip(" \t")
+        start = end + 1
+
+
+def _split(line: str, tabs: bool) -> Row:
+    return tuple(line.split("\t")) if tabs else tuple(re.split(r"[ \t]+", line.strip(" \t")))
+
+
+def _ends_sequence(stripped: str) -> bool:
+    return not stripped or stripped.startswith(_DOCUMENT_START)
+
+
+def _form(path: str | Path, text: str) -> _Form:
+    """The form of a file, by its first row that is surely no comment."""
+    first = None
+    for number, line, stripped in _lines(text):
+        if _ends_sequence(stripped):
             continue
-        if not columns:
-            tabs = "\t" in line
-        row = tuple(line.split("\t")) if tabs else tuple(re.split(r"[ \t]+", stripped))
-        if not columns:
-            columns, first_line = len(row), number
-        if len(row) != columns:
-            raise DataError(
-                f"{path}:{number}: expected {_columns(columns)} as on the first line, "
-                f"found {len(row)}: {_shortened(line)!r}"
-            )
-        if "" in row:
-            raise DataError(
-                f"{path}:{number}: column {row.index('') + 1} is empty: {_shortened(line)!r}"
-            )
-        sequences[-1].append(row)
-    if not sequences[-1]:
-        sequences.pop()
-    if not sequences:
+        if first is None or not stripped.startswith("#"):
+            first = number, line
+        if not stripped.startswith("#"):
+            break
+    if first is None:
         raise DataError(
             f"{path}: holds no tokens: expected one token a line, with a blank line between "
             "sequences"
         )
-    return sequences, first_line
+    number, line = first
+    tabs = "\t" in line
+    return _Form(len(_split(line, tabs)), number, tabs, tabs and _is_numbered(text, number))
+
+
+def _is_numbered(text: str, first_line: int) -> bool:
+    """Whether column 0 of the first sequence counts 1, 2, 3 …, but for what stands between."""
+    expected = 1
+    for number, line, stripped in _lines(text):
+        if number < first_line or stripped.startswith("#"):
+            continue
+        if _ends_sequence(stripped):
+            break
+        row = _split(line, True)
+        if len(row) >= 3 and _BETWEEN.fullmatch(row[0]):
+            continue
+        if len(row) < 3 or row[0] != str(expected):
+            return False
+        expected += 1
+    return expected > 1
+
+
+def _sequences(path: str | Path, text: str, form: _Form) -> Iterator[list[Row]]:
+    """The rows of each sequence; at the end, warnings say what was left out."""
+    rows: list[Row] = []
+    found: Counter[str] = Counter()
+    for number, line, stripped in _lines(text):
+        if _ends_sequence(stripped):
+            if rows:
+                yield rows
+                rows = []
+            continue
+        row = _split(line, form.tabs)
+        if len(row) != form.columns:
+            if stripped.startswith("#"):
+                found["comments"] += 1
+                continue
+            raise DataError(
+                f"{path}:{number}: expected {_columns(form.columns)} as on the first line, "
+                f"found {len(row)}: {_shortened(line)!r}"
+            )
+        if "" in row:
+            raise DataError(
+                f"{path}:{number}: column {row.index('')}, counted from 0, is empty: "
+                f"{_shortened(line)!r}"
+            )
+        if form.numbered and _BETWEEN.fullmatch(row[0]):
+            found["between"] += 1
+            continue
+        found["hashes"] += row[0] == "#"
+        rows.append(row)
+    if rows:
+        yield rows
+    for what, told in _TOLD.items():
+        if found[what]:
+            warnings.warn(f"{path}: {told.format(n=found[what], c=form.columns)}", stacklevel=4)
+
+
+#: The number of a row that is no word of its own in CoNLL-U.
+_BETWEEN = re.compile(r"\d+-\d+|\d+\.\d+")
+_TOLD = {
+    "comments": "left out {n:,} of the lines that begin with #, as comments: they do not have "
+    "{c} columns as the others",
+    "hashes": "{n:,} of the lines that begin with # have {c} columns as the others: # is a token "
+    "there",
+    "between": "left out {n:,} rows of contracted words (1-2) and empty nodes (5.1) of CoNLL-U",
+}
 
 
 def _columns(count: int) -> str:

@@ -6,7 +6,9 @@ encoder that reads them. It is built from training data and goes to and from JSO
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import torch
@@ -133,12 +135,13 @@ class WordFeatures:
         self.window = window
         self.lower = lower
         self.projection_size = projection_size
-        self._seen: dict[str, list[int]] = {}
+        self._seen: dict[str, int] = {}
+        self._ids, self._starts = array("q"), array("q", [0])
 
     @classmethod
     def fit(
         cls,
-        sequences: Iterable[Sequence[str]],
+        sequences: Iterable[Sequence[str]] | Mapping[str, int],
         kind: str = "both",
         *,
         window: int = 0,
@@ -150,7 +153,7 @@ class WordFeatures:
         """Features for the words of some sequences.
 
         Args:
-            sequences: the training data's tokens.
+            sequences: the training data's tokens, or how often each occurs.
             kind: see the class.
             window: see the class.
             lower: see the class.
@@ -164,13 +167,20 @@ class WordFeatures:
             ArgumentError: an unknown kind, or a negative window.
         """
         _check_choice(kind, window)
-        tokens = [t.lower() if lower else t for tokens in sequences for t in tokens]
-        none = Vocabulary((), other=False)
-        words = letters = none
+        if isinstance(sequences, Mapping):
+            given: Mapping[str, int] = sequences
+        else:
+            given = Counter(token for tokens in sequences for token in tokens)
+        counts: Counter[str] = Counter()
+        every: Counter[str] = Counter()
+        for token, count in given.items():
+            counts[token.lower() if lower else token] += count
+        words = letters = Vocabulary((), other=False)
         if kind != "trigrams":
-            words = Vocabulary.count(tokens, min_count=min_count, max_size=max_size)
+            words = Vocabulary.count(counts, min_count=min_count, max_size=max_size)
         if kind in ("trigrams", "both"):
-            every = (trigram for token in tokens for trigram in trigrams(token))
+            for token, count in counts.items():
+                every.update(dict.fromkeys(trigrams(token), count))
             letters = Vocabulary.count(every, min_count=min_count, max_size=max_size, other=False)
         if projection_size == "auto":
             dense = (2 * window + 1) * (len(words) + len(letters)) <= _SMALL
@@ -186,28 +196,60 @@ class WordFeatures:
 
     def encode(self, tokens: Sequence[str]) -> Tensor:
         """T words to ids [T, K], K the largest number of ids of one step and at least 1."""
-        active = [self._active(token) for token in tokens]
-        steps = [list(self._with_neighbours(active, t)) for t in range(len(active))]
-        width = max((len(step) for step in steps), default=1) or 1
-        padded = [step + [-1] * (width - len(step)) for step in steps]
-        return torch.tensor(padded, dtype=torch.long).reshape(len(steps), width)
+        return self.gather(self.rows(tokens), [len(tokens)])
 
-    def _active(self, token: str) -> list[int]:
+    def rows(self, tokens: Iterable[str]) -> Tensor:
+        """The number of each word among all that were seen so far, for `gather`."""
+        return torch.tensor([self._row(token) for token in tokens], dtype=torch.long)
+
+    def _row(self, token: str) -> int:
+        """Where the ids of a word begin: `_ids` from `_starts[row]` to `_starts[row + 1]`."""
         if token not in self._seen:
             word = token.lower() if self.lower else token
             ids = self.words.encode([word]) if len(self.words) else []
             known = [trigram for trigram in trigrams(word) if trigram in self.trigrams]
             ids += [len(self.words) + number for number in self.trigrams.encode(known)]
-            self._seen[token] = ids
+            self._seen[token] = len(self._seen)
+            self._ids.extend(ids)
+            self._starts.append(len(self._ids))
         return self._seen[token]
 
-    def _with_neighbours(self, active: list[list[int]], t: int) -> Iterator[int]:
-        for place, at in enumerate(range(t - self.window, t + self.window + 1)):
-            inside = 0 <= at < len(active)
-            if self.kind == "embedding":  # one table for all places, one id a place
-                yield active[at][0] if inside else -1
-            elif inside:
-                yield from (place * self.size + number for number in active[at])
+    def gather(self, rows: Tensor, lengths: Sequence[int]) -> Tensor:
+        """The ids of sequences that stand one after the other, [N, K]; no window goes beyond one.
+
+        Args:
+            rows: of all words, [N]; see `rows`.
+            lengths: of the sequences, together N.
+        """
+        if not len(rows):
+            return torch.empty(0, 1, dtype=torch.long)
+        places = 2 * self.window + 1
+        sizes = torch.tensor(lengths)
+        ends = torch.repeat_interleave(sizes.cumsum(0), sizes).unsqueeze(1)
+        first = torch.repeat_interleave(sizes.cumsum(0) - sizes, sizes).unsqueeze(1)
+        at = torch.arange(len(rows)).unsqueeze(1) + torch.arange(places) - self.window
+        inside = (at >= first) & (at < ends)  # [N, places]
+        near = rows[at.clamp(0, len(rows) - 1)]
+        # Tensors over these arrays are gone at once, for arrays move when they grow.
+        start, end = (torch.frombuffer(self._starts, dtype=torch.long)[near + i] for i in (0, 1))
+        if self.kind == "embedding":  # one table for all places, one id a place
+            ids = torch.frombuffer(self._ids, dtype=torch.long)[start]
+            return torch.where(inside, ids, -1)
+        counts = torch.where(inside, end - start, 0)
+        flat = counts.flatten()
+        ids = torch.full((len(rows), max(1, int(counts.sum(1).max()))), -1)
+        if int(flat.sum()):
+            # For each id in turn: where it comes from, its place in the window, where it goes.
+            before = (flat.cumsum(0) - flat).view(-1, places)
+            which = torch.repeat_interleave(flat)
+            number = torch.arange(len(which))
+            from_ = number + (start - before).flatten()[which]
+            values = torch.frombuffer(self._ids, dtype=torch.long)[from_]
+            values += which % places * self.size
+            step = which // places
+            to = number - before[:, 0][step] + step * ids.shape[1]
+            ids.view(-1)[to] = values
+        return ids
 
     def encoder(self) -> KHot | Projection | WindowEmbedding:
         """The encoder of these ids."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from cello.tasks.batching import (
     bucket_by_size,
     collate,
     generator,
+    lengths_of,
+    picked,
     shuffled_batches,
 )
-from cello.tasks.conll import TaggedSequence, read_conll
 from cello.tasks.described import GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics import accuracies
+from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.spans import span_scheme, span_scores
 from cello.tasks.vocabulary import Vocabulary
 
@@ -34,6 +36,10 @@ __all__ = ["Tagging"]
 
 #: Steps of all rows together that are evaluated at once.
 _EVALUATION_STEPS = 2**17
+
+
+#: Examples that are made at once, where all are wanted in their order.
+_AT_ONCE = 256
 
 
 class Tagging:
@@ -126,38 +132,33 @@ class Tagging:
             DataError: a file cannot be read or is wrong; see `read_conll`.
             ArgumentError: an unknown kind of features, or an option makes no sense.
         """
-        sequences = read_conll(train, token=token, tag=tag)
-        splits: dict[str, list[TaggedSequence]] = {}
+        sentences = Sentences.read(train, token=token, tag=tag)
+        splits: dict[str, Sentences] = {}
         if validation is not None:
-            splits["validation"] = read_conll(validation, token=token, tag=tag)
-        elif len(sequences) < 2:
+            splits["validation"] = Sentences.read(validation, token=token, tag=tag)
+        elif len(sentences) < 2:
             raise DataError(
                 f"{train}: expected at least 2 sequences, since one is set aside for validation, "
                 "found 1; give a validation file"
             )
         else:
-            splits["validation"] = sequences[::10]
-            sequences = [s for number, s in enumerate(sequences) if number % 10]
+            aside = torch.arange(len(sentences)) % 10 == 0
+            splits["validation"] = sentences.chosen(aside)
+            sentences = sentences.chosen(~aside)
         if test is not None:
-            splits["test"] = read_conll(test, token=token, tag=tag)
+            splits["test"] = Sentences.read(test, token=token, tag=tag)
 
-        words = WordFeatures.fit((s.tokens for s in sequences), features, **feature_options)
-        tags = sorted({name for s in sequences for name in s.tags})
-        every = {name for split in splits.values() for s in split for name in s.tags}
+        words = WordFeatures.fit(sentences.counts(), features, **feature_options)
+        tags = sorted(sentences.tag_names())
+        every: set[str] = set().union(*(split.tag_names() for split in splits.values()))
         unseen = sorted(every - set(tags))
         ids = Vocabulary([*tags, *unseen], other=False)
-
-        def examples(sequences: Sequence[TaggedSequence]) -> list[Example]:
-            return [
-                Example(words.encode(s.tokens), torch.tensor(ids.encode(s.tags))) for s in sequences
-            ]
-
-        kept = examples(sequences)
+        kept = Examples(sentences, words, ids)
         return cls(
             words,
             tags,
             train=lambda epoch: kept,  # noqa: ARG005
-            held_out={name: examples(split) for name, split in splits.items()},
+            held_out={name: Examples(split, words, ids) for name, split in splits.items()},
             unseen=unseen,
             batch_size=batch_size,
             teacher_forcing=teacher_forcing,
@@ -179,7 +180,7 @@ class Tagging:
         examples = self._held_out.get(split, ())
         if split == "train" and self._train is not None:
             examples = self._train(0) if self._corpus is None else self._corpus
-        return (tensor for example in examples for tensor in example)
+        return (tensor for example in _in_order(examples) for tensor in example)
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
@@ -215,8 +216,8 @@ class Tagging:
         if not examples:
             known = ", ".join(self.splits) or "none"
             raise DataError(f"this task has no {split!r} data; it has: {known}")
-        predicted = self._predict(net, [example.x for example in examples])
-        gold = [example.y for example in examples]
+        predicted = self._predict(net, examples)
+        gold = [example.y for example in _in_order(examples)]
         names = (*self.tags, *self.unseen)
         metrics = accuracies(torch.cat(gold), torch.cat(predicted), names, self.groups)
         if self.scheme is not None:
@@ -230,27 +231,26 @@ class Tagging:
             net: a network of `features.encoder()` and `output_size` outputs.
             sequences: tokens, of any lengths; for single characters, strings.
         """
-        ids = self._predict(net, [self.features.encode(tokens) for tokens in sequences])
+        xs = [self.features.encode(tokens) for tokens in sequences]
+        ids = self._predict(net, [Example(x, x.new_zeros(len(x))) for x in xs])
         return _named(ids, self.tags)
 
     @torch.no_grad()
-    def _predict(self, net: nn.Module, xs: Sequence[Tensor]) -> list[Tensor]:
-        """Predicted ids [T] of each sequence of ids [T] or [T, K]."""
+    def _predict(self, net: nn.Module, examples: Sequence[Example]) -> list[Tensor]:
+        """Predicted ids [T] of each example, whatever its targets."""
         device = next(net.parameters()).device
-        predicted = [torch.empty(0, dtype=torch.long)] * len(xs)
+        lengths = lengths_of(examples)
+        predicted = [torch.empty(0, dtype=torch.long)] * len(examples)
         with evaluating(net):
-            for group in bucket_by_size([len(x) for x in xs], _EVALUATION_STEPS):
-                group = [number for number in group if len(xs[number])]
+            for group in bucket_by_size(lengths, _EVALUATION_STEPS):
+                group = [number for number in group if lengths[number]]
                 if not group:
                     continue
-                rows = [
-                    Example(xs[number], xs[number].new_zeros(len(xs[number]))) for number in group
-                ]
-                batch = collate(rows).to(device)
+                batch = collate(picked(examples, group)).to(device)
                 logits, _ = net(batch.x, lengths=batch.lengths)
                 best = logits.argmax(-1).cpu()
                 for row, number in enumerate(group):
-                    predicted[number] = best[: len(xs[number]), row]
+                    predicted[number] = best[: lengths[number], row]
         return predicted
 
     def config(self) -> dict[str, Any]:
@@ -271,6 +271,12 @@ class Tagging:
         """
         found = entries(config, "task", {"features": TABLE, "tags": TAGS, "groups": GROUPS})
         return cls(features_from_config(found["features"]), found["tags"], groups=found["groups"])
+
+
+def _in_order(examples: Sequence[Example]) -> Iterator[Example]:
+    """One after the other, some of them made at once."""
+    for start in range(0, len(examples), _AT_ONCE):
+        yield from picked(examples, range(start, min(start + _AT_ONCE, len(examples))))
 
 
 def _has_feedback(net: nn.Module) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cello.errors import ArgumentError
 from cello.ranges import check_range
@@ -45,7 +45,7 @@ class Vocabulary:
     @classmethod
     def count(
         cls,
-        items: Iterable[str],
+        items: Iterable[str] | Mapping[str, int],
         *,
         min_count: int = 1,
         max_size: int | None = None,
@@ -54,7 +54,7 @@ class Vocabulary:
         """The most frequent items, sorted by how often they occur, ties by the items themselves.
 
         Args:
-            items: what occurs, as often as it occurs.
+            items: what occurs, as often as it occurs; or how often each occurs.
             min_count: items that occur less often get no entry.
             max_size: at most so many entries, the "other" entry not counted.
             other: whether there is an "other" entry.
