@@ -32,11 +32,13 @@ def run_json(*words: object, **options: Any) -> Any:
     return json.loads(run(*words, "--json", **options).stdout)
 
 
-def process(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run `python -m cello WORDS` as a process."""
+def process(
+    *words: object, env: dict[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m cello WORDS` as a process, with `env` beside the usual environment."""
     return subprocess.run(
         [sys.executable, "-m", "cello", *map(str, words)],
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(env or {})},
         capture_output=True,
         text=True,
         check=False,

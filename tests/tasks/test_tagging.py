@@ -250,6 +250,30 @@ def test_wrong_options(files: list[Path]):
         Tagging.from_conll(*files, batch_size=0).epoch(0)
 
 
+def test_spans_in_any_scheme(tmp_path: Path):
+    file = tmp_path / "x.txt"
+    file.write_text("Mr U-per\nNew B-loc\nYork I-loc\nCity L-loc\nis O\n" * 2)
+    task = Tagging.from_conll(file, file, file, min_count=1)
+    assert (task.scheme, task.monitor) == ("BILOU", "span_f1")
+    net = build_network("lstm", task.features.encoder(), 8, task.output_size)
+    train(task, net, 60)
+    metrics = task.evaluate(net, "test")
+    assert metrics["span_f1"] == metrics["span_f1/loc"] == metrics["span_f1/per"] == 1
+    assert metrics["span_count/loc"] == 2
+    assert task.evaluate(net, "test", batch_size=1) == metrics
+    assert Tagging(task.features, ["O", "NOUN"]).scheme is None
+
+
+def test_outputs_that_are_nan_are_told(files: list[Path]):
+    task = Tagging.from_conll(*files)
+    net = build_network("gru", task.features.encoder(), 3, task.output_size)
+    with torch.no_grad():
+        net[-1].bias.fill_(torch.nan)
+    message = "the network gives NaN for 2 of 2 elements: their tags mean nothing"
+    with pytest.warns(UserWarning, match=f"^{message}$"):
+        task.predict(net, [["arrive", "Taipei"]])
+
+
 @pytest.mark.parametrize("missing", ["features", "tags", "groups"])
 def test_damaged_descriptions(missing: str):
     config = Tagging(CharacterFeatures(Vocabulary("a")), ["O"], groups={"all": ["O"]}).config()

@@ -17,6 +17,7 @@ COMMANDS = (
     "demo",
     "train",
     "predict",
+    "evaluate",
     "sample",
     "show",
     "diagnose",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json
+from cello.cli.output import json_option, print_json, token_option
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
@@ -41,7 +41,7 @@ __all__ = ["command"]
     show_default=True,
     help="The length of the pieces into which longer sequences are cut.",
 )
-@click.option("--token", type=int, default=0, show_default=True, help="Column of the words.")
+@token_option
 @json_option
 def command(model: Path, data: Path, sequences: int, steps: int, token: int, as_json: bool) -> None:
     """Run MODEL on DATA and look for what commonly goes wrong.

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from cello.errors import ModelError
 from cello.ranges import shown
 
@@ -36,16 +34,17 @@ class Model(NamedTuple):
     config: dict[str, Any]
 
 
-def open_model(folder: Path, *, task: str | None = None) -> Model:
+def open_model(folder: Path, *, task: str | None = None, must_answer: bool = False) -> Model:
     """Load a model that `cello train` or `cello.save_model` wrote.
 
     Args:
         folder: where it is.
-        task: the task that it must be for: "tag" or "chars".
+        task: the task that it must be for: "tag" or "chars"; it must then answer.
+        must_answer: whether weights that contain NaN are an error; else a warning tells them.
 
     Raises:
         ModelError: there is no model, it is damaged, its network and its task do not fit each
-            other, it is for another task than `task`, or, with `task`, its weights contain NaN.
+            other, it is for another task than `task`, or it must answer and holds NaN.
     """
     from cello.convert import CONFIG, read_config
     from cello.tasks import check_network, task_from_config
@@ -61,7 +60,7 @@ def open_model(folder: Path, *, task: str | None = None) -> Model:
         raise ModelError(f"{folder / CONFIG}: task.task must be {known}, got {shown(found)}")
     with _named(folder / CONFIG):
         opened = None if told is None else task_from_config(told)
-    net = _load(folder, must_answer=task is not None)
+    net = _load(folder, must_answer=must_answer or task is not None)
     if opened is not None:
         with _named(folder / CONFIG):
             check_network(opened, net)
@@ -78,15 +77,13 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _load(folder: Path, *, must_answer: bool) -> nn.Module:
-    """The network; what NaN would answer is nothing, but it may be looked into."""
-    from cello.convert import load_model, not_numbers
+    """The network; what holds NaN can give no answer, but it may be looked into."""
+    from cello.convert import load_model
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*the weights contain NaN")  # said below
-        net = load_model(folder)
-    said = not_numbers(net)
-    if said is not None and must_answer:
-        raise ModelError(f"{folder}: {said}; whatever it reads, it can give no answer")
-    if said is not None:
-        click.echo(f"cello: {folder}: {said}", err=True)
-    return net
+        if must_answer:
+            warnings.filterwarnings("error", message=".*the weights contain NaN")
+        try:
+            return load_model(folder)
+        except UserWarning as warning:
+            raise ModelError(f"{warning}; whatever it reads, it can give no answer") from None

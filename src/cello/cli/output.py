@@ -21,6 +21,7 @@ __all__ = [
     "print_tables",
     "rich_output",
     "steps_option",
+    "token_option",
     "width",
 ]
 
@@ -29,6 +30,11 @@ json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
 )
 
+
+#: The option of the commands that read words.
+token_option: Callable[[Any], Any] = click.option(
+    "--token", type=int, default=0, show_default=True, help="Column of the words, counted from 0."
+)
 
 #: The option of the commands that show arithmetic.
 steps_option: Callable[[Any], Any] = click.option(

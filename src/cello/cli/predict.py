@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json
+from cello.cli.output import json_option, print_json, token_option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,7 @@ __all__ = ["command"]
     help="Colour the text by a memory or gate, such as c, 1.forward.c or c:12 for unit 12; "
     "without a unit, by the one that varies most.",
 )
-@click.option("--token", type=int, default=0, show_default=True, help="Column of the words.")
+@token_option
 @json_option
 def command(model: Path, file: Path, memory: str | None, token: int, as_json: bool) -> None:
     """Give each element of FILE its tag; FILE may be - for standard input.
@@ -95,9 +96,12 @@ def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: b
         pairs = zip(tokens, tags, strict=True)
         print_json([{"tokens": list(words), "tags": given} for words, given in pairs])
         return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is left out has been told above
+        sequences = read_rows(path)
     rows = [
         [(*row, tag) for row, tag in zip(sequence, given, strict=True)]
-        for sequence, given in zip(read_rows(path), tags, strict=True)
+        for sequence, given in zip(sequences, tags, strict=True)
     ]
     spaced = any(" " in column for sequence in rows for row in sequence for column in row)
     click.echo(format_rows(rows, separator="\t" if spaced else " "), nl=False)

@@ -27,7 +27,7 @@ _BOTH = {
 }
 _WORDS = {
     "token": Help("Column of the tokens, counted from 0; negative ones from the last."),
-    "tag": Help("Column of the tags."),
+    "tag": Help("Column of the tags; -1 is the last."),
     "features": Help("What the network is told of a word.", click.Choice(list(WORD_FEATURES))),
 }
 _FEATURES = {

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.output import json_option, print_json, print_tables
+from cello.cli.output import json_option, print_json
 from cello.cli.remembered import recalled, remember
+from cello.cli.scores import print_scores
 from cello.tasks import build_network, fitting_hidden_size
 from cello.tasks.characters import Characters
 from cello.tasks.tagging import Tagging
@@ -49,6 +50,8 @@ NETWORK = {
 }
 
 _HIDDEN_SIZE = 64
+#: Types of spans whose F1 is shown at the end.
+_MOST_TYPES = 10
 
 
 def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
@@ -165,7 +168,7 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
             exit_code=stop.exit_code,
         ) from stop
     if _is_first_process():
-        _print_result(result, net, values["as_json"])
+        _print_result(result, task, net, values["as_json"])
 
 
 def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
@@ -195,21 +198,17 @@ def _is_first_process() -> bool:
     return is_first_process()
 
 
-def _print_result(result: Result, net: Any, as_json: bool) -> None:
+def _print_result(result: Result, task: Tagging | Characters, net: Any, as_json: bool) -> None:
     parameters = sum(parameter.numel() for parameter in net.parameters())
     if as_json:
         values = result._asdict()
         print_json({**values, "folder": str(result.folder), "parameters": parameters})
         return
-    names = [name for name in (result.test or result.validation) if "/" not in name]
-    head = ["", *(name.replace("_", " ") for name in names)]
-    rows = [
-        [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
-        for split, metrics in (("validation", result.validation), ("test", result.test))
-        if metrics
-    ]
-    if rows:
-        print_tables(head, rows)
+    print_scores(
+        {"validation": result.validation, "test": result.test},
+        task.scheme if isinstance(task, Tagging) else None,
+        most=_MOST_TYPES,
+    )
     early = ", stopped early" if result.stopped_early else ""
     click.echo(
         f"{parameters:,} parameters, {result.steps:,} steps in {result.seconds:.1f} s{early}; "

@@ -106,19 +106,25 @@ def bucket(lengths: Sequence[int], batch_size: int, chance: torch.Generator) -> 
     return [batches[number] for number in _permutation(cuts, chance)]
 
 
-def bucket_by_size(lengths: Sequence[int], elements: int) -> list[list[int]]:
+def bucket_by_size(
+    lengths: Sequence[int], elements: int, batch_size: int | None = None
+) -> list[list[int]]:
     """Numbers of sequences, longest first, grouped so that a batch has at most `elements` steps.
 
     For evaluation, where only memory limits a batch. A sequence that is longer than that is a
-    batch of its own.
+    batch of its own. With `batch_size`, a batch has at most so many sequences too.
 
     >>> bucket_by_size([5, 1, 4, 2], elements=10)
     [[0, 2], [3, 1]]
     """
+    if batch_size is not None:
+        check_range(batch_size=batch_size)
+    most = len(lengths) if batch_size is None else batch_size
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     batches: list[list[int]] = []
     for number in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= elements:
+        size = len(batches[-1]) + 1 if batches else 0
+        if batches and size <= most and lengths[batches[-1][0]] * size <= elements:
             batches[-1].append(number)
         else:
             batches.append([number])

@@ -191,8 +191,15 @@ class Characters:
         return Loss(*sequence_loss(logits, batch.y), state.detach())
 
     @torch.no_grad()
-    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
-        """Bits per character on a split, read as up to 32 rows with carried state.
+    def evaluate(
+        self, net: nn.Module, split: str, *, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """Bits per character on a split, read as rows side by side with carried state.
+
+        Args:
+            net: a network.
+            split: "validation" or "test".
+            batch_size: at most so many rows, 32 unless given.
 
         Returns:
             "bits_per_character"; "accuracy", how often the most likely character comes; and
@@ -206,7 +213,9 @@ class Characters:
             known = ", ".join(self.splits) or "none"
             raise DataError(f"this task has no {split!r} data; it has: {known}")
         ids = torch.cat(self._ids[split])
-        rows = _rows(ids, max(1, min(_EVALUATION_ROWS, len(ids) // _EVALUATION_STEPS)))
+        most = _EVALUATION_ROWS if batch_size is None else batch_size
+        check_range(batch_size=most)
+        rows = _rows(ids, max(1, min(most, len(ids) // _EVALUATION_STEPS)))
         device = next(net.parameters()).device
         with evaluating(net):
             nats, right, count, state = 0.0, 0, 0, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,8 +204,15 @@ class Tagging:
         logits, _ = net(batch.x, state, **options)
         return Loss(*sequence_loss(logits, batch.y))
 
-    def evaluate(self, net: nn.Module, split: str) -> dict[str, float]:
+    def evaluate(
+        self, net: nn.Module, split: str, *, batch_size: int | None = None
+    ) -> dict[str, float]:
         """Accuracy of all elements, by tag and by group; of tags that mark spans also of these.
+
+        Args:
+            net: a network.
+            split: "validation" or "test".
+            batch_size: at most so many sequences at once; unless given, what memory allows.
 
         Returns:
             See `accuracies` and `span_scores`.
@@ -216,7 +224,7 @@ class Tagging:
         if not examples:
             known = ", ".join(self.splits) or "none"
             raise DataError(f"this task has no {split!r} data; it has: {known}")
-        predicted = self._predict(net, examples)
+        predicted = self._predict(net, examples, batch_size)
         gold = [example.y for example in _in_order(examples)]
         names = (*self.tags, *self.unseen)
         metrics = accuracies(torch.cat(gold), torch.cat(predicted), names, self.groups)
@@ -236,21 +244,31 @@ class Tagging:
         return _named(ids, self.tags)
 
     @torch.no_grad()
-    def _predict(self, net: nn.Module, examples: Sequence[Example]) -> list[Tensor]:
+    def _predict(
+        self, net: nn.Module, examples: Sequence[Example], batch_size: int | None = None
+    ) -> list[Tensor]:
         """Predicted ids [T] of each example, whatever its targets."""
         device = next(net.parameters()).device
         lengths = lengths_of(examples)
         predicted = [torch.empty(0, dtype=torch.long)] * len(examples)
+        unknown = 0
         with evaluating(net):
-            for group in bucket_by_size(lengths, _EVALUATION_STEPS):
+            for group in bucket_by_size(lengths, _EVALUATION_STEPS, batch_size):
                 group = [number for number in group if lengths[number]]
                 if not group:
                     continue
                 batch = collate(picked(examples, group)).to(device)
                 logits, _ = net(batch.x, lengths=batch.lengths)
+                unknown += int(logits.isnan().any(-1).sum())
                 best = logits.argmax(-1).cpu()
                 for row, number in enumerate(group):
                     predicted[number] = best[: lengths[number], row]
+        if unknown:
+            warnings.warn(
+                f"the network gives NaN for {unknown:,} of {sum(lengths):,} elements: their tags "
+                "mean nothing",
+                stacklevel=3,
+            )
         return predicted
 
     def config(self) -> dict[str, Any]:

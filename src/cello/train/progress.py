@@ -25,10 +25,15 @@ def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
     >>> row = {"epoch": 2, "step": 40, "loss": 0.51234, "validation_accuracy": 0.875, "seconds": 3}
     >>> epoch_line(row, epochs=3, monitor="accuracy")
     'epoch 2/3  loss 0.5123  validation accuracy 0.8750  3.0 s'
+    >>> row |= {"validation_bits_per_character": 2.25, "validation_other_share": 0.0123}
+    >>> epoch_line(row, epochs=3, monitor="bits_per_character")
+    'epoch 2/3  loss 0.5123  validation bits per character 2.2500  other 1.23%  3.0 s'
     """
     parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}"]
     if (name := f"validation_{monitor}") in row:
         parts.append(f"{name.replace('_', ' ')} {row[name]:.4f}")
+    if (share := row.get("validation_other_share")) is not None:
+        parts.append(f"other {share:.2%}")  # characters that are cheap to predict
     return "  ".join([*parts, f"{row['seconds']:.1f} s"])
 
 

@@ -1,0 +1,74 @@
+"""`cello evaluate`: how good a saved model is on a file whose answers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.output import json_option, print_json, token_option
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello evaluate words test.txt
+    cello evaluate model some.py --json
+    cello evaluate writer texts/
+    """,
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@token_option
+@click.option(
+    "--tag", type=int, default=-1, show_default=True, help="Column of the tags; -1 is the last."
+)
+@click.option(
+    "--batch-size",
+    type=int,
+    help="At most so many sequences or rows at once.  [default: what 131,072 steps hold; 32 rows "
+    "of text]",
+)
+@json_option
+def command(
+    model: Path, file: Path, token: int, tag: int, batch_size: int | None, as_json: bool
+) -> None:
+    """Score a saved MODEL on a labelled FILE, which may be - for standard input.
+
+    A model of words takes the CoNLL form: accuracy, and of tags that mark spans (IOB, IOBES, BILOU
+    …) precision, recall and F1, overall and by type. The default model takes Python source, whose
+    kinds of characters Python tells. A model of characters takes a text, or a folder of them: bits
+    per character, accuracy, and the share of characters that it does not know ("other"), which
+    are cheap to predict.
+    """
+    from cello.cli.models import open_model
+    from cello.cli.reading import input_file
+    from cello.cli.scores import print_scores
+    from cello.errors import ModelError
+    from cello.tasks import Tagging
+    from cello.tasks.labelled import on_file
+
+    opened = open_model(model, must_answer=True)
+    if opened.task is None:
+        raise ModelError(f"{model} has no task, so it is not known what its answers mean")
+    with input_file(file) as path:
+        task = on_file(opened.task, path, token=token, tag=tag)
+        metrics = task.evaluate(opened.net, "test", batch_size=batch_size)
+    tags = isinstance(task, Tagging)
+    scheme = task.scheme if isinstance(task, Tagging) else None
+    unseen = list(task.unseen) if isinstance(task, Tagging) else []
+    if as_json:
+        more = {"scheme": scheme, "unseen_tags": unseen} if tags else {}
+        print_json({"file": str(file), "metrics": metrics, **more})
+        return
+    missed = [name for name in unseen if f"accuracy/{name}" in metrics]
+    if missed:
+        click.echo(
+            f"cello: tags that the model does not know, so that they count as errors: "
+            f"{', '.join(missed)}",
+            err=True,
+        )
+    print_scores({"standard input" if str(file) == "-" else file.name: metrics}, scheme)

@@ -1,0 +1,73 @@
+"""How metrics are printed: one table of all, and one of what they are for each type or tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+from cello.cli.output import print_tables
+
+__all__ = ["print_scores"]
+
+
+def print_scores(
+    splits: Mapping[str, Mapping[str, float]], scheme: str | None, most: int | None = None
+) -> None:
+    """Print metrics.
+
+    Args:
+        splits: the metrics of each split, by its name.
+        scheme: how the tags mark spans, if they do.
+        most: of the types of spans, or of the tags, at most so many are shown, the frequent first.
+    """
+    every = {name: metrics for name, metrics in splits.items() if metrics}
+    if not every:
+        return
+    names = [name for name in list(every.values())[-1] if "/" not in name]
+    rows = [
+        [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
+        for split, metrics in every.items()
+    ]
+    print_tables(["", *(name.replace("_", " ") for name in names)], rows)
+    if scheme is not None:
+        _print_types(every, scheme, most)
+    elif most is None:
+        _print_tags(every)
+
+
+def _print_types(every: Mapping[str, Mapping[str, float]], scheme: str, most: int | None) -> None:
+    counts: dict[str, float] = {}
+    for metrics in every.values():
+        for name, count in metrics.items():
+            of, _, kind = name.partition("/")
+            if of == "span_count":
+                counts[kind] = counts.get(kind, 0) + count
+    types = sorted(counts, key=lambda kind: (-counts[kind], kind))
+    shown = types[:most]
+    head = [f"{scheme} spans"]
+    for split in every:
+        head += [f"{split} F1", "of"]
+    rows = []
+    for kind in shown:
+        cells = [kind]
+        for metrics in every.values():
+            count = int(metrics.get(f"span_count/{kind}", 0))
+            cells += [f"{metrics[f'span_f1/{kind}']:.4f}" if count else "", f"{count:,}"]
+        rows.append(cells)
+    click.echo()
+    print_tables(head, rows)
+    if len(shown) < len(types):
+        click.echo(f"… and {len(types) - len(shown)} more types: cello evaluate MODEL FILE")
+
+
+def _print_tags(every: Mapping[str, Mapping[str, float]]) -> None:
+    of = "accuracy/"
+    tags = sorted({name.removeprefix(of) for m in every.values() for name in m if of in name})
+    rows = [
+        [tag, *(f"{m[of + tag]:.4f}" if of + tag in m else "" for m in every.values())]
+        for tag in tags
+    ]
+    if rows:
+        click.echo()
+        print_tables(["tag", *(f"{split} accuracy" for split in every)], rows)
