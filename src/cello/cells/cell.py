@@ -179,6 +179,15 @@ class Cell(nn.Module):
             *(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in sizes)
         )
 
+    def follows_autocast(self, _device: torch.device) -> bool:
+        """Whether under autocast a layer of this cell works in autocast's dtype as a whole.
+
+        Input and state are then brought to that dtype before the step, and output and state come
+        in it, as in PyTorch's layer of that name. Else each operation of the step chooses by
+        itself, and the state keeps its dtype.
+        """
+        return False
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, read from the attributes of the same names.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "a_tensor_of",
     "autocast_active",
+    "autocast_dtype",
     "check_call",
     "check_cell",
     "check_step_result",
@@ -63,6 +64,13 @@ def autocast_active(device: torch.device) -> bool:
     kind = device.type
     available = kind == "cpu" or torch.amp.is_autocast_available(kind)
     return available and torch.is_autocast_enabled(kind)
+
+
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
+    """The dtype to which autocast now brings what goes into products, if it touches x at all."""
+    if x.dtype == torch.float64 or not x.is_floating_point() or not autocast_active(x.device):
+        return None
+    return torch.get_autocast_dtype(x.device.type)
 
 
 def check_cell(cell: Cell) -> None:
@@ -170,7 +178,8 @@ def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:
                 f"got {_describe(value)}; a state whose size is not hidden_size is declared in "
                 f"super().__init__(..., state_sizes={{{part!r}: size}})"
             )
-        if value.dtype != output.dtype and not output.is_complex():
+        loose = output.is_complex() or autocast_active(output.device)
+        if value.dtype != output.dtype and not loose:
             raise CellError(
                 f"{name}.step returned the state {part} as {value.dtype} beside an output of "
                 f"{output.dtype}; state and output must have one dtype"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -54,6 +55,10 @@ class ElmanCell(Cell):
         self.W = self._uniform(self.hidden_size, self.input_size)
         self.R = self._uniform(self.hidden_size, self.hidden_size)
         self.b = self._optional(self.bias, self.hidden_size)
+
+    def follows_autocast(self, _device: torch.device) -> bool:
+        """As `nn.RNN` does."""
+        return True
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         """One step: x [B, I], h [B, H] → h [B, H]."""

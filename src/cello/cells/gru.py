@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -79,6 +80,10 @@ class GRUCell(Cell):
         self.R = self._uniform(3 * H, H)
         self.b = self._optional(self.bias, 3 * H)
         self.d = self._optional(self.recurrent_bias, H)
+
+    def follows_autocast(self, device: torch.device) -> bool:
+        """As `nn.GRU` does, on a GPU only: on a CPU its state keeps its dtype."""
+        return device.type != "cpu"
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
         """One step: x [B, I], h [B, H] → h [B, H]."""

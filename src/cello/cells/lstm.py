@@ -112,6 +112,10 @@ class LSTMCell(Cell):
         drive = F.linear(x, self.W, self.b)
         return drive + F.linear(h, self.R) if self.recurrent else drive
 
+    def follows_autocast(self, _device: torch.device) -> bool:
+        """As `nn.LSTM` does."""
+        return True
+
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step: x [B, I], h [B, H or projection_size], c [B, H] → h, (h, c)."""
         gate = activation_function(self.gate_activation)

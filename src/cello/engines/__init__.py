@@ -17,7 +17,7 @@ from cello.engines.choose import (
 )
 from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
 from cello.engines.packing import packing_of
-from cello.engines.run import Result, Run
+from cello.engines.run import Result, Run, under_autocast
 
 __all__ = [
     "ENGINES",
@@ -39,5 +39,6 @@ __all__ = [
     "packing_of",
     "run",
     "tensors_of",
+    "under_autocast",
     "warn_once",
 ]

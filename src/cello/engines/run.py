@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from cello.cells import Cell
+from cello.cells.contract import autocast_dtype
 from cello.program import Program, Value, program_of
 
-__all__ = ["Result", "Run", "empty_result", "joined", "nothing_of", "walk"]
+__all__ = ["Result", "Run", "empty_result", "joined", "nothing_of", "under_autocast", "walk"]
 
 
 @dataclass(eq=False)
@@ -71,6 +72,20 @@ class Run:
         return {name: value for name, value in program.names.items() if self.records(name)}
 
 
+def under_autocast(run: Run) -> Run:
+    """The same run in autocast's dtype, if there is one and the cell is to follow it."""
+    dtype = autocast_dtype(run.data)
+    if dtype is None or not run.cell.follows_autocast(run.data.device):
+        return run
+    return replace(
+        run,
+        data=run.data.to(dtype),
+        state=tuple(part.to(dtype) for part in run.state),
+        initial=tuple(part.to(dtype) for part in run.initial),
+        forced=None if run.forced is None else run.forced.to(dtype),
+    )
+
+
 @dataclass(eq=False)
 class Result:
     """What comes out: `output` [N, O], the final state, each [B, size], and what was recorded."""
@@ -90,6 +105,8 @@ def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
     where rows begin and end, where resets take effect and where known outputs are fed back.
     """
     sizes = run.batch_sizes
+    if autocast_dtype(run.data) is not None:
+        step, first = _keeping(step, run.state), first and _keeping(first, run.state)
     resets = _Resets(run)
     feedback = _Feedback(run)
     steps = range(len(sizes))
@@ -118,6 +135,17 @@ def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
         if len(part[0]):
             state = _cat(state, part)
     return state
+
+
+def _keeping(step: Step, state: tuple[Tensor, ...]) -> Step:
+    """The step with states that keep their dtype, whatever operations chose under autocast."""
+    dtypes = [part.dtype for part in state]
+
+    def kept(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        pairs = zip(step(t, state), dtypes, strict=True)
+        return tuple(part.to(dtype) for part, dtype in pairs)
+
+    return kept
 
 
 def _cat(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

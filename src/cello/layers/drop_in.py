@@ -180,7 +180,7 @@ class DropIn(nn.RNNBase):
             expected = [len(cells), *rows, cells[0].state_sizes[name]]
             if list(part.shape) != expected:
                 raise ShapeError(f"{name}_0 must be {expected}, got {list(part.shape)}")
-            if part.dtype != steps.data.dtype:
+            if part.dtype != steps.data.dtype and not autocast_active(part.device):
                 raise DtypeError(
                     f"{name}_0 must have the dtype of input, {steps.data.dtype}, got {part.dtype}"
                 )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from cello.cells.contract import check_x, kind_of, like_of
-from cello.engines import may_run_compiled, one_step
+from cello.cells import Cell
+from cello.cells.contract import autocast_dtype, check_x, kind_of, like_of
+from cello.engines import Run, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
 
@@ -221,10 +222,21 @@ class _LayerStep:
         with torch.no_grad():
             y = x.unsqueeze(0) if x.dim() == 1 else x
             check_x(self.cell, y)
-            y, state = self.cell.step(y, *(self._own if compiled is None else compiled.state))
-            self.state = state
+            now = self._own if compiled is None else compiled.state
+            y, self.state = _step(self.cell, y, now)
             y = y.clone()  # it may be the input or the state under another name
             return y.squeeze(0) if x.dim() == 1 else y
+
+
+def _step(cell: Cell, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+    """The cell's own step; under autocast as a layer runs it."""
+    if autocast_dtype(x) is None:
+        return cell.step(x, *state)
+    this = under_autocast(Run(cell, x, [len(x)], tuple(state), ()))
+    y, after = cell.step(this.data, *this.state)
+    y = y if this.data is x else y.to(this.data.dtype)
+    new = zip(after, this.state, state, strict=True)
+    return y, [part.to(inside.dtype).to(outside.dtype) for part, inside, outside in new]
 
 
 def _rows(layer: Streamed, batch_size: Any, state: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.engines import Run, run
+from cello.engines import Run, run, under_autocast
 from cello.layers.held import run_held
 from cello.layers.observe import grasps, observer
 from cello.layers.steps import Steps
@@ -60,11 +60,14 @@ def run_cell(
         lengths=steps.lengths if steps.is_padded else None,
         parameters=parameters,
     )
+    this = under_autocast(this)
     watcher = observer()
     if watcher is not None:
         this.wanted = watcher.wanted(owner, place, this)
     held = grasps(owner, place, this, steps)
     result = run_held(this, held, engine) if held else run(this, engine)
+    if this.data is not steps.data:  # in autocast's dtype
+        result.output = result.output.to(this.data.dtype)
     if watcher is not None:
         watcher.ran(owner, place, this, result, steps)
     final = cell.state_type(*steps.unsort_state(result.state))
