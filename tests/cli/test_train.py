@@ -52,6 +52,27 @@ def test_words(words_file: Path, tmp_path: Path):
     assert (model / "log" / "metrics.csv").is_file()
 
 
+@pytest.mark.parametrize(
+    ("network", "asked", "window"),
+    [
+        ("jordan", [], 3),
+        ("elman", [], 3),
+        ("lstm", [], 0),
+        ("bi-elman", [], 0),
+        ("jordan", ["--window", 0], 0),
+        ("gru", ["--window", 1], 1),
+    ],
+)
+def test_the_window_depends_on_the_network(
+    words_file: Path, tmp_path: Path, network: str, asked: list, window: int
+):
+    model = tmp_path / "model"
+    words = ["--train", words_file, "--validation", words_file, "--network", network, *asked]
+    run("train", "tag", *words, *QUICK, "--epochs", 1, "--quiet", "-o", model)
+    assert read_config(model)["task"]["features"]["window"] == window
+    assert read_config(model)["task"]["features"]["kind"] == "both"
+
+
 def test_tags_that_training_has_not_are_told(words_file: Path, tmp_path: Path):
     unseen = tmp_path / "unseen.txt"
     unseen.write_text("Taipei B-nowhere\n")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cello.errors import ArgumentError, ModelError
-from cello.layers.encoders import KHot, Projection, WindowEmbedding
+from cello.layers.encoders import KHot, Projection, WindowEmbedding, WindowProjection
 from cello.tasks.features import (
     WORD_FEATURES,
     CharacterFeatures,
@@ -101,12 +101,15 @@ def test_the_encoder_is_chosen_by_size():
     assert isinstance(small.encoder(), KHot)
     assert small.encoder().output_size == 401
     large = WordFeatures.fit(words, "one-hot", window=1)
-    assert isinstance(large.encoder(), Projection)
-    assert large.encoder().config() == {"size": 3 * 401, "output_size": 64}
+    window = {"size": 3 * 401, "projection_size": 64, "window_size": 3}
+    assert isinstance(large.encoder(), WindowProjection)
+    assert large.encoder().config() == window
     assert isinstance(WordFeatures.fit(words, "embedding").encoder(), WindowEmbedding)
     forced = WordFeatures.fit(words, "one-hot", window=1, projection_size=None)
     assert forced.encoder().output_size == 3 * 401
-    assert WordFeatures.fit(words, "one-hot", projection_size=7).encoder().output_size == 7
+    one = WordFeatures.fit(words, "one-hot", projection_size=7)
+    assert isinstance(one.encoder(), Projection)
+    assert one.encoder().output_size == 7
 
 
 @pytest.mark.parametrize("kind", WORD_FEATURES)

@@ -10,7 +10,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.options import Help, OrWord, given, options_of
 from cello.cli.training import begin, refuse, train, training
-from cello.tasks import NETWORK_KINDS, Tagging, python_tagging
+from cello.tasks import NETWORK_KINDS, Tagging, python_tagging, usual_window
 from cello.tasks.features import WORD_FEATURES, WordFeatures
 
 __all__ = ["command"]
@@ -31,7 +31,10 @@ _WORDS = {
     "features": Help("What the network is told of a word.", click.Choice(list(WORD_FEATURES))),
 }
 _FEATURES = {
-    "window": Help("So many words to the left and right are given too."),
+    "window": Help(
+        "So many words to the left and right are given too.",
+        default="3 for elman and jordan, 0 for the others",
+    ),
     "lower": Help("Put words in lower case."),
     "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),
     "projection_size": Help("Length of a word's learned vector.", OrWord(int, "auto", "none")),
@@ -75,12 +78,10 @@ def command(**values: Any) -> None:
         task = python_tagging(**given(values, (*_BOTH, *_PIECES)), **seed)
     else:
         refuse(values, _PIECES, "is for the default data, without --train")
+        asked: dict[str, Any] = {"window": usual_window(values["kind"])}
+        asked |= given(values, (*_BOTH, *_WORDS, *_FEATURES))
         task = Tagging.from_conll(
-            values["train"],
-            values["validation"],
-            values["test"],
-            **given(values, (*_BOTH, *_WORDS, *_FEATURES)),
-            **seed,
+            values["train"], values["validation"], values["test"], **asked, **seed
         )
         if task.unseen:
             click.echo(

@@ -3,7 +3,14 @@
 from cello.layers.accelerate import accelerate
 from cello.layers.bidirectional import Bidirectional
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn
-from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
+from cello.layers.encoders import (
+    KHot,
+    Log,
+    OneHot,
+    Projection,
+    WindowEmbedding,
+    WindowProjection,
+)
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.observe import Holder, Observer, holding, observing
@@ -31,6 +38,7 @@ __all__ = [
     "Stepper",
     "Steps",
     "WindowEmbedding",
+    "WindowProjection",
     "accelerate",
     "evaluating",
     "holding",

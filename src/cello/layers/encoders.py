@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from cello.errors import ArgumentError, DtypeError
 
-__all__ = ["ENCODERS", "KHot", "Log", "OneHot", "Projection", "WindowEmbedding"]
+__all__ = ["ENCODERS", "KHot", "Log", "OneHot", "Projection", "WindowEmbedding", "WindowProjection"]
 
 
 class _Encoder(nn.Module):
@@ -142,6 +142,60 @@ class Projection(_Encoder):
         return y.reshape(*ids.shape[:-1], self.output_size)
 
 
+class WindowProjection(_Encoder):
+    """A sum of rows of a table for each place of a window, side by side; one table for all places.
+
+    What is learned of a word at one place holds at the others too.
+
+    Args:
+        size: the number of ids of all places together, P·N: place p has those from p·N on.
+        projection_size: the width of the table, D.
+        window_size: places, P.
+
+    Shapes: ids [..., K], -1 for none, to [..., P·D].
+
+    Raises:
+        ArgumentError: `size` is no multiple of `window_size`.
+
+    >>> layer = WindowProjection(9, 4, window_size=3)
+    >>> y = layer(torch.tensor([[2, 5, 3, -1]]))  # id 2 at the first place, 2 and 0 at the second
+    >>> torch.equal(y[0, 4:8], layer.weight[2] + layer.weight[0]), y[0, 8:].tolist()
+    (True, [0.0, 0.0, 0.0, 0.0])
+    """
+
+    arguments = ("size", "projection_size", "window_size")
+
+    def __init__(self, size: int, projection_size: int, window_size: int) -> None:
+        super().__init__()
+        if size % window_size:
+            raise ArgumentError(
+                f"size must be a multiple of window_size, {window_size}, got {size}"
+            )
+        self.size = size
+        self.projection_size = projection_size
+        self.window_size = window_size
+        self.output_size = window_size * projection_size
+        self.weight = nn.Parameter(torch.empty(size // window_size, projection_size))
+        nn.init.normal_(self.weight, std=0.5)  # as in a Projection
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids [..., K] to vectors [..., P·D]; see the class."""
+        ids = self._check(ids)
+        # Those of one place side by side, so that each place of each row is a bag of its own.
+        rows = ids.reshape(-1, ids.shape[-1]).sort(-1).values
+        known, each = rows >= 0, len(self.weight)
+        place = rows.clamp_min(0) // each  # what is not there comes first, and weighs nothing
+        counts = F.one_hot(place, self.window_size).sum(1).flatten()
+        y = F.embedding_bag(
+            (rows.clamp_min(0) % each).flatten(),
+            self.weight,
+            counts.cumsum(0) - counts,
+            mode="sum",
+            per_sample_weights=known.to(self.weight.dtype).flatten(),
+        )
+        return y.reshape(*ids.shape[:-1], self.output_size)
+
+
 class WindowEmbedding(_Encoder):
     """A learned vector for each id, those of a window side by side; -1 gives zeros.
 
@@ -175,7 +229,9 @@ class WindowEmbedding(_Encoder):
 
 
 #: Every encoder.
-ENCODERS: tuple[type[_Encoder], ...] = (OneHot, KHot, Projection, WindowEmbedding)
+ENCODERS: tuple[type[_Encoder], ...] = (
+    OneHot, KHot, Projection, WindowEmbedding, WindowProjection,
+)  # fmt: skip
 
 
 class Log(nn.Module):

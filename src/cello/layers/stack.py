@@ -13,7 +13,14 @@ from cello.cells import Cell, detach
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
 from cello.layers.drop_in import DropIn
-from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding
+from cello.layers.encoders import (
+    KHot,
+    Log,
+    OneHot,
+    Projection,
+    WindowEmbedding,
+    WindowProjection,
+)
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import OutputAndState, refuse_pair
@@ -245,7 +252,7 @@ class Stack(nn.Module):
 
 #: Modules known to make of each row what they make of it among others, padding or not.
 _EACH_ROW_ALONE = (
-    Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding,
+    Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection,
     nn.Linear, nn.Identity, nn.Dropout, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Tanh, nn.ReLU,
     nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from cello.tasks.networks import (
     NETWORK_KINDS,
     build_network,
     fitting_hidden_size,
+    usual_window,
 )
 from cello.tasks.python_tagging import python_tagging
 from cello.tasks.tagging import Tagging
@@ -31,6 +32,7 @@ __all__ = [
     "fitting_hidden_size",
     "python_tagging",
     "task_from_config",
+    "usual_window",
 ]
 
 

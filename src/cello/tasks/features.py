@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ModelError
-from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding
+from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
 from cello.ranges import Range, check_range, shown
 from cello.tasks.described import CHARACTERS, TEXTS, entries
 from cello.tasks.memory import make_if_it_fits
@@ -251,16 +251,18 @@ class WordFeatures:
             ids.view(-1)[to] = values
         return ids
 
-    def encoder(self) -> KHot | Projection | WindowEmbedding:
+    def encoder(self) -> KHot | Projection | WindowEmbedding | WindowProjection:
         """The encoder of these ids."""
         places, size = 2 * self.window + 1, self.projection_size
         if size is None:
             return KHot(places * self.size)
 
-        def make() -> Projection | WindowEmbedding:
+        def make() -> Projection | WindowEmbedding | WindowProjection:
             if self.kind == "embedding":
                 return WindowEmbedding(self.size, size, places)
-            return Projection(places * self.size, size)
+            if self.window:
+                return WindowProjection(places * self.size, size, places)
+            return Projection(self.size, size)
 
         return make_if_it_fits(make, "projection_size must be smaller")
 

@@ -18,6 +18,7 @@ __all__ = [
     "NETWORK_KINDS",
     "build_network",
     "fitting_hidden_size",
+    "usual_window",
 ]
 
 #: The kinds of networks that `build_network` knows.
@@ -25,6 +26,21 @@ NETWORK_KINDS = ("elman", "jordan", "bi-elman", "lstm", "bi-lstm", "gru", "bi-gr
 
 #: Those that read only from the beginning, and so can predict what comes next.
 CAUSAL_KINDS = tuple(kind for kind in NETWORK_KINDS if not kind.startswith("bi-"))
+
+
+def usual_window(kind: str) -> int:
+    """How many words to the left and right a tagger is shown beside each word, if none are asked.
+
+    A network that reads from the beginning only and has no gates is best shown some: Elman's does
+    not see what comes next otherwise, and Jordan's remembers nothing but the tag before.
+
+    Source: Mesnil et al. 2013, "Investigation of recurrent-neural-network architectures and
+    learning methods for spoken language understanding" (both, with context windows).
+
+    >>> usual_window("jordan"), usual_window("bi-lstm")
+    (3, 0)
+    """
+    return 3 if kind in ("elman", "jordan") else 0
 
 
 def build_network(
