@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cello.errors import ArgumentError, DtypeError
 
-__all__ = ["RANGES", "Range", "check_range", "several", "shown", "whole", "word"]
+__all__ = ["RANGES", "Range", "check_range", "real", "several", "shown", "whole", "word"]
 
 
 class Range(NamedTuple):

@@ -121,6 +121,15 @@ def test_what_is_said(change: dict[str, Any], message: str, recording: Path, tmp
         cello.load_recording(tmp_path / "run")
 
 
+def test_every_key_is_needed(recording: Path, tmp_path: Path):
+    for key in ("layer", "length", "batch_size", "batch_sizes", "index", "lengths", "rows"):
+        head, tensors = read(recording)
+        del head["layers"][0][key]
+        write(tmp_path / "run", head, tensors)
+        with pytest.raises(ModelError, match=rf"run is damaged: layers\[0\]\.{key} is missing$"):
+            cello.load_recording(tmp_path / "run")
+
+
 def test_a_head_that_is_too_deep(recording: Path, tmp_path: Path):
     _, tensors = read(recording)
     safetensors.torch.save_file(tensors, tmp_path / "run", {"cello": "[" * 100_000})

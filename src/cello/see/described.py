@@ -58,8 +58,10 @@ def layer_rows(described: Any, tensors: Mapping[str, Tensor], place: str) -> Lay
     if not isinstance(described, Mapping):
         raise ModelError(f"{place} must be a table, got {shown(described)}")
     for key, rule in _RULES.items():
+        if key not in described:
+            raise ModelError(f"{place}.{key} is missing")
         try:
-            rule.check(f"{place}.{key}", described.get(key))
+            rule.check(f"{place}.{key}", described[key])
         except ArgumentError as error:
             raise ModelError(str(error)) from error
 

@@ -91,7 +91,7 @@ def load(folder: Path) -> Any:
     for path in reversed(_complete(folder)):
         try:
             tree = _read(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever bytes that are none of ours lead to
             damaged.append(f"{path.name}: {error}")
             continue
         for why in damaged:

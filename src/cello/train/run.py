@@ -14,7 +14,7 @@ from torch import nn
 
 from cello.cells.state import detach
 from cello.convert import model_files, net_to_spec
-from cello.errors import ArgumentError, TrainingError
+from cello.errors import ArgumentError, CelloError, ModelError, TrainingError
 from cello.tasks.base import Batch, Task
 from cello.train import checkpoint, rng
 from cello.train.events import Event, Listener
@@ -84,15 +84,22 @@ class Run:
         where = self.folder / "checkpoint"
         tree: Any = checkpoint.load(where) if self.fabric.is_global_zero else None
         tree = self.fabric.broadcast(tree)
-        check_same(tree["identity"], self.identity, str(where))
-        self.state = RunState.from_tree(tree["state"])
-        self.warn_of_changes(tree["free"])
-        self.net.load_state_dict(tree["net"])
-        self.optimizer.load_state_dict(tree["optimizer"])
-        self.fabric.strategy.precision.load_state_dict(tree["precision"])
-        mine = tree["ranks"][self.fabric.global_rank]
-        self.mine = RankState.from_tree(mine)
-        self.mine.carried = self.fabric.to_device(self.mine.carried)
+        try:
+            check_same(tree["identity"], self.identity, str(where))
+            self.state = RunState.from_tree(tree["state"])
+            self.warn_of_changes(tree["free"])
+            if self.state.best is not None:  # they fit, or the file is damaged
+                self.net.load_state_dict(self.state.best.weights)
+            self.net.load_state_dict(tree["net"])
+            self.optimizer.load_state_dict(tree["optimizer"])
+            self.fabric.strategy.precision.load_state_dict(tree["precision"])
+            mine = tree["ranks"][self.fabric.global_rank]
+            self.mine = RankState.from_tree(mine)
+            self.mine.carried = self.fabric.to_device(self.mine.carried)
+        except (CelloError, UserWarning):
+            raise
+        except Exception as error:  # what is in it is not what `save` writes
+            raise ModelError(f"the checkpoint in {where} is damaged: {error!r}") from error
         self._begin()
         if self.state.best is not None and self.fabric.is_global_zero:
             # The model in the folder may be missing or damaged.

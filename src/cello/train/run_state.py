@@ -9,7 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.ranges import real, whole
+
 __all__ = ["Best", "Mean", "RankState", "RunState"]
+
+
+_COUNT = whole(0, 2**53)
+_SECONDS, _TOTAL = real(0), real()
 
 
 @dataclass
@@ -50,7 +56,11 @@ class RankState:
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> RankState:
         """What `tree` was made of."""
-        return cls(tree["carried"], Mean(**tree["epoch_loss"]), Mean(**tree["row_loss"]))
+        means = [Mean(**tree[name]) for name in ("epoch_loss", "row_loss")]
+        for mean in means:
+            _TOTAL.check("total", mean.total)
+            _COUNT.check("count", mean.count)
+        return cls(tree["carried"], *means)
 
 
 @dataclass
@@ -87,7 +97,11 @@ class RunState:
     def from_tree(cls, tree: dict[str, Any]) -> RunState:
         """What `tree` was made of."""
         best = None if tree["best"] is None else Best(**tree["best"])
-        return cls(**{**tree, "best": best})
+        state = cls(**{**tree, "best": best})
+        for name in ("step", "epoch", "batch", "waited", "rows"):
+            _COUNT.check(name, getattr(state, name))
+        _SECONDS.check("seconds", state.seconds)
+        return state
 
     def judge(
         self, net: nn.Module, metrics: dict[str, float], monitor: str, higher_is_better: bool
