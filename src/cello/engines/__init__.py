@@ -16,11 +16,12 @@ from cello.engines.choose import (
     warn_once,
 )
 from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
-from cello.engines.packing import packing_of
+from cello.engines.packing import Alike, packing_of
 from cello.engines.run import Result, Run, under_autocast
 
 __all__ = [
     "ENGINES",
+    "Alike",
     "EngineWarning",
     "Grasp",
     "Result",

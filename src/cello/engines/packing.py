@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError
 
-__all__ = ["Packing", "packing_of"]
+__all__ = ["Alike", "Packing", "packing_of"]
+
+
+class Alike(Sequence[int]):
+    """The rows of each step where all steps have the same number.
+
+    A tracer may not know the two numbers yet: what it has to see through asks for these alone.
+
+    Attributes:
+        rows: of each step.
+        length: how many steps there are.
+    """
+
+    __slots__ = ("length", "rows")
+
+    def __init__(self, rows: int, length: int) -> None:
+        self.rows, self.length = rows, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return repeat(self.rows, self.length)
+
+    def __contains__(self, value: object) -> bool:
+        return self.rows == value
+
+    def __getitem__(self, at: Any) -> Any:
+        steps = range(self.length)[at]
+        return self.rows if isinstance(steps, int) else Alike(self.rows, len(steps))
 
 
 class Packing:

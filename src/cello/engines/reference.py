@@ -48,7 +48,7 @@ def run(run: Run) -> Result:
             result = cell.step(inputs[t], *state)
         else:
             result = recorder.step(t, inputs[t], state)
-        check_step_result(cell, result, len(inputs[t]))
+        check_step_result(cell, result, inputs[t].shape[0])
         outputs[t], state = result
         return state
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.cells.contract import autocast_dtype
+from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of
 
 __all__ = ["Result", "Run", "empty_result", "joined", "nothing_of", "under_autocast", "walk"]
@@ -112,7 +113,11 @@ def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
     steps = range(len(sizes))
     order = reversed(steps) if run.reverse else steps
     state, now = run.state, first or step
-    if not resets.masks and not feedback.forced and set(sizes) <= {len(state[0])}:
+    if isinstance(sizes, Alike):
+        all_rows = sizes.rows == state[0].shape[0]
+    else:
+        all_rows = set(sizes) <= {len(state[0])}
+    if all_rows and not resets.masks and not feedback.forced:
         for t in order:  # nothing to do but to walk
             state, now = now(t, state), step
         return state

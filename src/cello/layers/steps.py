@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.contract import kind_of
-from cello.engines import packing_of
+from cello.engines import Alike, packing_of
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 __all__ = ["Steps"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Steps:
     """The steps of a batch of sequences, without padding.
 
@@ -36,16 +36,19 @@ class Steps:
         lengths: of each sequence in the user's order, [B]; None if all are T. With lengths but
             no index there is padding all the same, for `torch.compile` may not look at lengths.
         form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
+        whole: what goes back, if it is at hand: its rows are `data`. (To take it apart and put it
+            together again is more than `torch.export` can follow for a batch of any size.)
     """
 
     data: Tensor
-    batch_sizes: list[int]
+    batch_sizes: Sequence[int]
     length: int
     batch_size: int
     order: Tensor | None
     index: Tensor | None
     lengths: Tensor | None
     form: str
+    whole: Tensor | None = None
 
     @classmethod
     def of(
@@ -85,17 +88,18 @@ class Steps:
                     f"lengths need a batch, got an unbatched {called} {list(x.shape)}; "
                     f"cut {called} instead"
                 )
-            return cls(x, [1] * len(x), len(x), 1, None, None, None, "T")
-        form = "BT" if batch_first else "TB"
+            T = x.shape[0]
+            return cls(x, Alike(1, T), T, 1, None, None, None, "T", x)
+        whole, form = x, "BT" if batch_first else "TB"
         if batch_first:
             x = x.transpose(0, 1)
         T, B = x.shape[:2]
         flat = x.reshape(T * B, *x.shape[2:])
         if lengths is None:
-            return cls(flat, [B] * T, T, B, None, None, None, form)
+            return cls(flat, Alike(B, T), T, B, None, None, None, form, whole)
         lengths = _integers(lengths, B).to(device=x.device, dtype=torch.int64)
         if torch.compiler.is_compiling() and x.device.type == "cpu":
-            return cls(flat, [B] * T, T, B, None, None, lengths, form)
+            return cls(flat, Alike(B, T), T, B, None, None, lengths, form)
         packing = packing_of(lengths, T)
         rows = packing.pack(flat)
         return cls(rows, packing.sizes, T, B, packing.order, packing.index, lengths, form)
@@ -137,18 +141,20 @@ class Steps:
     @property
     def can_be_packed(self) -> bool:
         """Whether PyTorch can pack them: each sequence has a step."""
-        return not self.is_padded and self.batch_sizes[:1] == [self.batch_size]
+        return not self.is_padded and list(self.batch_sizes[:1]) == [self.batch_size]
 
-    def with_data(self, data: Tensor) -> Steps:
-        """The same steps with other values, [N, ...]."""
-        sizes, length, rows = self.batch_sizes, self.length, self.batch_size
-        return Steps(data, sizes, length, rows, self.order, self.index, self.lengths, self.form)
+    def with_data(self, data: Tensor, whole: Tensor | None = None) -> Steps:
+        """The same steps with other values, [N, ...]; see `whole`."""
+        return Steps(
+            data, self.batch_sizes, self.length, self.batch_size, self.order, self.index,
+            self.lengths, self.form, whole,
+        )  # fmt: skip
 
     def map(self, function: Callable[[Any], Any]) -> Steps:
         """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
         if self.is_ragged:
             return self.with_data(function(self.data))
-        result = function(self.to_user())
+        whole = result = function(self.to_user())
         if not isinstance(result, Tensor):
             name = type(function).__name__
             raise DtypeError(
@@ -162,7 +168,8 @@ class Steps:
                 f"{type(function).__name__} between layers must keep the axes of time and batch, "
                 f"{[self.length, self.batch_size][:axes]}; it returned {list(result.shape)}"
             )
-        return self.with_data(result.reshape(-1, *result.shape[axes:]))
+        rows = self.length * self.batch_size
+        return self.with_data(result.reshape(rows, *result.shape[axes:]), whole)
 
     def pad(self, data: Tensor) -> Tensor:
         """Rows [N, ...] as a time-major tensor [T, B, ...], zero where there is no step."""
@@ -185,6 +192,8 @@ class Steps:
         """In the form in which it came."""
         if self.form == "packed":
             return self.packed()
+        if self.whole is not None:
+            return self.whole
         if self.form == "T":
             return self.data
         padded = self.pad(self.data)

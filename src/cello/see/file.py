@@ -72,7 +72,7 @@ def _layers(recording: Recording) -> tuple[list[dict[str, Any]], dict[str, Tenso
                 "layer": name,
                 "length": steps.length,
                 "batch_size": steps.batch_size,
-                "batch_sizes": steps.batch_sizes,
+                "batch_sizes": list(steps.batch_sizes),
                 "index": key(steps.index, f"index.{number}"),
                 "lengths": key(steps.lengths, f"lengths.{number}"),
                 "rows": {n: key(rows, f"rows.{number}.{n}") for n, rows in layer.rows.items()},

@@ -279,9 +279,14 @@ def test_lengths_where_only_the_step_can_be_traced() -> None:
 def test_an_exported_stack_runs_in_another_process(strict: bool, tmp_path: Path) -> None:
     net, lengths = ragged(), torch.tensor([5, 0, 3])
     x = torch.randn(5, 3, 3, dtype=torch.float64)
-    y, state = net(x, lengths=lengths)
-    program = torch.export.export(net, (x,), {"lengths": lengths}, strict=strict)
+    T, B = torch.export.Dim("T"), torch.export.Dim("B")
+    shapes = {"x": {0: T, 1: B}, "lengths": {0: B}}
+    program = torch.export.export(
+        net, (x,), {"lengths": lengths}, dynamic_shapes=shapes, strict=strict
+    )
     torch.export.save(program, tmp_path / "net.pt2")
+    x, lengths = torch.randn(7, 4, 3, dtype=torch.float64), torch.tensor([2, 7, 0, 3])
+    y, state = net(x, lengths=lengths)
     y.sum().backward()
     gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
     torch.save([x, lengths, y.detach(), state[1].forward.c.detach()], tmp_path / "expected.pt")

@@ -15,7 +15,7 @@ __all__ = ["SCHEMA", "Call", "Given", "Unpadded"]
 
 #: The fields of `Call` as an operation declares them.
 SCHEMA = (
-    "str plan, Tensor[] tensors, Tensor? forced, int length, int rows, Tensor? table, "
+    "str plan, Tensor[] tensors, Tensor? forced, SymInt length, SymInt rows, Tensor? table, "
     "bool reverse, Tensor? reset, Tensor? lengths, str[] names"
 )
 
@@ -55,7 +55,8 @@ class Call(NamedTuple):
     @property
     def steps(self) -> Steps:
         """How many steps there are, and which rows each has."""
-        return Steps(self.length, self.rows, len(self.tensors[0]), self.table, self.reverse)
+        total = self.tensors[0].shape[0]
+        return Steps(self.length, self.rows, total, self.table, self.reverse)
 
 
 class Given:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cello.engines.cpu.build import build
 from cello.engines.cpu.render import Rendered
+from cello.engines.packing import Alike
 
 __all__ = ["Library", "Steps", "join", "openmp_of_torch", "pool"]
 
@@ -43,9 +44,10 @@ class Steps:
     @classmethod
     def of(cls, sizes: Sequence[int], reverse: bool) -> Steps:
         """The steps that have these many rows each."""
+        if isinstance(sizes, Alike):
+            return cls(sizes.length, sizes.rows, sizes.rows * sizes.length, None, reverse)
         if not sizes or sizes[-1] == sizes[0]:
-            rows = sizes[0] if sizes else 0
-            return cls(len(sizes), rows, rows * len(sizes), None, reverse)
+            return cls.of(Alike(sizes[0] if sizes else 0, len(sizes)), reverse)
         rows_of = torch.tensor(sizes, dtype=torch.int64)
         first = rows_of.cumsum(0) - rows_of
         return cls(len(sizes), sizes[0], sum(sizes), torch.stack([rows_of, first]), reverse)

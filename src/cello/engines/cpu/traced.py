@@ -21,6 +21,7 @@ from cello.cells import Cell
 from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.packing import Alike
 from cello.engines.run import Result, Run
 from cello.program import to_text
 
@@ -34,16 +35,20 @@ def run_traced(run: Run) -> Result | None:
     if run.wanted is not None:
         return None
     cell, data = run.cell, run.data
-    # Read here, for the tracer keeps watch over what it has seen being read.
+    sizes = run.batch_sizes
+    alike = isinstance(sizes, Alike)
+    one_row = True if 1 in sizes else False  # noqa: SIM210 - the tracer decides here
+    # Read here, for the tracer keeps watch over what it has seen being read; and hashed, for a
+    # number is then not taken for one that may be any.
     options: list[Any] = [module.training for module in cell.modules()]
-    options += [value for value in cell.__dict__.values() if isinstance(value, (int, float, str))]
-    one_row = 1 in run.batch_sizes
+    options += [hash(getattr(cell, option)) for option in options_of(cell)]
     name = plan_name(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
     if name == "":
         return None
     own = run.parameters or dict(cell.named_parameters()) | dict(cell.named_buffers())
     made = planned(
-        name, list(own), list(own.values()), data, list(run.batch_sizes), list(run.state),
+        name, list(own), list(own.values()), data, alike,
+        [sizes.rows, sizes.length] if isinstance(sizes, Alike) else list(sizes), list(run.state),
         list(run.initial), run.reverse, run.reset, run.forced, run.lengths,
     )  # fmt: skip
     return Result(made[0], tuple(made[1:]))
@@ -65,6 +70,12 @@ def take_parameters(layer: Any) -> None:
 def loops_compile(dtype: torch.dtype) -> bool:
     """Whether there are compiled loops for inputs of `dtype`."""
     return lacks(dtype) is None
+
+
+@torch._dynamo.assume_constant_result
+def options_of(cell: Cell) -> list[str]:
+    """The attributes of a cell that are numbers or words."""
+    return [name for name, value in vars(cell).items() if isinstance(value, (int, float, str))]
 
 
 @torch._dynamo.assume_constant_result
@@ -106,7 +117,7 @@ class _Rows:
     """What a loop runs on: see `Run`."""
 
     data: Tensor
-    batch_sizes: list[int]
+    batch_sizes: Sequence[int]
     state: list[Tensor]
     initial: list[Tensor]
     reverse: bool
@@ -117,13 +128,14 @@ class _Rows:
 
 @torch._dynamo.allow_in_graph
 def planned(
-    name: str, names: list[str], own: list[Tensor], data: Tensor, sizes: list[int],
+    name: str, names: list[str], own: list[Tensor], data: Tensor, alike: bool, sizes: list[int],
     state: list[Tensor], initial: list[Tensor], reverse: bool, reset: Tensor | None,
     forced: Tensor | None, lengths: Tensor | None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """The output and the final states."""
+    """The output and the final states; if the steps are `alike`, `sizes` are those of `Alike`."""
     plan = _kept[name]
     known = shared_from(plan, dict(zip(names, own, strict=True)))
-    rows = _Rows(data, sizes, state, initial, reverse, reset, forced, lengths)
+    batch_sizes = Alike(*sizes) if alike else sizes
+    rows = _Rows(data, batch_sizes, state, initial, reverse, reset, forced, lengths)
     made = loop(plan, known, rows, [], name)
     return shaped(plan.program.output, made[0]), *made[1:]
