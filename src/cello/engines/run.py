@@ -164,7 +164,7 @@ class _Resets:
         self.initial = run.initial
         self.masks: dict[int, Tensor] = {}
         if run.reset is not None:
-            sizes = torch.tensor(run.batch_sizes, device=run.reset.device)
+            sizes = torch.tensor(list(run.batch_sizes), device=run.reset.device)
             step_of_row = torch.repeat_interleave(
                 torch.arange(len(sizes), device=sizes.device), sizes
             )
