@@ -45,7 +45,6 @@ def test_words(words_file: Path, tmp_path: Path):
     result = run("train", "tag", *words, *QUICK, "--epochs", 2, "--min-count", 1, "-o", model)
     assert "epoch 2/2" in result.stderr
     assert "span f1" in result.stdout
-    assert "IOB spans" in result.stdout
     assert "test" in result.stdout
     assert f"is in {model}" in result.stdout
     assert read_config(model)["task"]["features"]["kind"] == "both"

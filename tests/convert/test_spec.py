@@ -8,9 +8,7 @@ from torch import nn
 
 import cello
 from cello.convert import build_net, net_from_spec, net_to_spec
-from cello.convert.kinds import KINDS
 from cello.errors import ArgumentError, DtypeError, ModelError
-from cello.ranges import RANGES
 from tests.convert.nets import OWN, Leaky, all_nets
 
 ELMAN = {"type": "ElmanCell", "input_size": 2, "hidden_size": 3}
@@ -254,11 +252,3 @@ LSTM = {"type": "LSTMCell", "input_size": 2, "hidden_size": 1, "peephole": True}
 def test_what_is_wrong_in_weights_is_said(spec: dict, weights: object, message: str):
     with pytest.raises(ModelError, match=message):
         net_from_spec({**spec, "weights": weights})
-
-
-def test_every_argument_of_ours_has_a_range():
-    """But for modules, and activations, which are checked by name."""
-    arguments = {argument for kind in KINDS.values() for argument in kind.arguments}
-    parts = {"module", "modules", "cell", "forward", "backward"}
-    functions = {"activation", "gate_activation", "output_activation"}
-    assert arguments - RANGES.keys() == parts | functions

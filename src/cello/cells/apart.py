@@ -22,12 +22,13 @@ def apart(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
 
     That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or
-    change what functions and operations do, and the profiler.
+    change what functions and operations do, the profiler, and what TorchScript learns from calls.
     """
     with (
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
         torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
+        torch.jit.optimized_execution(False),  # scripted functions do what is written in them
         _without_modes(),
         _unprofiled(),
         _without_hooks(module),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cello.cells.contract import check_call, check_step_result
 from cello.cells.state import state_type
+from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, CellError, DtypeError
 
 __all__ = ["Cell"]
@@ -40,7 +41,7 @@ def _no_step(cell: Cell, *_: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     )
 
 
-class Cell(nn.Module):
+class Cell(NotScripted, nn.Module):
     """One step of a recurrent network; subclass it and write `state` and `step`.
 
     A subclass names what it carries in `state` and computes one step in `step`. The local
@@ -152,6 +153,8 @@ class Cell(nn.Module):
             ShapeError, DtypeError: x or the state does not fit the cell.
             CellError: `step` does not return what it must.
         """
+        if is_proxy(x):
+            return leaf(self, x, state)
         result = self.step(x, *check_call(self, x, state))
         check_step_result(self, result, x.shape[0])
         return result[0], self.state_type(*result[1])

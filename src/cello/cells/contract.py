@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.errors import CellError, DtypeError, ShapeError
@@ -34,9 +35,11 @@ def a_tensor_of(module: nn.Module) -> Tensor | None:
 
 
 def like_of(module: nn.Module) -> Tensor:
-    """As `a_tensor_of`; where there is none, a tensor of the default dtype on the CPU."""
+    """As `a_tensor_of`, but always one with numbers; of the default dtype if there is none."""
     found = a_tensor_of(module)
-    return torch.zeros(()) if found is None else found
+    if found is None:
+        return torch.zeros(())
+    return torch.zeros((), dtype=found.dtype, device=found.device) if is_lazy(found) else found
 
 
 def _floating(module: nn.Module, kind: str) -> Tensor | None:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import (
     autocast_active,
     current_engine,
@@ -47,7 +48,7 @@ _CALLED = (
 )
 
 
-class DropIn(nn.RNNBase):
+class DropIn(NotScripted, nn.RNNBase):
     """What the three have in common; see `LSTM`."""
 
     #: The layer of PyTorch's that it stands for. It is not derived from it, for torch.compile
@@ -83,6 +84,8 @@ class DropIn(nn.RNNBase):
         reset: Tensor | None = None,
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
+        if is_proxy(input):
+            return leaf(self, input, hx, lengths=lengths, reset=reset)
         torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
             return self.namesake.forward(self, input, hx)
@@ -274,6 +277,8 @@ class DropIn(nn.RNNBase):
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` takes: PyTorch's layer, over the same parameters."""
+        if type(self) not in (RNN, LSTM, GRU):
+            super().__prepare_scriptable__()
         twin: nn.RNNBase = object.__new__(self.namesake)
         twin.__setstate__(self.__getstate__())
         return twin

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError
 
 __all__ = ["ENCODERS", "KHot", "Log", "OneHot", "Projection", "WindowEmbedding", "WindowProjection"]
 
 
-class _Encoder(nn.Module):
+class _Encoder(NotScripted, nn.Module):
     """Checks ids and knows its own arguments."""
 
     arguments: ClassVar[tuple[str, ...]]
@@ -33,6 +34,20 @@ class _Encoder(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's arguments, for `repr`."""
         return ", ".join(f"{name}={value}" for name, value in self.config().items())
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids to vectors; see the class for their shapes.
+
+        Raises:
+            DtypeError: the ids are no integers.
+            ArgumentError: one of them is out of range.
+        """
+        if is_proxy(ids):
+            return leaf(self, ids)
+        return self._encode(self._check(ids))
+
+    def _encode(self, ids: Tensor) -> Tensor:
+        raise NotImplementedError
 
     def _check(self, ids: Tensor) -> Tensor:
         if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
@@ -71,9 +86,7 @@ class OneHot(_Encoder):
         self.size = self.output_size = size
         self.register_buffer("one", torch.ones(()), persistent=False)  # carries the dtype
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids [...] to vectors [..., size]; see the class."""
-        ids = self._check(ids)
+    def _encode(self, ids: Tensor) -> Tensor:
         zeros = self.one.new_zeros(*ids.shape, self.size)
         return zeros.scatter_(-1, ids.unsqueeze(-1), 1)
 
@@ -99,9 +112,7 @@ class KHot(_Encoder):
         self.size = self.output_size = size
         self.register_buffer("one", torch.ones(()), persistent=False)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids [..., K] to vectors [..., size]; see the class."""
-        ids = self._check(ids)
+    def _encode(self, ids: Tensor) -> Tensor:
         zeros = self.one.new_zeros(*ids.shape[:-1], self.size)
         return zeros.scatter_add_(-1, ids.clamp_min(0), (ids >= 0).to(zeros.dtype))
 
@@ -133,9 +144,7 @@ class Projection(_Encoder):
         # A few rows are summed; with this their sum has a variance of about 1.
         nn.init.normal_(self.weight, std=0.5)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids [..., K] to vectors [..., output_size]; see the class."""
-        ids = self._check(ids)
+    def _encode(self, ids: Tensor) -> Tensor:
         rows = ids.reshape(-1, ids.shape[-1])
         weights = (rows >= 0).to(self.weight.dtype)
         y = F.embedding_bag(rows.clamp_min(0), self.weight, mode="sum", per_sample_weights=weights)
@@ -221,9 +230,7 @@ class WindowEmbedding(_Encoder):
         self.weight = nn.Parameter(torch.empty(size, embedding_size))
         nn.init.normal_(self.weight)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids [..., K] to vectors [..., K·E]; see the class."""
-        ids = self._check(ids)
+    def _encode(self, ids: Tensor) -> Tensor:
         y = F.embedding(ids.clamp_min(0), self.weight) * (ids >= 0).unsqueeze(-1)
         return y.flatten(-2)
 
@@ -234,7 +241,7 @@ ENCODERS: tuple[type[_Encoder], ...] = (
 )  # fmt: skip
 
 
-class Log(nn.Module):
+class Log(NotScripted, nn.Module):
     """Probabilities as logits: their natural logarithms.
 
     Shapes: any to the same.
@@ -249,4 +256,6 @@ class Log(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities to their logarithms; 0 to that of the smallest normal number."""
+        if is_proxy(x):
+            return leaf(self, x)
         return x.clamp_min(torch.finfo(x.dtype).tiny).log()

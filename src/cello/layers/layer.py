@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
 from cello.cells.contract import a_tensor_of, kind_of
+from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.result import OutputAndState, refuse_pair
@@ -20,7 +21,7 @@ from cello.layers.stream import Stepper, Streamed
 __all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state", "step_of"]
 
 
-class Layer(nn.Module):
+class Layer(NotScripted, nn.Module):
     """A recurrent layer: takes sequences and a state, returns sequences and a state.
 
     A subclass says `input_size` and how it runs over steps.
@@ -38,6 +39,8 @@ class Layer(nn.Module):
         reset: Tensor | None = None,
     ) -> OutputAndState:
         """Run through time; see the class for shapes and errors."""
+        if is_proxy(x):
+            return leaf(self, x, state, lengths=lengths, reset=reset)
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset)))
 

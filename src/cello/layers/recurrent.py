@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.contract import like_of
+from cello.cells.tools import is_proxy, leaf
 from cello.engines import check_engine
 from cello.errors import ArgumentError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state, step_of
@@ -104,6 +105,8 @@ class Recurrent(Layer):
         targets: Tensor | None = None,
     ) -> OutputAndState:
         """Run through time; see the class."""
+        if is_proxy(x):
+            return leaf(self, x, state, lengths=lengths, reset=reset, targets=targets)
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
+from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
 from cello.layers.drop_in import DropIn
@@ -51,7 +52,7 @@ register_pytree_node(
 )
 
 
-class Stack(nn.Module):
+class Stack(NotScripted, nn.Module):
     """Any mixture of recurrent layers and ordinary modules, run as one network.
 
     Ordinary modules work on each step by itself: without lengths they see the tensor as it is
@@ -133,6 +134,8 @@ class Stack(nn.Module):
         targets: Tensor | None = None,
     ) -> OutputAndState:
         """Run all modules; see the class."""
+        if is_proxy(x):
+            return leaf(self, x, state, lengths=lengths, reset=reset, targets=targets)
         first = self[0]
         if isinstance(first, (Layer, DropIn)):
             steps = check_input(first, x, lengths, self.batch_first)

@@ -13,6 +13,7 @@ from cello.errors import CaptureError
 from cello.program.capture import capture
 from cello.program.glance import Glance, glance_of
 from cello.program.graph import Program
+from cello.program.lazy import initialize
 from cello.program.reach import Reach
 
 __all__ = ["program_of"]
@@ -41,6 +42,8 @@ def program_of(
         CaptureError: the step cannot be captured; remembered too.
     """
     glance = glance_of(cell)
+    if glance is None:
+        initialize(cell, dtype, device)
     known = _look(cell) if glance is None else glance.found
     key = (dtype, device, one_row, torch.get_default_dtype())
     found = known.get(key)

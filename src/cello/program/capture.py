@@ -134,6 +134,8 @@ class _Trace(TorchDispatchMode):
     def __init__(self, cell: Cell, size: int, dtype: torch.dtype, device: Any) -> None:
         super().__init__()
         self.device = torch.device(device)
+        self.unseen = _NothingUnseen(cell)
+        self.refused: CaptureError | None = None
         self.stand_ins: dict[int, Tensor] = {}  # for tensors of another device, by their id
         self.values: dict[int, Value] = {}  # by the id of the tensor
         self.alive: list[Tensor] = []  # so that no id is used twice
@@ -156,12 +158,14 @@ class _Trace(TorchDispatchMode):
 
         try:
             # With gradients on, the mode that an operation sees is what the step itself has set.
-            with torch.random.fork_rng(devices=[]), torch.enable_grad(), _NothingUnseen(cell), self:
+            with torch.random.fork_rng(devices=[]), torch.enable_grad(), self.unseen, self:
                 result, variables = step_with_locals(cell, x, state)
             check_step_result(cell, result, size)
         except CaptureError:
             raise
         except Exception as error:
+            if self.refused is not None:  # TorchScript makes an error of its own of it
+                raise self.refused from error
             raise _InStepError(error) from error
 
         program.output = self.operand(result[0])
@@ -219,6 +223,12 @@ class _Trace(TorchDispatchMode):
                 f"{self.program.cell}.step cannot be captured: it decides by the values in a "
                 f"tensor, with {func} ({how}{where})"
             )
+        if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
+            self.refused = CaptureError(
+                f"{self.program.cell}.step cannot be captured: it runs {func} from code that is "
+                f"none of Python's, such as what torch.jit.script has made ({where})"
+            )
+            raise self.refused
         grad = torch.is_grad_enabled()
         if not grad and in_function(sys._getframe(1)):
             raise CaptureError(
@@ -301,6 +311,7 @@ class _NothingUnseen(TorchFunctionMode):
     def __init__(self, cell: Cell) -> None:
         super().__init__()
         self.cell = type(cell).__name__
+        self.asked = False  # whether an operation that runs now has been asked for from Python
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -310,4 +321,8 @@ class _NothingUnseen(TorchFunctionMode):
                 f"{self.cell}.step cannot be captured: {_UNSEEN[func]}, with {func.__name__} "
                 f"({where_from(sys._getframe(1))})"
             )
-        return func(*args, **(kwargs or {}))
+        before, self.asked = self.asked, True
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.asked = before

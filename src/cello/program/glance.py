@@ -13,6 +13,7 @@ from operator import attrgetter, is_, methodcaller
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
@@ -64,7 +65,7 @@ class Glance:
         return len(before) == len(now) and all(map(is_, before, now))
 
     def _watch(self, value: Any, is_cell: bool) -> None:
-        if issubclass(type(value), weakref.ProxyTypes):
+        if issubclass(type(value), (*weakref.ProxyTypes, torch.jit.ScriptModule)):
             return
         if isinstance(value, nn.Module):
             groups = (value._parameters, value._buffers)

@@ -13,6 +13,7 @@ from collections import deque
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
@@ -107,6 +108,9 @@ class Reach:
             self._object(name, value)
 
     def _module(self, module: nn.Module) -> None:
+        if isinstance(module, torch.jit.ScriptModule):
+            self._key.append(_Same(module))  # what it has is out of reach, and it is not captured
+            return
         self._see("class", type(module))
         mine = vars(module)
         groups = (mine, module._parameters, module._buffers, module._modules)

@@ -35,11 +35,13 @@ class Source:
     @classmethod
     def of(cls, cell: Cell, trace: Callable[[], Program]) -> Source:
         """The cell as it is now, and the program that `trace` gives if it can be traced."""
-        versions = {name: (tensor, _version(tensor)) for name, tensor in _tensors(cell).items()}
+        program, reason = None, ""
         try:
-            return cls(cell, trace(), versions=versions)
+            program = trace()  # first, for a lazy module has its tensors only after it
         except CaptureError as error:
-            return cls(cell, None, str(error), versions)
+            reason = str(error)
+        versions = {name: (tensor, _version(tensor)) for name, tensor in _tensors(cell).items()}
+        return cls(cell, program, reason, versions)
 
     def check_unchanged(self, layer: str) -> None:
         """Check that the parameters are what they were.

@@ -126,8 +126,8 @@ def _tensor_of(cell: Any, path: list[str]) -> torch.Tensor:
     *modules, last = path
     for part in modules:
         cell = cell._modules[part]
-    found = cell._parameters.get(last)
-    return cell._buffers[last] if found is None else found
+    group = cell._parameters if last in cell._parameters else cell._buffers
+    return group[last]
 
 
 def _plan(run: Run) -> Plan:
