@@ -64,15 +64,21 @@ def whole(low: int, high: int, *, optional: bool = False) -> Range:
 
 
 def real(
-    low: float = -math.inf, high: float = math.inf, *, below: bool = False, optional: bool = False
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    below: bool = False,
+    optional: bool = False,
 ) -> Range:
-    """A finite number from `low` to `high`; with `below`, less than `high`."""
-    bounds = {"from": low, "below" if below else "to": high}
+    """A finite number from `low` to `high`; with `above` or `below`, not `low` or `high` itself."""
+    bounds = {"above" if above else "from": low, "below" if below else "to": high}
     said = " ".join(f"{word} {bound:g}" for word, bound in bounds.items() if math.isfinite(bound))
 
     def fits(value: float) -> bool:
         # abs: an int may be too large to be compared as a float, which is then infinite here.
-        return low <= value <= high and not (below and value == high) and abs(value) <= _LARGEST
+        at_end = (above and value == low) or (below and value == high)
+        return low <= value <= high and not at_end and abs(value) <= _LARGEST
 
     return Range((int, float), fits, f"a finite number {said}".rstrip(), optional)
 
@@ -153,6 +159,13 @@ RANGES: dict[str, Range] = {
     "seed": whole(0, 2**32 - 1),
     "length": whole(0, 2**31 - 1),
     "temperature": real(0),
+    # How to train.
+    **dict.fromkeys("epochs log_every nodes".split(), whole(1, 10**9)),
+    **dict.fromkeys("patience checkpoint_steps".split(), whole(1, 10**9, optional=True)),
+    "warmup_steps": whole(0, 10**9),
+    "learning_rate": real(0, above=True),
+    "weight_decay": real(0),
+    **dict.fromkeys("clip_norm checkpoint_seconds".split(), real(0, above=True, optional=True)),
 }
 
 

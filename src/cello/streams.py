@@ -13,6 +13,8 @@ __all__ = ["fill_standard_streams", "lasting", "named"]
 class _Lasting(io.FileIO):
     """Writes as long as that works; what cannot be written any more is dropped."""
 
+    first: TextIO
+
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
@@ -22,6 +24,8 @@ class _Lasting(io.FileIO):
 
 class _Named(io.FileIO):
     """Errors say that it is standard output which cannot be written."""
+
+    first: TextIO
 
     def write(self, data: Any) -> int:
         try:
@@ -56,23 +60,26 @@ def lasting(stream: TextIO) -> TextIO:
     ...     file.read()
     'on it goes\n'
     """
-    return _reopened(stream, _Lasting, line_buffering=True)
+    return _reopened(stream, _Lasting, lines=True)
 
 
 def named(stream: TextIO) -> TextIO:
     """Standard output, whose errors then say so; else as `lasting`."""
-    return _reopened(stream, _Named, line_buffering=stream.isatty())
+    return _reopened(stream, _Named, lines=stream.isatty())
 
 
-def _reopened(stream: TextIO, kind: type[io.FileIO], *, line_buffering: bool) -> TextIO:
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+def _reopened(stream: TextIO, kind: type[_Lasting] | type[_Named], *, lines: bool) -> TextIO:
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # there is no buffer between them under python -u
     if type(raw) is not io.FileIO:
         return stream
     stream.flush()
+    reopened = kind(raw.fileno(), "w", closefd=False)
+    reopened.first = stream  # which would close the file if nobody held it any more
     return io.TextIOWrapper(
-        io.BufferedWriter(kind(raw.fileno(), "w", closefd=False)),
+        reopened if raw is buffer else io.BufferedWriter(reopened),
         encoding=stream.encoding,
         errors=stream.errors,
-        newline=None,
-        line_buffering=line_buffering,
+        line_buffering=lines,
+        write_through=raw is buffer,
     )

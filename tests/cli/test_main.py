@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -201,6 +202,55 @@ def test_a_reader_that_has_seen_enough():
     errors = writer.stderr.read()
     writer.stderr.close()
     assert (writer.wait(), errors) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the shell and /dev/full of Linux")
+@pytest.mark.parametrize(
+    ("redirect", "code", "errors"),
+    [
+        (">&-", 0, ""),
+        (
+            ">/dev/full",
+            1,
+            "cello: error: [Errno 28] standard output cannot be written: No space left on device\n",
+        ),
+        (">/dev/full 2>/dev/full", 1, ""),
+    ],
+)
+def test_output_that_cannot_be_written(redirect: str, code: int, errors: str):
+    command = f"{sys.executable} -m cello example lstm {redirect}"
+    result = subprocess.run(command, shell=True, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (code, errors)
+
+
+def test_colours_for_a_reader_that_has_seen_enough(monkeypatch: pytest.MonkeyPatch):
+    from cello.cli.output import rich_output
+
+    console = rich_output()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as file:
+        console.file = file
+        with pytest.raises(BrokenPipeError):
+            console.print("text")
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), file.fileno())
+
+
+def test_warnings_are_one_line():
+    program = (
+        "import warnings, click\n"
+        "from cello.cli import cli\n"
+        "from cello.cli.command import Group\n"
+        "warned = click.command('info')(lambda: warnings.warn('mind\\nthis'))\n"
+        "Group.get_command = lambda *_: warned\n"
+        "cli.main(['info'])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**ENVIRONMENT, "PYTHONWARNINGS": "default"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "cello: warning: mind this\n")
 
 
 def test_a_terminal_without_our_signs():

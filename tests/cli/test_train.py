@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import inspect
 import json
 import shlex
@@ -22,6 +23,7 @@ from cello.train import Options
 from tests.cli.running import ENVIRONMENT, run, run_json
 from tests.patience import LIMIT, until
 
+PIECES = ("--pieces", "--piece-length", "--evaluation-length")
 QUICK = ("--accelerator", "cpu", "--hidden-size", 4, "--batch-size", 2)
 
 
@@ -224,7 +226,7 @@ def test_a_number_of_parameters(text: Path, tmp_path: Path):
         (["chars", "--clip-norm", "much"], "'much' is not a number or none"),
         (
             ["chars", "--train", "FILE", "--epochs", "0"],
-            "--epochs must be a whole number from 1, got 0",
+            "--epochs must be a whole number from 1 to 1,000,000,000, got 0",
         ),
         (["chars", "--train", "FILE", "--log", "x"], "--log must be any of csv, tensorboard"),
         (
@@ -316,3 +318,78 @@ def test_ctrl_c_says_how_to_go_on(text: Path, tmp_path: Path, ctrl_c: None):
     _, _, told = last.partition("; to go on: ")
     assert shlex.split(told) == ["cello", "train", "chars", "-o", "model", "--resume"]
     assert "Traceback" not in errors
+
+
+# ------------------------------------------------------------ output that goes away
+
+
+def epochs_done(model: Path) -> int:
+    with open(model / "log" / "metrics.csv", newline="") as file:
+        return max(int(row["epoch"] or 0) for row in csv.DictReader(file))
+
+
+@pytest.fixture
+def training(text: Path, tmp_path: Path) -> list[str]:
+    words = ["--train", str(text), *map(str, QUICK), "--tbptt-steps", "10", "--epochs", "3"]
+    return [sys.executable, "-m", "cello", "train", "chars", *words, "-o", str(tmp_path / "model")]
+
+
+@pytest.mark.parametrize("redirect", [">&- 2>&- <&-", ">&- 2>/dev/full"])
+def test_nowhere_to_print(training: list[str], redirect: str, tmp_path: Path):
+    if sys.platform != "linux":
+        pytest.skip("the shell and /dev/full of Linux")
+    command = f"{shlex.join(training)} {redirect}"
+    assert subprocess.run(command, shell=True, env=ENVIRONMENT).returncode == 0
+    assert epochs_done(tmp_path / "model") == 3
+
+
+def test_a_reader_of_progress_that_goes_away(training: list[str], tmp_path: Path):
+    with subprocess.Popen(
+        training, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("epoch 1/3 ")
+        running.stdout.close()
+        assert running.wait(timeout=300) == 0
+    assert epochs_done(tmp_path / "model") == 3
+
+
+def test_files_that_are_no_text_are_named(tmp_path: Path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("tick tack " * 60)
+    (tmp_path / "texts" / "latin.txt").write_bytes(b"caf\xe9")
+    words = ["--train", tmp_path / "texts", *QUICK, "--epochs", 1, "-o", tmp_path / "model"]
+    with pytest.warns(UserWarning, match="passed over 1 file that is not UTF-8 text: latin.txt"):
+        run("train", "chars", *words)
+
+
+def test_with_a_test_text_alone_a_tenth_is_for_validation(text: Path, tmp_path: Path):
+    words = ["--train", text, "--test", text, *QUICK, "--tbptt-steps", 10, "--epochs", 1]
+    data = run_json("train", "chars", *words, "-o", tmp_path / "model")
+    assert set(data["validation"]) == set(data["test"]) != set()
+
+
+# ------------------------------------------------------------ numbers
+
+
+def numbers() -> list[tuple[str, str, str]]:
+    found = []
+    for name in ("tag", "chars"):
+        for option in options_of(name).values():
+            kind = getattr(option.type, "name", "")
+            values = [str(2**70), str(-(2**70))] if "integer" in kind else []
+            values += ["nan", "inf", "-inf"] if "float" in kind else []
+            found += [(name, max(option.opts, key=len), value) for value in values]
+    return found
+
+
+@pytest.mark.parametrize(("name", "option", "value"), numbers())
+def test_every_number_has_a_range(
+    name: str, option: str, value: str, text: Path, words_file: Path, tmp_path: Path
+):
+    data = {"tag": ["--train", words_file, "--validation", words_file], "chars": ["--train", text]}
+    words = [] if option in PIECES else data[name]
+    command = ["train", name, *words, "--epochs", 1, f"{option}={value}", "-o", tmp_path / "model"]
+    result = run(*command, code=2)
+    assert option in result.stderr or value in result.stderr
+    assert not (tmp_path / "model" / "weights.safetensors").exists()

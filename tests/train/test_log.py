@@ -50,6 +50,27 @@ def test_a_row_that_was_cut_off(tmp_path: Path):
     assert [row["loss"] for row in rows(tmp_path)] == ["0.5", "0.125"]
 
 
+@pytest.mark.parametrize(
+    ("damage", "losses"),
+    [
+        (lambda data: data.replace(b"0.5", b"0\xff5"), ["0\ufffd5", "0.25", "0.125"]),
+        (lambda data: data.replace(b",20", b",2\0"), ["0.5", "0.125"]),
+        (lambda data: data.replace(b"0.25", b"1" * 200_000), ["0.5", "0.125"]),
+        (lambda data: b"\xff\xfe" * 9, ["0.125"]),
+    ],
+)
+def test_a_damaged_log_costs_only_what_cannot_be_read(tmp_path: Path, damage, losses):
+    log = Log(tmp_path, ("csv",))
+    for step, loss in ((10, 0.5), (20, 0.25)):
+        log.write({"loss": loss}, step)
+    path = tmp_path / "log" / "metrics.csv"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(UserWarning, match=r"^the log .*metrics.csv is damaged: "):
+        log = Log(tmp_path, ("csv",), rows=2, step=20)
+    log.write({"loss": 0.125}, 30)
+    assert [row["loss"] for row in rows(tmp_path)] == losses
+
+
 def test_a_new_log_starts_empty(tmp_path: Path):
     Log(tmp_path, ("csv",)).write({"loss": 0.5}, 10)
     log = Log(tmp_path, ("csv",))

@@ -292,6 +292,11 @@ def test_what_else_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
         fit(FakeTask(), make_net(), options, tmp_path, progress=False)
 
 
+def test_nothing_is_written_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    fit(FakeTask(batches=1), make_net(), Options(epochs=1, **CPU), tmp_path, progress=False)
+
+
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path):
     options = Options(epochs=1, **CPU)
     fit(FakeTask(batches=1), make_net(), options, tmp_path, progress=False)

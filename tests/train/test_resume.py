@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cello.convert import load_model
 from cello.errors import ArgumentError, ModelError
 from cello.train import Event, Options, TrainingInterrupted, fit
 from tests.train.fakes import FakeTask, make_net, run_python, weights
@@ -104,7 +105,14 @@ def test_stopped_again_and_again(tmp_path: Path, whole):
     assert rows(tmp_path) == rows(folder)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+SIGNALS = [
+    (getattr(signal, name), code)
+    for name, code in (("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129))
+    if hasattr(signal, name)
+]
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_what_is_raised(tmp_path: Path, number: int, code: int):
     with pytest.raises(TrainingInterrupted) as caught:
         train(tmp_path, stop=Stop(5, number))
@@ -231,6 +239,27 @@ def test_more_epochs(tmp_path: Path):
     assert torch.equal(again, whole)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_more_epochs_under_a_schedule_that_ends(tmp_path: Path, schedule: str):
+    train(tmp_path, schedule=schedule, epochs=2)
+    message = rf"^the {schedule} schedule was made for 2 epochs and is now for 3: "
+    with pytest.warns(UserWarning, match=message):
+        train(tmp_path, schedule=schedule, epochs=3, resume=True)
+    train(tmp_path, schedule=schedule, epochs=3, resume=True)  # as before: nothing to say
+
+
+def test_more_epochs_before_the_first_step_are_another_run(tmp_path: Path):
+    def stop(event: Event) -> None:
+        if event.kind == "checkpoint":
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(tmp_path / "a", epochs=2, stop=stop)
+    again, _, _ = train(tmp_path / "a", epochs=3, resume=True)
+    whole, _, _ = train(tmp_path / "b", epochs=3)
+    assert torch.equal(again, whole)
+
+
 def test_fewer_epochs_than_are_done(tmp_path: Path):
     train(tmp_path)
     _, _, result = train(tmp_path, epochs=2, resume=True)
@@ -255,11 +284,62 @@ def test_what_differs_is_said(tmp_path: Path, changed: dict, what: str):
 def test_other_data(tmp_path: Path):
     train(tmp_path, epochs=1)
     for task, what in [
-        (FakeTask(carry=True, seed=1), "training data content is '"),
+        (
+            FakeTask(carry=True, seed=1),
+            "the training data are not those that the checkpoint was made with",
+        ),
         (FakeTask(carry=True, batches=5), "training data batches is 5, .* made with 4"),
     ]:
         with pytest.raises(ArgumentError, match=rf"^cannot resume from .*: {what}"):
             fit(task, make_net(), options(), tmp_path, resume=True, progress=False)
+
+
+class Shown(FakeTask):
+    """A task that shows its data, of which only the training data make its batches."""
+
+    def __init__(self, train: int = 1, validation: int = 2, test: int = 3):
+        super().__init__(carry=True)
+        self.shown = {"train": train, "validation": validation, "test": test}
+
+    def data(self, split: str):
+        return [torch.tensor([self.shown[split]])]
+
+
+def test_every_piece_of_data_is_compared(tmp_path: Path):
+    def again(task: Shown):
+        return fit(task, make_net(), options(epochs=1), tmp_path, resume=True, progress=False)
+
+    fit(Shown(), make_net(), options(epochs=1), tmp_path, progress=False)
+    again(Shown())
+    for task, split in [(Shown(train=4), "training"), (Shown(validation=4), "validation")]:
+        message = (
+            rf"^cannot resume from .*: the {split} data are not those that the checkpoint was made "
+            r"with \(hash \w{16}, not \w{16}\); resume with the same, or train in another folder$"
+        )
+        with pytest.raises(ArgumentError, match=message):
+            again(task)
+    with pytest.warns(UserWarning, match=r"^the test data are not those that this run began with"):
+        again(Shown(test=4))
+
+
+@pytest.mark.parametrize("gone", [["config.json"], ["weights.safetensors"], []])
+def test_the_model_is_written_back(tmp_path: Path, gone: list[str]):
+    with pytest.raises(TrainingInterrupted):
+        train(tmp_path, stop=Stop(9))
+    before = weights(load_model(tmp_path))
+    for name in gone:
+        (tmp_path / name).unlink()
+    if not gone:
+        (tmp_path / "weights.safetensors").write_bytes(b"damaged")
+
+    def look(event: Event) -> None:
+        if event.kind == "step" and event.step == 10:
+            assert torch.equal(weights(load_model(tmp_path)), before)
+
+    last, best, _ = train(tmp_path, net_seed=9, resume=True, stop=look)
+    whole_last, whole_best, _ = train(tmp_path / "whole")
+    assert torch.equal(last, whole_last)
+    assert torch.equal(best, whole_best)
 
 
 def test_another_network(tmp_path: Path):
@@ -273,5 +353,8 @@ def test_another_network(tmp_path: Path):
 
 
 def test_nothing_to_resume(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"^no checkpoint in "):
-        train(tmp_path, resume=True)
+    with pytest.raises(
+        ModelError, match=r"^no checkpoint in .*: there is no run to resume; train "
+    ):
+        train(tmp_path / "model", resume=True)
+    assert not (tmp_path / "model").exists()

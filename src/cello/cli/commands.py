@@ -41,7 +41,7 @@ class Commands(Group):
         debug = "--debug" in words or os.environ.get("CELLO_DEBUG", "0") not in ("", "0")
         words = [word for word in words if word != "--debug"]  # wherever it stands
         _prepare_streams()
-        warnings.showwarning = _show_warning
+        warnings.formatwarning = _warning_line
         try:
             # A copy, for click takes words away; commands may want to say how they were called.
             with self.make_context("cello", list(words), obj=tuple(words)) as ctx:
@@ -73,8 +73,8 @@ def _let_go_of_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _line(f"warning: {message}")
+def _warning_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"cello: warning: {' '.join(str(message).split())}\n"
 
 
 def _report(error: BaseException) -> int:

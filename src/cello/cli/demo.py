@@ -9,6 +9,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import paragraph, print_tables
+from cello.ranges import check_range
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,6 +65,7 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     from cello.cli.demo_seconds import HEAD, epoch_seconds, footnote
     from cello.tasks import python_tagging
 
+    check_range(parameters=parameters, epochs=epochs, pieces=pieces, seed=seed)
     torch.set_num_threads(1)  # steps this small gain nothing from a second thread
     task = python_tagging(pieces=pieces, seed=seed)
     rows = []

@@ -31,7 +31,12 @@ _FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("text", metavar="[FILE|TEXT]", required=False)
-@click.option("--port", type=int, default=0, help="Listen there.  [default: any that is free]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen there.  [default: any that is free]",
+)
 @click.option(
     "--host",
     default="127.0.0.1",

@@ -138,7 +138,9 @@ def _read(folder: Path, command: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged: {error!r}") from error
+        raise ModelError(
+            f"{path} is damaged: {error}; remove it and give the options again"
+        ) from error
     if of != command:
         raise ArgumentError(f"the run in {folder} is one of cello train {of}, not of {command}")
     return kept

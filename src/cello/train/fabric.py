@@ -32,7 +32,7 @@ def make_fabric(options: Options) -> Fabric:
     }
     try:
         fabric = Fabric(**asked)
-    except (ValueError, TypeError, RuntimeError, ImportError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, OverflowError) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in asked.items())
         raise ArgumentError(f"Lightning Fabric does not take {given}: {error}") from error
     if isinstance(fabric.strategy, (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)):

@@ -61,6 +61,11 @@ def check_same(saved: dict[str, Any], now: dict[str, Any], where: str) -> None:
     if found is None:
         return
     path, old, new = found
+    if path[-1] == "content":
+        raise ArgumentError(
+            f"cannot resume from {where}: the {path[0]} are not those that the checkpoint was made "
+            f"with (hash {new}, not {old}); resume with the same, or train in another folder"
+        )
     raise ArgumentError(
         f"cannot resume from {where}: {' '.join(path)} is {_short(new)}, but the checkpoint was "
         f"made with {_short(old)}; resume with the same, or train in another folder"

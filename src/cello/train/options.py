@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from cello.errors import ArgumentError, DtypeError
+from cello.ranges import RANGES, Range, word
 
 __all__ = ["Options"]
 
@@ -48,7 +46,7 @@ class Options:
     0.005
     >>> Options(epochs=0)
     Traceback (most recent call last):
-    cello.errors.ArgumentError: epochs must be a whole number from 1, got 0
+    cello.errors.ArgumentError: epochs must be a whole number from 1 to 1,000,000,000, got 0
     """
 
     #: Passes over the training data.
@@ -81,37 +79,16 @@ class Options:
     def __post_init__(self) -> None:
         if isinstance(self.log, str):
             object.__setattr__(self, "log", (self.log,))  # frozen: this is how it is set
-        for name, (kind, fits, expected) in _RULES.items():
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            message = f"{name} must be {expected}, got {value!r}"
-            if isinstance(value, bool) or not isinstance(value, kind):
-                raise DtypeError(message)
-            if not fits(value):
-                raise ArgumentError(message)
+        for name, rule in _RULES.items():
+            rule.check(name, getattr(self, name))
 
     def fixed(self) -> dict[str, Any]:
         """The options that a resumed run must have as the run that it continues."""
         return {name: value for name, value in asdict(self).items() if name not in FREE}
 
 
-_REAL = (int, float)
-_RULES: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
-    "epochs": (int, lambda n: n >= 1, "a whole number from 1"),
-    "learning_rate": (_REAL, lambda r: 0 < r < math.inf, "a number above 0"),
-    "weight_decay": (_REAL, lambda r: 0 <= r < math.inf, "a number from 0"),
-    "clip_norm": (_REAL, lambda r: 0 < r < math.inf, "a number above 0, or None"),
-    "schedule": (str, lambda s: s in SCHEDULES, "one of " + ", ".join(SCHEDULES)),
-    "warmup_steps": (int, lambda n: n >= 0, "a whole number from 0"),
-    "patience": (int, lambda n: n >= 1, "a whole number from 1, or None"),
-    "seed": (int, lambda n: 0 <= n < 2**32, "a whole number from 0 to 2**32 - 1"),
-    "checkpoint_steps": (int, lambda n: n >= 1, "a whole number from 1, or None"),
-    "checkpoint_seconds": (_REAL, lambda r: r > 0, "a number above 0, or None"),
-    "log": (tuple, lambda kinds: set(kinds) <= set(LOGS), "any of " + ", ".join(LOGS)),
-    "log_every": (int, lambda n: n >= 1, "a whole number from 1"),
-    "nodes": (int, lambda n: n >= 1, "a whole number from 1"),
+_RULES = {
+    **{field.name: RANGES[field.name] for field in fields(Options) if field.name in RANGES},
+    "schedule": word(*SCHEDULES),
+    "log": Range(tuple, lambda kinds: set(kinds) <= set(LOGS), "any of " + ", ".join(LOGS)),
 }
-_OPTIONAL = frozenset({"clip_norm", "patience", "checkpoint_steps", "checkpoint_seconds"})
-
-assert set(_RULES) <= {field.name for field in fields(Options)}
