@@ -29,7 +29,7 @@ test: lint types imports  ## style, types, direction of imports, and all tests
 test-fast: $(READY)  ## the tests that take less than a few seconds each
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
-test-full: $(READY)  ## all tests, with many more generated examples
+test-full: $(READY)  ## all tests, many more examples; PYTORCH_TESTS=FOLDER adds PyTorch's own
 	@HYPOTHESIS_PROFILE=full $(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
 lint: $(READY)  ## ruff: rules and format

@@ -59,7 +59,7 @@ def test_words(words_file: Path, tmp_path: Path):
     [
         ("jordan", [], 3),
         ("elman", [], 3),
-        ("lstm", [], 0),
+        ("lstm", [], 3),
         ("bi-elman", [], 0),
         ("jordan", ["--window", 0], 0),
         ("gru", ["--window", 1], 1),

@@ -33,7 +33,7 @@ _WORDS = {
 _FEATURES = {
     "window": Help(
         "So many words to the left and right are given too.",
-        default="3 for elman and jordan, 0 for the others",
+        default="3, 0 for networks that read both ways",
     ),
     "lower": Help("Put words in lower case."),
     "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),

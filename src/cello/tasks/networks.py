@@ -31,16 +31,16 @@ CAUSAL_KINDS = tuple(kind for kind in NETWORK_KINDS if not kind.startswith("bi-"
 def usual_window(kind: str) -> int:
     """How many words to the left and right a tagger is shown beside each word, if none are asked.
 
-    A network that reads from the beginning only and has no gates is best shown some: Elman's does
-    not see what comes next otherwise, and Jordan's remembers nothing but the tag before.
+    A network that reads from the beginning only does not see what comes next otherwise; and
+    Jordan's remembers nothing but the tag before.
 
     Source: Mesnil et al. 2013, "Investigation of recurrent-neural-network architectures and
-    learning methods for spoken language understanding" (both, with context windows).
+    learning methods for spoken language understanding" (Elman and Jordan with context windows).
 
     >>> usual_window("jordan"), usual_window("bi-lstm")
     (3, 0)
     """
-    return 3 if kind in ("elman", "jordan") else 0
+    return 3 if kind in CAUSAL_KINDS else 0
 
 
 def build_network(
