@@ -16,7 +16,7 @@ from cello.cells.state import state_type
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, CellError, DtypeError
 
-__all__ = ["Cell"]
+__all__ = ["Cell", "is_name"]
 
 
 def _positive(name: str, value: Any) -> int:
@@ -27,7 +27,7 @@ def _positive(name: str, value: Any) -> int:
     return value
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """Whether a state may be called so: `NAME_prev` is its old value, `.detach()` a method."""
     taken = name.startswith("_") or name.endswith("_prev") or name == "detach"
     return name.isidentifier() and not iskeyword(name) and not taken
@@ -91,7 +91,7 @@ class Cell(NotScripted, nn.Module):
                 f"{cls.__name__}.state must be a tuple of names such as ('h',) or ('h', 'c'), "
                 f"got {names!r}"
             )
-        if not all(map(_is_name, names)) or len(set(names)) != len(names):
+        if not all(map(is_name, names)) or len(set(names)) != len(names):
             raise CellError(
                 f"{cls.__name__}.state must hold distinct variable names that neither start with "
                 f"an underscore nor end in _prev, and none is detach, got {names!r}"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
-import typing_extensions
 from torch.autograd import forward_ad
 
 from cello.cells import Cell
+from cello.cells.callers import users_level
 from cello.cells.contract import autocast_active
 from cello.engines import cpu, reference, split
 from cello.engines.run import Result, Run
@@ -40,12 +38,6 @@ __all__ = [
 # Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
 # the fastest comes first. A new engine joins by a line here.
 ENGINES: dict[str, ModuleType] = {"cpu": cpu, "split": split, "reference": reference}
-
-_NOT_THE_USERS = (  # the last one wraps functions of PyTorch's that are deprecated
-    str(Path(__file__).parents[1]),
-    str(Path(torch.__file__).parent),
-    str(typing_extensions.__file__),
-)
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -201,12 +193,4 @@ def warn_once(message: str, kind: type[Warning] = EngineWarning) -> None:
     """Warn at the user's own line, unless the same has been said before."""
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, kind, stacklevel=_users_level())
-
-
-def _users_level() -> int:
-    """How many calls up the user's own line is."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
-        level, frame = level + 1, frame.f_back
-    return level
+        warnings.warn(message, kind, stacklevel=users_level())

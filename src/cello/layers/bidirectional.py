@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from cello.cells import Cell, state_type
+from cello.cells import Cell, ForeignCell, state_type
 from cello.cells.contract import like_of
 from cello.errors import ArgumentError, CellError, DtypeError
 from cello.layers.layer import Layer, step_of
@@ -139,11 +139,11 @@ class Bidirectional(Layer):
 def _fresh_copy(cell: Cell) -> Cell:
     """A cell of the same shape with parameters of its own.
 
-    It is built anew from the cell's constructor arguments; a cell that does not keep them is
-    copied, and its modules draw their parameters anew.
+    It is built anew from the cell's constructor arguments; a cell that does not keep them, or a
+    third party's module, is copied, and its modules draw their parameters anew.
     """
     try:
-        config = cell.config()
+        config = None if isinstance(cell, ForeignCell) else cell.config()
     except CellError:
         config = None
     if config is not None:

@@ -26,7 +26,8 @@ class Recurrent(Layer):
     """A cell applied to every step of a sequence, its state carried from step to step.
 
     Args:
-        cell: a `Cell`, or any module called as `cell(x, state) -> state`, such as `nn.LSTMCell`.
+        cell: a `Cell`, or any module called as `cell(x, state)`, such as `nn.LSTMCell`. It gets
+            back the state as it returned it, in any form; see `cello.cells.ForeignCell`.
         reverse: read from the end; outputs stay aligned with the inputs.
         batch_first: x is [B, T, I], and so is the output; the state is [B, size] either way.
         initial_state: "zeros", or "learned" for a parameter of each state.
