@@ -146,6 +146,13 @@ def failing(monkeypatch: pytest.MonkeyPatch):
             "cello: error: ZeroDivisionError: division by zero "
             "(a fault of Cello; --debug shows where)",
         ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
+            1,
+            "cello: error: out of memory (DefaultCPUAllocator: can't allocate memory: you tried 9 "
+            "bytes): try smaller sizes or batches",
+        ),
+        (MemoryError(), 1, "cello: error: out of memory: try smaller sizes or batches"),
         (KeyboardInterrupt(), 130, "cello: stopped"),
         (click.Abort(), 130, "cello: stopped"),
     ],

@@ -200,3 +200,13 @@ def test_a_corrupt_model(kinds_model: Path, source: Path, tmp_path: Path):
     result = run("predict", tmp_path, source, code=2)
     assert "config.json: task.features is missing" in result.stderr
     assert "is no saved model: it has no config.json" in run("predict", ".", source, code=2).stderr
+
+
+def test_standard_input_that_cannot_be_kept(words_model: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    error = run("predict", words_model, "-", stdin="on\n", code=2).stderr
+    assert "standard input is kept in a temporary file, and " in error
+    assert "cannot take it: No space left on device; set TMPDIR to a folder with room" in error

@@ -100,8 +100,18 @@ def _report(error: BaseException) -> int:
             return FAILED
         case SystemExit():
             raise error
+        case MemoryError() | RuntimeError() if _is_out_of_memory(error):
+            about = f" ({error})" if str(error) else ""
+            _line(f"error: out of memory{about}: try smaller sizes or batches")
+            return FAILED
     _line(f"error: {type(error).__name__}: {error} (a fault of Cello; --debug shows where)")
     return FAILED
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """PyTorch has a class for it on GPUs, and only words on CPUs."""
+    named = type(error).__name__ in ("MemoryError", "OutOfMemoryError")
+    return named or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _report_usage(error: click.ClickException) -> int:

@@ -19,9 +19,16 @@ def input_file(file: Path) -> Iterator[Path]:
     if str(file) != "-":
         yield file
         return
+    data = sys.stdin.buffer.read()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "input"
-        copy.write_bytes(sys.stdin.buffer.read())
+        try:
+            copy.write_bytes(data)
+        except OSError as error:
+            raise DataError(
+                f"standard input is kept in a temporary file, and {tempfile.gettempdir()} cannot "
+                f"take it: {error.strerror}; set TMPDIR to a folder with room, or give a file"
+            ) from error
         try:
             yield copy
         except DataError as error:
