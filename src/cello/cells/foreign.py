@@ -11,6 +11,7 @@ from cello.cells.cell import Cell, is_name
 from cello.cells.contract import check_cell
 from cello.cells.form import names_in
 from cello.cells.reading import Reading, read
+from cello.cells.state import state_type
 from cello.cells.torch_layout import from_torch_cell
 from cello.errors import CellError, DtypeError
 
@@ -96,6 +97,7 @@ class ForeignCell(Cell):
         reading = read(module, *sizes)
         names = _names(reading)
         self.state = names  # type: ignore[misc, assignment]
+        state_type(names)  # made now: torch.compile cannot trace how a type is made
         super().__init__(
             *sizes,
             output_size=reading.output_size,
