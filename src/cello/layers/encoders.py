@@ -54,7 +54,11 @@ class _Encoder(NotScripted, nn.Module):
             raise DtypeError(f"{type(self).__name__} takes integer ids, got {ids.dtype}")
         ids = ids.long()
         # On a GPU the look at the values would make the host wait; there indexing itself checks.
-        if ids.device.type == "cpu" and ids.numel():
+        if torch.compiler.is_compiling():
+            fits = ((ids >= self.lowest) & (ids < self.size)).all()
+            words = f"{type(self).__name__} takes ids from {self.lowest} to {self.size - 1}"
+            torch._assert_async(fits, words)
+        elif ids.device.type == "cpu" and ids.numel():
             low, high = (int(value) for value in ids.aminmax())
             if low < self.lowest or high >= self.size:
                 raise ArgumentError(

@@ -12,6 +12,7 @@ from torch.export import Dim
 from torch.utils._pytree import tree_leaves
 
 import cello
+from cello.layers.encoders import OneHot, WindowEmbedding
 from tests.registry import make
 
 SIZES = [(5, 6), (7, 3), (2, 9), (11, 3)]  # T, B
@@ -171,3 +172,23 @@ def test_exported_strictly(name: str) -> None:
     torch.testing.assert_close(tensors(program(x, **more)), tensors(layer(x, **more)))
     x, more = arguments(layer, 1, 1, lengths=True)
     torch.testing.assert_close(tensors(program(x, **more)), tensors(layer(x, **more)))
+
+
+@pytest.mark.parametrize("kind", ["OneHot", "WindowEmbedding"])
+def test_ids_are_looked_at_in_a_graph_too(kind: str) -> None:
+    several = kind == "WindowEmbedding"
+    encoder = WindowEmbedding(9, 4, window_size=2) if several else OneHot(9)
+    net = cello.Stack(encoder, cello.Recurrent(cello.GRUCell(encoder.output_size, 4)))
+
+    def ids(T: int, B: int) -> Tensor:
+        return torch.randint(0, 9, (T, B, 2) if several else (T, B))
+
+    shapes = {"x": {0: Dim("T"), 1: Dim("B")}}
+    program = torch.export.export(net, (ids(5, 4),), dynamic_shapes=shapes).module()
+    torch.compiler.reset()
+    compiled = torch.compile(net, backend="aot_eager", dynamic=True, fullgraph=True)
+    x = ids(7, 2)
+    for run in (program, compiled):
+        torch.testing.assert_close(run(x)[0], net(x)[0])
+        with pytest.raises(RuntimeError, match=rf"{kind} takes ids from -?\d to 8"):
+            run(torch.full_like(x, 9))

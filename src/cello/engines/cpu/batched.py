@@ -7,22 +7,29 @@ of batches: that of `torch.vmap`, and the older one of autograd itself, as in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["any_batched", "register_batched"]
+__all__ = ["in_batch", "register_batched"]
 
 Operation = Callable[..., list[Tensor]]
 
 _is_batched = torch._C._functorch.is_legacy_batchedtensor
+_enter, _leave = torch._C._vmapmode_increment_nesting, torch._C._vmapmode_decrement_nesting
 
 
-def any_batched(tensors: Iterable[Tensor | None]) -> bool:
-    """Whether a tensor is a batch of autograd's."""
-    return any(tensor is not None and _is_batched(tensor) for tensor in tensors)
+def in_batch() -> bool:
+    """Whether autograd computes gradients by the batch."""
+    return _level() > 0
+
+
+def _level() -> int:
+    """How many of autograd's batches are inside each other."""
+    _enter()
+    return _leave()
 
 
 def register_batched(library: torch.library.Library, operation: Operation) -> None:
@@ -33,8 +40,7 @@ def register_batched(library: torch.library.Library, operation: Operation) -> No
         return _one_by_one(operation, info.batch_size, args, in_dims), 0
 
     def of_autograd(*args: Any) -> list[Tensor]:
-        level = torch._C._vmapmode_increment_nesting() - 1
-        torch._C._vmapmode_decrement_nesting()
+        level = _level()
         sizes: list[int] = []
 
         def unwrapped(arg: Any) -> tuple[Any, Any]:

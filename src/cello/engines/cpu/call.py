@@ -48,9 +48,22 @@ class Call(NamedTuple):
 
     def without_tensors(self) -> tuple[Call, list[str], list[Tensor]]:
         """The call without any tensor; the names of the optional ones that it has, and these."""
-        more = {name: found for name in _OPTIONAL if (found := getattr(self, name)) is not None}
-        gone: dict[str, Any] = dict.fromkeys(more)
-        return self._replace(tensors=[], **gone), list(more), list(more.values())
+        plan, _, forced, length, rows, table, reverse, reset, lengths, names = self
+        more = [
+            (name, tensor)
+            for name, tensor in zip(_OPTIONAL, (forced, table, reset, lengths), strict=True)
+            if tensor is not None
+        ]
+        call = Call(plan, [], None, length, rows, None, reverse, None, None, names)
+        return call, [name for name, _ in more], [tensor for _, tensor in more]
+
+    def with_tensors(self, tensors: list[Tensor], more: list[str]) -> Call:
+        """The reverse: with tensors again, those of the optional ones last."""
+        if not more:
+            return Call(self[0], tensors, *self[2:])
+        end = len(tensors) - len(more)
+        given: dict[str, Any] = dict(zip(more, tensors[end:], strict=True))
+        return self._replace(tensors=tensors[:end], **given)
 
     @property
     def steps(self) -> Steps:

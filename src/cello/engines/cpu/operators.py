@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.batched import any_batched, register_batched
+from cello.engines.cpu.batched import in_batch, register_batched
 from cello.engines.cpu.call import SCHEMA, Call, Unpadded
 from cello.engines.cpu.calls import run_forward
 from cello.engines.cpu.changes import kept_apart
@@ -88,9 +88,10 @@ class _Differentiable(torch.autograd.Function):
         ctx.plan = plan_by_name(call.plan)  # lives until then, whatever becomes of the cell
         ctx.call, ctx.more, more = call.without_tensors()
         if direct or nobody_traces(made[0]):
-            y, ctx.watch = kept_apart(made[0])
+            y, ctx.counter = kept_apart(made[0])
+            ctx.version = ctx.counter._version
         else:
-            y, ctx.watch = made[0].clone(), None
+            y, ctx.counter = made[0].clone(), None
         ctx.save_for_backward(*tensors, *more, y, made[-1])
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(made[-1])
@@ -99,14 +100,11 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         *tensors, y, tape = ctx.saved_tensors
-        end = len(tensors) - len(ctx.more)
-        call = ctx.call._replace(
-            tensors=tensors[:end], **dict(zip(ctx.more, tensors[end:], strict=True))
-        )
-        if ctx.watch is not None and ctx.watch.changed:
+        call = ctx.call.with_tensors(tensors, ctx.more)
+        if ctx.counter is not None and ctx.counter._version != ctx.version:
             y = _forward(*call, True)[0]  # has the same bits as it had
         _, needs_forced, *needs = ctx.needs_input_grad
-        direct = not torch.is_grad_enabled() and nobody_listens(grads) and not any_batched(grads)
+        direct = not torch.is_grad_enabled() and nobody_listens(grads) and not in_batch()
         run = _backward if direct else _op_backward
         left = iter(run(*call, [y, tape], list(grads[:-1]), needs))
         wanted = [next(left) if need else None for need in needs]
