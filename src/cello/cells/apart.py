@@ -12,6 +12,8 @@ from torch.overrides import _pop_mode, _push_mode
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._device import DeviceContext
 
+from cello.cells.tracing import untraced
+
 __all__ = ["apart"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -22,13 +24,15 @@ def apart(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
 
     That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or
-    change what functions and operations do, the profiler, and what TorchScript learns from calls.
+    change what functions and operations do, `torch.jit.trace`, the profiler, and what TorchScript
+    learns from calls.
     """
     with (
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
         torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
         torch.jit.optimized_execution(False),  # scripted functions do what is written in them
+        untraced(),
         _without_modes(),
         _unprofiled(),
         _without_hooks(module),

@@ -41,6 +41,6 @@ class NotScripted:
     def __prepare_scriptable__(self) -> nn.Module:
         """What is compiled in place of it."""
         raise ArgumentError(
-            f"torch.jit.script cannot compile {type(self).__name__}: use torch.export or "
-            "torch.compile, or torch.jit.trace for sequences of one length"
+            f"torch.jit.script cannot compile {type(self).__name__}: use torch.export, "
+            "torch.compile or torch.jit.trace"
         )

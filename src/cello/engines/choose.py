@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch.autograd import forward_ad
 from cello.cells import Cell
 from cello.cells.callers import users_level
 from cello.cells.contract import autocast_active
+from cello.cells.tracing import is_traced, untraced
 from cello.engines import cpu, reference, split
+from cello.engines.jit import of_one_size
 from cello.engines.run import Result, Run
 from cello.errors import ArgumentError, EngineError
 
@@ -100,6 +103,8 @@ def run(run: Run, asked: str = "auto") -> Result:
         EngineError: an engine was asked for by name that cannot run this.
     """
     name = current_engine(asked)
+    if is_traced():
+        return _in_script(run, name)
     if name != "auto":
         reason = _transformed(run.data.device) if name != "reference" else None
         reason = reason or ENGINES[name].refuses(run)
@@ -121,6 +126,27 @@ def run(run: Run, asked: str = "auto") -> Result:
     for reason, name in reasons.items():
         _leave(reason, name)
     return candidate.run(run)
+
+
+def _in_script(run: Run, name: str) -> Result:
+    """In the graph of `torch.jit.trace`: the compiled loop as a whole, or the loop of steps."""
+    with untraced():  # what is found out here is not to be written down
+        transformed = _transformed(run.data.device)
+        reason = transformed or cpu.refuses_script(run)
+        if run.wanted is None and reason is None and name in ("auto", cpu.NAME):
+            slow = None
+        else:
+            slow = split if name == split.NAME else reference
+            reason = transformed or split.refuses(run) if slow is split else reason
+            if name in (cpu.NAME, split.NAME) and reason is not None:
+                raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
+            if (unseen := split.refuses(run)) is not None:
+                warn_once(f"{unseen}; torch.jit.trace writes down for good what it does now")
+    if slow is None:
+        return cpu.run_in_script(run)
+    sizes = run.batch_sizes
+    data = of_one_size(run.data, run.state[0], len(sizes), sizes[0] if sizes else 0)
+    return slow.run(replace(run, data=data))
 
 
 def loops_compile(dtype: torch.dtype, device: torch.device) -> bool:

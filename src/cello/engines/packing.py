@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError
+from cello.cells.tracing import is_traced
+from cello.errors import ArgumentError, EngineError
 
 __all__ = ["Alike", "Packing", "packing_of"]
 
@@ -89,7 +90,13 @@ def packing_of(lengths: Tensor, T: int) -> Packing:
 
     Raises:
         ArgumentError: a length is negative, or beyond T.
+        EngineError: `torch.jit.trace` would write these lengths down for good.
     """
+    if is_traced():
+        raise EngineError(
+            "torch.jit.trace would write these lengths down for good: only compiled loops on the "
+            "CPU take lengths in what it traces; torch.export takes them everywhere"
+        )
     if len(lengths) and (int(lengths.min()) < 0 or int(lengths.max()) > T):
         raise ArgumentError(
             f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.cells.contract import autocast_dtype
+from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of
 
@@ -164,11 +165,14 @@ class _Resets:
         self.initial = run.initial
         self.masks: dict[int, Tensor] = {}
         if run.reset is not None:
+            masks = run.reset.unsqueeze(-1).split(list(run.batch_sizes))
+            if is_traced():  # other calls reset at other steps
+                self.masks = dict(enumerate(masks))
+                return
             sizes = torch.tensor(list(run.batch_sizes), device=run.reset.device)
             step_of_row = torch.repeat_interleave(
                 torch.arange(len(sizes), device=sizes.device), sizes
             )
-            masks = run.reset.unsqueeze(-1).split(list(run.batch_sizes))
             self.masks = {t: masks[t] for t in step_of_row[run.reset].unique().tolist()}
 
     def __call__(self, t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -31,6 +31,7 @@ from cello.layers.observe import holders, observer
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair
+from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
 from cello.layers.through_time import run_cell
@@ -48,7 +49,7 @@ _CALLED = (
 )
 
 
-class DropIn(NotScripted, nn.RNNBase):
+class DropIn(Traceable, NotScripted, nn.RNNBase):
     """What the three have in common; see `LSTM`."""
 
     #: The layer of PyTorch's that it stands for. It is not derived from it, for torch.compile

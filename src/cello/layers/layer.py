@@ -15,13 +15,14 @@ from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.result import OutputAndState, refuse_pair
+from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper, Streamed
 
 __all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state", "step_of"]
 
 
-class Layer(NotScripted, nn.Module):
+class Layer(Traceable, NotScripted, nn.Module):
     """A recurrent layer: takes sequences and a state, returns sequences and a state.
 
     A subclass says `input_size` and how it runs over steps.

@@ -25,6 +25,7 @@ from cello.layers.encoders import (
 from cello.layers.layer import Layer, c_of, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import OutputAndState, refuse_pair
+from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
@@ -52,7 +53,7 @@ register_pytree_node(
 )
 
 
-class Stack(NotScripted, nn.Module):
+class Stack(Traceable, NotScripted, nn.Module):
     """Any mixture of recurrent layers and ordinary modules, run as one network.
 
     Ordinary modules work on each step by itself: without lengths they see the tensor as it is
@@ -145,6 +146,10 @@ class Stack(NotScripted, nn.Module):
             steps = steps.without_padding()
         done, final = self.run(steps, state, check_reset(steps, reset), targets)
         return OutputAndState(done.to_user(), final)
+
+    def _traced_result(self, result: Any) -> Any:
+        output, state = result
+        return output, _without_none(state)
 
     def _any_input(self, x: Any, lengths: Tensor | Sequence[int] | None) -> Steps:
         """Steps of an input that only the first module understands."""
@@ -251,6 +256,12 @@ class Stack(NotScripted, nn.Module):
             else None
             for m in self
         )
+
+
+def _without_none(state: StackState) -> tuple[Any, ...]:
+    """The state as a tracer takes it: () of a module that carries nothing."""
+    parts = (() if part is None else part for part in state)
+    return tuple(_without_none(p) if isinstance(p, StackState) else p for p in parts)
 
 
 #: Modules known to make of each row what they make of it among others, padding or not.

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.contract import kind_of
+from cello.cells.tracing import is_traced
 from cello.engines import Alike, packing_of
-from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
 __all__ = ["Steps"]
 
@@ -89,23 +90,30 @@ class Steps:
                     f"cut {called} instead"
                 )
             T = x.shape[0]
-            return cls(x, Alike(1, T), T, 1, None, None, None, "T", x)
+            return cls(x, Alike(1, int(T) if is_traced() else T), T, 1, None, None, None, "T", x)
         whole, form = x, "BT" if batch_first else "TB"
         if batch_first:
             x = x.transpose(0, 1)
         T, B = x.shape[:2]
         flat = x.reshape(T * B, *x.shape[2:])
+        traced = is_traced()  # then sizes are tensors, from which those of other calls follow
+        sizes = Alike(int(B), int(T)) if traced else Alike(B, T)
         if lengths is None:
-            return cls(flat, Alike(B, T), T, B, None, None, None, form, whole)
+            return cls(flat, sizes, T, B, None, None, None, form, whole)
         lengths = _integers(lengths, B).to(device=x.device, dtype=torch.int64)
-        if torch.compiler.is_compiling() and x.device.type == "cpu":
-            return cls(flat, Alike(B, T), T, B, None, None, lengths, form)
+        if (traced or torch.compiler.is_compiling()) and x.device.type == "cpu":
+            return cls(flat, sizes, T, B, None, None, lengths, form)
         packing = packing_of(lengths, T)
         rows = packing.pack(flat)
         return cls(rows, packing.sizes, T, B, packing.order, packing.index, lengths, form)
 
     @classmethod
     def _of_packed(cls, x: PackedSequence) -> Steps:
+        if is_traced():
+            raise EngineError(
+                "torch.jit.trace would write down the lengths of this PackedSequence for good: "
+                "pass the padded tensor with lengths=… in its place"
+            )
         sizes = x.batch_sizes
         T, B = len(sizes), int(sizes[0]) if len(sizes) else 0
         device = x.data.device

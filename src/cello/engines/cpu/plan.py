@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,7 +15,7 @@ from cello.engines.cpu.render import Rendered
 from cello.engines.cpu.render import render as render_c
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError
-from cello.program import Program, Value, from_text, needed_ops
+from cello.program import Program, Value, from_text, needed_ops, to_text
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
@@ -74,6 +74,13 @@ class Plan:
         self.draw: Callable[..., Any] | None = (
             render_python("draw", drawn, [], [program.x], values)() if values else None
         )
+
+    @cached_property
+    def text(self) -> str:
+        """A name under which operations of any process find it; see `plan_by_name`."""
+        text = to_text(self.program, self.feedback)
+        _by_name.setdefault(text, self)
+        return text
 
     def _shared_values(self) -> list[Value]:
         values = self.lowered.values

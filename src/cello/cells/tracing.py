@@ -1,0 +1,28 @@
+"""Whether `torch.jit.trace` writes down what runs, and how to run what it is not to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+__all__ = ["is_traced", "untraced"]
+
+
+def is_traced() -> bool:
+    """Whether `torch.jit.trace` writes down what runs now; sizes are tensors then."""
+    return torch._C._get_tracing_state() is not None
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Run a block that `torch.jit.trace` does not see."""
+    tracer: Any = torch._C
+    state = tracer._get_tracing_state()
+    tracer._set_tracing_state(None)
+    try:
+        yield
+    finally:
+        tracer._set_tracing_state(state)

@@ -1,0 +1,63 @@
+"""The loops in a graph of `torch.jit.trace`: an operation that takes sizes from its tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.engines.cpu.engine import refuses, shaped, shared_tensors
+from cello.engines.cpu.library import Steps
+from cello.engines.cpu.operators import forward
+from cello.engines.cpu.plan import plan_of
+from cello.engines.run import Result, Run
+from cello.errors import CaptureError
+from cello.program import program_of
+
+__all__ = ["refuses_script", "run_in_script"]
+
+_LIBRARY = torch.library.Library("cello", "FRAGMENT")
+_LIBRARY.define(
+    "at_any_size(str plan, Tensor[] tensors, Tensor? forced, bool reverse, Tensor? reset, "
+    "Tensor? lengths) -> Tensor[]"
+)
+
+
+def _at_any_size(
+    plan: str,
+    tensors: list[Tensor],
+    forced: Tensor | None,
+    reverse: bool,
+    reset: Tensor | None,
+    lengths: Tensor | None,
+) -> list[Tensor]:
+    total, rows = len(tensors[0]), len(tensors[-1])
+    steps = Steps(total // max(1, rows), rows, total, None, reverse)
+    return forward(plan, tensors, forced, steps, reset, lengths, [])
+
+
+_LIBRARY.impl("at_any_size", _at_any_size, "CompositeImplicitAutograd")
+
+
+def refuses_script(run: Run) -> str | None:
+    """Why the loop cannot stand in such a graph, or None if it can."""
+    try:  # for any number of rows, also for one
+        run.program = program_of(run.cell, run.data.dtype, run.data.device, one_row=True)
+    except CaptureError as error:
+        return str(error)
+    return refuses(run)
+
+
+def run_in_script(run: Run) -> Result:
+    """Put the loop into the graph."""
+    plan = plan_of(run.captured(), run.cell.feedback)
+    known: dict[Any, Any] = shared_tensors(plan, run.cell)
+    drawn = plan.draw(run.data) if plan.draw is not None else ()
+    tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
+    tensors += [*run.state, *run.initial]
+    forced = run.forced if plan.feedback is not None else None
+    made = torch.ops.cello.at_any_size(
+        plan.text, tensors, forced, run.reverse, run.reset, run.lengths
+    )
+    return Result(shaped(plan.program.output, made[0]), tuple(made[1:]))
