@@ -25,6 +25,7 @@ __all__ = [
     "check_x",
     "kind_of",
     "like_of",
+    "refuse_complex",
 ]
 
 
@@ -98,11 +99,24 @@ def check_cell(cell: Cell) -> None:
         pass
 
 
+def refuse_complex(called: str, x: Tensor) -> None:
+    """Check that an input is real.
+
+    Raises:
+        DtypeError: it is complex.
+    """
+    if x.is_complex():
+        raise DtypeError(
+            f"{called} must be real, got {x.dtype}: give its real and imaginary parts as features "
+            "of their own (torch.view_as_real); inside of a step there may be complex numbers"
+        )
+
+
 def check_x(cell: Cell, x: Any) -> None:
     """Check the input of one step.
 
     Raises:
-        DtypeError: x is no tensor, or of another dtype than the parameters.
+        DtypeError: x is no tensor, complex, or of another dtype than the parameters.
         ShapeError: x is not [B, input_size].
     """
     name = type(cell).__name__
@@ -112,6 +126,7 @@ def check_x(cell: Cell, x: Any) -> None:
         raise ShapeError(
             f"x must be [B, {cell.input_size}] for one step of {name}, got {list(x.shape)}"
         )
+    refuse_complex("x", x)
     tensor = a_tensor_of(cell)
     own = x.dtype if tensor is None else tensor.dtype
     if x.dtype != own and not autocast_active(x.device):
@@ -180,6 +195,12 @@ def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:
                 f"{name}.step must return the next state {part} with shape {expected}, "
                 f"got {_describe(value)}; a state whose size is not hidden_size is declared in "
                 f"super().__init__(..., state_sizes={{{part!r}: size}})"
+            )
+        if value.is_complex():
+            raise CellError(
+                f"{name}.step returned the state {part} as {value.dtype}; a state is real: keep "
+                "the real and imaginary parts as two states, and put them together inside of the "
+                "step (torch.complex)"
             )
         loose = output.is_complex() or autocast_active(output.device)
         if value.dtype != output.dtype and not loose:

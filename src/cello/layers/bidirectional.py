@@ -148,7 +148,10 @@ def _fresh_copy(cell: Cell) -> Cell:
         config = None
     if config is not None:
         like = like_of(cell)
-        return type(cell)(**copy.deepcopy(config)).to(like.device, like.dtype).train(cell.training)
+        fresh = type(cell)(**copy.deepcopy(config)).train(cell.training)
+        return fresh._apply(
+            lambda own: own.to(like.device, like.dtype if own.is_floating_point() else own.dtype)
+        )
     twin = copy.deepcopy(cell)
     for module in twin.modules():
         draw = getattr(module, "reset_parameters", None)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import a_tensor_of, kind_of
+from cello.cells.contract import a_tensor_of, kind_of, refuse_complex
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
@@ -129,8 +129,10 @@ def check_input(
             f"{called} must have {I} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
+    refuse_complex(called, data)
     parameter = a_tensor_of(layer)
-    dtype = data.dtype if parameter is None else parameter.dtype
+    of_any = data.dtype if data.is_floating_point() else torch.get_default_dtype()
+    dtype = of_any if parameter is None else parameter.dtype
     if not data.is_floating_point() or (data.dtype != dtype and not autocast_active(data.device)):
         raise DtypeError(
             f"{called} must have the dtype of {name}'s parameters, {dtype}, got {data.dtype}; "

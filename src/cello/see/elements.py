@@ -14,7 +14,7 @@ from cello.program import Op, Value, is_random, map_leaves
 from cello.see.evaluate import Evaluation
 from cello.see.moves import MOVES, sources
 from cello.see.notation import Call, Node, Number, Part, Symbol
-from cello.see.operations import by_numbers, fixed_values, write
+from cello.see.operations import PARTS, by_numbers, fixed_values, is_pointwise, write
 from cello.see.reductions import RULES, Pairs, Written, products
 
 __all__ = ["Elements", "Term"]
@@ -99,6 +99,8 @@ class Elements:
 
     def use(self, number: Tensor, size: float | None = None) -> Tensor:
         """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+        if number.is_complex():
+            self.is_exact = False  # how its rounding counts is not known
         if not number.is_floating_point():
             return number
         if not number.requires_grad:
@@ -132,9 +134,11 @@ class Elements:
         self.budget -= 1
         if self.budget < 0 or not op.inputs:
             return self.number(value, element)
+        if name == "view_as_real":
+            return self._part(op, element)
         if name in RULES:
             return self._reduced(op, value, element)
-        if torch.Tag.pointwise in op.target.tags and not op.is_tuple:
+        if is_pointwise(op) and not op.is_tuple:
             return self._pointwise(op, value, element)
         return self._called(op, value, element)
 
@@ -151,6 +155,14 @@ class Elements:
                 return self.of(source, number)
             number -= self.values[source].numel()
         raise AssertionError(op)
+
+    def _part(self, op: Op, element: int) -> Term:
+        """The real or the imaginary part of a complex number: they lie side by side."""
+        self._check_known(op)
+        number, is_imaginary = divmod(element, 2)
+        term = self.of(op.args[0], number)
+        value = torch.view_as_real(term.value)[is_imaginary]
+        return Term(Call(PARTS[is_imaginary], (term.node,)), value)
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)

@@ -40,7 +40,7 @@ class Line:
 
     name: str
     unit: int
-    value: float
+    value: float | complex
     left: Node
     formula: Node
 

@@ -77,6 +77,8 @@ def _checked(total: Any) -> Tensor:
         raise DtypeError(f"loss must return a tensor, it returned {type(total).__name__}")
     if total.numel() != 1:
         raise ShapeError(f"loss must return a scalar, it returned {list(total.shape)}")
+    if total.is_complex():
+        raise DtypeError(f"loss must return a real number, it returned {total.dtype}")
     if not total.requires_grad:
         raise ArgumentError("the loss does not depend on what the net computes: no gradient flows")
     return total

@@ -57,20 +57,24 @@ class Node:
 class Number(Node):
     """A number; `fixed` if it is a parameter's."""
 
-    value: float
+    value: float | complex
     fixed: bool = False
 
     def write(self, style: Style) -> str:
+        if isinstance(self.value, complex):
+            return style.complex(self.value)
         return (style.minus if self._negative else "") + style.number(abs(self.value))
 
     def binds(self, style: Style) -> int:
+        if isinstance(self.value, complex):
+            return SUM if self.value != 1j else ATOM
         if self._negative:
             return SUM
         return PRODUCT if "10^" in style.number(self.value) else ATOM
 
     @property
     def _negative(self) -> bool:
-        return self.value < 0
+        return not isinstance(self.value, complex) and self.value < 0
 
     def without_sign(self) -> tuple[bool, Node]:
         return self._negative, Number(abs(self.value)) if self._negative else self

@@ -11,12 +11,16 @@ from cello.errors import DtypeError
 __all__ = ["short", "whole"]
 
 
-def short(value: float | int | bool, digits: int = 5) -> str:
+def short(value: float | complex | bool, digits: int = 5) -> str:
     """`value` with at most `digits` significant digits; very small and very large ones shorter.
 
-    >>> [short(v) for v in (3.0, 6.999501, -0.25, 4.5397868702e-05, 1234567.0, True)]
-    ['3', '6.9995', '-0.25', '4.54e-5', '1.23e6', '1']
+    >>> [short(v) for v in (3.0, 6.999501, -0.25, 4.5397868702e-05, 1234567.0, True, 2 - 1j)]
+    ['3', '6.9995', '-0.25', '4.54e-5', '1.23e6', '1', '2-1i']
     """
+    if isinstance(value, complex):
+        imaginary = short(value.imag, digits)
+        sign = "" if imaginary.startswith("-") else "+"
+        return f"{short(value.real, digits)}{sign}{imaginary}i"
     if isinstance(value, (bool, int)):
         return str(int(value))
     if not math.isfinite(value):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import torch
+
 from cello.program import Op, Program, Value, split
 from cello.see.notation import (
     Call,
@@ -22,10 +24,12 @@ from cello.see.notation import (
 )
 
 __all__ = [
+    "PARTS",
     "add",
     "by_numbers",
     "fixed_values",
     "function",
+    "is_pointwise",
     "log_sigmoid",
     "multiply",
     "subtract",
@@ -39,13 +43,22 @@ def fixed_values(program: Program) -> set[Value]:
     return {*program.parameters.values(), *program.constants, *made}
 
 
+#: The parts of a complex number, as they lie.
+PARTS = ("Re", "Im")
+
+
+def is_pointwise(op: Op) -> bool:
+    """Whether it works unit by unit."""
+    return torch.Tag.pointwise in op.target.tags or op.target._opname == "complex"
+
+
 def write(op: Op, of: Callable[[Value], Node]) -> Node:
     """`op`, which works unit by unit, on what `of` writes for the values that go into it."""
 
     def node(argument: Any) -> Node:
         if isinstance(argument, Value):
             return of(argument)
-        if isinstance(argument, (bool, int, float)):
+        if isinstance(argument, _NUMBERS):
             return Number(argument)
         return Symbol(str(argument))
 
@@ -57,6 +70,7 @@ def write(op: Op, of: Callable[[Value], Node]) -> Node:
     return function(op.target._opname, shown)
 
 
+_NUMBERS = (bool, int, float, complex)
 _HIDDEN = {"dtype", "device", "layout", "pin_memory", "memory_format"}
 
 # PyTorch's names of operations → those of the activations, or the usual ones
@@ -81,7 +95,8 @@ def log_sigmoid(argument: Node) -> Node:
 
 def by_numbers(op: Op) -> Node:
     """What is made from no other value, such as random numbers: with what it is made by."""
-    return function(op.target._opname, [Number(a) for a in op.args if isinstance(a, (int, float))])
+    numbers = [Number(a) for a in op.args if isinstance(a, _NUMBERS)]
+    return function(op.target._opname, numbers)
 
 
 def add(*terms: Node) -> Node:

@@ -55,7 +55,8 @@ def plot(
 
     Raises:
         UnknownNameError: no value has this name.
-        ArgumentError: there is no such sequence or unit, or tokens do not fit.
+        ArgumentError: there is no such sequence or unit, the value is complex, or tokens do not
+            fit.
         ImportError: matplotlib is not installed: pip install 'cello[draw]'.
 
     >>> import cello, matplotlib
@@ -76,6 +77,11 @@ def plot(
 
     full = find(name, recording.names)
     ((layer, rows),) = recording.select(full).values()
+    if rows.is_complex():
+        raise ArgumentError(
+            f"{full} is complex, and a plot shows real numbers: give its real or imaginary part a "
+            "name in the step"
+        )
     length = layer.length(batch)
     own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu().float()
     units = own.reshape(length, rows[:1].numel() if len(rows) else 1)

@@ -33,6 +33,16 @@ class Style:
         text = short(value, self.digits)
         return "∞" if text == "inf" else text
 
+    def complex(self, value: complex) -> str:
+        """A complex number; without what is 0 in it."""
+        real, size = value.real, abs(value.imag)
+        imaginary = "i" if size == 1 else f"{self.number(size)}i"
+        sign = self.minus if value.imag < 0 else self.plus
+        if real == 0:
+            return imaginary if value.imag >= 0 else f"{sign}{imaginary}"
+        before = self.minus if real < 0 else ""
+        return f"{before}{self.number(abs(real))} {sign} {imaginary}"
+
     def symbol(self, name: str) -> str:
         return name
 

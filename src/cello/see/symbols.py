@@ -8,12 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-import torch
-
 from cello.program import BATCH, Op, Program, Value, is_random
 from cello.see.moves import CUTS, SAME
 from cello.see.notation import Apply, Call, Node, Number, Part, Symbol, Transposed
-from cello.see.operations import add, by_numbers, fixed_values, function, log_sigmoid, write
+from cello.see.operations import (
+    PARTS,
+    add,
+    by_numbers,
+    fixed_values,
+    function,
+    is_pointwise,
+    log_sigmoid,
+    write,
+)
 
 __all__ = ["Symbols", "Units"]
 
@@ -140,7 +147,7 @@ class Symbols:
             last = op.args[-1]
             filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
             return by_numbers(op) if filled is None else Number(filled)
-        if torch.Tag.pointwise in op.target.tags:
+        if is_pointwise(op):
             return write(op, lambda source: self._beside(source, value, units))
         return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
 
@@ -167,6 +174,9 @@ class Symbols:
         if name == "select":
             along = _argument(op, 1, 0) % rank
             index = _argument(op, 2, 0) % _size(source.shape[along])
+            parts = self.maker.get(source)
+            if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
+                return Call(PARTS[index], (self.of(parts.args[0], units),))
             return _part(self.of(source, None), (index, index + 1)) if along == rank - 1 else None
         if source.shape == value.shape:
             return self.of(source, units, axis)

@@ -74,6 +74,7 @@ def _any_sum(output: Any) -> Tensor:
         raise ArgumentError(
             f"loss must be given, for the net returns no tensor but {type(output).__name__}"
         )
+    data = torch.view_as_real(data) if data.is_complex() else data
     signs = torch.randint(0, 2, data.shape, generator=torch.Generator().manual_seed(0))
     return (data * (2 * signs - 1).to(data)).sum()
 

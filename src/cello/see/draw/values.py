@@ -19,7 +19,7 @@ __all__ = ["WHOLE", "put_numbers", "put_room", "shown_number"]
 WHOLE = 4  # an input of up to so many numbers is shown whole
 
 
-def shown_number(value: float, digits: int) -> str:
+def shown_number(value: float | complex, digits: int) -> str:
     """A number as a drawing shows it."""
     return short(value, digits).replace("-", "−")
 
@@ -79,7 +79,7 @@ def _numbers(rows: LayerRows, row: int) -> Callable[[Block], Tensor | None]:
         if value in hidden or value not in evaluation.values or not _is_rows(value):
             return None
         whole_row: Tensor = evaluation.values[value][place].flatten()
-        return whole_row[first:].to(torch.float64)
+        return whole_row[first:].to(torch.complex128 if value.dtype.is_complex else torch.float64)
 
     return computed
 

@@ -20,7 +20,7 @@ The head::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,9 @@ __all__ = [
 
 #: The name of what the net returned, if it is a value for each step.
 OUTPUT = "output"
+
+#: How the parts of a complex value are called.
+REAL, IMAGINARY = ".real", ".imag"
 
 #: Up to so many numbers at a step can stand for a token of their own.
 _SHORT_INPUT = 4
@@ -207,8 +210,8 @@ def _layers(
         states = set(cell.state) if cell is not None else set()
         meanings = gate_meanings(cell)
         values = []
-        for own, rows in layer.rows.items():
-            if joined(name, own) in chosen:
+        for own, rows in _real(layer.rows):
+            if joined(name, own.removesuffix(REAL).removesuffix(IMAGINARY)) in chosen:
                 found = blocks.add(rows, batch, partial(_numbers, layer, rows, batch))
                 size = math.prod(rows.shape[1:])
                 kind = _kind(own, states, found["low"], found["high"])
@@ -230,6 +233,15 @@ def _layers(
             value = {"name": OUTPUT, "kind": "output", "size": rows.shape[2], "meaning": ""} | found
             length = layer.length(batch)
             yield {"name": "", "cell": "", "length": length, "reverse": False, "values": [value]}
+
+
+def _real(rows: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The values; a complex one as two, for a page shows real numbers."""
+    for name, value in rows.items():
+        if value.is_complex():
+            yield from ((name + REAL, value.real), (name + IMAGINARY, value.imag))
+        else:
+            yield name, value
 
 
 def _kind(name: str, states: set[str], low: float, high: float) -> str:
