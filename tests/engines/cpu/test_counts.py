@@ -112,6 +112,19 @@ def test_lightnings_measure_counts_the_same() -> None:
     assert measured("meta") == measured("cpu") == measured("cpu") > 0
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_counters_that_read_a_trace_see_the_products_of_the_reference_engine() -> None:
+    """Such as fvcore, which does not know our operations."""
+    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 2, 3)
+    with cello.engine("reference"):
+        graph = torch.jit.trace(layer, (x,), check_trace=False).inlined_graph
+    count = 0
+    for node in graph.findAllNodes("aten::linear"):
+        given, made = (value.type().sizes() for value in (next(node.inputs()), node.output()))
+        count += 2 * given[0] * given[1] * made[1]
+    assert count == counted(lambda: layer(x))
+
+
 class Noted(TorchDispatchMode):
     def __init__(self, seen: list[str]) -> None:
         super().__init__()
