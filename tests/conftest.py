@@ -46,13 +46,16 @@ def same_start() -> Iterator[None]:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C interrupts, here and in what a test starts, as it does for a user.
+    """Ctrl-C interrupts, and a closed terminal ends, here and in what a test starts.
 
-    Whoever started the tests may have had it ignored: nohup, and & in a script, do so.
+    Whoever started the tests may have had that ignored: nohup, and & in a script, do so.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _poison(make: Callable[..., Tensor]) -> Callable[..., Tensor]:

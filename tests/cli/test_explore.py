@@ -43,7 +43,7 @@ def test_a_model_of_words_reads_each_line(words_model: Path, words_file: Path):
 def test_what_cannot_be_explored_is_an_error(tmp_path: Path, kinds_model: Path):
     run("explore", tmp_path, code=2)
     result = run("explore", kinds_model, "--no-browser", "--port", "-1", code=2)
-    assert "cannot listen on 127.0.0.1, port -1" in result.stderr
+    assert "Invalid value for '--port': -1 is not in the range 0<=x<=65535" in result.stderr
 
 
 @pytest.mark.slow

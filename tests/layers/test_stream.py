@@ -239,3 +239,11 @@ def test_a_condition_on_a_parameter_holds_in_every_step() -> None:
     layer, x = cello.Recurrent(Where(), engine="cpu"), torch.randn(6, 1, 3)
     y, _ = layer(x)
     torch.testing.assert_close(steps(layer.stream(), x), y.detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layer", [cello.Recurrent(cello.GRUCell(3, 4)), cello.GRU(3, 4)])
+def test_slips_with_a_state_are_told(layer: nn.Module) -> None:
+    with pytest.raises(ArgumentError, match=r"got (State|Tensor); pass a state as state="):
+        layer.stream(layer(torch.zeros(2, 1, 3))[1])
+    with pytest.raises(ArgumentError, match="at least one sequence, the state has none"):
+        layer.stream(state=layer(torch.zeros(2, 0, 3))[1])

@@ -113,7 +113,7 @@ SIGNALS = [
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
-def test_what_is_raised(tmp_path: Path, number: int, code: int):
+def test_what_is_raised(tmp_path: Path, number: int, code: int, ctrl_c: None):
     with pytest.raises(TrainingInterrupted) as caught:
         train(tmp_path, stop=Stop(5, number))
     assert caught.value.exit_code == code

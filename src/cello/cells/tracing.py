@@ -1,4 +1,4 @@
-"""Whether `torch.jit.trace` writes down what runs, and how to run what it is not to see."""
+"""Whether PyTorch watches what runs, and how to run what `torch.jit.trace` is not to see."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import Any
 
 import torch
 
-__all__ = ["is_traced", "untraced"]
+__all__ = ["in_transform", "is_traced", "untraced"]
 
 
 def is_traced() -> bool:
     """Whether `torch.jit.trace` writes down what runs now; sizes are tensors then."""
     return torch._C._get_tracing_state() is not None
+
+
+def in_transform() -> bool:
+    """Whether a transform of `torch.func`, such as vmap, is active."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from cello.cells import Cell
 from cello.cells.callers import users_level
 from cello.cells.contract import autocast_active
-from cello.cells.tracing import is_traced, untraced
+from cello.cells.tracing import in_transform, is_traced, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size
 from cello.engines.run import Result, Run
@@ -170,11 +170,6 @@ def _traced(run: Run) -> Result:
     from cello.engines.cpu.traced import run_traced
 
     return run_traced(run) or reference.run(run)
-
-
-def in_transform() -> bool:
-    """Whether a transform of `torch.func`, such as vmap, is active."""
-    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def one_step(

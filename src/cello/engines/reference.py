@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.cells import Cell
 from cello.cells.contract import check_step_result
+from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
 from cello.engines.run import Result, Run, empty_result, walk
-from cello.errors import CaptureError
+from cello.errors import CaptureError, CellError
 from cello.program import named_tensors, step_with_locals
 
 __all__ = ["NAME", "refuses", "run"]
@@ -38,17 +40,22 @@ def run(run: Run) -> Result:
     inputs = run.data.split(list(sizes))
     outputs: list[Any] = [None] * len(sizes)
     recorder = _Recorder(run) if run.wanted is not None else None
+    given = _Given(cell)
 
     def plain(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        outputs[t], state = cell.step(inputs[t], *state)
+        with_own = given.to_step(state)
+        outputs[t], state = cell.step(inputs[t], *with_own)
+        given.check(with_own)
         return state
 
     def watched(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        with_own = given.to_step(state)
         if recorder is None:
-            result = cell.step(inputs[t], *state)
+            result = cell.step(inputs[t], *with_own)
         else:
-            result = recorder.step(t, inputs[t], state)
+            result = recorder.step(t, inputs[t], with_own, state)
         check_step_result(cell, result, inputs[t].shape[0])
+        given.check(with_own)
         outputs[t], state = result
         return state
 
@@ -73,6 +80,48 @@ def _without_padding(padded: Run, lengths: Tensor) -> Result:
     return Result(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
 
 
+class _Given:
+    """The state that a step is given: its own copy, if the step changes it in place.
+
+    The state before is the user's own, or an output; neither may change. Whether the step does so
+    is seen at the first step, which has a copy in any case.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.first = self.copies = True
+        self.versions: list[int] = []
+        # Where changes are not counted, each step has copies.
+        self.uncounted = torch.compiler.is_compiling() or is_traced() or in_transform()
+
+    def to_step(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The state for the next step."""
+        if self.copies:
+            state = tuple(part.clone() for part in state)
+        if self.uncounted or any(part.is_inference() for part in state):
+            self.uncounted = True
+        else:
+            self.versions = [part._version for part in state]
+        return state
+
+    def check(self, state: tuple[Tensor, ...]) -> None:
+        """Look at the state after the step.
+
+        Raises:
+            CellError: it has been changed in place, which it was not by the first step.
+        """
+        if self.uncounted:
+            return
+        if self.first:
+            self.copies = [part._version for part in state] != self.versions
+            self.first = False
+        elif not self.copies and [part._version for part in state] != self.versions:
+            raise CellError(
+                f"{type(self.cell).__name__}.step changes its state in place, but did not at the "
+                "first step: write h = h + …, not h += …"
+            )
+
+
 class _Recorder:
     """Keeps the local variables of every step that have a row for each row of the batch."""
 
@@ -85,12 +134,13 @@ class _Recorder:
         except CaptureError:
             self.known = None
 
-    def step(self, t: int, x: Tensor, state: tuple[Tensor, ...]) -> Any:
+    def step(self, t: int, x: Tensor, state: tuple[Tensor, ...], before: tuple[Tensor, ...]) -> Any:
+        """One step on `state`, which is that `before` it, or a copy of it."""
         cell = self.run.cell
         result, variables = step_with_locals(cell, x, state)
         check_step_result(cell, result, len(x))
         named = named_tensors(cell, x, state, result, variables)
-        named.update(zip((f"{name}_prev" for name in cell.state), state, strict=True))
+        named.update(zip((f"{name}_prev" for name in cell.state), before, strict=True))
         for name, value in named.items():
             if self.run.records(name) and self._has_rows(name, value, len(x)):
                 steps = self.kept.setdefault(name, [None] * len(self.run.batch_sizes))

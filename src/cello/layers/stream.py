@@ -245,7 +245,11 @@ def _rows(layer: Streamed, batch_size: Any, state: Any) -> int:
     if batch_size is None:
         return given or 1
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ArgumentError(f"batch_size must be a positive int, got {batch_size!r}")
+        number = isinstance(batch_size, (int, float, str))
+        got = (
+            repr(batch_size) if number else f"{type(batch_size).__name__}; pass a state as state=…"
+        )
+        raise ArgumentError(f"batch_size must be a positive int, got {got}")
     if given and given != batch_size:
         raise ArgumentError(
             f"batch_size is {batch_size}, but the state is one of {given} sequences; beside a "
@@ -255,9 +259,17 @@ def _rows(layer: Streamed, batch_size: Any, state: Any) -> int:
 
 
 def batch_of(state: Any, batch_axis: int) -> int | None:
-    """B of the first tensor in a state, at `batch_axis`; 0 if it lacks that axis."""
+    """B of the first tensor in a state, at `batch_axis`; 0 if it lacks that axis.
+
+    Raises:
+        ArgumentError: it is the state of no sequence at all.
+    """
     if isinstance(state, Tensor):
-        return state.shape[batch_axis] if state.dim() > batch_axis + 1 else 0
+        if state.dim() <= batch_axis + 1:
+            return 0
+        if not state.shape[batch_axis]:
+            raise ArgumentError("a stepper needs at least one sequence, the state has none")
+        return state.shape[batch_axis]
     if isinstance(state, (tuple, list)) and len(state):
         return batch_of(state[0], batch_axis)
     return None
