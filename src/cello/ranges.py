@@ -7,12 +7,22 @@ or NaN where a count belongs is an error in one line, and not a crash or gigabyt
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cello.errors import ArgumentError, DtypeError
+from cello.errors import ArgumentError, DtypeError, ModelError
 
-__all__ = ["RANGES", "Range", "check_range", "real", "several", "shown", "whole", "word"]
+__all__ = [
+    "RANGES",
+    "Range",
+    "check_range",
+    "check_table",
+    "real",
+    "several",
+    "shown",
+    "whole",
+    "word",
+]
 
 
 class Range(NamedTuple):
@@ -183,3 +193,30 @@ def check_range(**values: Any) -> None:
     """
     for name, value in values.items():
         RANGES[name].check(name, value)
+
+
+def check_table(table: Any, where: str, rules: Mapping[str, Range | None]) -> dict[str, Any]:
+    """The entries of a table out of a file, each checked.
+
+    Args:
+        table: what stands in the file.
+        where: what errors call it, such as "layers[0]".
+        rules: by key, where None stands for that in `RANGES`; all keys must be there.
+
+    Raises:
+        ModelError: it is no table, a key is missing, or a value is not what it must be.
+
+    >>> check_table({"window": -1}, "features", {"window": None})
+    Traceback (most recent call last):
+    cello.errors.ModelError: features.window must be a whole number from 0 to 1,000, got -1
+    """
+    if not isinstance(table, Mapping):
+        raise ModelError(f"{where} must be a table, got {shown(table)}")
+    for key, rule in rules.items():
+        if key not in table:
+            raise ModelError(f"{where}.{key} is missing")
+        try:
+            (RANGES[key] if rule is None else rule).check(f"{where}.{key}", table[key])
+        except ArgumentError as error:
+            raise ModelError(str(error)) from error
+    return {key: table[key] for key in rules}

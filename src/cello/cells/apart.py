@@ -14,9 +14,14 @@ from torch.utils._device import DeviceContext
 
 from cello.cells.tracing import untraced
 
-__all__ = ["apart"]
+__all__ = ["apart", "hooks_of"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
+    """The hooks of a module, by kind."""
+    return [getattr(module, kind) for kind in _HOOKS]
 
 
 @contextmanager
@@ -88,7 +93,7 @@ def _without_hooks(module: nn.Module) -> Iterator[None]:
         if part is not module
         and part._compiled_call_impl is None
         and not isinstance(part, torch.jit.ScriptModule)
-        and not any(getattr(part, hooks) for hooks in _HOOKS)
+        and not any(hooks_of(part))
     ]
     for part in parts:
         vars(part)["_compiled_call_impl"] = part.forward

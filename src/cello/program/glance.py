@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.program.reach import NOT_READ, Reach, hooks_of, looks_into
+from cello.cells.apart import hooks_of
+from cello.program.reach import NOT_READ, Reach, looks_into
 
 __all__ = ["Glance", "glance_of"]
 

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
+from cello.cells.apart import hooks_of
 
-__all__ = ["NOT_READ", "Reach", "hooks_of", "looks_into"]
+__all__ = ["NOT_READ", "Reach", "looks_into"]
 
 NOT_READ = "_glance"  # an attribute of a cell that is ours, see `glance`
 
@@ -27,7 +28,6 @@ SMALL = 1 << 16  # bytes of an array that are compared; a larger one is known by
 
 _PLAIN = frozenset({type(None), bool, int, complex, str, bytes, float})
 _INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {NOT_READ}
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class Reach:
@@ -229,11 +229,6 @@ def _slots(kind: type) -> tuple[str, ...]:
     slots = vars(kind).get("__slots__", ())
     slots = (slots,) if isinstance(slots, str) else tuple(slots)
     return tuple(slot for slot in slots if not slot.startswith("__"))
-
-
-def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
-    """The hooks of a module, by kind."""
-    return [getattr(module, kind) for kind in _HOOKS]
 
 
 def looks_into(kind: type) -> bool:

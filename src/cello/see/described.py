@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.errors import ArgumentError, ModelError
+from cello.errors import ModelError
 from cello.layers import Steps
-from cello.ranges import Range, shown, whole
+from cello.ranges import Range, check_table, shown, whole
 from cello.see.rows import LayerRows
 
 __all__ = ["layer_rows"]
@@ -55,15 +55,7 @@ def layer_rows(described: Any, tensors: Mapping[str, Tensor], place: str) -> Lay
         ModelError: an entry is missing or not what it must be, or the tensors do not have the
             shapes that the entries say.
     """
-    if not isinstance(described, Mapping):
-        raise ModelError(f"{place} must be a table, got {shown(described)}")
-    for key, rule in _RULES.items():
-        if key not in described:
-            raise ModelError(f"{place}.{key} is missing")
-        try:
-            rule.check(f"{place}.{key}", described[key])
-        except ArgumentError as error:
-            raise ModelError(str(error)) from error
+    described = check_table(described, place, _RULES)
 
     def tensor(name: str | None) -> Tensor | None:
         if name is not None and name not in tensors:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cello.errors import ArgumentError, ModelError
-from cello.ranges import RANGES, Range, shown
+from cello.errors import ModelError
+from cello.ranges import Range, check_table, shown
 
 __all__ = ["CHARACTERS", "GROUPS", "TABLE", "TAGS", "TEXTS", "entries"]
 
@@ -49,16 +49,8 @@ def entries(
     Traceback (most recent call last):
     cello.errors.ModelError: task.features.window must be a whole number from 0 to 1,000, got -1
     """
-    if not isinstance(config, Mapping):
-        raise ModelError(f"{where} must be a table, got {shown(config)}")
-    for key in config:
-        if key not in rules and key != kind:
-            raise ModelError(f"{where} has no entry {shown(key)}; it has {', '.join(rules)}")
-    for key, rule in rules.items():
-        if key not in config:
-            raise ModelError(f"{where}.{key} is missing")
-        try:
-            (RANGES[key] if rule is None else rule).check(f"{where}.{key}", config[key])
-        except ArgumentError as error:
-            raise ModelError(str(error)) from error
-    return {key: config[key] for key in rules}
+    if isinstance(config, Mapping):
+        for key in config:
+            if key not in rules and key != kind:
+                raise ModelError(f"{where} has no entry {shown(key)}; it has {', '.join(rules)}")
+    return check_table(config, where, rules)

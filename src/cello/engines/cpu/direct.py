@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import Buffer, Parameter
 
+from cello.cells.tracing import in_transform, is_traced
+
 __all__ = ["nobody_listens", "nobody_traces"]
 
 _PLAIN = {Tensor, Parameter, Buffer, type(None)}
@@ -35,7 +37,7 @@ def nobody_traces(tensor: Tensor) -> bool:
     return (
         type(tensor) is Tensor
         and torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is None
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and torch._C._get_tracing_state() is None
+        and not in_transform()
+        and not is_traced()
         and not torch.compiler.is_compiling()
     )

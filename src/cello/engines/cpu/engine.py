@@ -24,6 +24,7 @@ __all__ = [
     "shaped",
     "shared_from",
     "shared_tensors",
+    "taken",
 ]
 
 NAME = "cpu"
@@ -97,12 +98,19 @@ def loop(
         names: what to record.
         name: what the plan is called in the operation, if not by its own name.
     """
+    tensors, forced = taken(plan, known, run)
+    steps = Steps.of(run.batch_sizes, run.reverse)
+    return forward(name or plan.name, tensors, forced, steps, run.reset, run.lengths, names)
+
+
+def taken(
+    plan: Plan, known: Mapping[Value, Any], run: Any
+) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+    """The tensors that an operation takes, see `Given`; and the outputs that are fed back."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
-    forced = run.forced if plan.feedback is not None else None
-    steps = Steps.of(run.batch_sizes, run.reverse)
-    return forward(name or plan.name, tensors, forced, steps, run.reset, run.lengths, names)
+    return tensors, run.forced if plan.feedback is not None else None
 
 
 def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:

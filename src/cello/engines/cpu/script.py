@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.engine import refuses, shaped, shared_tensors
+from cello.engines.cpu.engine import refuses, shaped, shared_tensors, taken
 from cello.engines.cpu.library import Steps
 from cello.engines.cpu.operators import forward
 from cello.engines.cpu.plan import plan_of
@@ -52,11 +50,7 @@ def refuses_script(run: Run) -> str | None:
 def run_in_script(run: Run) -> Result:
     """Put the loop into the graph."""
     plan = plan_of(run.captured(), run.cell.feedback)
-    known: dict[Any, Any] = shared_tensors(plan, run.cell)
-    drawn = plan.draw(run.data) if plan.draw is not None else ()
-    tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
-    tensors += [*run.state, *run.initial]
-    forced = run.forced if plan.feedback is not None else None
+    tensors, forced = taken(plan, shared_tensors(plan, run.cell), run)
     made = torch.ops.cello.at_any_size(
         plan.text, tensors, forced, run.reverse, run.reset, run.lengths
     )

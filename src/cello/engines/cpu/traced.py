@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.overrides import _pop_mode_temporarily
 
 from cello.cells import Cell
+from cello.cells.tracing import in_transform
 from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
@@ -88,7 +89,7 @@ def plan_name(
     _options: Sequence[Any],
 ) -> str:
     """Which plan runs the cell; empty if none does."""
-    if device.type != "cpu" or torch._C._functorch.peek_interpreter_stack() is not None:
+    if device.type != "cpu" or in_transform():
         return ""
     like = torch.empty(0, cell.input_size, dtype=dtype, device=device)
     run = Run(cell, like, [1 if one_row else 2], (), ())
