@@ -74,6 +74,17 @@ def test_the_column_of_the_words(words_model: Path):
     assert row["tokens"] == ["Taipei", "on"]
 
 
+def test_lines_of_different_length(words_model: Path):
+    """The tags are the last column of all: what is printed can be read back."""
+    output = run("predict", words_model, "-", stdin="to a b\non\tc d\n\nTaipei e\n").stdout
+    rows = [line.split("\t") for line in output.split("\n") if line]
+    assert [row[:-1] for row in rows] == [["to", "a", "b"], ["on", "c", "d"], ["Taipei", "e", ""]]
+    tags = [row["tags"] for row in run_json("predict", words_model, "-", stdin=output)]
+    assert tags == [[rows[0][-1], rows[1][-1]], [rows[2][-1]]]
+    scores = run_json("evaluate", words_model, "-", stdin=output)
+    assert scores["metrics"]["accuracy"] == 1
+
+
 # ------------------------------------------------------------ colours
 
 
@@ -154,10 +165,13 @@ def test_an_ambiguous_memory(words_model: Path, words_file: Path):
 
 def test_wrong_columns_name_the_line(words_model: Path, tmp_path: Path):
     (tmp_path / "x.txt").write_text("a O\nb O\nc\n")
-    result = run("predict", words_model, tmp_path / "x.txt", code=2)
-    assert "x.txt:3: expected 2 columns as on the first line, found 1: 'c'" in result.stderr
-    result = run("predict", words_model, "-", stdin="a O\nc\n", code=2)
-    assert "cello: error: standard input:2: expected 2 columns" in result.stderr
+    lacks = "there is no column 1 for the token: the line has 1 column, counted from 0: 'c'"
+    result = run("predict", words_model, tmp_path / "x.txt", "--token", 1, code=2)
+    assert f"x.txt:3: {lacks}" in result.stderr
+    result = run("predict", words_model, "-", "--token", 1, stdin="a O\nc\n", code=2)
+    assert f"cello: error: standard input:2: {lacks}" in result.stderr
+    result = run("predict", words_model, "-", "--token", -1, stdin="a O\nc\n", code=2)
+    assert "standard input:2: expected 2 columns as on line 1, found 1: 'c'" in result.stderr
 
 
 def test_a_file_that_is_not_there(kinds_model: Path):

@@ -269,7 +269,7 @@ def test_wrong_words(words: list[str], message: str, text: Path, words_file: Pat
 def test_wrong_columns_name_the_line(tmp_path: Path):
     (tmp_path / "x.txt").write_text("a O\nb O\nc\n")
     result = run("train", "tag", "--train", tmp_path / "x.txt", "-o", tmp_path / "model", code=2)
-    assert "x.txt:3: expected 2 columns as on the first line, found 1: 'c'" in result.stderr
+    assert "x.txt:3: expected 2 columns as on line 1, found 1: 'c'" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,24 @@ def test_only_spaces_and_tabs_separate(tmp_path: Path):
     ]
 
 
+FROM_LAST = (
+    "column -1 is counted from the last, which needs equally many in each line (one counted from 0 "
+    "does not)"
+)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (
             "a b c O\n\nd e O\n",
-            ":3: expected 4 columns as on the first line, found 3: 'd e O'",
+            f":3: expected 4 columns as on line 1, found 3: 'd e O'; {FROM_LAST}",
         ),
-        ("a\nb O\n", ":2: expected 1 column as on the first line, found 2: 'b O'"),
+        (
+            "# by hand\n\na b O\nc O\n",
+            f":4: expected 3 columns as on line 3, found 2: 'c O'; {FROM_LAST}",
+        ),
+        ("a\nb O\n", f":2: expected 1 column as on line 1, found 2: 'b O'; {FROM_LAST}"),
         ("a\tO\r\nb\t\r\n", r":2: column 1, counted from 0, is empty: 'b\t'"),
         ("", ": holds no tokens: expected one token a line, with a blank line between sequences"),
         (
@@ -106,7 +116,7 @@ def test_what_is_wrong_and_where(tmp_path: Path, data: str | bytes, message: str
 
 def test_long_lines_are_shown_in_part(tmp_path: Path):
     file = write(tmp_path, "a O\n" + "x" * 100 + "\n")
-    with pytest.raises(DataError, match=f"found 1: '{'x' * 60}…'$"):
+    with pytest.raises(DataError, match=f"found 1: '{'x' * 60}…'; "):
         read_conll(file)
 
 
@@ -127,6 +137,63 @@ def test_columns_that_are_not_there(tmp_path: Path, columns: dict[str, int], mes
     file = write(tmp_path, LECTURE)
     with pytest.raises(DataError, match=f"^{re.escape(f'{file}{message}')}"):
         read_conll(file, **columns)
+
+
+# ------------------------------------------------------------ rows of different lengths
+
+#: One more column for each predicate of a sentence, as in CoNLL-2005 and 2009.
+ROLES = """\
+# by hand
+the DT O - (A0* *
+cat NN B sit *) *
+sat VBD O - (V*) *
+
+# a comment
+rain NN B - *
+# SYM O - *
+stops VBZ O stop (V*)
+and CC O - *
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*(# is a token there|as comments)")
+def test_one_column_for_each_predicate(tmp_path: Path):
+    file = write(tmp_path, ROLES)
+    assert read_conll(file, token=0, tag=2) == [
+        (("the", "cat", "sat"), ("O", "B", "O")),
+        (("rain", "#", "stops", "and"), ("B", "O", "O", "O")),
+    ]
+    assert read_conll(file, token=1, tag=None)[1].tokens == ("NN", "SYM", "VBZ", "CC")
+    assert [len(rows[0]) for rows in read_rows(file)] == [6, 5]
+    for columns in ({}, {"token": -2, "tag": 0}, {"token": -2, "tag": None}):
+        with pytest.raises(
+            DataError, match=r":7: expected 6 columns as on line 2, found 5: 'rain "
+        ):
+            read_conll(file, **columns)
+    with pytest.raises(
+        DataError,
+        match=r":7: there is no column 5 for the tag: the line has 5 columns, counted from 0: 'r",
+    ):
+        read_conll(file, tag=5)
+
+
+def test_blank_columns(tmp_path: Path):
+    file = write(tmp_path, "a\tX\t\t\nb\tY\n\nc\t\tZ\t\nd\tX\t\tnote\n")
+    assert [s.tokens for s in read_conll(file, tag=None)] == [("a", "b"), ("c", "d")]
+    with pytest.raises(DataError, match=r":4: column 1, counted from 0, is empty: 'c\\t\\tZ\\t'"):
+        read_conll(file, tag=1)
+    with pytest.raises(
+        DataError, match=r":1: there is no column 2 for the tag: the line has 2 col"
+    ):
+        read_conll(file, tag=2)
+    file = write(tmp_path, "a\tX\t\t\nb\tY\n\nc\tZ\t\n")
+    assert read_conll(file) == [(("a", "b"), ("X", "Y")), (("c",), ("Z",))]
+
+
+def test_a_token_that_spaces_cut_is_told(tmp_path: Path):
+    file = write(tmp_path, "in O\nNew York B\n\nto Taipei B\nO O O\n\nNew Delhi B\n")
+    with pytest.warns(UserWarning, match=r":2: has not as many columns as other lines of its seq"):
+        assert read_conll(file, tag=1)[0] == (("in", "New"), ("O", "York"))
 
 
 # ------------------------------------------------------------ comments, and CoNLL-U
@@ -161,7 +228,7 @@ def test_conllu(tmp_path: Path):
     ]
     assert [str(warning.message) for warning in warned] == [
         f"{file}: left out 4 of the lines that begin with #, as comments: they do not have "
-        "10 columns as the others",
+        "as many columns as the others",
         f"{file}: left out 3 rows of contracted words (1-2) and empty nodes (5.1) of CoNLL-U",
     ]
 
@@ -187,9 +254,9 @@ def test_a_hash_is_a_token_where_it_has_a_tag(tmp_path: Path):
         warnings.simplefilter("always")
         assert read_conll(file)[0] == (("#", "hash", "#", "#tag"), ("NN", "O", "O", "O"))
     assert [str(warning.message).partition(": ")[2] for warning in warned] == [
-        "left out 2 of the lines that begin with #, as comments: they do not have 2 columns as the "
-        "others",
-        "2 of the lines that begin with # have 2 columns as the others: # is a token there",
+        "left out 2 of the lines that begin with #, as comments: they do not have as many columns "
+        "as the others",
+        "2 of the lines that begin with # have as many columns as the others: # is a token there",
     ]
 
 
@@ -216,7 +283,11 @@ def columns_of(separator: str, width: int) -> st.SearchStrategy[str]:
 @pytest.mark.filterwarnings("ignore:.*# is a token there")
 @given(data=st.data(), separator=st.sampled_from(" \t"), width=st.integers(1, 4))
 def test_what_is_written_is_read_back(tmp_path: Path, data, separator: str, width: int):
-    row = st.tuples(*[columns_of(separator, width)] * width)
+    column = columns_of(separator, width)
+    some = column | st.just("") if separator == "\t" else column
+    row = st.tuples(*[some] * (width - 1), column).filter(
+        lambda row: not "".join(row).lstrip(" ").startswith("-DOCSTART-")
+    )
     sequences = data.draw(st.lists(st.lists(row, min_size=1, max_size=4), min_size=1, max_size=4))
     file = write(tmp_path, format_rows(sequences, separator=separator))
     assert read_rows(file) == sequences
@@ -229,6 +300,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, data, separator: str, widt
     [
         ([[("a b", "O")]], " ", "columns must not be empty or hold line ends or separators, got "),
         ([[("a\n", "O")]], "\t", "columns must not be empty or hold line ends or separators, got "),
+        ([[("", "O")]], " ", "columns must not be empty or hold line ends or separators, got ''"),
+        ([[("a", "")]], "\t", "columns must not be empty or hold line ends or separators, got ''"),
+        ([[("", "-DOCSTART-")]], "\t", "the first column must not begin with -DOCSTART-, got "),
         ([[("a", "")]], " ", "columns must not be empty or hold line ends or separators, got ''"),
         ([[("a b",)]], "\t", "columns must not be empty or hold line ends or separators, got "),
         ([[("a", "O"), ("b",)]], " ", "rows must have 2 columns, got ('b',)"),

@@ -41,9 +41,10 @@ __all__ = ["command"]
 def command(model: Path, file: Path, memory: str | None, token: int, as_json: bool) -> None:
     """Give each element of FILE its tag; FILE may be - for standard input.
 
-    A model of words takes the CoNLL form and adds a column with its tags. A model of characters,
-    such as the default one, takes plain text, and prints each stretch of one tag on a line: the
-    tag, a tab, and the text as JSON.
+    A model of words takes the CoNLL form and adds a last column with its tags; where lines differ
+    in length, columns are separated by tabs, and shorter lines have empty ones. A model of
+    characters, such as the default one, takes plain text, and prints each stretch of one tag on a
+    line: the tag, a tab, and the text as JSON.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
@@ -99,9 +100,11 @@ def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: b
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is left out has been told above
         sequences = read_rows(path)
-    rows = [
-        [(*row, tag) for row, tag in zip(sequence, given, strict=True)]
+    widest = max(len(row) for sequence in sequences for row in sequence)
+    rows = [  # the tags are the last column of all, where rows differ in length too
+        [(*row, *[""] * (widest - len(row)), tag) for row, tag in zip(sequence, given, strict=True)]
         for sequence, given in zip(sequences, tags, strict=True)
     ]
-    spaced = any(" " in column for sequence in rows for row in sequence for column in row)
+    columns = (column for sequence in rows for row in sequence for column in row)
+    spaced = any(" " in column or not column for column in columns)
     click.echo(format_rows(rows, separator="\t" if spaced else " "), nl=False)
