@@ -163,6 +163,7 @@ RANGES: dict[str, Range] = {
         "batch_size tbptt_steps piece_length evaluation_length min_count".split(), _COUNT
     ),
     "pieces": whole(1, 10_000_000),
+    **dict.fromkeys(("token", "tag"), whole(-1_000_000, 1_000_000)),
     "max_size": _OPTIONAL_SIZE,
     "parameters": whole(1, 10**12),
     "teacher_forcing": whole(0, 1_000_000),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
+from cello.cli.train_chars import command
+from cello.train import Options
 from tests.cli.running import run, run_json
 
 TEXT = "tick tack " * 60
@@ -27,12 +31,33 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("../model")
 
 
+#: What else a run of characters goes by.
+EVERY = {
+    "min_count": 2,
+    "max_size": None,
+    "layers": 1,
+    "learning_rate": 5e-3,
+    "weight_decay": 0.01,
+    "schedule": "constant",
+    "warmup_steps": 0,
+    "patience": None,
+    "seed": 0,
+    "checkpoint_steps": None,
+    "checkpoint_seconds": 60.0,
+    "log_every": 20,
+    "devices": 1,
+    "nodes": 1,
+    "strategy": "auto",
+    "precision": None,
+}
+
+
 def kept(model: Path) -> dict:
     return json.loads((model / "options.json").read_text())["options"]
 
 
 def test_only_the_folder_is_needed(model: Path, tmp_path: Path):
-    assert kept(model) == {
+    asked = {
         "train": [str(tmp_path / "text.txt")],
         "batch_size": 2,
         "tbptt_steps": 10,
@@ -44,8 +69,13 @@ def test_only_the_folder_is_needed(model: Path, tmp_path: Path):
         "log": ["csv"],
         "accelerator": "cpu",
     }
+    assert kept(model) == EVERY | asked
     result = run("train", "chars", "--resume", "-o", model, "--quiet")
-    assert result.stderr == ""
+    assert result.stderr == (
+        "cello: nothing was to do: the run in ../model has done all of its epochs (1); to go on, "
+        "ask for more: cello train chars -o ../model --quiet --resume --epochs 2\n"
+    )
+    assert "the best network, of epoch 1, is in ../model" in result.stdout
     result = run("train", "chars", "--resume", "-o", model, "--epochs", 2, "--patience", 7)
     lines = result.stderr.splitlines()
     assert lines[:2] == [
@@ -61,7 +91,8 @@ def test_only_the_folder_is_needed(model: Path, tmp_path: Path):
 
 def test_the_same_options_may_be_given_again(model: Path, tmp_path: Path):
     words = ["--train", tmp_path / "text.txt", "--hidden-size", 4, "--batch-size", 2, "--seed", 0]
-    assert run("train", "chars", "--resume", "-o", model, *words, "--quiet").stderr == ""
+    (line,) = run("train", "chars", "--resume", "-o", model, *words, "--quiet").stderr.splitlines()
+    assert "nothing was to do" in line
 
 
 @pytest.mark.parametrize(
@@ -127,3 +158,55 @@ def test_nothing_is_read_where_there_is_nothing_to_resume(tmp_path: Path):
     words = ["--train", tmp_path / "nowhere.txt", "--resume", "-o", tmp_path / "model"]
     assert "there is no run to resume" in run("train", "chars", *words, code=2).stderr
     assert not (tmp_path / "model").exists()
+
+
+def test_a_default_that_changes_changes_no_run(model: Path, monkeypatch: pytest.MonkeyPatch):
+    """All that a run goes by is kept, given or not."""
+    context = click.Context(command)
+    defaults = {"learning_rate": 0.1, "layers": 3, "schedule": "cosine", "seed": 5, "min_count": 1}
+    for option in command.get_params(context):
+        if option.name in defaults:
+            monkeypatch.setattr(option, "usual", defaults[option.name])
+    monkeypatch.setattr(Options, "learning_rate", 0.1)
+    before = kept(model)
+    words = ["--epochs", 2, "--quiet"]
+    run("train", "chars", "--resume", "-o", model, *words)
+    assert kept(model) == before | {"epochs": 2}
+
+
+def test_all_options_of_a_tagger_are_kept(tmp_path: Path, words_file: Path):
+    words = ["--train", words_file, "--validation", words_file, "--accelerator", "cpu"]
+    words += ["--epochs", 1, "--quiet", "-o", tmp_path / "model", "--parameters", 2000]
+    run("train", "tag", *words)
+    found = kept(tmp_path / "model")
+    asked = {"train": str(words_file), "validation": str(words_file), "kind": "lstm", "epochs": 1}
+    asked |= {"parameters": 2000, "accelerator": "cpu", "log": ["csv"], "clip_norm": 1.0}
+    asked |= {"batch_size": 32, "dropout": 0.0, "teacher_forcing": 1, "min_count": 2, "window": 3}
+    asked |= {"token": 0, "tag": -1, "features": "both", "lower": False, "max_size": 30_000}
+    assert found == EVERY | asked | {"projection_size": "auto"}
+    again = run("train", "tag", "--resume", "-o", tmp_path / "model", "--epochs", 2, "--quiet")
+    assert again.stderr == "cello: --epochs is now 2; it was 1\n"
+    result = run("train", "tag", "--resume", "-o", tmp_path / "model", "--hidden-size", 3, code=2)
+    assert "network" in result.stderr
+
+
+def test_a_run_that_stopped_early(tmp_path: Path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    words = ["--train", tmp_path / "text.txt", "--hidden-size", 2, "--learning-rate", 10, "--quiet"]
+    words += ["--batch-size", 2, "--epochs", 30, "--patience", 2, "--accelerator", "cpu"]
+    run("train", "chars", *words, "-o", tmp_path / "model")
+    result = run("train", "chars", "--resume", "-o", tmp_path / "model", "--quiet")
+    assert "had stopped early, 2 epochs after its best; to go on, give it mo" in result.stderr
+    told = shlex.split(result.stderr.partition("more patience: cello ")[2])
+    again = run(*told)
+    assert "cello: --patience is now 4; it was 2" in again.stderr
+    assert "nothing was to do" not in again.stderr
+
+
+def test_files_where_there_were_none(model: Path):
+    content = json.loads((model / "options.json").read_text())
+    del content["options"]["train"]
+    (model / "options.json").write_text(json.dumps(content))
+    words = ["train", "chars", "--resume", "-o", model, "--train", "../text.txt"]
+    result = run(*words, code=2)
+    assert "--train is given, but the run in ../model was begun without: leave" in result.stderr

@@ -258,6 +258,14 @@ def test_a_number_of_parameters(text: Path, tmp_path: Path):
             "--projection-size must be smaller: training ",
         ),
         (["chars", "--train", "FILE", "--resume"], "no checkpoint in"),
+        (["tag", "--train", "WORDS", "--test", "nowhere"], "nowhere: no such file or folder"),
+        (["chars", "--train", "FILE", "--test", "nowhere"], "nowhere: no such file or folder"),
+        (["tag", "--train", "WORDS", "--tag", "0"], "--token and --tag are both column 0"),
+        # Options are checked before any data are read.
+        (["tag", "--train", "nowhere", "--dropout", "1"], "--dropout must be below 1, for with 1"),
+        (["tag", "--train", "nowhere", "--batch-size", "0"], "--batch-size must be a whole number"),
+        (["chars", "--train", "nowhere", "--layers", "0"], "--layers must be a whole number from"),
+        (["chars", "--train", "nowhere", "--precision", "7"], "does not take accelerator='auto'"),
     ],
 )
 def test_wrong_words(words: list[str], message: str, text: Path, words_file: Path, tmp_path: Path):
@@ -384,12 +392,11 @@ def numbers() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("name", "option", "value"), numbers())
-def test_every_number_has_a_range(
-    name: str, option: str, value: str, text: Path, words_file: Path, tmp_path: Path
-):
-    data = {"tag": ["--train", words_file, "--validation", words_file], "chars": ["--train", text]}
-    words = [] if option in PIECES else data[name]
+def test_every_number_has_a_range(name: str, option: str, value: str, tmp_path: Path):
+    """And it is looked at before any data are: here there are none."""
+    words = [] if option in PIECES else ["--train", tmp_path / "nowhere"]
     command = ["train", name, *words, "--epochs", 1, f"{option}={value}", "-o", tmp_path / "model"]
     result = run(*command, code=2)
     assert option in result.stderr or value in result.stderr
-    assert not (tmp_path / "model" / "weights.safetensors").exists()
+    assert "nowhere" not in result.stderr
+    assert not (tmp_path / "model").exists()

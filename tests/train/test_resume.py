@@ -105,6 +105,29 @@ def test_stopped_again_and_again(tmp_path: Path, whole):
     assert rows(tmp_path) == rows(folder)
 
 
+def test_the_seconds_of_a_row_are_those_of_its_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither of what came before, nor of the checkpoints after it; also of an interrupted one."""
+    now = 0.0
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    options = Options(epochs=3, accelerator="cpu", log=(), checkpoint_seconds=None)
+
+    def work(event: Event) -> None:
+        nonlocal now
+        now += {"start": 1000, "step": 1, "checkpoint": 100}.get(event.kind, 0)
+        if event.kind == "step" and event.step == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(TrainingInterrupted):
+        fit(FakeTask(), make_net(), options, tmp_path, progress=False, on_event=work)
+    result = fit(
+        FakeTask(), make_net(), options, tmp_path, resume=True, progress=False, on_event=work
+    )
+    assert [row["seconds"] for row in result.history] == [4, 4, 4]
+    assert result.seconds > 1000
+
+
 SIGNALS = [
     (getattr(signal, name), code)
     for name, code in (("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129))

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 
 import click
 
-__all__ = ["NONE", "UNKNOWN", "Help", "OrWord", "Usual", "given", "options_of"]
+__all__ = [
+    "NONE",
+    "UNKNOWN",
+    "Help",
+    "OrWord",
+    "Usual",
+    "default_of",
+    "filled",
+    "given",
+    "options_of",
+]
 
 #: The value of an option that the user gave as "none".
 NONE = object()
@@ -73,11 +83,9 @@ def options_of(
         helps: by the names of the arguments.
         skip: names for which another function has made the option already.
     """
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(function).parameters.items()
-    }
-    options = [_option(name, helps[name], defaults[name]) for name in helps if name not in skip]
+    options = [
+        _option(name, helps[name], default_of(function, name)) for name in helps if name not in skip
+    ]
 
     def decorate(command: Any) -> Any:
         for option in reversed(options):
@@ -85,6 +93,11 @@ def options_of(
         return command
 
     return decorate
+
+
+def default_of(function: Callable[..., Any], name: str) -> Any:
+    """What an argument of a function is if it is not given."""
+    return inspect.signature(function).parameters[name].default
 
 
 def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:
@@ -108,3 +121,21 @@ def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Of `values` those of `names` that the user gave."""
     found = {name: values[name] for name in names if values.get(name) not in (None, ())}
     return {name: None if value is NONE else value for name, value in found.items()}
+
+
+def filled(values: Mapping[str, Any], names: Iterable[str], **computed: Any) -> dict[str, Any]:
+    """`values`, and of `names` also what the user did not give: what is usual.
+
+    Args:
+        values: by the names of the options of the command that runs.
+        names: of options.
+        **computed: what is usual where that depends on other options.
+    """
+    options = {option.name: option for option in click.get_current_context().command.params}
+    result = {**values, **{name: computed[name] for name in computed if values[name] is None}}
+    for name in names:
+        option = options[name]
+        if result[name] in (None, ()) and isinstance(option, Usual) and option.usual is not UNKNOWN:
+            usual = tuple(option.usual) if isinstance(option.usual, list) else option.usual
+            result[name] = NONE if usual is None else usual
+    return result

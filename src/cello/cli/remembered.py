@@ -52,6 +52,11 @@ def recalled(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if name in _NOT_KEPT:
             continue
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            if name == "train" and not kept.get(name):
+                raise ArgumentError(
+                    f"--train is given, but the run in {values['folder']} was begun without: leave "
+                    "it out, or train in another folder"
+                )
             old = kept.get(name, _usual(option))
             if (note := _compared(option, old, _plain(values[name]), values["folder"])) is not None:
                 notes.append(note)
@@ -61,7 +66,7 @@ def recalled(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def remember(values: Mapping[str, Any]) -> None:
-    """Keep in the folder what was given (or recalled) of `values`.
+    """Keep `values` in the folder.
 
     Raises:
         TrainingError: it cannot be written.
@@ -102,7 +107,8 @@ def _compared(option: click.Parameter, old: Any, new: Any, folder: Path) -> str 
 def _usual(option: click.Parameter) -> Any:
     if isinstance(option, Usual):
         return option.usual
-    return UNKNOWN if option.default is None else option.default
+    # That there is none is None or, from click 8.3 on, a sign of its own.
+    return option.default if isinstance(option.default, (str, int, float)) else UNKNOWN
 
 
 def _said(value: Any) -> str:

@@ -9,8 +9,9 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.training import begin, refuse, train, training
+from cello.cli.training import begin, complete, refuse, train, training
 from cello.tasks import CAUSAL_KINDS, Characters
+from cello.tasks.text_files import check_there
 
 __all__ = ["command"]
 
@@ -54,14 +55,13 @@ def command(**values: Any) -> None:
     another for the test. Without any files, the text is the source of Python's own standard
     library.
     """
-    values = begin(values)
-    options = given(values, (*_TEXT, *_ROWS))
-    if values["seed"] is not None:
-        options["seed"] = values["seed"]
+    values = complete(begin(values), (*_TEXT, *_ROWS))
+    options = given(values, (*_TEXT, *_ROWS, "seed"))
     if not values["train"]:
         refuse(values, ("validation", "test"), "needs --train PATH")
         task = Characters.default(**options)
     else:
+        check_there((*values["train"], *values["validation"], *values["test"]), folders=True)
         task = Characters.from_files(
             values["train"], values["validation"], values["test"], **options
         )

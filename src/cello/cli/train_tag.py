@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.training import begin, refuse, train, training
+from cello.cli.options import Help, OrWord, default_of, given, options_of
+from cello.cli.training import begin, complete, refuse, train, training
 from cello.tasks import NETWORK_KINDS, Tagging, python_tagging, usual_window
 from cello.tasks.features import WORD_FEATURES, WordFeatures
+from cello.tasks.text_files import check_there
 
 __all__ = ["command"]
 
@@ -71,18 +72,23 @@ def command(**values: Any) -> None:
     name, string, comment and so on.
     """
     values = begin(values)
-    seed = {"seed": values["seed"]} if values["seed"] is not None else {}
     if values["train"] is None:
         refuse(values, ("validation", "test"), "needs --train FILE")
         refuse(values, (*_WORDS, *_FEATURES), "needs words: give --train FILE")
-        task = python_tagging(**given(values, (*_BOTH, *_PIECES)), **seed)
+        names = (*_BOTH, *_PIECES)
+        values = complete(values, names, min_count=default_of(python_tagging, "min_count"))
+        task = python_tagging(**given(values, (*names, "seed")))
     else:
         refuse(values, _PIECES, "is for the default data, without --train")
-        asked: dict[str, Any] = {"window": usual_window(values["kind"])}
-        asked |= given(values, (*_BOTH, *_WORDS, *_FEATURES))
-        task = Tagging.from_conll(
-            values["train"], values["validation"], values["test"], **asked, **seed
-        )
+        files = [values[split] for split in ("train", "validation", "test")]
+        check_there(file for file in files if file is not None)
+        names = (*_BOTH, *_WORDS, *_FEATURES)
+        window = usual_window(values["kind"])
+        min_count = default_of(WordFeatures.fit, "min_count")
+        values = complete(values, names, window=window, min_count=min_count)
+        if values["token"] == values["tag"]:
+            raise click.UsageError(f"--token and --tag are both column {values['tag']}")
+        task = Tagging.from_conll(*files, **given(values, (*names, "seed")))
         if task.unseen:
             click.echo(
                 "cello: tags that no training sequence has, so that they count as errors: "

@@ -9,18 +9,20 @@ from typing import Any
 
 import click
 
-from cello.cli.options import Help, OrWord, given, options_of
+from cello.cli.options import Help, OrWord, filled, given, options_of
 from cello.cli.output import json_option, print_json
 from cello.cli.remembered import recalled, remember
 from cello.cli.scores import print_scores
+from cello.ranges import RANGES, check_range
 from cello.tasks import build_network, fitting_hidden_size
 from cello.tasks.characters import Characters
+from cello.tasks.networks import check_dropout
 from cello.tasks.tagging import Tagging
 from cello.train import Event, Options, Result, TrainingInterrupted, fit
 from cello.train.loop import check_folder
 from cello.train.options import SCHEDULES
 
-__all__ = ["NETWORK", "OPTIONS", "begin", "refuse", "train", "training"]
+__all__ = ["NETWORK", "OPTIONS", "begin", "complete", "refuse", "train", "training"]
 
 #: Options of `cello.train.fit`, each an option of the command.
 OPTIONS = {
@@ -114,7 +116,7 @@ def refuse(values: dict[str, Any], names: Iterable[str], why: str) -> None:
 
 
 def begin(values: dict[str, Any]) -> dict[str, Any]:
-    """Check, before any data are read, what can be; and take a resumed run's options from it.
+    """Take a resumed run's options from it; and check all options, before any data are read.
 
     Args:
         values: the values of the command's options by name.
@@ -123,14 +125,49 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
         The values to train with.
     """
     check_folder(values["folder"], values["resume"])
-    Options(**given(values, OPTIONS))
-    if not values["resume"]:
-        return values
-    values, notes = recalled(values)
+    notes: list[str] = []
+    if values["resume"]:
+        asked = values
+        values, notes = recalled(values)
+        for one, other in (("hidden_size", "parameters"), ("parameters", "hidden_size")):
+            if asked[one] is not None and asked[other] is None:
+                values[other] = None
+    _check(values)
     if _is_first_process():
         for note in notes:
             click.echo(f"cello: {note}", err=True)
     return values
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Check options by themselves; what fits the data is checked where these are known."""
+    from cello.train.fabric import make_fabric, quiet
+    from cello.train.log import check_log
+
+    if values["parameters"] is not None and values["hidden_size"] is not None:
+        raise click.UsageError("--hidden-size and --parameters exclude each other")
+    options = Options(**given(values, OPTIONS))
+    numbers = given(values, RANGES)
+    if numbers.get("projection_size") == "auto":
+        del numbers["projection_size"]
+    check_range(**numbers)
+    check_dropout(numbers.get("dropout", 0.0))
+    check_log(options.log)
+    with quiet():
+        make_fabric(options)
+
+
+def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> dict[str, Any]:
+    """All values that a run goes by, for its folder to keep: a default may change one day.
+
+    Args:
+        values: the values of the command's options by name.
+        names: the options of the task.
+        **computed: what is usual where that depends on other options.
+    """
+    if values["parameters"] is None:
+        computed["hidden_size"] = _HIDDEN_SIZE
+    return filled(values, (*names, *NETWORK, *OPTIONS), **computed)
 
 
 def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
@@ -138,7 +175,7 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
 
     Args:
         task: what to train on.
-        values: the values of the command's options by name.
+        values: the values of the command's options by name, complete.
     """
     import torch
 
@@ -146,7 +183,10 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
     torch.manual_seed(options.seed)
     net = _network(task, values)
 
-    def keep_options(event: Event) -> None:
+    seen: set[str] = set()
+
+    def listen(event: Event) -> None:
+        seen.add(event.kind)
         if event.kind == "start":
             remember(values)
 
@@ -158,7 +198,7 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
             values["folder"],
             resume=values["resume"],
             progress=not (values["quiet"] or values["as_json"]),
-            on_event=keep_options,
+            on_event=listen,
         )
     except TrainingInterrupted as stop:
         raise TrainingInterrupted(
@@ -168,21 +208,33 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
             exit_code=stop.exit_code,
         ) from stop
     if _is_first_process():
+        if "epoch" not in seen:
+            click.echo(f"cello: {_nothing_to_do(result, values)}", err=True)
         _print_result(result, task, net, values["as_json"])
 
 
 def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
-    kind, layers = values["kind"], values["layers"] or 1
-    encoder, hidden_size = task.features.encoder(), values["hidden_size"]
-    if values["parameters"] is not None:
-        if hidden_size is not None:
-            raise click.UsageError("--hidden-size and --parameters exclude each other")
-        hidden_size = fitting_hidden_size(
-            values["parameters"], kind, encoder, task.output_size, layers=layers
+    kind, encoder, size = values["kind"], task.features.encoder(), values["hidden_size"]
+    if size is None:
+        size = fitting_hidden_size(
+            values["parameters"], kind, encoder, task.output_size, layers=values["layers"]
         )
-    more = given(values, NETWORK)
-    size = _HIDDEN_SIZE if hidden_size is None else hidden_size
-    return build_network(kind, encoder, size, task.output_size, **more)
+    return build_network(kind, encoder, size, task.output_size, **given(values, NETWORK))
+
+
+def _nothing_to_do(result: Result, values: dict[str, Any]) -> str:
+    epochs, folder = len(result.history), values["folder"]
+    if result.stopped_early:
+        waited = epochs - result.best_epoch
+        return (
+            f"nothing was to do: the run in {folder} had stopped early, {waited} epochs after its "
+            f"best; to go on, give it more patience: {_resume_command(values)} --patience "
+            f"{2 * waited}"
+        )
+    return (
+        f"nothing was to do: the run in {folder} has done all of its epochs ({epochs}); to go on, "
+        f"ask for more: {_resume_command(values)} --epochs {2 * epochs}"
+    )
 
 
 def _resume_command(values: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "CAUSAL_KINDS",
     "NETWORK_KINDS",
     "build_network",
+    "check_dropout",
     "fitting_hidden_size",
     "usual_window",
 ]
@@ -77,13 +78,23 @@ def build_network(
     """
     if kind not in NETWORK_KINDS:
         raise ArgumentError(f"kind must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}")
-    check_range(hidden_size=hidden_size, layers=layers, dropout=dropout)
-    if dropout == 1:
-        raise ArgumentError("dropout must be below 1, for with 1 nothing is left to learn from")
+    check_range(hidden_size=hidden_size, layers=layers)
+    check_dropout(dropout)
     return make_if_it_fits(
         lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout),
         "hidden_size must be smaller",
     )
+
+
+def check_dropout(dropout: float) -> None:
+    """Whether something is left to learn from.
+
+    Raises:
+        ArgumentError: it is out of range.
+    """
+    check_range(dropout=dropout)
+    if dropout == 1:
+        raise ArgumentError("dropout must be below 1, for with 1 nothing is left to learn from")
 
 
 def _stack(

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cello.errors import DataError
 from cello.tasks.corpus import Document
 
-__all__ = ["read_documents", "read_text"]
+__all__ = ["check_there", "read_documents", "read_text"]
 
 #: How much of a file is looked at to tell whether it is text.
 _LOOK = 8192
 
 #: So many names of files are told.
 _SHOWN = 5
+
+
+def check_there(paths: Iterable[str | Path], *, folders: bool = False) -> None:
+    """Whether files can be read, before time is spent on what is in the first of them.
+
+    Args:
+        paths: of files.
+        folders: whether folders are wanted too.
+
+    Raises:
+        DataError: there is no such file, or it cannot be read.
+    """
+    for path in map(Path, paths):
+        if not (folders and path.is_dir()):
+            with _telling(path), open(path, "rb"):
+                pass
 
 
 def read_text(path: str | Path) -> str:
@@ -101,8 +118,15 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    try:
+    with _telling(path):
         return path.read_bytes()
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Errors say why a file cannot be read."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder") from error
     except IsADirectoryError as error:

@@ -11,11 +11,31 @@ from pathlib import Path
 from cello.errors import ArgumentError, TrainingError
 from cello.files import UNFINISHED, replace
 
-__all__ = ["claimed"]
+__all__ = ["check_free", "claimed"]
 
 #: The lock is the system's own: it ends with the process, however that ends.
 _LOCK = "lock"
 _OWNER = "owner"
+
+
+def check_free(folder: Path) -> None:
+    """Whether no other run works in `folder`, as far as can be told without writing there.
+
+    Raises:
+        ArgumentError: another run is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    inner = folder / "checkpoint"
+    if not (inner / _LOCK).is_file():
+        return
+    try:
+        with FileLock(inner / _LOCK).acquire(timeout=0):
+            pass
+    except Timeout:
+        raise _busy(folder) from None
+    except OSError:
+        return  # a run cannot write there either, and will say so
 
 
 @contextmanager
@@ -38,10 +58,7 @@ def claimed(folder: Path) -> Iterator[None]:
         lock = FileLock(inner / _LOCK)
         lock.acquire(timeout=0)
     except Timeout:
-        raise ArgumentError(
-            f"another run is at work in {folder}{_owner(inner)}: wait until it ends, or train in "
-            "another folder"
-        ) from None
+        raise _busy(folder) from None
     except OSError as error:
         raise TrainingError(f"cannot write into {folder}: {error}") from error
     try:
@@ -59,6 +76,13 @@ def claimed(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # not empty
             for path in made:
                 path.rmdir()
+
+
+def _busy(folder: Path) -> ArgumentError:
+    return ArgumentError(
+        f"another run is at work in {folder}{_owner(folder / 'checkpoint')}: wait until it ends, "
+        "or train in another folder"
+    )
 
 
 def _owner(inner: Path) -> str:

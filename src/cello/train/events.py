@@ -18,7 +18,7 @@ class Event:
     ============ ============================================================================
     "start"      epochs and steps of the whole run; monitor, the metric that says what is best
     "step"       loss (mean, nats an element), elements (of the global batch)
-    "epoch"      a row of the history: epoch, step, loss, validation_..., seconds
+    "epoch"      a row of the history: epoch, step, loss, validation_..., seconds (of the epoch)
     "checkpoint" nothing
     "end"        the test metrics
     ============ ============================================================================

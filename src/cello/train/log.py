@@ -7,17 +7,33 @@ the rows of the old file first: those that the checkpoint knows of, and no later
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import itertools
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from cello.errors import ArgumentError
 
-__all__ = ["Log"]
+__all__ = ["Log", "check_log"]
 
 _NEVER = 2**62
+_NO_TENSORBOARD = (
+    "log='tensorboard' needs the tensorboard package: pip install 'cello[tensorboard]'"
+)
+
+
+def check_log(kinds: Iterable[str]) -> None:
+    """Whether what writes these logs is installed.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    packages = ("tensorboard", "tensorboardX")
+    if "tensorboard" in kinds and not any(map(importlib.util.find_spec, packages)):
+        raise ArgumentError(_NO_TENSORBOARD)
 
 
 class Log:
@@ -96,6 +112,4 @@ def _tensorboard_logger(folder: Path, purge_step: int | None) -> Any:
         # What was logged at purge_step or later, TensorBoard hides: it will come again.
         return TensorBoardLogger(folder, name="log", version="tensorboard", purge_step=purge_step)
     except ModuleNotFoundError as error:
-        raise ArgumentError(
-            "log='tensorboard' needs the tensorboard package: pip install 'cello[tensorboard]'"
-        ) from error
+        raise ArgumentError(_NO_TENSORBOARD) from error

@@ -25,7 +25,9 @@ class Result(NamedTuple):
     """What training came to.
 
     `history` has a row for each epoch; `validation` and `test` are the metrics of epoch
-    `best_epoch`, whose weights are kept. `seconds` counts all runs that resumed one another.
+    `best_epoch`, whose weights are kept. `seconds` counts all runs that resumed one another, with
+    what comes before the first epoch and after the last; that of a row of `history` is the time of
+    its epoch, training and validation.
     """
 
     folder: Path
@@ -61,8 +63,9 @@ def fit(
     checkpoint there, to the same weights, bit for bit on a CPU, as if it had never stopped, with
     the same training and validation data; `options` may then differ in what does not change the
     steps (more epochs, patience, how often to save and log; a schedule that ends with the last
-    epoch makes more epochs another run, and a warning says so). The model is written anew if it
-    is no longer there. `on_event` is called with each
+    epoch makes more epochs another run, and a warning says so). Of a run that is finished nothing
+    is trained; its result is returned again. The model is written anew if it is no longer there.
+    `on_event` is called with each
     `cello.train.Event`, `progress` shows them; both in the first process only. (Strategies that
     fork or spawn, as in notebooks, train copies of `net`: load the model from the folder then.)
 
@@ -100,7 +103,7 @@ def fit(
         fabric = make_fabric(options)
         if is_first_process():
             stack.enter_context(claimed(folder))
-            check_folder(folder, resume)  # another run may just have ended
+            _check_run(folder, resume)  # another run may just have ended
         run: Any = partial(
             _run, task, options, folder, resume=resume, progress=progress, on_event=on_event
         )
@@ -111,11 +114,21 @@ def check_folder(folder: Path, resume: bool) -> None:
     """Whether a run can begin, or be resumed, in `folder`.
 
     Raises:
-        ArgumentError: it is a file, or holds a run already and `resume` is False.
+        ArgumentError: it is a file, another run is at work there, or it holds a run already and
+            `resume` is False.
         ModelError: it holds no run and `resume` is True.
     """
+    from cello.train.claim import check_free
+    from cello.train.fabric import is_first_process
+
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"folder must be a folder, but {folder} is a file")
+    if is_first_process():  # the others work for it
+        check_free(folder)
+    _check_run(folder, resume)
+
+
+def _check_run(folder: Path, resume: bool) -> None:
     found = checkpoint.exists(folder / "checkpoint")
     if found and not resume:
         raise ArgumentError(

@@ -150,6 +150,11 @@ class Run:
         return min(self.state.epoch + 1, max(self.options.epochs, self.state.epoch))
 
     @property
+    def seconds(self) -> float:
+        """The time that this run and those that it goes on from have worked."""
+        return time.perf_counter() - self.started
+
+    @property
     def out_of_patience(self) -> bool:
         """Whether too many epochs have passed since the best one."""
         patience = self.options.patience
@@ -158,6 +163,8 @@ class Run:
     def train_epoch(self) -> None:
         """The batches of this epoch that are left."""
         state, batches = self.state, self.batches(self.state.epoch)
+        before = state.seconds - state.epoch_began if state.batch else 0.0  # of one that goes on
+        state.epoch_began = self.seconds - before
         self.model.train()
         self.row_started, self.row_elements = time.perf_counter(), 0
         while state.batch < len(batches):
@@ -206,7 +213,7 @@ class Run:
         validation = {f"validation_{name}": value for name, value in metrics.items()}
         self.files.log({"epoch": state.epoch, "epoch_loss": loss, **validation}, state.step)
         row = {"epoch": state.epoch, "step": state.step, "loss": loss, **validation}
-        state.history.append({**row, "seconds": time.perf_counter() - self.started})
+        state.history.append({**row, "seconds": self.seconds - state.epoch_began})
         best = state.judge(self.net, metrics, self.task.monitor, self.task.higher_is_better)
         if best and self.fabric.is_global_zero:
             self.files.model(self.net, self.task.config(), state.step)
@@ -299,7 +306,7 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint: everything that a resumed run needs."""
         state, fabric = self.state, self.fabric
-        state.seconds, state.rows = time.perf_counter() - self.started, self.files.rows
+        state.seconds, state.rows = self.seconds, self.files.rows
         ranks = gather(fabric, {**self.mine.tree(), "generators": rng.capture(fabric.device)})
         if fabric.is_global_zero:
             tree = {

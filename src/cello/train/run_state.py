@@ -77,7 +77,8 @@ class RunState:
     """What all processes agree on.
 
     `step` optimizer steps and `epoch` epochs are done, and `batch` batches of the next epoch;
-    `waited` epochs have passed since the best one.
+    `waited` epochs have passed since the best one. Of the `seconds` of work, `epoch_began` were
+    before the epoch under way.
     """
 
     step: int = 0
@@ -86,6 +87,7 @@ class RunState:
     waited: int = 0
     rows: int = 0
     seconds: float = 0.0
+    epoch_began: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
 
@@ -100,7 +102,8 @@ class RunState:
         state = cls(**{**tree, "best": best})
         for name in ("step", "epoch", "batch", "waited", "rows"):
             _COUNT.check(name, getattr(state, name))
-        _SECONDS.check("seconds", state.seconds)
+        for name in ("seconds", "epoch_began"):
+            _SECONDS.check(name, getattr(state, name))
         return state
 
     def judge(
