@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+import cello
 from cello.convert import save_model
 from cello.tasks import Characters, Tagging, build_network, python_tagging
 from cello.tasks.corpus import Document
@@ -24,6 +26,20 @@ Taipei B-from
 on O
 Monday B-time
 """
+
+
+@pytest.fixture(autouse=True)
+def step_by_step(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Networks of a few units call their step, for what is tested is the commands.
+
+    Compiling their loops takes seconds; that commands run those is seen where tests start a process
+    and in test_demo.py.
+    """
+    if request.module.__name__.endswith("test_demo"):
+        yield
+        return
+    with cello.engine("reference"):
+        yield
 
 
 def saved(kind: str, task: Tagging | Characters, folder: Path) -> Path:

@@ -40,6 +40,12 @@ def test_a_model_of_words_reads_each_line(words_model: Path, words_file: Path):
     assert (list(tokens), len(x)) == ([], 0)
 
 
+@pytest.mark.parametrize("text", ["from Taipei to Rome\n", "from Taipei\nto Rome on Monday\n"])
+def test_a_file_of_running_text(words_model: Path, tmp_path: Path, text: str):
+    (tmp_path / "text.txt").write_text(text)
+    assert _given(open_model(words_model), str(tmp_path / "text.txt")) == text
+
+
 def test_what_cannot_be_explored_is_an_error(tmp_path: Path, kinds_model: Path):
     run("explore", tmp_path, code=2)
     result = run("explore", kinds_model, "--no-browser", "--port", "-1", code=2)

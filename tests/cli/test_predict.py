@@ -85,6 +85,18 @@ def test_lines_of_different_length(words_model: Path):
     assert scores["metrics"]["accuracy"] == 1
 
 
+def test_tabs_stay_tabs(words_model: Path):
+    output = run("predict", words_model, "-", stdin="to\tx\r\non\ty\r\n").stdout
+    assert [line.split("\t")[:2] for line in output.splitlines()[:2]] == [["to", "x"], ["on", "y"]]
+
+
+def test_running_text_is_refused(words_model: Path):
+    text = "the page shows\nevery value of every step\n"
+    result = run("predict", words_model, "-", stdin=text, code=2)
+    assert "standard input:2: expected 3 columns as on other lines of its seq" in result.stderr
+    assert "put each token on a line of its own" in result.stderr
+
+
 # ------------------------------------------------------------ colours
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cello.cli.train_chars import command
 from cello.train import Options
+from cello.train.claim import claimed
 from tests.cli.running import run, run_json
 
 TEXT = "tick tack " * 60
@@ -210,3 +211,10 @@ def test_files_where_there_were_none(model: Path):
     words = ["train", "chars", "--resume", "-o", model, "--train", "../text.txt"]
     result = run(*words, code=2)
     assert "--train is given, but the run in ../model was begun without: leave" in result.stderr
+
+
+def test_a_folder_in_which_another_run_is_at_work(model: Path):
+    with claimed(model):
+        for words in ((), ("--resume",)):
+            result = run("train", "chars", "--train", "nowhere", "-o", model, *words, code=2)
+            assert "another run is at work in ../model (process " in result.stderr

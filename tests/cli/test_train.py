@@ -83,6 +83,14 @@ def test_tags_that_training_has_not_are_told(words_file: Path, tmp_path: Path):
     assert "no training sequence has, so that they count as errors: B-nowhere" in result.stderr
 
 
+def test_a_column_with_one_tag_is_told(tmp_path: Path):
+    (tmp_path / "x.txt").write_text("to O -\nTaipei B -\n\non O -\n")
+    words = ["--train", tmp_path / "x.txt", *QUICK, "--epochs", 1, "-o", tmp_path / "model"]
+    result = run("train", "tag", *words)
+    assert "x.txt has the tag -: there is nothing to learn; is column -1 the one" in result.stderr
+    assert ", 1 step in " in result.stdout
+
+
 def test_json(words_file: Path, tmp_path: Path):
     words = ["--train", words_file, "--validation", words_file, *QUICK, "-o", tmp_path / "model"]
     result = run("train", "tag", *words, "--epochs", 2, "--json")

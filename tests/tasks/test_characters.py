@@ -317,3 +317,12 @@ def test_unknown_tasks():
         ModelError, match=r"^the model's task is None, expected one of: tag, chars$"
     ):
         task_from_config({})
+
+
+def test_a_text_that_is_too_short_to_set_parts_aside():
+    with pytest.raises(
+        DataError, match=r"has 19 characters, too few to set a tenth aside for vali"
+    ):
+        Characters.from_documents([Document("a.txt", "a" * 19)])
+    task = Characters.from_documents([Document("a.txt", "a" * 20)], batch_size=2)
+    assert task.splits == ("validation", "test")

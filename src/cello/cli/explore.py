@@ -85,9 +85,12 @@ def _given(model: Model, text: str) -> str:
     if reads_characters(model):
         return read_text(path)
     try:
-        return "\n".join(" ".join(s.tokens) for s in read_conll(path, token=0, tag=None))
-    except DataError:  # running text
+        sequences = [sequence.tokens for sequence in read_conll(path, token=0, tag=None)]
+    except DataError:
+        sequences = []
+    if all(len(tokens) == 1 for tokens in sequences):  # running text
         return read_text(path)
+    return "\n".join(map(" ".join, sequences))
 
 
 def _reader(model: Model) -> Read:

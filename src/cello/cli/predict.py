@@ -89,7 +89,7 @@ def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
 
 def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: bool) -> None:
     """Words: the rows of the file, each with its tag."""
-    from cello.tasks.conll import format_rows, read_conll, read_rows
+    from cello.tasks.conll import format_rows, read_conll, read_rows, separator_of
 
     tokens = [sequence.tokens for sequence in read_conll(path, token=token, tag=None)]
     tags = task.predict(net, tokens)
@@ -107,4 +107,5 @@ def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: b
     ]
     columns = (column for sequence in rows for row in sequence for column in row)
     spaced = any(" " in column or not column for column in columns)
-    click.echo(format_rows(rows, separator="\t" if spaced else " "), nl=False)
+    separator = "\t" if spaced else separator_of(path)
+    click.echo(format_rows(rows, separator=separator), nl=False)

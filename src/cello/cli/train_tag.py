@@ -89,6 +89,12 @@ def command(**values: Any) -> None:
         if values["token"] == values["tag"]:
             raise click.UsageError(f"--token and --tag are both column {values['tag']}")
         task = Tagging.from_conll(*files, **given(values, (*names, "seed")))
+        if len(task.tags) == 1:
+            click.echo(
+                f"cello: every token of {files[0]} has the tag {task.tags[0]}: there is nothing to "
+                f"learn; is column {values['tag']} the one of the tags (--tag)?",
+                err=True,
+            )
         if task.unseen:
             click.echo(
                 "cello: tags that no training sequence has, so that they count as errors: "

@@ -262,7 +262,8 @@ def _print_result(result: Result, task: Tagging | Characters, net: Any, as_json:
         most=_MOST_TYPES,
     )
     early = ", stopped early" if result.stopped_early else ""
+    steps = "1 step" if result.steps == 1 else f"{result.steps:,} steps"
     click.echo(
-        f"{parameters:,} parameters, {result.steps:,} steps in {result.seconds:.1f} s{early}; "
+        f"{parameters:,} parameters, {steps} in {result.seconds:.1f} s{early}; "
         f"the best network, of epoch {result.best_epoch}, is in {result.folder}"
     )

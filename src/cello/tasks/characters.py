@@ -26,6 +26,9 @@ __all__ = ["Characters"]
 #: From this number of documents on, whole documents are held out; else pieces of the joined text.
 _MANY_DOCUMENTS = 10
 
+#: A tenth of so many characters is enough to predict one.
+_FEWEST = 20
+
 _EVALUATION_ROWS = 32
 _EVALUATION_STEPS = 512
 
@@ -323,6 +326,12 @@ def _split(documents: Sequence[Document], *, test: bool) -> dict[str, list[Docum
             parts["train"] = sorted(parts["train"] + parts.pop("test"))
         return parts
     text = "".join(document.text for document in documents)
+    if len(text) < _FEWEST:
+        more = " and another for the test" if test else ""
+        raise DataError(
+            f"the text has {len(text):,} characters, too few to set a tenth aside for validation"
+            f"{more} (at least {_FEWEST}): take more text, or give some for these"
+        )
     cuts = [0, *(len(text) * tenths // 10 for tenths in ((8, 9, 10) if test else (9, 10)))]
     return {
         name: [Document(name, text[start:end])]

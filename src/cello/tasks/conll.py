@@ -12,7 +12,14 @@ from typing import NamedTuple
 from cello.errors import ArgumentError, DataError
 from cello.tasks.text_files import read_text
 
-__all__ = ["TaggedSequence", "format_rows", "read_columns", "read_conll", "read_rows"]
+__all__ = [
+    "TaggedSequence",
+    "format_rows",
+    "read_columns",
+    "read_conll",
+    "read_rows",
+    "separator_of",
+]
 
 Row = tuple[str, ...]
 
@@ -37,7 +44,9 @@ def read_conll(path: str | Path, *, token: int = 0, tag: int | None = -1) -> lis
 
     With both counted from 0, rows may have any number of columns, such as one for each predicate
     of a sentence, as long as each has these. A column that is counted from the last means one
-    column only where all rows have equally many; blank ones at their end do not count.
+    column only where all rows have equally many; blank ones at their end do not count. Where there
+    are tokens alone and spaces separate columns, rows of one sequence have equally many: anything
+    else is running text.
 
     Raises:
         DataError: as `read_rows`; or a row (the line is named) has no such column, or it is blank;
@@ -112,6 +121,15 @@ def read_rows(path: str | Path) -> list[list[Row]]:
     """
     text = read_text(path)
     return list(_sequences(path, text, _form(path, text)))
+
+
+def separator_of(path: str | Path) -> str:
+    """What separates the columns of a file: a tab, or a space.
+
+    Raises:
+        DataError: as `read_rows`.
+    """
+    return "\t" if _form(path, read_text(path)).tabs else " "
 
 
 def format_rows(sequences: Iterable[Sequence[Sequence[str]]], *, separator: str = " ") -> str:
@@ -276,7 +294,15 @@ def _sequences(
             found["hashes"] += row[0] == "#"
             rows.append(row)
         if len(widths) > 1 and not form.tabs:
-            uneven.append(next(number for number, _, row in split if len(row) != len(rows[0])))
+            number, line, row = next(one for one in split if len(one[2]) != len(rows[0]))
+            if columns is not None and "tag" not in columns:
+                raise DataError(
+                    f"{path}:{number}: expected {_columns(len(rows[0]))} as on other lines of its "
+                    f"sequence, found {len(row)}: {_shortened(line)!r}; where spaces separate "
+                    "columns, a token cannot hold one, and running text cannot be read: put each "
+                    "token on a line of its own"
+                )
+            uneven.append(number)
         if rows:
             yield rows
     for what, told in _TOLD.items():
