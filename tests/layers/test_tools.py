@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -229,6 +230,49 @@ def test_a_subclass_of_a_drop_in_is_not_scripted_without_what_it_adds() -> None:
 
     with pytest.raises(ArgumentError, match="cannot compile Doubled"):
         torch.jit.script(Doubled(3, 4))
+
+
+class Reads(nn.Module):
+    """Holds layers of ours in places of any kind, one of them twice."""
+
+    def __init__(self, *more: nn.Module) -> None:
+        super().__init__()
+        self.lstm = cello.LSTM(3, 4, num_layers=2, bidirectional=True)
+        self.inner = nn.ModuleDict({"gru": cello.GRU(8, 3), "linear": nn.Linear(3, 3)})
+        self.again = self.lstm
+        self.more = nn.ModuleList(more)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.inner["gru"](self.lstm(x)[0])
+        return self.again(self.inner["linear"](y))[0]
+
+
+def test_scripting_leaves_the_model_as_it_was() -> None:
+    model, x = Reads(), torch.randn(5, 2, 3)
+    before = dict(model.named_modules(remove_duplicate=False))
+    profiles: list[Any] = []
+    sys.setprofile(profile := lambda *_: None)
+    try:
+        scripted = torch.jit.script(model)
+        profiles.append(sys.getprofile())
+    finally:
+        sys.setprofile(None)
+    assert profiles == [profile]
+    after = dict(model.named_modules(remove_duplicate=False))
+    assert all(after[name] is module for name, module in before.items())
+    assert type(model.lstm) is cello.LSTM
+    torch.testing.assert_close(scripted(x), model(x))
+    for part, own in zip(scripted.parameters(), model.parameters(), strict=True):
+        assert part is own
+
+
+def test_scripting_that_fails_leaves_the_model_as_it_was() -> None:
+    model = Reads(cello.Recurrent(cello.GRUCell(3, 4)))
+    with pytest.raises(ArgumentError, match="Recurrent"):
+        torch.jit.script(model)
+    assert type(model.lstm) is type(model.again) is cello.LSTM
+    assert type(model.inner["gru"]) is cello.GRU
+    assert sys.getprofile() is None
 
 
 # ------------------------------------------------------------ lazy modules

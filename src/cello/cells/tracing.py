@@ -1,14 +1,15 @@
-"""Whether PyTorch watches what runs, and how to run what `torch.jit.trace` is not to see."""
+"""Whether PyTorch or a profiler watches what runs, and how to run what is not to be seen."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-__all__ = ["in_transform", "is_traced", "untraced"]
+__all__ = ["in_transform", "is_traced", "set_profiler", "untraced"]
 
 
 def is_traced() -> bool:
@@ -31,3 +32,11 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         tracer._set_tracing_state(state)
+
+
+def set_profiler(profiler: Any) -> None:
+    """Let Python's calls be seen again by what `sys.getprofile` has returned."""
+    if profiler is None or callable(profiler):
+        sys.setprofile(profiler)
+    else:  # a profiler written in C, such as cProfile's
+        profiler.enable()

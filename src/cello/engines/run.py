@@ -105,7 +105,16 @@ def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
 
     The first step is left to `first`, if given. `state` holds the rows that step t has; here is
     where rows begin and end, where resets take effect and where known outputs are fed back.
+
+    The final state is a copy: what a step returns may be its input, a state that it was given, one
+    tensor twice, or an output, and whoever changes the final state, or hangs a hook on it, is to
+    reach that alone.
     """
+    return tuple(part.clone() for part in _walked(run, step, first))
+
+
+def _walked(run: Run, step: Step, first: Step | None) -> tuple[Tensor, ...]:
+    """The final state as the last step returns it."""
     sizes = run.batch_sizes
     if autocast_dtype(run.data) is not None:
         step, first = _keeping(step, run.state), first and _keeping(first, run.state)

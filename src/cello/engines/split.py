@@ -19,7 +19,7 @@ from torch import Tensor
 from cello.engines.render import render
 from cello.engines.run import Result, Run, empty_result, walk
 from cello.errors import CaptureError
-from cello.program import Op, Program, Value, is_random, needed_ops, split
+from cello.program import Op, Program, Value, is_random, is_view, needed_ops, split
 
 __all__ = ["NAME", "refuses", "run"]
 
@@ -51,7 +51,8 @@ def run(run: Run) -> Result:
     state = plan.loop(run, known)
     plan.after(known)
     recorded = {name: known[value] for name, value in names.items()}
-    return Result(known[program.output], state, recorded)
+    output = known[program.output]
+    return Result(output if plan.makes_output else output.clone(), state, recorded)
 
 
 @dataclass(eq=False)
@@ -78,6 +79,8 @@ class _Plan:
         sliced: the values made before the loop of which each step needs its own rows.
         stacked: the values of which each step leaves its own rows for what comes after.
         states: the old values of the states.
+        makes_output: whether the output is a tensor of its own: it may be the input, a view of it,
+            or what the loop goes on with.
     """
 
     once: _Phase
@@ -88,6 +91,7 @@ class _Plan:
     sliced: list[Value]
     stacked: list[Value]
     states: int
+    makes_output: bool
 
     def loop(self, run: Run, known: dict[Value, Any]) -> tuple[Tensor, ...]:
         sizes = list(run.batch_sizes)
@@ -154,7 +158,21 @@ def _make_plan(program: Program, names: tuple[str, ...]) -> _Plan:
         sliced,
         stacked,
         len(states),
+        _is_made(program.output, {*stacked}, after),
     )
+
+
+def _is_made(output: Value, stacked: set[Value], after: list[Op]) -> bool:
+    """Whether a value is made after the loop, or there put together from what each step left."""
+    makers = {value: op for op in after for value in op.outputs}
+    while output not in stacked:
+        op = makers.get(output)
+        if op is None or (is_view(op.target) and op.is_tuple):
+            return False
+        if not is_view(op.target):
+            return True
+        output = op.inputs[0]
+    return True
 
 
 def _read_once(program: Program) -> set[Value]:

@@ -31,7 +31,7 @@ from cello.layers.observe import holders, observer
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair
-from cello.layers.scripted import Traceable
+from cello.layers.scripted import Traceable, lent
 from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
 from cello.layers.through_time import run_cell
@@ -282,7 +282,7 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             super().__prepare_scriptable__()
         twin: nn.RNNBase = object.__new__(self.namesake)
         twin.__setstate__(self.__getstate__())
-        return twin
+        return lent(self, twin)
 
     def source(self, *, backward: bool = False, whole: bool = False) -> str:
         """The C of the loops of all layers and directions; see `Recurrent.source`.

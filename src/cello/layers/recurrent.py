@@ -15,7 +15,7 @@ from cello.errors import ArgumentError, ShapeError
 from cello.layers.layer import Layer, check_input, check_reset, check_state, step_of
 from cello.layers.quantized import Qconfig
 from cello.layers.result import OutputAndState
-from cello.layers.steps import Steps
+from cello.layers.steps import Steps, of_its_own
 from cello.layers.stream import batch_of
 from cello.layers.through_time import run_cell
 
@@ -159,7 +159,9 @@ class Recurrent(Layer):
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The state as it goes out; see `Streamed`."""
         (state,) = states
-        return type(state)(*(part.squeeze(0) for part in state)) if steps.form == "T" else state
+        if steps.form == "T":
+            return type(state)(*(part.squeeze(0) for part in state))
+        return type(state)(*map(of_its_own, state))
 
     def extra_repr(self) -> str:
         """The options that are not the defaults."""

@@ -1,15 +1,17 @@
-"""Layers in what `torch.jit.trace` makes, as deployment and TensorBoard's graphs ask for."""
+"""Layers in what `torch.jit` makes, as deployment and TensorBoard's graphs ask for."""
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
 import torch
+from torch import nn
 
-from cello.cells.tracing import untraced
+from cello.cells.tracing import set_profiler, untraced
 
-__all__ = ["Traceable"]
+__all__ = ["Traceable", "lent"]
 
 
 class Traceable:
@@ -32,3 +34,48 @@ class Traceable:
     def _traced_result(self, result: Any) -> Any:
         """The result in a form that a tracer takes."""
         return result
+
+
+def lent(layer: nn.Module, twin: nn.Module) -> nn.Module:
+    """The `twin` that `torch.jit.script` compiles in place of `layer`, as long as it is at work.
+
+    It puts the twin into the user's own model for good, not only into what it makes; here the layer
+    is put back when it is done, or has failed.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code is not _PREPARE:
+        frame = frame.f_back
+    if frame is not None:
+        watcher: Any = sys.getprofile()
+        if not isinstance(watcher, _Lending) or watcher.script is not frame.f_back:
+            watcher = _Lending(frame.f_back, frame.f_locals["obj"], watcher)
+            sys.setprofile(watcher)
+        watcher.layers[twin] = layer
+    return twin
+
+
+_PREPARE = torch.jit._script.call_prepare_scriptable_func.__code__
+
+
+class _Lending:
+    """Sees, as a profiler does, when `torch.jit.script` is left; then puts back what was lent.
+
+    Attributes:
+        script: the call of `torch.jit.script`, as a frame.
+        model: what is compiled.
+        before: the profiler that there was.
+        layers: each under its twin.
+    """
+
+    def __init__(self, script: Any, model: nn.Module, before: Any) -> None:
+        self.script, self.model, self.before = script, model, before
+        self.layers: dict[nn.Module, nn.Module] = {}
+
+    def __call__(self, frame: Any, event: str, _argument: Any) -> None:
+        if frame is not self.script or event != "return":
+            return
+        set_profiler(self.before)
+        for module in self.model.modules():
+            for name, part in module._modules.items():
+                if part in self.layers:
+                    module._modules[name] = self.layers[part]

@@ -20,7 +20,7 @@ from cello.cells.tracing import is_traced
 from cello.engines import Alike, packing_of
 from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "of_its_own"]
 
 
 @dataclass(eq=False)
@@ -203,14 +203,14 @@ class Steps:
         if self.whole is not None:
             return self.whole
         if self.form == "T":
-            return self.data
+            return of_its_own(self.data)
         padded = self.pad(self.data)
         return padded.transpose(0, 1) if self.form == "BT" else padded
 
     def packed(self) -> PackedSequence:
         """As PyTorch packs them; sequences without any step are none for it."""
         sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
-        return PackedSequence(self.data, sizes, self.order, self._inverse)
+        return PackedSequence(of_its_own(self.data), sizes, self.order, self._inverse)
 
     def like_user(self, name: str, value: Tensor, axes: int, called: str = "x") -> Tensor:
         """Rows [N, ...] of something that the user passes beside x, in the form of x.
@@ -248,6 +248,15 @@ class Steps:
         """States [B, size] back to the user's order of sequences."""
         inverse = self._inverse
         return state if inverse is None else tuple(part[inverse] for part in state)
+
+
+def of_its_own(tensor: Tensor) -> Tensor:
+    """The same tensor with a place of its own in autograd's graph.
+
+    A hook on one of several results of an operation is called with None where only the others have
+    a gradient.
+    """
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor
 
 
 def _integers(lengths: Any, B: int) -> Tensor:

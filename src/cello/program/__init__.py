@@ -4,6 +4,7 @@ from cello.program.cache import program_of
 from cello.program.capture import capture
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.locals import named_tensors, step_with_locals
+from cello.program.rewrite import is_view
 from cello.program.rows import is_random, is_row_wise
 from cello.program.settable import can_be_set, settable
 from cello.program.split import Split, split
@@ -20,6 +21,7 @@ __all__ = [
     "from_text",
     "is_random",
     "is_row_wise",
+    "is_view",
     "map_leaves",
     "named_tensors",
     "needed_ops",
