@@ -13,7 +13,7 @@ from torch import nn
 
 import cello
 from cello.convert import FORMAT, load_model, read_config, save_model, saved
-from cello.errors import ModelError
+from cello.errors import DtypeError, ModelError
 from tests.convert.nets import OWN, all_nets, input_for
 
 
@@ -305,6 +305,33 @@ def test_a_class_that_is_not_given(tmp_path: Path):
         ModelError, match=r"config\.json: net\[0\] is a Encoder, .*passed as cells=\[Encoder\]$"
     ):
         load_model(tmp_path)
+
+
+class Named(cello.Cell):
+    """Calls itself otherwise than most do."""
+
+    state = ("h",)
+
+    def __init__(this, sizes: int):
+        super().__init__(sizes, sizes)
+        this.sizes = sizes
+
+    def step(this, x, h):
+        return x + h, (x + h,)
+
+
+def test_classes_are_given_as_a_list(tmp_path: Path):
+    save_model(cello.Recurrent(Named(3)), tmp_path)
+    assert type(load_model(tmp_path, cells=[Named]).cell) is Named
+    slips = (
+        (Named, r"a list of classes, cells=\[Named\], got Named itself$"),
+        ("Named", "a list of classes, got str"),
+        (3, "a list of classes, got int"),
+        ([Named(3)], "must hold classes of modules, got Named"),
+    )
+    for cells, message in slips:
+        with pytest.raises(DtypeError, match=message):
+            load_model(tmp_path, cells=cells)
 
 
 def test_a_net_that_is_not_what_its_arguments_make_is_not_saved(tmp_path: Path):

@@ -22,6 +22,8 @@ JORDAN = cello.Recurrent(cello.JordanCell(3, 4, output_size=2))
 STACK = cello.Stack(nn.Linear(3, 3), cello.Recurrent(cello.ElmanCell(3, 4)))
 DROP_IN = cello.LSTM(3, 4)
 GRU = cello.GRUCell(3, 4)
+H = torch.zeros(2, 4)
+NESTED = torch.nested.nested_tensor([X[:, 0], X[:3, 0]], layout=torch.jagged)
 
 
 class Cells:
@@ -101,6 +103,20 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (lambda: LAYER([1.0]), DtypeError, "x must be a tensor or a PackedSequence, got list"),
     (lambda: LAYER(X.double()), DtypeError, "parameters, torch.float32, got torch.float64"),
     (lambda: LAYER(X.long()), DtypeError, "got torch.int64"),
+    (lambda: LAYER(X.to_sparse()), DtypeError, "x must be a dense tensor, got torch.sparse_coo"),
+    (lambda: LAYER(X.to_mkldnn()), DtypeError, "x must be a dense tensor, got torch._mkldnn"),
+    (lambda: STACK(X.to_sparse()), DtypeError, "x must be a dense tensor"),
+    (lambda: DROP_IN(X.to_sparse()), DtypeError, "input must be a dense tensor"),
+    (lambda: GRU(X[0].to_sparse()), DtypeError, "x must be a dense tensor"),
+    (lambda: LAYER.stream(2)(X[0].to_sparse()), DtypeError, "x must be a dense tensor"),
+    (lambda: LAYER(X, (H.to_sparse(), H)), DtypeError, "state.h must be a dense tensor"),
+    (lambda: GRU(X[0], H.to_sparse()), DtypeError, "state.h must be a dense tensor"),
+    (lambda: DROP_IN(X, (H[None],)), DtypeError, r"hx must be a tuple .*, got a tuple of 1$"),
+    (lambda: DROP_IN(X, (H[None], 3)), DtypeError, r"tuple \(h_0, c_0\) of tensors, got int in it"),
+    (lambda: DROP_IN(X, (H[None].to_sparse(), H[None])), DtypeError, "hx must be a dense tensor"),
+    (lambda: LAYER(NESTED), DtypeError, r"x must be a padded tensor, got a nested one.*lengths="),
+    (lambda: DROP_IN(NESTED), DtypeError, "input must be a padded tensor, got a nested one"),
+    (lambda: STACK(NESTED), DtypeError, "x must be a padded tensor, got a nested one"),
     (lambda: LAYER(X.to("meta")), ArgumentError, "x is on meta, the parameters .* are on cpu"),
     # state
     (lambda: LAYER(X, torch.zeros(2, 4)), DtypeError, r"state must be a tuple \(h, c\), got Te"),
@@ -231,7 +247,7 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (
         lambda: DROP_IN(X, torch.zeros(1, 2, 4), lengths=torch.tensor([5, 1])),
         DtypeError,
-        r"hx must be a tuple \(h_0, c_0\), got Tensor",
+        r"hx must be a tuple \(h_0, c_0\), got a tensor of shape",
     ),
     (
         lambda: DROP_IN(
@@ -248,7 +264,7 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (
         lambda: DROP_IN(X, torch.zeros(1, 2, 4)),
         DtypeError,
-        r"hx must be a tuple \(h_0, c_0\), got Tensor",
+        r"hx must be a tuple \(h_0, c_0\), got a tensor of shape",
     ),
     (lambda: cello.GRU(3, 4)(X, 5), DtypeError, "hx must be a tensor h_0, got int"),
     (
@@ -329,6 +345,23 @@ def test_message(call: Callable[[], object], kind: type[CelloError], message: st
         call()
 
 
+@pytest.mark.filterwarnings("ignore:compiled loops reckon:cello.EngineWarning")
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((X,), DtypeError, "input must have the dtype of LSTM's parameters, torch.float16, got"),
+        ((X.half()[..., :2],), ShapeError, "input must have 3 features"),
+        ((X.half(), H), DtypeError, r"hx must be a tuple \(h_0, c_0\), got a tensor"),
+        ((X.half(), (H, H)), ShapeError, r"h_0 must be \[1, 2, 4\], got \[2, 4\]"),
+    ],
+)
+def test_what_pytorchs_own_code_refuses_is_told_in_our_words(
+    arguments: tuple[object, ...], kind: type[CelloError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        cello.LSTM(3, 4).half()(*arguments)
+
+
 def test_what_catches_pytorchs_errors_catches_ours() -> None:
     lstm, theirs = cello.LSTM(3, 4), nn.LSTM(3, 4)
     linear = nn.Linear(3, 4)
@@ -392,13 +425,19 @@ def test_a_drop_in_calls_its_arguments_as_its_namesake_does(kind: type) -> None:
 def test_what_takes_a_layers_pair_for_a_tensor_points_to_stack(layer: nn.Module) -> None:
     after = [
         nn.Linear(4, 2), nn.ReLU(), nn.Dropout(), nn.LayerNorm(4), nn.Conv1d(2, 2, 1),
-        nn.Softmax(-1), cello.Recurrent(cello.GRUCell(4, 2)), cello.GRU(4, 2),
-        cello.Stack(nn.Linear(4, 2)),
+        nn.Softmax(-1), nn.Flatten(), nn.BatchNorm1d(2), nn.GRU(4, 2),
+        cello.Recurrent(cello.GRUCell(4, 2)), cello.GRU(4, 2), cello.Stack(nn.Linear(4, 2)),
     ]  # fmt: skip
     for module in after:
-        for net in (nn.Sequential(layer, module), cello.Stack(nn.Sequential(layer), module)):
+        is_kept = not isinstance(
+            module, (nn.Flatten, nn.GRU)
+        )  # a Stack makes a layer of ours of it
+        nets = [cello.Stack(nn.Sequential(layer), module)] if is_kept else []
+        for net in (nn.Sequential(layer, module), *nets):
             with pytest.raises(DtypeError, match=r"the pair \(output, state\) .* cello.Stack"):
                 net(X)
+        if isinstance(module, nn.Flatten):  # that mixes steps
+            continue
         assert cello.Stack(layer, module)(X).output.dim() == 3
     with pytest.raises(DtypeError, match=r"the pair .* cello\.Stack"):
         nn.Sequential(GRU, cello.GRUCell(4, 2))(X[0])
@@ -410,6 +449,10 @@ def test_the_pair_of_a_layer_is_a_tuple_like_any_other() -> None:
     assert pair == (y, state)
     assert pair.output is pair[0] is y
     assert pair.state is pair[1] is state
+    assert not hasattr(pair, "dim")
+    assert getattr(pair, "shape", None) is None
+    with pytest.raises(AttributeError, match=r"^the pair \(output, state\) has no attribute 'oh'"):
+        pair.oh  # noqa: B018
     again = pickle.loads(pickle.dumps(pair))
     assert type(again) is type(pair)
     assert torch.equal(again.state.c, state.c)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
 from cello.engines import EngineWarning
@@ -73,11 +73,29 @@ class Given(nn.Module):
         return self.layer(x, **dict(zip(self.names, given, strict=True)))
 
 
-class Packs(Given):
-    """Packs what it is given."""
+class Packs(nn.Module):
+    """Packs what it is given, as many models do inside."""
 
-    def forward(self, x: Tensor, *given: Tensor) -> Any:
-        return self.layer(pack_padded_sequence(x, given[0]))[1]
+    def __init__(self, layer: nn.Module, enforce_sorted: bool = True) -> None:
+        super().__init__()
+        self.layer, self.enforce_sorted = layer, enforce_sorted
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Any:
+        packed = pack_padded_sequence(x, lengths, enforce_sorted=self.enforce_sorted)
+        y, state = self.layer(packed)
+        return y.data * packed.data.sum(), pad_packed_sequence(y)[0], state
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack"])
+def test_what_is_packed_inside_has_the_lengths_of_each_call(name: str, is_sorted: bool) -> None:
+    model = Packs(LAYERS[name](), is_sorted)
+    lengths = torch.tensor([5, 3, 3, 1])
+    traced = torch.jit.trace(model, (torch.randn(5, 4, 3), lengths))
+    for T, of_each in ((5, [5, 5, 2]), (7, [7, 3, 3, 3, 1]), (4, [4]), (3, [3, 3])):
+        given = torch.tensor(of_each if is_sorted else of_each[1:] + of_each[:1])
+        x = torch.randn(T, len(given), 3)
+        equal(traced(x, given), model(x, given))
 
 
 @pytest.mark.parametrize("name", ["recurrent", "bidirectional", "stack", "lstm"])
@@ -145,7 +163,7 @@ def test_steps_one_after_another_run_at_one_size(engine: str) -> None:
 def test_what_a_trace_cannot_hold_is_said() -> None:
     x = torch.randn(4, 2, 3)
     with (
-        pytest.warns(EngineWarning, match="Decides.step.*leaves this cell to a slower one"),
+        pytest.warns(EngineWarning, match="Decides.step.*leaves Decides to a slower one"),
         pytest.warns(EngineWarning, match="Decides.step.*torch.jit.trace writes down for good"),
     ):
         torch.jit.trace(cello.Recurrent(Decides()), x)
@@ -153,8 +171,8 @@ def test_what_a_trace_cannot_hold_is_said() -> None:
     model = Given(cello.Recurrent(Sorts(), engine="reference"), "lengths")
     with pytest.raises(EngineError, match="would write these lengths down for good"):
         torch.jit.trace(model, (x, lengths))
-    with pytest.raises(EngineError, match="lengths of this PackedSequence"):
-        torch.jit.trace(Packs(cello.GRU(3, 4)), (x, lengths))
+    with pytest.raises(EngineError, match="would write these lengths down for good"):
+        torch.jit.trace(Packs(cello.Recurrent(Sorts(), engine="reference")), (x, lengths))
     with pytest.raises(ShapeError, match=r"got \[4, 2, 5\]"):
         torch.jit.trace(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(4, 2, 5))
 

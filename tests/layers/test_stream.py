@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 import cello
 from cello.errors import ArgumentError, DtypeError, ShapeError
@@ -180,6 +180,26 @@ def test_weights_that_change_count_from_the_next_step() -> None:
         change()
         expected, _ = layer(x[:1], before)
         torch.testing.assert_close(stepper(x[0]), expected[0])
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+@pytest.mark.parametrize("name", ["Elman", "cello.LSTM", "Stack"])
+def test_a_stepper_follows_its_layer_to_another_dtype(name: str, engine: str) -> None:
+    net, x = NETS[name](), torch.randn(4, 3)
+    with cello.engine(engine):
+        stepper = net.stream()
+        for x_t in x[:2]:
+            stepper(x_t)
+        begun = tree_map(lambda part: part if part is None else part.double(), stepper.state)
+        net.double()
+        assert all(map(torch.equal, flat(stepper.state), flat(begun)))
+        expected = net(x[2:].double(), begun)[0]
+        found = torch.stack([stepper(x_t.double()) for x_t in x[2:]])
+        torch.testing.assert_close(found, expected)
+        with pytest.raises(DtypeError, match=r"torch\.float64, got torch\.float32"):
+            stepper(x[0])
+        net.float()
+        assert stepper(x[0]).dtype == torch.float32
 
 
 def test_a_change_of_engine_on_the_way_keeps_the_state() -> None:

@@ -412,7 +412,7 @@ def test_only_what_is_recorded_can_be_explained():
         ),
         ({"t": 0, "names": "z"}, UnknownNameError, r"^nothing is named 'z'; there are 'h', 'y'$"),
         ({"t": 0, "names": "x"}, UnknownNameError, r"^nothing is named 'x'"),
-        ({"t": 0, "layer": "1"}, UnknownNameError, r"^nothing is named '1'"),
+        ({"t": 0, "layer": "1"}, UnknownNameError, r"^there is no layer '1': .* leave layer out$"),
         ({"t": 0, "terms": "all"}, DtypeError, r"^terms must be a whole number, got 'all'$"),
     ],
 )

@@ -23,9 +23,12 @@ __all__ = [
     "check_cell",
     "check_step_result",
     "check_x",
+    "described",
     "kind_of",
     "like_of",
-    "refuse_complex",
+    "name_of",
+    "refuse_odd",
+    "step_name_of",
 ]
 
 
@@ -51,6 +54,17 @@ def _floating(module: nn.Module, kind: str) -> Tensor | None:
         if child is not None and (found := _floating(child, kind)) is not None:
             return found
     return None
+
+
+def name_of(cell: Cell) -> str:
+    """What its user calls a cell: the name of its class, or of a third party's module."""
+    return getattr(cell.named_function, "__self__", cell)._get_name()
+
+
+def step_name_of(cell: Cell) -> str:
+    """What its user calls the step of a cell."""
+    is_own = getattr(cell.named_function, "__self__", cell) is cell
+    return f"{name_of(cell)}.{'step' if is_own else 'forward'}"
 
 
 def kind_of(x: Any) -> str:
@@ -99,12 +113,20 @@ def check_cell(cell: Cell) -> None:
         pass
 
 
-def refuse_complex(called: str, x: Tensor) -> None:
-    """Check that an input is real.
+def refuse_odd(called: str, x: Tensor) -> None:
+    """Check that an input or a state is real, and has its numbers one beside the other.
 
     Raises:
-        DtypeError: it is complex.
+        DtypeError: it is complex, sparse, or of another layout, or nested.
     """
+    if x.is_nested:
+        raise DtypeError(
+            f"{called} must be a padded tensor, got a nested one: give "
+            f"torch.nested.to_padded_tensor({called}, 0), and the number of steps of each sequence "
+            "as lengths=…"
+        )
+    if x.layout is not torch.strided:
+        raise DtypeError(f"{called} must be a dense tensor, got {x.layout}: {called}.to_dense()")
     if x.is_complex():
         raise DtypeError(
             f"{called} must be real, got {x.dtype}: give its real and imaginary parts as features "
@@ -116,17 +138,18 @@ def check_x(cell: Cell, x: Any) -> None:
     """Check the input of one step.
 
     Raises:
-        DtypeError: x is no tensor, complex, or of another dtype than the parameters.
+        DtypeError: x is no tensor, one that `refuse_odd` refuses, or of another dtype than the
+            parameters.
         ShapeError: x is not [B, input_size].
     """
-    name = type(cell).__name__
+    name = name_of(cell)
     if not isinstance(x, Tensor):
         raise DtypeError(f"x must be a tensor, got {kind_of(x)}")
+    refuse_odd("x", x)
     if x.dim() != 2 or x.shape[1] != cell.input_size:
         raise ShapeError(
             f"x must be [B, {cell.input_size}] for one step of {name}, got {list(x.shape)}"
         )
-    refuse_complex("x", x)
     tensor = a_tensor_of(cell)
     own = x.dtype if tensor is None else tensor.dtype
     if x.dtype != own and not autocast_active(x.device):
@@ -149,11 +172,12 @@ def check_call(cell: Cell, x: Any, state: Any = None) -> tuple[Tensor, ...]:
     if not isinstance(state, (tuple, list)) or len(state) != len(names):
         comma = "," if len(names) == 1 else ""
         raise DtypeError(
-            f"state must be a tuple ({', '.join(names)}{comma}), got {_describe(state)}"
+            f"state must be a tuple ({', '.join(names)}{comma}), got {described(state)}"
         )
     for part, value in zip(names, state, strict=True):
         if not isinstance(value, Tensor):
             raise DtypeError(f"state.{part} must be a tensor, got {type(value).__name__}")
+        refuse_odd(f"state.{part}", value)
         expected = [len(x), cell.state_sizes[part]]
         if list(value.shape) != expected:
             raise ShapeError(f"state.{part} must be {expected}, got {list(value.shape)}")
@@ -168,49 +192,49 @@ def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:
     Raises:
         CellError: says what was expected and what the step returned.
     """
-    name, names = type(cell).__name__, cell.state
+    step, names = step_name_of(cell), cell.state
     comma = "," if len(names) == 1 else ""
     wanted = f"return output, ({', '.join(names)}{comma})"
     if not isinstance(result, tuple) or len(result) != 2:
-        raise CellError(f"{name}.step must end in `{wanted}`; it returned {_describe(result)}")
+        raise CellError(f"{step} must end in `{wanted}`; it returned {described(result)}")
     output, state = result
     if not isinstance(output, Tensor):
         raise CellError(
-            f"{name}.step must end in `{wanted}`; its output is {_describe(output)}, not a tensor"
+            f"{step} must end in `{wanted}`; its output is {described(output)}, not a tensor"
         )
     if not isinstance(state, (tuple, list)) or len(state) != len(names):
         raise CellError(
-            f"{name}.step must end in `{wanted}`, with a tuple of {len(names)} as the next state; "
-            f"it returned {_describe(state)} there"
+            f"{step} must end in `{wanted}`, with a tuple of {len(names)} as the next state; "
+            f"it returned {described(state)} there"
         )
     if output.dim() < 1 or output.shape[0] != batch_size:
         raise CellError(
-            f"{name}.step must return an output of shape [{batch_size}, size], "
-            f"got {list(output.shape)}"
+            f"{step} must return an output of shape [{batch_size}, size], got {list(output.shape)}"
         )
     for part, value in zip(names, state, strict=True):
         expected = [batch_size, cell.state_sizes[part]]
         if not isinstance(value, Tensor) or list(value.shape) != expected:
             raise CellError(
-                f"{name}.step must return the next state {part} with shape {expected}, "
-                f"got {_describe(value)}; a state whose size is not hidden_size is declared in "
+                f"{step} must return the next state {part} with shape {expected}, "
+                f"got {described(value)}; a state whose size is not hidden_size is declared in "
                 f"super().__init__(..., state_sizes={{{part!r}: size}})"
             )
         if value.is_complex():
             raise CellError(
-                f"{name}.step returned the state {part} as {value.dtype}; a state is real: keep "
+                f"{step} returned the state {part} as {value.dtype}; a state is real: keep "
                 "the real and imaginary parts as two states, and put them together inside of the "
                 "step (torch.complex)"
             )
         loose = output.is_complex() or autocast_active(output.device)
         if value.dtype != output.dtype and not loose:
             raise CellError(
-                f"{name}.step returned the state {part} as {value.dtype} beside an output of "
+                f"{step} returned the state {part} as {value.dtype} beside an output of "
                 f"{output.dtype}; state and output must have one dtype"
             )
 
 
-def _describe(value: Any) -> str:
+def described(value: Any) -> str:
+    """What something is that should have been something else, in words."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {list(value.shape)}"
     if isinstance(value, (tuple, list)):

@@ -144,6 +144,9 @@ class _Trial:
         raise CellError(
             f"{self.name} cannot be called as cell(x, state) with x [B, {self.x.shape[1]}]: "
             + "; ".join(dict.fromkeys(self.said))
+            + f". A state with parts of several sizes is known only if {self.name} begins by "
+            "itself where it is given None; else write a cello.Cell with state_sizes, whose step "
+            "calls it"
         )
 
     def _beginnings(self) -> Iterator[Any]:

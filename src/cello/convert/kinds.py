@@ -18,7 +18,7 @@ from cello.cells import zoo
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.encoders import ENCODERS
 
-__all__ = ["KINDS", "Kind", "kinds_with"]
+__all__ = ["KINDS", "Kind", "classes_of", "kinds_with"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def _of_class(cls: type[nn.Module]) -> Kind:
     skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = [
         parameter
-        for name, parameter in inspect.signature(cls.__init__).parameters.items()
-        if name != "self" and parameter.kind not in skipped
+        for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]
+        if parameter.kind not in skipped
     ]
     return Kind(
         cls,
@@ -169,18 +169,34 @@ CLASSES: dict[str, type[nn.Module]] = {
 }
 
 
-def kinds_with(classes: Iterable[Any]) -> dict[str, Kind]:
-    """All kinds, and those of the caller's own classes.
+def classes_of(cells: Any) -> tuple[type[nn.Module], ...]:
+    """The caller's own classes.
 
     Raises:
-        DtypeError: one of `classes` is no module class.
-        ArgumentError: one of them has the name of a kind of ours.
+        DtypeError: they are no collection, or one of them is no module class.
     """
-    kinds = dict(KINDS)
+    if isinstance(cells, type):
+        name = cells.__name__
+        raise DtypeError(f"cells must be a list of classes, cells=[{name}], got {name} itself")
+    if isinstance(cells, str) or not isinstance(cells, Iterable):
+        raise DtypeError(f"cells must be a list of classes, got {type(cells).__name__}")
+    classes = tuple(cells)
     for cls in classes:
         if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
             what = cls if isinstance(cls, type) else type(cls)
             raise DtypeError(f"cells must hold classes of modules, got {what.__name__}")
+    return classes
+
+
+def kinds_with(classes: Iterable[Any]) -> dict[str, Kind]:
+    """All kinds, and those of the caller's own classes.
+
+    Raises:
+        DtypeError: `classes` is no collection, or one of them is no module class.
+        ArgumentError: one of them has the name of a kind of ours.
+    """
+    kinds = dict(KINDS)
+    for cls in classes_of(classes):
         if cls is CLASSES.get(cls.__name__):
             continue
         if cls.__name__ in KINDS:

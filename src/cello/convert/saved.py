@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from cello._version import __version__
 from cello.convert.config import CONFIG, FORMAT, read_config
-from cello.convert.kinds import KINDS
+from cello.convert.kinds import KINDS, classes_of
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
 from cello.files import own_memory, seal, sync_folder, write
@@ -115,10 +115,11 @@ def load_model(folder: str | Path, cells: Iterable[type[nn.Module]] = ()) -> nn.
     Raises:
         ModelError: there is no model in `folder`, it is damaged, of a newer format, needs a class
             that is not in `cells`, or its weights do not fit its network.
+        DtypeError: `cells` is no list of classes.
     """
     folder = Path(folder)
     config = read_config(folder)
-    spec, cells = config["net"], tuple(cells)
+    spec, cells = config["net"], classes_of(cells)
     outline = _outline(spec, cells, folder)
     weights = _read_weights(folder, config["weights"])
     shared = config["weights"].get("shared", {})

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from cello.cells import Cell
 from cello.cells.callers import users_level
-from cello.cells.contract import autocast_active
+from cello.cells.contract import autocast_active, name_of
 from cello.cells.tracing import in_transform, is_traced, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size
@@ -109,7 +109,7 @@ def run(run: Run, asked: str = "auto") -> Result:
         reason = _transformed(run.data.device) if name != "reference" else None
         reason = reason or ENGINES[name].refuses(run)
         if reason is not None:
-            raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
+            raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
         return ENGINES[name].run(run)
     if torch.compiler.is_compiling():
         return _traced(run)
@@ -124,7 +124,7 @@ def run(run: Run, asked: str = "auto") -> Result:
             break
         reasons.setdefault(reason, name)  # said once, of the fastest that gives it
     for reason, name in reasons.items():
-        _leave(reason, name)
+        _leave(reason, name, name_of(run.cell))
     return candidate.run(run)
 
 
@@ -139,7 +139,7 @@ def _in_script(run: Run, name: str) -> Result:
             slow = split if name == split.NAME else reference
             reason = transformed or split.refuses(run) if slow is split else reason
             if name in (cpu.NAME, split.NAME) and reason is not None:
-                raise EngineError(f"engine {name!r} cannot run {type(run.cell).__name__}: {reason}")
+                raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
             if (unseen := split.refuses(run)) is not None:
                 warn_once(f"{unseen}; torch.jit.trace writes down for good what it does now")
     if slow is None:
@@ -149,8 +149,11 @@ def _in_script(run: Run, name: str) -> Result:
     return slow.run(replace(run, data=data))
 
 
-def loops_compile(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether there are compiled loops for such inputs; on a CPU it is said if there are none."""
+def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:
+    """Whether there are compiled loops for such inputs; on a CPU it is said if there are none.
+
+    `who` asks, as the user knows it.
+    """
     if device.type != "cpu":
         return False
     if torch.compiler.is_compiling():
@@ -159,7 +162,7 @@ def loops_compile(dtype: torch.dtype, device: torch.device) -> bool:
         return asked_while_tracing(dtype)
     reason = cpu.lacks(dtype)
     if reason is not None:
-        _leave(reason, cpu.NAME)
+        _leave(reason, cpu.NAME, who)
     return reason is None
 
 
@@ -206,8 +209,8 @@ def _transformed(device: torch.device) -> str | None:
     return None
 
 
-def _leave(reason: str, name: str) -> None:
-    warn_once(f"{reason}; engine {name!r} leaves this cell to a slower one")
+def _leave(reason: str, name: str, who: str) -> None:
+    warn_once(f"{reason}; engine {name!r} leaves {who} to a slower one")
 
 
 def warn_once(message: str, kind: type[Warning] = EngineWarning) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.contract import check_step_result
+from cello.cells.contract import check_step_result, step_name_of
 from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
 from cello.engines.run import Result, Run, empty_result, walk
@@ -117,7 +117,7 @@ class _Given:
             self.first = False
         elif not self.copies and [part._version for part in state] != self.versions:
             raise CellError(
-                f"{type(self.cell).__name__}.step changes its state in place, but did not at the "
+                f"{step_name_of(self.cell)} changes its state in place, but did not at the "
                 "first step: write h = h + …, not h += …"
             )
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.cells.contract import described, refuse_odd
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import (
     autocast_active,
@@ -89,7 +90,7 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             return leaf(self, input, hx, lengths=lengths, reset=reset)
         torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
-            return self.namesake.forward(self, input, hx)
+            return self._call_torch(input, hx)
         steps = check_input(self, input, lengths, self.batch_first, "input")
         run = self.run if torchs else self._run_cells
         done, state = run(steps, hx, check_reset(steps, reset, "input"))
@@ -113,7 +114,17 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
                 name = type(self).__name__
                 warn_once(f"{name} overrides {self._overridden}, so PyTorch's own code runs")
             return True
-        return autocast_active(x.device) or not loops_compile(x.dtype, x.device)
+        return autocast_active(x.device) or not loops_compile(x.dtype, x.device, self._get_name())
+
+    def _call_torch(self, x: Any, hx: Any) -> tuple[Any, Any]:
+        """PyTorch's own code as it is; what it refuses is refused in our words."""
+        if torch.compiler.is_compiling():
+            return self.namesake.forward(self, x, hx)
+        try:
+            return self.namesake.forward(self, x, hx)
+        except (RuntimeError, TypeError, ValueError):
+            self.states_of(hx, check_input(self, x, None, self.batch_first, "input"))
+            raise
 
     def _run_torch(self, steps: Steps, hx: Any) -> tuple[Steps, Any]:
         """Run PyTorch's own code."""
@@ -166,10 +177,13 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
         refuse_pair("hx", hx)
         count = 2 if self.mode == "LSTM" else 1
         parts = (hx,) if isinstance(hx, Tensor) else hx
-        fits = isinstance(parts, (tuple, list)) and len(parts) == count
-        if not fits or not all(isinstance(part, Tensor) for part in parts):
-            wanted = "a tensor h_0" if count == 1 else "a tuple (h_0, c_0)"
-            raise DtypeError(f"hx must be {wanted}, got {type(hx).__name__}")
+        wanted = "a tensor h_0" if count == 1 else "a tuple (h_0, c_0)"
+        if not isinstance(parts, (tuple, list)) or len(parts) != count:
+            raise DtypeError(f"hx must be {wanted}, got {described(hx)}")
+        for part in parts:
+            if not isinstance(part, Tensor):
+                raise DtypeError(f"hx must be {wanted} of tensors, got {described(part)} in it")
+            refuse_odd("hx", part)
         return tuple(parts)
 
     def states_of(self, hx: Any, steps: Steps) -> list[Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import a_tensor_of, kind_of, refuse_complex
+from cello.cells.contract import a_tensor_of, kind_of, refuse_odd
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError
@@ -108,7 +108,8 @@ def check_input(
     """The steps of x, if x fits the layer; `called` is the user's word for x.
 
     Raises:
-        DtypeError: x is no tensor, or its dtype is not that of the layer's parameters.
+        DtypeError: x is no tensor, or one that `refuse_odd` refuses, or its dtype is not that of
+            the layer's parameters.
         ShapeError: x has the wrong number of axes or features.
         ArgumentError: x is on another device than the parameters; see also `Steps.of`.
     """
@@ -116,6 +117,7 @@ def check_input(
     data = x.data if isinstance(x, PackedSequence) else x
     if not isinstance(data, Tensor):
         raise DtypeError(f"{called} must be a tensor or a PackedSequence, got {kind_of(x)}")
+    refuse_odd(called, data)
     packed = isinstance(x, PackedSequence)
     I = layer.input_size  # noqa: E741
     axes = "[B, T, {0}]" if batch_first else "[T, B, {0}]"
@@ -129,7 +131,6 @@ def check_input(
             f"{called} must have {I} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
-    refuse_complex(called, data)
     parameter = a_tensor_of(layer)
     of_any = data.dtype if data.is_floating_point() else torch.get_default_dtype()
     dtype = of_any if parameter is None else parameter.dtype
@@ -197,6 +198,7 @@ def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tu
     for part, value in zip(names, state, strict=True):
         if not isinstance(value, Tensor):
             raise DtypeError(f"{name}.{part} must be a tensor, got {type(value).__name__}")
+        refuse_odd(f"{name}.{part}", value)
         expected = (
             [cell.state_sizes[part]] if unbatched else [steps.batch_size, cell.state_sizes[part]]
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
+from cello.cells.contract import refuse_odd
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
@@ -153,6 +154,8 @@ class Stack(Traceable, NotScripted, nn.Module):
 
     def _any_input(self, x: Any, lengths: Tensor | Sequence[int] | None) -> Steps:
         """Steps of an input that only the first module understands."""
+        if isinstance(x, Tensor) and (x.is_nested or x.dim() != 2):
+            refuse_odd("x", x)  # what is taken apart; a module may take a sparse matrix
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ShapeError(f"x must be [T, B, ...] or [B, T, ...], got {list(x.shape)}")
         float_2d = isinstance(x, Tensor) and x.dim() == 2 and x.is_floating_point()

@@ -8,12 +8,12 @@ the form in which it came.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cello.cells.contract import kind_of
 from cello.cells.tracing import is_traced
@@ -39,6 +39,7 @@ class Steps:
         form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
         whole: what goes back, if it is at hand: its rows are `data`. (To take it apart and put it
             together again is more than `torch.export` can follow for a batch of any size.)
+        source: the `PackedSequence` that came, if there is padding now, in the user's order.
     """
 
     data: Tensor
@@ -50,6 +51,7 @@ class Steps:
     lengths: Tensor | None
     form: str
     whole: Tensor | None = None
+    source: PackedSequence | None = None
 
     @classmethod
     def of(
@@ -109,12 +111,15 @@ class Steps:
 
     @classmethod
     def _of_packed(cls, x: PackedSequence) -> Steps:
+        sizes = x.batch_sizes
+        if is_traced() and x.data.device.type == "cpu":  # other calls have other lengths
+            padded, lengths = pad_packed_sequence(x)
+            return replace(cls.of(padded, lengths=lengths), form="packed", source=x)
         if is_traced():
             raise EngineError(
                 "torch.jit.trace would write down the lengths of this PackedSequence for good: "
-                "pass the padded tensor with lengths=… in its place"
+                "trace the model on the CPU, or let PyTorch's own layer run, nn.LSTM and its kin"
             )
-        sizes = x.batch_sizes
         T, B = len(sizes), int(sizes[0]) if len(sizes) else 0
         device = x.data.device
         order = x.sorted_indices
@@ -155,7 +160,7 @@ class Steps:
         """The same steps with other values, [N, ...]; see `whole`."""
         return Steps(
             data, self.batch_sizes, self.length, self.batch_size, self.order, self.index,
-            self.lengths, self.form, whole,
+            self.lengths, self.form, whole, self.source,
         )  # fmt: skip
 
     def map(self, function: Callable[[Any], Any]) -> Steps:
@@ -209,6 +214,14 @@ class Steps:
 
     def packed(self) -> PackedSequence:
         """As PyTorch packs them; sequences without any step are none for it."""
+        if self.source is not None:
+            _, sizes, order, inverse = self.source
+            assert self.lengths is not None
+            rows, lengths = self.pad(self.data), self.lengths
+            if order is not None:
+                rows, lengths = rows[:, order], lengths[order]
+            packed = pack_padded_sequence(rows, lengths)
+            return PackedSequence(packed.data, sizes, order, inverse)
         sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
         return PackedSequence(of_its_own(self.data), sizes, self.order, self._inverse)
 
@@ -256,7 +269,8 @@ def of_its_own(tensor: Tensor) -> Tensor:
     A hook on one of several results of an operation is called with None where only the others have
     a gradient.
     """
-    return tensor.view_as(tensor) if tensor.requires_grad else tensor
+    # A trace is to be the same with gradients and without.
+    return tensor.view_as(tensor) if tensor.requires_grad or is_traced() else tensor
 
 
 def _integers(lengths: Any, B: int) -> Tensor:

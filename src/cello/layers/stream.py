@@ -60,7 +60,8 @@ class Stepper:
 
     On the CPU it runs the compiled step, if there is one. What the step reads besides tensors is
     what it was when the stepper was made or last reset as a whole; weights changed by an optimizer
-    or by `load_state_dict` count from the next step on.
+    or by `load_state_dict` count from the next step on. Where the layer is brought to another dtype
+    or device, the stepper follows with its state.
 
     Called as `stepper(x)` with x [B, I], or [I] if `batch_size` is 1; returns the output of that
     step in the same form.
@@ -185,10 +186,21 @@ class _LayerStep:
 
     def begin(self) -> None:
         """Begin anew."""
-        state = self.initial()
-        part = next(iter(state), torch.zeros(()))
-        self._compiled = one_step(self.cell, self.rows, part.dtype, part.device, self.layer.engine)
-        self.state = state
+        self._begin_with(self.initial())
+
+    def _begin_with(self, state: Sequence[Tensor]) -> None:
+        like = like_of(self.layer)
+        self._kind = (like.dtype, like.device)
+        self._compiled = one_step(self.cell, self.rows, *self._kind, self.layer.engine)
+        self._state_now = state
+
+    def _follow(self) -> bool:
+        """Go on in the dtype and on the device of the layer, if it has been brought to others."""
+        like = like_of(self.layer)
+        if (like.dtype, like.device) == self._kind:
+            return False
+        self._begin_with([part.to(like) for part in self._state_now])
+        return True
 
     def initial(self) -> Any:
         """The initial state."""
@@ -199,12 +211,23 @@ class _LayerStep:
     @property
     def state(self) -> Any:
         """A copy of the state now, a named tuple; each part [B, size]."""
-        if self._compiled is not None:
-            return self.cell.state_type(*self._compiled.state)
-        return self.cell.state_type(*(part.clone() for part in self._own))
+        self._follow()
+        return self.cell.state_type(*self._state_now)
 
     @state.setter
     def state(self, parts: Sequence[Tensor]) -> None:
+        self._follow()
+        self._state_now = parts
+
+    @property
+    def _state_now(self) -> Sequence[Tensor]:
+        """A copy of the state, as the step has it."""
+        if self._compiled is not None:
+            return self._compiled.state
+        return [part.clone() for part in self._own]
+
+    @_state_now.setter
+    def _state_now(self, parts: Sequence[Tensor]) -> None:
         if self._compiled is None:
             self._own = [part.detach().clone() for part in parts]
         else:
@@ -219,11 +242,13 @@ class _LayerStep:
             and may_run_compiled(x.device, self.layer.engine)
         ):
             return compiled(x)
+        if self._follow():
+            return self(x)
         with torch.no_grad():
             y = x.unsqueeze(0) if x.dim() == 1 else x
             check_x(self.cell, y)
             now = self._own if compiled is None else compiled.state
-            y, self.state = _step(self.cell, y, now)
+            y, self._state_now = _step(self.cell, y, now)
             y = y.clone()  # it may be the input or the state under another name
             return y.squeeze(0) if x.dim() == 1 else y
 

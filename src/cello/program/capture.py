@@ -14,6 +14,7 @@ from cello.cells import Cell
 from cello.cells.apart import apart
 from cello.cells.contract import check_step_result
 from cello.errors import CaptureError, CelloError
+from cello.program.composite import as_equations
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.lines import blame, in_function, where_from
 from cello.program.locals import named_tensors, step_with_locals
@@ -323,6 +324,6 @@ class _NothingUnseen(TorchFunctionMode):
             )
         before, self.asked = self.asked, True
         try:
-            return func(*args, **(kwargs or {}))
+            return as_equations(func)(*args, **(kwargs or {}))
         finally:
             self.asked = before

@@ -161,6 +161,11 @@ class Recording:
         """
         self._check_holds_something()
         if name is not None:
+            if name and self.layers == ("",):
+                raise UnknownNameError(
+                    f"there is no layer {name!r}: what was recorded is a single layer, without a "
+                    "name; leave layer out"
+                )
             return self.by_layer[find(name, self.layers)]
         if len(self.by_layer) != 1:
             raise ArgumentError(

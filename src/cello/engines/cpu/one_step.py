@@ -54,6 +54,9 @@ class OneStep:
             for name, tensor in group.items()
             if tensor is not None
         ]
+        floating = ((g, n) for g, n in self.places if g[n].is_floating_point())
+        self.sample = next(floating, ({"": torch.empty(0)}, ""))
+        self.own_dtype = self._dtype_now()
         self.pack()
 
     def pack(self) -> None:
@@ -96,6 +99,11 @@ class OneStep:
             for buffer, part in zip(self.buffers[self.turn], parts, strict=True):
                 buffer.copy_(part)
 
+    def _dtype_now(self) -> torch.dtype:
+        """That of the cell."""
+        group, name = self.sample
+        return group[name].dtype
+
     def takes(self, x: Tensor) -> bool:
         """Whether it can run now, on this input."""
         return (
@@ -103,7 +111,9 @@ class OneStep:
             and x.dtype is self.dtype
             and type(x) in (Tensor, Parameter)
             and x.is_cpu
+            and x.layout is torch.strided
             and self.cell.training == self.training
+            and self._dtype_now() is self.own_dtype
         )
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -1,0 +1,110 @@
+"""PyTorch's one-step modules and functions inside a step: fused, and equal to the step itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cello
+from cello.program import capture
+
+KINDS: dict[str, Any] = {
+    "gru": nn.GRUCell,
+    "lstm": nn.LSTMCell,
+    "tanh": nn.RNNCell,
+    "relu": lambda *sizes, **options: nn.RNNCell(*sizes, nonlinearity="relu", **options),
+}
+
+
+class Inside(cello.Cell):
+    """What a decoder does: a cell of PyTorch's with something before and after."""
+
+    state = ("h", "c")
+
+    def __init__(self, kind: str, bias: bool, steps: int = 1) -> None:
+        super().__init__(3, 4)
+        self.before = nn.Linear(3 + 4, 5)
+        self.cells = nn.ModuleList(
+            KINDS[kind](5 if number == 0 else 4, 4, bias=bias) for number in range(steps)
+        )
+        self.has_c = kind == "lstm"
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        inner = torch.relu(self.before(torch.cat([x, h], 1)))
+        for cell in self.cells:
+            if self.has_c:
+                h, c = cell(inner, (h, c))
+            else:
+                h = cell(inner, h)
+            inner = h
+        return inner + 1, (h, c)
+
+
+class Weights(cello.Cell):
+    """The function itself, with weights that are computed."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.W, self.R = nn.Parameter(torch.randn(12, 3)), nn.Parameter(torch.randn(12, 4))
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.gru_cell(x, h, self.W * 0.5, torch.tanh(self.R))
+        return h, (h,)
+
+
+class Beginning(cello.Cell):
+    """A cell of PyTorch's that is given no state."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.cell = nn.LSTMCell(3, 4)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = h + self.cell(x)[0]
+        return h, (h,)
+
+
+CELLS: dict[str, Any] = {
+    **{kind: lambda kind=kind: Inside(kind, bias=True) for kind in KINDS},
+    "no bias": lambda: Inside("gru", bias=False),
+    "two": lambda: Inside("lstm", bias=True, steps=2),
+    "weights": Weights,
+    "beginning": Beginning,
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_engine_runs_it(name: str) -> None:
+    dtype = torch.float64 if name == "two" else torch.float32
+    cell = CELLS[name]().to(dtype)
+    x = torch.randn(6, 3, 3, dtype=dtype, requires_grad=True)
+    found = []
+    for engine in ("reference", "split", "cpu"):
+        layer = cello.Recurrent(cell, engine=engine)
+        y, state = layer(x, lengths=[6, 2, 4])
+        loss = y.square().sum() + sum(part.sin().sum() for part in state)
+        leaves = [x, *cell.parameters()]
+        found.append([y, *state, *torch.autograd.grad(loss, leaves, materialize_grads=True)])
+    for some in found[1:]:
+        for mine, expected in zip(some, found[0], strict=True):
+            torch.testing.assert_close(mine, expected)
+
+
+def test_parameters_are_known_by_their_names() -> None:
+    program = capture(Inside("gru", bias=True))
+    assert "cells.0.weight_hh" in program.parameters
+    assert not program.constants
+
+
+def test_gates_inside_are_fused_into_one_step() -> None:
+    layer, x = cello.Recurrent(Inside("gru", bias=True)), torch.randn(5, 2, 3)
+    y, _ = layer(x)  # a warning would be an error
+    stepper = layer.stream(2)
+    assert torch.equal(torch.stack([stepper(x_t) for x_t in x]), y)
