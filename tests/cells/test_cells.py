@@ -135,6 +135,14 @@ def test_a_stranger_who_fails_is_refused_with_reasons() -> None:
     with pytest.raises(cello.errors.CellError, match=r"cannot be called as cell.*no such luck"):
         as_cell(Fails())
 
+    class Mixed(Fails):
+        def forward(self, x, state):
+            h, c = state
+            return h + x.sum(1, keepdim=True), (h, c + torch.ones(7))
+
+    with pytest.raises(cello.errors.CellError, match=r"only if Mixed begins by itself .* state_si"):
+        as_cell(Mixed())
+
     class Strings(Fails):
         def forward(self, x, state):
             return "state"
