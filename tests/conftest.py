@@ -45,6 +45,18 @@ def same_start() -> Iterator[None]:
 
 
 @pytest.fixture
+def step_by_step() -> Iterator[None]:
+    """Cells call their step: for tests of what is shown of numbers, whatever computed them.
+
+    Compiling a loop takes seconds; that all engines give the same numbers has its own tests.
+    """
+    import cello
+
+    with cello.engine("reference"):
+        yield
+
+
+@pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Ctrl-C interrupts, and a closed terminal ends, here and in what a test starts.
 

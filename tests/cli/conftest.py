@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-import cello
 from cello.convert import save_model
 from cello.tasks import Characters, Tagging, build_network, python_tagging
 from cello.tasks.corpus import Document
@@ -29,17 +27,10 @@ Monday B-time
 
 
 @pytest.fixture(autouse=True)
-def step_by_step(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Networks of a few units call their step, for what is tested is the commands.
-
-    Compiling their loops takes seconds; that commands run those is seen where tests start a process
-    and in test_demo.py.
-    """
-    if request.module.__name__.endswith("test_demo"):
-        yield
-        return
-    with cello.engine("reference"):
-        yield
+def no_loops_for_a_few_units(request: pytest.FixtureRequest) -> None:
+    """That commands run compiled loops is seen where a test starts a process, and in the demo's."""
+    if not request.module.__name__.endswith("test_demo"):
+        request.getfixturevalue("step_by_step")
 
 
 def saved(kind: str, task: Tagging | Characters, folder: Path) -> Path:

@@ -16,6 +16,8 @@ from tests.registry import ACTIVATED, CAPTURED, RANDOM, make
 from tests.see.drawings import SVG, collisions, labels, numbers, read
 from tests.see.odd_cells import ODD, Hostile, LongNames
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 # Of the cells that differ only in their activation, one with a short name and one with a long one.
 DRAWN = [
     name for name in CAPTURED if name not in ACTIVATED or name.endswith(("relu", "leaky_relu"))

@@ -327,6 +327,7 @@ def test_a_product_inside_a_product_is_a_number():
     assert re.fullmatch(r"h\[0\] = tanh\((\S+·tanh\(0\)( [+−] |\) )){4}= 0", text), text
 
 
+@pytest.mark.usefixtures("step_by_step")
 def test_a_deep_step_ends_in_numbers():
     def deep(s: Any, x: Tensor, h: Tensor) -> Tensor:
         for _ in range(40):
@@ -342,6 +343,7 @@ def test_a_deep_step_ends_in_numbers():
 # ------------------------------------------------------------ refusals
 
 
+@pytest.mark.usefixtures("step_by_step")
 def test_changed_parameters_are_noticed():
     net = cello.Stack(cello.Recurrent(cello.GRUCell(3, 4)), cello.LSTM(4, 2))
     rec = cello.record(net, torch.randn(3, 2, 3))

@@ -7,6 +7,8 @@ import torch
 import cello
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 
+pytestmark = pytest.mark.usefixtures("step_by_step")
+
 
 def lecture() -> cello.Recurrent:
     """The LSTM of the lecture's worked example: linear, without recurrent weights."""
