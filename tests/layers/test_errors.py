@@ -79,6 +79,18 @@ class Cells:
         def step(self, x, h):
             return h, (h,)
 
+    class OtherOrder(cello.Cell):
+        state = ("h", "c")
+
+        def step(self, x, c, h):
+            return h, (h, c)
+
+    class StateAsInput(cello.Cell):
+        state = ("h",)
+
+        def step(self, h, other):
+            return h, (other,)
+
     class NoStateTaken(cello.Cell):
         state = ("h",)
 
@@ -282,7 +294,8 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         r"Mine.feedback is 'y', which Mine.state \('h',\) does not hold",
     ),
     (lambda: subclass(state=("lambda",)), CellError, "distinct variable names"),
-    (lambda: subclass(state=("detach",)), CellError, "none is detach"),
+    (lambda: subclass(state=("detach",)), CellError, "detach is a method of states"),
+    (lambda: subclass(state=("h", "x")), CellError, "x is the input's name"),
     (
         lambda: cello.Recurrent(Cells.NoSuper()),
         CellError,
@@ -292,6 +305,17 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         lambda: cello.Recurrent(Cells.NoStateTaken(3, 4)),
         CellError,
         r"must take an input and the state, def step\(self, x, h\): too many positional",
+    ),
+    (
+        lambda: cello.Recurrent(Cells.OtherOrder(3, 4)),
+        CellError,
+        r"OtherOrder.step has the argument 'c' where it is given the state 'h': .* states as in "
+        r"OtherOrder.state \('h', 'c'\): def step\(self, x, h, c\)",
+    ),
+    (
+        lambda: cello.Recurrent(Cells.StateAsInput(3, 4)),
+        CellError,
+        r"StateAsInput.step has the argument 'h' where it is given the input: the input comes",
     ),
     (lambda: GRU(X[0], torch.zeros(2, 5)), ShapeError, r"state.h must be \[2, 4\], got \[2, 5\]"),
     (lambda: GRU(X[0], (X[0],) * 2), DtypeError, r"must be a tuple \(h,\), got a tuple of 2"),

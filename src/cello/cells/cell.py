@@ -28,8 +28,8 @@ def _positive(name: str, value: Any) -> int:
 
 
 def is_name(name: str) -> bool:
-    """Whether a state may be called so: `NAME_prev` is its old value, `.detach()` a method."""
-    taken = name.startswith("_") or name.endswith("_prev") or name == "detach"
+    """Whether a state may be called so: x is the input, `NAME_prev` its old value."""
+    taken = name.startswith("_") or name.endswith("_prev") or name in ("x", "detach")
     return name.isidentifier() and not iskeyword(name) and not taken
 
 
@@ -94,7 +94,8 @@ class Cell(NotScripted, nn.Module):
         if not all(map(is_name, names)) or len(set(names)) != len(names):
             raise CellError(
                 f"{cls.__name__}.state must hold distinct variable names that neither start with "
-                f"an underscore nor end in _prev, and none is detach, got {names!r}"
+                f"an underscore nor end in _prev; x is the input's name, and detach is a method of "
+                f"states; got {names!r}"
             )
         if cls.feedback is not None and cls.feedback not in cls.state:
             raise CellError(

@@ -95,22 +95,35 @@ def check_cell(cell: Cell) -> None:
     """Check that a cell is built, and that its step takes the input and the state.
 
     Raises:
-        CellError: the constructor of `Cell` has not run, or `step` takes other arguments.
+        CellError: the constructor of `Cell` has not run, or `step` takes other arguments, or has
+            the name of one state for the input or for another state.
     """
     name = type(cell).__name__
     if "state_sizes" not in vars(cell):
         raise CellError(
             f"{name}.__init__ must call super().__init__(input_size, hidden_size) as its first line"
         )
+    wanted = f"def step({', '.join(('self', 'x', *cell.state))})"
     try:
-        inspect.signature(cell.step).bind(None, *cell.state)
+        signature = inspect.signature(cell.step)
+        signature.bind(None, *cell.state)
     except TypeError as error:
-        wanted = ", ".join(("self", "x", *cell.state))
         raise CellError(
-            f"{name}.step must take an input and the state, def step({wanted}): {error}"
+            f"{name}.step must take an input and the state, {wanted}: {error}"
         ) from None
     except ValueError:  # a function that has no signature to see
-        pass
+        return
+    own = [p.name for p in signature.parameters.values() if p.kind in _BY_POSITION]
+    places = ("the input", *(f"the state {part!r}" for part in cell.state))
+    for argument, part, given in zip(own, ("", *cell.state), places, strict=False):
+        if argument in cell.state and argument != part:
+            raise CellError(
+                f"{name}.step has the argument {argument!r} where it is given {given}: the input "
+                f"comes first, then the states as in {name}.state {cell.state!r}: {wanted}"
+            )
+
+
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def refuse_odd(called: str, x: Tensor) -> None:

@@ -120,7 +120,7 @@ class ForeignCell(Cell):
 def _names(reading: Reading) -> tuple[str, ...]:
     """What the parts of the state are called."""
     own = names_in(reading.form)
-    if own and all(map(is_name, own)) and "x" not in own:
+    if own and all(map(is_name, own)):
         return tuple(own)
     count = len(reading.shapes)
     return ("h", "c")[:count] if count < 3 else tuple(f"s{number}" for number in range(count))

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 
 from cello.engines.cpu.expressions import identifier
 from cello.program.graph import Value
-from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array, Fold, Load, Node
 from cello.program.kernel.schedule import Schedule
 
-__all__ = ["Memory", "Packed", "address", "c_name", "vector_name"]
+__all__ = ["Memory", "Packed", "address"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Memory:
         vectors: tensors without rows that are read element by element.
         matrices: tensors without rows that products multiply with.
         packed: parts of matrices in packed form.
+        names: of all these in C, no two alike.
     """
 
     schedule: Schedule
@@ -52,6 +52,7 @@ class Memory:
     vectors: dict[Value, None] = field(default_factory=dict)
     matrices: dict[Value, None] = field(default_factory=dict)
     packed: list[Packed] = field(default_factory=list)
+    names: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for region in self.schedule.regions:
@@ -62,6 +63,23 @@ class Memory:
             if isinstance(node, Fold) or node not in self.stored:
                 taken = set(self.scratch.values())
                 self.scratch[node] = identifier(node.name or f"t{len(taken)}", taken)
+
+    def name(self, kind: str, of: str = "") -> str:
+        """The name in C of what belongs to an array, a state, a vector or a matrix."""
+        if (kind, of) not in self.names:
+            plain = f"{kind}_{of}" if of else kind
+            self.names[kind, of] = identifier(plain, self.names.values())
+        return self.names[kind, of]
+
+    def array_name(self, array: Array) -> str:
+        """The name in C of an array."""
+        return self.name(array.kind, array.name)
+
+    @property
+    def chained(self) -> list[str]:
+        """The names in C of the arrays that a step gets from the one before."""
+        kernel = self.schedule.kernel
+        return [self.name(kernel.chain, state) for state in kernel.states]
 
     @property
     def next_arrays(self) -> list[Array]:
@@ -81,26 +99,11 @@ class Memory:
     def array(self, array: Array) -> str:
         """The address of a row of an array."""
         if array.kind in ("prev", "carry"):
-            return f"team->{c_name(array)}[at]"
+            return f"team->{self.array_name(array)}[at]"
         if array.kind == "next":
-            return f"team->s_{c_name(array)} + at * PADDED({array.width})"
+            return f"team->new_{self.array_name(array)} + at * PADDED({array.width})"
         self.arrays[array] = None
-        return f"kernel->{c_name(array)} + row * {array.width}"
-
-
-def chained(kernel: Kernel) -> list[str]:
-    """The names in C of the arrays that a step gets from the one before."""
-    return [c_name(Array(kernel.chain, name, 0)) for name in kernel.states]
-
-
-def c_name(array: Array) -> str:
-    """The name of an array in C."""
-    return identifier(str(array))
-
-
-def vector_name(value: Value) -> str:
-    """The name in C of a tensor without rows that is read element by element."""
-    return identifier(f"vector_{value.name}")
+        return f"kernel->{self.array_name(array)} + row * {array.width}"
 
 
 def address(place: tuple[str, int], unit: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["prelude"]
+__all__ = ["driver", "prelude"]
 
 _PARTS = ("vectors", "math", "dot", "pack")
 
@@ -20,3 +20,9 @@ def prelude(*, double: bool = False) -> str:
     folder = files(__package__)
     parts = [folder.joinpath(f"prelude_{part}.c").read_text(encoding="utf-8") for part in _PARTS]
     return "\n".join([f"#define CELLO_DOUBLE {int(double)}", *parts])
+
+
+@cache
+def driver() -> str:
+    """What follows the prelude in every kernel: how rows and blocks are walked over."""
+    return files(__package__).joinpath("driver.c").read_text(encoding="utf-8")

@@ -15,13 +15,20 @@ LANES(v_floor, LIBM(floor))
 LANES(v_abs, LIBM(fabs))
 LANES(v_sin, LIBM(sin))
 LANES(v_cos, LIBM(cos))
+LANES(v_tan, LIBM(tan))
+LANES(v_sinh, LIBM(sinh))
+LANES(v_cosh, LIBM(cosh))
 LANES(v_erf, LIBM(erf))
 
-INLINE vec v_pow(vec a, vec b) {
-    vec y;
-    for (int i = 0; i < VL; i++) y[i] = LIBM(pow)(a[i], b[i]);
-    return y;
-}
+#define LANES_OF_TWO(name, function)                              \
+    INLINE vec name(vec a, vec b) {                               \
+        vec y;                                                    \
+        for (int i = 0; i < VL; i++) y[i] = function(a[i], b[i]); \
+        return y;                                                 \
+    }
+
+LANES_OF_TWO(v_pow, LIBM(pow))
+LANES_OF_TWO(v_fmod, LIBM(fmod))
 
 INLINE vec v_recip(vec x) { return (real)1 / x; }
 

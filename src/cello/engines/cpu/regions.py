@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cello.engines.cpu.expressions import EXPRESSIONS, identifier, number
-from cello.engines.cpu.memory import Memory, address, c_name, vector_name
+from cello.engines.cpu.memory import Memory, address
 from cello.engines.cpu.products import (
     Group,
     Lines,
@@ -56,6 +56,7 @@ class _Body:
         self.lines: list[str] = []
         self.names: dict[Node, str] = {}
         self.taken: set[str] = set()
+        self.given = {f"sum_{group.number}" for group in groups}
         self.sums = {
             node: f"sum_{group.number}[{d * width}]"
             for group in groups
@@ -72,7 +73,10 @@ class _Body:
         for store in region.stores:
             if store.per_sequence:
                 memory.arrays[store.array] = None
-                place = f"kernel->{c_name(store.array)} + seq * {store.array.width}", store.start
+                place = (
+                    f"kernel->{memory.array_name(store.array)} + seq * {store.array.width}",
+                    store.start,
+                )
                 total = f"{self._get(place)} + {self._vector(store.node)}"
                 self._put(place, total)
             else:
@@ -84,10 +88,13 @@ class _Body:
         return self.memory.schedule.kernel.carried[array.name]
 
     def _local(self, node: Node, expression: str, kind: str = "vec") -> str:
-        name = identifier(node.name or f"t{len(self.taken)}", self.taken)
-        self.taken.add(name)
-        self.names[node] = name
+        self.names[node] = name = self._new_name(node)
         self.lines.append(f"const {kind} {name} = {expression};")
+        return name
+
+    def _new_name(self, node: Node) -> str:
+        name = identifier(node.name or f"t{len(self.taken)}", self.taken | self.given)
+        self.taken.add(name)
         return name
 
     def _expression(self, node: Node) -> str:
@@ -118,7 +125,7 @@ class _Body:
             return f"truth({name})" if self._is_mask(node) else name
         if isinstance(node, Shared):
             self.memory.vectors[node.value] = None
-            place = f"kernel->{vector_name(node.value)}", node.start
+            place = f"kernel->{self.memory.name('vector', node.value.name)}", node.start
         else:
             place = self.memory.place(node)
         if node.length == 1 and self.region.length > 1:
@@ -126,8 +133,7 @@ class _Body:
         else:
             expression = self._get(place, padded=node in self.memory.scratch)
         if self._is_mask(node):  # kept as numbers
-            name = identifier(node.name or f"t{len(self.taken)}", self.taken)
-            self.taken.add(name)
+            name = self._new_name(node)
             self.lines.append(f"const vec {name} = {expression};")
             return name
         return self._local(node, expression)

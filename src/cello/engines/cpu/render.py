@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
-from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.memory import Memory, Packed, c_name, chained, vector_name
-from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.memory import Memory, Packed
+from cello.engines.cpu.prelude import driver, prelude
 from cello.engines.cpu.regions import render_region
 from cello.engines.cpu.walks import backward_walk, forward_walk, rows_of_team
 from cello.program.graph import Value
@@ -87,7 +84,7 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
     parts = [
         title,
         prelude(double=kernel.item_size == 8),
-        _driver(),
+        driver(),
         _structs(kernel, memory, slots),
         *functions,
         rows_of_team(kernel, memory),
@@ -103,11 +100,6 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
     return Rendered(f"{kernel.cell}_{kernel.name}", "\n".join(parts), slots, work, weights)
 
 
-@cache
-def _driver() -> str:
-    return files(__package__).joinpath("driver.c").read_text(encoding="utf-8")
-
-
 def _slots(kernel: Kernel, memory: Memory) -> tuple[Slot, ...]:
     slots = [Slot("array", array) for array in memory.arrays]
     slots += [Slot("vector", value) for value in memory.vectors]
@@ -119,23 +111,16 @@ def _slots(kernel: Kernel, memory: Memory) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def field_name(slot: Slot) -> str:
+def field_name(slot: Slot, memory: Memory) -> str:
     """The name of a pointer in the struct `Kernel`."""
     if isinstance(slot.of, Array):
-        return c_name(slot.of)
-    if isinstance(slot.of, Value):
-        return vector_name(slot.of) if slot.kind == "vector" else matrix_name(slot.of)
-    return identifier(f"{slot.kind}_{slot.of}") if slot.of else slot.kind
-
-
-def matrix_name(value: Value) -> str:
-    """The name in C of a matrix."""
-    return identifier(f"matrix_{value.name}")
+        return memory.array_name(slot.of)
+    return memory.name(slot.kind, slot.of.name if isinstance(slot.of, Value) else slot.of)
 
 
 def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lines = ["typedef struct {", "    Shape shape;"]
-    lines += [f"    real *{field_name(slot)};" for slot in slots]
+    lines += [f"    real *{field_name(slot, memory)};" for slot in slots]
     lines += [f"    real *{packed.name};" for packed in memory.packed]
     lines += ["    char *workspace;", "    real *zeros;", "} Kernel;", "", "typedef struct {"]
     lines += [
@@ -144,12 +129,12 @@ def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "    int back; /* whether this step goes through its blocks from the last one */",
     ]
     lines.append("    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */")
-    lines += [f"    real **{name}, **last_{name};" for name in chained(kernel)]
-    lines += [f"    real *own_{name};" for name in chained(kernel)]
+    lines += [f"    real **{name}, **last_{name};" for name in memory.chained]
+    lines += [f"    real *own_{name};" for name in memory.chained]
     if kernel.name == "backward":
-        lines += [f"    real **prev_{identifier(name)};" for name in kernel.states]
+        lines += [f"    real **{memory.name('prev', name)};" for name in kernel.states]
     lines += [f"    real *s_{name};" for name in memory.scratch.values()]
-    lines += [f"    real *s_{c_name(array)};" for array in memory.next_arrays]
+    lines += [f"    real *new_{memory.array_name(array)};" for array in memory.next_arrays]
     lines += ["} Team;", ""]
     return "\n".join(lines)
 
@@ -166,7 +151,7 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "    shape->barrier = (void (*)(void))pointers[4];",
     ]
     for number, slot in enumerate(slots):
-        lines.append(f"    kernel->{field_name(slot)} = pointers[{6 + number}];")
+        lines.append(f"    kernel->{field_name(slot, memory)} = pointers[{6 + number}];")
     lines.append("    char *workspace = pointers[5];")
     for packed in memory.packed:
         lines.append(f"    kernel->{packed.name} = (real *)workspace;")
@@ -183,7 +168,7 @@ def _entry(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     ]
     for packed in memory.packed:
         for d, (value, transposed, k0, n0) in enumerate(packed.parts):
-            name = matrix_name(value)
+            name = memory.name("matrix", value.name)
             down, right = value.shape[1] if len(value.shape) > 1 else 1, 1
             rs, cs = (down, right) if transposed else (right, down)
             lines.append(

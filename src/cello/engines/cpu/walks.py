@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from cello.engines.cpu.expressions import identifier
-from cello.engines.cpu.memory import Memory, c_name, chained
+from cello.engines.cpu.memory import Memory
 from cello.program.kernel.kernel import Kernel
-from cello.program.kernel.nodes import Array
 
 __all__ = ["backward_walk", "forward_walk", "rows_of_team"]
 
@@ -14,10 +12,10 @@ Calls = dict[str, list[tuple[str, int]]]
 
 def rows_of_team(kernel: Kernel, memory: Memory) -> str:
     """The memory of a team: how much, and which is where."""
-    chain = chained(kernel)
+    chain = memory.chained
     lists = [f"team->{name}" for name in chain]
     if kernel.name == "backward":
-        lists += [f"team->prev_{identifier(name)}" for name in kernel.states]
+        lists += [f"team->{memory.name('prev', name)}" for name in kernel.states]
     lasts = [f"team->last_{name}" for name in chain]
     rows: list[tuple[str, str]] = []  # own to a thread
     shared: list[tuple[str, str]] = []  # of the whole team
@@ -26,7 +24,7 @@ def rows_of_team(kernel: Kernel, memory: Memory) -> str:
     for node, name in memory.scratch.items():
         shared.append((f"team->s_{name}", f"AT_HAND * PADDED({node.length})"))
     for array in memory.next_arrays:
-        shared.append((f"team->s_{c_name(array)}", f"AT_HAND * PADDED({array.width})"))
+        shared.append((f"team->new_{memory.array_name(array)}", f"AT_HAND * PADDED({array.width})"))
     lines = [
         "#define MOST 64 /* rows of a team that run together */",
         "#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */",
@@ -106,7 +104,7 @@ def _keep(kernel: Kernel, memory: Memory) -> list[str]:
     """States that stand where the next few steps will write are moved."""
     lines = []
     for name, size in kernel.states.items():
-        chained = c_name(Array(kernel.chain, name, 0))
+        chained = memory.name(kernel.chain, name)
         if memory.schedule.next_states[name][0].kind == "next":
             lines += [
                 "        for (long r = 0; r < count; r++) {",
@@ -130,8 +128,8 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
         "        UNUSED const long seq = team->from + r;",
     ]
     for name, size in kernel.states.items():
-        chained = c_name(Array("prev", name, 0))
-        start = identifier(f"start_{name}")
+        chained = memory.name("prev", name)
+        start = memory.name("start", name)
         lines.append(f"        team->last_{chained}[r] = kernel->{start} + seq * {size};")
     lines += ["    }", "    for (long done = 0; done < shape->steps;) {", *_chunk(order)]
     lines += _phase(calls["before"], "0, rows", "        ")
@@ -145,8 +143,8 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
         "                UNUSED const int reset = shape->reset && shape->reset[row];",
     ]
     for name, size in kernel.states.items():
-        chained = c_name(Array("prev", name, 0))
-        initial = identifier(f"initial_{name}")
+        chained = memory.name("prev", name)
+        initial = memory.name("initial", name)
         lines.append(f"                real *{chained} = team->last_{chained}[r];")
         if name == feedback:
             lines += _fed_back(size, chained)
@@ -159,7 +157,7 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
     lines.append("            team->back = !team->back;")
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
-        chained = c_name(Array("prev", name, 0))
+        chained = memory.name("prev", name)
         lines.append(f"                team->last_{chained}[r] = {_next(memory, name)};")
     lines += ["            }", "        }"]
     lines += _phase(calls["after"], "0, rows", "        ")
@@ -171,7 +169,7 @@ def forward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | N
         "    for (long r = 0; r < count && team->part == 0; r++) {",
     ]
     for name, size in kernel.states.items():
-        chained, final = c_name(Array("prev", name, 0)), identifier(f"final_{name}")
+        chained, final = memory.name("prev", name), memory.name("final", name)
         lines.append(
             f"        memcpy(kernel->{final} + (team->from + r) * {size}, "
             f"team->last_{chained}[r], {size} * sizeof(real));"
@@ -203,7 +201,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
         "        UNUSED const long seq = team->from + r;",
     ]
     for name, size in kernel.states.items():
-        chained, given = c_name(Array("carry", name, 0)), identifier(f"grad_final_{name}")
+        chained, given = memory.name("carry", name), memory.name("grad_final", name)
         lines.append(f"        team->last_{chained}[r] = kernel->{given} + seq * {size};")
     lines += ["    }", "    for (long done = 0; done < shape->steps;) {", *_chunk(order)]
     lines += [
@@ -219,10 +217,10 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
     ]
     for name, size in kernel.states.items():
         array, start = kernel.kept[name]
-        prev = f"prev_{identifier(name)}"
+        prev = memory.name("prev", name)
         lines.append(
             f"                real *{prev} = has ? {memory.array(array)} + {start} : "
-            f"kernel->{identifier(f'start_{name}')} + seq * {size};"
+            f"kernel->{memory.name('start', name)} + seq * {size};"
         )
         if name == feedback:
             lines.append(
@@ -230,7 +228,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
                 f"kernel->forced + row * {size};"
             )
         lines += [
-            f"                if (reset) {prev} = kernel->{identifier(f'initial_{name}')} "
+            f"                if (reset) {prev} = kernel->{memory.name('initial', name)} "
             f"+ seq * {size};",
             f"                team->{prev}[at] = {prev};",
         ]
@@ -242,7 +240,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
         "            const long active = team->begin[s - done + 1] - first;",
     ]
     for name in kernel.states:
-        chained = c_name(Array("carry", name, 0))
+        chained = memory.name("carry", name)
         lines.append(
             f"            for (long r = 0; r < active; r++) team->{chained}[first + r] = "
             f"team->last_{chained}[r];"
@@ -251,9 +249,9 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
     lines.append("            team->back = !team->back;")
     lines.append("            for (long r = 0, at = first; r < active; r++, at++) {")
     for name in kernel.states:
-        chained = c_name(Array("carry", name, 0))
+        chained = memory.name("carry", name)
         lines.append(f"                team->last_{chained}[r] = {_next(memory, name)};")
-    lines += ["            }", *_where_states_end(kernel, feedback), "        }"]
+    lines += ["            }", *_where_states_end(kernel, memory, feedback), "        }"]
     lines += _phase(calls["after"], "0, rows", "        ")
     lines += _keep(kernel, memory)
     lines += [
@@ -263,7 +261,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
         "    for (long r = 0; r < count && team->part == 0; r++) {",
     ]
     for name, size in kernel.states.items():
-        chained, begin = c_name(Array("carry", name, 0)), identifier(f"grad_start_{name}")
+        chained, begin = memory.name("carry", name), memory.name("grad_start", name)
         lines.append(
             f"        memcpy(kernel->{begin} + (team->from + r) * {size}, "
             f"team->last_{chained}[r], {size} * sizeof(real));"
@@ -271,7 +269,7 @@ def backward_walk(kernel: Kernel, memory: Memory, calls: Calls, feedback: str | 
     return "\n".join([*lines, "    }", "}", ""])
 
 
-def _where_states_end(kernel: Kernel, feedback: str | None) -> list[str]:
+def _where_states_end(kernel: Kernel, memory: Memory, feedback: str | None) -> list[str]:
     """A cotangent goes no further than a reset, or a known output that was fed back."""
     lines = [
         "            if (shape->reset || kernel->forced) {",
@@ -284,9 +282,9 @@ def _where_states_end(kernel: Kernel, feedback: str | None) -> list[str]:
         "seq < size_of(shape, before);",
     ]
     for name, size in kernel.states.items():
-        chained = c_name(Array("carry", name, 0))
+        chained = memory.name("carry", name)
         last = f"team->last_{chained}[r]"
-        given = f"kernel->{identifier(f'grad_initial_{name}')} + seq * {size}"
+        given = f"kernel->{memory.name('grad_initial', name)} + seq * {size}"
         lines += [
             "                    if (reset) {",
             f"                        for (long i = 0; i < {size} && team->part == 0; i++) "

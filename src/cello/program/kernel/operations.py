@@ -171,16 +171,6 @@ def _pointwise(name: str) -> Rule:
     return rule
 
 
-def _extreme(kind: str) -> Rule:
-    """Of two tensors, or of the features of one."""
-
-    def rule(low: Lowering, op: Op) -> None:
-        of_one = op.target._overloadname == "dim"
-        (_reduction(functools.partial(chosen, kind)) if of_one else _pointwise(kind))(low, op)
-
-    return rule
-
-
 def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
     def rule(low: Lowering, op: Op) -> None:
         for number, vectors in function(low, op).items():
@@ -204,6 +194,5 @@ RULES: dict[str, Rule] = {
     "full": _full,
     **{name: _pointwise(name) for name in POINTWISE},
     **{name: _reduction(function) for name, function in REDUCTIONS.items()},
-    "max": _extreme("max"),
-    "min": _extreme("min"),
+    **{kind: _reduction(functools.partial(chosen, kind)) for kind in ("max", "min")},
 }

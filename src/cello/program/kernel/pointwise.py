@@ -1,12 +1,11 @@
 """The formulas of pointwise operations, made of primitives.
 
-Each is written so that its derivative, taken primitive by primitive, is that of PyTorch, at the
-kinks too, and so that a branch that is not taken brings no infinity into it.
+Most have the derivative that follows, primitive by primitive; where PyTorch's own differs at a
+kink, at infinity or where numbers overflow, `own` puts that of `slopes` in its place.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cello.program.graph import Op
 from cello.program.kernel.nodes import Graph, Node
 from cello.program.kernel.shapes import argument
+from cello.program.kernel.slopes import floor_divide, power, signs_differ, trunc
 
 if TYPE_CHECKING:
     from cello.program.kernel.lower import Lowering
@@ -58,29 +58,28 @@ def _rsub(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
     return lambda a, b: g.call("sub", b, g.call("mul", a, float(alpha))), op.args[:2]
 
 
+def own(g: Graph, name: str, value: Node, *given: Node | float) -> Node:
+    """`value`, with the derivative of `slopes.SLOPES[name]` for what was given."""
+    return g.call(f"{name}'", value, *given)
+
+
 def _div(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
     g = low.graph
     mode = "floor" if op.target._opname == "floor_divide" else op.kwargs.get("rounding_mode")
 
     def formula(a: Node, b: Node) -> Node:
-        ratio = g.call("div", a, b)
-        return _trunc(g, ratio) if mode == "trunc" else g.call("floor", ratio) if mode else ratio
+        if mode is None:
+            return g.call("div", a, b)
+        whole = floor_divide(g.call, a, b) if mode == "floor" else _trunc(g, g.call("div", a, b))
+        return g.call("stop", whole)
 
     return formula, op.args[:2]
 
 
-def _rest(whole: Callable[[Graph, Node], Node]) -> Rule:
-    """`a − b · whole(a / b)`: remainder and fmod."""
-
-    def rule(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
-        g = low.graph
-
-        def formula(a: Node, b: Node) -> Node:
-            return g.call("sub", a, g.call("mul", b, whole(g, g.call("div", a, b))))
-
-        return formula, op.args[:2]
-
-    return rule
+def _remainder(g: Graph, a: Node, b: Node) -> Node:
+    rest = g.call("fmod", a, b)
+    value = g.call("where", signs_differ(g.call, rest, b), g.call("add", rest, b), rest)
+    return own(g, "remainder", value, a, b)
 
 
 def _two(formula: Callable[[Graph, Node, Node], Node]) -> Rule:
@@ -88,64 +87,50 @@ def _two(formula: Callable[[Graph, Node, Node], Node]) -> Rule:
     return lambda low, op: (lambda a, b: formula(low.graph, a, b), op.args[:2])
 
 
-def _pow(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
-    base, exponent = op.args[:2]
-    return lambda a, b: power(low.graph, a, b, exponent), (base, exponent)
-
-
-def power(g: Graph, a: Node, b: Node, exponent: Any) -> Node:
-    """A to the power of b; small whole powers are products."""
-    if exponent == 1:
-        return a
-    if exponent == 2:
-        return g.call("mul", a, a)
-    if exponent == 3:
-        return g.call("mul", a, g.call("mul", a, a))
-    if exponent == 0.5:
-        return g.call("sqrt", a)
-    if exponent == -1:
-        return g.call("reciprocal", a)
-    if exponent == -0.5:
-        return g.call("rsqrt", a)
-    return g.call("pow", a, b)
+def _power(g: Graph, a: Node, b: Node | float) -> Node:
+    return own(g, "power", power(g.call, a, b), a, b)
 
 
 def _clamp(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
-    name = op.target._opname
-    if name == "clamp_min":
-        least, most = argument(op, 1, "min"), None
-    elif name == "clamp_max":
-        least, most = None, argument(op, 1, "max")
-    else:
-        least, most = argument(op, 1, "min"), argument(op, 2, "max")
-    bounds = [bound for bound in (least, most) if bound is not None]
+    name, g = op.target._opname, low.graph
+    least = None if name == "clamp_max" else argument(op, 1, "min")
+    most = argument(op, 1 if name == "clamp_max" else 2, "max") if name != "clamp_min" else None
+    if most is None:
+        return lambda x, bound: g.call("at_least", x, bound), [op.args[0], least]
+    if least is None:
+        return lambda x, bound: g.call("at_most", x, bound), [op.args[0], most]
 
-    def formula(x: Node, *limits: Node) -> Node:
-        rest = list(limits)
-        if least is not None:
-            x = low.graph.call("at_least", x, rest.pop(0))
-        return low.graph.call("at_most", x, rest.pop(0)) if rest else x
+    def formula(x: Node, least: Node, most: Node) -> Node:
+        return own(g, "clamp", _limited(g, x, least, most), x, least, most)
 
-    return formula, [op.args[0], *bounds]
+    return formula, [op.args[0], least, most]
+
+
+def _limited(g: Graph, x: Node, least: Node | float, most: Node | float) -> Node:
+    return g.call("at_most", g.call("at_least", x, least), most)
 
 
 def _lerp(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
     g = low.graph
 
     def formula(a: Node, b: Node, weight: Node) -> Node:
-        return g.call("add", a, g.call("mul", weight, g.call("sub", b, a)))
+        way, near = g.call("sub", b, a), g.call("lt", g.call("abs", weight), 0.5)
+        from_a = g.call("add", a, g.call("mul", weight, way))
+        from_b = g.call("sub", b, g.call("mul", way, g.call("sub", 1.0, weight)))
+        return own(g, "lerp", g.call("where", near, from_a, from_b), a, b, weight)
 
     return formula, op.args[:3]
 
 
-def _added(function: str) -> Rule:
+def _added(name: str, function: str) -> Rule:
     """`a + value · b ∘ c`: addcmul and addcdiv."""
 
     def rule(low: Lowering, op: Op) -> tuple[Formula, Sequence[Any]]:
         value, g = float(argument(op, 3, "value", 1)), low.graph
 
         def formula(a: Node, b: Node, c: Node) -> Node:
-            return g.call("add", a, g.call("mul", g.call(function, b, c), value))
+            made = g.call("add", a, g.call(function, g.call("mul", b, value), c))
+            return own(g, name, made, a, b, c, value)
 
         return formula, op.args[:3]
 
@@ -179,21 +164,23 @@ def _leaky_relu(g: Graph, x: Node, slope: float) -> Node:
 
 
 def _elu(g: Graph, x: Node, alpha: float, scale: float, input_scale: float) -> Node:
-    low = g.call("expm1", g.call("mul", g.call("at_most", x, 0.0), float(input_scale)))
-    below = g.call("mul", low, float(alpha * scale))
-    return g.call("where", g.call("gt", x, 0.0), g.call("mul", x, float(scale)), below)
+    factors = float(scale), float(alpha * scale), float(input_scale)
+    below = g.call("mul", g.call("expm1", g.call("mul", x, factors[2])), factors[1])
+    value = g.call("where", g.call("gt", x, 0.0), g.call("mul", x, factors[0]), below)
+    return own(g, "elu", value, x, *factors)
 
 
 def _softplus(g: Graph, x: Node, beta: float, threshold: float) -> Node:
-    scaled = g.call("mul", x, float(beta))
-    bounded = g.call("at_most", scaled, float(threshold))
-    soft = g.call("div", g.call("log1p", g.call("exp", bounded)), float(beta))
-    return g.call("where", g.call("gt", scaled, float(threshold)), x, soft)
+    beta, threshold = float(beta), float(threshold)
+    scaled = g.call("mul", x, beta)
+    soft = g.call("div", g.call("log1p", g.call("exp", scaled)), beta)
+    value = g.call("where", g.call("gt", scaled, threshold), x, soft)
+    return own(g, "softplus", value, x, beta, threshold)
 
 
 def _log_sigmoid(g: Graph, x: Node) -> Node:
     rest = g.call("log1p", g.call("exp", g.call("neg", g.call("abs", x))))
-    return g.call("sub", g.call("min", x, 0.0), rest)
+    return own(g, "log_sigmoid", g.call("sub", g.call("min", x, 0.0), rest), x)
 
 
 def _gelu(g: Graph, x: Node, approximate: str) -> Node:
@@ -201,38 +188,34 @@ def _gelu(g: Graph, x: Node, approximate: str) -> Node:
     if approximate == "tanh":
         cube = g.call("mul", g.call("mul", g.call("mul", x, x), x), 0.044715)
         inner = g.call("mul", g.call("add", x, cube), math.sqrt(2 / math.pi))
-        return g.call("mul", half, g.call("add", g.call("tanh", inner), 1.0))
+        tanh = g.call("tanh", inner)
+        return own(g, "gelu_tanh", g.call("mul", half, g.call("add", tanh, 1.0)), x, tanh)
     inner = g.call("erf", g.call("mul", x, math.sqrt(0.5)))
-    return g.call("mul", half, g.call("add", inner, 1.0))
+    return own(g, "gelu", g.call("mul", half, g.call("add", inner, 1.0)), x)
 
 
 def _silu(g: Graph, x: Node) -> Node:
-    return g.call("mul", x, g.call("sigmoid", x))
+    return own(g, "silu", g.call("mul", x, g.call("sigmoid", x)), x)
 
 
 def _mish(g: Graph, x: Node) -> Node:
-    return g.call("mul", x, g.call("tanh", _softplus(g, x, 1, 20)))
-
-
-def _between(g: Graph, x: Node, inside: Node, ends: tuple[float, float], values: Any) -> Node:
-    """`inside` between the ends, a value at and beyond each."""
-    above = g.call("where", g.call("ge", x, ends[1]), values[1], inside)
-    return g.call("where", g.call("le", x, ends[0]), values[0], above)
+    tanh = g.call("tanh", g.call("log1p", g.call("exp", x)))
+    return own(g, "mish", g.call("mul", x, tanh), x, tanh)
 
 
 def _hardsigmoid(g: Graph, x: Node) -> Node:
-    inside = g.call("sixth", g.call("add", x, 3.0))
-    return _between(g, x, inside, (-3.0, 3.0), (0.0, 1.0))
+    share = _limited(g, g.call("add", x, 3.0), 0.0, 6.0)
+    return own(g, "hardsigmoid", g.call("div", share, 6.0), x)
 
 
 def _hardtanh(g: Graph, x: Node, least: float, most: float) -> Node:
     least, most = float(least), float(most)
-    return _between(g, x, x, (least, most), (least, most))
+    return own(g, "hardtanh", _limited(g, x, least, most), x, least, most)
 
 
 def _hardswish(g: Graph, x: Node) -> Node:
-    inside = g.call("mul", x, g.call("div", g.call("add", x, 3.0), 6.0))
-    return _between(g, x, inside, (-3.0, 3.0), (0.0, x))
+    share = _limited(g, g.call("add", x, 3.0), 0.0, 6.0)
+    return own(g, "hardswish", g.call("div", g.call("mul", x, share), 6.0), x)
 
 
 def _threshold(g: Graph, x: Node, threshold: float, value: float) -> Node:
@@ -244,43 +227,29 @@ def _celu(g: Graph, x: Node, alpha: float) -> Node:
 
 
 def _hardshrink(g: Graph, x: Node, bound: float) -> Node:
-    inside = g.call("and", g.call("ge", x, -float(bound)), g.call("le", x, float(bound)))
-    return g.call("where", inside, 0.0, x)
+    bound = float(bound)
+    inside = g.call("and", g.call("ge", x, -bound), g.call("le", x, bound))
+    return own(g, "shrink", g.call("where", inside, 0.0, x), x, bound)
 
 
 def _softshrink(g: Graph, x: Node, bound: float) -> Node:
     bound = float(bound)
     below = g.call("where", g.call("lt", x, -bound), g.call("add", x, bound), g.call("mul", x, 0.0))
-    return g.call("where", g.call("gt", x, bound), g.call("sub", x, bound), below)
+    value = g.call("where", g.call("gt", x, bound), g.call("sub", x, bound), below)
+    return own(g, "shrink", value, x, bound)
 
 
 def _log_add_exp(g: Graph, a: Node, b: Node) -> Node:
     apart = g.call("where", g.call("eq", a, b), 0.0, g.call("sub", a, b))  # infinities may be equal
     rest = g.call("log1p", g.call("exp", g.call("neg", g.call("abs", apart))))
-    return g.call("add", g.call("max", a, b), rest)
+    return own(g, "logaddexp", g.call("add", g.call("max", a, b), rest), a, b)
 
 
 def _logit(g: Graph, x: Node, eps: float | None) -> Node:
-    if eps is not None:
-        x = g.call("at_most", g.call("at_least", x, float(eps)), 1 - float(eps))
-    return g.call("log", g.call("div", x, g.call("sub", 1.0, x)))
-
-
-def _tan(g: Graph, x: Node) -> Node:
-    return g.call("div", g.call("sin", x), g.call("cos", x))
-
-
-def _half_of_exps(function: str, g: Graph, x: Node) -> Node:
-    """(e^x ± e^-x) / 2."""
-    both = g.call(function, g.call("exp", x), g.call("exp", g.call("neg", x)))
-    return g.call("mul", both, 0.5)
-
-
-def _sinh(g: Graph, x: Node) -> Node:
-    near = g.call("at_most", g.call("at_least", x, -1.0), 1.0)
-    more = g.call("expm1", near)  # exact where e^x and e^-x all but cancel
-    small = g.call("mul", g.call("add", more, g.call("div", more, g.call("add", more, 1.0))), 0.5)
-    return g.call("where", g.call("eq", x, near), small, _half_of_exps("sub", g, x))
+    bounds = () if eps is None or eps < 0 else (float(eps), 1 - float(eps))
+    part = _limited(g, x, *bounds) if bounds else x
+    value = g.call("log", g.call("div", part, g.call("sub", 1.0, part)))
+    return own(g, "logit_within" if bounds else "logit", value, x, *bounds)
 
 
 def _ceil(g: Graph, x: Node) -> Node:
@@ -288,20 +257,28 @@ def _ceil(g: Graph, x: Node) -> Node:
 
 
 def _trunc(g: Graph, x: Node) -> Node:
-    return g.call("where", g.call("lt", x, 0.0), _ceil(g, x), g.call("floor", x))
+    return trunc(g.call, x)
 
 
-def _log_to(base: float) -> Callable[[Graph, Node], Node]:
-    return lambda g, x: g.call("mul", g.call("log", x), 1 / math.log(base))
+def _log_to(base: int) -> Callable[[Graph, Node], Node]:
+    factor = 1 / math.log(base)
+    return lambda g, x: own(g, f"log{base}", g.call("mul", g.call("log", x), factor), x)
 
 
-_SAME = "neg abs exp expm1 log log1p sqrt rsqrt reciprocal sin cos tanh sigmoid erf floor".split()
+def _is_true(g: Graph, x: Node) -> Node:
+    return g.call("ne", x, 0.0)
+
+
+_SAME = """
+    neg abs exp expm1 log log1p sqrt rsqrt reciprocal sin cos tan sinh cosh tanh sigmoid erf floor
+    fmod
+""".split()
 _RENAMED = {
     "sgn": "sign", "sign": "sign", "maximum": "max", "minimum": "min", "mul": "mul",
     "lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne", "where": "where",
     "logical_and": "and", "logical_or": "or", "logical_not": "not",
-    "bitwise_and": "and", "bitwise_or": "or", "bitwise_not": "not", "max": "max", "min": "min",
-    "logical_xor": "ne", "bitwise_xor": "ne",
+    "bitwise_and": "and", "bitwise_or": "or", "bitwise_not": "not",
+    "bitwise_xor": "ne",
 }  # fmt: skip
 
 POINTWISE: dict[str, Rule] = {
@@ -311,18 +288,15 @@ POINTWISE: dict[str, Rule] = {
     "sub": _scaled("sub"),
     "rsub": _rsub,
     "div": _div,
-    "true_divide": _div,
     "floor_divide": _div,
-    "remainder": _rest(lambda g, x: g.call("floor", x)),
-    "fmod": _rest(_trunc),
-    "pow": _pow,
+    "remainder": _two(_remainder),
+    "pow": _two(_power),
     **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamp),
     "lerp": _lerp,
-    "addcmul": _added("mul"),
-    "addcdiv": _added("div"),
+    "addcmul": _added("addcmul", "mul"),
+    "addcdiv": _added("addcdiv", "div"),
     "masked_fill": _masked_fill,
     "_prelu_kernel": _prelu,
-    "square": _formula(lambda g, x: g.call("mul", x, x)),
     "relu": _formula(relu),
     "leaky_relu": _formula(_leaky_relu, ("negative_slope", 0.01)),
     "elu": _formula(_elu, ("alpha", 1), ("scale", 1), ("input_scale", 1)),
@@ -338,12 +312,10 @@ POINTWISE: dict[str, Rule] = {
     "celu": _formula(_celu, ("alpha", 1)),
     "hardshrink": _formula(_hardshrink, ("lambd", 0.5)),
     "softshrink": _formula(_softshrink, ("lambd", 0.5)),
-    "exp2": _formula(lambda g, x: g.call("pow", 2.0, x)),
+    "exp2": _formula(lambda g, x: _power(g, g.constant(2.0), x)),
     "logaddexp": _two(_log_add_exp),
     "logit": _formula(_logit, ("eps", None)),
-    "tan": _formula(_tan),
-    "sinh": _formula(_sinh),
-    "cosh": _formula(functools.partial(_half_of_exps, "add")),
+    "logical_xor": _two(lambda g, a, b: g.call("ne", _is_true(g, a), _is_true(g, b))),
     "ceil": _formula(_ceil),
     "trunc": _formula(_trunc),
     "frac": _formula(lambda g, x: g.call("sub", x, _trunc(g, x))),

@@ -39,7 +39,7 @@ typedef struct {
     real *own_carry_y;
     real **prev_y;
     real *s_t0;
-    real *s_next_y;
+    real *new_next_y;
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
@@ -145,7 +145,7 @@ INLINE const real *loop_4_0_0_in(const Kernel *kernel, const Team *team, long at
 INLINE void loop_4_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
-    store(team->s_next_y + at * PADDED(2) + unit, t0);
+    store(team->new_next_y + at * PADDED(2) + unit, t0);
 }
 
 /* loop: step by step, 2 features; 1 product */
@@ -229,7 +229,7 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->prev_y = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
     team->last_carry_y = (real **)own, own += ALIGNED(MOST * sizeof(real *));
     team->s_t0 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_next_y = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(2) * sizeof(real));
+    team->new_next_y = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(2) * sizeof(real));
 }
 
 static void walk(const Kernel *kernel, Team *team) {
@@ -282,7 +282,7 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_carry_y[r] = team->s_next_y + at * PADDED(2) + 0;
+                team->last_carry_y[r] = team->new_next_y + at * PADDED(2) + 0;
             }
             if (shape->reset || kernel->forced) {
                 const long t = (shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;

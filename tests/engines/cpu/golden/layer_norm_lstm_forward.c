@@ -82,7 +82,7 @@ typedef struct {
     real *s_t44;
     real *s_t45;
     real *s_o;
-    real *s_next_c;
+    real *new_next_c;
 } Team;
 
 INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long at) {
@@ -543,7 +543,7 @@ INLINE void loop_5_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t41 = c;
     store(team->s_t41 + at * PADDED(5) + unit, t41);
     store(team->s_t40 + at * PADDED(1), load(team->s_t40 + at * PADDED(1)) + first_lanes(t41, left, 0));
-    store(team->s_next_c + at * PADDED(5) + unit, c);
+    store(team->new_next_c + at * PADDED(5) + unit, c);
 }
 
 /* loop: step by step, 5 features; makes drive, i, f, o, g, c */
@@ -732,7 +732,7 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->s_t44 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_t45 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(1) * sizeof(real));
     team->s_o = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->new_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
 
 static void walk(const Kernel *kernel, Team *team) {
@@ -802,7 +802,7 @@ static void walk(const Kernel *kernel, Team *team) {
             team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
-                team->last_prev_c[r] = team->s_next_c + at * PADDED(5) + 0;
+                team->last_prev_c[r] = team->new_next_c + at * PADDED(5) + 0;
             }
         }
         for (long r = 0; r < count; r++) {

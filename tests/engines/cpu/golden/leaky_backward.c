@@ -40,7 +40,7 @@ typedef struct {
     real **prev_h;
     real *s_t0;
     real *s_t1;
-    real *s_next_h;
+    real *new_next_h;
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
@@ -100,7 +100,7 @@ INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long u
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t0 + at * PADDED(5) + unit);
     const vec t1 = sum_0[0] + t0;
-    store(team->s_next_h + at * PADDED(5) + unit, t1);
+    store(team->new_next_h + at * PADDED(5) + unit, t1);
 }
 
 /* loop: step by step, 5 features; 1 product */
@@ -208,7 +208,7 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->last_carry_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
     team->s_t0 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_t1 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->new_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
 
 static void walk(const Kernel *kernel, Team *team) {
@@ -257,7 +257,7 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_carry_h[r] = team->s_next_h + at * PADDED(5) + 0;
+                team->last_carry_h[r] = team->new_next_h + at * PADDED(5) + 0;
             }
             if (shape->reset || kernel->forced) {
                 const long t = (shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;

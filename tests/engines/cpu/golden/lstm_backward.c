@@ -42,8 +42,8 @@ typedef struct {
     real *own_carry_c;
     real **prev_h;
     real **prev_c;
-    real *s_next_h;
-    real *s_next_c;
+    real *new_next_h;
+    real *new_next_c;
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
@@ -107,7 +107,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     store_left(kernel->sum_0_b + seq * 20 + 5 + unit, load_left(kernel->sum_0_b + seq * 20 + 5 + unit, left) + t28, left);
     store_left(kernel->sum_0_b + seq * 20 + 10 + unit, load_left(kernel->sum_0_b + seq * 20 + 10 + unit, left) + t24, left);
     store_left(kernel->sum_0_b + seq * 20 + 15 + unit, load_left(kernel->sum_0_b + seq * 20 + 15 + unit, left) + t13, left);
-    store(team->s_next_c + at * PADDED(5) + unit, t32);
+    store(team->new_next_c + at * PADDED(5) + unit, t32);
 }
 
 /* loop: step by step, 5 features */
@@ -129,7 +129,7 @@ INLINE const real *loop_2_0_0_in(const Kernel *kernel, const Team *team, long at
 INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = sum_0[0];
-    store(team->s_next_h + at * PADDED(5) + unit, t0);
+    store(team->new_next_h + at * PADDED(5) + unit, t0);
 }
 
 /* loop: step by step, 5 features; 1 product */
@@ -216,8 +216,8 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->prev_c = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
     team->last_carry_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
     team->last_carry_c = (real **)own, own += ALIGNED(MOST * sizeof(real *));
-    team->s_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->new_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->new_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
 
 static void walk(const Kernel *kernel, Team *team) {
@@ -271,8 +271,8 @@ static void walk(const Kernel *kernel, Team *team) {
             if (team->parts > 1) shape->barrier();
             team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_carry_h[r] = team->s_next_h + at * PADDED(5) + 0;
-                team->last_carry_c[r] = team->s_next_c + at * PADDED(5) + 0;
+                team->last_carry_h[r] = team->new_next_h + at * PADDED(5) + 0;
+                team->last_carry_c[r] = team->new_next_c + at * PADDED(5) + 0;
             }
             if (shape->reset || kernel->forced) {
                 const long t = (shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;

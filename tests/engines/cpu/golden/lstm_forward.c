@@ -35,7 +35,7 @@ typedef struct {
     real *s_early_z_f;
     real *s_early_z;
     real *s_early_z_o;
-    real *s_next_c;
+    real *new_next_c;
 } Team;
 
 INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long at) {
@@ -107,7 +107,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t16 = v_tanh(c);
     const vec h = o * t16;
     store_left(kernel->y + row * 5 + unit, h, left);
-    store(team->s_next_c + at * PADDED(5) + unit, c);
+    store(team->new_next_c + at * PADDED(5) + unit, c);
 }
 
 /* loop: step by step, 5 features; 4 products; makes z_i, z_f, z, z_o, i, f, g, c, o, h */
@@ -162,7 +162,7 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     team->s_early_z_f = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_early_z = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
     team->s_early_z_o = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
+    team->new_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
 }
 
 static void walk(const Kernel *kernel, Team *team) {
@@ -208,7 +208,7 @@ static void walk(const Kernel *kernel, Team *team) {
             team->back = !team->back;
             for (long r = 0, at = first; r < active; r++, at++) {
                 team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
-                team->last_prev_c[r] = team->s_next_c + at * PADDED(5) + 0;
+                team->last_prev_c[r] = team->new_next_c + at * PADDED(5) + 0;
             }
         }
         for (long r = 0; r < count; r++) {

@@ -1,0 +1,250 @@
+"""The derivatives of pointwise operations that have one of their own, as PyTorch reckons them.
+
+Taken primitive by primitive, a derivative has the same value but at a kink, at infinity and where
+numbers overflow or cancel: there PyTorch's own formula decides. Each function here is
+`(call, y, g, *arguments)`: what makes a node (`Graph.call`), the result, its cotangent, and what
+the operation was given. It returns the cotangents of the first arguments; the rest have none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from cello.program.kernel.nodes import Constant, Node
+
+__all__ = ["SLOPES", "Slope", "floor_divide", "power", "signs_differ", "trunc"]
+
+Make = Callable[..., Node]
+Slope = Callable[..., "tuple[Node, ...]"]
+
+_SIXTH = torch.tensor(1 / 6, dtype=torch.float32).item()  # PyTorch has it as a float32
+
+
+# ---------------------------------------------------------------- whole numbers
+
+
+def trunc(call: Make, x: Node) -> Node:
+    """The whole number towards 0."""
+    ceil = call("neg", call("floor", call("neg", x)))
+    return call("where", call("lt", x, 0.0), ceil, call("floor", x))
+
+
+def signs_differ(call: Make, rest: Node, b: Node) -> Node:
+    """Whether `fmod(a, b)` has the other sign than b: then the quotient lies between two wholes."""
+    other = call("ne", call("lt", rest, 0.0), call("lt", b, 0.0))
+    return call("and", call("ne", rest, 0.0), other)
+
+
+def floor_divide(call: Make, a: Node, b: Node) -> Node:
+    """The whole number beneath a / b, of the exact quotient: a / b may be rounded up to a whole."""
+    ratio, rest = call("div", a, b), call("fmod", a, b)
+    whole = call("div", call("sub", a, rest), b)
+    whole = call("where", signs_differ(call, rest, b), call("sub", whole, 1.0), whole)
+    down = call("floor", whole)
+    far = call("gt", call("sub", whole, down), 0.5)
+    near = call("where", far, call("add", down, 1.0), down)
+    zero = call("mul", ratio, 0.0)
+    found = call("where", call("eq", whole, 0.0), zero, near)
+    return call("where", call("eq", b, 0.0), ratio, found)
+
+
+def _remainder(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    return g, call("mul", call("neg", g), floor_divide(call, a, b))
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def power(call: Make, a: Node, b: Node | float) -> Node:
+    """The value of a to the power of b; small powers are products and roots."""
+    exponent = b.value if isinstance(b, Constant) else b
+    if exponent == 1:
+        return a
+    if exponent == 2:
+        return call("mul", a, a)
+    if exponent == 3:
+        return call("mul", a, call("mul", a, a))
+    if exponent == -1:
+        return call("reciprocal", a)
+    if exponent == 0.5:
+        return call("sqrt", a)
+    if exponent == -0.5:
+        return call("rsqrt", a)
+    return call("pow", a, b)
+
+
+def _power(call: Make, y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    less = b.value - 1 if isinstance(b, Constant) else call("sub", b, 1.0)
+    slope = call("mul", b, power(call, a, less))
+    at_zero = call("and", call("eq", a, 0.0), call("ge", b, 0.0))
+    growth = call("where", at_zero, 0.0, call("mul", y, call("log", a)))
+    return (
+        call("where", call("eq", b, 0.0), 0.0, call("mul", g, slope)),
+        call("mul", g, growth),
+    )
+
+
+def _log_to(base: float) -> Slope:
+    def slope(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+        return (call("div", g, call("mul", x, math.log(base))),)
+
+    return slope
+
+
+def _lerp(call: Make, _y: Node, g: Node, a: Node, b: Node, weight: Node) -> tuple[Node, ...]:
+    rest = call("sub", 1.0, weight)
+    return call("mul", g, rest), call("mul", g, weight), call("mul", g, call("sub", b, a))
+
+
+def _addcmul(call: Make, _y: Node, g: Node, *given: Node) -> tuple[Node, ...]:
+    _, a, b, value = given
+    return g, call("mul", g, call("mul", b, value)), call("mul", g, call("mul", a, value))
+
+
+def _addcdiv(call: Make, _y: Node, g: Node, *given: Node) -> tuple[Node, ...]:
+    _, a, b, value = given
+    whole = call("div", call("mul", value, a), call("mul", b, b))
+    return g, call("mul", g, call("div", value, b)), call("mul", call("neg", g), whole)
+
+
+def _log_add_exp(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    def of(one: Node, other: Node) -> Node:
+        return call("div", g, call("add", 1.0, call("exp", call("sub", other, one))))
+
+    return of(a, b), of(b, a)
+
+
+def _logit(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    beyond = call("or", call("lt", x, 0.0), call("gt", x, 1.0))
+    return (call("where", beyond, math.nan, _slope_of_logit(call, g, x)),)
+
+
+def _logit_within(
+    call: Make, _y: Node, g: Node, x: Node, least: Node, most: Node
+) -> tuple[Node, ...]:
+    within = call("and", call("ge", x, least), call("le", x, most))
+    return (call("where", within, _slope_of_logit(call, g, x), 0.0),)
+
+
+def _slope_of_logit(call: Make, g: Node, x: Node) -> Node:
+    return call("div", g, call("mul", x, call("sub", 1.0, x)))
+
+
+# ---------------------------------------------------------------- limits
+
+
+def _clamp(call: Make, _y: Node, g: Node, x: Node, least: Node, most: Node) -> tuple[Node, ...]:
+    inside = call("and", call("ge", x, least), call("le", x, most))
+    low = call("and", call("lt", x, least), call("lt", least, most))
+    high = call("or", call("gt", x, most), call("lt", most, least))
+    return (
+        call("where", inside, g, 0.0),
+        call("where", low, g, 0.0),
+        call("where", high, g, 0.0),
+    )
+
+
+def _between(call: Make, _y: Node, g: Node, x: Node, low: Node, high: Node) -> tuple[Node, ...]:
+    """As clamp, but neither at a bound nor at NaN."""
+    inside = call("and", call("gt", x, low), call("lt", x, high))
+    return (call("where", inside, g, 0.0),)
+
+
+def _hardsigmoid(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    inside = call("and", call("gt", x, -3.0), call("lt", x, 3.0))
+    return (call("where", inside, call("mul", g, _SIXTH), 0.0),)
+
+
+def _hardswish(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    inside = call("mul", g, call("add", call("div", x, 3.0), 0.5))
+    below = call("where", call("ge", x, 3.0), g, inside)
+    return (call("where", call("le", x, -3.0), 0.0, below),)
+
+
+def _shrink(call: Make, _y: Node, g: Node, x: Node, bound: Node) -> tuple[Node, ...]:
+    outside = call("gt", call("abs", x), bound)
+    return (call("where", outside, g, 0.0),)
+
+
+# ---------------------------------------------------------------- smooth activations
+
+
+def _elu(
+    call: Make, _y: Node, g: Node, x: Node, above: Node, below: Node, inner: Node
+) -> tuple[Node, ...]:
+    slope = call("mul", call("mul", inner, below), call("exp", call("mul", x, inner)))
+    positive = call("gt", x, 0.0)
+    return (call("where", positive, call("mul", g, above), call("mul", g, slope)),)
+
+
+def _softplus(
+    call: Make, _y: Node, g: Node, x: Node, beta: Node, threshold: Node
+) -> tuple[Node, ...]:
+    scaled = call("mul", x, beta)
+    z = call("exp", scaled)
+    slope = call("div", call("mul", g, z), call("add", z, 1.0))
+    return (call("where", call("gt", scaled, threshold), g, slope),)
+
+
+def _log_sigmoid(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    z = call("exp", call("neg", call("abs", x)))
+    part = call("div", z, call("add", 1.0, z))
+    slope = call("where", call("lt", x, 0.0), call("sub", 1.0, part), part)
+    return (call("mul", g, slope),)
+
+
+def _gelu(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    erf = call("erf", call("mul", x, math.sqrt(0.5)))
+    share = call("mul", call("add", erf, 1.0), 0.5)
+    bell = call("exp", call("mul", call("mul", x, x), -0.5))
+    bell = call("mul", bell, 1 / math.sqrt(2 * math.pi))
+    return (call("mul", g, call("add", share, call("mul", x, bell))),)
+
+
+def _gelu_tanh(call: Make, _y: Node, g: Node, x: Node, tanh: Node) -> tuple[Node, ...]:
+    left, right = call("mul", x, 0.5), call("add", tanh, 1.0)
+    inner = call("add", call("mul", call("mul", x, x), 3 * 0.044715), 1.0)
+    inner = call("mul", inner, math.sqrt(2 / math.pi))
+    steep = call("mul", call("sub", 1.0, call("mul", tanh, tanh)), inner)
+    return (call("mul", g, call("add", call("mul", right, 0.5), call("mul", left, steep))),)
+
+
+def _silu(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    s = call("sigmoid", x)
+    rest = call("add", call("mul", x, call("sub", 1.0, s)), 1.0)
+    return (call("mul", g, call("mul", s, rest)),)
+
+
+def _mish(call: Make, _y: Node, g: Node, x: Node, tanh: Node) -> tuple[Node, ...]:
+    steep = call("sub", 1.0, call("mul", tanh, tanh))
+    rest = call("mul", call("mul", x, call("sigmoid", x)), steep)
+    return (call("mul", g, call("add", tanh, rest)),)
+
+
+SLOPES: dict[str, tuple[int, Slope]] = {  # with the number of arguments
+    "remainder": (2, _remainder),
+    "power": (2, _power),
+    "log2": (1, _log_to(2)),
+    "log10": (1, _log_to(10)),
+    "lerp": (3, _lerp),
+    "addcmul": (4, _addcmul),
+    "addcdiv": (4, _addcdiv),
+    "logaddexp": (2, _log_add_exp),
+    "logit": (1, _logit),
+    "logit_within": (3, _logit_within),
+    "clamp": (3, _clamp),
+    "hardtanh": (3, _between),
+    "hardsigmoid": (1, _hardsigmoid),
+    "hardswish": (1, _hardswish),
+    "shrink": (2, _shrink),
+    "elu": (4, _elu),
+    "softplus": (3, _softplus),
+    "log_sigmoid": (1, _log_sigmoid),
+    "gelu": (1, _gelu),
+    "gelu_tanh": (2, _gelu_tanh),
+    "silu": (1, _silu),
+    "mish": (2, _mish),
+}
