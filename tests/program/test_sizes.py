@@ -12,7 +12,10 @@ from torch import Tensor, nn
 import cello
 from cello.errors import CelloError
 from cello.program import program_of
+from cello.program.capture import SIZES, SIZES_FROM_ONE
 from cello.program.sizes import of_any_size, shown
+
+SIZES_OF_TRACES = (SIZES[0], SIZES_FROM_ONE[0], *SIZES[1:])
 
 
 class Faulty(cello.Cell):
@@ -95,14 +98,21 @@ class Squared(Faulty):
 
 class ByRows(Faulty):
     def step(self, x, h):
-        if len(x) in (5, 7):
+        if len(x) in SIZES_OF_TRACES:
             raise ValueError(f"cannot do {len(x)} rows")
         return h, (h,)
 
 
 class ByOneOfThem(Faulty):
     def step(self, x, h):
-        if len(x) == 5:
+        if len(x) == SIZES_OF_TRACES[0]:
+            raise ValueError(f"cannot do {len(x)} rows of 3")
+        return h, (h,)
+
+
+class ByTheLastOfThem(Faulty):
+    def step(self, x, h):
+        if len(x) == SIZES_OF_TRACES[-1]:
             raise ValueError(f"cannot do {len(x)} rows of 3")
         return h, (h,)
 
@@ -178,6 +188,7 @@ def test_no_message_holds_them(kind: type[Faulty], rows: int) -> None:
         (OneLess, "is given B − 1, where of the batch size only B itself can stand"),
         (ByRows, "cannot do B rows"),
         (ByOneOfThem, "cannot do B rows of 3"),
+        (ByTheLastOfThem, "cannot do B rows of 3"),
         (FewerRows, "an output of shape [B, size], got [B − 1, 4]"),
         (Squared, "what aten.full.default is given depends on the batch size"),
         (OtherState, "h with shape [B, 4], got a tensor of shape [3, B]"),

@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from contextvars import copy_context
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cello.cells import Cell
 from cello.cells.apart import apart
 from cello.cells.contract import check_step_result
 from cello.errors import CaptureError, CelloError
-from cello.program.composite import as_equations
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.lines import blame, in_function, where_from
-from cello.program.locals import named_tensors, step_with_locals
+from cello.program.locals import named_tensors, step_with_locals, unwatched
 from cello.program.merge import merge
 from cello.program.rewrite import creation, is_in_place, is_view, out_of_place
 from cello.program.sizes import of_any_size
+from cello.program.unseen import Unseen
 from cello.program.untouched import RandomDrawnError, untouched
 
 __all__ = ["capture"]
 
-# Traced at two batch sizes: what differs between the traces in just this way is the batch size,
-# everything else is a constant.
-SIZES = (5, 7)
-SIZES_FROM_ONE = (1, 7)  # a single row is what steps most often make an exception for
+# Traced at three batch sizes: what differs between the traces in just this way is the batch size,
+# everything else is a constant. A few rows, and a single one, are what steps make exceptions for.
+SIZES = (17, 3, 2)
+SIZES_FROM_ONE = (1, 17, 2)
 
 _ONE_VALUE = {"_local_scalar_dense"}
 _BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
-# What a trace of operations does not show.
-_UNSEEN = {
-    **dict.fromkeys(
-        (Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr),
-        "it reads the values in a tensor",
-    ),
-    **dict.fromkeys(
-        (torch.autograd.grad, torch.autograd.backward, Tensor.backward),
-        "it computes gradients, whose own gradients are not operations",
-    ),
-}
+
+class _Around(NamedTuple):
+    """What else differs between the traces, since it may between calls."""
+
+    grads: bool  # whether the step runs with gradients
+    part: bool  # whether input and state are parts of something that has gradients
+
+
+_PLAIN = _Around(grads=True, part=False)
+_AROUND = (_PLAIN, _Around(grads=True, part=True), _Around(grads=False, part=False))
 
 
 def capture(
@@ -62,8 +62,9 @@ def capture(
         one_row: whether the program is to hold for a single row as well.
 
     Raises:
-        CaptureError: the step does something that depends on data or on the batch size, or
-            changes a tensor in a way that cannot be followed; names the operation and its line.
+        CaptureError: the step does something that depends on data, on the batch size or on what
+            goes on around it, that its operations do not tell, or that changes a tensor in a way
+            that cannot be followed; names the operation and its line.
         CellError: the step does not return what `state` promises.
 
     >>> import cello
@@ -80,33 +81,53 @@ def capture(
     dtype = dtype or torch.get_default_dtype()
     sizes = SIZES_FROM_ONE if one_row else SIZES
 
-    def traced() -> list[Program]:
+    def traced(sizes: Sequence[int], around: Sequence[_Around]) -> list[Program]:
+        def all_of_them() -> list[Program]:
+            first = _trace(cell, 0, sizes, around[0], dtype, device)
+            read = (*cell.parameters(), *cell.buffers(), *first.constants.values())
+            no_gradients = any(tensor.is_inference() for tensor in read)
+            return [first] + [
+                _trace(cell, number, sizes, _PLAIN if no_gradients else how, dtype, device)
+                for number, how in enumerate(around[1:], 1)
+            ]
+
         with apart(cell), untouched(cell):
-            return [_trace(cell, n, sizes, dtype, device) for n in range(2)]
+            return copy_context().run(all_of_them)
 
     try:
-        first, second = traced()
+        programs = traced(sizes, _AROUND)
     except RandomDrawnError:  # perhaps by another thread
-        first, second = traced()
-    return merge(first, second, sizes)
+        programs = traced(sizes, _AROUND)
+    try:
+        return merge(programs, sizes, "the batch size")
+    except CaptureError:  # whatever it depends on
+        merge(traced(sizes, [_PLAIN] * len(sizes)), sizes, "the batch size")
+        same = sizes[:1] * len(sizes)
+        merge(traced(same, _AROUND), same, "whether there are gradients around it")
+        raise
 
 
 def _trace(
-    cell: Cell, number: int, sizes: tuple[int, int], dtype: torch.dtype, device: Any
+    cell: Cell,
+    number: int,
+    sizes: Sequence[int],
+    around: _Around,
+    dtype: torch.dtype,
+    device: Any,
 ) -> Program:
-    """The step at one of two numbers of rows; what is raised inside it speaks of neither.
+    """The step at one of the numbers of rows; what is raised inside it speaks of none.
 
     Raises:
         CaptureError: the step cannot be captured.
         CelloError: of what it returned, or raised inside it by a cell that it calls.
     """
     try:
-        return _Trace(cell, sizes[number], dtype, device).program
+        return _Trace(cell, sizes[number], around, dtype, device).program
     except _InStepError as error:
         inside = error.inside
-    here, there = (sizes[number], sizes[1 - number])
+    here, there = sizes[number], sizes[number - 1]
     try:
-        _Trace(cell, there, dtype, device)
+        _Trace(cell, there, around, dtype, device)
         other = None
     except _InStepError as error:
         other = str(error.inside)
@@ -132,10 +153,13 @@ class _InStepError(Exception):
 class _Trace(TorchDispatchMode):
     """One run of the step with `size` rows, written down in `program`."""
 
-    def __init__(self, cell: Cell, size: int, dtype: torch.dtype, device: Any) -> None:
+    def __init__(
+        self, cell: Cell, size: int, around: _Around, dtype: torch.dtype, device: Any
+    ) -> None:
         super().__init__()
         self.device = torch.device(device)
-        self.unseen = _NothingUnseen(cell)
+        self.around = around
+        self.unseen = Unseen(self.refuse)
         self.refused: CaptureError | None = None
         self.stand_ins: dict[int, Tensor] = {}  # for tensors of another device, by their id
         self.values: dict[int, Value] = {}  # by the id of the tensor
@@ -147,9 +171,8 @@ class _Trace(TorchDispatchMode):
         own = [*cell.parameters(), *cell.buffers()]
         self.sharing.update((memory, 2) for t in own if (memory := _memory(t)) is not None)
 
-        widths = cell.state_sizes.values()
-        x = torch.zeros(size, cell.input_size, dtype=dtype, device="cpu")
-        state = tuple(torch.zeros(size, w, dtype=dtype, device="cpu") for w in widths)
+        x = self.given(size, cell.input_size, dtype)
+        state = tuple(self.given(size, width, dtype) for width in cell.state_sizes.values())
         old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
         name = type(cell).__name__
         given = self.value(x, "x")
@@ -158,9 +181,15 @@ class _Trace(TorchDispatchMode):
         self.fixed.update(map(id, (x, *state)))
 
         try:
-            # With gradients on, the mode that an operation sees is what the step itself has set.
-            with torch.random.fork_rng(devices=[]), torch.enable_grad(), self.unseen, self:
-                result, variables = step_with_locals(cell, x, state)
+            # Where gradients are on, the mode that an operation sees is what the step has set.
+            with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(around.grads):
+                torch.default_generator.manual_seed(size)
+                self.dice = torch.default_generator.get_state()
+                with self.unseen, self:
+                    result, variables = step_with_locals(cell, x, state, self.unseen.watch)
+                self.look_at_dice("")
+                if torch.is_grad_enabled() != around.grads:
+                    self.refuse("it leaves gradients switched on or off")
             check_step_result(cell, result, size)
         except CaptureError:
             raise
@@ -168,6 +197,11 @@ class _Trace(TorchDispatchMode):
             if self.refused is not None:  # TorchScript makes an error of its own of it
                 raise self.refused from error
             raise _InStepError(error) from error
+        if self.refused is not None:  # the step has caught it
+            raise self.refused
+        # Tensors of PyTorch's own tracers have attributes, too, but are of another class.
+        if any(type(part) is Tensor and vars(part) for part in (result[0], *result[1])):
+            raise self.refusal("its results have attributes, which are not carried on")
 
         program.output = self.operand(result[0])
         program.next_state = {
@@ -181,6 +215,23 @@ class _Trace(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # else the first capture imports all of torch._dynamo, about a second
 
+    def given(self, size: int, width: int, dtype: torch.dtype) -> Tensor:
+        """An input or a state."""
+        if not self.around.part:
+            return torch.zeros(size, width, dtype=dtype, device="cpu")
+        with torch.enable_grad():
+            whole = torch.zeros(size + 1, width, dtype=dtype, device="cpu", requires_grad=True)
+            return whole[1:]
+
+    def refusal(self, why: str) -> CaptureError:
+        """The error that says why the step cannot be captured."""
+        return CaptureError(f"{self.program.cell}.step cannot be captured: {why}")
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse the step, even if it catches what is raised here."""
+        self.refused = self.refusal(why)
+        raise self.refused
+
     def value(self, tensor: Tensor, name: str) -> Value:
         """A new value for `tensor`."""
         made = Value(name, tuple(tensor.shape), tensor.dtype)
@@ -191,18 +242,17 @@ class _Trace(TorchDispatchMode):
     def operand(self, leaf: Any) -> Any:
         """What stands in the program for an argument of an operation."""
         if isinstance(leaf, torch.ScriptObject):  # such as the packed weights of a quantized Linear
-            raise CaptureError(
-                f"{self.program.cell}.step cannot be captured: an operation reads an object that "
-                f"is no tensor ({where_from(sys._getframe(1))})"
+            self.refuse(
+                f"an operation reads an object that is no tensor ({where_from(sys._getframe(1))})"
             )
         if not isinstance(leaf, Tensor):
             return leaf
         if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
             name = self.known.get(id(leaf))
             if name is None and _memory(leaf) in self.sharing:
-                raise CaptureError(
-                    f"{self.program.cell}.step cannot be captured: it reads a tensor in a way that "
-                    f"does not show where it comes from ({where_from(sys._getframe(1))})"
+                self.refuse(
+                    "it reads a tensor in a way that does not show where it comes from "
+                    f"({where_from(sys._getframe(1))})"
                 )
             made = self.value(leaf, (name or "constant").replace(".", "_"))
             self.fixed.add(id(leaf))
@@ -215,36 +265,48 @@ class _Trace(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
-        where = where_from(sys._getframe(1))
+        with unwatched():
+            try:
+                return self.write_down(func, args, kwargs or {}, sys._getframe(1))
+            except CaptureError as error:
+                self.refused = error  # even if the step catches it
+                raise
+
+    def write_down(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: Any
+    ) -> Any:
+        """Run an operation that is called in `frame`, and add it to the program."""
+        where = where_from(frame)
         inside = map_leaves(self.operand, list(args))
         if func._opname in _ONE_VALUE or _BY_DATA.intersection(func.tags):
             how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
-            raise CaptureError(
-                f"{self.program.cell}.step cannot be captured: it decides by the values in a "
-                f"tensor, with {func} ({how}{where})"
-            )
+            self.refuse(f"it decides by the values in a tensor, with {func} ({how}{where})")
         if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
-            self.refused = CaptureError(
-                f"{self.program.cell}.step cannot be captured: it runs {func} from code that is "
-                f"none of Python's, such as what torch.jit.script has made ({where})"
+            self.refuse(
+                f"it runs {func} from code that is none of Python's, such as what "
+                f"torch.jit.script has made ({where})"
             )
-            raise self.refused
         grad = torch.is_grad_enabled()
-        if not grad and in_function(sys._getframe(1)):
-            raise CaptureError(
-                f"{self.program.cell}.step cannot be captured: an autograd.Function has a gradient "
-                f"of its own, which its operations do not tell ({where})"
+        if grad and not self.around.grads:
+            self.refuse(f"it switches gradients on, wherever it is called ({where})")
+        if self.around.grads and not grad and in_function(frame):
+            self.refuse(
+                "an autograd.Function has a gradient of its own, which its operations do not tell "
+                f"({where})"
             )
+        if is_random := torch.Tag.nondeterministic_seeded in func.tags:
+            self.look_at_dice(f" ({where})")
         target, arguments = func, tuple(inside)
         if is_in_place(func):
             self.may_change(args[0], func, where)
             target, more = out_of_place(func, len(args), where)
             arguments += more
             if self.run(target, args + more, kwargs).dtype != args[0].dtype:
-                raise CaptureError(f"{func} changes a tensor in place, but not its dtype ({where})")
+                self.refuse(f"{func} changes a tensor in place, but not its dtype ({where})")
         named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
         result = self.run(func, args, kwargs)
+        if is_random:
+            self.dice = torch.default_generator.get_state()
         results = result if isinstance(result, (tuple, list)) else (result,)
         if not all(isinstance(part, Tensor) for part in results):
             if any(isinstance(part, Tensor) for part in results):
@@ -282,6 +344,11 @@ class _Trace(TorchDispatchMode):
             self.alive.append(leaf)
         return self.stand_ins[id(leaf)]
 
+    def look_at_dice(self, where: str) -> None:
+        """Refuse a step that itself decides which random numbers are drawn."""
+        if not torch.equal(self.dice, torch.default_generator.get_state()):
+            self.refuse(f"it sets the state of PyTorch's random numbers{where}")
+
     def real_device(self, leaf: Any) -> Any:
         """The device that the step will run on, where it asked for that of its input."""
         return self.device if isinstance(leaf, torch.device) else leaf
@@ -304,26 +371,3 @@ class _Trace(TorchDispatchMode):
 def _memory(tensor: Tensor) -> int | None:
     """The piece of memory that the tensor looks at, if it is one."""
     return tensor.untyped_storage()._cdata if tensor.layout == torch.strided else None
-
-
-class _NothingUnseen(TorchFunctionMode):
-    """Refuses what the operations that a step runs would not tell."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = type(cell).__name__
-        self.asked = False  # whether an operation that runs now has been asked for from Python
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if func in _UNSEEN:
-            raise CaptureError(
-                f"{self.cell}.step cannot be captured: {_UNSEEN[func]}, with {func.__name__} "
-                f"({where_from(sys._getframe(1))})"
-            )
-        before, self.asked = self.asked, True
-        try:
-            return as_equations(func)(*args, **(kwargs or {}))
-        finally:
-            self.asked = before

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["blame", "in_function", "where_from"]
+__all__ = ["blame", "in_function", "is_the_steps", "where_from"]
 
 _NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_STANDARD = sysconfig.get_path("stdlib")
+
+# Where PyTorch passes on what somebody else has asked a tensor for.
+_PASSING_ON = (torch._tensor.__file__, torch.overrides.__file__)
 
 _apply: Any = torch.autograd.Function.apply
 
@@ -19,10 +24,25 @@ def where_from(frame: Any) -> str:
     """The line of the step that a call comes from: the nearest one outside PyTorch and here."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_NOT_THE_USERS):
+        if not file.startswith(_NOT_THE_USERS) and not _is_standard(file):
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return "unknown line"
+
+
+def is_the_steps(frame: Any) -> bool:
+    """Whether what is called in `frame` is called by the step, not by PyTorch or from here."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file not in _PASSING_ON and not _is_standard(file):
+            return not file.startswith(_NOT_THE_USERS)
+        frame = frame.f_back
+    return True
+
+
+def _is_standard(file: str) -> bool:
+    """Whether a file is of Python's standard library."""
+    return file.startswith((_STANDARD, "<frozen")) and "-packages" not in file
 
 
 def in_function(frame: Any) -> bool:
@@ -37,6 +57,6 @@ def in_function(frame: Any) -> bool:
 def blame(error: BaseException) -> str:
     """The line of the user's code in which an error came up."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(_NOT_THE_USERS):
+        if not frame.filename.startswith(_NOT_THE_USERS) and not _is_standard(frame.filename):
             return f"{frame.filename}:{frame.lineno}"
     return "unknown line"

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
 from cello.cells import Cell
 
-__all__ = ["named_tensors", "step_with_locals"]
+__all__ = ["named_tensors", "step_with_locals", "unwatched"]
 
 
 def step_with_locals(
-    cell: Cell, x: Tensor, state: tuple[Tensor, ...]
+    cell: Cell,
+    x: Tensor,
+    state: tuple[Tensor, ...],
+    watch: Callable[[Any, str, Any], None] | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Run one step; return its result, and its local variables as they are when it returns.
+
+    What is called meanwhile is shown to `watch`, as to a profiler; it may raise.
 
     Only the outermost call of the step's own function counts, not what that calls. A step that is
     not a Python function (a scripted one, say) has no local variables to see.
@@ -25,8 +32,10 @@ def step_with_locals(
     seen: dict[str, Any] = {}
     depth = 0
 
-    def watch(frame: Any, event: str, _argument: Any) -> None:
+    def profile(frame: Any, event: str, argument: Any) -> None:
         nonlocal depth
+        if watch is not None and depth:
+            watch(frame, event, argument)
         if frame.f_code is not code:
             return
         if event == "call":
@@ -37,7 +46,7 @@ def step_with_locals(
                 seen.update(frame.f_locals)
 
     before: Any = sys.getprofile()
-    sys.setprofile(watch)
+    sys.setprofile(profile)
     try:
         result = cell.step(x, *state)
     finally:
@@ -47,6 +56,17 @@ def step_with_locals(
             before.enable()
     seen.pop("self", None)
     return result, seen
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Run a block of our own inside a step that is not to be shown to whoever watches the step."""
+    profile = sys.getprofile()
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(profile)
 
 
 def named_tensors(

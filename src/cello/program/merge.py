@@ -1,8 +1,9 @@
-"""Two traces of one step at two batch sizes → one program that holds for every batch size."""
+"""Traces of one step at several batch sizes → one program that holds for every batch size."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from keyword import iskeyword
 from typing import Any, NoReturn
 
@@ -17,24 +18,30 @@ from cello.program.sizes import shown
 __all__ = ["merge"]
 
 
-def merge(first: Program, second: Program, sizes: tuple[int, int]) -> Program:
-    """Make `first` a program for every batch size, by what differs in `second`.
+def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Program:
+    """Make the first a program for every batch size, by what differs in the others.
+
+    Args:
+        programs: the traces.
+        sizes: the batch size of each.
+        varies: what else differs between them must not depend on.
 
     Raises:
         CaptureError: the traces differ in more than the batch size.
     """
-    merger = _Merger(first, sizes)
-    merger.pair(first.x, second.x)
+    first, *others = programs
+    merger = _Merger(first, tuple(sizes), varies)
+    merger.pair(first.x, [other.x for other in others])
     for name, value in first.state.items():
-        merger.pair(value, second.state[name])
+        merger.pair(value, [other.state[name] for other in others])
     for name, value in first.parameters.items():
-        merger.pair(value, second.parameters.get(name, value))
-    pairs = zip(first.constants.items(), second.constants.items(), strict=False)
-    for (value, tensor), (other, likewise) in pairs:
-        merger.constant(value, tensor, other, likewise)
-    if len(first.ops) != len(second.ops):
+        merger.pair(value, [other.parameters.get(name, value) for other in others])
+    for constants in zip(*(program.constants for program in programs), strict=False):
+        tensors = [p.constants[value] for p, value in zip(programs, constants, strict=True)]
+        merger.constant(constants, tensors)
+    if any(len(other.ops) != len(first.ops) for other in others):
         merger.fail("the number of its operations", "")
-    for op, again in zip(first.ops, second.ops, strict=True):
+    for op, *again in zip(*(program.ops for program in programs), strict=True):
         merger.op(op, again)
     _drop_unused(first)
     _name_values(first)
@@ -42,12 +49,12 @@ def merge(first: Program, second: Program, sizes: tuple[int, int]) -> Program:
 
 
 class _Merger:
-    def __init__(self, program: Program, sizes: tuple[int, int]) -> None:
-        self.cell, self.sizes = program.cell, sizes
-        self.same: dict[Value, Value] = {}
+    def __init__(self, program: Program, sizes: tuple[int, ...], varies: str) -> None:
+        self.cell, self.sizes, self.varies = program.cell, sizes, varies
+        self.same: dict[Value, list[Value]] = {}
 
     def fail(self, what: str, where: str) -> NoReturn:
-        self._raise(f"{what} depends on the batch size", where)
+        self._raise(f"{what} depends on {self.varies}", where)
 
     def fail_number(self, what: str, where: str) -> NoReturn:
         self._raise(f"{what}, where of the batch size only B itself can stand", where)
@@ -57,53 +64,64 @@ class _Merger:
             f"{self.cell}.step cannot be captured: {what}" + (f" ({where})" if where else "")
         )
 
-    def pair(self, value: Value, other: Value, op: Op | None = None) -> None:
-        self.same[value] = other
+    def shown(self, numbers: Sequence[int]) -> str | None:
+        """What the numbers of all traces are, if it is the same between the first and each."""
+        (a, *others), (size, *sizes) = numbers, self.sizes
+        said = {shown(a, b, (size, other)) for b, other in zip(others, sizes, strict=True)}
+        return said.pop() if len(said) == 1 else None
+
+    def pair(self, value: Value, others: list[Value], op: Op | None = None) -> None:
+        self.same[value] = others
         made = f"the result of {op.target}" if op is not None else value.name
         where = op.where if op is not None else ""
-        if len(value.shape) != len(other.shape):
+        if any(len(other.shape) != len(value.shape) for other in others):
             self.fail(f"the number of axes of {made}", where)
-        pairs = list(zip(value.shape, other.shape, strict=True))
-        if any(a != b and (a, b) != self.sizes for a, b in pairs):
-            axes = ", ".join(shown(a, b, self.sizes) or "…" for a, b in pairs)
-            self.fail_number(f"{made} is [{axes}]", where)
-        value.shape = tuple(BATCH if a != b else a for a, b in pairs)
+        axes = list(zip(value.shape, *(other.shape for other in others), strict=True))
+        if any(len(set(axis)) > 1 and axis != self.sizes for axis in axes):
+            each = ", ".join(self.shown(axis) or "…" for axis in axes)
+            self.fail_number(f"{made} is [{each}]", where)
+        value.shape = tuple(BATCH if axis == self.sizes else axis[0] for axis in axes)
 
-    def constant(self, value: Value, tensor: Tensor, other: Value, again: Tensor) -> None:
-        same = tensor is again
-        if not same and (tensor.shape != again.shape or not torch.equal(tensor, again)):
-            self.fail("a constant", "")
-        self.pair(value, other)
+    def constant(self, values: tuple[Value, ...], tensors: list[Tensor]) -> None:
+        first, *others = tensors
+        for other in others:
+            same = other is first
+            if not same and (first.shape != other.shape or not torch.equal(first, other)):
+                self.fail("a constant", "")
+        self.pair(values[0], list(values[1:]))
 
-    def op(self, op: Op, other: Op) -> None:
-        if op.target is not other.target or len(op.outputs) != len(other.outputs):
-            self.fail("which operations it runs", op.where)
-        op.args = self.tree(op.args, other.args, op)
-        op.kwargs = self.tree(op.kwargs, other.kwargs, op)
-        for value, again in zip(op.outputs, other.outputs, strict=True):
+    def op(self, op: Op, others: list[Op]) -> None:
+        for other in others:
+            if op.target is not other.target or len(op.outputs) != len(other.outputs):
+                self.fail("which operations it runs", op.where)
+        op.args = self.tree(op.args, [other.args for other in others], op)
+        op.kwargs = self.tree(op.kwargs, [other.kwargs for other in others], op)
+        for value, *again in zip(op.outputs, *(other.outputs for other in others), strict=True):
             self.pair(value, again, op)
 
-    def tree(self, a: Any, b: Any, op: Op) -> Any:
+    def tree(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, (tuple, list)):
-            if len(a) != len(b):
+            if any(len(b) != len(a) for b in others):
                 self.fail(f"how many numbers {op.target} is given", op.where)
-            return type(a)(self.tree(x, y, op) for x, y in zip(a, b, strict=True))
+            return type(a)(self.tree(x, list(y), op) for x, *y in zip(a, *others, strict=True))
         if isinstance(a, dict):
-            return {key: self.tree(a[key], b[key], op) for key in a}
-        return self.leaf(a, b, op)
+            return {key: self.tree(a[key], [b[key] for b in others], op) for key in a}
+        return self.leaf(a, others, op)
 
-    def leaf(self, a: Any, b: Any, op: Op) -> Any:
+    def leaf(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, Value):
-            if self.same.get(a) is not b:
+            if self.same.get(a) != others:
                 self.fail(f"what goes into {op.target}", op.where)
             return a
-        if (a, b) == self.sizes and type(a) is int:
+        numbers = (a, *others)
+        if numbers == self.sizes and type(a) is int:
             return BATCH
-        if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
-            whole = type(a) is type(b) is int
-            if whole and (number := shown(a, b, self.sizes)):
-                self.fail_number(f"{op.target} is given {number}", op.where)
-            self.fail(f"what {op.target} is given", op.where)
+        for b in others:
+            if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
+                whole = {type(number) for number in numbers} == {int}
+                if whole and (number := self.shown(numbers)):
+                    self.fail_number(f"{op.target} is given {number}", op.where)
+                self.fail(f"what {op.target} is given", op.where)
         return a
 
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.apart import hooks_of
+from cello.program.places import Slots, bytes_of
 
 __all__ = ["NOT_READ", "Reach", "looks_into"]
 
 NOT_READ = "_glance"  # an attribute of a cell that is ours, see `glance`
 
 LIMIT = 2000  # things that are looked at, the nearest first: a bound on the time that a look takes
-SMALL = 1 << 16  # bytes of an array that are compared; a larger one is known by its identity
 
 _PLAIN = frozenset({type(None), bool, int, complex, str, bytes, float})
 _INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {NOT_READ}
@@ -35,8 +35,9 @@ class Reach:
 
     Attributes:
         key: hashable; equal to that of another look if nothing has changed in between.
-        places: what can be changed, each under its name: lists, dicts, sets, closure variables,
-            and the global variables that functions name, as (dict, name).
+        places: what can be changed, each under its name: lists, dicts, sets, classes, arrays,
+            slots, closure variables, and the global variables that functions name, as
+            (dict, name).
         absent: global variables that functions name, but that there are not, as (dict, name).
         seen: everything that was looked at and is not plain.
         by_content: whether something is known by what it holds, not by what it is.
@@ -77,7 +78,7 @@ class Reach:
         elif isinstance(value, Tensor):
             self._key.append(_Same(value))
         elif isinstance(value, FunctionType):
-            self._function(value)
+            self._function(name, value)
         elif isinstance(value, MethodType):
             self._see("self", value.__self__)
             self._see(name, value.__func__)
@@ -131,7 +132,7 @@ class Reach:
             self._see(name, child)
         self._key.append(tuple(map(len, hooks_of(module))))
 
-    def _function(self, function: FunctionType) -> None:
+    def _function(self, called: str, function: FunctionType) -> None:
         self._key.append(function.__code__)
         if _is_library(function.__module__):
             return
@@ -141,6 +142,7 @@ class Reach:
             self._variable(name, cell)
         for defaults in (function.__defaults__, function.__kwdefaults__):
             self._see("default", defaults)
+        self._see(called, vars(function))
         outside, names = function.__globals__, _names(function.__code__)
         for name in names:
             value = outside.get(name)
@@ -171,15 +173,17 @@ class Reach:
         for base in kind.__mro__:
             if not looks_into(base):
                 continue
+            self.places.append((base.__name__, base))
             for name, value in list(vars(base).items()):
                 if not name.startswith("__") or name == "__call__":
                     self._see(name, value)
 
     def _object(self, name: str, value: Any) -> None:
         """Anything else: its class and attributes, the bytes of a small array, or itself."""
-        if (content := _bytes(value)) is not None:
+        if (content := bytes_of(value)) is not None:
             self.by_content = True
             self._key.append(content)
+            self.places.append((name, value))
             return
         inside = getattr(value, "__dict__", None)
         slots = [s for base in type(value).__mro__ for s in _slots(base)]
@@ -189,8 +193,10 @@ class Reach:
         self._see("class", type(value))
         if inside:
             self._see(name, inside)
-        for slot in slots:
+        if slots:
             self.by_content = True
+            self.places.append((name, Slots(value, slots)))
+        for slot in slots:
             self._see(slot, getattr(value, slot, None))
 
 
@@ -212,17 +218,6 @@ class _Same:
             return NotImplemented
         mine = self.value()
         return mine is not None and mine is other.value()
-
-
-def _bytes(value: Any) -> tuple[Any, ...] | None:
-    """What a small array of any library holds."""
-    try:
-        memory = memoryview(value)
-        if memory.nbytes <= SMALL:
-            return memory.format, memory.shape, memory.tobytes()
-    except (TypeError, ValueError, NotImplementedError):  # no array, or one of Python objects
-        pass
-    return None
 
 
 def _slots(kind: type) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ def shown(a: int, b: int, sizes: tuple[int, int]) -> str | None:
     """
     if a == b:
         return str(a)
+    if sizes[0] == sizes[1]:
+        return None
     times, left = divmod(b - a, sizes[1] - sizes[0])
     more = a - times * sizes[0]
     if left or times < 1 or (times > 1 and more):  # of two numbers, one cannot tell more

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import CellType
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from cello.cells import Cell
 from cello.errors import CaptureError
+from cello.program.places import contents, put_back
 from cello.program.reach import Reach
 
 __all__ = ["RandomDrawnError", "untouched"]
@@ -29,7 +30,7 @@ def untouched(cell: Cell) -> Iterator[None]:
 
     Raises:
         CaptureError: the block has changed something (it is put back), or a module inside has
-            hooks, which a captured step would not run.
+            hooks, which a captured step would not run, or the step can take from an iterator.
         RandomDrawnError: meanwhile, random numbers have been drawn that are not PyTorch's.
     """
     kind = type(cell).__name__
@@ -43,94 +44,83 @@ def untouched(cell: Cell) -> Iterator[None]:
                 "hooks, which have to run at every step"
             )
     reach = Reach(cell)
-    kept = [(place, value, _contents(value)) for place, value in reach.places]
-    drawn = _random_states()
+    for value in reach.seen:
+        if isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
+            raise CaptureError(
+                f"{kind}.step cannot be captured: it can reach an iterator "
+                f"({type(value).__name__}), from which each step may take something"
+            )
+    kept = [(name, place, contents(place)) for name, place in reach.places]
+    sources = list(_sources(reach.seen))
     buffers = [(name, buffer, buffer.clone()) for name, buffer in cell.named_buffers()]
+    frozen = [(name, tensor, tensor.requires_grad) for name, tensor in cell.named_parameters()]
     changed: set[str] = set()
     try:
         yield
     finally:
-        for place, value, before in kept:
-            if differs := _differs(value, before):
-                _put_back(value, before)
-                changed |= differs if isinstance(value, dict) and not place else {place}
-        for name, buffer, before in buffers:
-            if not torch.equal(buffer, before):
+        for name, place, before in kept:
+            if differs := _differs(contents(place), before):
+                put_back(place, before)
+                changed |= {name} if name else differs
+        for name, buffer, held in buffers:
+            if not torch.equal(buffer, held):
                 changed.add(name)
                 with torch.no_grad():
-                    buffer.copy_(before)
-        draws = [where for where, get, put, before in drawn if _put(get, put, before)]
+                    buffer.copy_(held)
+        for name, tensor, needs_grad in frozen:
+            if tensor.requires_grad != needs_grad:
+                changed.add(f"{name}.requires_grad")
+                tensor.requires_grad_(needs_grad)
+        draws = [source.name for source in sources if source.put_back()]
     if changed:
         raise CaptureError(
             f"{kind}.step cannot be captured: it changes the cell itself "
             f"({', '.join(sorted(changed))}); what is carried from step to step belongs in `state`"
         )
-    if draws:
+    if draws := [name for name in draws if name]:
         raise RandomDrawnError(
             f"{kind}.step cannot be captured: it draws random numbers from {draws[0]}; "
             "those of PyTorch (torch.rand, dropout, …) can be captured"
         )
 
 
-def _contents(value: Any) -> Any:
-    """What a place holds, in a copy that stays as it is."""
-    if isinstance(value, CellType):
-        try:
-            return [value.cell_contents]
-        except ValueError:  # not set yet
-            return []
-    if _is_variable(value):
-        namespace, name = value
-        return [namespace[name]] if name in namespace else []
-    return dict(value) if isinstance(value, dict) else list(value)
-
-
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], dict)
-
-
-def _differs(value: Any, before: Any) -> set[str]:
+def _differs(now: dict[Any, Any], before: dict[Any, Any]) -> set[str]:
     """The names of what has changed, empty if nothing has."""
-    now = _contents(value)
-    if isinstance(before, dict):
-        missing = object()
-        return {
-            str(n)
-            for n in now.keys() | before.keys()
-            if now.get(n, missing) is not before.get(n, missing)
-        }
-    same = len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True))
-    return set() if same else {""}
+    missing = object()
+    pairs = [(n, now.get(n, missing), before.get(n, missing)) for n in now.keys() | before.keys()]
+    return {str(n) for n, a, b in pairs if a is not b and not (type(a) is tuple and a == b)}
 
 
-def _put_back(value: Any, before: Any) -> None:
-    if isinstance(value, CellType):
-        value.cell_contents = before[0] if before else None
-    elif _is_variable(value):
-        value[0].update(dict.fromkeys(value[1:], *before))
-    elif isinstance(value, (dict, set)):
-        value.clear()
-        value.update(before)
-    elif isinstance(value, (list, deque)):
-        value.clear()
-        value.extend(before)
+class _Source(NamedTuple):
+    """Where random numbers come from, and what it stood at; without a name if it is PyTorch's."""
+
+    name: str
+    get: Callable[[], Any]
+    put: Callable[[Any], Any]
+    before: Any
+
+    def put_back(self) -> bool:
+        """Put it back to where it was; whether it has moved."""
+        now = self.get()
+        is_tensor = isinstance(now, Tensor)
+        moved = not torch.equal(now, self.before) if is_tensor else repr(now) != repr(self.before)
+        if moved:
+            self.put(self.before)
+        return moved
 
 
-_Source = tuple[str, Callable[[], Any], Callable[[Any], None], Any]
-
-
-def _random_states() -> list[_Source]:
-    """The generators of random numbers besides PyTorch's, with what they stand at."""
-    sources: list[_Source] = [("random", random.getstate, random.setstate, random.getstate())]
-    if numpy := sys.modules.get("numpy"):
-        at: Any = numpy.random
-        sources.append(("numpy.random", at.get_state, at.set_state, at.get_state()))
-    return sources
-
-
-def _put(get: Callable[[], Any], put: Callable[[Any], None], before: Any) -> bool:
-    """Put a generator back to where it was; whether it has moved."""
-    moved = repr(get()) != repr(before)
-    if moved:
-        put(before)
-    return moved
+def _sources(seen: Iterable[Any]) -> Iterator[_Source]:
+    """The generators of random numbers that all can use, and those that have been seen."""
+    numpy: Any = sys.modules.get("numpy.random")
+    for at in (random, *((numpy,) if numpy else ()), *seen):
+        kind = getattr(at, "__name__", type(at).__name__)
+        if at is random or isinstance(at, random.Random):
+            yield _Source(kind, at.getstate, at.setstate, at.getstate())
+        elif numpy and (at is numpy or isinstance(at, numpy.RandomState)):
+            yield _Source(kind, at.get_state, at.set_state, at.get_state())
+        elif numpy and isinstance(at, numpy.Generator):
+            bits = at.bit_generator
+            put = partial(setattr, bits, "state")
+            yield _Source(kind, partial(getattr, bits, "state"), put, bits.state)
+        elif isinstance(at, torch.Generator):
+            yield _Source("", at.get_state, at.set_state, at.get_state())
