@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-full lint format types imports docs-check pictures bench bench-quick bench-peers clean
+.PHONY: help setup demo test test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-quick bench-peers clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -31,6 +31,13 @@ test-fast: $(READY)  ## the tests that take less than a few seconds each
 
 test-full: $(READY)  ## all tests, many more examples; PYTORCH_TESTS=FOLDER adds PyTorch's own
 	@HYPOTHESIS_PROFILE=full $(PYTHON) -m pytest -q -n 2 --dist loadgroup
+
+test-versions: $(READY)  ## the fast tests on each Python that is here, and the oldest and newest PyTorch
+	@$(PYTHON) tools/test_versions.py
+
+coverage: $(READY)  ## which lines no test reaches; fails if a module is below 85 %
+	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup --cov=cello --cov-report=json:.coverage.json --cov-report=term:skip-covered
+	@$(PYTHON) tools/check_coverage.py .coverage.json
 
 lint: $(READY)  ## ruff: rules and format
 	@$(PYTHON) -m ruff check --quiet .
@@ -62,5 +69,5 @@ bench-quick: $(READY)  ## the same with few cases and rounds: a look, not a meas
 	@$(PYTHON) -m benchmarks --quick $(ARGS)
 
 clean:  ## remove caches and the environment
-	rm -rf $(VENV) $(VENV).lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-py* $(VENV).lock .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

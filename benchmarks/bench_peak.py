@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from benchmarks.bench_lstm import recurrent
 from benchmarks.case import Case, Measured, Skipped
 from benchmarks.passes import by_place, forward, sizes_of
-from cello.engines.cpu.build import build
-from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.c.prelude import prelude
+from cello.engines.cpu.toolchain.build import build
 from cello.errors import CompilerError
 
 SIZES = [(64, 100, 256), (32, 100, 512)]  # B, T, H

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from cello import files
+from cello.sealed import own_memory
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -39,9 +40,7 @@ def test_an_error_names_the_file_as_it_was_called(tmp_path: Path):
 
 def test_tensors_get_memory_of_their_own():
     whole = torch.arange(6.0)
-    made = files.own_memory(
-        {"a": whole, "same": whole, "part": whole[2:4], "t": whole.view(2, 3).t()}
-    )
+    made = own_memory({"a": whole, "same": whole, "part": whole[2:4], "t": whole.view(2, 3).t()})
     assert len({t.untyped_storage().data_ptr() for t in made.values()}) == 4
     assert all(t.is_contiguous() for t in made.values())
     assert made["part"].untyped_storage().nbytes() == made["part"].nbytes

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cello.cells.state import state_type
-from cello.tree import join, split
+from cello.tree import flatten, unflatten
 
 TENSORS = [
     torch.arange(3),
@@ -52,30 +52,30 @@ def same(a: object, b: object) -> bool:
 
 @given(TREES)
 def test_what_is_taken_apart_can_be_put_together(tree: object):
-    plain, tensors = split(tree)
-    assert same(join(json.loads(json.dumps(plain)), tensors), tree)
+    plain, tensors = flatten(tree)
+    assert same(unflatten(json.loads(json.dumps(plain)), tensors), tree)
 
 
 def test_names_of_tensors_are_their_paths():
-    _, tensors = split({"net": {"0.cell.W": TENSORS[0]}, "ranks": [{"carried": (TENSORS[1],)}]})
+    _, tensors = flatten({"net": {"0.cell.W": TENSORS[0]}, "ranks": [{"carried": (TENSORS[1],)}]})
     assert list(tensors) == ["net.0.cell.W", "ranks.0.carried.0"]
 
 
 def test_paths_that_collide_stay_apart():
     tree = {"a": {"b": TENSORS[0]}, "a.b": TENSORS[1]}
-    plain, tensors = split(tree)
+    plain, tensors = flatten(tree)
     assert len(tensors) == 2
-    assert same(join(plain, tensors), tree)
+    assert same(unflatten(plain, tensors), tree)
 
 
 def test_packed_sequences_come_back_as_such():
     packed = torch.nn.utils.rnn.pack_sequence([torch.ones(2), torch.zeros(3)], enforce_sorted=False)
-    plain, tensors = split({"output": packed})
-    again = join(json.loads(json.dumps(plain)), tensors)["output"]
+    plain, tensors = flatten({"output": packed})
+    again = unflatten(json.loads(json.dumps(plain)), tensors)["output"]
     assert isinstance(again, torch.nn.utils.rnn.PackedSequence)
     assert all(torch.equal(a, b) for a, b in zip(again, packed, strict=True))
 
 
 def test_other_things_are_refused_with_their_path():
     with pytest.raises(TypeError, match=r"^a\.1 is set: neither a tensor nor JSON$"):
-        split({"a": [1, {2}]})
+        flatten({"a": [1, {2}]})

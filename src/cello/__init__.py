@@ -18,19 +18,11 @@ from cello.layers.accelerate import accelerate
 if TYPE_CHECKING:
     from cello.cells import zoo
     from cello.convert import load_model, save_model
-    from cello.see import (
-        Recording,
-        attribute,
-        count_parameters,
-        diagnose,
-        equations,
-        intervene,
-        load_recording,
-        record,
-    )
+    from cello.see import attribute, count_parameters, diagnose, equations, intervene
     from cello.see.draw import draw
-    from cello.see.flow import flow
-    from cello.see.probe import probe
+    from cello.see.gradients.flow import flow
+    from cello.see.probing.probe import probe
+    from cello.see.record import Recording, load_recording, record
 
 # What is not needed to run a network is imported when it is first asked for.
 _LATER = {

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-__all__ = ["UNFINISHED", "own_memory", "replace", "seal", "sync_folder", "unfinished", "write"]
+__all__ = ["UNFINISHED", "replace", "seal", "sync_folder", "unfinished", "write"]
 
 #: The names of files that are being written, or were when a process was killed.
 UNFINISHED = ".*.unfinished-*"
@@ -71,16 +68,3 @@ def seal(data: bytes) -> dict[str, Any]:
     0
     """
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def own_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU that share no memory, as the safetensors format wants them."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        place = plain.untyped_storage().data_ptr()
-        alone = place not in seen and plain.untyped_storage().nbytes() == plain.nbytes
-        result[name] = plain if alone else plain.clone()
-        seen.add(place)
-    return result

@@ -1,4 +1,4 @@
-"""Plain values and tensors, nested: taken apart for files, and put together again.
+"""Plain values and tensors, nested: flattened for files, and put together again.
 
 What JSON can say goes into JSON as it is; what it cannot is an object with one key that starts
 with `$`. No class is ever looked up by name, so reading a file runs nobody's code.
@@ -13,10 +13,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.state import state_type
 
-__all__ = ["join", "split"]
+__all__ = ["flatten", "unflatten"]
 
 
-def split(tree: Any) -> tuple[Any, dict[str, Tensor]]:
+def flatten(tree: Any) -> tuple[Any, dict[str, Tensor]]:
     """`tree` as JSON, and the tensors in it by their path.
 
     `tree` is made of None, numbers, strings, tensors, packed sequences, lists, tuples, named
@@ -26,7 +26,7 @@ def split(tree: Any) -> tuple[Any, dict[str, Tensor]]:
         TypeError: `tree` holds anything else.
 
     >>> import torch
-    >>> split({"betas": (0.9, 0.99), "state": {0: torch.zeros(2)}})[0]
+    >>> flatten({"betas": (0.9, 0.99), "state": {0: torch.zeros(2)}})[0]
     {'betas': {'$tuple': [0.9, 0.99]}, 'state': {'$items': [[0, {'$tensor': 'state.0'}]]}}
     """
     tensors: dict[str, Tensor] = {}
@@ -56,21 +56,21 @@ def split(tree: Any) -> tuple[Any, dict[str, Tensor]]:
     return walk(tree, ()), tensors
 
 
-def join(plain: Any, tensors: dict[str, Tensor]) -> Any:
-    """The tree that `split` took apart. Named tuples become states (`cello.cells.state`)."""
+def unflatten(plain: Any, tensors: dict[str, Tensor]) -> Any:
+    """The tree that `flatten` took apart. Named tuples become states (`cello.cells.state`)."""
     if isinstance(plain, list):
-        return [join(part, tensors) for part in plain]
+        return [unflatten(part, tensors) for part in plain]
     if not isinstance(plain, dict):
         return plain
     match plain:
         case {"$tensor": name}:
             return tensors[name]
         case {"$tuple": parts}:
-            return tuple(join(part, tensors) for part in parts)
+            return tuple(unflatten(part, tensors) for part in parts)
         case {"$packed": parts}:
-            return PackedSequence(*(join(part, tensors) for part in parts))
+            return PackedSequence(*(unflatten(part, tensors) for part in parts))
         case {"$items": items}:
-            return {key: join(part, tensors) for key, part in items}
+            return {key: unflatten(part, tensors) for key, part in items}
         case {"$named": [names, parts]}:
-            return state_type(tuple(names))(*(join(part, tensors) for part in parts))
-    return {key: join(part, tensors) for key, part in plain.items()}
+            return state_type(tuple(names))(*(unflatten(part, tensors) for part in parts))
+    return {key: unflatten(part, tensors) for key, part in plain.items()}

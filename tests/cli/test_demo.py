@@ -93,7 +93,7 @@ def test_colours_and_digits() -> None:
 
 
 def test_rank_units() -> None:
-    from cello.see.units import rank_units
+    from cello.see.probing.units import rank_units
 
     labels = torch.tensor([0, 0, 1, 1, 1]).bool()
     values = torch.tensor([[0.0, 3, 1], [1, 2, 1], [2, 1, 1], [3, 0, 1], [0.5, -1, 1]])

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import cello
 from cello.engines import ENGINES, choose
-from cello.engines.cpu import build
+from cello.engines.cpu.toolchain import build
 from cello.layers import DropIn
 
 KINDS = ["RNN", "LSTM", "GRU"]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import cello
-from cello.engines.cpu.build import compiler
-from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.c.prelude import prelude
+from cello.engines.cpu.toolchain.build import compiler
 from tests.registry import LeakyCell, MixingCell
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import cello
 from cello.errors import CelloError
 from cello.program import program_of
-from cello.program.capture import SIZES, SIZES_FROM_ONE
 from cello.program.sizes import of_any_size, shown
+from cello.program.trace.capture import SIZES, SIZES_FROM_ONE
 
 SIZES_OF_TRACES = (SIZES[0], SIZES_FROM_ONE[0], *SIZES[1:])
 

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import cello
 from cello import zoo
-from cello.see.outputs import output_of
+from cello.see.recording.outputs import output_of
 from tests import registry
 
 I, H, T, B = registry.I, registry.H, 5, 3  # noqa: E741

@@ -5,7 +5,8 @@ from torch import nn
 
 import cello
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
-from cello.see.names import cells_of, check_net, find, layer_paths, matches
+from cello.layers.paths import cells_of, check_net, layer_paths
+from cello.see.names import find, matches
 
 NAMES = ["0.forward.f", "0.forward.z_f", "0.backward.f", "0.backward.c", "2.y"]
 

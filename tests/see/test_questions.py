@@ -155,7 +155,7 @@ def test_integrated_gradients_are_a_sum_along_the_way(name: str):
 
 
 def labelled(kind: Kind) -> tuple[list[Tensor], list[Tensor]]:
-    """Six sequences, each alone, with a label that hangs on the step before."""
+    """Six sequences, each alone, with a label that depends on the step before."""
     features = 7 if not kind.x.data.is_floating_point() else None
     xs = [torch.randint(0, 7, (12,)) if features else kinds.floats(12, kinds.I) for _ in range(6)]
     return xs, [(x if features else x[:, 0]).roll(1, 0) > (3 if features else 0) for x in xs]

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from cello.train import rng
-from cello.tree import join, split
+from cello.tree import flatten, unflatten
 
 CPU = torch.device("cpu")
 
@@ -19,8 +19,8 @@ def test_a_generator_goes_on_where_it_was_captured():
     draw()  # an odd number of gaussians: one is kept for the next call
     states = rng.capture(CPU)
     expected = [draw(), draw()]
-    plain, tensors = split(states)  # as in a checkpoint
-    rng.restore(join(json.loads(json.dumps(plain)), tensors), CPU)
+    plain, tensors = flatten(states)  # as in a checkpoint
+    rng.restore(unflatten(json.loads(json.dumps(plain)), tensors), CPU)
     assert [draw(), draw()] == expected
 
 

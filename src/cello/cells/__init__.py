@@ -3,7 +3,7 @@
 from cello.cells.activations import ACTIVATIONS, Activation, activation_function
 from cello.cells.cell import Cell
 from cello.cells.elman import ElmanCell
-from cello.cells.foreign import ForeignCell, as_cell
+from cello.cells.foreign.cell import ForeignCell, as_cell
 from cello.cells.gru import GRUCell
 from cello.cells.jordan import JordanCell
 from cello.cells.lstm import LSTMCell

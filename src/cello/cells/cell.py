@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells.contract import check_call, check_step_result
-from cello.cells.state import state_type
+from cello.cells.state import HasState, state_type
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, CellError, DtypeError
 
@@ -41,7 +41,7 @@ def _no_step(cell: Cell, *_: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     )
 
 
-class Cell(NotScripted, nn.Module):
+class Cell(NotScripted, HasState):
     """One step of a recurrent network; subclass it and write `state` and `step`.
 
     A subclass names what it carries in `state` and computes one step in `step`. The local
@@ -130,7 +130,7 @@ class Cell(NotScripted, nn.Module):
                 f"state_sizes names {', '.join(unknown)}, which {type(self).__name__}.state "
                 f"{self.state!r} does not hold"
             )
-        self.state_sizes: dict[str, int] = {
+        self.state_sizes = {
             name: _positive(f"state_sizes[{name!r}]", sizes.get(name, hidden_size))
             for name in self.state
         }
@@ -159,29 +159,6 @@ class Cell(NotScripted, nn.Module):
         result = self.step(x, *check_call(self, x, state))
         check_step_result(self, result, x.shape[0])
         return result[0], self.state_type(*result[1])
-
-    @property
-    def named_function(self) -> Callable[..., Any]:
-        """The function whose local variables give the names of the values."""
-        return self.step
-
-    @property
-    def state_type(self) -> Any:
-        """The named tuple type of this cell's state."""
-        return state_type(self.state)
-
-    def zero_state(
-        self,
-        batch_size: int,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> Any:
-        """The state that is all zeros, each [batch_size, size]."""
-        sizes = self.state_sizes.values()
-        return self.state_type(
-            *(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in sizes)
-        )
 
     def follows_autocast(self, _device: torch.device) -> bool:
         """Whether under autocast a layer of this cell works in autocast's dtype as a whole.

@@ -3,65 +3,35 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from cello.cells.like import a_tensor_of, autocast_active
+from cello.cells.state import HasState
 from cello.errors import CellError, DtypeError, ShapeError
 
-if TYPE_CHECKING:
-    from cello.cells.cell import Cell
-
 __all__ = [
-    "a_tensor_of",
-    "autocast_active",
-    "autocast_dtype",
     "check_call",
     "check_cell",
     "check_step_result",
     "check_x",
     "described",
     "kind_of",
-    "like_of",
     "name_of",
     "refuse_odd",
     "step_name_of",
 ]
 
 
-def a_tensor_of(module: nn.Module) -> Tensor | None:
-    """A floating point parameter of the module, or else a buffer: its dtype and device count."""
-    found = _floating(module, "_parameters")
-    return found if found is not None else _floating(module, "_buffers")
-
-
-def like_of(module: nn.Module) -> Tensor:
-    """As `a_tensor_of`, but always one with numbers; of the default dtype if there is none."""
-    found = a_tensor_of(module)
-    if found is None:
-        return torch.zeros(())
-    return torch.zeros((), dtype=found.dtype, device=found.device) if is_lazy(found) else found
-
-
-def _floating(module: nn.Module, kind: str) -> Tensor | None:
-    for tensor in vars(module)[kind].values():
-        if tensor is not None and tensor.is_floating_point():
-            return tensor
-    for child in module._modules.values():
-        if child is not None and (found := _floating(child, kind)) is not None:
-            return found
-    return None
-
-
-def name_of(cell: Cell) -> str:
+def name_of(cell: HasState) -> str:
     """What its user calls a cell: the name of its class, or of a third party's module."""
     return getattr(cell.named_function, "__self__", cell)._get_name()
 
 
-def step_name_of(cell: Cell) -> str:
+def step_name_of(cell: HasState) -> str:
     """What its user calls the step of a cell."""
     is_own = getattr(cell.named_function, "__self__", cell) is cell
     return f"{name_of(cell)}.{'step' if is_own else 'forward'}"
@@ -77,21 +47,7 @@ def kind_of(x: Any) -> str:
     return type(x).__name__
 
 
-def autocast_active(device: torch.device) -> bool:
-    """Whether operations on `device` now choose their dtype by themselves."""
-    kind = device.type
-    available = kind == "cpu" or torch.amp.is_autocast_available(kind)
-    return available and torch.is_autocast_enabled(kind)
-
-
-def autocast_dtype(x: Tensor) -> torch.dtype | None:
-    """The dtype to which autocast now brings what goes into products, if it touches x at all."""
-    if x.dtype == torch.float64 or not x.is_floating_point() or not autocast_active(x.device):
-        return None
-    return torch.get_autocast_dtype(x.device.type)
-
-
-def check_cell(cell: Cell) -> None:
+def check_cell(cell: HasState) -> None:
     """Check that a cell is built, and that its step takes the input and the state.
 
     Raises:
@@ -147,7 +103,7 @@ def refuse_odd(called: str, x: Tensor) -> None:
         )
 
 
-def check_x(cell: Cell, x: Any) -> None:
+def check_x(cell: HasState, x: Any) -> None:
     """Check the input of one step.
 
     Raises:
@@ -169,7 +125,7 @@ def check_x(cell: Cell, x: Any) -> None:
         raise DtypeError(f"x must have the dtype of {name}'s parameters, {own}, got {x.dtype}")
 
 
-def check_call(cell: Cell, x: Any, state: Any = None) -> tuple[Tensor, ...]:
+def check_call(cell: HasState, x: Any, state: Any = None) -> tuple[Tensor, ...]:
     """Check what one step is given; return the state as a tuple, zeros if it is None.
 
     Raises:
@@ -199,7 +155,7 @@ def check_call(cell: Cell, x: Any, state: Any = None) -> tuple[Tensor, ...]:
     return tuple(state)
 
 
-def check_step_result(cell: Cell, result: Any, batch_size: int) -> None:
+def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
     """Check that `result` is `(output, next state)` as the cell's `state` promises.
 
     Raises:

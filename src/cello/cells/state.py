@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import _register_namedtuple
 
-__all__ = ["detach", "state_type"]
+__all__ = ["HasState", "detach", "state_type"]
 
 
 def detach(state: Any) -> Any:
@@ -58,3 +59,41 @@ def state_type(names: tuple[str, ...]) -> Any:
     _register_namedtuple(kind, serialized_type_name=f"cello.State({', '.join(names)})")
     kind.__reduce__ = lambda self: (_rebuild, (self._fields, tuple(self)))
     return kind
+
+
+class HasState(nn.Module):
+    """What carries a state from step to step; `Cell` says more of it.
+
+    Attributes:
+        state: the names of all that is carried, in order.
+        state_sizes: the size of each.
+        input_size: features of one input.
+    """
+
+    state: ClassVar[tuple[str, ...]] = ()
+    state_sizes: dict[str, int]
+    input_size: int
+    step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+
+    @property
+    def named_function(self) -> Callable[..., Any]:
+        """The function whose local variables give the names of the values."""
+        return self.step
+
+    @property
+    def state_type(self) -> Any:
+        """The named tuple type of this cell's state."""
+        return state_type(self.state)
+
+    def zero_state(
+        self,
+        batch_size: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Any:
+        """The state that is all zeros, each [batch_size, size]."""
+        sizes = self.state_sizes.values()
+        return self.state_type(
+            *(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in sizes)
+        )

@@ -14,7 +14,7 @@ from cello.cli.coloured import legend, print_coloured
 from cello.cli.output import rich_output
 from cello.layers import DropIn
 from cello.see import record
-from cello.see.units import rank_units
+from cello.see.probing.units import rank_units
 from cello.tasks import Tagging
 from cello.tasks.corpus import Document, split_documents, standard_library
 from cello.tasks.python_source import KINDS, MEMORY_KINDS, kind_ids

@@ -16,8 +16,8 @@ __all__ = ["formulas", "formulas_text", "indented"]
 
 def formulas(net: nn.Module) -> dict[str, str]:
     """The equations of each layer and of the readout; of what cannot be traced, why."""
+    from cello.layers.paths import cells_of
     from cello.see import equations
-    from cello.see.names import cells_of
 
     found = {}
     for name, cell in cells_of(net).items():
@@ -35,8 +35,8 @@ def formulas_text(net: nn.Module) -> str:
 
     They are indented; above those of each of several layers stands what it is.
     """
+    from cello.layers.paths import cells_of
     from cello.see import equations
-    from cello.see.names import cells_of
 
     cells, readout = cells_of(net), readout_of(net)
     if len(cells) == 1 and readout is None:

@@ -41,7 +41,7 @@ def command(as_json: bool) -> None:
 
     from cello._version import __version__
     from cello.engines import ENGINES
-    from cello.engines.cpu.cache import cache_folder
+    from cello.engines.cpu.toolchain.cache import cache_folder
 
     values: dict[str, Any] = {
         "cello": __version__,
@@ -89,7 +89,7 @@ def _processor() -> str:
 
 def _compiler() -> str:
     """The C compiler that works here, or why there is none."""
-    from cello.engines.cpu.build import compiler
+    from cello.engines.cpu.toolchain.build import compiler
     from cello.errors import CompilerError
 
     try:

@@ -26,7 +26,8 @@ def loops(net: nn.Module, layer: str | None = None, *, backward: bool = False) -
         EngineError: a cell cannot be compiled; names the reason.
     """
     from cello.engines.cpu import source
-    from cello.see.names import cells_of, listed
+    from cello.layers.paths import cells_of
+    from cello.see.names import listed
 
     cells = cells_of(net)
     if not cells:

@@ -70,8 +70,8 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
 
 def _meaning(model: Model, name: str) -> str:
     """What an open gate does, where that is known."""
-    from cello.see.draw.cells import gate_meanings
-    from cello.see.names import cells_of
+    from cello.layers.paths import cells_of
+    from cello.see.draw.step.cells import gate_meanings
 
     layer, _, own = name.rpartition(".")
     meaning = gate_meanings(cells_of(model.net).get(layer)).get(own)

@@ -67,8 +67,8 @@ class Readout:
         """
         from cello.see import record
 
-        told = record(Recurrent(_ReadoutCell(self.module)), x)
-        return told.explain(t, unit, digits=digits)
+        recording = record(Recurrent(_ReadoutCell(self.module)), x)
+        return recording.explain(t, unit, digits=digits)
 
 
 def readout_of(net: nn.Module) -> Readout | None:

@@ -203,7 +203,9 @@ def _arithmetic(
     rec: Recording, readout: Readout | None, read: Tensor, choice: Explain
 ) -> Arithmetic:
     if readout is not None and choice.layer == readout.name:
-        told = readout.explain(read, choice.t, choice.unit, DIGITS)
+        explanation = readout.explain(read, choice.t, choice.unit, DIGITS)
     else:
-        told = rec.explain(choice.t, choice.unit, choice.layer, digits=DIGITS)
-    return Arithmetic(choice.layer or "", choice.t, choice.unit, str(told), told.latex())
+        explanation = rec.explain(choice.t, choice.unit, choice.layer, digits=DIGITS)
+    return Arithmetic(
+        choice.layer or "", choice.t, choice.unit, str(explanation), explanation.latex()
+    )

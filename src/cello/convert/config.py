@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cello._version import __version__
 from cello.errors import ModelError
 from cello.ranges import shown
+from cello.sealed import check_format
 
 __all__ = ["CONFIG", "FORMAT", "read_config"]
 
@@ -36,17 +36,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    number = config.get("format") if isinstance(config, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool):
+    if not isinstance(config, dict) or "format" not in config:
         raise ModelError(f"{path} is not the config of a model of Cello: it states no format")
-    if number > FORMAT:
-        raise ModelError(
-            f"{path} is of format {shown(number)}, written by Cello "
-            f"{shown(config.get('cello')).strip(chr(39))}; this one, {__version__}, reads up to "
-            f"{FORMAT}: update Cello"
-        )
-    if number < 1:
-        raise ModelError(f"{path} is damaged: format must be from 1 to {FORMAT}, got {number}")
+    check_format(config, str(path), newest=FORMAT)
     for key in ("net", "weights"):
         if not isinstance(config.get(key), dict):
             raise ModelError(f"{path} is damaged: {key} is missing or no table")

@@ -34,8 +34,9 @@ from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.kinds import KINDS, classes_of
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
-from cello.files import own_memory, seal, sync_folder, write
+from cello.files import seal, sync_folder, write
 from cello.ranges import shown
+from cello.sealed import check_seal, tensors_of, to_bytes
 
 __all__ = ["load_model", "model_files", "not_numbers", "save_model"]
 
@@ -91,7 +92,7 @@ def model_files(net: nn.Module, task: Mapping[str, Any] | None = None) -> tuple[
     tensors, shared = _tensors(net)
     spec = net_to_spec(net)
     _check_rebuilt(net, spec)
-    data = _to_bytes(tensors)
+    data = to_bytes(tensors)
     config = {
         "format": FORMAT,
         "cello": __version__,
@@ -179,15 +180,6 @@ def _tensors(net: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, shared
 
 
-def _to_bytes(tensors: dict[str, Tensor]) -> bytes:
-    import safetensors.torch
-
-    try:
-        return safetensors.torch.save(own_memory(tensors))
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"the weights cannot be saved: {error}") from error
-
-
 def _check_rebuilt(net: nn.Module, spec: dict[str, Any]) -> None:
     """Make sure now that what is saved can be loaded again."""
     used = {type(module) for module in net.modules()}
@@ -272,8 +264,6 @@ def _share(net: nn.Module, alias: str, name: str, folder: Path) -> None:
 
 def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
     """The weights that the config means, wherever they are."""
-    import safetensors.torch
-
     expected = {key: entry.get(key) for key in ("bytes", "sha256")}
     data = _read(folder / WEIGHTS)
     if data is None or seal(data) != expected:
@@ -282,16 +272,8 @@ def _read_weights(folder: Path, entry: dict[str, Any]) -> dict[str, Tensor]:
     path = folder / WEIGHTS
     if data is None:
         raise ModelError(f"{folder} is no whole model: it has no {WEIGHTS}")
-    if len(data) != expected["bytes"]:
-        raise ModelError(
-            f"{path} is damaged: it has {len(data)} bytes instead of {expected['bytes']}"
-        )
-    if seal(data) != expected:
-        raise ModelError(f"{path} is damaged: its SHA-256 is not the one in {CONFIG}")
-    try:
-        return safetensors.torch.load(data)
-    except Exception as error:  # whatever the package raises on bytes that it cannot read
-        raise ModelError(f"{path} is damaged: {error}") from error
+    check_seal(data, expected, str(path))
+    return tensors_of(data, str(path))
 
 
 def _read(path: Path) -> bytes | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.contract import autocast_dtype
+from cello.cells.like import autocast_dtype
 from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of

@@ -11,9 +11,9 @@ from cello.layers.encoders import (
     WindowEmbedding,
     WindowProjection,
 )
+from cello.layers.hooks.watch import Holder, Observer, holding, observing
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
-from cello.layers.observe import Holder, Observer, holding, observing
 from cello.layers.recurrent import Recurrent
 from cello.layers.stack import Stack, StackState
 from cello.layers.steps import Steps

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, ForeignCell, state_type
-from cello.cells.contract import like_of
+from cello.cells.like import like_of
 from cello.errors import ArgumentError, CellError, DtypeError
 from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent

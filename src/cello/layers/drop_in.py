@@ -27,8 +27,8 @@ from cello.engines import (
     warn_once,
 )
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.hooks.watch import holders, observer
 from cello.layers.layer import c_of, check_input, check_reset
-from cello.layers.observe import holders, observer
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair

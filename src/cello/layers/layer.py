@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import a_tensor_of, kind_of, refuse_odd
+from cello.cells.contract import kind_of, refuse_odd
+from cello.cells.like import a_tensor_of
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import autocast_active, cpu
 from cello.errors import ArgumentError, DtypeError, ShapeError

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.contract import like_of
+from cello.cells.like import like_of
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import check_engine
 from cello.errors import ArgumentError, ShapeError
@@ -137,6 +137,10 @@ class Recurrent(Layer):
         if self.initial_state == "zeros":
             return self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
         return tuple(self.initial[name].expand(batch_size, -1) for name in self.cell.state)
+
+    def like(self) -> Tensor:
+        """A tensor with the dtype and device of its parameters."""
+        return like_of(self)
 
     def in_turn(self) -> list[Recurrent]:
         """Itself; see `Streamed`.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.contract import autocast_dtype, check_x, kind_of, like_of
+from cello.cells.contract import check_x, kind_of
+from cello.cells.like import autocast_dtype
 from cello.engines import Run, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.steps import Steps
-
-if TYPE_CHECKING:
-    from cello.layers.recurrent import Recurrent
 
 __all__ = ["BOTH_WAYS", "Stepper", "Streamed", "batch_of"]
 
@@ -31,7 +29,7 @@ class Streamed(Protocol):
     """What can run one step at a time: its modules in turn, and its state by cell."""
 
     def in_turn(self) -> list[Any]:
-        """The modules that a step goes through; a `Recurrent` for each cell.
+        """The modules that a step goes through; a `OneCell` for each cell.
 
         Raises:
             ArgumentError: a cell reads from the end.
@@ -49,6 +47,19 @@ class Streamed(Protocol):
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The layer's own state, out of that of each cell."""
+
+
+class OneCell(Protocol):
+    """A layer of one cell."""
+
+    cell: Cell
+    engine: str
+
+    def like(self) -> Tensor:
+        """A tensor with the dtype and device of its parameters."""
+
+    def begin(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
+        """The initial state for `batch_size` sequences, with the dtype and device of `like`."""
 
 
 class Stepper:
@@ -121,7 +132,7 @@ class Stepper:
 
     def _like(self, single: bool) -> Steps:
         """One step without numbers, as a layer that is given the state would have it."""
-        like = like_of(self._layers[0].layer) if self._layers else torch.zeros(())
+        like = self._layers[0].layer.like() if self._layers else torch.zeros(())
         rows = like.new_empty(1, self.batch_size, 0)
         return Steps.of(rows[:, 0] if single else rows, unbatched=single)
 
@@ -180,7 +191,7 @@ class Stepper:
 class _LayerStep:
     """A layer's step with its state: compiled where that can be, else the cell's own."""
 
-    def __init__(self, layer: Recurrent, rows: int) -> None:
+    def __init__(self, layer: OneCell, rows: int) -> None:
         self.layer, self.cell, self.rows = layer, layer.cell, rows
         self.begin()
 
@@ -189,14 +200,14 @@ class _LayerStep:
         self._begin_with(self.initial())
 
     def _begin_with(self, state: Sequence[Tensor]) -> None:
-        like = like_of(self.layer)
+        like = self.layer.like()
         self._kind = (like.dtype, like.device)
         self._compiled = one_step(self.cell, self.rows, *self._kind, self.layer.engine)
         self._state_now = state
 
     def _follow(self) -> bool:
         """Go on in the dtype and on the device of the layer, if it has been brought to others."""
-        like = like_of(self.layer)
+        like = self.layer.like()
         if (like.dtype, like.device) == self._kind:
             return False
         self._begin_with([part.to(like) for part in self._state_now])
@@ -205,7 +216,7 @@ class _LayerStep:
     def initial(self) -> Any:
         """The initial state."""
         with torch.no_grad():
-            parts = self.layer.begin(self.rows, like_of(self.layer))
+            parts = self.layer.begin(self.rows, self.layer.like())
             return self.cell.state_type(*(part.clone() for part in parts))
 
     @property

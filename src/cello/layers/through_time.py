@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.engines import Run, run, under_autocast
-from cello.layers.held import run_held
-from cello.layers.observe import grasps, observer
+from cello.layers.hooks.intervene import run_held
+from cello.layers.hooks.watch import grasps, observer
 from cello.layers.steps import Steps
 
 __all__ = ["run_cell"]

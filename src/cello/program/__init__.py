@@ -1,14 +1,14 @@
 """A step as data: captured, checked, split."""
 
 from cello.program.cache import program_of
-from cello.program.capture import capture
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
-from cello.program.locals import named_tensors, step_with_locals
-from cello.program.rewrite import is_view
+from cello.program.overrides import can_be_set, settable
 from cello.program.rows import is_random, is_row_wise
-from cello.program.settable import can_be_set, settable
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
+from cello.program.trace.capture import capture
+from cello.program.trace.locals import named_tensors, step_with_locals
+from cello.program.trace.rewrite import is_view
 
 __all__ = [
     "BATCH",

@@ -10,11 +10,11 @@ import torch
 
 from cello.cells import Cell
 from cello.errors import CaptureError
-from cello.program.capture import capture
-from cello.program.glance import Glance, glance_of
 from cello.program.graph import Program
+from cello.program.guards.fast import Glance, glance_of
+from cello.program.guards.key import Reach
 from cello.program.lazy import initialize
-from cello.program.reach import Reach
+from cello.program.trace.capture import capture
 
 __all__ = ["program_of"]
 

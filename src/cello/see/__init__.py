@@ -1,17 +1,15 @@
 """Seeing what a network does: recordings, arithmetic, equations, parameters."""
 
-from cello.see.attribution import Attribution, attribute
+from cello.see.arithmetic.explain import Explanation
 from cello.see.diagnosis import Diagnosis, Finding, diagnose
 from cello.see.draw import Drawing, draw
-from cello.see.explain import Explanation
-from cello.see.file import load_recording
-from cello.see.flow import Flow, flow
-from cello.see.formulas import equations
-from cello.see.intervention import intervene
+from cello.see.formulas.equations import equations
+from cello.see.gradients.attribution import Attribution, attribute
+from cello.see.gradients.flow import Flow, flow
+from cello.see.intervention.intervene import intervene
 from cello.see.parameters import ParameterCount, count_parameters
-from cello.see.probe import Probe, probe
-from cello.see.recorder import record
-from cello.see.recording import Recording
+from cello.see.probing.probe import Probe, probe
+from cello.see.record import Recording, load_recording, record
 
 __all__ = [
     "Attribution",

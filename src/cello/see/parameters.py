@@ -10,7 +10,7 @@ from torch import nn
 
 from cello.cells import Cell, GRUCell, LSTMCell
 from cello.layers import Recurrent
-from cello.see.names import check_module, joined, shown_paths
+from cello.layers.paths import check_module, joined, shown_paths
 
 __all__ = ["ParameterCount", "Row", "count_parameters"]
 

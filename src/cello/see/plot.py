@@ -11,13 +11,13 @@ from torch import Tensor
 from cello.errors import ArgumentError
 from cello.see.names import find
 from cello.see.numbers import whole
-from cello.see.rows import LayerRows
+from cello.see.recording.rows import LayerRows
 from cello.see.step_labels import put_tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cello.see.recording import Recording
+    from cello.see.recording.recorded import Recorded
 
 __all__ = ["plot"]
 
@@ -27,7 +27,7 @@ _UNKNOWN = "0.8"  # grey, where a number is not finite
 
 
 def plot(
-    recording: Recording,
+    recording: Recorded,
     name: str,
     unit: int | Iterable[int] | None = None,
     batch: int = 0,

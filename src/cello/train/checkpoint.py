@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from cello.errors import ModelError
-from cello.files import own_memory, seal, sync_folder, write
-from cello.tree import join, split
+from cello.files import seal, sync_folder, write
+from cello.sealed import check_format, check_seal, tensors_of, to_bytes
+from cello.tree import flatten, unflatten
 
 __all__ = ["FORMAT", "exists", "load", "save"]
 
@@ -39,15 +40,13 @@ def save(folder: Path, tree: Any, *, step: int) -> Path:
     Raises:
         OSError: it cannot be written; the checkpoints that were there are untouched.
     """
-    import safetensors.torch
-
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(left_over, ignore_errors=True)
 
-    plain, tensors = split(tree)
+    plain, tensors = flatten(tree)
     files = {
-        "tensors.safetensors": safetensors.torch.save(own_memory(tensors)),
+        "tensors.safetensors": to_bytes(tensors),
         "state.json": json.dumps(plain, indent=1).encode(),
     }
     files["manifest.json"] = json.dumps(
@@ -113,18 +112,10 @@ def _complete(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Any:
-    import safetensors.torch
-
     manifest = json.loads((path / "manifest.json").read_bytes())
-    if manifest["format"] != FORMAT:
-        raise ValueError(f"is of format {manifest['format']}, this version reads {FORMAT}")
-    files = {}
-    for name, expected in manifest["files"].items():
-        data = (path / name).read_bytes()
-        if len(data) != expected["bytes"]:
-            raise ValueError(f"{name} has {len(data)} bytes instead of {expected['bytes']}")
-        if seal(data) != expected:
-            raise ValueError(f"the bytes of {name} have changed (SHA-256 differs)")
-        files[name] = data
-    tensors = safetensors.torch.load(files["tensors.safetensors"])
-    return join(json.loads(files["state.json"]), tensors)
+    check_format(manifest, "its manifest", newest=FORMAT, oldest=FORMAT)
+    files = {name: (path / name).read_bytes() for name in manifest["files"]}
+    for name, data in files.items():
+        check_seal(data, manifest["files"][name], name)
+    tensors = tensors_of(files["tensors.safetensors"], "tensors.safetensors")
+    return unflatten(json.loads(files["state.json"]), tensors)

@@ -17,8 +17,8 @@ import pytest
 
 from tests.patience import until
 
-builder: Any = importlib.import_module("cello.engines.cpu.build")
-cache: Any = importlib.import_module("cello.engines.cpu.cache")
+builder: Any = importlib.import_module("cello.engines.cpu.toolchain.build")
+cache: Any = importlib.import_module("cello.engines.cpu.toolchain.cache")
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +53,10 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compiled has the same numbers, slower, and takes a fifth of the time to compile."""
-    flags = importlib.import_module("cello.engines.cpu.compiler").flags
+    flags = importlib.import_module("cello.engines.cpu.toolchain.compiler").flags
     quick = tuple("-O0" if flag == "-O3" else flag for flag in flags())
     for module in ("compiler", "cache"):
-        monkeypatch.setattr(f"cello.engines.cpu.{module}.flags", lambda: quick)
+        monkeypatch.setattr(f"cello.engines.cpu.toolchain.{module}.flags", lambda: quick)
 
 
 def executable(path: Path, script: str) -> Path:

@@ -8,8 +8,8 @@ import mmap
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from cello.engines.cpu.build import build
-from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.c.prelude import prelude
+from cello.engines.cpu.toolchain.build import build
 
 Array = NDArray[np.floating]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.engines.cpu.prelude import prelude
+from cello.engines.cpu.c.prelude import prelude
 from tests.engines.cpu.random_cells import make_cell
 from tests.engines.test_matrix import outcome, same, sample
 
@@ -101,7 +101,7 @@ def test_a_parameter_may_be_the_output() -> None:
 
 def test_every_name_of_the_c_may_be_a_variable() -> None:
     """No local variable of a step is mistaken for a function, a type or a macro of the C."""
-    text = prelude() + files("cello.engines.cpu").joinpath("driver.c").read_text(encoding="utf-8")
+    text = prelude() + files("cello.engines.cpu.c").joinpath("driver.c").read_text(encoding="utf-8")
     found = sorted(set(re.findall(r"\b[A-Za-z]\w*", re.sub(r"/\*.*?\*/", "", text, flags=re.S))))
     names = [name for name in found if not iskeyword(name) and name not in ("x", "h", "torch", "F")]
     names += ["linux", "unix", "EOF", "NULL"]

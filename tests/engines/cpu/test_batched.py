@@ -9,7 +9,7 @@ from torch.autograd import functional
 from torch.func import functional_call
 
 import cello
-from cello.engines.cpu import operators
+from cello.engines.cpu.op import operators
 from tests.engines.cpu.compiled import DOUBLE, close, layer_of, numbers
 
 NAMES = ["gru", "lstm", "drop-in"]

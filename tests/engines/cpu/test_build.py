@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from cello import files
-from cello.engines.cpu.build import build, compiler
-from cello.engines.cpu.cache import CacheWarning
+from cello.engines.cpu.toolchain.build import build, compiler
+from cello.engines.cpu.toolchain.cache import CacheWarning
 from cello.errors import CompilerError, EngineError
 from tests.engines.cpu.conftest import (
     builder,
@@ -391,11 +391,11 @@ def test_ctrl_c_leaves_nothing_half_written(
 
 
 FRESH = """
-import os, sys, cello, cello.engines.cpu.build, cello.engines.cpu.cache as cache
+import os, sys, cello, cello.engines.cpu.toolchain.build, cello.engines.cpu.toolchain.cache as cache
 print("called before:", os.path.exists(sys.argv[1]))
 def build(number):
     source = f"int answer(void) {{ return {number}; }}\\n"
-    return cello.engines.cpu.build.build("answer", source).answer()
+    return cello.engines.cpu.toolchain.build.build("answer", source).answer()
 print(build(34), [path.exists() for path in cache._private], file=sys.stderr)
 """
 

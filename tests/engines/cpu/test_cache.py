@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cello.engines.cpu import cache
-from cello.engines.cpu.compiler import Compiler
+from cello.engines.cpu.toolchain import cache
+from cello.engines.cpu.toolchain.compiler import Compiler
 
 COMPILER = Compiler(("cc",), "from a test", "size and time")
 

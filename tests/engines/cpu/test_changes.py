@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 import cello
-from cello.engines.cpu import operators
+from cello.engines.cpu.op import operators
 from tests.engines.cpu.compiled import close, layer_of, numbers
 
 CHANGES: dict[str, Callable[[Tensor], Any]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cello.engines.cpu.compiler import Compiler, candidates, flags
+from cello.engines.cpu.toolchain.compiler import Compiler, candidates, flags
 from cello.errors import CompilerError
 from tests.engines.cpu.conftest import executable
 from tests.patience import until

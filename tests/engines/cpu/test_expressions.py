@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cello.engines.cpu.expressions import EXPRESSIONS, identifier, number
+from cello.engines.cpu.c.expressions import EXPRESSIONS, identifier, number
 from cello.program.kernel.primitives import PRIMITIVES
 
 

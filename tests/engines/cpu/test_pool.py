@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from cello.engines.cpu.build import build
 from cello.engines.cpu.library import join, openmp_of_torch
+from cello.engines.cpu.toolchain.build import build
 from tests.engines.cpu.conftest import in_fork
 from tests.patience import until
 
@@ -77,7 +77,7 @@ def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """The pool with threads of its own, and with those of the OpenMP that PyTorch uses."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CELLO_CACHE", str(tmp_path_factory.getbasetemp() / "pool"))
-        source = files("cello.engines.cpu").joinpath("pool.c").read_text(encoding="utf-8")
+        source = files("cello.engines.cpu.c").joinpath("pool.c").read_text(encoding="utf-8")
         library = build(f"test-pool-{request.param}", source + WORK)
         library.quarter_of_the_smallest.restype = ctypes.c_double
         if request.param == "openmp":

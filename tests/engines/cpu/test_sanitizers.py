@@ -54,7 +54,7 @@ print("ran")
 WRONG = """
 import ctypes
 import torch
-from cello.engines.cpu.build import build
+from cello.engines.cpu.toolchain.build import build
 
 wrong = build("wrong", "void run(float *x, long n) { x[n] = 1; }")
 x = torch.empty(10)

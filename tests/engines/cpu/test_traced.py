@@ -14,7 +14,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.aot_autograd import make_boxed_compiler
 
 import cello
-from cello.engines.cpu import operators
+from cello.engines.cpu.op import operators
 from tests.registry import make
 
 FORWARD, BACKWARD = operators._op_forward, operators._op_backward

@@ -21,7 +21,7 @@ from torch import Tensor
 import cello
 from cello import zoo
 from cello.engines.cpu import library as libraries
-from cello.engines.cpu.build import build
+from cello.engines.cpu.toolchain.build import build
 from tests.patience import LIMIT
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"

@@ -11,7 +11,7 @@ import torch
 
 import cello
 from tests.registry import make
-from tests.see.drawn_nets import NETS, recorded
+from tests.see.draw.drawn_nets import NETS, recorded
 from tests.see.odd_cells import ODD
 
 FONTS = ["as it is", "'DejaVu Sans'", "'Liberation Sans'", "serif"]

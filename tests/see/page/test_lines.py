@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import cello
-from cello.see.open_lines import open_lines
+from cello.see.arithmetic.templates import line_templates
 from cello.see.page.bundle import script
 from tests.registry import DISTINCT, H, I, make
 
-# What is added up over the batch, or hangs on numbers that have no name.
+# What is added up over the batch, or depends on numbers that have no name.
 INCOMPLETE = {
     "mixing": {"y", "h"},
     "jordan-softmax": {"y"},
@@ -50,7 +50,7 @@ def test_lines_are_those_of_explain(page: Any, name: str):
     rows = rec.layer(None)
     numbers = {n: values[3].double().flatten().tolist() for n, values in rows.rows.items()}
     for terms in (6,) if name in MADE_OF_WEIGHTS else (6, 1):
-        found = open_lines([rows], terms=terms)
+        found = line_templates([rows], terms=terms)
         fixed = [own.tolist() for own in found.fixed]
         for unit in (0, H - 1):
             lines = found.units[unit] if unit < len(found.units) else {}
@@ -63,7 +63,7 @@ def test_lines_are_those_of_explain(page: Any, name: str):
 @pytest.mark.parametrize("name", DISTINCT)
 def test_hardly_a_line_is_missing(name: str):
     rec = record(name)
-    found = open_lines([rec.layer(None)]).units
+    found = line_templates([rec.layer(None)]).units
     expected = {line.name for line in rec.explain(0).lines}
     assert expected - set(found[0] if found else {}) == INCOMPLETE.get(name, set())
 
@@ -72,16 +72,18 @@ def test_what_was_set_from_outside_has_no_line():
     net = cello.Recurrent(cello.LSTMCell(I, H))
     with cello.intervene(net, {"f": (2, 1, 0.5)}):
         rec = cello.record(net, torch.randn(5, 1, I))
-    for lines in open_lines([rec.layer(None)]).units:
+    for lines in line_templates([rec.layer(None)]).units:
         assert set(lines) == {"z_i", "z_f", "z", "z_o", "i", "g", "o", "c", "h"}
 
 
 def test_what_is_not_at_hand_is_written_out():
     rec = record("lstm")
-    lines = open_lines([rec.layer(None)], ["x", "h_prev", "c_prev", "i", "g", "f", "c"]).units[0]
+    lines = line_templates([rec.layer(None)], ["x", "h_prev", "c_prev", "i", "g", "f", "c"]).units[
+        0
+    ]
     assert list(lines) == ["i", "f", "g", "c"]
     assert lines["f"][0].startswith("f[0] = σ(")
-    assert open_lines([rec.layer(None)], ["f", "c"]).units == [{}, {}, {}, {}]
+    assert line_templates([rec.layer(None)], ["f", "c"]).units == [{}, {}, {}, {}]
 
 
 def test_lines_hold_for_all_recordings():
@@ -89,8 +91,8 @@ def test_lines_hold_for_all_recordings():
     plain = cello.record(net, torch.randn(5, 1, I)).layer(None)
     with cello.intervene(net, {"o": (0, 0, 1.0)}):
         forced = cello.record(net, torch.randn(5, 1, I)).layer(None)
-    assert "o" in open_lines([plain]).units[0]
-    assert "o" not in open_lines([plain, forced]).units[0]
+    assert "o" in line_templates([plain]).units[0]
+    assert "o" not in line_templates([plain, forced]).units[0]
 
 
 def test_of_many_terms_those_that_add_nothing_are_left_out(page: Any):
@@ -105,7 +107,7 @@ def test_of_many_terms_those_that_add_nothing_are_left_out(page: Any):
         "z = 0.5·0 + … + 19 more terms + 2·0 = 0",
         "z = 0.5·(−1) + … + 19 more terms + 2·0 = −0.5",
     ]
-    found = open_lines([rec.layer(None)])
+    found = line_templates([rec.layer(None)])
     fixed = [own.tolist() for own in found.fixed]
     for t, line in enumerate(expected):
         assert str(rec.explain(t, names="z")) == line

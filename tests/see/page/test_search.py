@@ -12,8 +12,8 @@ import torch
 
 import cello
 from cello.see.numbers import short
-from cello.see.scores import auc
-from cello.see.units import rank_units
+from cello.see.probing.scores import auc
+from cello.see.probing.units import rank_units
 from tests.see.page.nets import NETS, TEXT, recorded
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-from cello.see.draw import roles
+from cello.see.draw.step import roles
 
 APP = resources.files("cello.see.page") / "app"
 STRING = r'"((?:[^"\\]|\\.)*)"'
@@ -40,7 +40,9 @@ def test_what_is_said_has_a_chinese_word():
 
 
 def test_every_chinese_word_is_used():
-    text = sources() + resources.files("cello.see.draw").joinpath("roles.py").read_text("utf-8")
+    text = sources() + resources.files("cello.see.draw.step").joinpath("roles.py").read_text(
+        "utf-8"
+    )
     assert [english for english in chinese() if f'"{english}"' not in text] == []
 
 

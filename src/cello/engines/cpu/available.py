@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from cello.engines.cpu.build import compiler
 from cello.engines.cpu.engine import DTYPES, no_loops
+from cello.engines.cpu.toolchain.build import compiler
 from cello.errors import CompilerError
 
 __all__ = ["lacks"]

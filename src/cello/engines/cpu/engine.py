@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cello.engines.cpu.library import Steps
-from cello.engines.cpu.operators import forward
+from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.run import Result, Run
 from cello.errors import CaptureError, CompilerError

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.build import build
-from cello.engines.cpu.render import Rendered
+from cello.engines.cpu.c.render import Rendered
+from cello.engines.cpu.toolchain.build import build
 from cello.engines.packing import Alike
 
 __all__ = ["Library", "Steps", "join", "openmp_of_torch", "pool"]
@@ -171,7 +171,7 @@ def openmp_of_torch() -> ctypes.CDLL | None:
 @cache
 def pool() -> tuple[int, int]:
     """The addresses of the functions with which threads run, and wait for each other."""
-    source = files(__package__).joinpath("pool.c").read_text(encoding="utf-8")
+    source = files("cello.engines.cpu.c").joinpath("pool.c").read_text(encoding="utf-8")
     library = build("pool", source)
     if (openmp := openmp_of_torch()) is not None:
         join(library, openmp)

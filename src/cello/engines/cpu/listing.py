@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from cello.cells import Cell
-from cello.cells.contract import like_of
+from cello.cells.like import like_of
 from cello.engines.cpu.engine import DTYPES, no_loops
 from cello.engines.cpu.plan import plan_of
 from cello.errors import CaptureError, EngineError
@@ -61,5 +61,5 @@ def _own(text: str) -> str:
 @cache
 def _pasted() -> tuple[str, ...]:
     """The C that lies in files."""
-    found = (file for file in files(__package__).iterdir() if file.name.endswith(".c"))
+    found = (file for file in files("cello.engines.cpu.c").iterdir() if file.name.endswith(".c"))
     return tuple(file.read_text(encoding="utf-8") for file in found)

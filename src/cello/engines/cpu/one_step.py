@@ -13,7 +13,7 @@ from torch.nn import Parameter
 
 from cello.cells import Cell
 from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.layout import plain
+from cello.engines.cpu.op.memory_layout import plain
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.errors import CaptureError, CompilerError
 from cello.program import program_of

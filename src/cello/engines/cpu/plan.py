@@ -10,9 +10,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 from weakref import WeakValueDictionary
 
+from cello.engines.cpu.c.render import Rendered
+from cello.engines.cpu.c.render import render as render_c
 from cello.engines.cpu.library import Library
-from cello.engines.cpu.render import Rendered
-from cello.engines.cpu.render import render as render_c
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError
 from cello.program import Program, Value, from_text, needed_ops, to_text

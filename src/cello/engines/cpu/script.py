@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cello.engines.cpu.engine import refuses, shaped, shared_tensors, taken
 from cello.engines.cpu.library import Steps
-from cello.engines.cpu.operators import forward
+from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import plan_of
 from cello.engines.run import Result, Run
 from cello.errors import CaptureError

@@ -1,5 +1,6 @@
 """A step in the form that a fused loop computes: vectors, regions, and the adjoint."""
 
+from cello.program.kernel.builder import Lowered
 from cello.program.kernel.kernel import (
     Kernel,
     Operand,
@@ -9,7 +10,7 @@ from cello.program.kernel.kernel import (
     forward_kernel,
     tape_of,
 )
-from cello.program.kernel.lower import Lowered, lower
+from cello.program.kernel.lower import lower
 from cello.program.kernel.schedule import Region, Schedule, schedule
 
 __all__ = [

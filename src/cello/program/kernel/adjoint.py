@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cello.program.graph import Op, Value
-from cello.program.kernel.lower import Lowered
+from cello.program.kernel.builder import Lowered
 from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import last

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cello.program.graph import Program, Value
 from cello.program.kernel.adjoint import Adjoint, adjoint
-from cello.program.kernel.lower import Lowered
+from cello.program.kernel.builder import Lowered
 from cello.program.kernel.nodes import Array, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.shapes import last
 from cello.program.kernel.sums import gather_sums

@@ -2,78 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import product
-from typing import Any, NoReturn
-
-import torch
-
-from cello.errors import CaptureError
-from cello.program.graph import BATCH, Op, Program, Value, needed_ops
-from cello.program.kernel.cuts import cuts_of
-from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, ancestors
+from cello.program.graph import Op, Program, Value, needed_ops
+from cello.program.kernel.builder import Lowered, Lowering
+from cello.program.kernel.nodes import Array
 from cello.program.kernel.operations import RULES
-from cello.program.kernel.primitives import PRIMITIVES
-from cello.program.kernel.shapes import axis, closing, features, last, outer
+from cello.program.kernel.shapes import last, outer
 from cello.program.rows import is_random, is_row_wise
 
-__all__ = ["Lowered", "Lowering", "lower"]
+__all__ = ["lower"]
 
-Vectors = list[tuple[Node, ...]]  # of each vector of a row, its pieces
 LARGEST = 64  # vectors in a row: a bound on the length of the code
-
-
-@dataclass(eq=False)
-class Lowered:
-    """A step as vectors.
-
-    Attributes:
-        program: what it was made of.
-        graph: made the nodes.
-        values: of each value with rows, its vectors.
-        drawn: the operations that draw random numbers, which run for all steps before the loop.
-        once: the operations that need parameters alone, which run once.
-    """
-
-    program: Program
-    graph: Graph
-    values: dict[Value, Vectors] = field(default_factory=dict)
-    drawn: list[Op] = field(default_factory=list)
-    once: list[Op] = field(default_factory=list)
-
-    def nodes(self, value: Value) -> tuple[Node, ...]:
-        """All pieces of a value, in the order of its features."""
-        return tuple(node for vector in self.values[value] for node in vector)
-
-    def array(self, kind: str, name: str, value: Value) -> Array:
-        """An array that holds a value, all vectors of a row one after another."""
-        return Array(kind, name, sum(node.length for node in self.nodes(value)))
-
-    @cached_property
-    def twins(self) -> dict[Value, Value]:
-        """For each named value the first that is the same: the input, the output, or another."""
-        program = self.program
-        named = [value for value in program.names.values() if value in self.values]
-        first: dict[Any, Value] = {}
-        return {
-            value: first.setdefault((value.dtype, self.nodes(value)), value)
-            for value in (program.x, program.output, *named)
-        }
-
-    @cached_property
-    def fixed(self) -> set[Value]:
-        """The values to which no gradient comes: they are drawn, or made without."""
-        loose: set[Node] = set()
-        for node in ancestors(node for value in self.values for node in self.nodes(value)):
-            if isinstance(node, Call) and PRIMITIVES[node.function].derivative is None:
-                continue
-            drawn = isinstance(node, Load) and node.array.kind == "drawn"
-            leaf = not (node.inputs or drawn or isinstance(node, Constant))
-            if leaf or loose.intersection(node.inputs):
-                loose.add(node)
-        return {value for value in self.values if not loose.intersection(self.nodes(value))}
 
 
 def lower(program: Program) -> Lowered:
@@ -87,25 +25,17 @@ def lower(program: Program) -> Lowered:
     >>> [node.length for node in lowered.nodes(lowered.program.names["z"])]
     [2]
     """
-    return Lowering(program).result
+    return _Walk(program).result
 
 
-class Lowering:
+class _Walk(Lowering):
     """Walks over a program; `operations.RULES` says what becomes of each operation."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.graph = program, Graph()
-        self.result = Lowered(program, self.graph)
-        self.values = self.result.values
-        for op in program.ops:
-            if any(BATCH in value.shape[1:] for value in op.outputs):
-                self.refuse(op, f"{op.target} does not treat each row by itself")
-        self.cuts = cuts_of(program)
-        self.closing = closing(program)
-        self.makers = program.maker()
-        self._input(program.x, Array("x", "", last(program.x)))
+        super().__init__(program)
+        self.arrive(program.x, Array("x", "", last(program.x)))
         for name, value in program.state.items():
-            self._input(value, Array("prev", name, last(value)))
+            self.arrive(value, Array("prev", name, last(value)))
         self.result.drawn = self._drawn()
         for op in program.ops:
             if op in self.result.drawn:
@@ -127,19 +57,6 @@ class Lowering:
         for value in program.results:
             if value not in self.values:
                 self.refuse(None, "a result of its step is a tensor without rows")
-
-    def refuse(self, op: Op | None, reason: str) -> NoReturn:
-        """Raise the error that says why not."""
-        where = f" ({op.where})" if op is not None else ""
-        raise CaptureError(f"{self.program.cell}.step cannot be fused: {reason}{where}")
-
-    def _input(self, value: Value, array: Array) -> None:
-        self._check(value)
-        if len(value.shape) != 2:
-            self.refuse(None, f"{value} is no tensor [B, size]")
-        self.values[value] = [
-            tuple(self.graph.load(array, start, length) for start, length in self.cuts[value])
-        ]
 
     def _drawn(self) -> list[Op]:
         """Random draws, what they need and what is made of them alone: it runs before the loop."""
@@ -164,101 +81,5 @@ class Lowering:
         in_order = [op for op in program.ops if op in drawn]
         for value in (value for op in in_order for value in op.outputs):
             if value in read:
-                self._input(value, Array("drawn", value.name, last(value)))
+                self.arrive(value, Array("drawn", value.name, last(value)))
         return in_order
-
-    # ------------------------------------------------------------ what rules use
-
-    def pieces(self, value: Value) -> list[tuple[int, int]]:
-        """(start, length) of the pieces of each vector."""
-        return self.cuts[value]
-
-    def put(self, value: Value, vectors: Vectors, grad: bool = True) -> None:
-        """What an operation makes; without gradient where the step says so."""
-        self._check(value)
-        if value.dtype.is_floating_point and not self._reckons(value.dtype):
-            self.refuse(self.makers.get(value), f"{value.name} has another dtype, {value.dtype}")
-        if not grad:
-            vectors = [tuple(self.graph.call("stop", node) for node in v) for v in vectors]
-        self.values[value] = vectors
-
-    def _check(self, value: Value) -> None:
-        if not value.dtype.is_floating_point and value.dtype != torch.bool:
-            self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
-
-    def _reckons(self, dtype: torch.dtype) -> bool:
-        """Whether the loop reckons with numbers at least as wide, and not wider ones."""
-        own = self.program.x.dtype
-        return dtype == own or (own == torch.bfloat16 and dtype == torch.float32)
-
-    def operand(self, leaf: Any, out: Value, vector: int, piece: int) -> Node:
-        """What stands for an operand at a piece of a vector of a pointwise result."""
-        if not isinstance(leaf, Value):
-            return self.graph.constant(leaf)
-        if not leaf.batched:
-            return self._shared(leaf, out, vector, piece)
-        if leaf not in self.values:
-            self.refuse(self.makers.get(leaf), f"it reads {leaf}")
-        pieces = self.values[leaf][_vector_of(features(leaf)[:-1], out, vector)]
-        return pieces[piece if len(pieces) > 1 or last(leaf) == last(out) else 0]
-
-    def _shared(self, leaf: Value, out: Value, vector: int, piece: int) -> Node:
-        self._check(leaf)
-        own = (1,) * (len(out.shape) - len(leaf.shape)) + leaf.shape
-        row = _vector_of(own[1:-1], out, vector)
-        width = own[-1] if len(own) > 1 else 1
-        if width == 1:
-            return self.graph.shared(leaf, row, 1)
-        start, length = self.pieces(out)[piece]
-        return self.graph.shared(leaf, row * width + start, length)
-
-    def pointwise(self, op: Op, make: Callable[..., Node], operands: Sequence[Any]) -> None:
-        """`make(*nodes)` for every piece of every vector of the result."""
-        out = op.outputs[0]
-        vectors = []
-        for vector in range(outer(out)):
-            nodes = []
-            for piece, (_, length) in enumerate(self.pieces(out)):
-                given = [self.operand(leaf, out, vector, piece) for leaf in operands]
-                made = make(*given)
-                if made.length != length:
-                    made = self.graph.call("copy", made, length=length)
-                nodes.append(made)
-            vectors.append(tuple(nodes))
-        self.put(out, vectors, op.grad)
-
-    def gather(self, value: Value, along: int) -> list[list[tuple[Node, ...]]]:
-        """The vectors in groups along an axis that is not the last: group → vectors to combine."""
-        shape = features(value)
-        along = axis(along, value) - 1
-        inner = 1
-        for size in shape[along + 1 : -1]:
-            inner *= size
-        vectors, size = self.values[value], shape[along]
-        groups = []
-        for first in range(0, len(vectors), inner * size):
-            for offset in range(inner):
-                groups.append([vectors[first + i * inner + offset] for i in range(size)])
-        return groups
-
-    def matrix(self, value: Value) -> tuple[Value, bool]:
-        """A factor without rows, and whether it is the transpose of what is returned."""
-        if value.batched:
-            self.refuse(self.makers.get(value), "it multiplies rows with rows")
-        made = self.makers.get(value)
-        if made is not None and made.target._opname == "t" and made.grad:
-            return made.args[0], True
-        return value, False
-
-
-def _vector_of(sizes: tuple[int, ...], out: Value, vector: int) -> int:
-    """Which vector of an operand belongs to a vector of the result.
-
-    `sizes` are the operand's axes but for the rows and the last: it is broadcast where one is 1.
-    """
-    axes = features(out)[:-1]
-    sizes = (1,) * (len(axes) - len(sizes)) + sizes
-    number = 0
-    for size, index in zip(sizes, list(product(*map(range, axes)))[vector], strict=True):
-        number = number * size + (index if size > 1 else 0)
-    return number

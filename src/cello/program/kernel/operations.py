@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from cello.program.graph import Op, Value
+from cello.program.kernel.builder import Lowering
 from cello.program.kernel.pointwise import POINTWISE
 from cello.program.kernel.reductions import REDUCTIONS, chosen
 from cello.program.kernel.shapes import RESHAPES, argument, axis, last, parts_of
 
-if TYPE_CHECKING:
-    from cello.program.kernel.lower import Lowering
-
 __all__ = ["RULES"]
 
-Rule = Callable[["Lowering", Op], None]
+Rule = Callable[[Lowering, Op], None]
 
 
 def _product(low: Lowering, op: Op) -> None:

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cello.program.graph import Op
+from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
 from cello.program.kernel.shapes import argument
 from cello.program.kernel.slopes import floor_divide, power, signs_differ, trunc
 
-if TYPE_CHECKING:
-    from cello.program.kernel.lower import Lowering
-
 __all__ = ["POINTWISE"]
 
 Formula = Callable[..., Node]
-Rule = Callable[["Lowering", Op], tuple[Formula, Sequence[Any]]]
+Rule = Callable[[Lowering, Op], tuple[Formula, Sequence[Any]]]
 
 
 def _plain(function: str) -> Rule:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cello.program.graph import Op, Value
+from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
 from cello.program.kernel.shapes import argument, axis, last, outer
-
-if TYPE_CHECKING:
-    from cello.program.kernel.lower import Lowering
 
 __all__ = ["REDUCTIONS", "chosen"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cello.program.kernel.adjoint import Adjoint
-from cello.program.kernel.lower import Lowered
+from cello.program.kernel.builder import Lowered
 from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.sums import rebuild

@@ -14,8 +14,8 @@ from cello.see.diagnosis.evidence import Evidence
 from cello.see.diagnosis.finding import Diagnosis
 from cello.see.diagnosis.gradients import GRADIENT_CHECKS
 from cello.see.diagnosis.values import VALUE_CHECKS
-from cello.see.flow import Flow, traced_back
-from cello.see.taps import Tapped
+from cello.see.gradients.flow import Flow, traced_back
+from cello.see.gradients.taps import Tapped
 
 __all__ = ["diagnose"]
 

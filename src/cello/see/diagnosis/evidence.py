@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cello.layers.paths import joined
 from cello.program import Program, Value
-from cello.see.flow import Flow
-from cello.see.moves import CUTS
-from cello.see.names import joined
-from cello.see.taps import Tapped
+from cello.program.movement import CUTS
+from cello.see.gradients.flow import Flow
+from cello.see.gradients.taps import Tapped
 
 __all__ = ["Evidence", "Named", "along_time", "operation", "states_fed"]
 
@@ -33,7 +33,7 @@ class Named:
         name: as in a recording.
         rows: [N, size].
         bounds: between which it lies, if it was made by a function that has such.
-        is_state: whether it is carried on, and hangs on what comes in (a clock does not).
+        is_state: whether it is carried on, and depends on what comes in (a clock does not).
         shares: whether it was made by a softmax: numbers that add up to 1.
     """
 
@@ -84,7 +84,7 @@ class Evidence:
 
 
 def states_fed(program: Program) -> dict[Value, str]:
-    """The new values of the states that hang on the input, with their names."""
+    """The new values of the states that depend on the input, with their names."""
     fed = {program.x}
     count = 0
     while count < len(fed):  # until a step brings nothing new

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cello.see.horizon import Memory
-from cello.see.names import joined
+from cello.layers.paths import joined
+from cello.see.gradients.horizon import Memory
 from cello.see.numbers import short
 
 __all__ = ["Diagnosis", "Finding"]

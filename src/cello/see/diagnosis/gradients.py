@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cello.see.diagnosis.evidence import Evidence
 from cello.see.diagnosis.finding import Finding
+from cello.see.gradients.taps import Tapped
 from cello.see.numbers import short
-from cello.see.taps import Tapped
 
 __all__ = ["GRADIENT_CHECKS"]
 

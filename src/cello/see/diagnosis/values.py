@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from cello.layers.paths import joined
 from cello.see.diagnosis.evidence import Evidence, along_time, operation, states_fed
 from cello.see.diagnosis.finding import Finding
-from cello.see.names import joined
 from cello.see.numbers import short
 
 __all__ = ["VALUE_CHECKS"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cello.see.notation import Node
+from cello.see.formulas.notation import Node
 
 __all__ = ["Block", "Diagram", "Label", "Row"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cello.errors import ArgumentError
 from cello.files import replace
-from cello.see.draw.picture import Picture
-from cello.see.draw.svg import svg_of
+from cello.see.draw.paint.picture import Picture
+from cello.see.draw.paint.svg import svg_of
 
 __all__ = ["Drawing"]
 

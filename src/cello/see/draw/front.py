@@ -8,23 +8,23 @@ from torch import nn
 
 from cello.cells import Cell, as_cell
 from cello.errors import ArgumentError, DtypeError, ModelError
-from cello.see.draw.cells import cell_diagram, program_as_is
-from cello.see.draw.counts import put_counts
+from cello.layers.paths import cells_of, check_module
 from cello.see.draw.diagram import Diagram
 from cello.see.draw.drawing import Drawing
-from cello.see.draw.layout import picture_of
-from cello.see.draw.nets import net_diagram
-from cello.see.draw.rough import simplify
-from cello.see.draw.stages import Level, levels_of
-from cello.see.draw.step_values import StepValues
-from cello.see.draw.unrolled import unrolled_picture
-from cello.see.draw.values import put_numbers, put_room
-from cello.see.names import cells_of, check_module
+from cello.see.draw.layout.layout import picture_of
+from cello.see.draw.net.nets import net_diagram
+from cello.see.draw.net.outline import Level, levels_of
+from cello.see.draw.net.step_values import StepValues
+from cello.see.draw.net.unrolled import unrolled_picture
+from cello.see.draw.step.cells import cell_diagram, program_as_is
+from cello.see.draw.step.counts import put_counts
+from cello.see.draw.step.rough import simplify
+from cello.see.draw.step.values import put_numbers, put_room
 from cello.see.numbers import whole
-from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 if TYPE_CHECKING:
-    from cello.see.rows import LayerRows
+    from cello.see.recording.rows import LayerRows
 
 __all__ = ["draw"]
 
@@ -35,7 +35,7 @@ def draw(
     detail: str = "full",
     unrolled: int | None = None,
     parameters: bool = False,
-    recording: Recording | None = None,
+    recording: Recorded | None = None,
     t: int | None = None,
     unit: int | None = None,
     batch: int = 0,
@@ -96,7 +96,7 @@ def draw(
     (True, True)
     """
     check_module(net)
-    if recording is not None and not isinstance(recording, Recording):
+    if recording is not None and not isinstance(recording, Recorded):
         raise DtypeError(f"recording must be a cello.Recording, got {type(recording).__name__}")
     if recording is None and (t is not None or unit is not None):
         name, what = ("t", "step") if t is not None else ("unit", "unit")
@@ -143,7 +143,7 @@ def draw(
     return Drawing(picture_of(diagram), title)
 
 
-def _place_of(net: nn.Module, recording: Recording) -> str | None:
+def _place_of(net: nn.Module, recording: Recorded) -> str | None:
     """Where a net is in the recorded one, known by its cells; None if that cannot be seen."""
     own = {id(cell): path for path, cell in cells_of(net).items()}
     places = {
@@ -154,7 +154,7 @@ def _place_of(net: nn.Module, recording: Recording) -> str | None:
     return places.pop() if len(places) == 1 else None
 
 
-def _levels(net: nn.Module, recording: Recording | None, layer: str | None) -> list[Level]:
+def _levels(net: nn.Module, recording: Recorded | None, layer: str | None) -> list[Level]:
     """What the net does; the recording, if there is one, must be of that."""
     levels = levels_of(net, layer or "")
     paths = {track.path for level in levels for track in level.tracks if track.states}

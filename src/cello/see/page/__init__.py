@@ -4,7 +4,3 @@ The front end is in `app/`: plain ES modules and a style sheet, that are shipped
 given a *head*, which says in JSON what there is, and *blocks*, the numbers of one value of one
 sequence each.
 """
-
-from cello.see.page.methods import explore, to_html
-
-__all__ = ["explore", "to_html"]

@@ -10,16 +10,15 @@ import heapq
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cello.errors import CaptureError, ModelError, UnknownNameError
-from cello.see.open_lines import open_lines
+from cello.see.arithmetic.explain import explain
+from cello.see.arithmetic.templates import line_templates
 from cello.see.page.data import Block, PageData, array
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["arithmetic", "lines"]
 
@@ -34,14 +33,14 @@ class _Place(NamedTuple):
     unit: int
 
 
-def lines(rec: Recording, layer: str, batch: int, t: int, unit: int) -> list[list[str]]:
+def lines(rec: Recorded, layer: str, batch: int, t: int, unit: int) -> list[list[str]]:
     """How each value of a unit was computed at a step: its name, and the line."""
-    told = rec.explain(t, unit, layer, batch)
-    texts = str(told).splitlines()
-    return [[line.name, text] for line, text in zip(told.lines, texts, strict=True)]
+    explanation = explain(rec, t, unit, layer, batch)
+    texts = str(explanation).splitlines()
+    return [[line.name, text] for line, text in zip(explanation.lines, texts, strict=True)]
 
 
-def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> None:
+def add_lines(recordings: Sequence[Recorded], data: PageData, limit: int) -> None:
     """Give the page the lines that it can fill with numbers.
 
     Args:
@@ -59,7 +58,7 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
         runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
         if sum(parameter.nbytes for parameter in runs[0].parameters) > limit:  # no need to try
             continue
-        found = open_lines(runs, values)
+        found = line_templates(runs, values)
         fixed = [array(tensor) for tensor in found.fixed]
         size = len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
         if size > limit:
@@ -75,7 +74,7 @@ def add_lines(recordings: Sequence[Recording], data: PageData, limit: int) -> No
 
 
 def arithmetic(
-    places: Sequence[tuple[Recording, int]], data: PageData, limit: int
+    places: Sequence[tuple[Recorded, int]], data: PageData, limit: int
 ) -> dict[str, list[list[str]]]:
     """By "sequence/layer/t/unit", at most `limit` times the arithmetic of one step of one unit.
 

@@ -12,7 +12,7 @@ The head::
         values          each {name, kind, size, block, low, high, varies, meaning}
     cells       by the name of a layer: {equations, diagram}
     lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
-                `cello.see.open_lines`; fixed are the numbers of blocks
+                `cello.see.arithmetic.templates`; fixed are the numbers of blocks
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
     begin       {layer, value, unit} to begin with, if the caller has chosen
 """
@@ -30,17 +30,18 @@ import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError, CaptureError
-from cello.see.draw.cells import gate_meanings
-from cello.see.names import find, joined
+from cello.layers.paths import joined
+from cello.see.draw.step.cells import gate_meanings
+from cello.see.names import find
 from cello.see.numbers import short
-from cello.see.outputs import by_step
 from cello.see.page.tokens import shortened
-from cello.see.rows import LayerRows
+from cello.see.recording.outputs import by_step
+from cello.see.recording.rows import LayerRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cello.see.recording import Recording
+    from cello.see.recording.recorded import Recorded
 
 __all__ = [
     "OUTPUT",
@@ -115,7 +116,7 @@ def _about(values: np.ndarray) -> dict[str, Any]:
 
 
 def page_data(
-    recordings: Sequence[Recording],
+    recordings: Sequence[Recorded],
     tokens: Sequence[Sequence[str] | None] | None = None,
     *,
     title: str = "",
@@ -170,7 +171,7 @@ def page_data(
     return PageData(head, blocks.blocks)
 
 
-def place_of(rec: Recording, name: str, unit: int) -> dict[str, Any]:
+def place_of(rec: Recorded, name: str, unit: int) -> dict[str, Any]:
     """Where a unit of a value is on a page.
 
     Raises:
@@ -190,7 +191,7 @@ def place_of(rec: Recording, name: str, unit: int) -> dict[str, Any]:
     return {"layer": layer, "value": own, "unit": unit}
 
 
-def places_of(recordings: Sequence[Recording]) -> list[tuple[Recording, int]]:
+def places_of(recordings: Sequence[Recorded]) -> list[tuple[Recorded, int]]:
     """Each sequence of each recording: the recording, and the number of the sequence there."""
     return [
         (rec, batch)
@@ -200,7 +201,7 @@ def places_of(recordings: Sequence[Recording]) -> list[tuple[Recording, int]]:
 
 
 def _layers(
-    rec: Recording, batch: int, names: str | Iterable[str] | None, blocks: _Blocks
+    rec: Recorded, batch: int, names: str | Iterable[str] | None, blocks: _Blocks
 ) -> Iterator[dict[str, Any]]:
     chosen = rec.select(names)
     for name, layer in rec.by_layer.items():
@@ -269,18 +270,18 @@ def array(tensor: Tensor) -> np.ndarray:
     return (tensor if exact else tensor.float()).numpy()
 
 
-def _outputs(rec: Recording, batch: int) -> int:
+def _outputs(rec: Recorded, batch: int) -> int:
     """How many numbers a step of the output has, if the net is there to tell where from."""
     output = output_by_step(rec) if rec.call is not None else None
     return output[1].shape[2] if output and batch < output[0].steps.batch_size else 0
 
 
-def output_by_step(rec: Recording) -> tuple[LayerRows, Tensor] | None:
+def output_by_step(rec: Recorded) -> tuple[LayerRows, Tensor] | None:
     """What the net returned, [T, B, size], if it is a row of numbers for each step.
 
     The layer tells which rows belong to a sequence.
     """
-    from cello.see.recording import LeftOut
+    from cello.see.recording.recorded import LeftOut
 
     if isinstance(rec._result, LeftOut) or not rec.by_layer:
         return None
@@ -290,7 +291,7 @@ def output_by_step(rec: Recording) -> tuple[LayerRows, Tensor] | None:
 
 
 def _tokens(
-    own: Sequence[str] | None, number: int, rec: Recording, batch: int
+    own: Sequence[str] | None, number: int, rec: Recorded, batch: int
 ) -> list[str] | str | None:
     """What to show at each step: the tokens given; else the input, if it is short."""
     layers = list(rec.by_layer.values())
@@ -324,10 +325,10 @@ def _share_scales(sequences: list[dict[str, Any]]) -> None:
             value["low"], value["high"] = low, high
 
 
-def about_cells(recordings: Sequence[Recording]) -> dict[str, Any]:
+def about_cells(recordings: Sequence[Recorded]) -> dict[str, Any]:
     """The equations and the diagram of the cell of each layer, as far as it can be traced."""
     from cello.see.draw import draw
-    from cello.see.formulas import equations
+    from cello.see.formulas.equations import equations
 
     found: dict[str, Any] = {}
     for rec in recordings:

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cello import files
 from cello.errors import ArgumentError, ModelError
@@ -18,9 +18,7 @@ from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
 from cello.see.page.shares import add_shares
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["document", "to_html"]
 
@@ -31,7 +29,7 @@ _PRECISIONS = (None, "float16", "float32", "float64")
 
 
 def to_html(
-    recordings: Sequence[Recording],
+    recordings: Sequence[Recorded],
     path: str | os.PathLike[str],
     tokens: Sequence[Sequence[str] | None] | None = None,
     *,

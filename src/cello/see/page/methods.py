@@ -1,22 +1,20 @@
-"""The methods of a recording that show it as a page."""
+"""One recording as a page: `Recording.to_html` and `Recording.explore`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cello.see.page.tokens import sequences_of
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["explore", "to_html"]
 
 
 def to_html(
-    recording: Recording,
+    recording: Recorded,
     path: str | os.PathLike[str],
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
@@ -48,7 +46,7 @@ def to_html(
             kept as they are up to 4 MB in all, and beyond that in half precision (about three
             digits), which the page says.
         arithmetic_steps: the page fills in the arithmetic of every step by itself, unless its
-            form hangs on numbers that have no name, such as those below a softmax, or it needs
+            form depends on numbers that have no name, such as those below a softmax, or it needs
             more than 4 MB and a twentieth of the numbers' size. For so many steps of single units
             such arithmetic is prepared; if this is not enough, where they change most.
         shares: for so many outputs of each sequence, a unit at a step each, the page can tell which
@@ -73,7 +71,7 @@ def to_html(
     """
     from cello.see.page import html
 
-    recording._check_holds_something()
+    recording.check_holds_something()
     return html.to_html(
         [recording],
         path,
@@ -88,7 +86,7 @@ def to_html(
 
 
 def explore(
-    recording: Recording,
+    recording: Recorded,
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
     title: str = "",
@@ -123,6 +121,6 @@ def explore(
         raise ImportError(
             "explore() needs anywidget, which is not installed: pip install 'cello[notebook]'"
         ) from error
-    recording._check_holds_something()
+    recording.check_holds_something()
     found = None if tokens is None else sequences_of(tokens, recording)
     return Explorer([recording], found, title, begin)

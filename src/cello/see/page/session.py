@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from torch import Tensor, nn
 
 from cello.engines import engine
 from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
-from cello.see.intervention import intervene
+from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
 from cello.see.page.data import Block, PageData, about_cells, page_data, places_of
 from cello.see.page.shares import Shares
-from cello.see.recorder import record
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
+from cello.see.recording.recorder import watch
 
 __all__ = ["LiveSession", "Read", "Session"]
 
@@ -36,7 +34,7 @@ class _Run(NamedTuple):
     """What a page shows, and where it comes from."""
 
     data: PageData
-    places: list[tuple[Recording, int]]
+    places: list[tuple[Recorded, int]]
     shares: dict[int, Shares]  # by the number of a sequence, of those that were asked for
 
 
@@ -57,7 +55,7 @@ class Session:
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[Recorded],
         tokens: Sequence[Sequence[str] | None] | None = None,
         title: str = "",
     ) -> None:
@@ -76,7 +74,7 @@ class Session:
 
     def _add(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[Recorded],
         tokens: Sequence[Sequence[str] | None] | None,
         titles: Sequence[str] | None = None,
     ) -> dict[str, Any]:
@@ -150,7 +148,7 @@ class Session:
             known[sequence] = Shares(rec)
         return {"shares": known[sequence].of(batch, t, unit).tolist()}
 
-    def _place(self, run: int, sequence: int) -> tuple[Recording, int]:
+    def _place(self, run: int, sequence: int) -> tuple[Recorded, int]:
         places = self._run(run).places
         if not 0 <= sequence < len(places):
             raise ArgumentError(f"sequence={sequence} is none of {len(places)}")
@@ -189,7 +187,7 @@ class LiveSession(Session):
         """Run the net on a text."""
         sequences, notice = self._sequences(text)
         with torch.no_grad():
-            recordings = [record(self.net, x) for _, x in sequences]
+            recordings = [watch(Recorded, self.net, x) for _, x in sequences]
         titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
         head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
         return head | {"text": text, "notice": notice}
@@ -211,10 +209,10 @@ class LiveSession(Session):
         tokens, x = sequences[sequence]
         with torch.no_grad():
             with engine("reference"):  # which interventions use too: nothing else may differ
-                plain = record(self.net, x)
+                plain = watch(Recorded, self.net, x)
             units = ... if unit is None else unit
             with intervene(self.net, {name: (slice(begin, end + 1), units, value)}):
-                forced = record(self.net, x)
+                forced = watch(Recorded, self.net, x)
         what = name if unit is None else f"{name}[{unit}]"
         titles = [_title(sequence, tokens), f"{what} = {value:g}, {begin}–{end}"]
         head = self._add([plain, forced], [tokens, tokens], titles)

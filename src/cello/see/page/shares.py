@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from torch import Tensor
 from cello.engines import engine
 from cello.errors import ArgumentError, CelloError, ModelError
 from cello.layers import evaluating
-from cello.see.agreement import close
-from cello.see.asked import Asked
-from cello.see.outputs import by_step
+from cello.see.arithmetic.consistency import close
+from cello.see.gradients.target import AttributionTarget
 from cello.see.page.data import Block, PageData, array, output_by_step, places_of
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.outputs import by_step
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["Shares", "add_shares"]
 
@@ -51,7 +49,7 @@ class Shares:
     [1.0, 2.0, 0.0]
     """
 
-    def __init__(self, rec: Recording) -> None:
+    def __init__(self, rec: Recorded) -> None:
         if rec.call is None:
             raise ModelError(
                 "where an output comes from is found with the net, which the file of a recording "
@@ -69,9 +67,9 @@ class Shares:
             return torch.zeros(())
 
         with evaluating(net), torch.enable_grad(), _quick(before):
-            asked = Asked(net, x, keep, args, kwargs)
-            self._features = asked.features.detach().requires_grad_()
-            asked.reached(self._features)
+            target_run = AttributionTarget(net, x, keep, args, kwargs)
+            self._features = target_run.features.detach().requires_grad_()
+            target_run.reached(self._features)
         now = by_step(outputs[0], self._layer.steps)
         if (
             now is None
@@ -79,7 +77,7 @@ class Shares:
             or not close(now.detach().cpu(), before.detach().cpu())
         ):
             raise ModelError("the net gives another output than was recorded: record again")
-        self._output, self._axis = now, asked.batch_axis
+        self._output, self._axis = now, target_run.batch_axis
         if not self._output.requires_grad:
             raise ModelError("no gradient goes from this output to what the net read")
 
@@ -117,7 +115,7 @@ def _quick(output: Tensor) -> AbstractContextManager[object]:
     return engine("split") if len(output) < _FEW else nullcontext()
 
 
-def add_shares(recordings: Sequence[Recording], data: PageData, limit: int | None) -> None:
+def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None) -> None:
     """Give the page, for each sequence, what single outputs come from, if that can be told.
 
     If there are more outputs than `limit`, it is those that change most. Unless given it depends
@@ -143,7 +141,7 @@ def add_shares(recordings: Sequence[Recording], data: PageData, limit: int | Non
             data.blocks.append(Block(partial(np.asarray, numbers)))
 
 
-def _room(rec: Recording, length: int, sequences: int) -> int:
+def _room(rec: Recorded, length: int, sequences: int) -> int:
     """For how many outputs of each sequence there is room and time."""
     if length > _LONG:
         return 0

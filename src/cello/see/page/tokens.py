@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from cello.errors import DtypeError
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["sequences_of", "shortened"]
 
@@ -32,7 +30,7 @@ def shortened(tokens: Sequence[str]) -> list[str] | str:
 
 
 def sequences_of(
-    tokens: Sequence[str] | Sequence[Sequence[str]], recording: Recording
+    tokens: Sequence[str] | Sequence[Sequence[str]], recording: Recorded
 ) -> list[Sequence[str]]:
     """The tokens of each sequence; those of a single sequence may stand for themselves.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import traitlets
@@ -12,9 +12,7 @@ from cello.errors import CelloError
 from cello.see.page.bundle import script, style
 from cello.see.page.data import place_of
 from cello.see.page.session import Session
-
-if TYPE_CHECKING:
-    from cello.see.recording import Recording
+from cello.see.recording.recorded import Recorded
 
 __all__ = ["Explorer"]
 
@@ -33,7 +31,7 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[Recorded],
         tokens: Any,
         title: str,
         begin: tuple[str, int] | None,

@@ -2,8 +2,18 @@
 
 #define CELLO_DOUBLE 0
 
+#define BACKWARD 1
+#define STATES 1
+static const long SIZE[1] = {5};
+#define WIDEST 5
+
 typedef struct {
     Shape shape;
+    real *start[1];
+    real *initial[1];
+    real *grad_final[1];
+    real *grad_start[1];
+    real *grad_initial[1];
     real *factor_0;
     real *grad_y;
     real *tape;
@@ -17,11 +27,6 @@ typedef struct {
     real *vector_rsub;
     real *matrix_R_weight;
     real *matrix_W_weight;
-    real *start_h;
-    real *initial_h;
-    real *grad_final_h;
-    real *grad_start_h;
-    real *grad_initial_h;
     real *forced;
     real *grad_forced;
     real *loop_2_0_0;
@@ -35,9 +40,10 @@ typedef struct {
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
-    real **carry_h, **last_carry_h;
-    real *own_carry_h;
-    real **prev_h;
+    real **carry[1];
+    real **prev[1];
+    real **last[1];
+    real *own[1];
     real *s_t0;
     real *s_t1;
     real *new_next_h;
@@ -45,7 +51,7 @@ typedef struct {
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
-    const vec h_prev = load_left(team->prev_h[at] + unit, left);
+    const vec h_prev = load_left(team->prev[0][at] + unit, left);
     store_left(kernel->factor_0 + row * 5 + unit, h_prev, left);
 }
 
@@ -64,7 +70,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->grad_y + row * 5 + unit, left);
-    const vec t1 = load_left(team->carry_h[at] + unit, left);
+    const vec t1 = load_left(team->carry[0][at] + unit, left);
     const vec t2 = t0 + t1;
     store(team->s_t1 + at * PADDED(5) + unit, t2);
     const vec t3 = load_left(kernel->vector_sigmoid + unit, left);
@@ -164,7 +170,7 @@ APART void after_1(const Kernel *kernel, const Team *team, long first, long coun
 INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load(team->s_t1 + at * PADDED(5) + unit);
-    const vec h_prev = load_left(team->prev_h[at] + unit, left);
+    const vec h_prev = load_left(team->prev[0][at] + unit, left);
     const vec t2 = t0 * h_prev;
     const vec t3 = load_left(kernel->tape + row * 5 + unit, left);
     const vec t4 = t0 * t3;
@@ -184,190 +190,48 @@ APART void after_2(const Kernel *kernel, const Team *team, long first, long coun
     }
 }
 
-#define MOST 64 /* rows of a team that run together */
-#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */
-#define ALIGNED(bytes) (((bytes) + 63) / 64 * 64)
+#define FEEDBACK -1
+static const int MOVES[1] = {1};
+#define EACH_SHARED(X) X(s_t0, 5) X(s_t1, 5) X(new_next_h, 5)
+#define EACH_PACKED(X) X(loop_2_0_0, 5, 5, 1, 1) X(after_1_0_0, 5, 3, 1, 1)
+#define EACH_POINTER(X) X(factor_0) X(grad_y) X(tape) X(cot_0) X(sum_0_W_bias) X(dx) X(sum_1_rsub) X(sum_2_sigmoid) X(y) X(vector_sigmoid) X(vector_rsub) X(matrix_R_weight) X(matrix_W_weight) X(start[0]) X(initial[0]) X(grad_final[0]) X(grad_start[0]) X(grad_initial[0]) X(forced) X(grad_forced)
 
-INLINE long own_bytes(void) {
-    return ALIGNED(MOST * PADDED(5) * sizeof(real)) + 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long)) + 2 * ALIGNED(AT_HAND * sizeof(real *)) + 1 * ALIGNED(MOST * sizeof(real *));
-}
-INLINE long shared_bytes(void) {
-    return ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
-    team->part = part, team->parts = parts, team->back = 0;
-    char *own = kernel->workspace + thread * own_bytes();
-    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
-    team->own_carry_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
-    team->row = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->seq = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->begin = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->carry_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->prev_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->last_carry_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
-    team->s_t0 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->s_t1 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->new_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void walk(const Kernel *kernel, Team *team) {
-    const Shape *shape = &kernel->shape;
-    const long count = team->to - team->from;
-    for (long r = 0; r < count; r++) {
-        UNUSED const long seq = team->from + r;
-        team->last_carry_h[r] = kernel->grad_final_h + seq * 5;
+INLINE real *next_state(UNUSED const Kernel *kernel, Team *team, int state, long at) {
+    UNUSED const long row = team->row[at];
+    switch (state) {
+    case 0: return team->new_next_h + at * PADDED(5) + 0;
     }
-    for (long done = 0; done < shape->steps;) {
-        long rows = 0, step = done;
-        for (; step < shape->steps && step - done < AT_HAND; step++) {
-            const long t = shape->reverse ? step : shape->steps - 1 - step;
-            long active = size_of(shape, t) - team->from;
-            active = active < 0 ? 0 : active < count ? active : count;
-            if (rows && rows + active > TOGETHER) break;
-            team->begin[step - done] = rows;
-            for (long r = 0; r < active; r++, rows++) {
-                team->row[rows] = offset_of(shape, t) + team->from + r;
-                team->seq[rows] = team->from + r;
-            }
-        }
-        team->begin[step - done] = rows;
-        for (long s = done; s < step; s++) {
-            const long t = shape->reverse ? s : shape->steps - 1 - s;
-            const long before = shape->reverse ? t + 1 : t - 1;
-            for (long at = team->begin[s - done]; at < team->begin[s - done + 1]; at++) {
-                UNUSED const long seq = team->seq[at];
-                UNUSED const int reset = shape->reset && shape->reset[team->row[at]];
-                const int has = before >= 0 && before < shape->steps && seq < size_of(shape, before);
-                UNUSED const long row = has ? offset_of(shape, before) + seq : 0;
-                real *prev_h = has ? kernel->y + row * 5 + 0 : kernel->start_h + seq * 5;
-                if (reset) prev_h = kernel->initial_h + seq * 5;
-                team->prev_h[at] = prev_h;
-            }
-        }
-        before_1(kernel, team, 0, rows);
-        if (team->parts > 1) shape->barrier();
-        for (long s = done; s < step; s++) {
-            const long first = team->begin[s - done];
-            const long active = team->begin[s - done + 1] - first;
-            for (long r = 0; r < active; r++) team->carry_h[first + r] = team->last_carry_h[r];
-            loop_1(kernel, team, first, active);
-            if (team->parts > 1) shape->barrier();
-            loop_2(kernel, team, first, active);
-            if (team->parts > 1) shape->barrier();
-            team->back = !team->back;
-            for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_carry_h[r] = team->new_next_h + at * PADDED(5) + 0;
-            }
-            if (shape->reset || kernel->forced) {
-                const long t = (shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;
-                for (long r = 0, at = first; r < active; r++, at++) {
-                    UNUSED const long seq = team->seq[at];
-                    const int reset = shape->reset && shape->reset[team->row[at]];
-                    UNUSED const int has = before >= 0 && before < shape->steps && seq < size_of(shape, before);
-                    if (reset) {
-                        for (long i = 0; i < 5 && team->part == 0; i++) (kernel->grad_initial_h + seq * 5)[i] += team->last_carry_h[r][i];
-                        team->last_carry_h[r] = kernel->zeros;
-                    }
-                }
-            }
-        }
-        after_1(kernel, team, 0, rows);
-        after_2(kernel, team, 0, rows);
-        if (team->parts > 1) shape->barrier();
-        for (long r = 0; r < count; r++) {
-            real *own = team->own_carry_h + r * PADDED(5);
-            if (team->last_carry_h[r] != own) memcpy(own, team->last_carry_h[r], 5 * sizeof(real));
-            team->last_carry_h[r] = own;
-        }
-        if (team->parts > 1) shape->barrier();
-        done = step;
-    }
-    for (long r = 0; r < count && team->part == 0; r++) {
-        memcpy(kernel->grad_start_h + (team->from + r) * 5, team->last_carry_h[r], 5 * sizeof(real));
-    }
+    return 0;
 }
 
-static void take(Kernel *kernel, void *const *pointers, const long *numbers) {
-    Shape *shape = &kernel->shape;
-    shape->steps = numbers[0], shape->rows = numbers[1];
-    shape->reverse = (int)numbers[2];
-    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];
-    shape->packed = (int)numbers[5];
-    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];
-    shape->barrier = (void (*)(void))pointers[4];
-    kernel->factor_0 = pointers[6];
-    kernel->grad_y = pointers[7];
-    kernel->tape = pointers[8];
-    kernel->cot_0 = pointers[9];
-    kernel->sum_0_W_bias = pointers[10];
-    kernel->dx = pointers[11];
-    kernel->sum_1_rsub = pointers[12];
-    kernel->sum_2_sigmoid = pointers[13];
-    kernel->y = pointers[14];
-    kernel->vector_sigmoid = pointers[15];
-    kernel->vector_rsub = pointers[16];
-    kernel->matrix_R_weight = pointers[17];
-    kernel->matrix_W_weight = pointers[18];
-    kernel->start_h = pointers[19];
-    kernel->initial_h = pointers[20];
-    kernel->grad_final_h = pointers[21];
-    kernel->grad_start_h = pointers[22];
-    kernel->grad_initial_h = pointers[23];
-    kernel->forced = pointers[24];
-    kernel->grad_forced = pointers[25];
-    char *workspace = pointers[5];
-    kernel->loop_2_0_0 = (real *)workspace;
-    workspace += BLOCKS(5, 1) * 5L * VL * sizeof(real);
-    kernel->after_1_0_0 = (real *)workspace;
-    workspace += BLOCKS(3, 1) * 5L * VL * sizeof(real);
-    kernel->zeros = (real *)workspace;
-    memset(workspace, 0, PADDED(5) * sizeof(real));
-    kernel->workspace = workspace + PADDED(5) * sizeof(real);
+INLINE real *kept_state(UNUSED const Kernel *kernel, int state, UNUSED long row) {
+    switch (state) {
+    case 0: return kernel->y + row * 5 + 0;
+    }
+    return 0;
 }
 
-static void pack_all(const Kernel *kernel, int part, int parts) {
+INLINE void before(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    before_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+INLINE void loop(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    loop_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+    loop_2(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+INLINE void after(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    after_1(kernel, team, first, rows);
+    after_2(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+static void pack_all(UNUSED const Kernel *kernel, UNUSED int part, UNUSED int parts) {
     UNUSED int turn = 0;
     if (turn++ % parts == part) pack(kernel->loop_2_0_0, kernel->matrix_R_weight + 0, 1, 5, 5, 5, 0, 1, 1);
     if (turn++ % parts == part) pack(kernel->after_1_0_0, kernel->matrix_W_weight + 0, 1, 3, 3, 5, 0, 1, 1);
 }
 
-/* Bytes of workspace for this many threads. */
-long workspace_bytes(long threads) {
-    return BLOCKS(5, 1) * 5L * VL * sizeof(real) + BLOCKS(3, 1) * 5L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
-}
-
-static void work(void *argument, int thread, int threads) {
-    const Kernel *kernel = argument;
-    const Shape *shape = &kernel->shape;
-    if (!shape->packed) {
-        pack_all(kernel, thread, threads);
-        if (threads > 1) shape->barrier();
-    }
-    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
-    const int number = thread / parts;
-    const long from = shape->rows * number / teams;
-    const long to = shape->rows * (number + 1) / teams;
-    Team team;
-    prepare(kernel, &team, thread, thread % parts, parts);
-    const long groups = (to - from + MOST - 1) / MOST;
-    for (long g = 0; g < groups; g++) {
-        team.from = from + (to - from) * g / groups;
-        team.to = from + (to - from) * (g + 1) / groups;
-        walk(kernel, &team);
-    }
-}
-
-void run(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    Work *pool = (Work *)pointers[3];
-    if (kernel.shape.threads > 1) pool(work, &kernel, kernel.shape.threads);
-    else work(&kernel, 0, 1);
-}
-
-void pack_only(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    pack_all(&kernel, 0, 1);
-}

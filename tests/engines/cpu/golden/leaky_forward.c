@@ -2,8 +2,16 @@
 
 #define CELLO_DOUBLE 0
 
+#define BACKWARD 0
+#define STATES 1
+static const long SIZE[1] = {5};
+#define WIDEST 5
+
 typedef struct {
     Shape shape;
+    real *start[1];
+    real *initial[1];
+    real *final[1];
     real *x;
     real *y;
     real *vector_W_bias;
@@ -11,9 +19,6 @@ typedef struct {
     real *vector_sigmoid;
     real *matrix_W_weight;
     real *matrix_R_weight;
-    real *start_h;
-    real *initial_h;
-    real *final_h;
     real *forced;
     real *before_1_0_0;
     real *loop_1_0_0;
@@ -26,8 +31,9 @@ typedef struct {
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
-    real **prev_h, **last_prev_h;
-    real *own_prev_h;
+    real **prev[1];
+    real **last[1];
+    real *own[1];
     real *s_t0;
 } Team;
 
@@ -68,12 +74,12 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 
 INLINE const real *loop_1_0_0_in(const Kernel *kernel, const Team *team, long at) {
     UNUSED const long row = team->row[at];
-    return team->prev_h[at];
+    return team->prev[0][at];
 }
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->vector_rsub + unit, left);
-    const vec h_prev = load_left(team->prev_h[at] + unit, left);
+    const vec h_prev = load_left(team->prev[0][at] + unit, left);
     const vec t2 = t0 * h_prev;
     const vec t3 = load(team->s_t0 + at * PADDED(5) + unit);
     const vec t4 = sum_0[0] + t3;
@@ -108,150 +114,36 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
     }
 }
 
-#define MOST 64 /* rows of a team that run together */
-#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */
-#define ALIGNED(bytes) (((bytes) + 63) / 64 * 64)
+#define FEEDBACK -1
+static const int MOVES[1] = {0};
+#define EACH_SHARED(X) X(s_t0, 5)
+#define EACH_PACKED(X) X(before_1_0_0, 3, 5, 1, 1) X(loop_1_0_0, 5, 5, 1, 1)
+#define EACH_POINTER(X) X(x) X(y) X(vector_W_bias) X(vector_rsub) X(vector_sigmoid) X(matrix_W_weight) X(matrix_R_weight) X(start[0]) X(initial[0]) X(final[0]) X(forced)
 
-INLINE long own_bytes(void) {
-    return ALIGNED(MOST * PADDED(5) * sizeof(real)) + 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long)) + 1 * ALIGNED(AT_HAND * sizeof(real *)) + 1 * ALIGNED(MOST * sizeof(real *));
-}
-INLINE long shared_bytes(void) {
-    return ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
-    team->part = part, team->parts = parts, team->back = 0;
-    char *own = kernel->workspace + thread * own_bytes();
-    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
-    team->own_prev_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
-    team->row = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->seq = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->begin = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->prev_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->last_prev_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
-    team->s_t0 = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void walk(const Kernel *kernel, Team *team) {
-    const Shape *shape = &kernel->shape;
-    const long count = team->to - team->from;
-    for (long r = 0; r < count; r++) {
-        UNUSED const long seq = team->from + r;
-        team->last_prev_h[r] = kernel->start_h + seq * 5;
+INLINE real *next_state(UNUSED const Kernel *kernel, Team *team, int state, long at) {
+    UNUSED const long row = team->row[at];
+    switch (state) {
+    case 0: return kernel->y + row * 5 + 0;
     }
-    for (long done = 0; done < shape->steps;) {
-        long rows = 0, step = done;
-        for (; step < shape->steps && step - done < AT_HAND; step++) {
-            const long t = shape->reverse ? shape->steps - 1 - step : step;
-            long active = size_of(shape, t) - team->from;
-            active = active < 0 ? 0 : active < count ? active : count;
-            if (rows && rows + active > TOGETHER) break;
-            team->begin[step - done] = rows;
-            for (long r = 0; r < active; r++, rows++) {
-                team->row[rows] = offset_of(shape, t) + team->from + r;
-                team->seq[rows] = team->from + r;
-            }
-        }
-        team->begin[step - done] = rows;
-        before_1(kernel, team, 0, rows);
-        if (team->parts > 1) shape->barrier();
-        for (long s = done; s < step; s++) {
-            const long first = team->begin[s - done];
-            const long active = team->begin[s - done + 1] - first;
-            UNUSED const long t = shape->reverse ? shape->steps - 1 - s : s;
-            for (long r = 0, at = first; r < active; r++, at++) {
-                UNUSED const long row = team->row[at], seq = team->seq[at];
-                UNUSED const int reset = shape->reset && shape->reset[row];
-                real *prev_h = team->last_prev_h[r];
-                if (reset) prev_h = kernel->initial_h + seq * 5;
-                team->prev_h[at] = prev_h;
-            }
-            loop_1(kernel, team, first, active);
-            if (team->parts > 1) shape->barrier();
-            team->back = !team->back;
-            for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_prev_h[r] = kernel->y + team->row[at] * 5 + 0;
-            }
-        }
-        if (team->parts > 1) shape->barrier();
-        done = step;
-    }
-    for (long r = 0; r < count && team->part == 0; r++) {
-        memcpy(kernel->final_h + (team->from + r) * 5, team->last_prev_h[r], 5 * sizeof(real));
-    }
+    return 0;
 }
 
-static void take(Kernel *kernel, void *const *pointers, const long *numbers) {
-    Shape *shape = &kernel->shape;
-    shape->steps = numbers[0], shape->rows = numbers[1];
-    shape->reverse = (int)numbers[2];
-    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];
-    shape->packed = (int)numbers[5];
-    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];
-    shape->barrier = (void (*)(void))pointers[4];
-    kernel->x = pointers[6];
-    kernel->y = pointers[7];
-    kernel->vector_W_bias = pointers[8];
-    kernel->vector_rsub = pointers[9];
-    kernel->vector_sigmoid = pointers[10];
-    kernel->matrix_W_weight = pointers[11];
-    kernel->matrix_R_weight = pointers[12];
-    kernel->start_h = pointers[13];
-    kernel->initial_h = pointers[14];
-    kernel->final_h = pointers[15];
-    kernel->forced = pointers[16];
-    char *workspace = pointers[5];
-    kernel->before_1_0_0 = (real *)workspace;
-    workspace += BLOCKS(5, 1) * 3L * VL * sizeof(real);
-    kernel->loop_1_0_0 = (real *)workspace;
-    workspace += BLOCKS(5, 1) * 5L * VL * sizeof(real);
-    kernel->zeros = (real *)workspace;
-    memset(workspace, 0, PADDED(5) * sizeof(real));
-    kernel->workspace = workspace + PADDED(5) * sizeof(real);
+INLINE void before(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    before_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
 }
 
-static void pack_all(const Kernel *kernel, int part, int parts) {
+INLINE void loop(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    loop_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+INLINE void after(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+}
+
+static void pack_all(UNUSED const Kernel *kernel, UNUSED int part, UNUSED int parts) {
     UNUSED int turn = 0;
     if (turn++ % parts == part) pack(kernel->before_1_0_0, kernel->matrix_W_weight + 0, 3, 1, 5, 3, 0, 1, 1);
     if (turn++ % parts == part) pack(kernel->loop_1_0_0, kernel->matrix_R_weight + 0, 5, 1, 5, 5, 0, 1, 1);
 }
 
-/* Bytes of workspace for this many threads. */
-long workspace_bytes(long threads) {
-    return BLOCKS(5, 1) * 3L * VL * sizeof(real) + BLOCKS(5, 1) * 5L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
-}
-
-static void work(void *argument, int thread, int threads) {
-    const Kernel *kernel = argument;
-    const Shape *shape = &kernel->shape;
-    if (!shape->packed) {
-        pack_all(kernel, thread, threads);
-        if (threads > 1) shape->barrier();
-    }
-    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
-    const int number = thread / parts;
-    const long from = shape->rows * number / teams;
-    const long to = shape->rows * (number + 1) / teams;
-    Team team;
-    prepare(kernel, &team, thread, thread % parts, parts);
-    const long groups = (to - from + MOST - 1) / MOST;
-    for (long g = 0; g < groups; g++) {
-        team.from = from + (to - from) * g / groups;
-        team.to = from + (to - from) * (g + 1) / groups;
-        walk(kernel, &team);
-    }
-}
-
-void run(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    Work *pool = (Work *)pointers[3];
-    if (kernel.shape.threads > 1) pool(work, &kernel, kernel.shape.threads);
-    else work(&kernel, 0, 1);
-}
-
-void pack_only(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    pack_all(&kernel, 0, 1);
-}

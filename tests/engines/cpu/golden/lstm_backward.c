@@ -2,8 +2,18 @@
 
 #define CELLO_DOUBLE 0
 
+#define BACKWARD 1
+#define STATES 2
+static const long SIZE[2] = {5, 5};
+#define WIDEST 5
+
 typedef struct {
     Shape shape;
+    real *start[2];
+    real *initial[2];
+    real *grad_final[2];
+    real *grad_start[2];
+    real *grad_initial[2];
     real *factor_0;
     real *grad_y;
     real *tape;
@@ -13,16 +23,6 @@ typedef struct {
     real *y;
     real *matrix_R;
     real *matrix_W;
-    real *start_h;
-    real *initial_h;
-    real *grad_final_h;
-    real *grad_start_h;
-    real *grad_initial_h;
-    real *start_c;
-    real *initial_c;
-    real *grad_final_c;
-    real *grad_start_c;
-    real *grad_initial_c;
     real *forced;
     real *grad_forced;
     real *loop_2_0_0;
@@ -36,19 +36,17 @@ typedef struct {
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
     long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
-    real **carry_h, **last_carry_h;
-    real **carry_c, **last_carry_c;
-    real *own_carry_h;
-    real *own_carry_c;
-    real **prev_h;
-    real **prev_c;
+    real **carry[2];
+    real **prev[2];
+    real **last[2];
+    real *own[2];
     real *new_next_h;
     real *new_next_c;
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
-    const vec h_prev = load_left(team->prev_h[at] + unit, left);
+    const vec h_prev = load_left(team->prev[0][at] + unit, left);
     store_left(kernel->factor_0 + row * 5 + unit, h_prev, left);
 }
 
@@ -67,7 +65,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
     UNUSED const long row = team->row[at], seq = team->seq[at];
     const vec t0 = load_left(kernel->grad_y + row * 5 + unit, left);
-    const vec t1 = load_left(team->carry_h[at] + unit, left);
+    const vec t1 = load_left(team->carry[0][at] + unit, left);
     const vec t2 = t0 + t1;
     const vec t3 = load_left(kernel->tape + row * 25 + unit, left);
     const vec t4 = v_tanh(t3);
@@ -80,9 +78,9 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t11 = splat((real)1.0) - t6;
     const vec t12 = t6 * t11;
     const vec t13 = t5 * t12;
-    const vec t14 = load_left(team->carry_c[at] + unit, left);
+    const vec t14 = load_left(team->carry[1][at] + unit, left);
     const vec t15 = t14 + t10;
-    const vec c_prev = load_left(team->prev_c[at] + unit, left);
+    const vec c_prev = load_left(team->prev[1][at] + unit, left);
     const vec t17 = t15 * c_prev;
     const vec t18 = load_left(kernel->tape + row * 25 + 15 + unit, left);
     const vec t19 = t15 * t18;
@@ -190,209 +188,49 @@ APART void after_1(const Kernel *kernel, const Team *team, long first, long coun
     }
 }
 
-#define MOST 64 /* rows of a team that run together */
-#define AT_HAND (MOST > TOGETHER ? MOST : TOGETHER) /* rows, of one step or of a few */
-#define ALIGNED(bytes) (((bytes) + 63) / 64 * 64)
+#define FEEDBACK -1
+static const int MOVES[2] = {1, 1};
+#define EACH_SHARED(X) X(new_next_h, 5) X(new_next_c, 5)
+#define EACH_PACKED(X) X(loop_2_0_0, 20, 5, 1, 1) X(after_1_0_0, 20, 3, 1, 1)
+#define EACH_POINTER(X) X(factor_0) X(grad_y) X(tape) X(cot_0) X(sum_0_b) X(dx) X(y) X(matrix_R) X(matrix_W) X(start[0]) X(initial[0]) X(grad_final[0]) X(grad_start[0]) X(grad_initial[0]) X(start[1]) X(initial[1]) X(grad_final[1]) X(grad_start[1]) X(grad_initial[1]) X(forced) X(grad_forced)
 
-INLINE long own_bytes(void) {
-    return ALIGNED(MOST * PADDED(5) * sizeof(real)) + ALIGNED(MOST * PADDED(5) * sizeof(real)) + 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long)) + 4 * ALIGNED(AT_HAND * sizeof(real *)) + 2 * ALIGNED(MOST * sizeof(real *));
-}
-INLINE long shared_bytes(void) {
-    return ALIGNED(AT_HAND * PADDED(5) * sizeof(real)) + ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void prepare(const Kernel *kernel, Team *team, int thread, int part, int parts) {
-    team->part = part, team->parts = parts, team->back = 0;
-    char *own = kernel->workspace + thread * own_bytes();
-    UNUSED char *shared = kernel->workspace + kernel->shape.threads * own_bytes() + (thread - part) * shared_bytes();
-    team->own_carry_h = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
-    team->own_carry_c = (real *)own, own += ALIGNED(MOST * PADDED(5) * sizeof(real));
-    team->row = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->seq = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->begin = (long *)own, own += ALIGNED((2 * AT_HAND + 1) * sizeof(long));
-    team->carry_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->carry_c = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->prev_h = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->prev_c = (real **)own, own += ALIGNED(AT_HAND * sizeof(real *));
-    team->last_carry_h = (real **)own, own += ALIGNED(MOST * sizeof(real *));
-    team->last_carry_c = (real **)own, own += ALIGNED(MOST * sizeof(real *));
-    team->new_next_h = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-    team->new_next_c = (real *)shared, shared += ALIGNED(AT_HAND * PADDED(5) * sizeof(real));
-}
-
-static void walk(const Kernel *kernel, Team *team) {
-    const Shape *shape = &kernel->shape;
-    const long count = team->to - team->from;
-    for (long r = 0; r < count; r++) {
-        UNUSED const long seq = team->from + r;
-        team->last_carry_h[r] = kernel->grad_final_h + seq * 5;
-        team->last_carry_c[r] = kernel->grad_final_c + seq * 5;
+INLINE real *next_state(UNUSED const Kernel *kernel, Team *team, int state, long at) {
+    UNUSED const long row = team->row[at];
+    switch (state) {
+    case 0: return team->new_next_h + at * PADDED(5) + 0;
+    case 1: return team->new_next_c + at * PADDED(5) + 0;
     }
-    for (long done = 0; done < shape->steps;) {
-        long rows = 0, step = done;
-        for (; step < shape->steps && step - done < AT_HAND; step++) {
-            const long t = shape->reverse ? step : shape->steps - 1 - step;
-            long active = size_of(shape, t) - team->from;
-            active = active < 0 ? 0 : active < count ? active : count;
-            if (rows && rows + active > TOGETHER) break;
-            team->begin[step - done] = rows;
-            for (long r = 0; r < active; r++, rows++) {
-                team->row[rows] = offset_of(shape, t) + team->from + r;
-                team->seq[rows] = team->from + r;
-            }
-        }
-        team->begin[step - done] = rows;
-        for (long s = done; s < step; s++) {
-            const long t = shape->reverse ? s : shape->steps - 1 - s;
-            const long before = shape->reverse ? t + 1 : t - 1;
-            for (long at = team->begin[s - done]; at < team->begin[s - done + 1]; at++) {
-                UNUSED const long seq = team->seq[at];
-                UNUSED const int reset = shape->reset && shape->reset[team->row[at]];
-                const int has = before >= 0 && before < shape->steps && seq < size_of(shape, before);
-                UNUSED const long row = has ? offset_of(shape, before) + seq : 0;
-                real *prev_h = has ? kernel->y + row * 5 + 0 : kernel->start_h + seq * 5;
-                if (reset) prev_h = kernel->initial_h + seq * 5;
-                team->prev_h[at] = prev_h;
-                real *prev_c = has ? kernel->tape + row * 25 + 0 : kernel->start_c + seq * 5;
-                if (reset) prev_c = kernel->initial_c + seq * 5;
-                team->prev_c[at] = prev_c;
-            }
-        }
-        before_1(kernel, team, 0, rows);
-        if (team->parts > 1) shape->barrier();
-        for (long s = done; s < step; s++) {
-            const long first = team->begin[s - done];
-            const long active = team->begin[s - done + 1] - first;
-            for (long r = 0; r < active; r++) team->carry_h[first + r] = team->last_carry_h[r];
-            for (long r = 0; r < active; r++) team->carry_c[first + r] = team->last_carry_c[r];
-            loop_1(kernel, team, first, active);
-            if (team->parts > 1) shape->barrier();
-            loop_2(kernel, team, first, active);
-            if (team->parts > 1) shape->barrier();
-            team->back = !team->back;
-            for (long r = 0, at = first; r < active; r++, at++) {
-                team->last_carry_h[r] = team->new_next_h + at * PADDED(5) + 0;
-                team->last_carry_c[r] = team->new_next_c + at * PADDED(5) + 0;
-            }
-            if (shape->reset || kernel->forced) {
-                const long t = (shape->reverse ? s : shape->steps - 1 - s), before = shape->reverse ? t + 1 : t - 1;
-                for (long r = 0, at = first; r < active; r++, at++) {
-                    UNUSED const long seq = team->seq[at];
-                    const int reset = shape->reset && shape->reset[team->row[at]];
-                    UNUSED const int has = before >= 0 && before < shape->steps && seq < size_of(shape, before);
-                    if (reset) {
-                        for (long i = 0; i < 5 && team->part == 0; i++) (kernel->grad_initial_h + seq * 5)[i] += team->last_carry_h[r][i];
-                        team->last_carry_h[r] = kernel->zeros;
-                    }
-                    if (reset) {
-                        for (long i = 0; i < 5 && team->part == 0; i++) (kernel->grad_initial_c + seq * 5)[i] += team->last_carry_c[r][i];
-                        team->last_carry_c[r] = kernel->zeros;
-                    }
-                }
-            }
-        }
-        after_1(kernel, team, 0, rows);
-        if (team->parts > 1) shape->barrier();
-        for (long r = 0; r < count; r++) {
-            real *own = team->own_carry_h + r * PADDED(5);
-            if (team->last_carry_h[r] != own) memcpy(own, team->last_carry_h[r], 5 * sizeof(real));
-            team->last_carry_h[r] = own;
-        }
-        for (long r = 0; r < count; r++) {
-            real *own = team->own_carry_c + r * PADDED(5);
-            if (team->last_carry_c[r] != own) memcpy(own, team->last_carry_c[r], 5 * sizeof(real));
-            team->last_carry_c[r] = own;
-        }
-        if (team->parts > 1) shape->barrier();
-        done = step;
-    }
-    for (long r = 0; r < count && team->part == 0; r++) {
-        memcpy(kernel->grad_start_h + (team->from + r) * 5, team->last_carry_h[r], 5 * sizeof(real));
-        memcpy(kernel->grad_start_c + (team->from + r) * 5, team->last_carry_c[r], 5 * sizeof(real));
-    }
+    return 0;
 }
 
-static void take(Kernel *kernel, void *const *pointers, const long *numbers) {
-    Shape *shape = &kernel->shape;
-    shape->steps = numbers[0], shape->rows = numbers[1];
-    shape->reverse = (int)numbers[2];
-    shape->threads = (int)numbers[3], shape->parts = (int)numbers[4];
-    shape->packed = (int)numbers[5];
-    shape->size = pointers[0], shape->offset = pointers[1], shape->reset = pointers[2];
-    shape->barrier = (void (*)(void))pointers[4];
-    kernel->factor_0 = pointers[6];
-    kernel->grad_y = pointers[7];
-    kernel->tape = pointers[8];
-    kernel->cot_0 = pointers[9];
-    kernel->sum_0_b = pointers[10];
-    kernel->dx = pointers[11];
-    kernel->y = pointers[12];
-    kernel->matrix_R = pointers[13];
-    kernel->matrix_W = pointers[14];
-    kernel->start_h = pointers[15];
-    kernel->initial_h = pointers[16];
-    kernel->grad_final_h = pointers[17];
-    kernel->grad_start_h = pointers[18];
-    kernel->grad_initial_h = pointers[19];
-    kernel->start_c = pointers[20];
-    kernel->initial_c = pointers[21];
-    kernel->grad_final_c = pointers[22];
-    kernel->grad_start_c = pointers[23];
-    kernel->grad_initial_c = pointers[24];
-    kernel->forced = pointers[25];
-    kernel->grad_forced = pointers[26];
-    char *workspace = pointers[5];
-    kernel->loop_2_0_0 = (real *)workspace;
-    workspace += BLOCKS(5, 1) * 20L * VL * sizeof(real);
-    kernel->after_1_0_0 = (real *)workspace;
-    workspace += BLOCKS(3, 1) * 20L * VL * sizeof(real);
-    kernel->zeros = (real *)workspace;
-    memset(workspace, 0, PADDED(5) * sizeof(real));
-    kernel->workspace = workspace + PADDED(5) * sizeof(real);
+INLINE real *kept_state(UNUSED const Kernel *kernel, int state, UNUSED long row) {
+    switch (state) {
+    case 0: return kernel->y + row * 5 + 0;
+    case 1: return kernel->tape + row * 25 + 0;
+    }
+    return 0;
 }
 
-static void pack_all(const Kernel *kernel, int part, int parts) {
+INLINE void before(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    before_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+INLINE void loop(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    loop_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+    loop_2(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+INLINE void after(UNUSED const Kernel *kernel, UNUSED Team *team, UNUSED long first, UNUSED long rows) {
+    after_1(kernel, team, first, rows);
+    if (team->parts > 1) kernel->shape.barrier();
+}
+
+static void pack_all(UNUSED const Kernel *kernel, UNUSED int part, UNUSED int parts) {
     UNUSED int turn = 0;
     if (turn++ % parts == part) pack(kernel->loop_2_0_0, kernel->matrix_R + 0, 1, 5, 5, 20, 0, 1, 1);
     if (turn++ % parts == part) pack(kernel->after_1_0_0, kernel->matrix_W + 0, 1, 3, 3, 20, 0, 1, 1);
 }
 
-/* Bytes of workspace for this many threads. */
-long workspace_bytes(long threads) {
-    return BLOCKS(5, 1) * 20L * VL * sizeof(real) + BLOCKS(3, 1) * 20L * VL * sizeof(real) + PADDED(5) * sizeof(real) + threads * (own_bytes() + shared_bytes());
-}
-
-static void work(void *argument, int thread, int threads) {
-    const Kernel *kernel = argument;
-    const Shape *shape = &kernel->shape;
-    if (!shape->packed) {
-        pack_all(kernel, thread, threads);
-        if (threads > 1) shape->barrier();
-    }
-    const int parts = threads > 1 ? shape->parts : 1, teams = threads / parts;
-    const int number = thread / parts;
-    const long from = shape->rows * number / teams;
-    const long to = shape->rows * (number + 1) / teams;
-    Team team;
-    prepare(kernel, &team, thread, thread % parts, parts);
-    const long groups = (to - from + MOST - 1) / MOST;
-    for (long g = 0; g < groups; g++) {
-        team.from = from + (to - from) * g / groups;
-        team.to = from + (to - from) * (g + 1) / groups;
-        walk(kernel, &team);
-    }
-}
-
-void run(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    Work *pool = (Work *)pointers[3];
-    if (kernel.shape.threads > 1) pool(work, &kernel, kernel.shape.threads);
-    else work(&kernel, 0, 1);
-}
-
-void pack_only(void *const *pointers, const long *numbers) {
-    Kernel kernel;
-    take(&kernel, pointers, numbers);
-    pack_all(&kernel, 0, 1);
-}

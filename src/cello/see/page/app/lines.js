@@ -1,4 +1,4 @@
-// Lines of arithmetic, with the numbers of a step filled in: see `cello.see.open_lines`.
+// Lines of arithmetic, with the numbers of a step filled in: see `cello.see.arithmetic.templates`.
 import { short } from "./numbers.js";
 
 // `line` is text, and in turn with it what is open. `at(source, place)` gives a number of a value,

@@ -1,0 +1,85 @@
+"""The C of each pointwise function, and names that C allows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+from functools import cache
+
+from cello.engines.cpu.c.prelude import driver, prelude
+from cello.program.kernel.primitives import PRIMITIVES
+
+__all__ = ["EXPRESSIONS", "identifier", "number"]
+
+# Arguments are vectors; those of and, or, not and the first of where are masks.
+EXPRESSIONS: dict[str, str] = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "neg": "-{}",
+    "copy": "{}",
+    "stop": "{}",
+    "at_least": "select((mask)({0} < {1}) | is_nan({1}), {1}, {0})",
+    "at_most": "select((mask)({0} > {1}) | is_nan({1}), {1}, {0})",
+    "where": "select({}, {}, {})",
+    "share": "select((mask)({2} == {2}), {0}, {1})",
+    "rsqrt": "v_recip(v_sqrt({}))",
+    "reciprocal": "v_recip({})",
+    "lt": "(mask)({} < {})",
+    "le": "(mask)({} <= {})",
+    "gt": "(mask)({} > {})",
+    "ge": "(mask)({} >= {})",
+    "eq": "(mask)({} == {})",
+    "ne": "(mask)({} != {})",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "~{}",
+    "feature": "splat((real)unit) + lane_numbers()",
+}
+for _name, _primitive in PRIMITIVES.items():
+    _own = "{0}" if _primitive.passes else f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
+    EXPRESSIONS.setdefault(_name, _own)
+
+# Keywords, what a region's function has itself, and words that compilers know without a header.
+_OWN = """
+    asm auto break case char const continue default do double else enum extern float for goto if
+    inline int long register restrict return short signed sizeof static struct switch typedef typeof
+    union unsigned void volatile while real vec mask whole kernel team at row seq unit left sum
+    first count block blocks tiles rows r u from to main linux unix i386 exp log sin cos tan abs j0
+    j1 jn y0 y1 yn gamma round index div time signal times
+"""
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Names that would hide what stands in front of every kernel: its functions and macros."""
+    front = prelude() + driver()
+    called = re.findall(r"\b([A-Za-z]\w+)\s*\(|#define\s+([A-Za-z]\w+)", front)
+    return frozenset(_OWN.split()).union(name for pair in called for name in pair if name)
+
+
+_MACRO = re.compile(r"[A-Z][A-Z0-9_]+")  # so macros are named, ours and those of the headers
+
+
+def identifier(name: str, taken: Collection[str] = ()) -> str:
+    """`name` as C has it, different from all that are taken."""
+    plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII)
+    plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
+    if plain in _reserved() or plain.startswith("v_") or _MACRO.fullmatch(plain):
+        plain += "_"
+    unique, number_ = plain, 1
+    while unique in taken:
+        number_ += 1
+        unique = f"{plain}{'' if plain.endswith('_') else '_'}{number_}"
+    return unique
+
+
+def number(value: float) -> str:
+    """A number as a vector."""
+    if math.isnan(value):
+        return "splat(NAN)"
+    if math.isinf(value):
+        return "splat(INFINITY)" if value > 0 else "splat(-INFINITY)"
+    return f"splat((real){value!r})"

@@ -1,0 +1,152 @@
+"""Products of a region: sums that read the same features share a register tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cello.engines.cpu.c.memory import Memory, Packed, address
+from cello.program.graph import Value
+from cello.program.kernel.nodes import Dot, Sum
+from cello.program.kernel.schedule import Region
+
+__all__ = [
+    "Group",
+    "Lines",
+    "groups_of",
+    "input_functions",
+    "pack",
+    "render_products",
+    "tile_width",
+]
+
+VECTORS = 4  # sums of a register tile for each row
+
+
+@dataclass(frozen=True)
+class Run:
+    """Features of one place that products of several sums read."""
+
+    place: tuple[str, int]  # what stands before "+ start" in an address, and the start
+    length: int
+    dots: tuple[tuple[Value, bool, int, int], ...]
+
+
+@dataclass(eq=False)
+class Group:
+    """Sums whose products read the same features: they share a register tile."""
+
+    number: int
+    sums: list[Sum]
+    runs: list[Run]
+
+
+def groups_of(region: Region, memory: Memory) -> list[Group]:
+    """The sums of a region by what their products read, at most `VECTORS` together."""
+    by_inputs: dict[tuple[tuple[tuple[str, int], int], ...], list[tuple[Sum, list[Run]]]] = {}
+    for node in region.sums:
+        runs = _runs(node, memory)
+        by_inputs.setdefault(tuple((r.place, r.length) for r in runs), []).append((node, runs))
+    groups: list[Group] = []
+    for members in by_inputs.values():
+        for first in range(0, len(members), VECTORS):
+            some = members[first : first + VECTORS]
+            runs = [
+                Run(same[0].place, same[0].length, tuple(run.dots[0] for run in same))
+                for same in zip(*(runs for _, runs in some), strict=True)
+            ]
+            groups.append(Group(len(groups), [node for node, _ in some], runs))
+    return groups
+
+
+def _runs(node: Sum, memory: Memory) -> list[Run]:
+    """The products of a sum; neighbours in memory and matrix become one."""
+    dots = [term for term in node.terms if isinstance(term, Dot)]
+    placed = sorted(((memory.place(dot.arg), dot) for dot in dots), key=lambda pair: pair[0])
+    runs: list[Run] = []
+    for place, dot in placed:
+        part = (dot.matrix, dot.transposed, dot.k0, dot.n0)
+        if runs:
+            before = runs[-1]
+            matrix, transposed, k0, n0 = before.dots[0]
+            follows = before.place == (place[0], place[1] - before.length)
+            if follows and part == (matrix, transposed, k0 + before.length, n0):
+                runs[-1] = Run(before.place, before.length + dot.arg.length, before.dots)
+                continue
+        runs.append(Run(place, dot.arg.length, (part,)))
+    return runs
+
+
+def tile_width(region: Region, groups: list[Group], memory: Memory) -> int:
+    """Vectors of units that one tile takes: few sums leave registers for more of them."""
+    if not groups:
+        return 1
+    most = max(len(group.sums) for group in groups)
+    lanes = 64 // memory.schedule.kernel.item_size
+    return max(1, min(VECTORS // most, -(-region.length // lanes)))
+
+
+def pack(name: str, group: Group, width: int, memory: Memory) -> None:
+    """Note which parts of matrices the products of a group need packed."""
+    for run_number, run in enumerate(group.runs):
+        for part in run.dots:
+            memory.matrices[part[0]] = None
+        memory.packed.append(
+            Packed(
+                f"{name}_{group.number}_{run_number}",
+                run.dots,
+                run.length,
+                group.sums[0].length,
+                width,
+            )
+        )
+
+
+def render_products(name: str, group: Group, width: int, lines: Lines) -> None:
+    """The products of a group for a tile of rows, from zero."""
+    number, vectors = group.number, len(group.sums) * width
+    lines.add(
+        f"vec sum_{number}[ROWS * {vectors}];",
+        f"for (long i = 0; i < rows * {vectors}; i++) sum_{number}[i] = splat(0);",
+    )
+    for run_number, run in enumerate(group.runs):
+        packed = f"{name}_{number}_{run_number}"
+        lines.add(
+            "{",
+            "    const real *in[ROWS];",
+            f"    for (long r = 0; r < rows; r++) in[r] = {packed}_in(kernel, team, at + r);",
+            f"    const long size = {run.length * vectors}L * VL;",
+            f"    const real *weights = kernel->{packed} + block * size;",
+            f"    const real *next = kernel->{packed} + after * size;",
+            f"    dot{vectors}(rows, sum_{number}, weights, {run.length}, in, "
+            f"next + (tiles % {vectors}) * ({run.length}L * VL));",
+            "}",
+        )
+
+
+def input_functions(name: str, groups: list[Group]) -> str:
+    """For each run of a group, the function that tells where a row's features begin."""
+    functions = []
+    for group in groups:
+        for run_number, run in enumerate(group.runs):
+            functions.append(
+                f"INLINE const real *{name}_{group.number}_{run_number}_in"
+                "(const Kernel *kernel, const Team *team, long at) {\n"
+                "    UNUSED const long row = team->row[at];\n"
+                f"    return {address(run.place)};\n"
+                "}\n"
+            )
+    return "".join(functions)
+
+
+class Lines:
+    """Lines of C, each as far in as the block that it stands in."""
+
+    def __init__(self) -> None:
+        self.indent, self.all = 0, list[str]()
+
+    def add(self, *lines: str) -> None:
+        self.all += [f"{'    ' * self.indent}{line}" for line in lines]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.all) + "\n"

@@ -1,0 +1,68 @@
+"""The forward loop as a function of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from cello.engines.cpu.library import Steps
+from cello.engines.cpu.op.memory_layout import order_of, plain, reckon_dtype
+from cello.engines.cpu.plan import Loop, Plan
+from cello.program.kernel.nodes import Array
+
+__all__ = ["run_forward"]
+
+
+def run_forward(
+    plan: Plan,
+    tensors: Sequence[Tensor],
+    steps: Steps,
+    reset: Tensor | None,
+    forced: Tensor | None,
+    save: bool,
+    names: Sequence[str],
+) -> list[Tensor]:
+    """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
+    loop = plan.forward(save=save, names=names)
+    recipe = loop.recipe
+    if recipe is None:
+        recipe = loop.recipe = _Recipe(plan, loop, names)
+    own = tensors[0].dtype
+    dtype = reckon_dtype(own)
+    made, tape = recipe(plain(tensors, dtype), steps, reset, plain([forced], dtype))
+    if own != dtype:
+        made = [tensor.to(own) for tensor in made]
+    return made if tape is None else [*made, tape]
+
+
+class _Recipe:
+    """What is the same in all calls of a forward loop."""
+
+    def __init__(self, plan: Plan, loop: Loop, names: Sequence[str]) -> None:
+        self.loop, self.states = loop, len(plan.program.state)
+        more = [("array", "y"), *(("final", name) for name in plan.program.state)]
+        more += [("array", f"seen_{name}") for name in names]
+        more += [("array", "tape"), ("forced", "")]
+        self.order, _ = order_of(plan, loop, more)
+        slots = [slot.of for slot in loop.rendered.slots]
+        widths = {str(array): array.width for array in slots if isinstance(array, Array)}
+        self.output, self.seen = widths["y"], [widths[f"seen_{name}"] for name in names]
+        self.tape = None if loop.tape is None else loop.tape.width
+
+    def __call__(
+        self, given: list[Tensor], steps: Steps, reset: Tensor | None, forced: list[Tensor | None]
+    ) -> tuple[list[Tensor], Tensor | None]:
+        new, total, end = given[0].new_empty, steps.total, len(given) - self.states
+        made = [new((total, self.output))]
+        for start in given[end - self.states : end]:
+            final = new(start.shape)
+            if start.shape[0] > steps.rows:
+                final[steps.rows :] = start[steps.rows :]
+            made.append(final)
+        for width in self.seen:
+            made.append(new((total, width)))
+        tape = None if self.tape is None else new((total, self.tape))
+        all_of = [*given, *made, tape, *forced]
+        self.loop.library(steps, [all_of[place] for place in self.order], reset)
+        return made, tape

@@ -1,0 +1,175 @@
+"""The two loops as operations of PyTorch: `torch.ops.cello.forward` and `backward`.
+
+Both take the fields of a `Call` and then a few arguments of their own. Gradients of gradients come
+from the step itself: see `replay`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.engines.cpu.batched import in_batch, register_batched
+from cello.engines.cpu.changes import kept_apart
+from cello.engines.cpu.library import Steps
+from cello.engines.cpu.op.call import SCHEMA, Call, Unpadded
+from cello.engines.cpu.op.counts import register_counts
+from cello.engines.cpu.op.direct import nobody_listens, nobody_traces
+from cello.engines.cpu.op.forward import run_forward
+from cello.engines.cpu.op.gradients import run_backward
+from cello.engines.cpu.op.memory_layout import reckon_dtype
+from cello.engines.cpu.op.replay import replay
+from cello.engines.cpu.plan import plan_by_name
+
+__all__ = ["forward"]
+
+_LIBRARY = torch.library.Library("cello", "DEF")
+_LIBRARY.define(f"forward({SCHEMA}, bool save) -> Tensor[]")
+_LIBRARY.define(f"backward({SCHEMA}, Tensor[] made, Tensor?[] grads, bool[] needs) -> Tensor[]")
+
+
+def _forward(*args: Any) -> list[Tensor]:
+    call, save = Call(*args[:-1]), args[-1]
+    plan = plan_by_name(call.plan)
+    if call.lengths is not None:
+        without = Unpadded(plan, call)
+        return without.padded(_forward(*without.call, save))
+    return run_forward(plan, call.tensors, call.steps, call.reset, call.forced, save, call.names)
+
+
+def _backward(*args: Any) -> list[Tensor]:
+    call, (made, grads, needs) = Call(*args[:-3]), args[-3:]
+    plan = plan_by_name(call.plan)
+    if call.lengths is not None:
+        without = Unpadded(plan, call)
+        made = [without.packing.pack(part) for part in made]
+        found = _backward(*without.call, made, without.unpadded(grads), needs)
+        return without.padded_gradients(found, needs)
+    return run_backward(
+        plan, call.tensors, made, grads, call.steps, call.reset, call.forced, call.names, needs
+    )
+
+
+def _forward_shapes(*args: Any) -> list[Tensor]:
+    call, save = Call(*args[:-1]), args[-1]
+    plan = plan_by_name(call.plan)
+    lowered, program = plan.lowered, plan.program
+    x, states = call.tensors[0], len(program.state)
+    start = call.tensors[-2 * states : -states]
+
+    def rows_of(value: Any) -> Tensor:
+        return x.new_empty(x.shape[0], sum(node.length for node in lowered.nodes(value)))
+
+    made = [rows_of(program.output), *(x.new_empty(part.shape) for part in start)]
+    made += [rows_of(program.names[name]) for name in call.names]
+    if save:
+        tape = plan.forward(save=True, names=call.names).tape
+        assert tape is not None
+        made.append(x.new_empty(x.shape[0], tape.width, dtype=reckon_dtype(x.dtype)))
+    return made
+
+
+def _backward_shapes(*args: Any) -> list[Tensor]:
+    call, needs = Call(*args[:-3]), args[-1]
+    found = [t.new_empty(t.shape) for t, need in zip(call.tensors, needs, strict=True) if need]
+    return found if call.forced is None else [*found, call.forced.new_empty(call.forced.shape)]
+
+
+class _Differentiable(torch.autograd.Function):
+    """The forward loop with its backward loop."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, _forced: Any, *tensors: Any) -> Any:
+        direct = nobody_listens(call.tensors)
+        made = _below_autograd(call, save=True, direct=direct)
+        ctx.plan = plan_by_name(call.plan)  # lives until then, whatever becomes of the cell
+        ctx.call, ctx.more, more = call.without_tensors()
+        if direct or nobody_traces(made[0]):
+            y, ctx.counter = kept_apart(made[0])
+            ctx.version = ctx.counter._version
+        else:
+            y, ctx.counter = made[0].clone(), None
+        ctx.save_for_backward(*tensors, *more, y, made[-1])
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(made[-1])
+        return tuple(made)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        *tensors, y, tape = ctx.saved_tensors
+        call = ctx.call.with_tensors(tensors, ctx.more)
+        if ctx.counter is not None and ctx.counter._version != ctx.version:
+            y = _forward(*call, True)[0]  # has the same bits as it had
+        _, needs_forced, *needs = ctx.needs_input_grad
+        direct = not torch.is_grad_enabled() and nobody_listens(grads) and not in_batch()
+        run = _backward if direct else _op_backward
+        left = iter(run(*call, [y, tape], list(grads[:-1]), needs))
+        wanted = [next(left) if need else None for need in needs]
+        return None, next(left) if needs_forced else None, *wanted
+
+
+def _below_autograd(call: Call, *, save: bool, direct: bool) -> list[Tensor]:
+    if direct:
+        return _forward(*call, save)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op_forward(*call, save)
+
+
+def _forward_autograd(*args: Any) -> list[Tensor]:
+    call, save = Call(*args[:-1]), args[-1]
+    if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
+        made = _Differentiable.apply(call, call.forced, *call.tensors)
+        return list(made if save else made[:-1])
+    return _below_autograd(call, save=save, direct=nobody_listens(call.tensors))
+
+
+def _backward_autograd(*args: Any) -> list[Tensor]:
+    """Gradients that can be differentiated again come from the step's own operations."""
+    call, (_, grads, needs) = Call(*args[:-3]), args[-3:]
+    if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, *grads, call.forced):
+        plan = plan_by_name(call.plan)
+        if call.lengths is None:
+            return replay(plan, call, grads, needs)
+        without = Unpadded(plan, call)
+        found = replay(plan, without.call, without.unpadded(grads), needs)
+        return without.padded_gradients(found, needs)
+    with torch._C._AutoDispatchBelowAutograd():
+        return _op_backward(*args)
+
+
+def _any_requires_grad(*tensors: Tensor | None) -> bool:
+    return any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+_LIBRARY.impl("forward", _forward, "CPU")
+_LIBRARY.impl("backward", _backward, "CPU")
+_LIBRARY.impl("forward", _forward_autograd, "Autograd")
+_LIBRARY.impl("backward", _backward_autograd, "Autograd")
+torch.library.register_fake("cello::forward", _forward_shapes, lib=_LIBRARY)
+torch.library.register_fake("cello::backward", _backward_shapes, lib=_LIBRARY)
+_op_forward = torch.ops.cello.forward.default
+_op_backward = torch.ops.cello.backward.default
+register_counts(torch.ops.cello.forward, torch.ops.cello.backward)
+register_batched(_LIBRARY, _op_forward)
+register_batched(_LIBRARY, _op_backward)
+
+
+def forward(
+    plan: str,
+    tensors: Sequence[Tensor],
+    forced: Tensor | None,
+    steps: Steps,
+    reset: Tensor | None,
+    lengths: Tensor | None,
+    names: Sequence[str],
+) -> list[Tensor]:
+    """Run the forward loop: the outputs, the final states, what was recorded."""
+    call = Call(
+        plan, list(tensors), forced, steps.length, steps.rows, steps.table, steps.reverse, reset,
+        lengths, list(names),
+    )  # fmt: skip
+    run = _forward_autograd if nobody_listens(tensors) else _op_forward
+    return run(*call, False)

@@ -1,0 +1,59 @@
+"""Operations that only move numbers: which element of the result comes from which of an input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.program.graph import Op, Value, map_leaves
+
+__all__ = ["CUTS", "MOVES", "SAME", "sources"]
+
+# What keeps every element where it is.
+SAME = frozenset(("detach", "clone", "alias", "_to_copy", "lift_fresh", "contiguous"))
+
+# What takes some units out of a value.
+CUTS = frozenset(("split", "split_with_sizes", "chunk", "slice"))
+
+# What the first argument (a tensor, or a list of them) holds, in other places or in part.
+MOVES = (
+    SAME
+    | CUTS
+    | frozenset(
+        (
+            "t transpose permute view _unsafe_view reshape expand squeeze unsqueeze select "
+            "unbind cat stack flip roll repeat narrow diagonal unfold tril triu "
+            "diag_embed constant_pad_nd embedding index_select gather movedim swapaxes"
+        ).split()
+    )
+)
+
+
+def sources(op: Op, known: dict[Value, Tensor], run: Any) -> list[tuple[list[Value], Tensor]]:
+    """For each output of `op`, the inputs that it takes from, and where each element comes from.
+
+    It is found by letting the operation move the numbers of the elements themselves. The number
+    of an element counts through the inputs one after the other, from 1; 0 is what the operation
+    fills in.
+
+    Args:
+        op: one of `MOVES`.
+        known: the values of the inputs.
+        run: runs an operation on given arguments.
+    """
+    first = op.args[0]
+    moved: list[Value] = [first] if isinstance(first, Value) else list(first)
+    start, numbers = 1, []
+    for value in moved:
+        shape = known[value].shape
+        numbers.append(torch.arange(start, start + shape.numel()).reshape(shape))
+        start += shape.numel()
+    if op.target._opname in SAME:
+        return [(moved, numbers[0].flatten())]
+    inside: Any = numbers[0] if isinstance(first, Value) else numbers
+    rest = map_leaves(lambda leaf: known[leaf] if isinstance(leaf, Value) else leaf, op.args[1:])
+    made = run(op, (inside, *rest))
+    parts = made if op.is_tuple else (made,)
+    return [(moved, part.flatten()) for part in parts]

@@ -1,0 +1,122 @@
+"""What a step does besides its operations: a trace would not show it, so it is refused."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.overrides import TorchFunctionMode
+
+from cello.program.trace.composite import as_equations
+from cello.program.trace.lines import is_the_steps, where_from
+
+__all__ = ["Unseen"]
+
+_READS = "it reads the values in a tensor"
+_COMPUTES = "it computes gradients, whose own gradients are not operations"
+_GRADIENTS = "it looks at how gradients come, or changes it"
+_MEMORY = "it asks how a tensor lies in memory"
+_WRITES = "it writes something out, which a captured step would not do again"
+_SETTINGS = "it asks how PyTorch is set, which may change from call to call"
+
+_TENSOR: Any = Tensor  # whose attributes the type checker takes for what they hold
+
+# What PyTorch hands to a mode. An attribute's function has no name of its own.
+_OF_TENSORS: dict[Any, tuple[str, str]] = {
+    **{
+        function: (_READS, function.__name__)
+        for function in (
+            *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr),
+            Tensor.__repr__,
+        )
+    },
+    **{
+        function: (_COMPUTES, function.__name__)
+        for function in (torch.autograd.grad, torch.autograd.backward, Tensor.backward)
+    },
+    **{
+        function: (_GRADIENTS, function.__name__)
+        for function in (
+            *(Tensor.register_hook, Tensor.register_post_accumulate_grad_hook),
+            *(Tensor.retain_grad, Tensor.detach_),
+        )
+    },
+    _TENSOR.grad_fn.__get__: (_GRADIENTS, "grad_fn"),
+    _TENSOR.grad.__get__: (_GRADIENTS, "grad"),
+    _TENSOR.grad.__set__: (_GRADIENTS, "grad = …"),
+    _TENSOR.data.__set__: ("it puts other numbers into a tensor", "data = …"),
+}
+
+# The same, if it is the step that asks: what PyTorch asks for itself only makes it faster.
+_OF_TENSORS_BY_STEPS: dict[Any, tuple[str, str]] = {
+    Tensor.is_contiguous: (_MEMORY, "is_contiguous"),
+    Tensor.stride: (_MEMORY, "stride"),
+    Tensor.storage_offset: (_MEMORY, "storage_offset"),
+    _TENSOR._version.__get__: ("it asks how often a tensor has been changed", "_version"),
+    Tensor.is_inference: (_SETTINGS, "is_inference"),
+}
+
+# Functions written in C that steps call.
+_OF_STEPS: dict[Any, str] = {
+    **dict.fromkeys(
+        (
+            *(torch.is_grad_enabled, torch.is_inference_mode_enabled),
+            *(torch.is_anomaly_enabled, torch.is_anomaly_check_nan_enabled),
+            torch.get_num_threads,
+        ),
+        _SETTINGS,
+    ),
+    print: _WRITES,
+}
+
+_SAVING: Any = saved_tensors_hooks.__enter__
+_LOGGING: Any = logging.Logger.handle
+
+
+class Unseen(TorchFunctionMode):
+    """Around a step: refuses what its operations would not tell.
+
+    Attributes:
+        asked: whether an operation that runs now has been asked for from Python.
+    """
+
+    def __init__(self, refuse: Callable[[str], NoReturn]) -> None:
+        super().__init__()
+        self.refuse = refuse
+        self.asked = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if found := _OF_TENSORS.get(func):
+            self._refuse(*found, sys._getframe(1))
+        if (found := _OF_TENSORS_BY_STEPS.get(func)) and is_the_steps(sys._getframe(1)):
+            self._refuse(*found, sys._getframe(1))
+        before, self.asked = self.asked, True
+        try:
+            return as_equations(func)(*args, **(kwargs or {}))
+        finally:
+            self.asked = before
+
+    def watch(self, frame: Any, event: str, called: Any) -> None:
+        """What a profiler sees; see `sys.setprofile`."""
+        if event == "c_call":
+            what = _OF_STEPS.get(called)
+            if what is None and called.__name__ == "write":
+                what = _WRITES if isinstance(called.__self__, io.IOBase) else None
+            if what is not None and is_the_steps(frame):
+                self._refuse(what, called.__name__, frame)
+        elif event == "call" and frame.f_code is _SAVING.__code__:
+            if is_the_steps(frame.f_back):
+                self._refuse(_GRADIENTS, "saved_tensors_hooks", frame)
+        elif event == "call" and frame.f_code is _LOGGING.__code__ and is_the_steps(frame):
+            self._refuse(_WRITES, "logging", frame)
+
+    def _refuse(self, what: str, name: str, frame: Any) -> NoReturn:
+        self.refuse(f"{what}, with {name} ({where_from(frame)})")

@@ -1,0 +1,68 @@
+"""One step of a program with numbers in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cello.program import BATCH, Op, Program, Value, is_random, map_leaves
+
+__all__ = ["Evaluation"]
+
+
+class Evaluation:
+    """Every value of one step, from those that were recorded.
+
+    Attributes:
+        program: the step.
+        values: the numbers of each value, on the CPU.
+        unknown: values that depend on random numbers that were not recorded.
+        missing: values that depend on an input that was not recorded.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        recorded: Mapping[Value, Tensor],
+        parameters: Mapping[str, Tensor],
+        rows: int,
+    ) -> None:
+        self.program = program
+        self.rows = rows
+        self.values: dict[Value, Tensor] = dict(recorded)
+        self.unknown: set[Value] = set()
+        incoming = {program.x, *program.state.values()}
+        self.missing = incoming.difference(recorded)
+        for value, tensor in program.constants.items():
+            self.values[value] = tensor.detach().cpu()
+        for name, value in program.parameters.items():
+            self.values[value] = parameters[name].detach().cpu()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for op in program.ops:
+                self._take(op, recorded)
+
+    def _take(self, op: Op, recorded: Mapping[Value, Tensor]) -> None:
+        open_outputs = [value for value in op.outputs if value not in recorded]
+        if self.missing.intersection(op.inputs):
+            self.missing.update(open_outputs)
+            return
+        if is_random(op) or self.unknown.intersection(op.inputs):
+            self.unknown.update(open_outputs)
+        made = self.run(op, op.args)
+        made = dict(zip(op.outputs, made if op.is_tuple else (made,), strict=True))
+        self.values.update((value, made[value]) for value in open_outputs)
+
+    def run(self, op: Op, arguments: tuple[Any, ...]) -> Any:
+        """The operation with other arguments."""
+        arguments = map_leaves(self._filled, arguments)
+        return op.target(*arguments, **map_leaves(self._filled, op.kwargs))
+
+    def _filled(self, leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            return self.values[leaf]
+        if isinstance(leaf, torch.device):
+            return torch.device("cpu")
+        return self.rows if leaf is BATCH else leaf

@@ -1,0 +1,57 @@
+"""The parts of a line, and what the rule of an operation needs to write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from cello.program import Value
+from cello.see.formulas.notation import Node
+
+__all__ = ["Pairs", "Term", "Writer", "Written"]
+
+Written = tuple[list[Node], Tensor, float]  # terms, their sum, and the size of what was added up
+Pairs = tuple[Value, Tensor, Value, Tensor]  # elements of two values that are multiplied
+
+
+@dataclass(eq=False)
+class Term:
+    """A part of a line: how it is written, and its value, in float64 with a graph behind it.
+
+    `name` says what it is, if it is nothing but a named number.
+    """
+
+    node: Node
+    value: Tensor
+    name: Node | None = None
+
+    @property
+    def shown(self) -> Node:
+        """What a line of its own shows."""
+        return self.node if self.name is None else self.name
+
+
+class Writer(Protocol):
+    """Writes elements of the values of one step; see `scalars.ScalarFormulas`."""
+
+    limit: int
+    fixed: set[Value]
+
+    @property
+    def values(self) -> Mapping[Value, Tensor]:
+        """The numbers of every value of the step."""
+
+    def of(self, value: Value, element: int) -> Term:
+        """The element as a number if it has a name, else how it was made."""
+
+    def use(self, number: Tensor, size: float | None = None) -> Tensor:
+        """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+
+    def products(self, pairs: Pairs) -> Written:
+        """A sum of products."""
+
+    def written(self, value: Value, element: int) -> Term:
+        """Inside of a sum of products: a number, if it would itself be such a sum."""

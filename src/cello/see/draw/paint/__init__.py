@@ -1,0 +1,4 @@
+"""Shapes, text and SVG: how a placed drawing becomes a picture.
+
+Imports nothing of `see` but numbers.
+"""

@@ -1,0 +1,55 @@
+"""How many parameters each block of a cell's diagram has, beside a plain layer."""
+
+from __future__ import annotations
+
+import math
+
+from cello.cells import Cell
+from cello.see.draw.diagram import Block, Diagram
+from cello.see.draw.step.formulas import parts
+from cello.see.formulas.notation import Node, Symbol
+from cello.see.parameters import count_parameters
+
+__all__ = ["parameter_shapes", "put_counts"]
+
+
+def put_counts(diagram: Diagram, cell: Cell) -> None:
+    """Write into each block what its parameters add up to, and below what all of them do."""
+    for block in diagram.blocks:
+        shapes = parameter_shapes(block, cell)
+        if shapes:
+            terms = " + ".join("×".join(map(str, shape)) or "1" for shape in shapes)
+            total = sum(map(math.prod, shapes))
+            block.lines = (f"{terms} = {total:,}" if terms != f"{total}" else terms,)
+    total = count_parameters(cell).total
+    plain = cell.input_size * cell.hidden_size + cell.hidden_size
+    times = f"{total / plain:.3g}"
+    diagram.legend.append(
+        f"{total:,} parameters: {times} times the {plain:,} of a plain layer, "
+        f"{cell.input_size}×{cell.hidden_size} + {cell.hidden_size}"
+    )
+
+
+def parameter_shapes(block: Block, cell: Cell) -> list[tuple[int, ...]]:
+    """The shapes of the parameters that are in a block's formula."""
+    names = [] if block.formula is None else dict.fromkeys(_fixed_symbols(block.formula))
+    return [shape for shape in (_shape(name, cell) for name in names) if shape is not None]
+
+
+def _fixed_symbols(node: Node) -> list[str]:
+    if isinstance(node, Symbol):
+        return [node.name] if node.fixed else []
+    return [name for part in parts(node) for name in _fixed_symbols(part)]
+
+
+def _shape(name: str, cell: Cell) -> tuple[int, ...] | None:
+    """The shape of a parameter as a formula names it: whole, or a gate's part; None for others."""
+    shapes = {n: tuple(p.shape) for n, p in cell.named_parameters()}
+    for known in (name, f"{name}.weight"):
+        if known in shapes:
+            return shapes[known]
+    base, _, gate = name.rpartition("_")
+    if gate in cell.gates and base in shapes:
+        first, *rest = shapes[base]
+        return (first // len(cell.gates), *rest)
+    return None

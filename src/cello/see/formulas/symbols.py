@@ -1,0 +1,265 @@
+"""A value of a step, written with the names of what it is made of: whole tensors, no numbers.
+
+A batch is thought of as columns, so that a product reads as in a paper: W x + R h_prev + b.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from cello.program import BATCH, Op, Program, Value, is_random
+from cello.program.movement import CUTS, SAME
+from cello.see.formulas.notation import Apply, Call, Node, Number, Part, Symbol, Transposed
+from cello.see.formulas.operations import (
+    PARTS,
+    add,
+    by_numbers,
+    fixed_values,
+    function,
+    is_pointwise,
+    log_sigmoid,
+    write,
+)
+
+__all__ = ["Symbols", "Units"]
+
+Units = tuple[int, int] | None  # which units are meant, from and up to; all if None
+
+_RESHAPES = SAME | {"view", "_unsafe_view", "reshape", "expand", "squeeze", "unsqueeze"}
+_REDUCTIONS = {
+    "_softmax": "softmax",
+    "_log_softmax": "log_softmax",
+    "linalg_vector_norm": "norm",
+    "amax": "max",
+    "amin": "min",
+    **{name: name for name in ("sum", "mean", "max", "min", "logsumexp", "var", "std")},
+}
+
+
+class Symbols:
+    """Writes the values of a program.
+
+    Args:
+        program: the step.
+        gates: of the cell, whose packed parameters are then written gate by gate.
+    """
+
+    def __init__(self, program: Program, gates: Sequence[str] = ()) -> None:
+        self.program, self.gates = program, gates
+        self.maker = program.maker()
+        self.named: dict[Value, str] = {}
+        for name, value in program.names.items():
+            self.named.setdefault(value, name)
+        self.parameters = {value: name for name, value in program.parameters.items()}
+        self.constants = {
+            value: tensor.item() if tensor.numel() == 1 else value.name
+            for value, tensor in program.constants.items()
+        }
+        self.fixed = fixed_values(program)
+        self.named.update((value, value.name) for value in self._used_again())
+
+    def _used_again(self) -> list[Value]:
+        """What several operations read without being a name: it gets a line of its own."""
+        readers: Counter[Value] = Counter()
+        for op in self.program.ops:
+            if op.target._opname not in CUTS | {"select"}:
+                readers.update(set(op.inputs))
+        moves = _RESHAPES | CUTS | {"t", "transpose", "permute", "select", "unbind", "cat", "stack"}
+        return [
+            value
+            for op in self.program.ops
+            for value in op.outputs
+            if readers[value] > 1
+            and value not in self.named
+            and op.inputs
+            and op.target._opname not in moves
+        ]
+
+    def lines(self, names: Sequence[str]) -> list[tuple[Node, Node]]:
+        """Both sides of the equations of `names`, in their order, and of what they need besides."""
+        order = {value: number for number, value in enumerate(self.maker)}
+        more = [value for value in self.named if value not in self.program.names.values()]
+        more.sort(key=order.__getitem__)
+        found: list[tuple[Node, Node]] = []
+        for name in names:
+            value = self.program.names[name]
+            while more and order[more[0]] < order.get(value, -1):
+                extra = more.pop(0)
+                found.append((Symbol(self.named[extra]), self.made(extra, None)))
+            is_second = self.named[value] != name  # of two names of one value
+            found.append((Symbol(name), (self.of if is_second else self.made)(value, None)))
+            if name not in self.program.state:
+                self.named[value] = name  # the step goes on with the name that it gave last
+        return found
+
+    def of(self, value: Value, units: Units, axis: int = -1) -> Node:
+        """By its name, if it has one."""
+        whole = value.shape[axis] if value.shape else 1
+        if units == (0, whole):
+            units = None
+        if value in self.constants:
+            known = self.constants[value]
+            if isinstance(known, str):
+                return _part(Symbol(known, fixed=True), units)
+            return Number(known)
+        if value in self.parameters:
+            return self._parameter(value, units, whole)
+        if value in self.named:
+            return _part(Symbol(self.named[value]), units)
+        return self.made(value, units, axis)
+
+    def _parameter(self, value: Value, units: Units, whole: int) -> Node:
+        name = self.parameters[value]
+        if len(value.shape) > 1:  # of a module, such as nn.Linear
+            name = name.removesuffix(".weight")
+        if units is None:
+            return Symbol(name, fixed=True)
+        size, rest = divmod(whole, len(self.gates) or 1)
+        if self.gates and not rest and units[1] - units[0] == size and units[0] % size == 0:
+            return Symbol(f"{name}_{self.gates[units[0] // size]}", fixed=True)
+        return _part(Symbol(name, fixed=True), units)
+
+    def made(self, value: Value, units: Units, axis: int = -1) -> Node:
+        """By the operation that makes it."""
+        op = self.maker.get(value)
+        if op is None:
+            return Symbol(value.name)
+        name = op.target._opname
+        if is_random(op):
+            return by_numbers(op)
+        if name in CUTS or name in ("t", "transpose", "permute", "cat", "select"):
+            found = self._moved(op, value, units, axis)
+            if found is not None:
+                return found
+        if name in _RESHAPES and (units is None or op.args[0].shape[-1:] == value.shape[-1:]):
+            return self.of(op.args[0], units, axis)
+        if name in _RULES and len(value.shape) <= 2:
+            found = _RULES[name](self, op, units)
+            if found is not None:
+                return found
+        if name == "native_layer_norm" and value is op.outputs[0]:
+            given = [part for part in (op.args[0], *op.args[2:4]) if part is not None]
+            return _part(Call("layer_norm", tuple(self.of(part, None) for part in given)), units)
+        if name in _REDUCTIONS:
+            return _part(Call(_REDUCTIONS[name], (self.of(op.args[0], None),)), units)
+        if not op.inputs:
+            last = op.args[-1]
+            filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
+            return by_numbers(op) if filled is None else Number(filled)
+        if is_pointwise(op):
+            return write(op, lambda source: self._beside(source, value, units))
+        return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
+
+    def _beside(self, source: Value, value: Value, units: Units) -> Node:
+        """What goes into an operation that works unit by unit: the same units of it."""
+        stretched = not source.shape or source.shape[-1:] != value.shape[-1:]
+        return self.of(source, None if stretched else units)
+
+    def _moved(self, op: Op, value: Value, units: Units, axis: int) -> Node | None:
+        name, source = op.target._opname, op.args[0]
+        if name == "cat":
+            return self._joined(op, units, axis)
+        rank = len(source.shape)
+        if name in ("t", "transpose", "permute"):
+            if rank < 2:
+                return self.of(source, units)
+            if rank > 2:
+                return None
+            if BATCH in source.shape:  # rows or columns of a batch: all the same here
+                return self.of(source, units)
+            if axis == -1 and units is None:
+                return Transposed(self.of(source, None))
+            return self.of(source, units, -2 if axis == -1 else -1)
+        if name == "select":
+            along = _argument(op, 1, 0) % rank
+            index = _argument(op, 2, 0) % _size(source.shape[along])
+            parts = self.maker.get(source)
+            if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
+                return Call(PARTS[index], (self.of(parts.args[0], units),))
+            return _part(self.of(source, None), (index, index + 1)) if along == rank - 1 else None
+        if source.shape == value.shape:
+            return self.of(source, units, axis)
+        if name == "slice" and len(op.args) > 4 and op.args[4] != 1:
+            return None  # every second unit, say
+        position = 1 if name == "slice" else 2
+        along = _argument(op, position, 0) % rank
+        if along != (axis % rank):
+            return None
+        first = self._begin(op, value, along)
+        start, stop = units or (0, value.shape[along])
+        return self.of(source, (first + start, first + stop), axis)
+
+    @staticmethod
+    def _begin(op: Op, value: Value, along: int) -> int:
+        if op.target._opname == "slice":
+            start = _argument(op, 2, 0) or 0
+            return start if start >= 0 else start + op.args[0].shape[along]
+        before = op.outputs[: op.outputs.index(value)]
+        return sum(part.shape[along] for part in before)
+
+    def _joined(self, op: Op, units: Units, axis: int) -> Node | None:
+        rank = len(op.outputs[0].shape)
+        if _argument(op, 1, 0) % rank != axis % rank:
+            return None
+        start, stop = units or (0, op.outputs[0].shape[axis])
+        parts: list[Node] = []
+        for source in op.args[0]:
+            size = source.shape[axis]
+            if start < size and stop > 0 and start < stop:
+                parts.append(self.of(source, (max(start, 0), min(stop, size)), axis))
+            start, stop = start - size, stop - size
+        return parts[0] if len(parts) == 1 else Call("concat", tuple(parts))
+
+    def product(self, left: Value, right: Value, units: Units) -> Node | None:
+        """A product of matrices, one of them a batch."""
+        if BATCH in left.shape and right in self.fixed:
+            maker = self.maker.get(right)
+            turns = maker is not None and maker.target._opname in ("t", "transpose", "permute")
+            if maker is not None and turns and len(maker.args[0].shape) == 2:
+                matrix = self.of(maker.args[0], units, -2)
+            else:
+                matrix = Transposed(self.of(right, units, -1))
+            return Apply(matrix, self.of(left, None))
+        if left in self.fixed:
+            return Apply(_part(self.of(left, None), units), self.of(right, None))
+        return None
+
+
+def _mm(symbols: Symbols, op: Op, units: Units) -> Node | None:
+    return symbols.product(op.args[0], op.args[1], units)
+
+
+def _addmm(symbols: Symbols, op: Op, units: Units) -> Node | None:
+    product = symbols.product(op.args[1], op.args[2], units)
+    if product is None or op.kwargs:
+        return None
+    bias = symbols.of(op.args[0], units)
+    return add(product, bias) if op.args[0] in symbols.fixed else add(bias, product)
+
+
+def _log_sigmoid(symbols: Symbols, op: Op, units: Units) -> Node:
+    return log_sigmoid(symbols.of(op.args[0], units))
+
+
+_RULES: dict[str, Callable[[Symbols, Op, Units], Node | None]] = {
+    "mm": _mm,
+    "mv": _mm,
+    "addmm": _addmm,
+    "log_sigmoid_forward": _log_sigmoid,
+}
+
+
+def _part(node: Node, units: Units) -> Node:
+    if units is None:
+        return node
+    start, stop = units
+    return Part(node, start) if stop == start + 1 else Part(node, start, stop)
+
+
+def _argument(op: Op, position: int, default: int) -> int:
+    return op.args[position] if len(op.args) > position else op.kwargs.get("dim", default)
+
+
+def _size(size: object) -> int:
+    return size if isinstance(size, int) else 1

@@ -1,0 +1,116 @@
+"""A run whose values can all be asked for gradients: a tap on every value of every step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.engines import Grasp, Result, Run
+from cello.layers import Steps, holding, observing
+from cello.layers.paths import check_net, joined, outer_paths
+from cello.program import Program, Value
+from cello.program.order import in_order
+
+__all__ = ["Tapped", "tapped"]
+
+
+@dataclass(eq=False)
+class Tapped:
+    """One run of a cell through time.
+
+    Attributes:
+        layer: where the cell is in the net, as in a recording.
+        run: what ran.
+        steps: which row belongs to which step of which sequence.
+        output: what came out, [N, O]: its gradient is that of what reads the layer.
+        final: the final state, in the order of the rows.
+        taps: each value's rows of each step, on the way from the inputs to the loss.
+    """
+
+    layer: str
+    run: Run
+    steps: Steps
+    output: Tensor
+    final: tuple[Tensor, ...]
+    taps: dict[Value, list[Tensor]] = field(default_factory=dict)
+
+    @property
+    def program(self) -> Program:
+        """The captured step."""
+        return self.run.captured()
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The tapped values by name, in the order in which the step makes them."""
+        names = self.program.names
+        return {n: names[n] for n in in_order(self.program) if names[n] in self.taps}
+
+    def rows(self, value: Value) -> Tensor:
+        """The value itself at all steps, [N, ...], cut from the graph."""
+        return torch.cat(self.taps[value]).detach()
+
+
+def tapped(net: nn.Module, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, list[Tapped]]:
+    """What `net(x, *args, **kwargs)` returns, and the runs of its cells with their taps.
+
+    Raises:
+        DtypeError, ArgumentError: `net` is no module, or holds no layer of ours.
+        CaptureError: a cell's step cannot be traced.
+    """
+    watcher = _Taps(check_net(net))
+    with torch.enable_grad(), holding(watcher), observing(watcher):
+        result = net(x, *args, **kwargs)
+    return result, watcher.runs
+
+
+class _Taps:
+    """Puts the taps, and keeps what ran."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.paths = outer_paths(net)
+        self.calls: Counter[str] = Counter()
+        self.runs: list[Tapped] = []
+        self.taps: dict[Value, list[Tensor]] = {}
+
+    def wanted(self, module: nn.Module, place: str, run: Run) -> None:
+        """Nothing: what the taps keep is enough."""
+
+    def grasps(
+        self, module: nn.Module, place: str, run: Run, steps: Steps
+    ) -> Mapping[Value, list[Grasp]]:
+        """A tap on each value that can have a gradient."""
+        if module not in self.paths:
+            return {}
+        program = run.captured()
+        values = dict.fromkeys(v for v in program.names.values() if v.dtype.is_floating_point)
+        self.taps = {value: [] for value in values}
+        return {value: [_tap(kept)] for value, kept in self.taps.items()}
+
+    def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
+        """Keep the run."""
+        if module not in self.paths:
+            return
+        layer = joined(self.paths[module], place)
+        self.calls[layer] += 1
+        if self.calls[layer] > 1:
+            layer += f"#{self.calls[layer]}"
+        if run.reverse:  # the last step came first
+            for kept in self.taps.values():
+                kept.reverse()
+        without = replace(steps, data=steps.data.new_empty(0))
+        self.runs.append(Tapped(layer, run, without, result.output, result.state, self.taps))
+
+
+def _tap(kept: list[Tensor]) -> Grasp:
+    def tap(rows: Tensor, t: int) -> Tensor:  # noqa: ARG001
+        # A tensor of its own, so that each value, and each reading of a state, has its gradient.
+        rows = rows.view_as(rows) if rows.requires_grad else rows.detach().requires_grad_()
+        kept.append(rows)
+        return rows
+
+    return tap

@@ -1,0 +1,186 @@
+"""What a recording holds: every named value of every step, layer and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, ModelError, UnknownNameError
+from cello.layers.paths import joined
+from cello.see.names import find
+from cello.see.recording.outputs import is_plain_tuple, output_of
+from cello.see.recording.rows import LayerRows, nbytes
+
+__all__ = ["Call", "LeftOut", "Recorded"]
+
+
+class Call(NamedTuple):
+    """What was called: `net(x, *args, **kwargs)`."""
+
+    net: nn.Module
+    x: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Stands for a result that a file cannot hold."""
+
+    why: str
+
+
+class Recorded:
+    """The result of a call, and every named value of its steps; see `cello.Recording`."""
+
+    def __init__(self, layers: Sequence[LayerRows], result: Any, call: Call | None = None) -> None:
+        self.by_layer = {layer.layer: layer for layer in layers}
+        self._where = {
+            joined(layer.layer, name): (layer, name) for layer in layers for name in layer.rows
+        }
+        self._result, self.call = result, call
+
+    @property
+    def result(self) -> Any:
+        """What the net returned.
+
+        Raises:
+            ModelError: the recording comes from a file, which could not hold it.
+        """
+        if isinstance(self._result, LeftOut):
+            raise ModelError(
+                f"the file of this recording does not hold the result: {self._result.why}"
+            )
+        return self._result
+
+    @property
+    def output(self) -> Any:
+        """What the net returned; of a tuple the first part."""
+        return output_of(self.result)
+
+    @property
+    def state(self) -> Any:
+        """The final state: the second part of what the net returned, if that was a pair."""
+        return self.result[1] if is_plain_tuple(self.result) and len(self.result) == 2 else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all values, layer by layer, in the order in which a step makes them."""
+        return tuple(self._where)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Of all layers, each direction by itself; "" for a net that is one layer."""
+        return tuple(self.by_layer)
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The value of that name at every step, [T, B, size]; zero where a sequence has ended.
+
+        The end of a name is enough where only one name ends so.
+
+        Raises:
+            UnknownNameError: no value has this name, or more than one; lists those near it.
+        """
+        layer, own = self._where[find(name, self.names)]
+        return layer.steps.pad(layer.rows[own])
+
+    def __contains__(self, name: object) -> bool:
+        """Whether `rec[name]` gives a value."""
+        try:
+            return isinstance(name, str) and bool(find(name, self.names))
+        except UnknownNameError:
+            return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of steps of each sequence, [B].
+
+        Raises:
+            ArgumentError: the layers saw sequences of different lengths; see `lengths_of`.
+        """
+        self.check_holds_something()
+        all_lengths = [_lengths(layer) for layer in self.by_layer.values()]
+        if any(not torch.equal(lengths, all_lengths[0]) for lengths in all_lengths):
+            raise ArgumentError(
+                "the layers of this net saw sequences of different lengths: "
+                "use lengths_of(name) for one of them"
+            )
+        return all_lengths[0]
+
+    def lengths_of(self, name: str) -> Tensor:
+        """The number of steps of each sequence in the layer that made the value `name`, [B]."""
+        return _lengths(self._where[find(name, self.names)][0])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the recorded values take; names of one value share it."""
+        return nbytes(rows for layer in self.by_layer.values() for rows in layer.rows.values())
+
+    def layer(self, name: str | None = None) -> LayerRows:
+        """The rows of one layer; of the only one if no name is given.
+
+        Raises:
+            ArgumentError: no name is given, but there are several layers.
+            UnknownNameError: there is no such layer.
+        """
+        self.check_holds_something()
+        if name is not None:
+            if name and self.layers == ("",):
+                raise UnknownNameError(
+                    f"there is no layer {name!r}: what was recorded is a single layer, without a "
+                    "name; leave layer out"
+                )
+            return self.by_layer[find(name, self.layers)]
+        if len(self.by_layer) != 1:
+            raise ArgumentError(
+                f"layer must be one of {', '.join(map(repr, self.layers))}: there are several"
+            )
+        return next(iter(self.by_layer.values()))
+
+    def check_holds_something(self) -> None:
+        """Check that there is a value.
+
+        Raises:
+            ArgumentError: there is none.
+        """
+        if not self.by_layer:
+            raise ArgumentError("this recording holds no values: record with a wider only=")
+
+    def select(self, names: str | Iterable[str] | None) -> dict[str, tuple[LayerRows, Tensor]]:
+        """Layer and rows of the values asked for, by full name; of all if `names` is None."""
+        if names is None:
+            wanted = list(self.names)
+        else:
+            asked = [names] if isinstance(names, str) else names
+            wanted = [find(name, self.names) for name in asked]
+        return {
+            name: (self._where[name][0], self._where[name][0].rows[self._where[name][1]])
+            for name in wanted
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"Recording of {len(self)} values, {self.nbytes:,} bytes"]
+        for name, layer in self.by_layer.items():
+            steps = layer.steps
+            lines.append(
+                f"  {name + ': ' if name else ''}{steps.length} steps of {steps.batch_size} "
+                f"sequence{'s' if steps.batch_size != 1 else ''}: {' '.join(layer.rows)}"
+            )
+        return "\n".join(lines)
+
+
+def _lengths(layer: LayerRows) -> Tensor:
+    steps = layer.steps
+    if steps.lengths is not None:
+        return steps.lengths
+    return torch.full((steps.batch_size,), steps.length)

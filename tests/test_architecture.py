@@ -1,0 +1,32 @@
+"""`docs/architecture.md` names files; each of them is there, and every room says what it is for."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`((?:src|tests|docs)/[\w./-]+)`", PAGE)))
+ROOMS = sorted(path.parent for path in (ROOT / "src" / "cello").rglob("__init__.py"))
+
+
+def test_the_page_names_files():
+    assert len(NAMED) > 40
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_a_named_file_is_there(path: str):
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT / "src")))
+def test_a_room_says_what_it_is_for_and_holds_few_files(room: Path):
+    face = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")))
+    assert face
+    # `cli` and `tasks` are lists of like things, one file each.
+    if room.name not in ("cli", "tasks"):
+        assert len(list(room.glob("*.py"))) - 1 <= 16

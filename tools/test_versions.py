@@ -1,0 +1,76 @@
+"""Run the fast tests on each Python that is here, and on the oldest and newest PyTorch.
+
+Run by `make test-versions`. Each pair gets an environment of its own, `.venv-py3.12-torch2.13.0`,
+kept for the next time. What the machine lacks is named and left out; anything that fails fails all.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PINNED = dict(
+    line.split("==")
+    for line in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    if "==" in line
+)
+NEWEST = PINNED["torch"]
+OLDEST = re.search(r'"torch>=([\d.]+)', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
+TESTS = ["-q", "-n", "2", "--dist", "loadgroup", "-m", "not slow"]
+
+
+def python_of(version):
+    """A Python of that version, or None: on the path, or of pyenv."""
+    found = shutil.which(f"python{version}")
+    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+    for candidate in ([found] if found else []) + kept[::-1]:
+        says = subprocess.run([candidate, "--version"], capture_output=True, text=True)
+        if says.returncode == 0 and f" {version}." in says.stdout:
+            return candidate
+    return None
+
+
+def environment(python, version, torch):
+    """The interpreter of an environment with that PyTorch and everything else as pinned."""
+    folder = ROOT / f".venv-py{version}-torch{torch}"
+    own = folder / "bin" / "python"
+    done = folder / ".setup-done"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        wanted = [f"{name}=={torch if name == 'torch' else v}" for name, v in PINNED.items()]
+        pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run([*pip, *wanted]).returncode != 0:
+            return None
+        subprocess.run([*pip, "--no-deps", "--editable", ROOT], check=True)
+        done.touch()
+    return own
+
+
+def main():
+    """Run all; return how many failed."""
+    results = {}
+    for version in PYTHONS:
+        python = python_of(version)
+        for torch in (NEWEST, OLDEST) if version == PYTHONS[0] else (NEWEST,):
+            what = f"Python {version}, PyTorch {torch}"
+            if python is None:
+                results[what] = "left out: no such Python here"
+                continue
+            print(f"== {what}", flush=True)
+            own = environment(python, version, torch)
+            if own is None:
+                results[what] = "left out: the packages cannot be installed"
+                continue
+            ran = subprocess.run([own, "-m", "pytest", *TESTS, *sys.argv[1:]], cwd=ROOT)
+            results[what] = "passed" if ran.returncode == 0 else "FAILED"
+    for what, result in results.items():
+        print(f"{what}: {result}")
+    return sum(result == "FAILED" for result in results.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
