@@ -89,19 +89,19 @@ class _Given:
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        self.first = self.copies = True
+        self.copies: bool | None = None  # what the first step tells
         self.versions: list[int] = []
         # Where changes are not counted, each step has copies.
-        self.uncounted = torch.compiler.is_compiling() or is_traced() or in_transform()
+        self.counted = not (torch.compiler.is_compiling() or is_traced() or in_transform())
 
     def to_step(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The state for the next step."""
-        if self.copies:
+        if self.copies is not False:
             state = tuple(part.clone() for part in state)
-        if self.uncounted or any(part.is_inference() for part in state):
-            self.uncounted = True
-        else:
+        if self.counted and not any(part.is_inference() for part in state):
             self.versions = [part._version for part in state]
+        else:
+            self.counted = False
         return state
 
     def check(self, state: tuple[Tensor, ...]) -> None:
@@ -110,12 +110,12 @@ class _Given:
         Raises:
             CellError: it has been changed in place, which it was not by the first step.
         """
-        if self.uncounted:
+        if not self.counted:
             return
-        if self.first:
-            self.copies = [part._version for part in state] != self.versions
-            self.first = False
-        elif not self.copies and [part._version for part in state] != self.versions:
+        changes = [part._version for part in state] != self.versions
+        if self.copies is None:
+            self.copies = changes
+        elif changes and not self.copies:
             raise CellError(
                 f"{step_name_of(self.cell)} changes its state in place, but did not at the "
                 "first step: write h = h + …, not h += …"

@@ -42,9 +42,7 @@ def program_of(
         CaptureError: the step cannot be captured; remembered too.
     """
     glance = glance_of(cell)
-    if glance is None:
-        initialize(cell, dtype, device)
-    known = _look(cell) if glance is None else glance.found
+    known = _look(cell, dtype, device) if glance is None else glance.found
     key = (dtype, device, one_row, torch.get_default_dtype())
     found = known.get(key)
     if found is None:
@@ -57,9 +55,12 @@ def program_of(
     return found
 
 
-def _look(cell: Cell) -> _Found:
-    """What is known of the cell as it is now."""
+def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
+    """What is known of the cell as it is now, its lazy modules initialised."""
     reach = Reach(cell)
+    if reach.has_lazy:
+        initialize(cell, dtype, device)
+        reach = Reach(cell)
     with _lock:
         kept = _kept.setdefault(cell, {})
         if reach.key not in kept and len(kept) >= _LIMIT:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from cello.cells import Cell
 from cello.cells.apart import hooks_of
@@ -40,13 +41,14 @@ class Reach:
             (dict, name).
         absent: global variables that functions name, but that there are not, as (dict, name).
         seen: everything that was looked at and is not plain.
+        has_lazy: whether a parameter or buffer still has no shape.
         by_content: whether something is known by what it holds, not by what it is.
     """
 
     def __init__(self, cell: Cell) -> None:
         self.places: list[tuple[str, Any]] = []
         self.absent: list[tuple[dict[str, Any], str]] = []
-        self.by_content = False
+        self.by_content = self.has_lazy = False
         self._key: list[Any] = []
         self._seen: dict[int, int] = {}
         self.seen: list[Any] = []  # alive, so that no id is used twice
@@ -123,6 +125,9 @@ class Reach:
             for name, tensor in group.items():
                 if tensor is None:
                     self._key.append(name)
+                    continue
+                if is_lazy(tensor):
+                    self.has_lazy = True
                     continue
                 tied = self._seen.setdefault(id(tensor), len(self._seen))
                 if tied == len(self.seen):
