@@ -59,10 +59,10 @@ def test_what_is_no_model(tmp_path: Path):
 
 def test_the_loops_in_c_are_shown(kinds_model: Path):
     output = run("show", kinds_model, "--c").stdout
-    assert output.startswith("/* layer 1.0 */\n/* The forward loop of TorchLSTMCell. */\n")
+    assert output.startswith("/* layer 1.0 */\n/* The forward loop of LSTMCell. */\n")
     assert "const vec g = v_tanh(" in output
     backward = run("show", kinds_model, "--c", "--backward", "--layer", "1").stdout
-    assert backward.startswith("/* layer 1.0 */\n/* The backward loop of TorchLSTMCell. */\n")
+    assert backward.startswith("/* layer 1.0 */\n/* The backward loop of LSTMCell. */\n")
     assert run_json("show", kinds_model, "--c") == {"1.0": output.partition("\n")[2]}
 
 

@@ -63,7 +63,7 @@ def test_loops_that_are_the_same_are_shown_once():
 
 def test_the_loops_of_a_stack_and_of_drop_ins():
     drop_in = cello.LSTM(3, 5, num_layers=3, bidirectional=True)
-    assert drop_in.source().count("/* The forward loop of TorchLSTMCell. */") == 2  # 3 and 10 wide
+    assert drop_in.source().count("/* The forward loop of LSTMCell. */") == 2  # 3 and 10 wide
     inner = cello.Stack(cello.Recurrent(LeakyCell()), nn.Linear(4, 2))
     net = cello.Stack(drop_in, nn.Dropout(0.1), inner)
     assert net.source() == drop_in.source() + "\n" + inner[0].source()

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.like import a_tensor_of, autocast_active
@@ -28,13 +28,18 @@ __all__ = [
 
 def name_of(cell: HasState) -> str:
     """What its user calls a cell: the name of its class, or of a third party's module."""
-    return getattr(cell.named_function, "__self__", cell)._get_name()
+    return _whose_step(cell)._get_name()
 
 
 def step_name_of(cell: HasState) -> str:
     """What its user calls the step of a cell."""
-    is_own = getattr(cell.named_function, "__self__", cell) is cell
-    return f"{name_of(cell)}.{'step' if is_own else 'forward'}"
+    return f"{name_of(cell)}.{'step' if _whose_step(cell) is cell else 'forward'}"
+
+
+def _whose_step(cell: HasState) -> nn.Module:
+    """The cell, or the module whose function its step calls."""
+    owner = getattr(cell.named_function, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else cell
 
 
 def kind_of(x: Any) -> str:

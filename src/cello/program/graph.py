@@ -76,7 +76,7 @@ class Program:
     """One traced step.
 
     Attributes:
-        cell: name of the cell's class.
+        cell: what its user calls the cell.
         x: the input, [B, I].
         state: the old value of each state, by the state's name.
         parameters: parameters and buffers, by their names in the module.
@@ -86,6 +86,7 @@ class Program:
         next_state: the new value of each state, by the state's name.
         names: what a recording shows, by name, in the order in which the step makes it.
         derived: what engines have made of it, under their names: it lives as long as this.
+        step: what the user calls the step.
     """
 
     cell: str
@@ -98,6 +99,10 @@ class Program:
     next_state: dict[str, Value]
     names: dict[str, Value] = field(default_factory=dict)
     derived: dict[str, Any] = field(default_factory=dict, repr=False)
+    step: str = ""
+
+    def __post_init__(self) -> None:
+        self.step = self.step or f"{self.cell}.step"
 
     @property
     def results(self) -> list[Value]:

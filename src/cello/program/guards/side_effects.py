@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
+from cello.cells.contract import step_name_of
 from cello.errors import CaptureError
 from cello.program.guards.key import Reach
 from cello.program.guards.places import contents, put_back
@@ -33,21 +34,21 @@ def untouched(cell: Cell) -> Iterator[None]:
             hooks, which a captured step would not run, or the step can take from an iterator.
         RandomDrawnError: meanwhile, random numbers have been drawn that are not PyTorch's.
     """
-    kind = type(cell).__name__
+    step = step_name_of(cell)
     for path, module in cell.named_modules():
         forward = module._forward_hooks or module._forward_pre_hooks
         backward = module._backward_hooks or module._backward_pre_hooks
         if module is not cell and (forward or backward):
             what = "forward" if forward else "backward"
             raise CaptureError(
-                f"{kind}.step cannot be captured: its module {path} has {what} "
+                f"{step} cannot be captured: its module {path} has {what} "
                 "hooks, which have to run at every step"
             )
     reach = Reach(cell)
     for value in reach.seen:
         if isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
             raise CaptureError(
-                f"{kind}.step cannot be captured: it can reach an iterator "
+                f"{step} cannot be captured: it can reach an iterator "
                 f"({type(value).__name__}), from which each step may take something"
             )
     kept = [(name, place, contents(place)) for name, place in reach.places]
@@ -74,12 +75,12 @@ def untouched(cell: Cell) -> Iterator[None]:
         draws = [source.name for source in sources if source.put_back()]
     if changed:
         raise CaptureError(
-            f"{kind}.step cannot be captured: it changes the cell itself "
+            f"{step} cannot be captured: it changes the cell itself "
             f"({', '.join(sorted(changed))}); what is carried from step to step belongs in `state`"
         )
     if draws := [name for name in draws if name]:
         raise RandomDrawnError(
-            f"{kind}.step cannot be captured: it draws random numbers from {draws[0]}; "
+            f"{step} cannot be captured: it draws random numbers from {draws[0]}; "
             "those of PyTorch (torch.rand, dropout, …) can be captured"
         )
 

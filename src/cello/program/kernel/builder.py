@@ -90,7 +90,7 @@ class Lowering:
     def refuse(self, op: Op | None, reason: str) -> NoReturn:
         """Raise the error that says why not."""
         where = f" ({op.where})" if op is not None else ""
-        raise CaptureError(f"{self.program.cell}.step cannot be fused: {reason}{where}")
+        raise CaptureError(f"{self.program.step} cannot be fused: {reason}{where}")
 
     def arrive(self, value: Value, array: Array) -> None:
         """A value that is there before the step begins, in an array."""

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cello.cells import Cell
 from cello.cells.apart import apart
-from cello.cells.contract import check_step_result
+from cello.cells.contract import check_step_result, name_of, step_name_of
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.guards.side_effects import RandomDrawnError, untouched
@@ -138,7 +138,7 @@ def _trace(
         raise type(inside)(said) from inside
     reason = said.strip().split("\n")[0]
     raise CaptureError(
-        f"{type(cell).__name__}.step cannot be captured: {reason} ({blame(inside)})"
+        f"{step_name_of(cell)} cannot be captured: {reason} ({blame(inside)})"
     ) from inside
 
 
@@ -174,9 +174,8 @@ class _Trace(TorchDispatchMode):
         x = self.given(size, cell.input_size, dtype)
         state = tuple(self.given(size, width, dtype) for width in cell.state_sizes.values())
         old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
-        name = type(cell).__name__
         given = self.value(x, "x")
-        program = Program(name, given, old, {}, {}, [], given, {})
+        program = Program(name_of(cell), given, old, {}, {}, [], given, {}, step=step_name_of(cell))
         self.program = program
         self.fixed.update(map(id, (x, *state)))
 
@@ -225,7 +224,7 @@ class _Trace(TorchDispatchMode):
 
     def refusal(self, why: str) -> CaptureError:
         """The error that says why the step cannot be captured."""
-        return CaptureError(f"{self.program.cell}.step cannot be captured: {why}")
+        return CaptureError(f"{self.program.step} cannot be captured: {why}")
 
     def refuse(self, why: str) -> NoReturn:
         """Refuse the step, even if it catches what is raised here."""

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.cells import Cell
+from cello.cells.tracing import set_profiler
 
 __all__ = ["named_tensors", "step_with_locals", "unwatched"]
 
@@ -50,10 +51,7 @@ def step_with_locals(
     try:
         result = cell.step(x, *state)
     finally:
-        if before is None or callable(before):
-            sys.setprofile(before)
-        else:  # a profiler written in C, such as cProfile's
-            before.enable()
+        set_profiler(before)
     seen.pop("self", None)
     return result, seen
 

@@ -50,7 +50,7 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
 
 class _Merger:
     def __init__(self, program: Program, sizes: tuple[int, ...], varies: str) -> None:
-        self.cell, self.sizes, self.varies = program.cell, sizes, varies
+        self.step, self.sizes, self.varies = program.step, sizes, varies
         self.same: dict[Value, list[Value]] = {}
 
     def fail(self, what: str, where: str) -> NoReturn:
@@ -61,7 +61,7 @@ class _Merger:
 
     def _raise(self, what: str, where: str) -> NoReturn:
         raise CaptureError(
-            f"{self.cell}.step cannot be captured: {what}" + (f" ({where})" if where else "")
+            f"{self.step} cannot be captured: {what}" + (f" ({where})" if where else "")
         )
 
     def shown(self, numbers: Sequence[int]) -> str | None:
