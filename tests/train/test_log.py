@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cello.errors import ArgumentError
-from cello.train.log import Log
+from cello.train.log import MetricsLog
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -14,7 +14,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def test_rows_are_on_the_disk_at_once(tmp_path: Path):
-    log = Log(tmp_path, ("csv",))
+    log = MetricsLog(tmp_path, ("csv",))
     log.write({"loss": 0.1}, 10)
     assert rows(tmp_path) == [{"loss": "0.1", "step": "10"}]
     log.write({"accuracy": 0.5}, 10)
@@ -28,10 +28,10 @@ def test_rows_are_on_the_disk_at_once(tmp_path: Path):
 
 
 def test_a_resumed_log_keeps_the_rows_of_the_checkpoint(tmp_path: Path):
-    log = Log(tmp_path, ("csv",))
+    log = MetricsLog(tmp_path, ("csv",))
     for step in (10, 20, 30):
         log.write({"loss": step / 100}, step)
-    again = Log(tmp_path, ("csv",), rows=2, step=20)
+    again = MetricsLog(tmp_path, ("csv",), rows=2, step=20)
     assert [row["step"] for row in rows(tmp_path)] == ["10", "20"]
     again.write({"loss": 0.25}, 30)
     assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [
@@ -41,11 +41,11 @@ def test_a_resumed_log_keeps_the_rows_of_the_checkpoint(tmp_path: Path):
 
 
 def test_a_row_that_was_cut_off(tmp_path: Path):
-    log = Log(tmp_path, ("csv",))
+    log = MetricsLog(tmp_path, ("csv",))
     log.write({"loss": 0.5, "z": 1}, 10)
     path = tmp_path / "log" / "metrics.csv"
     path.write_text(path.read_text() + "0.25,")
-    log = Log(tmp_path, ("csv",), rows=5, step=20)
+    log = MetricsLog(tmp_path, ("csv",), rows=5, step=20)
     log.write({"loss": 0.125, "z": 2}, 30)
     assert [row["loss"] for row in rows(tmp_path)] == ["0.5", "0.125"]
 
@@ -60,37 +60,37 @@ def test_a_row_that_was_cut_off(tmp_path: Path):
     ],
 )
 def test_a_damaged_log_costs_only_what_cannot_be_read(tmp_path: Path, damage, losses):
-    log = Log(tmp_path, ("csv",))
+    log = MetricsLog(tmp_path, ("csv",))
     for step, loss in ((10, 0.5), (20, 0.25)):
         log.write({"loss": loss}, step)
     path = tmp_path / "log" / "metrics.csv"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.warns(UserWarning, match=r"^the log .*metrics.csv is damaged: "):
-        log = Log(tmp_path, ("csv",), rows=2, step=20)
+        log = MetricsLog(tmp_path, ("csv",), rows=2, step=20)
     log.write({"loss": 0.125}, 30)
     assert [row["loss"] for row in rows(tmp_path)] == losses
 
 
 def test_a_new_log_starts_empty(tmp_path: Path):
-    Log(tmp_path, ("csv",)).write({"loss": 0.5}, 10)
-    log = Log(tmp_path, ("csv",))
+    MetricsLog(tmp_path, ("csv",)).write({"loss": 0.5}, 10)
+    log = MetricsLog(tmp_path, ("csv",))
     log.write({"loss": 0.25}, 1)
     assert [row["step"] for row in rows(tmp_path)] == ["1"]
 
 
 def test_a_log_that_was_off_before(tmp_path: Path):
-    log = Log(tmp_path, ("csv",), rows=4, step=40)
+    log = MetricsLog(tmp_path, ("csv",), rows=4, step=40)
     log.write({"loss": 0.5}, 50)
     assert [row["step"] for row in rows(tmp_path)] == ["50"]
     assert log.rows == 5
 
 
 def test_tensorboard_opens_it_and_sees_no_step_twice(tmp_path: Path):
-    log = Log(tmp_path, ("csv", "tensorboard"))
+    log = MetricsLog(tmp_path, ("csv", "tensorboard"))
     for step in (10, 20, 30):
         log.write({"loss": step / 64}, step)
     log.close()
-    again = Log(tmp_path, ("csv", "tensorboard"), rows=2, step=20)
+    again = MetricsLog(tmp_path, ("csv", "tensorboard"), rows=2, step=20)
     again.write({"loss": 0.25}, 30)
     again.write({"loss": 0.125}, 40)
     again.close()
@@ -109,11 +109,11 @@ def test_tensorboard_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         r"^log='tensorboard' needs the tensorboard package: pip install 'cello\[tensorboard\]'"
     )
     with pytest.raises(ArgumentError, match=message):
-        Log(tmp_path, ("tensorboard",))
+        MetricsLog(tmp_path, ("tensorboard",))
 
 
 def test_no_log(tmp_path: Path):
-    log = Log(tmp_path, ())
+    log = MetricsLog(tmp_path, ())
     log.write({"loss": 0.5}, 1)
     log.close()
     assert log.rows == 1

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataFile",
+    "ExampleRun",
     "Explain",
     "Network",
-    "Run",
     "Stated",
     "Written",
     "agrees",
@@ -90,7 +90,7 @@ class Explain:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ExampleRun:
     """One sequence through a network; `inputs` is [T, 1, I], or ids [T, 1]."""
 
     place: str
@@ -108,7 +108,7 @@ class Network:
     title: str
     net: nn.Module
     parameters: int | None
-    runs: tuple[Run, ...]
+    runs: tuple[ExampleRun, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +257,7 @@ class _Reader:
             raise self.error("", f"dtype must be one of {', '.join(names)}, got {name!r}")
         return names[name]
 
-    def run(self, table: Any, place: str) -> Run:
+    def run(self, table: Any, place: str) -> ExampleRun:
         self.check(table, _RUN, place)
         if not table.get("inputs"):
             raise self.error(place, "lacks the key inputs: expected a row of numbers for each step")
@@ -266,7 +266,7 @@ class _Reader:
             raise self.error(place, f"show must be a list of names, got {shown(show)}")
         inputs = self.inputs(table["inputs"], place)
         stated = table.get("stated", {})
-        return Run(
+        return ExampleRun(
             place,
             table.get("title", ""),
             inputs,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cello.cli.datafile import DataFile, Explain, Network, Run, Stated, agrees
+from cello.cli.datafile import DataFile, ExampleRun, Explain, Network, Stated, agrees
 from cello.cli.formulas import formulas, formulas_text
 from cello.cli.readout import Readout, readout_of
 from cello.errors import ArgumentError, CelloError, DataError
@@ -105,7 +105,7 @@ def _network(file: DataFile, network: Network, steps: Sequence[int]) -> NetworkR
     )
 
 
-def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> RunReport:
+def _run(file: DataFile, network: Network, run: ExampleRun, steps: Sequence[int]) -> RunReport:
     import torch
 
     place = f"{file.name}: {run.place}"
@@ -128,7 +128,9 @@ def _run(file: DataFile, network: Network, run: Run, steps: Sequence[int]) -> Ru
     return RunReport(run.title, inputs, columns, arithmetic)
 
 
-def _recorded(network: Network, run: Run, readout: Readout | None) -> tuple[Recording, Tensor]:
+def _recorded(
+    network: Network, run: ExampleRun, readout: Readout | None
+) -> tuple[Recording, Tensor]:
     """The recording, and what the readout read; of a net without one, its inputs."""
     from cello.see import record
 
@@ -179,7 +181,7 @@ def _value(rec: Recording, name: str) -> Tensor:
 
 
 def _choices(
-    layers: Sequence[str], readout: Readout | None, run: Run, steps: Sequence[int]
+    layers: Sequence[str], readout: Readout | None, run: ExampleRun, steps: Sequence[int]
 ) -> list[Explain]:
     """Which arithmetic is shown: what is asked for, else the last step; if no layer is, of all."""
     last = len(run.inputs) - 1

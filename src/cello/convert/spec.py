@@ -22,7 +22,7 @@ from torch import nn
 
 from cello.cells import ACTIVATIONS
 from cello.convert.kinds import CLASSES, KINDS, Kind, kinds_with
-from cello.convert.weights import Given, set_weights
+from cello.convert.weights import GivenWeights, set_weights
 from cello.convert.widths import check_widths
 from cello.errors import CelloError, ModelError
 from cello.ranges import RANGES, check_range, shown
@@ -169,7 +169,7 @@ class _Builder:
 
     def __init__(self, kinds: dict[str, Kind]) -> None:
         self.kinds = kinds
-        self.given: list[Given] = []
+        self.given: list[GivenWeights] = []
 
     def module(self, spec: Any, path: str, depth: int = 0) -> nn.Module:
         if depth > _DEEPEST:
@@ -212,7 +212,7 @@ class _Builder:
             told = str(error) if isinstance(error, _PLAIN) else f"{type(error).__name__}: {error}"
             raise ModelError(f"{path} ({name}): {told}") from error
         if "weights" in spec:
-            self.given.append(Given(module, spec["weights"], f"{path} ({name})"))
+            self.given.append(GivenWeights(module, spec["weights"], f"{path} ({name})"))
         return module
 
     def modules(self, specs: Any, path: str, depth: int) -> list[nn.Module]:

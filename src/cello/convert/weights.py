@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from cello.errors import ModelError
 from cello.ranges import shown
 
-__all__ = ["Given", "set_weights"]
+__all__ = ["GivenWeights", "set_weights"]
 
 
-class Given(NamedTuple):
+class GivenWeights(NamedTuple):
     """The weights that a specification gives for `module`, and where it does so."""
 
     module: nn.Module
@@ -32,7 +32,7 @@ class Given(NamedTuple):
 
 
 @torch.no_grad()
-def set_weights(given: Iterable[Given]) -> set[int]:
+def set_weights(given: Iterable[GivenWeights]) -> set[int]:
     """Put weights into their modules, and return the ids of the parameters that have them now.
 
     Raises:

@@ -15,17 +15,17 @@ from cello.engines.choose import (
     run,
     warn_once,
 )
-from cello.engines.interpreter import Grasp, evaluate, interpret, tensors_of
+from cello.engines.interpreter import Hook, evaluate, interpret, tensors_of
 from cello.engines.packing import Alike, packing_of
-from cello.engines.run import Result, Run, under_autocast
+from cello.engines.run import Run, RunResult, under_autocast
 
 __all__ = [
     "ENGINES",
     "Alike",
     "EngineWarning",
-    "Grasp",
-    "Result",
+    "Hook",
     "Run",
+    "RunResult",
     "autocast_active",
     "check_engine",
     "current_engine",

@@ -20,7 +20,7 @@ from cello.cells.like import autocast_active
 from cello.cells.tracing import in_transform, is_traced, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size
-from cello.engines.run import Result, Run
+from cello.engines.run import Run, RunResult
 from cello.errors import ArgumentError, EngineError
 
 __all__ = [
@@ -97,7 +97,7 @@ def current_engine(asked: str = "auto") -> str:
     return _forced.get() or asked
 
 
-def run(run: Run, asked: str = "auto") -> Result:
+def run(run: Run, asked: str = "auto") -> RunResult:
     """Run on the engine in force.
 
     Raises:
@@ -129,7 +129,7 @@ def run(run: Run, asked: str = "auto") -> Result:
     return candidate.run(run)
 
 
-def _in_script(run: Run, name: str) -> Result:
+def _in_script(run: Run, name: str) -> RunResult:
     """In the graph of `torch.jit.trace`: the compiled loop as a whole, or the loop of steps."""
     with untraced():  # what is found out here is not to be written down
         transformed = _transformed(run.data.device)
@@ -167,7 +167,7 @@ def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:
     return reason is None
 
 
-def _traced(run: Run) -> Result:
+def _traced(run: Run) -> RunResult:
     """The compiled loops as a whole, or the loop of steps, unrolled."""
     if autocast_active(run.data.device):
         return reference.run(run)

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.engines.run import Result, Run, empty_result, walk
+from cello.engines.run import Run, RunResult, empty_result, walk
 from cello.program import BATCH, Op, Program, Value, map_leaves, split
 
-__all__ = ["Grasp", "evaluate", "interpret", "tensors_of"]
+__all__ = ["Hook", "evaluate", "interpret", "tensors_of"]
 
 #: Given the rows of a value at a step t, returns the rows with which the step goes on.
-Grasp = Callable[[Tensor, int], Tensor]
+Hook = Callable[[Tensor, int], Tensor]
 
 
-def interpret(run: Run, grasps: Mapping[Value, Sequence[Grasp]]) -> Result:
-    """Run the captured step through time; `grasps` get their value, in turn, when it is made.
+def interpret(run: Run, hooks: Mapping[Value, Sequence[Hook]]) -> RunResult:
+    """Run the captured step through time; `hooks` get their value, in turn, when it is made.
 
     Raises:
         CaptureError: the step cannot be captured.
@@ -40,8 +40,8 @@ def interpret(run: Run, grasps: Mapping[Value, Sequence[Grasp]]) -> Result:
         known = dict(fixed)
 
         def take(value: Value, rows: Tensor) -> None:
-            for grasp in grasps.get(value, ()):
-                rows = grasp(rows, t)
+            for hook in hooks.get(value, ()):
+                rows = hook(rows, t)
             known[value] = rows
 
         take(program.x, inputs[t])
@@ -54,7 +54,9 @@ def interpret(run: Run, grasps: Mapping[Value, Sequence[Grasp]]) -> Result:
         return tuple(known[value] for value in program.next_state.values())
 
     final = walk(run, step)
-    return Result(torch.cat(outputs), final, {n: torch.cat(rows) for n, rows in recorded.items()})
+    return RunResult(
+        torch.cat(outputs), final, {n: torch.cat(rows) for n, rows in recorded.items()}
+    )
 
 
 def tensors_of(program: Program, cell: Cell) -> dict[Value, Any]:

@@ -15,7 +15,7 @@ from cello.cells import Cell
 from cello.cells.contract import check_step_result, step_name_of
 from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
-from cello.engines.run import Result, Run, empty_result, walk
+from cello.engines.run import Run, RunResult, empty_result, walk
 from cello.errors import CaptureError, CellError
 from cello.program import named_tensors, step_with_locals
 
@@ -28,7 +28,7 @@ def refuses(_run: Run) -> None:
     """It runs every cell."""
 
 
-def run(run: Run) -> Result:
+def run(run: Run) -> RunResult:
     """Run the cell's own step through time."""
     cell, sizes = run.cell, run.batch_sizes
     if run.parameters is not None:
@@ -61,10 +61,10 @@ def run(run: Run) -> Result:
 
     state = walk(run, plain if recorder is None else watched, first=watched)
     recorded = recorder.values() if recorder is not None else {}
-    return Result(torch.cat(outputs), state, recorded)
+    return RunResult(torch.cat(outputs), state, recorded)
 
 
-def _without_padding(padded: Run, lengths: Tensor) -> Result:
+def _without_padding(padded: Run, lengths: Tensor) -> RunResult:
     """Run on the rows that are no padding."""
     packing = packing_of(lengths, len(padded.batch_sizes))
     state, initial = (
@@ -77,7 +77,7 @@ def _without_padding(padded: Run, lengths: Tensor) -> Result:
     result = run(
         Run(padded.cell, data, packing.sizes, state, initial, padded.reverse, reset, forced)
     )
-    return Result(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
+    return RunResult(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
 
 
 class _Given:

@@ -14,7 +14,7 @@ from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of
 
-__all__ = ["Result", "Run", "empty_result", "joined", "nothing_of", "under_autocast", "walk"]
+__all__ = ["Run", "RunResult", "empty_result", "joined", "nothing_of", "under_autocast", "walk"]
 
 
 @dataclass(eq=False)
@@ -89,7 +89,7 @@ def under_autocast(run: Run) -> Run:
 
 
 @dataclass(eq=False)
-class Result:
+class RunResult:
     """What comes out: `output` [N, O], the final state, each [B, size], and what was recorded."""
 
     output: Tensor
@@ -210,7 +210,7 @@ class _Feedback:
         return (*state[: self.position], known, *state[self.position + 1 :])
 
 
-def empty_result(run: Run, program: Program | None = None) -> Result:
+def empty_result(run: Run, program: Program | None = None) -> RunResult:
     """The result of a run without a single row; `program` tells what it would record.
 
     Gradients flow through it as through any other: zeros come to the inputs and parameters, and
@@ -227,11 +227,11 @@ def empty_result(run: Run, program: Program | None = None) -> Result:
 
     state = tuple(joined(part, nothing) for part in run.state)
     if program is None:
-        return Result(no_rows(run.data.dtype, [run.cell.output_size]), state)
+        return RunResult(no_rows(run.data.dtype, [run.cell.output_size]), state)
     names = run.recorded_names(program)
     recorded = {name: no_rows(value.dtype, value.shape[1:]) for name, value in names.items()}
     output = program.output
-    return Result(no_rows(output.dtype, output.shape[1:]), state, recorded)
+    return RunResult(no_rows(output.dtype, output.shape[1:]), state, recorded)
 
 
 def nothing_of(tensors: Sequence[Tensor]) -> Tensor:

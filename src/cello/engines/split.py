@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cello.engines.render import render
-from cello.engines.run import Result, Run, empty_result, walk
+from cello.engines.run import Run, RunResult, empty_result, walk
 from cello.errors import CaptureError
 from cello.program import Op, Program, Value, is_random, is_view, needed_ops, split
 
@@ -35,7 +35,7 @@ def refuses(run: Run) -> str | None:
     return None
 
 
-def run(run: Run) -> Result:
+def run(run: Run) -> RunResult:
     """Run what the captured step computes, at the moment when it costs least."""
     program = run.captured()
     if not sum(run.batch_sizes):
@@ -52,7 +52,7 @@ def run(run: Run) -> Result:
     plan.after(known)
     recorded = {name: known[value] for name, value in names.items()}
     output = known[program.output]
-    return Result(output if plan.makes_output else output.clone(), state, recorded)
+    return RunResult(output if plan.makes_output else output.clone(), state, recorded)
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from cello.layers.encoders import (
     WindowEmbedding,
     WindowProjection,
 )
-from cello.layers.hooks.watch import Holder, Observer, holding, observing
+from cello.layers.hooks.watch import HookProvider, Observer, hooking, observing
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.recurrent import Recurrent
@@ -25,7 +25,7 @@ __all__ = [
     "RNN",
     "Bidirectional",
     "DropIn",
-    "Holder",
+    "HookProvider",
     "KHot",
     "Layer",
     "Log",
@@ -41,6 +41,6 @@ __all__ = [
     "WindowProjection",
     "accelerate",
     "evaluating",
-    "holding",
+    "hooking",
     "observing",
 ]

@@ -27,7 +27,7 @@ from cello.engines import (
     warn_once,
 )
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.hooks.watch import holders, observer
+from cello.layers.hooks.watch import hook_providers, observer
 from cello.layers.layer import c_of, check_input, check_reset
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
@@ -107,7 +107,7 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
         """Whether PyTorch's own code runs: no cell can, and nobody asks for our cells."""
         if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
             return False
-        if current_engine() != "auto" or observer() or holders() or only_the_step_may_run():
+        if current_engine() != "auto" or observer() or hook_providers() or only_the_step_may_run():
             return False
         if self._overridden is not None:
             if not torch.compiler.is_compiling():

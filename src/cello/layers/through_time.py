@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.engines import Run, run, under_autocast
-from cello.layers.hooks.intervene import run_held
-from cello.layers.hooks.watch import grasps, observer
+from cello.layers.hooks.intervene import run_intervened
+from cello.layers.hooks.watch import hooks, observer
 from cello.layers.steps import Steps
 
 __all__ = ["run_cell"]
@@ -64,8 +64,8 @@ def run_cell(
     watcher = observer()
     if watcher is not None:
         this.wanted = watcher.wanted(owner, place, this)
-    held = grasps(owner, place, this, steps)
-    result = run_held(this, held, engine) if held else run(this, engine)
+    found = hooks(owner, place, this, steps)
+    result = run_intervened(this, found, engine) if found else run(this, engine)
     if this.data is not steps.data:  # in autocast's dtype
         result.output = result.output.to(this.data.dtype)
     if watcher is not None:

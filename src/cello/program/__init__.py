@@ -2,7 +2,7 @@
 
 from cello.program.cache import program_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
-from cello.program.overrides import can_be_set, settable
+from cello.program.overrides import can_override, with_overrides
 from cello.program.rows import is_random, is_row_wise
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
@@ -16,7 +16,7 @@ __all__ = [
     "Program",
     "Split",
     "Value",
-    "can_be_set",
+    "can_override",
     "capture",
     "from_text",
     "is_random",
@@ -26,9 +26,9 @@ __all__ = [
     "named_tensors",
     "needed_ops",
     "program_of",
-    "settable",
     "split",
     "step_with_locals",
     "to_text",
     "values_in",
+    "with_overrides",
 ]

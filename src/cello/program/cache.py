@@ -11,8 +11,8 @@ import torch
 from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program.graph import Program
-from cello.program.guards.fast import Glance, glance_of
-from cello.program.guards.key import Reach
+from cello.program.guards.fast import FastGuard, fast_guard_of
+from cello.program.guards.key import GuardKey
 from cello.program.lazy import initialize
 from cello.program.trace.capture import capture
 
@@ -41,8 +41,8 @@ def program_of(
     Raises:
         CaptureError: the step cannot be captured; remembered too.
     """
-    glance = glance_of(cell)
-    known = _look(cell, dtype, device) if glance is None else glance.found
+    guard = fast_guard_of(cell)
+    known = _look(cell, dtype, device) if guard is None else guard.found
     key = (dtype, device, one_row, torch.get_default_dtype())
     found = known.get(key)
     if found is None:
@@ -57,16 +57,16 @@ def program_of(
 
 def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
     """What is known of the cell as it is now, its lazy modules initialised."""
-    reach = Reach(cell)
-    if reach.has_lazy:
+    guard_key = GuardKey(cell)
+    if guard_key.has_lazy:
         initialize(cell, dtype, device)
-        reach = Reach(cell)
+        guard_key = GuardKey(cell)
     with _lock:
         kept = _kept.setdefault(cell, {})
-        if reach.key not in kept and len(kept) >= _LIMIT:
+        if guard_key.key not in kept and len(kept) >= _LIMIT:
             kept.pop(next(iter(kept)))
-        found = kept.setdefault(reach.key, {})
-        Glance(cell, reach, found)
+        found = kept.setdefault(guard_key.key, {})
+        FastGuard(cell, guard_key, found)
     return found
 
 

@@ -11,24 +11,24 @@ import torch
 from cello.program.checks import check
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves
 
-__all__ = ["can_be_set", "settable"]
+__all__ = ["can_override", "with_overrides"]
 
 aten: Any = torch.ops.aten
 
 
-def can_be_set(program: Program, value: Value) -> bool:
-    """Whether `settable` can do it: a value with one row a sequence, of the input's dtype."""
+def can_override(program: Program, value: Value) -> bool:
+    """Whether `with_overrides` can do it: a value with one row a sequence, of the input's dtype."""
     return value.batched and len(value.shape) == 2 and value.dtype == program.x.dtype
 
 
-def settable(program: Program, values: Sequence[Value]) -> Program:
+def with_overrides(program: Program, values: Sequence[Value]) -> Program:
     """The program with more columns in its input: for each of `values` a mask and new numbers.
 
     Where the mask, [B, size], is not 0, whatever reads the value gets the new number, [B, size].
 
     >>> import cello
     >>> program = cello.program.capture(cello.ElmanCell(3, 2, bias=False))
-    >>> print(settable(program, [program.names["h"]]))
+    >>> print(with_overrides(program, [program.names["h"]]))
     ElmanCell: x = wide[B, 7], state = [h_prev[B, 2]]
       x = aten.slice.Tensor(wide, 1, 0, 3)
       mask_0 = aten.slice.Tensor(wide, 1, 3, 5)

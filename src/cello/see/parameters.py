@@ -12,11 +12,11 @@ from cello.cells import Cell, GRUCell, LSTMCell
 from cello.layers import Recurrent
 from cello.layers.paths import check_module, joined, shown_paths
 
-__all__ = ["ParameterCount", "Row", "count_parameters"]
+__all__ = ["ParameterCount", "TableRow", "count_parameters"]
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """Parameters that belong together.
 
     Attributes:
@@ -54,7 +54,7 @@ class ParameterCount:
         notes: what is worth knowing about these numbers.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -90,14 +90,14 @@ class ParameterCount:
         table = tabulate(columns, "keys", disable_numparse=True, colalign=align)
         return "\n".join([table, *self.notes])
 
-    def _first_rows(self) -> Iterator[tuple[Row, bool]]:
+    def _first_rows(self) -> Iterator[tuple[TableRow, bool]]:
         before = None
         for row in self.rows:
             yield row, row.layer != before
             before = row.layer
 
 
-def _head(row: Row) -> str:
+def _head(row: TableRow) -> str:
     return f"{row.layer}  {row.kind}".strip()
 
 
@@ -123,7 +123,7 @@ def count_parameters(net: nn.Module) -> ParameterCount:
     """
     check_module(net)
     seen: set[int] = set()  # ids of the parameters that are counted
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     second_biases = 0
     for owner in _owners(net):
         rows += owner.rows(seen)
@@ -153,7 +153,7 @@ class _Owner:
         biases = (p.numel() for name, p in self.parameters.items() if name.startswith("bias_hh"))
         return sum(biases) if self.is_torch else 0
 
-    def rows(self, seen: set[int]) -> Iterator[Row]:
+    def rows(self, seen: set[int]) -> Iterator[TableRow]:
         """A row for each gate, and one for what belongs to no gate."""
         shared = tuple(name for name, p in self.parameters.items() if id(p) in seen)
         own = {name: p for name, p in self.parameters.items() if name not in shared}
@@ -167,7 +167,7 @@ class _Owner:
             counts = {name: math.prod(shape) for name, shape in parts.items()}
             trained = sum(count for name, count in counts.items() if own[name].requires_grad)
             total = sum(counts.values())
-            yield Row(self.layer, self.kind, gate, tuple(parts.items()), total, trained, again)
+            yield TableRow(self.layer, self.kind, gate, tuple(parts.items()), total, trained, again)
 
     def _part(self, name: str, parameter: nn.Parameter, gate: str) -> tuple[int, ...] | None:
         """The shape of what this parameter has for the gate, None if it has nothing for it."""

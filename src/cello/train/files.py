@@ -13,7 +13,7 @@ from torch import nn
 from cello.convert import save_model
 from cello.errors import ModelError, TrainingError
 from cello.train import checkpoint
-from cello.train.log import Log
+from cello.train.log import MetricsLog
 from cello.train.options import Options
 
 __all__ = ["Files"]
@@ -34,7 +34,7 @@ class Files:
         self.folder, self.options = folder, options
         self.saved_step, self.saved_at = step, time.perf_counter()
         with self._writing("the log", step):
-            self._log = Log(folder, tuple(options.log), rows=rows, step=step)
+            self._log = MetricsLog(folder, tuple(options.log), rows=rows, step=step)
 
     @property
     def rows(self) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from cello.errors import ArgumentError
 
-__all__ = ["Log", "check_log"]
+__all__ = ["MetricsLog", "check_log"]
 
 _NEVER = 2**62
 _NO_TENSORBOARD = (
@@ -36,7 +36,7 @@ def check_log(kinds: Iterable[str]) -> None:
         raise ArgumentError(_NO_TENSORBOARD)
 
 
-class Log:
+class MetricsLog:
     """Rows by step, in `folder`/log: metrics.csv, and tensorboard/ with event files.
 
     `rows` is the number of rows written so far, by this run and the ones that it continues.

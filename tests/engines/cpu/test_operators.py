@@ -27,7 +27,7 @@ def by_reference(function, *args):
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple]]:
     """The arguments of both operations, as they are called where something listens."""
-    monkeypatch.setattr(operators, "nobody_listens", lambda _: False)
+    monkeypatch.setattr(operators, "can_bypass_dispatcher", lambda _: False)
     made: dict[str, list[tuple]] = {"forward": [], "backward": []}
     for name, kept in made.items():
         operation = getattr(operators, f"_op_{name}")
@@ -67,7 +67,7 @@ def test_opcheck(name: str, ragged: bool, calls: dict[str, list[tuple]]) -> None
 
 def padded(call: tuple[Any, ...], lengths: Tensor) -> tuple[Any, ...]:
     """The same call with lengths, over what it took to be whole sequences."""
-    place = operators.Call._fields.index("lengths")
+    place = operators.LoopCall._fields.index("lengths")
     return (*call[:place], lengths, *call[place + 1 :])
 
 

@@ -224,7 +224,7 @@ def test_a_refusal_keeps_nothing_alive() -> None:
 def test_a_cell_that_holds_a_world_is_looked_at_in_bounded_time() -> None:
     cell = Base(world=[[Options() for _ in range(100)] for _ in range(1000)])
     cell.world.append(cell)
-    key = cello.program.guards.key.Reach(cell).key
+    key = cello.program.guards.key.GuardKey(cell).key
     assert len(key) < 10_000
 
 

@@ -16,7 +16,7 @@ from cello.program.kernel import backward_kernel, forward_kernel, lower, schedul
 from cello.program.kernel.adjoint import adjoint
 from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.kernel import Kernel
-from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Load, Sum, ancestors
+from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Load, TermSum, ancestors
 from cello.program.kernel.schedule import Schedule
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
@@ -170,11 +170,11 @@ def test_masks_are_made_before_the_loop_in_the_dtype_that_they_are_drawn_in() ->
 
 def test_values_that_are_the_same_are_known_as_twins() -> None:
     program = capture(cello.LSTMCell(I, H, activation="identity"))
-    twins, names = lower(program).twins, program.names
-    assert twins[names["x"]] is program.x
-    assert twins[names["h"]] is program.output
-    assert twins[names["z"]] is twins[names["g"]]
-    assert len(set(twins.values())) == len(set(names.values())) - (names["z"] is not names["g"])
+    aliases, names = lower(program).aliases, program.names
+    assert aliases[names["x"]] is program.x
+    assert aliases[names["h"]] is program.output
+    assert aliases[names["z"]] is aliases[names["g"]]
+    assert len(set(aliases.values())) == len(set(names.values())) - (names["z"] is not names["g"])
 
 
 def test_no_gradient_comes_to_what_is_drawn_or_detached() -> None:
@@ -290,6 +290,6 @@ def test_every_node_is_computed_after_what_it_reads() -> None:
 
 def test_sums_keep_products_in_one_accumulator() -> None:
     loop, _ = scheduled(cello.ElmanCell(I, H))
-    sums = [node for node in loop.nodes if isinstance(node, Sum)]
-    assert all(isinstance(node, (Call, Sum)) for node in loop.carried["h"])
+    sums = [node for node in loop.nodes if isinstance(node, TermSum)]
+    assert all(isinstance(node, (Apply, TermSum)) for node in loop.carried["h"])
     assert sum(isinstance(term, Dot) for node in sums for term in node.terms) == 2

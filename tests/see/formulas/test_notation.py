@@ -5,9 +5,9 @@ import pytest
 
 from cello.see.formulas.notation import (
     Apply,
-    Call,
     Choice,
     Compare,
+    FunctionCall,
     Minus,
     More,
     Node,
@@ -53,9 +53,9 @@ minus_two = Number(-2.0)
         (Power(minus_two, Number(3)), "(−2)^3", r"\left(-2\right)^{3}"),
         (Power(Number(2), Sum((a, b))), "2^(a + b)", "2^{a + b}"),
         (Root(Sum((a, b))), "√(a + b)", r"\sqrt{a + b}"),
-        (Call("sigmoid", (a,)), "σ(a)", r"\sigma\left(a\right)"),
-        (Call("hard_tanh", (a, minus_two)), "hard_tanh(a, −2)", r"\mathrm{hard\_tanh}\left(a, -2\right)"),
-        (Call("abs", (a,)), "|a|", r"\left|a\right|"),
+        (FunctionCall("sigmoid", (a,)), "σ(a)", r"\sigma\left(a\right)"),
+        (FunctionCall("hard_tanh", (a, minus_two)), "hard_tanh(a, −2)", r"\mathrm{hard\_tanh}\left(a, -2\right)"),
+        (FunctionCall("abs", (a,)), "|a|", r"\left|a\right|"),
         (Part(a, 3), "a[3]", "a[3]"),
         (Part(Sum((a, b)), 0, 2), "(a + b)[0:2]", r"\left(a + b\right)[0:2]"),
         (Compare("<=", a, Sum((b, c))), "a ≤ b + c", r"a \le b + c"),

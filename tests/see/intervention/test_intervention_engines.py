@@ -9,7 +9,7 @@ from torch import Tensor
 import cello
 from cello.errors import EngineError
 from cello.layers.hooks import intervene as held
-from cello.program import capture, settable
+from cello.program import capture, with_overrides
 from tests import registry
 
 I = registry.I  # noqa: E741
@@ -95,7 +95,7 @@ def test_names_that_are_taken():
             return set_0, (set_0,)
 
     program = capture(Taken(I, I))
-    names = [value.name for value in settable(program, list(program.names.values())).maker()]
+    names = [value.name for value in with_overrides(program, list(program.names.values())).maker()]
     assert len(set(names)) == len(names)
     layer = cello.Recurrent(Taken(I, I), engine="split")
     with cello.intervene(layer, {"wide": (0, ..., 3.0)}):

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from cello.engines.cpu.library import Steps
+from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
-from cello.engines.run import Result, Run
+from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
@@ -52,7 +52,7 @@ def refuses(run: Run) -> str | None:
     return None
 
 
-def run(run: Run) -> Result:
+def run(run: Run) -> RunResult:
     """Run the fused loop."""
     plan = _plan(run)
     program = plan.program
@@ -60,7 +60,7 @@ def run(run: Run) -> Result:
     stored = _stored(plan, names) if names else {}
     results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))
     end = 1 + len(program.state)
-    result = Result(shaped(program.output, results[0]), tuple(results[1:end]))
+    result = RunResult(shaped(program.output, results[0]), tuple(results[1:end]))
     if names:
         rows = dict(zip(stored, results[end:], strict=True))
         rows |= {program.x: run.data, program.output: results[0]}
@@ -71,7 +71,7 @@ def run(run: Run) -> Result:
 def _stored(plan: Plan, names: Mapping[str, Value]) -> dict[Value, str]:
     """What the loop is to write down: not the input or output, and the same only once."""
     there = (plan.program.x, plan.program.output)
-    first = {plan.lowered.twins[value]: name for name, value in names.items()}
+    first = {plan.lowered.aliases[value]: name for name, value in names.items()}
     return {value: name for value, name in first.items() if value not in there}
 
 
@@ -81,7 +81,7 @@ def _recorded(
     """What is recorded under each name, given the rows that stand for it."""
     found = {}
     for name, value in names.items():
-        tensor = shaped(value, rows[plan.lowered.twins[value]])
+        tensor = shaped(value, rows[plan.lowered.aliases[value]])
         found[name] = tensor.detach() if value in plan.lowered.fixed else tensor
     return found
 
@@ -99,14 +99,14 @@ def loop(
         name: what the plan is called in the operation, if not by its own name.
     """
     tensors, forced = taken(plan, known, run)
-    steps = Steps.of(run.batch_sizes, run.reverse)
+    steps = StepTable.of(run.batch_sizes, run.reverse)
     return forward(name or plan.name, tensors, forced, steps, run.reset, run.lengths, names)
 
 
 def taken(
     plan: Plan, known: Mapping[Value, Any], run: Any
 ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-    """The tensors that an operation takes, see `Given`; and the outputs that are fed back."""
+    """The tensors that an operation takes, see `OperationInputs`; and what is fed back."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]

@@ -18,13 +18,13 @@ from cello.engines.cpu.c.render import Rendered
 from cello.engines.cpu.toolchain.build import build
 from cello.engines.packing import Alike
 
-__all__ = ["Library", "Steps", "join", "openmp_of_torch", "pool"]
+__all__ = ["Library", "StepTable", "join", "openmp_of_torch", "pool"]
 
 WORTH_A_THREAD = 2_000_000  # multiplications below which a second thread does not pay
 WORTH_SHARING = 1 << 16  # weights of a loop from which on threads share the units of one row
 
 
-class Steps:
+class StepTable:
     """How many steps there are, and which rows each has.
 
     Attributes:
@@ -42,7 +42,7 @@ class Steps:
         self.table, self.reverse = table, reverse
 
     @classmethod
-    def of(cls, sizes: Sequence[int], reverse: bool) -> Steps:
+    def of(cls, sizes: Sequence[int], reverse: bool) -> StepTable:
         """The steps that have these many rows each."""
         if isinstance(sizes, Alike):
             return cls(sizes.length, sizes.rows, sizes.rows * sizes.length, None, reverse)
@@ -96,7 +96,7 @@ class Library:
 
     def __call__(
         self,
-        steps: Steps,
+        steps: StepTable,
         tensors: Sequence[Tensor | None],
         reset: Tensor | None,
     ) -> None:
@@ -128,7 +128,7 @@ class Library:
         self._run(addresses.buffer_info()[0], numbers.buffer_info()[0])
         self._workspaces.append(workspace)
 
-    def _threads(self, steps: Steps) -> tuple[int, int]:
+    def _threads(self, steps: StepTable) -> tuple[int, int]:
         """How many threads run, and how many of them share the units of a row."""
         available = torch.get_num_threads()
         if available == 1 or steps.total * self.rendered.work < 2 * WORTH_A_THREAD:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from cello.engines.cpu.engine import refuses, shaped, shared_tensors, taken
-from cello.engines.cpu.library import Steps
+from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import plan_of
-from cello.engines.run import Result, Run
+from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError
 from cello.program import program_of
 
@@ -31,7 +31,7 @@ def _at_any_size(
     lengths: Tensor | None,
 ) -> list[Tensor]:
     total, rows = len(tensors[0]), len(tensors[-1])
-    steps = Steps(total // max(1, rows), rows, total, None, reverse)
+    steps = StepTable(total // max(1, rows), rows, total, None, reverse)
     return forward(plan, tensors, forced, steps, reset, lengths, [])
 
 
@@ -47,11 +47,11 @@ def refuses_script(run: Run) -> str | None:
     return refuses(run)
 
 
-def run_in_script(run: Run) -> Result:
+def run_in_script(run: Run) -> RunResult:
     """Put the loop into the graph."""
     plan = plan_of(run.captured(), run.cell.feedback)
     tensors, forced = taken(plan, shared_tensors(plan, run.cell), run)
     made = torch.ops.cello.at_any_size(
         plan.text, tensors, forced, run.reverse, run.reset, run.lengths
     )
-    return Result(shaped(plan.program.output, made[0]), tuple(made[1:]))
+    return RunResult(shaped(plan.program.output, made[0]), tuple(made[1:]))

@@ -23,7 +23,7 @@ from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.packing import Alike
-from cello.engines.run import Result, Run
+from cello.engines.run import Run, RunResult
 from cello.program import to_text
 
 __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
@@ -31,7 +31,7 @@ __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
 _kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the process
 
 
-def run_traced(run: Run) -> Result | None:
+def run_traced(run: Run) -> RunResult | None:
     """Put the loops into the graph; None if only the step itself can be traced."""
     if run.wanted is not None:
         return None
@@ -52,7 +52,7 @@ def run_traced(run: Run) -> Result | None:
         [sizes.rows, sizes.length] if isinstance(sizes, Alike) else list(sizes), list(run.state),
         list(run.initial), run.reverse, run.reset, run.forced, run.lengths,
     )  # fmt: skip
-    return Result(made[0], tuple(made[1:]))
+    return RunResult(made[0], tuple(made[1:]))
 
 
 @torch._dynamo.assume_constant_result

@@ -10,11 +10,19 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from cello.engines import Grasp, Result, Run
+from cello.engines import Hook, Run, RunResult
 from cello.layers.steps import Steps
 from cello.program import Value
 
-__all__ = ["Holder", "Observer", "grasps", "holders", "holding", "observer", "observing"]
+__all__ = [
+    "HookProvider",
+    "Observer",
+    "hook_providers",
+    "hooking",
+    "hooks",
+    "observer",
+    "observing",
+]
 
 
 class Observer(Protocol):
@@ -29,16 +37,16 @@ class Observer(Protocol):
             run: what is about to run.
         """
 
-    def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
+    def ran(self, module: nn.Module, place: str, run: Run, result: RunResult, steps: Steps) -> None:
         """A run is done; `result.recorded` holds what was wanted."""
 
 
-class Holder(Protocol):
+class HookProvider(Protocol):
     """Takes hold of values while a cell runs through time."""
 
-    def grasps(
+    def hooks(
         self, module: nn.Module, place: str, run: Run, steps: Steps
-    ) -> Mapping[Value, Sequence[Grasp]]:
+    ) -> Mapping[Value, Sequence[Hook]]:
         """What is to be done with which values of the captured step, in turn; nothing if empty.
 
         Args:
@@ -50,7 +58,7 @@ class Holder(Protocol):
 
 
 _observer: ContextVar[Observer | None] = ContextVar("cello_observer", default=None)
-_holders: ContextVar[tuple[Holder, ...]] = ContextVar("cello_holders", default=())
+_holders: ContextVar[tuple[HookProvider, ...]] = ContextVar("cello_holders", default=())
 
 
 def observer() -> Observer | None:
@@ -70,7 +78,7 @@ def observing(watcher: Observer) -> Iterator[None]:
         _observer.reset(token)
 
 
-def holders() -> tuple[Holder, ...]:
+def hook_providers() -> tuple[HookProvider, ...]:
     """Who takes hold of values now, the outermost first; nobody of what `torch.compile` traces."""
     if torch.compiler.is_compiling():
         return ()
@@ -78,7 +86,7 @@ def holders() -> tuple[Holder, ...]:
 
 
 @contextmanager
-def holding(holder: Holder) -> Iterator[None]:
+def hooking(holder: HookProvider) -> Iterator[None]:
     """Let `holder` take hold of values inside the block, after those of the blocks around."""
     token = _holders.set((*_holders.get(), holder))
     try:
@@ -87,10 +95,10 @@ def holding(holder: Holder) -> Iterator[None]:
         _holders.reset(token)
 
 
-def grasps(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, list[Grasp]]:
+def hooks(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, list[Hook]]:
     """What all holders do with the values of this run, in turn."""
-    found: dict[Value, list[Grasp]] = {}
-    for holder in holders():
-        for value, some in holder.grasps(module, place, run, steps).items():
+    found: dict[Value, list[Hook]] = {}
+    for holder in hook_providers():
+        for value, some in holder.hooks(module, place, run, steps).items():
             found.setdefault(value, []).extend(some)
     return found

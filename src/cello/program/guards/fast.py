@@ -1,6 +1,6 @@
 """A quick look at what a step can read: whether each thing is still the very same object.
 
-`Reach` goes through everything and costs tens of microseconds; between two calls of a layer
+`GuardKey` goes through everything and costs tens of microseconds; between two calls of a layer
 nothing has changed, as a rule, and a glance at the places where something could have sees that.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.apart import hooks_of
-from cello.program.guards.key import NOT_READ, Reach, looks_into
+from cello.program.guards.key import NOT_READ, GuardKey, looks_into
 
-__all__ = ["Glance", "glance_of"]
+__all__ = ["FastGuard", "fast_guard_of"]
 
 _values = methodcaller("values")
 _code = attrgetter("__code__", "__defaults__", "__kwdefaults__")
@@ -28,7 +28,7 @@ _nothing = object()
 _FIXED = (Tensor, ModuleType, MethodType)  # nothing in them is looked at
 
 
-class Glance:
+class FastGuard:
     """What a look has found, as objects.
 
     It lives in its cell's own `__dict__`, for it keeps alive what depends on the cell; a copy of
@@ -38,18 +38,18 @@ class Glance:
         found: whatever is known of the cell as it was then, by whoever made this.
     """
 
-    def __init__(self, cell: Cell, reach: Reach, found: dict[Any, Any]) -> None:
+    def __init__(self, cell: Cell, guard_key: GuardKey, found: dict[Any, Any]) -> None:
         self.found = found
         self._maps: list[Any] = []
         self._lists: list[Any] = []
         self._functions: list[FunctionType] = []
         self._objects: list[Any] = []
         self._tensors: list[Tensor] = []
-        places = [place for _, place in reach.places]
-        self._variables = [place for place in places if isinstance(place, tuple)] + reach.absent
+        places = [place for _, place in guard_key.places]
+        self._variables = [place for place in places if isinstance(place, tuple)] + guard_key.absent
         self._closures = [place for place in places if isinstance(place, CellType)]
-        self._holds_by_content = reach.by_content
-        for value in reach.seen:
+        self._holds_by_content = guard_key.by_content
+        for value in guard_key.seen:
             self._watch(value, value is cell)
         self._objects_before = self._all(cell)
         self._tensors_before = self._tensors_now()
@@ -116,7 +116,7 @@ def _content(closure: CellType) -> Any:
         return _nothing
 
 
-def glance_of(cell: Cell) -> Glance | None:
+def fast_guard_of(cell: Cell) -> FastGuard | None:
     """The glance that still holds, if there is one."""
-    glance = cell.__dict__.get(NOT_READ)
-    return glance if isinstance(glance, Glance) and glance.holds(cell) else None
+    guard = cell.__dict__.get(NOT_READ)
+    return guard if isinstance(guard, FastGuard) and guard.holds(cell) else None

@@ -21,7 +21,7 @@ from cello.cells import Cell
 from cello.cells.apart import hooks_of
 from cello.program.guards.places import Slots, bytes_of
 
-__all__ = ["NOT_READ", "Reach", "looks_into"]
+__all__ = ["NOT_READ", "GuardKey", "looks_into"]
 
 NOT_READ = "_glance"  # an attribute of a cell that is ours, see `glance`
 
@@ -31,7 +31,7 @@ _PLAIN = frozenset({type(None), bool, int, complex, str, bytes, float})
 _INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {NOT_READ}
 
 
-class Reach:
+class GuardKey:
     """What `cell.step` can read now.
 
     Attributes:

@@ -15,7 +15,7 @@ from torch import Tensor
 from cello.cells import Cell
 from cello.cells.contract import step_name_of
 from cello.errors import CaptureError
-from cello.program.guards.key import Reach
+from cello.program.guards.key import GuardKey
 from cello.program.guards.places import contents, put_back
 
 __all__ = ["RandomDrawnError", "untouched"]
@@ -44,15 +44,15 @@ def untouched(cell: Cell) -> Iterator[None]:
                 f"{step} cannot be captured: its module {path} has {what} "
                 "hooks, which have to run at every step"
             )
-    reach = Reach(cell)
-    for value in reach.seen:
+    guard_key = GuardKey(cell)
+    for value in guard_key.seen:
         if isinstance(value, Iterator) and type(value).__module__ in ("builtins", "itertools"):
             raise CaptureError(
                 f"{step} cannot be captured: it can reach an iterator "
                 f"({type(value).__name__}), from which each step may take something"
             )
-    kept = [(name, place, contents(place)) for name, place in reach.places]
-    sources = list(_sources(reach.seen))
+    kept = [(name, place, contents(place)) for name, place in guard_key.places]
+    sources = list(_sources(guard_key.seen))
     buffers = [(name, buffer, buffer.clone()) for name, buffer in cell.named_buffers()]
     frozen = [(name, tensor, tensor.requires_grad) for name, tensor in cell.named_parameters()]
     changed: set[str] = set()

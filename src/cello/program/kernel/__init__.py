@@ -3,8 +3,8 @@
 from cello.program.kernel.builder import Lowered
 from cello.program.kernel.kernel import (
     Kernel,
+    MatrixGradient,
     Operand,
-    Product,
     Store,
     backward_kernel,
     forward_kernel,
@@ -16,8 +16,8 @@ from cello.program.kernel.schedule import Region, Schedule, schedule
 __all__ = [
     "Kernel",
     "Lowered",
+    "MatrixGradient",
     "Operand",
-    "Product",
     "Region",
     "Schedule",
     "Store",

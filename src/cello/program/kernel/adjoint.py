@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowered
-from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Load, Node, Shared, ancestors
+from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import last
 
@@ -88,7 +88,7 @@ def adjoint(lowered: Lowered, seen: Iterable[str] = ()) -> Adjoint:
         if node not in cotangents:
             continue
         total = _total(graph, cotangents[node])
-        if isinstance(node, Call):
+        if isinstance(node, Apply):
             _through_call(graph, node, total, cotangents)
         elif isinstance(node, Fold):
             _through_fold(graph, node, total, cotangents)
@@ -134,7 +134,7 @@ def _wide(graph: Graph, node: Node, length: int) -> Node:
 
 
 def _through_call(
-    graph: Graph, node: Call, total: Node, cotangents: dict[Node, list[Node]]
+    graph: Graph, node: Apply, total: Node, cotangents: dict[Node, list[Node]]
 ) -> None:
     derivative = PRIMITIVES[node.function].derivative
     if derivative is None:

@@ -13,7 +13,7 @@ import torch
 from cello.errors import CaptureError
 from cello.program.graph import BATCH, Op, Program, Value
 from cello.program.kernel.cuts import cuts_of
-from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, ancestors
+from cello.program.kernel.nodes import Apply, Array, Constant, Graph, Load, Node, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import axis, closing, features, last, outer
 
@@ -49,7 +49,7 @@ class Lowered:
         return Array(kind, name, sum(node.length for node in self.nodes(value)))
 
     @cached_property
-    def twins(self) -> dict[Value, Value]:
+    def aliases(self) -> dict[Value, Value]:
         """For each named value the first that is the same: the input, the output, or another."""
         program = self.program
         named = [value for value in program.names.values() if value in self.values]
@@ -64,7 +64,7 @@ class Lowered:
         """The values to which no gradient comes: they are drawn, or made without."""
         loose: set[Node] = set()
         for node in ancestors(node for value in self.values for node in self.nodes(value)):
-            if isinstance(node, Call) and PRIMITIVES[node.function].derivative is None:
+            if isinstance(node, Apply) and PRIMITIVES[node.function].derivative is None:
                 continue
             drawn = isinstance(node, Load) and node.array.kind == "drawn"
             leaf = not (node.inputs or drawn or isinstance(node, Constant))

@@ -13,7 +13,15 @@ from cello.program.kernel.shapes import last
 from cello.program.kernel.sums import gather_sums
 from cello.program.kernel.tape import Tape, make_tape
 
-__all__ = ["Kernel", "Operand", "Product", "Store", "backward_kernel", "forward_kernel", "tape_of"]
+__all__ = [
+    "Kernel",
+    "MatrixGradient",
+    "Operand",
+    "Store",
+    "backward_kernel",
+    "forward_kernel",
+    "tape_of",
+]
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Product:
+class MatrixGradient:
     """The gradient of a matrix: inputs, each [N, length], with cotangents, [N, columns]."""
 
     matrix: Value
@@ -76,7 +84,7 @@ class Kernel:
     carried: dict[str, list[Node]]
     stores: list[Store]
     item_size: int
-    products: list[Product] = field(default_factory=list)
+    products: list[MatrixGradient] = field(default_factory=list)
     shared: list[tuple[Value, int, Array]] = field(default_factory=list)
     kept: dict[str, tuple[Array, int]] = field(default_factory=dict)
 
@@ -236,7 +244,9 @@ def _leave_products(
             _factor(kernel, factors, read(node), place)
             for place, node in sorted(use.inputs.items())
         )
-        product = Product(use.matrix, use.transposed, _joined(inputs), _joined(tuple(operands)))
+        product = MatrixGradient(
+            use.matrix, use.transposed, _joined(inputs), _joined(tuple(operands))
+        )
         kernel.products.append(product)
 
 

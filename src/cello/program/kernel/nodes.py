@@ -15,8 +15,8 @@ from typing import Any
 from cello.program.graph import Value
 
 __all__ = [
+    "Apply",
     "Array",
-    "Call",
     "Constant",
     "Dot",
     "Fold",
@@ -24,7 +24,7 @@ __all__ = [
     "Load",
     "Node",
     "Shared",
-    "Sum",
+    "TermSum",
     "ancestors",
 ]
 
@@ -87,7 +87,7 @@ class Constant(Node):
 
 
 @dataclass(eq=False)
-class Call(Node):
+class Apply(Node):
     """A pointwise function of `primitives.PRIMITIVES`."""
 
     function: str
@@ -120,7 +120,7 @@ class Dot(Node):
 
 
 @dataclass(eq=False)
-class Sum(Node):
+class TermSum(Node):
     """A sum of several nodes, products among them."""
 
     terms: tuple[Node, ...]
@@ -177,7 +177,7 @@ class Graph:
         nodes = tuple(a if isinstance(a, Node) else self.constant(a) for a in args)
         length = length or max(node.length for node in nodes)
         simpler = self._simpler(function, nodes, length)
-        return simpler or self._once(Call, length, function, nodes)
+        return simpler or self._once(Apply, length, function, nodes)
 
     def _simpler(self, function: str, nodes: tuple[Node, ...], length: int) -> Node | None:
         if function not in ("add", "mul") or len(nodes) != 2:
@@ -206,7 +206,7 @@ class Graph:
         """The sum of all terms."""
         if len(terms) == 1 and not isinstance(terms[0], Dot):
             return terms[0]
-        return self._once(Sum, max(term.length for term in terms), tuple(terms))
+        return self._once(TermSum, max(term.length for term in terms), tuple(terms))
 
     def fold(self, kind: str, arg: Node, length: int | None = None) -> Node:
         """The features made one number; those of `length` features that a narrower `arg` means."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from cello.program.kernel.kernel import Kernel, Store
-from cello.program.kernel.nodes import Array, Call, Dot, Fold, Graph, Load, Node, Sum
+from cello.program.kernel.nodes import Apply, Array, Dot, Fold, Graph, Load, Node, TermSum
 from cello.program.kernel.sums import rebuild
 
 __all__ = ["PHASES", "Region", "Schedule", "schedule"]
@@ -45,9 +45,9 @@ class Region:
         return [node for node in self.nodes if isinstance(node, Fold)]
 
     @property
-    def sums(self) -> list[Sum]:
+    def sums(self) -> list[TermSum]:
         """Its sums with products."""
-        sums = [node for node in self.nodes if isinstance(node, Sum)]
+        sums = [node for node in self.nodes if isinstance(node, TermSum)]
         return [node for node in sums if any(isinstance(term, Dot) for term in node.terms)]
 
 
@@ -141,7 +141,7 @@ def _sink(nodes: list[Node], phases: dict[Node, str]) -> None:
     """Compute in the loop what it alone reads and what arrays alone make: memory costs more."""
     light: set[Node] = set()
     for node in nodes:
-        if isinstance(node, Call) and all(a in light or not a.inputs for a in node.inputs):
+        if isinstance(node, Apply) and all(a in light or not a.inputs for a in node.inputs):
             light.add(node)
     readers: dict[Node, set[str]] = {}
     for node in reversed(nodes):
@@ -158,7 +158,7 @@ def _part_sums(graph: Graph, kernel: Kernel) -> None:
     chained = _from_chain(kernel, nodes)
     new: dict[Node, Node] = {}
     for node in nodes:
-        if isinstance(node, Sum) and node in chained:
+        if isinstance(node, TermSum) and node in chained:
             early = [term for term in node.terms if term not in chained]
             if any(isinstance(term, Dot) for term in early):
                 late = [new[term] for term in node.terms if term in chained]

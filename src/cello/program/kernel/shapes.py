@@ -10,7 +10,7 @@ from cello.program.graph import Op, Program, Value
 
 __all__ = [
     "RESHAPES",
-    "Part",
+    "AxisPart",
     "argument",
     "axis",
     "closing",
@@ -24,7 +24,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Part:
+class AxisPart:
     """`value` is the features of `whole` from `start` on, along the last axis."""
 
     whole: Value
@@ -97,7 +97,7 @@ def keeps_last(op: Op) -> bool:
     return bool(axes) and len(value.shape) - 1 not in {axis(a, value) for a in axes}
 
 
-def parts_of(op: Op) -> list[Part] | None:
+def parts_of(op: Op) -> list[AxisPart] | None:
     """For an operation that cuts or joins along the last axis: what is part of what."""
     name = op.target._opname
     if name not in _ALONG_LAST:
@@ -111,15 +111,15 @@ def parts_of(op: Op) -> list[Part] | None:
         return None  # single features of several vectors
     if name in ("select", "unbind"):
         first = argument(op, 2, "index") % last(whole) if name == "select" else 0
-        return [Part(whole, out, at) for at, out in enumerate(op.outputs, first)]
+        return [AxisPart(whole, out, at) for at, out in enumerate(op.outputs, first)]
     if name == "slice":
         start, step = argument(op, 2, "start", 0) or 0, argument(op, 4, "step", 1)
         if step != 1:
             return None
         start = max(0, start + last(whole)) if start < 0 else min(start, last(whole))
-        return [Part(whole, op.outputs[0], start)]
+        return [AxisPart(whole, op.outputs[0], start)]
     parts, start = [], 0
     for value in op.args[0] if joins else op.outputs:
-        parts.append(Part(whole, value, start))
+        parts.append(AxisPart(whole, value, start))
         start += last(value)
     return parts

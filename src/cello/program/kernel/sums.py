@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from cello.program.kernel.nodes import Call, Dot, Fold, Graph, Node, Sum, ancestors
+from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Node, TermSum, ancestors
 
 __all__ = ["gather_sums", "rebuild"]
 
 
 def gather_sums(graph: Graph, ends: Iterable[Node], keep: Iterable[Node]) -> dict[Node, Node]:
-    """What stands for each node that `ends` need when every product is a term of a `Sum`.
+    """What stands for each node that `ends` need when every product is a term of a `TermSum`.
 
     A partial sum that something else reads too, or that is one of `keep`, stays a sum of its own.
     """
@@ -21,7 +21,7 @@ def gather_sums(graph: Graph, ends: Iterable[Node], keep: Iterable[Node]) -> dic
     reads.update(dict.fromkeys([*ends, *keep], 2))
     sums: set[Node] = set()  # additions that have a product among their terms
     for node in nodes:
-        is_sum = isinstance(node, Call) and node.function == "add"
+        is_sum = isinstance(node, Apply) and node.function == "add"
         if is_sum and any(isinstance(a, Dot) or a in sums for a in node.inputs):
             sums.add(node)
 
@@ -56,13 +56,13 @@ def gather_sums(graph: Graph, ends: Iterable[Node], keep: Iterable[Node]) -> dic
 
 def rebuild(graph: Graph, node: Node, of: Callable[[Node], Node]) -> Node:
     """The node with other inputs."""
-    if isinstance(node, Call):
+    if isinstance(node, Apply):
         return graph.call(node.function, *map(of, node.args), length=node.length)
     if isinstance(node, Dot):
         place = (node.matrix, node.transposed, node.k0, node.n0, node.length, node.use)
         return graph.dot(of(node.arg), *place)
     if isinstance(node, Fold):
         return graph.fold(node.kind, of(node.arg))
-    if isinstance(node, Sum):
+    if isinstance(node, TermSum):
         return graph.sum([of(term) for term in node.terms])
     return node

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cello.program.kernel.adjoint import Adjoint
 from cello.program.kernel.builder import Lowered
-from cello.program.kernel.nodes import Array, Call, Constant, Graph, Load, Node, Shared, ancestors
+from cello.program.kernel.nodes import Apply, Array, Constant, Graph, Load, Node, Shared, ancestors
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.sums import rebuild
 
@@ -81,12 +81,12 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
     for node in todo:
         if at_hand(node):
             continue
-        cheap = isinstance(node, Call) and PRIMITIVES[node.function].cheap
+        cheap = isinstance(node, Apply) and PRIMITIVES[node.function].cheap
         ready = all(at_hand(arg) or arg in again for arg in node.inputs)
         if cheap and ready:
             again.add(node)
         elif node in wanted:
-            single = isinstance(node, Call) and len(node.args) == 1
+            single = isinstance(node, Apply) and len(node.args) == 1
             if not (single and at_hand(node.inputs[0])):
                 keep(node)
 

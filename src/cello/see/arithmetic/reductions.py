@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from cello.program import Op, Value
 from cello.see.arithmetic.terms import Pairs, Writer, Written
-from cello.see.formulas.notation import Call, More, Node, Number, Power, Quotient, Root, Sum
+from cello.see.formulas.notation import FunctionCall, More, Node, Number, Power, Quotient, Root, Sum
 from cello.see.formulas.operations import add, log_sigmoid, multiply, subtract
 
 __all__ = ["RULES", "SHOWN_WHOLE", "products"]
@@ -168,14 +168,14 @@ def _extreme(name: str) -> Callable[[Writer, Op, Value, int], Found]:
         nodes = [part.node for part in parts.values()]
         if len(numbers) > len(shown):
             nodes.append(More(len(numbers) - len(shown)))
-        return Call(name, tuple(nodes)), parts[best].value * 1, _size(numbers[best])
+        return FunctionCall(name, tuple(nodes)), parts[best].value * 1, _size(numbers[best])
 
     return rule
 
 
 def _exponentials(w: Writer, numbers: Tensor) -> Node:
     shown = _largest(numbers, w.limit)
-    nodes: list[Node] = [Call("exp", (Number(numbers[k].item()),)) for k in shown]
+    nodes: list[Node] = [FunctionCall("exp", (Number(numbers[k].item()),)) for k in shown]
     if len(numbers) > len(shown):
         nodes.append(More(len(numbers) - len(shown)))
     return Sum(tuple(nodes))
@@ -193,9 +193,9 @@ def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
     log_sum = torch.logsumexp(torch.cat([own.value.reshape(1), w.use(others)]), 0)
     below = _exponentials(w, numbers)
     if op.target._opname == "_log_softmax":
-        return subtract(own.node, Call("log", (below,))), own.value - log_sum, 1.0
+        return subtract(own.node, FunctionCall("log", (below,))), own.value - log_sum, 1.0
     result = (own.value - log_sum).exp()
-    return Quotient(Call("exp", (own.node,)), below), result, _size(result)
+    return Quotient(FunctionCall("exp", (own.node,)), below), result, _size(result)
 
 
 def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
@@ -205,7 +205,7 @@ def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
     source, elements = found
     numbers = w.values[source].flatten()[elements[element]].double()
     result = torch.logsumexp(w.use(numbers), 0)
-    return Call("log", (_exponentials(w, numbers),)), result, _size(result)
+    return FunctionCall("log", (_exponentials(w, numbers),)), result, _size(result)
 
 
 def _norm(w: Writer, op: Op, _value: Value, element: int) -> Found:

@@ -14,7 +14,7 @@ from cello.program.movement import MOVES, sources
 from cello.see.arithmetic.evaluate import Evaluation
 from cello.see.arithmetic.reductions import RULES, products
 from cello.see.arithmetic.terms import Pairs, Term, Written
-from cello.see.formulas.notation import Call, Node, Number, Part, Symbol
+from cello.see.formulas.notation import FunctionCall, Node, Number, Part, Symbol
 from cello.see.formulas.operations import PARTS, by_numbers, fixed_values, is_pointwise, write
 
 __all__ = ["ScalarFormulas"]
@@ -145,7 +145,7 @@ class ScalarFormulas:
         number, is_imaginary = divmod(element, 2)
         term = self.of(op.args[0], number)
         value = torch.view_as_real(term.value)[is_imaginary]
-        return Term(Call(PARTS[is_imaginary], (term.node,)), value)
+        return Term(FunctionCall(PARTS[is_imaginary], (term.node,)), value)
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)
@@ -196,7 +196,7 @@ class ScalarFormulas:
         ]
         known = self.number(value, element)
         function = str(op.target).rpartition(".")[0]
-        return Term(Call(function, tuple(names)), known.value)
+        return Term(FunctionCall(function, tuple(names)), known.value)
 
     def _behind(self, values: Iterable[Value]) -> list[Value]:
         """All that these were made from, back to what has a name, nearest first."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cello.layers.paths import joined
-from cello.see.gradients.horizon import Memory
+from cello.see.gradients.horizon import MemoryHorizon
 from cello.see.numbers import short
 
 __all__ = ["Diagnosis", "Finding"]
@@ -46,12 +46,12 @@ class Diagnosis:
     Attributes:
         findings: what is not as it should be; iterating gives them too.
         seen: how many steps and sequences were looked at, in words.
-        memories: of each layer and direction, how long its states last; see `Memory`.
+        memories: of each layer and direction, how long its states last; see `MemoryHorizon`.
     """
 
     findings: Sequence[Finding]
     seen: str
-    memories: Mapping[str, Memory] = field(default_factory=dict)
+    memories: Mapping[str, MemoryHorizon] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

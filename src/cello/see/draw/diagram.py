@@ -8,7 +8,7 @@ from typing import Any
 
 from cello.see.formulas.notation import Node
 
-__all__ = ["Block", "Diagram", "Label", "Row"]
+__all__ = ["Block", "BlockRow", "Diagram", "Label"]
 
 
 @dataclass(eq=False)
@@ -27,7 +27,7 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Row:
+class BlockRow:
     """Units side by side, each a circle with its number; "…" stands for those left out."""
 
     numbers: tuple[str, ...]
@@ -59,7 +59,7 @@ class Block:
     source: Any = None
     note: str = ""
     lines: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[BlockRow, ...] = ()
     formula: Node | None = None
 
     def __repr__(self) -> str:

@@ -12,9 +12,9 @@ from cello.see.formulas.styles import ATOM, CHOICE, POWER, PRODUCT, SUM, Style
 
 __all__ = [
     "Apply",
-    "Call",
     "Choice",
     "Compare",
+    "FunctionCall",
     "Minus",
     "More",
     "Node",
@@ -239,7 +239,7 @@ class Root(Node):
 
 
 @dataclass(frozen=True)
-class Call(Node):
+class FunctionCall(Node):
     """A function of something."""
 
     name: str

@@ -9,9 +9,9 @@ import torch
 
 from cello.program import Op, Program, Value, split
 from cello.see.formulas.notation import (
-    Call,
     Choice,
     Compare,
+    FunctionCall,
     Minus,
     Node,
     Number,
@@ -85,12 +85,12 @@ _NAMES = {
 
 def function(name: str, arguments: Sequence[Node]) -> Node:
     """A function by PyTorch's name for it."""
-    return Call(_NAMES.get(name, name), tuple(arguments))
+    return FunctionCall(_NAMES.get(name, name), tuple(arguments))
 
 
 def log_sigmoid(argument: Node) -> Node:
     """The logarithm of the sigmoid, which PyTorch computes in one."""
-    return Call("log", (Call("sigmoid", (argument,)),))
+    return FunctionCall("log", (FunctionCall("sigmoid", (argument,)),))
 
 
 def by_numbers(op: Op) -> Node:
@@ -151,7 +151,7 @@ def _times(op: Op, args: list[Any]) -> Node:
 
 def _divided(op: Op, args: list[Any]) -> Node:
     if op.kwargs.get("rounding_mode") is not None:
-        return Call("floor_divide", tuple(args[:2]))
+        return FunctionCall("floor_divide", tuple(args[:2]))
     return Quotient(args[0], args[1])
 
 
@@ -170,8 +170,12 @@ def _choice(_op: Op, args: list[Any]) -> Node:
 def _clamp(_op: Op, args: list[Any]) -> Node:
     low, high = (*args[1:], None)[:2]
     if low is None:
-        return Call("min", (args[0], high))
-    return Call("max", (args[0], low)) if high is None else Call("clamp", (args[0], low, high))
+        return FunctionCall("min", (args[0], high))
+    return (
+        FunctionCall("max", (args[0], low))
+        if high is None
+        else FunctionCall("clamp", (args[0], low, high))
+    )
 
 
 def _add_product(op: Op, args: list[Any]) -> Node:

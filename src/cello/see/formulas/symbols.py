@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from cello.program import BATCH, Op, Program, Value, is_random
 from cello.program.movement import CUTS, SAME
-from cello.see.formulas.notation import Apply, Call, Node, Number, Part, Symbol, Transposed
+from cello.see.formulas.notation import Apply, FunctionCall, Node, Number, Part, Symbol, Transposed
 from cello.see.formulas.operations import (
     PARTS,
     add,
@@ -140,9 +140,11 @@ class Symbols:
                 return found
         if name == "native_layer_norm" and value is op.outputs[0]:
             given = [part for part in (op.args[0], *op.args[2:4]) if part is not None]
-            return _part(Call("layer_norm", tuple(self.of(part, None) for part in given)), units)
+            return _part(
+                FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
+            )
         if name in _REDUCTIONS:
-            return _part(Call(_REDUCTIONS[name], (self.of(op.args[0], None),)), units)
+            return _part(FunctionCall(_REDUCTIONS[name], (self.of(op.args[0], None),)), units)
         if not op.inputs:
             last = op.args[-1]
             filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
@@ -176,7 +178,7 @@ class Symbols:
             index = _argument(op, 2, 0) % _size(source.shape[along])
             parts = self.maker.get(source)
             if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
-                return Call(PARTS[index], (self.of(parts.args[0], units),))
+                return FunctionCall(PARTS[index], (self.of(parts.args[0], units),))
             return _part(self.of(source, None), (index, index + 1)) if along == rank - 1 else None
         if source.shape == value.shape:
             return self.of(source, units, axis)
@@ -209,7 +211,7 @@ class Symbols:
             if start < size and stop > 0 and start < stop:
                 parts.append(self.of(source, (max(start, 0), min(stop, size)), axis))
             start, stop = start - size, stop - size
-        return parts[0] if len(parts) == 1 else Call("concat", tuple(parts))
+        return parts[0] if len(parts) == 1 else FunctionCall("concat", tuple(parts))
 
     def product(self, left: Value, right: Value, units: Units) -> Node | None:
         """A product of matrices, one of them a batch."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.paths import joined
-from cello.see.gradients.horizon import Memory, memory_of
+from cello.see.gradients.horizon import MemoryHorizon, memory_of
 from cello.see.gradients.jacobian import jacobian_of
 from cello.see.gradients.taps import Tapped, tapped
 from cello.see.names import find
@@ -94,7 +94,7 @@ class Flow:
             to the value at that step, with all that follows from it. Of "c" it is all that comes
             back to the state; "c_prev" and "h_prev" at t + 1 are what comes back from later steps
             through each of the states; "f" is what reaches the forget gate. Zero past a row's end.
-        memories: of each layer and direction, how long its states last; see `Memory`.
+        memories: of each layer and direction, how long its states last; see `MemoryHorizon`.
         readers: of each layer and direction, [T, B, O], the gradient of what reads its output.
     """
 
@@ -115,7 +115,7 @@ class Flow:
             for name, value in run.values.items():
                 self.gradients[joined(run.layer, name)] = by_value[value]
         self.readers = {run.layer: run.steps.pad(next(left)) for run in runs}
-        self.memories: Mapping[str, Memory] = {run.layer: memory_of(run) for run in runs}
+        self.memories: Mapping[str, MemoryHorizon] = {run.layer: memory_of(run) for run in runs}
         self._runs = {run.layer: run for run in runs}
 
     @property
@@ -131,7 +131,7 @@ class Flow:
         """How large the gradient of that value is at each step of each sequence, [T, B]."""
         return self[name].flatten(2).norm(dim=2)
 
-    def memory(self, layer: str | None = None) -> Memory:
+    def memory(self, layer: str | None = None) -> MemoryHorizon:
         """How long the states of a layer last; of the only one if no name is given.
 
         Raises:

@@ -13,7 +13,7 @@ from cello.program import Op, Value, is_row_wise
 from cello.program.movement import MOVES
 from cello.see.gradients.taps import Tapped
 
-__all__ = ["Memory", "memory_of"]
+__all__ = ["MemoryHorizon", "memory_of"]
 
 EXACT = 32  # state sizes up to this: every row of the Jacobian is computed
 PROBES = 32  # of a larger state: as many random signs, which see its columns without bias
@@ -21,7 +21,7 @@ AT_ONCE = 2**24  # numbers that are held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class MemoryHorizon:
     """What is left of the states of one layer, by distance in steps from the end.
 
     Attributes:
@@ -61,7 +61,7 @@ def _horizon(left: Tensor) -> Tensor:
     return torch.where(forgotten.any(0), first, torch.inf)
 
 
-def memory_of(run: Tapped) -> Memory:
+def memory_of(run: Tapped) -> MemoryHorizon:
     """The memory of one run, from its taps."""
     names = tuple(run.program.state)
     sizes = [part.shape[1] for part in run.final]
@@ -76,10 +76,10 @@ def memory_of(run: Tapped) -> Memory:
     left = {name: _mean(part, there) for name, part in zip(names, columns, strict=True)}
     kept = _kept_factors(run)
     if kept is None:
-        return Memory(names, left, None, None)
+        return MemoryHorizon(names, left, None, None)
     along = {name: ordered(part).cumprod(0).square() for name, part in kept.items()}
     factors = {name: part.abs().mean(0) for name, part in kept.items()}
-    return Memory(names, left, {name: _mean(p, there) for name, p in along.items()}, factors)
+    return MemoryHorizon(names, left, {name: _mean(p, there) for name, p in along.items()}, factors)
 
 
 def _mean(squares: Tensor, there: Tensor) -> Tensor:

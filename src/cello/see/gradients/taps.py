@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.engines import Grasp, Result, Run
-from cello.layers import Steps, holding, observing
+from cello.engines import Hook, Run, RunResult
+from cello.layers import Steps, hooking, observing
 from cello.layers.paths import check_net, joined, outer_paths
 from cello.program import Program, Value
 from cello.program.order import in_order
@@ -63,7 +63,7 @@ def tapped(net: nn.Module, x: Any, *args: Any, **kwargs: Any) -> tuple[Any, list
         CaptureError: a cell's step cannot be traced.
     """
     watcher = _Taps(check_net(net))
-    with torch.enable_grad(), holding(watcher), observing(watcher):
+    with torch.enable_grad(), hooking(watcher), observing(watcher):
         result = net(x, *args, **kwargs)
     return result, watcher.runs
 
@@ -80,9 +80,9 @@ class _Taps:
     def wanted(self, module: nn.Module, place: str, run: Run) -> None:
         """Nothing: what the taps keep is enough."""
 
-    def grasps(
+    def hooks(
         self, module: nn.Module, place: str, run: Run, steps: Steps
-    ) -> Mapping[Value, list[Grasp]]:
+    ) -> Mapping[Value, list[Hook]]:
         """A tap on each value that can have a gradient."""
         if module not in self.paths:
             return {}
@@ -91,7 +91,7 @@ class _Taps:
         self.taps = {value: [] for value in values}
         return {value: [_tap(kept)] for value, kept in self.taps.items()}
 
-    def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
+    def ran(self, module: nn.Module, place: str, run: Run, result: RunResult, steps: Steps) -> None:
         """Keep the run."""
         if module not in self.paths:
             return
@@ -106,7 +106,7 @@ class _Taps:
         self.runs.append(Tapped(layer, run, without, result.output, result.state, self.taps))
 
 
-def _tap(kept: list[Tensor]) -> Grasp:
+def _tap(kept: list[Tensor]) -> Hook:
     def tap(rows: Tensor, t: int) -> Tensor:  # noqa: ARG001
         # A tensor of its own, so that each value, and each reading of a state, has its gradient.
         rows = rows.view_as(rows) if rows.requires_grad else rows.detach().requires_grad_()

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells.like import like_of
-from cello.engines import Grasp, Run
+from cello.engines import Hook, Run
 from cello.errors import CaptureError, DtypeError, UnknownNameError
-from cello.layers import Steps, holding
+from cello.layers import Steps, hooking
 from cello.layers.paths import cells_of, check_net, joined, outer_paths
 from cello.program import Program, Value, program_of
 from cello.see.intervention.edits import Edit
@@ -62,7 +62,7 @@ def intervene(net: nn.Module, values: Mapping[str, Entry | Iterable[Entry]]) -> 
     >>> rec["c"][3].abs().max().item(), bool(rec["c"][4].any())
     (0.0, True)
     """
-    with holding(_Intervention(check_net(net), values)):
+    with hooking(_Intervention(check_net(net), values)):
         yield
 
 
@@ -87,14 +87,14 @@ class _Intervention:
             many = entries if isinstance(entries, list) else [entries]
             self.edits[full] = [Edit(full, shapes[full], entry) for entry in many]
 
-    def grasps(
+    def hooks(
         self, module: nn.Module, place: str, run: Run, steps: Steps
-    ) -> dict[Value, list[Grasp]]:
+    ) -> dict[Value, list[Hook]]:
         """What is set in this run."""
         if module not in self.paths:
             return {}
         path = joined(self.paths[module], place)
-        found: dict[Value, list[Grasp]] = {}
+        found: dict[Value, list[Hook]] = {}
         for name, edits in self.edits.items():
             layer, _, own = name.rpartition(".")
             if layer == path and edits:

@@ -17,7 +17,7 @@ import numpy as np
 from cello.errors import CaptureError, ModelError, UnknownNameError
 from cello.see.arithmetic.explain import explain
 from cello.see.arithmetic.templates import line_templates
-from cello.see.page.data import Block, PageData, array
+from cello.see.page.data import NumberBlock, PageData, array
 from cello.see.recording.recorded import Recorded
 
 __all__ = ["arithmetic", "lines"]
@@ -65,7 +65,7 @@ def add_lines(recordings: Sequence[Recorded], data: PageData, limit: int) -> Non
             continue
         limit -= size
         first = len(data.blocks)
-        data.blocks.extend(Block(partial(np.asarray, own), exact=True) for own in fixed)
+        data.blocks.extend(NumberBlock(partial(np.asarray, own), exact=True) for own in fixed)
         data.head["lines"][name] = {
             "terms": found.terms,
             "units": found.units,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OUTPUT",
-    "Block",
+    "NumberBlock",
     "PageData",
     "about_cells",
     "array",
@@ -66,7 +66,7 @@ _SHORT_INPUT = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class NumberBlock:
     """Numbers, such as those of one value of one sequence, [T, size].
 
     Attributes:
@@ -83,14 +83,14 @@ class PageData:
     """What a page shows: see the module."""
 
     head: dict[str, Any]
-    blocks: list[Block]
+    blocks: list[NumberBlock]
 
 
 class _Blocks:
     """Collects blocks; names of one value share one."""
 
     def __init__(self) -> None:
-        self.blocks: list[Block] = []
+        self.blocks: list[NumberBlock] = []
         self.known: dict[tuple[int, int], dict[str, Any]] = {}
 
     def add(self, rows: Tensor, sequence: int, take: Callable[[], np.ndarray]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class _Blocks:
         key = id(rows), sequence
         if key not in self.known:
             self.known[key] = {"block": len(self.blocks)} | _about(take())
-            self.blocks.append(Block(take))
+            self.blocks.append(NumberBlock(take))
         return self.known[key]
 
 

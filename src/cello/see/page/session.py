@@ -15,7 +15,7 @@ from cello.engines import engine
 from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
 from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
-from cello.see.page.data import Block, PageData, about_cells, page_data, places_of
+from cello.see.page.data import NumberBlock, PageData, about_cells, page_data, places_of
 from cello.see.page.shares import Shares
 from cello.see.recording.recorded import Recorded
 from cello.see.recording.recorder import watch
@@ -106,7 +106,7 @@ class Session:
         rows = [self._block(run, block).take(slice(t, t + 1)).ravel() for block in blocks]
         return np.concatenate(rows).astype("<f8").tobytes()
 
-    def _block(self, run: int, block: int) -> Block:
+    def _block(self, run: int, block: int) -> NumberBlock:
         blocks = self._run(run).data.blocks
         if not 0 <= block < len(blocks):
             raise ArgumentError(f"block={block} is none of {len(blocks)}")

@@ -16,7 +16,7 @@ from cello.errors import ArgumentError, CelloError, ModelError
 from cello.layers import evaluating
 from cello.see.arithmetic.consistency import close
 from cello.see.gradients.target import AttributionTarget
-from cello.see.page.data import Block, PageData, array, output_by_step, places_of
+from cello.see.page.data import NumberBlock, PageData, array, output_by_step, places_of
 from cello.see.recording.outputs import by_step
 from cello.see.recording.recorded import Recorded
 
@@ -138,7 +138,7 @@ def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None
         else:
             sequence["shares"] = {"block": len(data.blocks), "targets": targets}
             numbers = np.stack([found.of(batch, t, unit) for t, unit in targets])
-            data.blocks.append(Block(partial(np.asarray, numbers)))
+            data.blocks.append(NumberBlock(partial(np.asarray, numbers)))
 
 
 def _room(rec: Recorded, length: int, sequences: int) -> int:

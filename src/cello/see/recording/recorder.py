@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from cello.engines import Result, Run
+from cello.engines import Run, RunResult
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from cello.layers import Steps, observing
 from cello.layers.paths import check_net, joined, layer_paths
@@ -85,7 +85,7 @@ class _Watcher:
         names = tuple(name for name in in_order(source.program) if self._keeps(layer, name))
         return names or None
 
-    def ran(self, module: nn.Module, place: str, run: Run, result: Result, steps: Steps) -> None:
+    def ran(self, module: nn.Module, place: str, run: Run, result: RunResult, steps: Steps) -> None:
         """Keep what the run has recorded."""
         if self.running is None or self.running[0] is not run:
             return

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from cello.engines.cpu.c.memory import Memory, Packed, address
 from cello.program.graph import Value
-from cello.program.kernel.nodes import Dot, Sum
+from cello.program.kernel.nodes import Dot, TermSum
 from cello.program.kernel.schedule import Region
 
 __all__ = [
-    "Group",
     "Lines",
+    "ProductGroup",
     "groups_of",
     "input_functions",
     "pack",
@@ -23,7 +23,7 @@ VECTORS = 4  # sums of a register tile for each row
 
 
 @dataclass(frozen=True)
-class Run:
+class ProductRun:
     """Features of one place that products of several sums read."""
 
     place: tuple[str, int]  # what stands before "+ start" in an address, and the start
@@ -32,37 +32,39 @@ class Run:
 
 
 @dataclass(eq=False)
-class Group:
+class ProductGroup:
     """Sums whose products read the same features: they share a register tile."""
 
     number: int
-    sums: list[Sum]
-    runs: list[Run]
+    sums: list[TermSum]
+    runs: list[ProductRun]
 
 
-def groups_of(region: Region, memory: Memory) -> list[Group]:
+def groups_of(region: Region, memory: Memory) -> list[ProductGroup]:
     """The sums of a region by what their products read, at most `VECTORS` together."""
-    by_inputs: dict[tuple[tuple[tuple[str, int], int], ...], list[tuple[Sum, list[Run]]]] = {}
+    by_inputs: dict[
+        tuple[tuple[tuple[str, int], int], ...], list[tuple[TermSum, list[ProductRun]]]
+    ] = {}
     for node in region.sums:
         runs = _runs(node, memory)
         by_inputs.setdefault(tuple((r.place, r.length) for r in runs), []).append((node, runs))
-    groups: list[Group] = []
+    groups: list[ProductGroup] = []
     for members in by_inputs.values():
         for first in range(0, len(members), VECTORS):
             some = members[first : first + VECTORS]
             runs = [
-                Run(same[0].place, same[0].length, tuple(run.dots[0] for run in same))
+                ProductRun(same[0].place, same[0].length, tuple(run.dots[0] for run in same))
                 for same in zip(*(runs for _, runs in some), strict=True)
             ]
-            groups.append(Group(len(groups), [node for node, _ in some], runs))
+            groups.append(ProductGroup(len(groups), [node for node, _ in some], runs))
     return groups
 
 
-def _runs(node: Sum, memory: Memory) -> list[Run]:
+def _runs(node: TermSum, memory: Memory) -> list[ProductRun]:
     """The products of a sum; neighbours in memory and matrix become one."""
     dots = [term for term in node.terms if isinstance(term, Dot)]
     placed = sorted(((memory.place(dot.arg), dot) for dot in dots), key=lambda pair: pair[0])
-    runs: list[Run] = []
+    runs: list[ProductRun] = []
     for place, dot in placed:
         part = (dot.matrix, dot.transposed, dot.k0, dot.n0)
         if runs:
@@ -70,13 +72,13 @@ def _runs(node: Sum, memory: Memory) -> list[Run]:
             matrix, transposed, k0, n0 = before.dots[0]
             follows = before.place == (place[0], place[1] - before.length)
             if follows and part == (matrix, transposed, k0 + before.length, n0):
-                runs[-1] = Run(before.place, before.length + dot.arg.length, before.dots)
+                runs[-1] = ProductRun(before.place, before.length + dot.arg.length, before.dots)
                 continue
-        runs.append(Run(place, dot.arg.length, (part,)))
+        runs.append(ProductRun(place, dot.arg.length, (part,)))
     return runs
 
 
-def tile_width(region: Region, groups: list[Group], memory: Memory) -> int:
+def tile_width(region: Region, groups: list[ProductGroup], memory: Memory) -> int:
     """Vectors of units that one tile takes: few sums leave registers for more of them."""
     if not groups:
         return 1
@@ -85,7 +87,7 @@ def tile_width(region: Region, groups: list[Group], memory: Memory) -> int:
     return max(1, min(VECTORS // most, -(-region.length // lanes)))
 
 
-def pack(name: str, group: Group, width: int, memory: Memory) -> None:
+def pack(name: str, group: ProductGroup, width: int, memory: Memory) -> None:
     """Note which parts of matrices the products of a group need packed."""
     for run_number, run in enumerate(group.runs):
         for part in run.dots:
@@ -101,7 +103,7 @@ def pack(name: str, group: Group, width: int, memory: Memory) -> None:
         )
 
 
-def render_products(name: str, group: Group, width: int, lines: Lines) -> None:
+def render_products(name: str, group: ProductGroup, width: int, lines: Lines) -> None:
     """The products of a group for a tile of rows, from zero."""
     number, vectors = group.number, len(group.sums) * width
     lines.add(
@@ -123,7 +125,7 @@ def render_products(name: str, group: Group, width: int, lines: Lines) -> None:
         )
 
 
-def input_functions(name: str, groups: list[Group]) -> str:
+def input_functions(name: str, groups: list[ProductGroup]) -> str:
     """For each run of a group, the function that tells where a row's features begin."""
     functions = []
     for group in groups:

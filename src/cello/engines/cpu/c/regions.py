@@ -5,15 +5,15 @@ from __future__ import annotations
 from cello.engines.cpu.c.expressions import EXPRESSIONS, identifier, number
 from cello.engines.cpu.c.memory import Memory, address
 from cello.engines.cpu.c.products import (
-    Group,
     Lines,
+    ProductGroup,
     groups_of,
     input_functions,
     pack,
     render_products,
     tile_width,
 )
-from cello.program.kernel.nodes import Array, Call, Constant, Dot, Fold, Node, Shared, Sum
+from cello.program.kernel.nodes import Apply, Array, Constant, Dot, Fold, Node, Shared, TermSum
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.schedule import Region
 
@@ -34,7 +34,9 @@ def render_region(name: str, region: Region, memory: Memory) -> str:
 # ---------------------------------------------------------------- one vector
 
 
-def _units(name: str, region: Region, groups: list[Group], width: int, memory: Memory) -> str:
+def _units(
+    name: str, region: Region, groups: list[ProductGroup], width: int, memory: Memory
+) -> str:
     """The pointwise part, for the features of one row from `unit` on, `left` of them."""
     body = _Body(region, groups, width, memory)
     sums = "".join(f", const vec *sum_{group.number}" for group in groups)
@@ -51,7 +53,9 @@ def _units(name: str, region: Region, groups: list[Group], width: int, memory: M
 class _Body:
     """The statements of `_units`."""
 
-    def __init__(self, region: Region, groups: list[Group], width: int, memory: Memory) -> None:
+    def __init__(
+        self, region: Region, groups: list[ProductGroup], width: int, memory: Memory
+    ) -> None:
         self.region, self.memory, self.width = region, memory, width
         self.lines: list[str] = []
         self.names: dict[Node, str] = {}
@@ -66,7 +70,7 @@ class _Body:
             if isinstance(node, Fold):
                 self._fold(node)
             else:
-                mask = isinstance(node, Call) and PRIMITIVES[node.function].is_bool
+                mask = isinstance(node, Apply) and PRIMITIVES[node.function].is_bool
                 self._local(node, self._expression(node), "mask" if mask else "vec")
                 if node in memory.scratch:
                     self._put(memory.place(node), self._vector(node), padded=True)
@@ -98,10 +102,10 @@ class _Body:
         return name
 
     def _expression(self, node: Node) -> str:
-        if isinstance(node, Sum):
+        if isinstance(node, TermSum):
             rest = [self._vector(term) for term in node.terms if not isinstance(term, Dot)]
             return " + ".join([self.sums[node], *rest] if node in self.sums else rest)
-        assert isinstance(node, Call)
+        assert isinstance(node, Apply)
         masks = {"where": 1, "and": 2, "or": 2, "not": 1}.get(node.function, 0)
         args = [
             self._mask(arg) if i < masks else self._vector(arg) for i, arg in enumerate(node.args)
@@ -109,7 +113,7 @@ class _Body:
         return EXPRESSIONS[node.function].format(*args)
 
     def _is_mask(self, node: Node) -> bool:
-        return isinstance(node, Call) and PRIMITIVES[node.function].is_bool
+        return isinstance(node, Apply) and PRIMITIVES[node.function].is_bool
 
     def _mask(self, node: Node) -> str:
         if self._is_mask(node) and node in self.names:
@@ -161,7 +165,7 @@ class _Body:
 # ---------------------------------------------------------------- all vectors
 
 
-def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Memory) -> str:
+def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, memory: Memory) -> str:
     """Over blocks of units and tiles of rows."""
     n, lines = region.length, Lines()
     lines.add(
@@ -217,7 +221,7 @@ def _walk(name: str, region: Region, groups: list[Group], width: int, memory: Me
     return lines.text
 
 
-def _summary(region: Region, groups: list[Group]) -> str:
+def _summary(region: Region, groups: list[ProductGroup]) -> str:
     words = {"before": "for many steps at once", "loop": "step by step", "after": "for many steps"}
     made = [node.name for node in region.nodes if node.name]
     products = sum(len(group.sums) for group in groups)

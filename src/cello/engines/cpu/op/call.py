@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from cello.engines.cpu.library import Steps
+from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.plan import Plan
 from cello.engines.packing import packing_of
 
-__all__ = ["SCHEMA", "Call", "Given", "Unpadded"]
+__all__ = ["SCHEMA", "LoopCall", "OperationInputs", "Unpadded"]
 
 #: The fields of `Call` as an operation declares them.
 SCHEMA = (
@@ -22,14 +22,14 @@ SCHEMA = (
 _OPTIONAL = ("forced", "table", "reset", "lengths")  # fields of `Call` that may hold a tensor
 
 
-class Call(NamedTuple):
+class LoopCall(NamedTuple):
     """What both operations take.
 
     Attributes:
         plan: the name of the plan, see `plan_by_name`.
-        tensors: see `Given`.
+        tensors: see `OperationInputs`.
         forced: outputs that are fed back.
-        length, rows, table, reverse: see `Steps`.
+        length, rows, table, reverse: see `StepTable`.
         reset: which rows are reset before their step.
         lengths: of each sequence, if there are rows of padding: then rows are [T * B, …].
         names: what is recorded.
@@ -46,7 +46,7 @@ class Call(NamedTuple):
     lengths: Tensor | None
     names: list[str]
 
-    def without_tensors(self) -> tuple[Call, list[str], list[Tensor]]:
+    def without_tensors(self) -> tuple[LoopCall, list[str], list[Tensor]]:
         """The call without any tensor; the names of the optional ones that it has, and these."""
         plan, _, forced, length, rows, table, reverse, reset, lengths, names = self
         more = [
@@ -54,25 +54,25 @@ class Call(NamedTuple):
             for name, tensor in zip(_OPTIONAL, (forced, table, reset, lengths), strict=True)
             if tensor is not None
         ]
-        call = Call(plan, [], None, length, rows, None, reverse, None, None, names)
+        call = LoopCall(plan, [], None, length, rows, None, reverse, None, None, names)
         return call, [name for name, _ in more], [tensor for _, tensor in more]
 
-    def with_tensors(self, tensors: list[Tensor], more: list[str]) -> Call:
+    def with_tensors(self, tensors: list[Tensor], more: list[str]) -> LoopCall:
         """The reverse: with tensors again, those of the optional ones last."""
         if not more:
-            return Call(self[0], tensors, *self[2:])
+            return LoopCall(self[0], tensors, *self[2:])
         end = len(tensors) - len(more)
         given: dict[str, Any] = dict(zip(more, tensors[end:], strict=True))
         return self._replace(tensors=tensors[:end], **given)
 
     @property
-    def steps(self) -> Steps:
+    def steps(self) -> StepTable:
         """How many steps there are, and which rows each has."""
         total = self.tensors[0].shape[0]
-        return Steps(self.length, self.rows, total, self.table, self.reverse)
+        return StepTable(self.length, self.rows, total, self.table, self.reverse)
 
 
-class Given:
+class OperationInputs:
     """The tensors that an operation takes, by what they are.
 
     Attributes:
@@ -103,15 +103,15 @@ class Unpadded:
         packing: which rows are padding.
     """
 
-    def __init__(self, plan: Plan, call: Call) -> None:
+    def __init__(self, plan: Plan, call: LoopCall) -> None:
         assert call.lengths is not None
         self._plan = plan
         self.packing = packing = packing_of(call.lengths, call.length)
-        given = Given(plan, call.tensors)
+        given = OperationInputs(plan, call.tensors)
         given.rows = [packing.pack(part) for part in given.rows]
         given.start = [packing.sort(part) for part in given.start]
         given.initial = [packing.sort(part) for part in given.initial]
-        steps = Steps.of(packing.sizes, call.reverse)
+        steps = StepTable.of(packing.sizes, call.reverse)
         self.call = call._replace(
             tensors=given.all,
             forced=None if call.forced is None else packing.pack(call.forced),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from cello.engines.cpu.op.call import Call, Given, Unpadded
+from cello.engines.cpu.op.call import LoopCall, OperationInputs, Unpadded
 from cello.engines.cpu.plan import Plan, plan_by_name
 from cello.program import BATCH, Op, Value, map_leaves
 
@@ -32,17 +32,17 @@ def register_counts(forward: Any, backward: Any) -> None:
 
 
 def _of_forward(*args: Any, **_: Any) -> int:
-    call = _unpadded(Call(*args[:-1]))
+    call = _unpadded(LoopCall(*args[:-1]))
     rows = call.tensors[0].shape[0]
     return rows * sum(count for _, count in _products(plan_by_name(call.plan)))
 
 
 def _of_backward(*args: Any, **_: Any) -> int:
-    call, (_, grads, needs) = _unpadded(Call(*args[:-3])), args[-3:]
+    call, (_, grads, needs) = _unpadded(LoopCall(*args[:-3])), args[-3:]
     return _Backward(plan_by_name(call.plan), call, grads, needs).count()
 
 
-def _unpadded(call: Call) -> Call:
+def _unpadded(call: LoopCall) -> LoopCall:
     known = call.lengths is not None and type(call.lengths) is Tensor
     return Unpadded(plan_by_name(call.plan), call).call if known else call
 
@@ -74,12 +74,12 @@ class _Backward:
     """
 
     def __init__(
-        self, plan: Plan, call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool]
+        self, plan: Plan, call: LoopCall, grads: Sequence[Tensor | None], needs: Sequence[bool]
     ) -> None:
         self.program = program = plan.program
         self.products = dict(_products(plan))
         self.call = call
-        of = Given(plan, needs)
+        of = OperationInputs(plan, needs)
         self.given = {program.x} if of.rows[0] else set()
         self.given.update(v for v, need in zip(plan.shared, of.shared, strict=True) if need)
         names = list(program.state)

@@ -15,12 +15,12 @@ from torch.nn import Buffer, Parameter
 
 from cello.cells.tracing import in_transform, is_traced
 
-__all__ = ["nobody_listens", "nobody_traces"]
+__all__ = ["can_bypass_dispatcher", "nobody_traces"]
 
 _PLAIN = {Tensor, Parameter, Buffer, type(None)}
 
 
-def nobody_listens(tensors: Iterable[Any]) -> bool:
+def can_bypass_dispatcher(tensors: Iterable[Any]) -> bool:
     """Whether an operation on these tensors may be called as the function that it is."""
     return (
         not torch._C._len_torch_dispatch_stack()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from cello.engines.cpu.library import Steps
-from cello.engines.cpu.op.memory_layout import order_of, plain, reckon_dtype
+from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel.nodes import Array
 
@@ -17,7 +17,7 @@ __all__ = ["run_forward"]
 def run_forward(
     plan: Plan,
     tensors: Sequence[Tensor],
-    steps: Steps,
+    steps: StepTable,
     reset: Tensor | None,
     forced: Tensor | None,
     save: bool,
@@ -29,7 +29,7 @@ def run_forward(
     if recipe is None:
         recipe = loop.recipe = _Recipe(plan, loop, names)
     own = tensors[0].dtype
-    dtype = reckon_dtype(own)
+    dtype = compute_dtype(own)
     made, tape = recipe(plain(tensors, dtype), steps, reset, plain([forced], dtype))
     if own != dtype:
         made = [tensor.to(own) for tensor in made]
@@ -51,7 +51,11 @@ class _Recipe:
         self.tape = None if loop.tape is None else loop.tape.width
 
     def __call__(
-        self, given: list[Tensor], steps: Steps, reset: Tensor | None, forced: list[Tensor | None]
+        self,
+        given: list[Tensor],
+        steps: StepTable,
+        reset: Tensor | None,
+        forced: list[Tensor | None],
     ) -> tuple[list[Tensor], Tensor | None]:
         new, total, end = given[0].new_empty, steps.total, len(given) - self.states
         made = [new((total, self.output))]

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from cello.engines.cpu.library import Steps
-from cello.engines.cpu.op.memory_layout import order_of, plain, reckon_dtype
+from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
-from cello.program.kernel import Operand, Product
+from cello.program.kernel import MatrixGradient, Operand
 from cello.program.kernel.nodes import Array
 
 __all__ = ["run_backward"]
@@ -23,7 +23,7 @@ def run_backward(
     tensors: Sequence[Tensor],
     made: Sequence[Tensor],
     grads: Sequence[Tensor | None],
-    steps: Steps,
+    steps: StepTable,
     reset: Tensor | None,
     forced: Tensor | None,
     names: Sequence[str],
@@ -42,7 +42,7 @@ def run_backward(
         names: what was recorded.
         needs: whether each of `tensors` needs a gradient.
     """
-    dtype = reckon_dtype(tensors[0].dtype)
+    dtype = compute_dtype(tensors[0].dtype)
     given, made, grads = plain(tensors, dtype), plain(made, dtype), plain(grads, dtype)
     (known,) = plain([forced], dtype)
     loop = _loop(plan, names, grads, needs)
@@ -119,7 +119,7 @@ class _Recipe:
         given: list[Tensor],
         made: Sequence[Tensor],
         grads: Sequence[Tensor | None],
-        steps: Steps,
+        steps: StepTable,
         reset: Tensor | None,
         known: Tensor | None,
         needs: Sequence[bool],
@@ -170,7 +170,7 @@ class _Recipe:
         maker: tuple[str, int, int],
         made: Sequence[Tensor],
         grads: Sequence[Tensor | None],
-        steps: Steps,
+        steps: StepTable,
         new: Any,
         zeros: Any,
     ) -> Tensor:
@@ -190,7 +190,7 @@ class _Recipe:
 _Term = tuple[int, slice | None, int, slice | None, slice, slice]
 
 
-def _terms(product: Product, places: dict[Any, int]) -> list[_Term]:
+def _terms(product: MatrixGradient, places: dict[Any, int]) -> list[_Term]:
     """What a matrix' gradient is the sum of: two factors, and where their product belongs."""
     terms = []
     for factor in product.inputs:

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from cello.engines.cpu.plan import Loop, Plan
 
-__all__ = ["order_of", "plain", "reckon_dtype"]
+__all__ = ["compute_dtype", "order_of", "plain"]
 
 _KINDS = {"vector": "shared", "matrix": "shared"}
 
 
-def reckon_dtype(dtype: torch.dtype) -> torch.dtype:
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """What a loop reckons with: bfloat16 in float32."""
     return torch.float32 if dtype == torch.bfloat16 else dtype
 

@@ -1,7 +1,7 @@
 """The two loops as operations of PyTorch: `torch.ops.cello.forward` and `backward`.
 
-Both take the fields of a `Call` and then a few arguments of their own. Gradients of gradients come
-from the step itself: see `replay`.
+Both take the fields of a `LoopCall` and then a few arguments of their own. Gradients of gradients
+come from the step itself: see `replay`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from cello.engines.cpu.batched import in_batch, register_batched
 from cello.engines.cpu.changes import kept_apart
-from cello.engines.cpu.library import Steps
-from cello.engines.cpu.op.call import SCHEMA, Call, Unpadded
+from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.op.call import SCHEMA, LoopCall, Unpadded
 from cello.engines.cpu.op.counts import register_counts
-from cello.engines.cpu.op.direct import nobody_listens, nobody_traces
+from cello.engines.cpu.op.direct import can_bypass_dispatcher, nobody_traces
 from cello.engines.cpu.op.forward import run_forward
 from cello.engines.cpu.op.gradients import run_backward
-from cello.engines.cpu.op.memory_layout import reckon_dtype
+from cello.engines.cpu.op.memory_layout import compute_dtype
 from cello.engines.cpu.op.replay import replay
 from cello.engines.cpu.plan import plan_by_name
 
@@ -32,7 +32,7 @@ _LIBRARY.define(f"backward({SCHEMA}, Tensor[] made, Tensor?[] grads, bool[] need
 
 
 def _forward(*args: Any) -> list[Tensor]:
-    call, save = Call(*args[:-1]), args[-1]
+    call, save = LoopCall(*args[:-1]), args[-1]
     plan = plan_by_name(call.plan)
     if call.lengths is not None:
         without = Unpadded(plan, call)
@@ -41,7 +41,7 @@ def _forward(*args: Any) -> list[Tensor]:
 
 
 def _backward(*args: Any) -> list[Tensor]:
-    call, (made, grads, needs) = Call(*args[:-3]), args[-3:]
+    call, (made, grads, needs) = LoopCall(*args[:-3]), args[-3:]
     plan = plan_by_name(call.plan)
     if call.lengths is not None:
         without = Unpadded(plan, call)
@@ -54,7 +54,7 @@ def _backward(*args: Any) -> list[Tensor]:
 
 
 def _forward_shapes(*args: Any) -> list[Tensor]:
-    call, save = Call(*args[:-1]), args[-1]
+    call, save = LoopCall(*args[:-1]), args[-1]
     plan = plan_by_name(call.plan)
     lowered, program = plan.lowered, plan.program
     x, states = call.tensors[0], len(program.state)
@@ -68,12 +68,12 @@ def _forward_shapes(*args: Any) -> list[Tensor]:
     if save:
         tape = plan.forward(save=True, names=call.names).tape
         assert tape is not None
-        made.append(x.new_empty(x.shape[0], tape.width, dtype=reckon_dtype(x.dtype)))
+        made.append(x.new_empty(x.shape[0], tape.width, dtype=compute_dtype(x.dtype)))
     return made
 
 
 def _backward_shapes(*args: Any) -> list[Tensor]:
-    call, needs = Call(*args[:-3]), args[-1]
+    call, needs = LoopCall(*args[:-3]), args[-1]
     found = [t.new_empty(t.shape) for t, need in zip(call.tensors, needs, strict=True) if need]
     return found if call.forced is None else [*found, call.forced.new_empty(call.forced.shape)]
 
@@ -82,8 +82,8 @@ class _Differentiable(torch.autograd.Function):
     """The forward loop with its backward loop."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, _forced: Any, *tensors: Any) -> Any:
-        direct = nobody_listens(call.tensors)
+    def forward(ctx: Any, call: LoopCall, _forced: Any, *tensors: Any) -> Any:
+        direct = can_bypass_dispatcher(call.tensors)
         made = _below_autograd(call, save=True, direct=direct)
         ctx.plan = plan_by_name(call.plan)  # lives until then, whatever becomes of the cell
         ctx.call, ctx.more, more = call.without_tensors()
@@ -104,14 +104,14 @@ class _Differentiable(torch.autograd.Function):
         if ctx.counter is not None and ctx.counter._version != ctx.version:
             y = _forward(*call, True)[0]  # has the same bits as it had
         _, needs_forced, *needs = ctx.needs_input_grad
-        direct = not torch.is_grad_enabled() and nobody_listens(grads) and not in_batch()
+        direct = not torch.is_grad_enabled() and can_bypass_dispatcher(grads) and not in_batch()
         run = _backward if direct else _op_backward
         left = iter(run(*call, [y, tape], list(grads[:-1]), needs))
         wanted = [next(left) if need else None for need in needs]
         return None, next(left) if needs_forced else None, *wanted
 
 
-def _below_autograd(call: Call, *, save: bool, direct: bool) -> list[Tensor]:
+def _below_autograd(call: LoopCall, *, save: bool, direct: bool) -> list[Tensor]:
     if direct:
         return _forward(*call, save)
     with torch._C._AutoDispatchBelowAutograd():
@@ -119,16 +119,16 @@ def _below_autograd(call: Call, *, save: bool, direct: bool) -> list[Tensor]:
 
 
 def _forward_autograd(*args: Any) -> list[Tensor]:
-    call, save = Call(*args[:-1]), args[-1]
+    call, save = LoopCall(*args[:-1]), args[-1]
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
         made = _Differentiable.apply(call, call.forced, *call.tensors)
         return list(made if save else made[:-1])
-    return _below_autograd(call, save=save, direct=nobody_listens(call.tensors))
+    return _below_autograd(call, save=save, direct=can_bypass_dispatcher(call.tensors))
 
 
 def _backward_autograd(*args: Any) -> list[Tensor]:
     """Gradients that can be differentiated again come from the step's own operations."""
-    call, (_, grads, needs) = Call(*args[:-3]), args[-3:]
+    call, (_, grads, needs) = LoopCall(*args[:-3]), args[-3:]
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, *grads, call.forced):
         plan = plan_by_name(call.plan)
         if call.lengths is None:
@@ -161,15 +161,15 @@ def forward(
     plan: str,
     tensors: Sequence[Tensor],
     forced: Tensor | None,
-    steps: Steps,
+    steps: StepTable,
     reset: Tensor | None,
     lengths: Tensor | None,
     names: Sequence[str],
 ) -> list[Tensor]:
     """Run the forward loop: the outputs, the final states, what was recorded."""
-    call = Call(
+    call = LoopCall(
         plan, list(tensors), forced, steps.length, steps.rows, steps.table, steps.reverse, reset,
         lengths, list(names),
     )  # fmt: skip
-    run = _forward_autograd if nobody_listens(tensors) else _op_forward
+    run = _forward_autograd if can_bypass_dispatcher(tensors) else _op_forward
     return run(*call, False)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.op.call import Call, Given
+from cello.engines.cpu.op.call import LoopCall, OperationInputs
 from cello.engines.cpu.plan import Plan
 from cello.engines.run import joined, nothing_of
 from cello.program import BATCH, Value, map_leaves
@@ -18,7 +18,7 @@ __all__ = ["replay"]
 
 
 def replay(
-    plan: Plan, call: Call, grads: Sequence[Tensor | None], needs: Sequence[bool]
+    plan: Plan, call: LoopCall, grads: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> list[Tensor]:
     """What the backward loop returns, as functions of all that is given."""
     forced = call.forced
@@ -50,9 +50,9 @@ def replay(
     return made
 
 
-def _run(plan: Plan, call: Call) -> list[Tensor]:
+def _run(plan: Plan, call: LoopCall) -> list[Tensor]:
     """Outputs, final states and what was recorded."""
-    program, given, length = plan.program, Given(plan, call.tensors), call.length
+    program, given, length = plan.program, OperationInputs(plan, call.tensors), call.length
     sizes = [call.rows] * length if call.table is None else call.table[0].tolist()
     shared = dict(zip(plan.shared, given.shared, strict=True))
     state, initial = given.start, given.initial
@@ -95,11 +95,11 @@ def _run(plan: Plan, call: Call) -> list[Tensor]:
     ]
 
 
-def _no_rows(plan: Plan, call: Call, shown: Sequence[Value]) -> list[Tensor]:
+def _no_rows(plan: Plan, call: LoopCall, shown: Sequence[Value]) -> list[Tensor]:
     """The same where there is not a single row."""
     nothing = nothing_of([*call.tensors, *([] if call.forced is None else [call.forced])])
     rows = [nothing.reshape(0, prod(value.shape[1:])) for value in (plan.program.output, *shown)]
-    states = [joined(part, nothing) for part in Given(plan, call.tensors).start]
+    states = [joined(part, nothing) for part in OperationInputs(plan, call.tensors).start]
     return [rows[0], *states, *rows[1:]]
 
 

@@ -57,7 +57,7 @@ class Link:
 
 
 @dataclass(eq=False)
-class Loop:
+class FeedbackLine:
     """A wire from a block down to a memory: beside `first` it goes down, up into `last`."""
 
     source: Item
@@ -71,7 +71,7 @@ class Grid:
 
     layers: list[list[Item]]
     links: list[Link]
-    loops: list[Loop]
+    loops: list[FeedbackLine]
 
     def between(self, rank: int) -> list[Link]:
         """The links from this layer to the next."""
@@ -124,7 +124,7 @@ def _fall(grid: Grid, source: Item, memory: Item) -> None:
         grid.links.append(Link(low, high, source.block, None, is_loop=True))
     for item in down:
         grid.layers[item.rank].append(item)
-    grid.loops.append(Loop(source, down, memory))
+    grid.loops.append(FeedbackLine(source, down, memory))
 
 
 def set_pins(item: Item, inputs: list[Block]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cello.layers.paths import joined
-from cello.see.draw.diagram import Block, Diagram, Label, Row
+from cello.see.draw.diagram import Block, BlockRow, Diagram, Label
 from cello.see.draw.net.outline import Level, Stage, Track
 from cello.see.draw.net.step_values import FEW, StepValues
 from cello.see.draw.paint.text import subscripted
@@ -55,7 +55,7 @@ def input_block(levels: list[Level], values: StepValues) -> Block:
     """The input of a step."""
     track = levels[0].tracks[0]
     known = values.first(joined(track.path, "x")) if track.states else None
-    return Block("input", "x", rows=(Row(known),) if known else (), label=Label())
+    return Block("input", "x", rows=(BlockRow(known),) if known else (), label=Label())
 
 
 def last_stage(levels: list[Level]) -> Stage | None:
@@ -77,9 +77,9 @@ def stage_block(
     lines = [stage.line] if stage.line else []
     rows = _named_rows({name: values.of(joined(stage.path, name)) for name in stage.names})
     if known and not rows:
-        rows = (Row(known),)
+        rows = (BlockRow(known),)
     if stage.size is not None and stage.size <= FEW:
-        rows = rows or (Row(("",) * stage.size),)
+        rows = rows or (BlockRow(("",) * stage.size),)
     elif stage.size is not None:
         if rows and values.unit is not None and values.unit < stage.size:
             lines.append(f"unit {values.unit} of {stage.size:,}")
@@ -99,11 +99,11 @@ def memory_block(track: Track, values: StepValues) -> Block:
     return Block("memory", text, rows=rows, note=note)
 
 
-def _named_rows(known: dict[str, tuple[str, ...] | None]) -> tuple[Row, ...]:
+def _named_rows(known: dict[str, tuple[str, ...] | None]) -> tuple[BlockRow, ...]:
     """A row for each value that was recorded, with its name where there are several."""
     found = {name: units for name, units in known.items() if units}
     named = len(found) > 1
-    return tuple(Row(units, subscripted(n) if named else "") for n, units in found.items())
+    return tuple(BlockRow(units, subscripted(n) if named else "") for n, units in found.items())
 
 
 def join_block(level: Level) -> Block:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cello.see.draw.diagram import Block, Row
-from cello.see.draw.paint.picture import Picture, Shape, Text
+from cello.see.draw.diagram import Block, BlockRow
+from cello.see.draw.paint.picture import Picture, PlacedShape, Text
 from cello.see.draw.paint.shapes import (
     LINE,
     RADIUS,
@@ -26,7 +26,7 @@ def paint(picture: Picture, block: Block, room: Room, x: float, y: float) -> Non
     if block.kind not in ("input", "output"):
         round_ = half if half == RADIUS else 13.0 if block.kind == "squash" else 5.0
         kind = "memory" if block.kind == "memory" else "gate" if block.is_gate else ""
-        box = Shape(x - half, y - height / 2, 2 * half, height, kind, round_, block.note)
+        box = PlacedShape(x - half, y - height / 2, 2 * half, height, kind, round_, block.note)
         picture.shapes.append(box)
     text = text_lines(block)
     rest = LINE * (len(text) - 1 + len(block.lines)) + rows_height(block)
@@ -42,7 +42,7 @@ def paint(picture: Picture, block: Block, room: Room, x: float, y: float) -> Non
         picture.texts.append(Text(x, base, line, "small"))
 
 
-def _units(picture: Picture, block: Block, row: Row, centre: float, y: float) -> None:
+def _units(picture: Picture, block: Block, row: BlockRow, centre: float, y: float) -> None:
     """The row's name, and a circle for each unit, as wide as its number needs."""
     x = centre - rows_width(block) / 2
     if row.name:
@@ -53,7 +53,7 @@ def _units(picture: Picture, block: Block, row: Row, centre: float, y: float) ->
         if number == "…":
             picture.texts.append(Text(x + room / 2, y + 4, number, "small"))
         else:
-            circle = Shape(x + 2.5, y - 9.5, room - 5, 19, "unit", 9.5)
+            circle = PlacedShape(x + 2.5, y - 9.5, room - 5, 19, "unit", 9.5)
             picture.shapes.append(circle)
             if number:
                 picture.texts.append(Text(x + room / 2, y + 4, number, "number"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Mark", "Picture", "Shape", "Text", "Wire"]
+__all__ = ["Mark", "Picture", "PlacedShape", "Text", "Wire"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Wire:
 
 
 @dataclass(frozen=True)
-class Shape:
+class PlacedShape:
     """A box, or a circle where `round` is half its size."""
 
     x: float
@@ -59,5 +59,5 @@ class Picture:
     height: float = 0.0
     wires: list[Wire] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    shapes: list[Shape] = field(default_factory=list)
+    shapes: list[PlacedShape] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)

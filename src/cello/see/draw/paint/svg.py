@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import quoteattr
 
-from cello.see.draw.paint.picture import Mark, Picture, Shape, Text, Wire
+from cello.see.draw.paint.picture import Mark, Picture, PlacedShape, Text, Wire
 from cello.see.draw.paint.text import SIZE, SMALL, escaped, tspans
 
 __all__ = ["svg_of"]
@@ -100,7 +100,7 @@ def _mark(mark: Mark) -> str:
     return f'<circle class="{kind}" cx="{_number(mark.x)}" cy="{_number(mark.y)}" r="2.4"/>'
 
 
-def _shape(shape: Shape) -> Iterator[str]:
+def _shape(shape: PlacedShape) -> Iterator[str]:
     place = f'x="{_number(shape.x)}" y="{_number(shape.y)}"'
     size = f'width="{_number(shape.width)}" height="{_number(shape.height)}"'
     kind = f"box {shape.kind}".strip()

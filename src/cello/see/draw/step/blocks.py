@@ -20,8 +20,8 @@ from cello.see.draw.step.formulas import (
 )
 from cello.see.draw.step.traced import Traced
 from cello.see.formulas.notation import (
-    Call,
     Choice,
+    FunctionCall,
     Minus,
     Node,
     Part,
@@ -151,7 +151,7 @@ class Builder:
             return self._sum(node)
         if isinstance(node, Product):
             return self._product(node)
-        if isinstance(node, Call):
+        if isinstance(node, FunctionCall):
             return self._call(node)
         return self._of(node, "other", [part for part in parts(node) if not is_fixed(part)])
 
@@ -236,14 +236,14 @@ class Builder:
         product.is_gate = any(factor.is_gate for factor in inputs)
         return product
 
-    def _call(self, node: Call) -> Block:
+    def _call(self, node: FunctionCall) -> Block:
         values = [argument for argument in node.arguments if not is_fixed(argument)]
         if len(values) > 1:
             return self._of(node, "other", values)
         name = subscripted(Style().function(node.name).replace("_", " "))
         inputs = list(map(self.block, values))
         fixed = tuple(argument for argument in node.arguments if is_fixed(argument))
-        made = self._new(Block("squash", name, inputs, formula=Call(node.name, fixed)))
+        made = self._new(Block("squash", name, inputs, formula=FunctionCall(node.name, fixed)))
         made.is_gate = node.name in SQUASHING
         return made
 

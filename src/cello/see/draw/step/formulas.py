@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 from cello.see.formulas.notation import (
     Apply,
-    Call,
     Choice,
     Compare,
+    FunctionCall,
     Minus,
     Node,
     Number,
@@ -74,7 +74,7 @@ def symbols(node: Node) -> Iterator[str]:
 
 def is_fixed(node: Node) -> bool:
     """Whether it is the same at every step: made of parameters and constants alone."""
-    if isinstance(node, Call) and not node.arguments:  # random numbers
+    if isinstance(node, FunctionCall) and not node.arguments:  # random numbers
         return False
     if isinstance(node, Symbol):
         return node.fixed
@@ -118,5 +118,5 @@ def is_arithmetic_of_one(node: Node) -> bool:
 
 
 def _is_arithmetic(node: Node) -> bool:
-    known = isinstance(node, _ARITHMETIC) or (isinstance(node, Call) and node.name == "abs")
+    known = isinstance(node, _ARITHMETIC) or (isinstance(node, FunctionCall) and node.name == "abs")
     return known and all(map(_is_arithmetic, parts(node)))
