@@ -84,7 +84,7 @@ def same(ours: dict, theirs: dict, tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", CAPTURED)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_engines_agree(name: str, shape: str, poison_empty: None) -> None:
+def test_engines_agree(name: str, shape: str, poison_empty: None, compiled_quickly: None) -> None:
     cell, sizes = make(name), SHAPES[shape]
     for reverse, resets in itertools.product((False, True), repeat=2):
         given = sample(cell, sizes, torch.float64, resets)
@@ -137,7 +137,7 @@ def test_few_bits_err_no_more_than_in_the_step_itself(name: str, dtype: torch.dt
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_gradcheck(name: str) -> None:
+def test_gradcheck(name: str, compiled_quickly: None) -> None:
     cell = make(name)
     sizes = [2, 2, 1]
     given = sample(cell, sizes, torch.float64, resets=name != "elman")
@@ -159,7 +159,7 @@ def test_gradcheck(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_gradcheck_with_what_is_drawn(name: str) -> None:
+def test_gradcheck_with_what_is_drawn(name: str, compiled_quickly: None) -> None:
     torch.manual_seed(1)
     cell, sizes = RANDOM[name]().double(), [2, 2, 1]
     given = sample(cell, sizes, torch.float64, resets=True)
@@ -175,7 +175,7 @@ def test_gradcheck_with_what_is_drawn(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "jordan", "leaky"])
-def test_double_backward(name: str) -> None:
+def test_double_backward(name: str, compiled_quickly: None) -> None:
     layer = cello.Recurrent(make(name))
     x = torch.randn(3, 2, layer.input_size, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))

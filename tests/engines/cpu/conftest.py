@@ -50,15 +50,6 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_private", [])
 
 
-@pytest.fixture
-def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compiled has the same numbers, slower, and takes a fifth of the time to compile."""
-    flags = importlib.import_module("cello.engines.cpu.toolchain.compiler").flags
-    quick = tuple("-O0" if flag == "-O3" else flag for flag in flags())
-    for module in ("compiler", "cache"):
-        monkeypatch.setattr(f"cello.engines.cpu.toolchain.{module}.flags", lambda: quick)
-
-
 def executable(path: Path, script: str) -> Path:
     """A shell script that can be called."""
     path.parent.mkdir(exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib.resources import files
 from keyword import iskeyword
 
 import pytest
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.engines.cpu.c.prelude import prelude
+from cello.engines.cpu.c.prelude import driver, prelude
 from tests.engines.cpu.random_cells import make_cell
 from tests.engines.test_matrix import outcome, same, sample
 
@@ -65,7 +64,9 @@ class Returns(cello.Cell):
 
 
 @pytest.mark.parametrize("name", RETURNED)
-def test_what_is_returned_may_be_anything(name: str, poison_empty: None) -> None:
+def test_what_is_returned_may_be_anything(
+    name: str, poison_empty: None, compiled_quickly: None
+) -> None:
     torch.manual_seed(1)
     cell = Returns(RETURNED[name]).double()
     for sizes, reverse in (([3, 3, 3], False), ([4, 2, 1], True)):
@@ -99,9 +100,9 @@ def test_a_parameter_may_be_the_output() -> None:
             same(ours, theirs, 1e-10)
 
 
-def test_every_name_of_the_c_may_be_a_variable() -> None:
+def test_every_name_of_the_c_may_be_a_variable(compiled_quickly: None) -> None:
     """No local variable of a step is mistaken for a function, a type or a macro of the C."""
-    text = prelude() + files("cello.engines.cpu.c").joinpath("driver.c").read_text(encoding="utf-8")
+    text = prelude() + driver()
     found = sorted(set(re.findall(r"\b[A-Za-z]\w*", re.sub(r"/\*.*?\*/", "", text, flags=re.S))))
     names = [name for name in found if not iskeyword(name) and name not in ("x", "h", "torch", "F")]
     names += ["linux", "unix", "EOF", "NULL"]
