@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def activation_function(activation: Activation, argument: str = "activation") -> Callable:
+def activation_function(activation: Activation, argument: str = "activation") -> Callable[..., Any]:
     """The function that `activation` names; a callable is returned as it is.
 
     Args:

@@ -33,7 +33,7 @@ from cello.layers.stream import Stepper
 __all__ = ["Stack", "StackState"]
 
 
-class StackState(tuple):
+class StackState(tuple[Any, ...]):
     """The state of a stack: an entry for each module, None for one that carries nothing."""
 
     __slots__ = ()

@@ -107,7 +107,7 @@ class ForeignCell(Cell):
         self._reading = reading
 
     @property
-    def named_function(self) -> Callable:
+    def named_function(self) -> Callable[..., Any]:
         """The function whose local variables give the names: the module's own `forward`."""
         return self.module.forward
 

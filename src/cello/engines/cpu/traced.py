@@ -7,11 +7,11 @@ Imported only when something is being traced, for it needs `torch._dynamo`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from cello.engines.run import Run, RunResult
 from cello.program import to_text
 
 __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 _kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the process
 
@@ -55,31 +57,41 @@ def run_traced(run: Run) -> RunResult | None:
     return RunResult(made[0], tuple(made[1:]))
 
 
-@torch._dynamo.assume_constant_result
+def _keeps_type(decorator: Any) -> Callable[[_F], _F]:
+    """A decorator of PyTorch's, which says nothing of types, as one that keeps them."""
+    kept: Callable[[_F], _F] = decorator
+    return kept
+
+
+# Runs once while a model is traced; what it returns stands in the graph.
+_constant = _keeps_type(torch._dynamo.assume_constant_result)
+
+
+@_constant
 def value_of(variable: ContextVar[Any]) -> Any:
     """What a context variable holds while the model is traced; a tracer cannot read it."""
     return variable.get()
 
 
-@torch._dynamo.assume_constant_result
+@_constant
 def take_parameters(layer: Any) -> None:
     """Let the cells of a drop-in take its parameters, unseen by the tracer."""
     layer.take_parameters()
 
 
-@torch._dynamo.assume_constant_result
+@_constant
 def loops_compile(dtype: torch.dtype) -> bool:
     """Whether there are compiled loops for inputs of `dtype`."""
     return lacks(dtype) is None
 
 
-@torch._dynamo.assume_constant_result
+@_constant
 def options_of(cell: Cell) -> list[str]:
     """The attributes of a cell that are numbers or words."""
     return [name for name, value in vars(cell).items() if isinstance(value, (int, float, str))]
 
 
-@torch._dynamo.assume_constant_result
+@_constant
 def plan_name(
     cell: Cell,
     dtype: torch.dtype,
@@ -127,7 +139,7 @@ class _Rows:
     lengths: Tensor | None
 
 
-@torch._dynamo.allow_in_graph
+@_keeps_type(torch._dynamo.allow_in_graph)
 def planned(
     name: str, names: list[str], own: list[Tensor], data: Tensor, alike: bool, sizes: list[int],
     state: list[Tensor], initial: list[Tensor], reverse: bool, reset: Tensor | None,
