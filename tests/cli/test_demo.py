@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import cello
-from cello.cli import coloured, demo, demo_memory
+from cello.cli import coloured
+from cello.cli.commands import demo
+from cello.cli.demo import memory_shown as demo_memory
 from cello.tasks import python_tagging
 from cello.tasks.corpus import standard_library
 
@@ -110,7 +112,7 @@ def test_rank_units() -> None:
 
 @pytest.mark.usefixtures("few_files")
 def test_seconds_of_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cello.cli import demo_seconds
+    from cello.cli.demo import seconds as demo_seconds
 
     task = python_tagging(pieces=40, piece_length=16, batch_size=8)
     net = cello.Stack(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import cello
-from cello.cli.diagnose import _pieces
+from cello.cli.commands.diagnose import _pieces
 from cello.convert import load_model, read_config, save_model
 from tests.cli.conftest import SOURCE
 from tests.cli.running import run, run_json

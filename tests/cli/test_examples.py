@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cello.cli.datafile import DataFile, Written, agrees, example_files, read_data_file
-from cello.cli.report import NetworkReport, report
+from cello.cli.example_data.datafile import DataFile, Written, agrees, example_files, read_data_file
+from cello.cli.example_data.report import NetworkReport, report
 from tests.cli.running import run, run_json
 
 FILES = example_files()

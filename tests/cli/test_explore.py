@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cello.cli.explore import _given, _reader
+from cello.cli.commands.explore import _given, _reader
 from cello.cli.models import open_model
 from tests.cli.running import ENVIRONMENT, run
 from tests.patience import LIMIT

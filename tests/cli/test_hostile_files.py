@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cello
-from cello.cli.data_report import report_as_json
-from cello.cli.datafile import data_file_of, example_files, read_data_file
-from cello.cli.report import report
+from cello.cli.example_data.datafile import data_file_of, example_files, read_data_file
+from cello.cli.example_data.report import report
+from cello.cli.example_data.texts import report_as_json
 from cello.errors import CelloError, DataError
 from tests.cli.running import process
 from tests.hostile import Largest, mutated

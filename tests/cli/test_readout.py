@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import cello
-from cello.cli.formulas import formulas_text
-from cello.cli.readout import readout_of
+from cello.cli.example_data.formulas import formulas_text
+from cello.cli.example_data.readout import readout_of
 from cello.errors import ArgumentError
 from tests.cli.running import run, run_json
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cello.cli.train_chars import command
+from cello.cli.training.chars import command
 from cello.train import Options
 from cello.train.claim import claimed
 from tests.cli.running import run, run_json

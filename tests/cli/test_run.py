@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cello
-from cello.cli.datafile import read_data_file
+from cello.cli.example_data.datafile import read_data_file
 from cello.errors import DataError
 from tests.cli.running import run, run_json
 
@@ -198,7 +198,7 @@ def test_reading_draws_no_random_numbers(file: Path):
     ],
 )
 def test_what_is_wrong_in_a_file_is_said(text: str, message: str, file: Path):
-    from cello.cli.report import report
+    from cello.cli.example_data.report import report
 
     file.write_text(text)
     with pytest.raises(DataError, match=message.replace("FILE", "net")):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cello.cli import cli
-from cello.cli.options import OrWord
+from cello.cli.training.options import OrWord
 from cello.convert import load_model, read_config
 from cello.tasks import Characters, Tagging, build_network, python_tagging
 from cello.tasks.corpus import Document

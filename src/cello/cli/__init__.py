@@ -1,16 +1,16 @@
 """The command line: one command a file, thin.
 
-Each module that `COMMANDS` names holds a click command called `command`. What a command needs is
-imported when it runs.
+Each module of `cello.cli.commands` that `COMMANDS` names holds a click command called `command`.
+What a command needs is imported when it runs.
 """
 
 from __future__ import annotations
 
-from cello.cli.commands import Commands
+from cello.cli.app import Commands
 
 __all__ = ["COMMANDS", "cli", "main"]
 
-#: The commands in the order of the help, each a module of this package.
+#: The commands in the order of the help, each a module of `cello.cli.commands`.
 COMMANDS = (
     "example",
     "run",
@@ -27,7 +27,7 @@ COMMANDS = (
 
 cli = Commands(
     "cello",
-    modules={name: f"{__name__}.{name}" for name in COMMANDS},
+    modules={name: f"{__name__}.commands.{name}" for name in COMMANDS},
     help="Recurrent networks whose memory you can see.",
     example="""
     cello example lstm

@@ -18,7 +18,7 @@ from cello.errors import ArgumentError, ModelError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
 from cello.ranges import Range, check_range, shown
 from cello.tasks.described import CHARACTERS, TEXTS, entries
-from cello.tasks.memory import make_if_it_fits
+from cello.tasks.too_large import make_if_it_fits
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = [

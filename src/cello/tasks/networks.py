@@ -11,7 +11,7 @@ from cello.cells import ElmanCell, JordanCell
 from cello.errors import ArgumentError
 from cello.layers import GRU, LSTM, Bidirectional, Log, Recurrent, Stack
 from cello.ranges import check_range
-from cello.tasks.memory import make_if_it_fits
+from cello.tasks.too_large import make_if_it_fits
 
 __all__ = [
     "CAUSAL_KINDS",

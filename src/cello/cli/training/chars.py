@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.options import Help, OrWord, given, options_of
-from cello.cli.training import begin, complete, refuse, train, training
+from cello.cli.training.options import Help, OrWord, given, options_of
+from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.tasks import CAUSAL_KINDS, Characters
 from cello.tasks.text_files import check_there
 

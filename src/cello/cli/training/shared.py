@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from cello.cli.options import Help, OrWord, filled, given, options_of
 from cello.cli.output import json_option, print_json
-from cello.cli.remembered import recalled, remember
 from cello.cli.scores import print_scores
+from cello.cli.training.options import Help, OrWord, filled, given, options_of
+from cello.cli.training.remembered import recalled, remember
 from cello.ranges import RANGES, check_range
 from cello.tasks import build_network, fitting_hidden_size
 from cello.tasks.characters import Characters

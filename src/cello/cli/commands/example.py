@@ -51,9 +51,9 @@ def command(
     every step with a tick where it is what the example's file states, and the arithmetic of the
     interesting steps.
     """
-    from cello.cli.data_report import print_report
-    from cello.cli.datafile import example_files, read_data_file
-    from cello.cli.report import report
+    from cello.cli.example_data.datafile import example_files, read_data_file
+    from cello.cli.example_data.report import report
+    from cello.cli.example_data.texts import print_report
     from cello.errors import ArgumentError
 
     files = example_files()
@@ -74,7 +74,7 @@ def command(
         return
     file = read_data_file(files[name], name)
     if page is not None:
-        from cello.cli.page import write_page
+        from cello.cli.example_data.page import write_page
 
         click.echo(f"wrote {write_page(file, page)}: open it in a browser")
         return

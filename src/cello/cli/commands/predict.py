@@ -52,7 +52,7 @@ def command(model: Path, file: Path, memory: str | None, token: int, as_json: bo
     opened = open_model(model, task=None if memory is not None else "tag")
     with input_file(file) as path:
         if memory is not None:
-            from cello.cli.memory import colour
+            from cello.cli.unit_colours import colour
 
             colour(opened, path, memory, token, as_json)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from cello.cli.readout import readout_of
+from cello.cli.example_data.readout import readout_of
 from cello.errors import CaptureError
 
 if TYPE_CHECKING:

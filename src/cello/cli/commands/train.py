@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 command = Group(
     "train",
-    modules={"tag": "cello.cli.train_tag", "chars": "cello.cli.train_chars"},
+    modules={"tag": "cello.cli.training.tag", "chars": "cello.cli.training.chars"},
     help="Train a network: `tag` gives each element its label, `chars` predicts the next one.",
     example="""
     cello train tag -o model

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cello.cli.datafile import DataFile, ExampleRun, Explain, Network, Stated, agrees
-from cello.cli.formulas import formulas, formulas_text
-from cello.cli.readout import Readout, readout_of
+from cello.cli.example_data.datafile import DataFile, ExampleRun, Explain, Network, Stated, agrees
+from cello.cli.example_data.formulas import formulas, formulas_text
+from cello.cli.example_data.readout import Readout, readout_of
 from cello.errors import ArgumentError, CelloError, DataError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def report(file: DataFile, steps: Sequence[int] = ()) -> list[NetworkReport]:
     """Run every network of a data file.
 
     Args:
-        file: see `cello.cli.datafile`.
+        file: see `cello.cli.example_data.datafile`.
         steps: the steps whose arithmetic is shown, in place of those that the file names.
 
     Raises:

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from cello._version import __version__
-from cello.cli.options import NONE, UNKNOWN, Usual
+from cello.cli.training.options import NONE, UNKNOWN, Usual
 from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.files import replace
 from cello.train.options import FREE

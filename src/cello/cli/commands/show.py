@@ -35,8 +35,8 @@ __all__ = ["command"]
 @json_option
 def command(model: Path, as_c: bool, layer: str | None, backward: bool, as_json: bool) -> None:
     """Print a model's network, its parameters and its equations, or its loops in C."""
-    from cello.cli.formulas import formulas, formulas_text
-    from cello.cli.loops import loops, loops_text
+    from cello.cli.example_data.formulas import formulas, formulas_text
+    from cello.cli.example_data.loops import loops, loops_text
     from cello.cli.models import open_model
     from cello.see import count_parameters
 

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.options import Help, OrWord, default_of, given, options_of
-from cello.cli.training import begin, complete, refuse, train, training
+from cello.cli.training.options import Help, OrWord, default_of, given, options_of
+from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.tasks import NETWORK_KINDS, Tagging, python_tagging, usual_window
 from cello.tasks.features import WORD_FEATURES, WordFeatures
 from cello.tasks.text_files import check_there

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cello.cli.datafile import DataFile, Written
-from cello.cli.formulas import indented
+from cello.cli.example_data.datafile import DataFile, Written
+from cello.cli.example_data.formulas import indented
+from cello.cli.example_data.report import DIGITS, Column, NetworkReport, RunReport
 from cello.cli.output import paragraph, print_json, print_tables
-from cello.cli.report import DIGITS, Column, NetworkReport, RunReport
 
 __all__ = ["print_report", "report_as_json"]
 

@@ -30,9 +30,9 @@ def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
     show, which steps to explain (t, unit, layer), and what is stated of the values, to be marked.
     Get one to change with `cello example NAME --copy FILE`.
     """
-    from cello.cli.data_report import print_report
-    from cello.cli.datafile import read_data_file
-    from cello.cli.report import report
+    from cello.cli.example_data.datafile import read_data_file
+    from cello.cli.example_data.report import report
+    from cello.cli.example_data.texts import print_report
 
     data = read_data_file(file)
     print_report(data, report(data, steps), as_json)

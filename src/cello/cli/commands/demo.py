@@ -61,8 +61,8 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
     """
     import torch
 
-    from cello.cli.demo_memory import show_memory
-    from cello.cli.demo_seconds import HEAD, epoch_seconds, footnote
+    from cello.cli.demo.memory_shown import show_memory
+    from cello.cli.demo.seconds import HEAD, epoch_seconds, footnote
     from cello.tasks import python_tagging
 
     check_range(parameters=parameters, epochs=epochs, pieces=pieces, seed=seed)

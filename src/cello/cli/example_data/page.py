@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cello.cli.datafile import DataFile
+from cello.cli.example_data.datafile import DataFile
 from cello.errors import DataError
 
 __all__ = ["write_page"]
