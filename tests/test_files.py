@@ -8,6 +8,7 @@ import torch
 
 from cello import files
 from cello.sealed import own_memory
+from tests.durable import inode, on_disk
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -26,6 +27,12 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     monkeypatch.undo()
     files.replace(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_it_is_on_the_disk_before_its_name_is(tmp_path: Path):
+    with on_disk() as done:
+        files.replace(tmp_path / "data", b"new")
+    assert done == [inode(tmp_path / "data"), "renamed", inode(tmp_path)]
 
 
 def test_an_error_names_the_file_as_it_was_called(tmp_path: Path):

@@ -62,6 +62,18 @@ def test_dtypes_are_those_of_the_namesakes(kind: str, low: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("kind", CELLS)
+def test_a_drop_in_takes_a_sequence_without_steps(kind: str) -> None:
+    """PyTorch, whose code runs under autocast, cannot pack one."""
+    layer, x = getattr(cello, kind)(3, 4), torch.randn(6, 3, 3)
+    for lengths in ([6, 2, 1], [6, 2, 0], [0, 6, 0]):
+        exact = tensors(layer(x, lengths=lengths))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = tensors(layer(x, lengths=lengths))
+        for mine, its in zip(found, exact, strict=True):
+            torch.testing.assert_close(mine.float(), its, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("kind", CELLS)
 def test_training_and_one_step_at_a_time(kind: str) -> None:
     layer, x = cello.Recurrent(CELLS[kind](3, 4)), torch.randn(6, 3, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -159,6 +159,12 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         "lengths must be a tensor of integers, got li",
     ),
     (lambda: LAYER(X, lengths=torch.ones(2)), DtypeError, "tensor of integers, got torch.float32"),
+    (
+        lambda: LAYER(X, lengths=torch.tensor([True, False])),
+        DtypeError,
+        "tensor of integers, got torch.bool",
+    ),
+    (lambda: LAYER(X, lengths=5), DtypeError, "lengths must be a tensor of integers, got int"),
     (lambda: LAYER(X, lengths=torch.tensor([5])), ShapeError, r"must be \[2\].* got \[1\]"),
     (lambda: LAYER(X, lengths=torch.tensor([6, 1])), ArgumentError, "0 and T = 5, got 1 to 6"),
     (lambda: LAYER(X, lengths=torch.tensor([-1, 1])), ArgumentError, "T = 5, got -1 to 1"),

@@ -222,6 +222,32 @@ def test_weights_made_in_inference_mode_are_read_at_every_step() -> None:
         torch.testing.assert_close(stepper(x[1]), layer(x[1:], before)[0][0])
 
 
+class Mode(cello.Cell):
+    """Has another step while it is trained."""
+
+    state = ("h",)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = h + x if self.training else h - x
+        return h, (h,)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_a_stepper_is_in_the_mode_of_its_layer(engine: str) -> None:
+    layer, x = cello.Recurrent(Mode(3, 3), engine=engine), torch.ones(1, 3)
+    for begin, then in ((False, True), (True, False)):
+        stepper = layer.train(begin).stream()
+        layer.train(then)
+        seen = [stepper(x)]
+        layer.train(begin)
+        seen += [stepper(x), stepper(x)]
+        first = 1 if then else -1
+        assert [y[0, 0].item() for y in seen] == [first, 0, -first]
+        layer.train(then)
+        stepper.reset()
+        assert stepper(x)[0, 0] == first
+
+
 class Hands(cello.Cell):
     """Hands on its input: as the next state, and the old state as the output."""
 

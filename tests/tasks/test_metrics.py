@@ -21,6 +21,14 @@ def test_accuracies_by_hand():
     }
 
 
+def test_a_group_may_name_tags_that_the_data_lacks():
+    gold, predicted = torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 2, 2])
+    groups = {"to": ["B-to", "I-to", "E-to"], "other": ["B-other"]}
+    found = accuracies(gold, predicted, ["O", "B-to", "I-to"], groups)
+    assert found["to_accuracy"] == 2 / 3
+    assert "other_accuracy" not in found
+
+
 def test_bits():
     assert bits(0.0) == 0
     assert bits(torch.tensor(16.0).log().item()) == pytest.approx(4)

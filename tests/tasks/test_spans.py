@@ -88,6 +88,8 @@ def scores_by_hand(gold: list[list[str]], predicted: list[list[str]]) -> tuple[f
         ("B-X O", "O O", (0, 0)),
         # What is no B and no I is outside.
         ("B-X I-X X-X", "B-X I-X E-X", (1, 1)),
+        ("B-X X-X I-X", "B-X O B-X", (1, 1)),
+        ("B-X I- I-X", "B-X O B-X", (1, 1)),
         # A hyphen inside a type.
         ("B-X-1 I-X-1", "B-X-1 I-X-2", (0, 0)),
     ],

@@ -10,6 +10,7 @@ import torch
 from cello import files
 from cello.errors import ModelError
 from cello.train import checkpoint
+from tests.durable import inode, on_disk
 from tests.train.fakes import run_python
 
 
@@ -81,6 +82,25 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, name: str, damage):
         match=r"checkpoint 000002-step-2: .*; going on from the one before it, 000001-step-1",
     ):
         assert checkpoint.load(tmp_path)["number"] == 1
+
+
+@pytest.mark.parametrize("key", ["bytes", "sha256"])
+@pytest.mark.parametrize("name", ["state.json", "tensors.safetensors"])
+def test_a_manifest_of_other_files_is_passed_over(tmp_path: Path, name: str, key: str):
+    first, second = (checkpoint.save(tmp_path, tree(n), step=10**n) for n in (1, 2))
+    manifests = [json.loads((path / "manifest.json").read_bytes()) for path in (first, second)]
+    manifests[1]["files"][name][key] = manifests[0]["files"][name][key] if key != "bytes" else 1
+    (second / "manifest.json").write_text(json.dumps(manifests[1]))
+    with pytest.warns(UserWarning, match=rf"2-step-100: {name} is damaged: .*the one before it"):
+        assert checkpoint.load(tmp_path)["number"] == 1
+
+
+def test_everything_is_on_the_disk_before_its_name_is(tmp_path: Path):
+    with on_disk() as done:
+        path = checkpoint.save(tmp_path, tree(1), step=1)
+    files = sorted(path.iterdir())
+    assert sorted(done[:3]) == sorted(map(inode, files))
+    assert done[3:] == [inode(path), "renamed", inode(tmp_path)]
 
 
 def test_all_damaged(tmp_path: Path):
@@ -178,6 +198,8 @@ def test_killed_anywhere_in_saving(tmp_path: Path):
         tree = checkpoint.load(folder)  # would warn, and so fail, if one were damaged
         assert torch.equal(tree["w"], torch.full((9,), float(tree["step"])))
         steps.append(tree["step"])
+        for path in folder.glob("0*"):  # what bears the name of a checkpoint is whole
+            assert names(path) == ["manifest.json", "state.json", "tensors.safetensors"]
         checkpoint.save(folder, {"step": 4}, step=4)
         assert checkpoint.load(folder) == {"step": 4}
         assert not [name for name in names(folder) if name.startswith(".")]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cello.errors import CelloError, ModelError
 from cello.files import seal
 from cello.train import Event, Options, fit
+from cello.train.checkpoint import FORMAT
 from tests.hostile import Largest, mutated
 from tests.train.fakes import FakeTask, make_net
 
@@ -70,7 +71,29 @@ def test_any_change_of_the_state_is_taken_up_or_told(seed: int, folder: Path, tm
     assert largest.bytes < BOUND
 
 
-@pytest.mark.parametrize("manifest", [b"[]", b"{}", b'{"format": 1, "files": []}', b"[" * 99_999])
+WRONG = [
+    [],
+    {},
+    {"state.json": seal(b"")},
+    *(dict.fromkeys(("state.json", "tensors.safetensors"), wrong) for wrong in ([], 1, {})),
+    {"state.json": {"bytes": "1", "sha256": 1}},
+    {"nothing.json": seal(b"")},
+    {"../checkpoint": seal(b"")},
+]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b"[]",
+        b"{}",
+        b'{"format": 1, "files": []}',
+        b"[" * 99_999,
+        json.dumps({"format": FORMAT}).encode(),
+        *(json.dumps({"format": FORMAT, "files": files}).encode() for files in WRONG),
+    ],
+    ids=lambda manifest: manifest[:60].decode(),
+)
 def test_a_manifest_that_is_none(manifest: bytes, folder: Path, tmp_path: Path):
     shutil.copytree(folder, tmp_path / "copy")
     with pytest.raises(ModelError, match=r"^every checkpoint in .* is damaged: 0000"):

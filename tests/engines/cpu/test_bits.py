@@ -89,10 +89,10 @@ def test_trained_and_recorded(layer: cello.Recurrent, x: Tensor) -> None:
     same(cello.record(layer, x).result, (y, state))
 
 
-def gradients(layer: cello.Recurrent, x: Tensor) -> tuple[Tensor, ...]:
+def gradients(layer: cello.Recurrent, x: Tensor, **options: Any) -> tuple[Tensor, ...]:
     """Outputs, and the gradients of the input and of all parameters."""
     x = x.clone().requires_grad_()
-    y, state = layer(x)
+    y, state = layer(x, **options)
     loss = (y * torch.linspace(-1, 2, y.numel()).view_as(y)).sum() + state[0].square().sum()
     return y, *torch.autograd.grad(loss, (x, *layer.parameters()))
 
@@ -109,6 +109,32 @@ def test_on_any_number_of_threads(
     for threads in (2, 3, 5):
         torch.set_num_threads(threads)
         same(gradients(layer, x), alone)
+
+
+@pytest.mark.parametrize("rows", [B, 2], ids=["rows", "units of rows"])
+def test_a_learned_initial_state_on_any_number_of_threads(
+    rows: int, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that begin anew add to its gradient, at whatever step and on whatever thread."""
+    monkeypatch.setattr(library, "WORTH_A_THREAD", 0)
+    monkeypatch.setattr(library, "WORTH_SHARING", 0)
+    x, reset, layers = x[:, :rows], torch.rand(T, rows) < 0.4, []
+    for engine in ("cpu", "reference"):
+        torch.manual_seed(1)
+        cell = cello.GRUCell(I, H)
+        layers.append(cello.Recurrent(cell, initial_state="learned", engine=engine))
+    layer, reference = layers
+    with torch.no_grad():
+        for one, other in zip(layer.parameters(), reference.parameters(), strict=True):
+            other.copy_(one.normal_(std=0.3))
+    for lengths in (None, torch.arange(rows) % (T + 1)):
+        alone = gradients(layer, x, reset=reset, lengths=lengths)
+        close = gradients(reference, x, reset=reset, lengths=lengths)
+        torch.testing.assert_close(alone, close, rtol=1e-4, atol=1e-4)
+        for threads in (2, 3, 5):
+            torch.set_num_threads(threads)
+            same(gradients(layer, x, reset=reset, lengths=lengths), alone)
+        torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -189,6 +189,37 @@ def test_frozen_parameters_and_inputs_without_gradient() -> None:
         close([g for g in ours if g is not None], [g for g in theirs if g is not None])
 
 
+def test_what_needs_a_gradient_may_change_from_call_to_call() -> None:
+    layer = layer_of("gru")
+    names = [name for name, _ in layer.cell.named_parameters()]
+
+    def found(wanted: tuple[str, ...], engine: str) -> list[Tensor]:
+        layer.engine = engine
+        for name in names:
+            getattr(layer.cell, name).requires_grad_(name in wanted)
+        torch.manual_seed(1)
+        x, h = (numbers(*size, grad=grad) for size, grad in sizes)
+        tensors = [t for t in (x, h, *layer.cell.parameters()) if t.requires_grad]
+        y, _ = layer(x, (h,))
+        return list(torch.autograd.grad(y.square().sum(), tensors))
+
+    everything = tuple(names)
+    for wanted, of_x, of_h in (
+        (everything, False, False),
+        (everything, True, False),
+        (everything, False, True),
+        (names[:1], True, False),
+        (names[1:2], True, True),
+        ((), True, False),
+        ((), False, True),
+        (everything, True, True),
+    ):
+        sizes = (((3, 2, 3), of_x), ((2, 4), of_h))
+        ours, theirs = found(wanted, "cpu"), found(wanted, "reference")
+        close(ours, theirs)
+        assert all(gradient.any() for gradient in ours)
+
+
 def test_one_output_alone_and_none() -> None:
     layer, x = layer_of("lstm"), numbers(3, 2, 3, grad=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -58,6 +59,15 @@ def asked(server: Server, method: str, path: str, body: Any = None, **headers: s
 
 
 READ = {"question": "read", "about": {"text": "abc"}}
+SOURCES = ("Origin", "Host")  # what says who asks
+#: What keeps an answer out of caches, frames, other pages, and from being taken for a script.
+PROTECTION = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 # ------------------------------------------------------------ who is let in
@@ -102,6 +112,35 @@ def test_without_the_token_nothing_is_told(token: str, serve: Callable):
     status, page = asked(server, "GET", "/", X_Cello_Token=token.encode("latin-1"))
     assert status == 200
     assert server.token.encode() not in page
+
+
+def test_hosts_and_origins_are_compared_as_a_whole(serve: Callable):
+    server = serve("elman")
+    schemes, hosts = ("http://", "https://", ""), ("127.0.0.1", "localhost", "evil.example")
+    for scheme, host in itertools.product(schemes, hosts):
+        for more in ("", "0", ".evil.example", "@evil.example", "/"):
+            name = f"{scheme}{host}:{server.port}{more}"
+            known = host != "evil.example" and not more
+            told = {h: asked(server, "POST", "/ask", READ, **{h: name})[0] for h in SOURCES}
+            ours = {"Origin": known and scheme == "http://", "Host": known and not scheme}
+            assert told == {h: 200 if ours[h] else 403 for h in SOURCES}, name
+
+
+def test_every_answer_is_for_our_own_page_alone(serve: Callable):
+    server = serve("elman")
+    for method, path, status in (
+        ("POST", "/ask", 200),
+        ("GET", "/", 200),
+        ("GET", "/numbers?run=0&block=0", 200),
+        ("GET", "/numbers", 400),
+        ("POST", "/elsewhere", 404),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
+        connection.request(method, path, json.dumps(READ), {"X-Cello-Token": server.token})
+        with connection.getresponse() as response:
+            assert response.status == status
+            assert {name: response.headers[name] for name in PROTECTION} == PROTECTION
+        connection.close()
 
 
 def test_tokens_differ_from_run_to_run(serve: Callable):
