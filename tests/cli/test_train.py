@@ -366,7 +366,7 @@ def test_a_reader_of_progress_that_goes_away(training: list[str], tmp_path: Path
         assert running.stdout is not None
         assert running.stdout.readline().startswith("epoch 1/3 ")
         running.stdout.close()
-        assert running.wait(timeout=300) == 0
+        assert running.wait(timeout=LIMIT) == 0
     assert epochs_done(tmp_path / "model") == 3
 
 
