@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from cello.errors import ArgumentError, ShapeError
+from cello.see.probing.scores import auc
 
 __all__ = ["UnitScore", "rank_units"]
 
@@ -44,16 +45,14 @@ def rank_units(values: Tensor, labels: Tensor) -> list[UnitScore]:
     >>> [score.unit for score in rank_units(values, torch.tensor([1, 1, 0, 0]).bool())]
     [1, 0]
     """
-    from sklearn.metrics import roc_auc_score
-
     if values.dim() != 2 or labels.shape != values.shape[:1]:
         raise ShapeError(
             f"values must be [N, H] and labels [N], got {list(values.shape)} and "
             f"{list(labels.shape)}"
         )
-    truth = labels.bool().numpy()
-    if truth.all() or not truth.any():
+    labels = labels.bool()
+    if labels.all() or not labels.any():
         raise ArgumentError("labels must hold steps with the property and steps without it")
-    columns = values.detach().double().numpy().T
-    found = [UnitScore(unit, float(roc_auc_score(truth, c))) for unit, c in enumerate(columns)]
+    areas = auc(values.detach().double(), labels).tolist()
+    found = [UnitScore(unit, area) for unit, area in enumerate(areas)]
     return sorted(found, key=lambda score: -score.strength)
