@@ -36,7 +36,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ModelError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict) or "format" not in config:
+    if not isinstance(config, dict) or type(config.get("format")) is not int:
         raise ModelError(f"{path} is not the config of a model of Cello: it states no format")
     check_format(config, str(path), newest=FORMAT)
     for key in ("net", "weights"):
