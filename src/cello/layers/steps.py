@@ -270,7 +270,14 @@ def of_its_own(tensor: Tensor) -> Tensor:
     a gradient.
     """
     # A trace is to be the same with gradients and without.
-    return tensor.view_as(tensor) if tensor.requires_grad or is_traced() else tensor
+    return tensor.view_as(tensor) if tensor.requires_grad or _is_watched() else tensor
+
+
+def _is_watched() -> bool:
+    """Whether operations are written down, by `torch.jit.trace` or while a step is captured."""
+    if torch.compiler.is_compiling():
+        return False
+    return is_traced() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def _integers(lengths: Any, B: int) -> Tensor:

@@ -131,7 +131,7 @@ def test_complex_states_are_refused() -> None:
 
     with pytest.raises(CellError, match=r"the state h as torch.complex64; a state is real"):
         cello.Recurrent(Kept(3, 3))(torch.randn(5, 2, 3))
-    with pytest.raises(DtypeError, match=r"state.h must have the dtype of x"):
+    with pytest.raises(DtypeError, match=r"state.h must be real, got torch.complex64"):
         cello.Recurrent(cello.GRUCell(3, 4))(torch.randn(5, 2, 3), torch.zeros(2, 4) * 1j)
 
 

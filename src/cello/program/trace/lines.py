@@ -11,7 +11,11 @@ import torch
 
 __all__ = ["blame", "in_function", "is_the_steps", "where_from"]
 
-_NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_CELLO = Path(__file__).parents[2]
+_NOT_THE_USERS = (
+    str(Path(torch.__file__).parent),
+    *(str(_CELLO / room) for room in ("program", "engines", "layers")),
+)
 _STANDARD = sysconfig.get_path("stdlib")
 
 # Where PyTorch passes on what somebody else has asked a tensor for.
