@@ -200,7 +200,7 @@ def swallows_an_error(self: Base, x: Tensor, h: Tensor) -> Tensor:
 @step
 def carries_an_attribute(self: Base, x: Tensor, h: Tensor) -> Tensor:
     h = h * 2
-    h.number = 3  # type: ignore[attr-defined]
+    h.number = 3
     return h
 
 
@@ -352,7 +352,7 @@ class Counter:
 
 
 def helper() -> None:
-    helper.calls = getattr(helper, "calls", 0) + 1  # type: ignore[attr-defined]
+    helper.calls = getattr(helper, "calls", 0) + 1
 
 
 VARIABLE: ContextVar[int] = ContextVar("counted", default=0)
@@ -402,13 +402,13 @@ def test_a_step_may_take_from_an_iterator(iterator: Callable[[], Any]) -> None:
 
 def test_an_attribute_of_a_function_is_looked_at() -> None:
     def scaled(h: Tensor) -> Tensor:
-        return h * scaled.by  # type: ignore[attr-defined, no-any-return]
+        return h * scaled.by
 
-    scaled.by = 1.0  # type: ignore[attr-defined]
+    scaled.by = 1.0
     layer, x = cello.Recurrent(made(lambda self, x, h: scaled(h))), torch.randn(3, 2, 3)
     with cello.engine("split"):
         layer(x)
-        scaled.by = 3.0  # type: ignore[attr-defined]
+        scaled.by = 3.0
         y, _ = layer(x)
     with cello.engine("reference"):
         torch.testing.assert_close(y, layer(x)[0])

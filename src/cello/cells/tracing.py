@@ -9,12 +9,19 @@ from typing import Any
 
 import torch
 
-__all__ = ["in_transform", "is_traced", "set_profiler", "untraced"]
+__all__ = ["in_transform", "is_traced", "is_written_down", "set_profiler", "untraced"]
 
 
 def is_traced() -> bool:
     """Whether `torch.jit.trace` writes down what runs now; sizes are tensors then."""
     return torch._C._get_tracing_state() is not None
+
+
+def is_written_down() -> bool:
+    """Whether operations are, by `torch.jit.trace` or while a step is captured."""
+    if torch.compiler.is_compiling():
+        return False
+    return is_traced() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def in_transform() -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cello.cells.contract import kind_of
-from cello.cells.tracing import is_traced
+from cello.cells.tracing import is_traced, is_written_down
 from cello.engines import Alike, packing_of
 from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
@@ -270,14 +270,7 @@ def of_its_own(tensor: Tensor) -> Tensor:
     a gradient.
     """
     # A trace is to be the same with gradients and without.
-    return tensor.view_as(tensor) if tensor.requires_grad or _is_watched() else tensor
-
-
-def _is_watched() -> bool:
-    """Whether operations are written down, by `torch.jit.trace` or while a step is captured."""
-    if torch.compiler.is_compiling():
-        return False
-    return is_traced() or torch._C._len_torch_dispatch_stack() > 0
+    return tensor.view_as(tensor) if tensor.requires_grad or is_written_down() else tensor
 
 
 def _integers(lengths: Any, B: int) -> Tensor:

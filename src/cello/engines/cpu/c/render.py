@@ -121,8 +121,8 @@ def field_name(slot: Slot, memory: Memory) -> str:
 def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     """What the kernel is given, and what a team has at hand."""
     states = max(len(kernel.states), 1)
-    kinds = (*_STATE_SLOTS[kernel.name], "") if kernel.states else ()
-    fields = [field_name(slot, memory) for slot in slots if slot.kind not in kinds]
+    of_states = _STATE_SLOTS[kernel.name]
+    fields = [field_name(slot, memory) for slot in slots if slot.kind not in of_states]
     lists = ["prev"] if kernel.name == "forward" else ["carry", "prev"]
     lines = [
         f"#define BACKWARD {int(kernel.name == 'backward')}",
@@ -132,7 +132,7 @@ def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "",
         "typedef struct {",
         "    Shape shape;",
-        *(f"    real *{kind}[{states}];" for kind in _STATE_SLOTS[kernel.name]),
+        *(f"    real *{kind}[{states}];" for kind in of_states),
         *(f"    real *{name};" for name in fields),
         *(f"    real *{packed.name};" for packed in memory.packed),
         "    char *workspace;",
