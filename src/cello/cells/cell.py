@@ -155,7 +155,8 @@ class Cell(NotScripted, HasState):
             CellError: `step` does not return what it must.
         """
         if is_proxy(x):
-            return leaf(self, x, state)
+            node: tuple[Tensor, Any] = leaf(self, x, state)
+            return node
         result = self.step(x, *check_call(self, x, state))
         check_step_result(self, result, x.shape[0])
         return result[0], self.state_type(*result[1])

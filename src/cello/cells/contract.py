@@ -28,7 +28,8 @@ __all__ = [
 
 def name_of(cell: HasState) -> str:
     """What its user calls a cell: the name of its class, or of a third party's module."""
-    return _whose_step(cell)._get_name()
+    name: str = _whose_step(cell)._get_name()
+    return name
 
 
 def step_name_of(cell: HasState) -> str:

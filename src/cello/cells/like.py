@@ -29,7 +29,8 @@ def like_of(module: nn.Module) -> Tensor:
 
 
 def _floating(module: nn.Module, kind: str) -> Tensor | None:
-    for tensor in vars(module)[kind].values():
+    tensors: dict[str, Tensor | None] = vars(module)[kind]
+    for tensor in tensors.values():
         if tensor is not None and tensor.is_floating_point():
             return tensor
     for child in module._modules.values():

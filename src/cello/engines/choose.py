@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from types import ModuleType
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch.autograd import forward_ad
@@ -39,9 +38,19 @@ __all__ = [
     "warn_once",
 ]
 
-# Every engine is a module with `refuses(run) -> reason or None` and `run(run) -> Result`;
-# the fastest comes first. A new engine joins by a line here.
-ENGINES: dict[str, ModuleType] = {"cpu": cpu, "split": split, "reference": reference}
+
+class Engine(Protocol):
+    """What every engine, a module, has to offer."""
+
+    def refuses(self, run: Run) -> str | None:
+        """Why it cannot run this, or None if it can."""
+
+    def run(self, run: Run) -> RunResult:
+        """Run it."""
+
+
+# The fastest comes first. A new engine joins by a line here.
+ENGINES: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -51,7 +60,7 @@ class EngineWarning(UserWarning):
     """A slower engine runs than the one that `engine="auto"` would have taken."""
 
 
-def check_engine(name: Any) -> str:
+def check_engine(name: str) -> str:
     """Return `name` if an engine is called so.
 
     Raises:
@@ -131,14 +140,15 @@ def run(run: Run, asked: str = "auto") -> RunResult:
 
 def _in_script(run: Run, name: str) -> RunResult:
     """In the graph of `torch.jit.trace`: the compiled loop as a whole, or the loop of steps."""
+    slow: Engine | None
     with untraced():  # what is found out here is not to be written down
         transformed = _transformed(run.data.device)
         reason = transformed or cpu.refuses_script(run)
         if run.wanted is None and reason is None and name in ("auto", cpu.NAME):
             slow = None
         else:
-            slow = split if name == split.NAME else reference
-            reason = transformed or split.refuses(run) if slow is split else reason
+            slow = ENGINES[split.NAME if name == split.NAME else "reference"]
+            reason = transformed or split.refuses(run) if name == split.NAME else reason
             if name in (cpu.NAME, split.NAME) and reason is not None:
                 raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
             if (unseen := split.refuses(run)) is not None:

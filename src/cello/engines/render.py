@@ -45,7 +45,7 @@ def render(
     file = f"<cello {title} {next(_serial)}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # tracebacks
     exec(compile(text, file, "exec"), functions)
-    make = functions["_make"]
+    make: Callable[..., Any] = functions["_make"]
     weakref.finalize(make, linecache.cache.pop, file, None)
     return make
 

@@ -102,7 +102,7 @@ class _Plan:
         states = self.states
 
         def advance(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            made = step(*inputs[t], *state)
+            made: tuple[Tensor, ...] = step(*inputs[t], *state)
             left[t] = made[states:]
             return made[:states]
 

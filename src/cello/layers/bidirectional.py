@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import torch
@@ -21,7 +22,7 @@ __all__ = ["Bidirectional"]
 
 _State = state_type(("forward", "backward"))
 
-_JOINS = {
+_JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "concat": lambda there, back: torch.cat([there, back], dim=-1),
     "sum": lambda there, back: there + back,
     "mean": lambda there, back: (there + back) / 2,
@@ -149,9 +150,10 @@ def _fresh_copy(cell: Cell) -> Cell:
     if config is not None:
         like = like_of(cell)
         fresh = type(cell)(**copy.deepcopy(config)).train(cell.training)
-        return fresh._apply(
+        fresh._apply(  # type: ignore[no-untyped-call]
             lambda own: own.to(like.device, like.dtype if own.is_floating_point() else own.dtype)
         )
+        return fresh
     twin = copy.deepcopy(cell)
     for module in twin.modules():
         draw = getattr(module, "reset_parameters", None)

@@ -87,7 +87,8 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
     ) -> tuple[Any, Any]:
         """Run through time; see `LSTM`."""
         if is_proxy(input):
-            return leaf(self, input, hx, lengths=lengths, reset=reset)
+            node: tuple[Any, Any] = leaf(self, input, hx, lengths=lengths, reset=reset)
+            return node
         torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
             return self._call_torch(input, hx)
@@ -114,14 +115,19 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
                 name = type(self).__name__
                 warn_once(f"{name} overrides {self._overridden}, so PyTorch's own code runs")
             return True
-        return autocast_active(x.device) or not loops_compile(x.dtype, x.device, self._get_name())
+        return autocast_active(x.device) or not loops_compile(
+            x.dtype, x.device, type(self).__name__
+        )
 
     def _call_torch(self, x: Any, hx: Any) -> tuple[Any, Any]:
         """PyTorch's own code as it is; what it refuses is refused in our words."""
+        result: tuple[Any, Any]
         if torch.compiler.is_compiling():
-            return self.namesake.forward(self, x, hx)
+            result = self.namesake.forward(self, x, hx)
+            return result
         try:
-            return self.namesake.forward(self, x, hx)
+            result = self.namesake.forward(self, x, hx)
+            return result
         except (RuntimeError, TypeError, ValueError):
             self.states_of(hx, check_input(self, x, None, self.batch_first, "input"))
             raise
@@ -276,17 +282,17 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the cells, which are made again."""
-        state = dict(super().__getstate__())
+        state = dict(super().__getstate__())  # type: ignore[no-untyped-call]
         del state["_kept_cells"], state["_names"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over what was pickled or copied."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._make_cells()
 
     def _replicate_for_data_parallel(self) -> DropIn:
-        replica = super()._replicate_for_data_parallel()
+        replica: DropIn = super()._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
         replica._make_cells()
         return replica
 

@@ -43,7 +43,8 @@ class _Encoder(NotScripted, nn.Module):
             ArgumentError: one of them is out of range.
         """
         if is_proxy(ids):
-            return leaf(self, ids)
+            node: Tensor = leaf(self, ids)
+            return node
         return self._encode(self._check(ids))
 
     def _encode(self, ids: Tensor) -> Tensor:
@@ -261,5 +262,6 @@ class Log(NotScripted, nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities to their logarithms; 0 to that of the smallest normal number."""
         if is_proxy(x):
-            return leaf(self, x)
+            node: Tensor = leaf(self, x)
+            return node
         return x.clamp_min(torch.finfo(x.dtype).tiny).log()

@@ -42,7 +42,8 @@ class Layer(Traceable, NotScripted, nn.Module):
     ) -> OutputAndState:
         """Run through time; see the class for shapes and errors."""
         if is_proxy(x):
-            return leaf(self, x, state, lengths=lengths, reset=reset)
+            node: OutputAndState = leaf(self, x, state, lengths=lengths, reset=reset)
+            return node
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset)))
 

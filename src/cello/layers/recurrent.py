@@ -107,7 +107,10 @@ class Recurrent(Layer):
     ) -> OutputAndState:
         """Run through time; see the class."""
         if is_proxy(x):
-            return leaf(self, x, state, lengths=lengths, reset=reset, targets=targets)
+            node: OutputAndState = leaf(
+                self, x, state, lengths=lengths, reset=reset, targets=targets
+            )
+            return node
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
 
@@ -135,7 +138,9 @@ class Recurrent(Layer):
     def begin(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
         """The initial state for `batch_size` sequences, with the dtype and device of `like`."""
         if self.initial_state == "zeros":
-            return self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
+            zeros: tuple[Tensor, ...]
+            zeros = self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
+            return zeros
         return tuple(self.initial[name].expand(batch_size, -1) for name in self.cell.state)
 
     def like(self) -> Tensor:

@@ -115,7 +115,8 @@ class Stack(Traceable, NotScripted, nn.Module):
                 f"module {number} has batch_first=True, the Stack has not: "
                 "give batch_first=True to the Stack, for all layers inside"
             )
-        return module
+        checked: nn.Module = module
+        return checked
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -137,7 +138,10 @@ class Stack(Traceable, NotScripted, nn.Module):
     ) -> OutputAndState:
         """Run all modules; see the class."""
         if is_proxy(x):
-            return leaf(self, x, state, lengths=lengths, reset=reset, targets=targets)
+            node: OutputAndState = leaf(
+                self, x, state, lengths=lengths, reset=reset, targets=targets
+            )
+            return node
         first = self[0]
         if isinstance(first, (Layer, DropIn)):
             steps = check_input(first, x, lengths, self.batch_first)

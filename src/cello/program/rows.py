@@ -106,8 +106,8 @@ def _keeps_rows(op: Op, size: Any) -> bool:
     """Whether -1 for the first axis leaves the rows what they are."""
     before, after = op.args[0].shape, op.outputs[0].shape
     if op.target._opname == "expand":
-        return size[0] == -1 and len(before) == len(after)
-    return size[0] == -1 and math.prod(before[1:]) == math.prod(after[1:])
+        return bool(size[0] == -1) and len(before) == len(after)
+    return bool(size[0] == -1) and math.prod(before[1:]) == math.prod(after[1:])
 
 
 def _rows_first(value: Value) -> bool:

@@ -144,7 +144,8 @@ class EchoStateCell(Cell):
         H = self.hidden_size
         chosen = torch.rand(H, H).argsort(dim=-1) < self.connections
         R = self._drawn(H, H) * chosen
-        return R * (self.spectral_radius / torch.linalg.eigvals(R.double()).abs().max())
+        radius: Tensor = torch.linalg.eigvals(R.double()).abs().max()
+        return R * (self.spectral_radius / radius)
 
     def step(self, x: Tensor, h: Tensor) -> Step:
         """One step: x [B, I], h [B, H] → h [B, H]."""

@@ -134,6 +134,7 @@ def _tensor_of(cell: Any, path: list[str]) -> torch.Tensor:
     *modules, last = path
     for part in modules:
         cell = cell._modules[part]
+    group: dict[str, torch.Tensor]
     group = cell._parameters if last in cell._parameters else cell._buffers
     return group[last]
 

@@ -61,7 +61,8 @@ def _settable(program: Program, values: tuple[Value, ...]) -> Program:
     key = "set " + " ".join(value.name for value in values)
     if key not in program.derived:
         program.derived[key] = with_overrides(program, values)
-    return program.derived[key]
+    changed: Program = program.derived[key]
+    return changed
 
 
 def _columns(this: Run, hooks: Hooks) -> list[Tensor] | None:

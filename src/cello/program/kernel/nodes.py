@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from cello.program.graph import Value
 
@@ -144,19 +144,21 @@ class Fold(Node):
         return (self.arg,)
 
 
+_N = TypeVar("_N", bound="Node")
+
+
 class Graph:
     """Makes nodes, none twice."""
 
     def __init__(self) -> None:
         self._made: dict[Any, Node] = {}
 
-    def _once(self, kind: type, length: int, *rest: Any) -> Any:
+    def _once(self, kind: type[_N], length: int, *rest: Any) -> _N:
         # Nodes, values and operations are told apart by identity, everything else by value.
         key = (kind, length, *rest)
-        found = self._made.get(key)
-        if found is None:
-            found = self._made[key] = kind(length, *rest)
-        return found
+        if key not in self._made:
+            self._made[key] = kind(length, *rest)
+        return cast(_N, self._made[key])
 
     def load(self, array: Array, start: int = 0, length: int | None = None) -> Load:
         """Features of an array; all of them by default."""

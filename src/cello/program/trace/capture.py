@@ -156,7 +156,7 @@ class _Trace(TorchDispatchMode):
     def __init__(
         self, cell: Cell, size: int, around: _Around, dtype: torch.dtype, device: Any
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = torch.device(device)
         self.around = around
         self.unseen = Unseen(self.refuse)

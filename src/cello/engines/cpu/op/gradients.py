@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -171,8 +171,8 @@ class _Recipe:
         made: Sequence[Tensor],
         grads: Sequence[Tensor | None],
         steps: StepTable,
-        new: Any,
-        zeros: Any,
+        new: Callable[..., Tensor],
+        zeros: Callable[..., Tensor],
     ) -> Tensor:
         kind, place, width = maker
         if kind in ("y", "tape"):

@@ -115,13 +115,14 @@ def _below_autograd(call: LoopCall, *, save: bool, direct: bool) -> list[Tensor]
     if direct:
         return _forward(*call, save)
     with torch._C._AutoDispatchBelowAutograd():
-        return _op_forward(*call, save)
+        made: list[Tensor] = _op_forward(*call, save)
+        return made
 
 
 def _forward_autograd(*args: Any) -> list[Tensor]:
     call, save = LoopCall(*args[:-1]), args[-1]
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
-        made = _Differentiable.apply(call, call.forced, *call.tensors)
+        made = _Differentiable.apply(call, call.forced, *call.tensors)  # type: ignore[no-untyped-call]
         return list(made if save else made[:-1])
     return _below_autograd(call, save=save, direct=can_bypass_dispatcher(call.tensors))
 
@@ -137,7 +138,8 @@ def _backward_autograd(*args: Any) -> list[Tensor]:
         found = replay(plan, without.call, without.unpadded(grads), needs)
         return without.padded_gradients(found, needs)
     with torch._C._AutoDispatchBelowAutograd():
-        return _op_backward(*args)
+        gradients: list[Tensor] = _op_backward(*args)
+        return gradients
 
 
 def _any_requires_grad(*tensors: Tensor | None) -> bool:
