@@ -92,7 +92,7 @@ def test_a_given_state_goes_through() -> None:
 
 def test_recorded_values_of_nothing_have_gradients() -> None:
     layer, x = cello.Recurrent(make("lstm")), torch.zeros(0, 2, 3, dtype=torch.float64)
-    for engine in ("cpu", "split"):
+    for engine in ("cpu", "split", "reference"):
         with cello.engine(engine):
             recorded = cello.record(layer, x.requires_grad_())
         assert recorded["f"].shape == (0, 2, 4)

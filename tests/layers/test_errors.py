@@ -164,6 +164,8 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
         DtypeError,
         "tensor of integers, got torch.bool",
     ),
+    (lambda: LAYER(X, lengths=[True, False]), DtypeError, "tensor of integers, got list"),
+    (lambda: LAYER(X, lengths=torch.ones(2).cfloat()), DtypeError, "got torch.complex64"),
     (lambda: LAYER(X, lengths=5), DtypeError, "lengths must be a tensor of integers, got int"),
     (lambda: LAYER(X, lengths=torch.tensor([5])), ShapeError, r"must be \[2\].* got \[1\]"),
     (lambda: LAYER(X, lengths=torch.tensor([6, 1])), ArgumentError, "0 and T = 5, got 1 to 6"),

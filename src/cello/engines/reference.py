@@ -17,7 +17,7 @@ from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
 from cello.engines.run import Run, RunResult, empty_result, walk
 from cello.errors import CaptureError, CellError
-from cello.program import named_tensors, step_with_locals
+from cello.program import Program, named_tensors, step_with_locals
 
 __all__ = ["NAME", "refuses", "run"]
 
@@ -36,7 +36,7 @@ def run(run: Run) -> RunResult:
     if run.lengths is not None:
         return _without_padding(run, run.lengths)
     if not sum(sizes):
-        return empty_result(run)
+        return empty_result(run, None if run.wanted is None else _program(run))
     inputs = run.data.split(list(sizes))
     outputs: list[Any] = [None] * len(sizes)
     recorder = _Recorder(run) if run.wanted is not None else None
@@ -62,6 +62,14 @@ def run(run: Run) -> RunResult:
     state = walk(run, plain if recorder is None else watched, first=watched)
     recorded = recorder.values() if recorder is not None else {}
     return RunResult(torch.cat(outputs), state, recorded)
+
+
+def _program(run: Run) -> Program | None:
+    """The captured step, which knows the names; None where it cannot be captured."""
+    try:
+        return run.captured()
+    except CaptureError:
+        return None
 
 
 def _without_padding(padded: Run, lengths: Tensor) -> RunResult:
@@ -128,11 +136,8 @@ class _Recorder:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.kept: dict[str, list[Tensor | None]] = {}
-        try:
-            program = run.captured()
-            self.known: Collection[str] | None = program.names
-        except CaptureError:
-            self.known = None
+        program = _program(run)
+        self.known: Collection[str] | None = None if program is None else program.names
 
     def step(self, t: int, x: Tensor, state: tuple[Tensor, ...], before: tuple[Tensor, ...]) -> Any:
         """One step on `state`, which is that `before` it, or a copy of it."""

@@ -22,6 +22,8 @@ from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
 __all__ = ["Steps", "of_its_own"]
 
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 @dataclass(eq=False)
 class Steps:
@@ -274,14 +276,10 @@ def of_its_own(tensor: Tensor) -> Tensor:
 
 
 def _integers(lengths: Any, B: int) -> Tensor:
-    if isinstance(lengths, (list, tuple)) and all(isinstance(n, int) for n in lengths):
+    if isinstance(lengths, (list, tuple)) and {*map(type, lengths)} <= {int}:
         lengths = torch.tensor(lengths, dtype=torch.int64)
-    if (
-        not isinstance(lengths, Tensor)
-        or lengths.is_floating_point()
-        or lengths.dtype == torch.bool
-    ):
-        what = lengths.dtype if isinstance(lengths, Tensor) else type(lengths).__name__
+    if not isinstance(lengths, Tensor) or lengths.dtype not in _INTEGERS:
+        what = lengths.dtype if isinstance(lengths, Tensor) else kind_of(lengths)
         raise DtypeError(f"lengths must be a tensor of integers, got {what}")
     if list(lengths.shape) != [B]:
         raise ShapeError(f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}")

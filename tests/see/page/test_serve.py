@@ -134,6 +134,8 @@ def test_every_answer_is_for_our_own_page_alone(serve: Callable):
         ("GET", "/numbers?run=0&block=0", 200),
         ("GET", "/numbers", 400),
         ("POST", "/elsewhere", 404),
+        ("DELETE", "/", 501),
+        ("GET", "/" + 70_000 * "a", 414),
     ):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LIMIT)
         connection.request(method, path, json.dumps(READ), {"X-Cello-Token": server.token})

@@ -161,6 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
                 HTTPStatus.FORBIDDEN, "the token is wrong: open the address that was printed"
             )
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """An error that was found before a request could be looked at: sent as all others are."""
+        status = HTTPStatus(code)
+        self._send_error(status, message or status.phrase)
+
     def _send_error(self, status: HTTPStatus, why: str) -> None:
         self.close_connection = True  # what it sent may not have been read
         self._send(status, "application/json", json.dumps({"error": why}).encode())
