@@ -161,7 +161,7 @@ def said(call: object) -> list[str]:
 def test_no_message_holds_them(kind: type[Faulty], rows: int) -> None:
     x = torch.zeros(3, rows, 3)
     calls = [
-        lambda: program_of(kind(), torch.float32, torch.device("cpu"), one_row=rows == 1),
+        lambda: program_of(kind(), torch.float32, torch.device("cpu"), rows=(rows,)),
         lambda: cello.Recurrent(kind(), engine="cpu")(x),
         lambda: cello.Recurrent(kind(), engine="split")(x),
         lambda: cello.Recurrent(kind())(x),

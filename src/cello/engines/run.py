@@ -59,8 +59,9 @@ class Run:
             CaptureError: it cannot be captured.
         """
         if self.program is None:
-            one_row = 1 in self.batch_sizes
-            self.program = program_of(self.cell, self.data.dtype, self.data.device, one_row=one_row)
+            sizes = self.batch_sizes
+            rows = (sizes.rows,) if isinstance(sizes, Alike) and sizes.length else sizes
+            self.program = program_of(self.cell, self.data.dtype, self.data.device, rows=rows)
         return self.program
 
     def records(self, name: str) -> bool:

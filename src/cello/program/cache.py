@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,7 +28,7 @@ _lock = threading.RLock()
 
 
 def program_of(
-    cell: Cell, dtype: torch.dtype, device: torch.device, *, one_row: bool = False
+    cell: Cell, dtype: torch.dtype, device: torch.device, *, rows: Collection[int] = ()
 ) -> Program:
     """The program of `cell` for inputs of this dtype and device, traced when it is first needed.
 
@@ -35,14 +36,15 @@ def program_of(
     attribute, however deep, a method, a global variable, a mode. So a changed constant or
     activation counts from the next call on.
 
-    With `one_row` it is a program that holds for a single row as well: a step may look at the
-    number of its rows and do something else for one.
+    It holds for steps of so many `rows`: a step may look at their number, and do something else
+    for one, or for any other.
 
     Raises:
         CaptureError: the step cannot be captured; remembered too.
     """
     guard = fast_guard_of(cell)
     known = _look(cell, dtype, device) if guard is None else guard.found
+    one_row = 1 in rows
     key = (dtype, device, one_row, torch.get_default_dtype())
     found = known.get(key)
     if found is None:
@@ -52,6 +54,13 @@ def program_of(
                 found = known[key] = _traced(cell, dtype, device, one_row)
     if isinstance(found, str):
         raise CaptureError(found)
+    if found.asks_size:
+        for number in set(rows):
+            if number not in found.tried:
+                tried = _traced(cell, dtype, device, one_row, [number])
+                found.tried[number] = tried if isinstance(tried, str) else ""
+            if why := found.tried[number]:
+                raise CaptureError(why)
     return found
 
 
@@ -70,8 +79,10 @@ def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
     return found
 
 
-def _traced(cell: Cell, dtype: torch.dtype, device: torch.device, one_row: bool) -> Program | str:
+def _traced(
+    cell: Cell, dtype: torch.dtype, device: torch.device, one_row: bool, at: Sequence[int] = ()
+) -> Program | str:
     try:
-        return capture(cell, dtype=dtype, device=device, one_row=one_row)
+        return capture(cell, dtype=dtype, device=device, one_row=one_row, at=at)
     except CaptureError as error:
         return str(error)

@@ -87,6 +87,9 @@ class Program:
         names: what a recording shows, by name, in the order in which the step makes it.
         derived: what engines have made of it, under their names: it lives as long as this.
         step: what the user calls the step.
+        asks_size: whether the step asks how many rows it has, so that it may do something else at
+            some number; then the program holds for those in `tried`, and others have to be tried.
+        tried: the numbers of rows that have been tried: "" where it holds, or why it does not.
     """
 
     cell: str
@@ -100,6 +103,8 @@ class Program:
     names: dict[str, Value] = field(default_factory=dict)
     derived: dict[str, Any] = field(default_factory=dict, repr=False)
     step: str = ""
+    asks_size: bool = False
+    tried: dict[int, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.step = self.step or f"{self.cell}.step"

@@ -137,7 +137,7 @@ def one_step(cell: Cell, rows: int, dtype: torch.dtype, device: torch.device) ->
     if device.type != "cpu" or dtype not in (torch.float32, torch.float64):
         return None
     try:
-        plan = plan_of(program_of(cell, dtype, device, one_row=rows == 1), cell.feedback)
+        plan = plan_of(program_of(cell, dtype, device, rows=(rows,)), cell.feedback)
         tensors = [*cell.parameters(), *cell.buffers()]
         if plan.draw is not None or len(features(plan.program.output)) != 1:
             return None

@@ -41,7 +41,7 @@ _LIBRARY.impl("at_any_size", _at_any_size, "CompositeImplicitAutograd")
 def refuses_script(run: Run) -> str | None:
     """Why the loop cannot stand in such a graph, or None if it can."""
     try:  # for any number of rows, also for one
-        run.program = program_of(run.cell, run.data.dtype, run.data.device, one_row=True)
+        run.program = program_of(run.cell, run.data.dtype, run.data.device, rows=(1,))
     except CaptureError as error:
         return str(error)
     return refuses(run)

@@ -52,6 +52,7 @@ def capture(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     one_row: bool = False,
+    at: Sequence[int] = (),
 ) -> Program:
     """Trace one step of `cell` into a program.
 
@@ -60,6 +61,7 @@ def capture(
         dtype: of inputs and states; PyTorch's default dtype unless given.
         device: of inputs and states.
         one_row: whether the program is to hold for a single row as well.
+        at: further numbers of rows for which it is to hold.
 
     Raises:
         CaptureError: the step does something that depends on data, on the batch size or on what
@@ -79,7 +81,8 @@ def capture(
       return h, ['h']
     """
     dtype = dtype or torch.get_default_dtype()
-    sizes = SIZES_FROM_ONE if one_row else SIZES
+    sizes = (*(SIZES_FROM_ONE if one_row else SIZES), *at)
+    around = (*_AROUND, *[_PLAIN] * len(at))
 
     def traced(sizes: Sequence[int], around: Sequence[_Around]) -> list[Program]:
         def all_of_them() -> list[Program]:
@@ -95,16 +98,19 @@ def capture(
             return copy_context().run(all_of_them)
 
     try:
-        programs = traced(sizes, _AROUND)
+        programs = traced(sizes, around)
     except RandomDrawnError:  # perhaps by another thread
-        programs = traced(sizes, _AROUND)
+        programs = traced(sizes, around)
+    asks_size = any(program.asks_size for program in programs)
     try:
-        return merge(programs, sizes, "the batch size")
+        program = merge(programs, sizes, "the batch size")
     except CaptureError:  # whatever it depends on
         merge(traced(sizes, [_PLAIN] * len(sizes)), sizes, "the batch size")
-        same = sizes[:1] * len(sizes)
-        merge(traced(same, _AROUND), same, "whether there are gradients around it")
+        same = sizes[:1] * len(around)
+        merge(traced(same, around), same, "whether there are gradients around it")
         raise
+    program.asks_size, program.tried = asks_size, dict.fromkeys(sizes, "")
+    return program
 
 
 def _trace(
@@ -159,7 +165,7 @@ class _Trace(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.device = torch.device(device)
         self.around = around
-        self.unseen = Unseen(self.refuse)
+        self.unseen = Unseen(self.refuse, size)
         self.refused: CaptureError | None = None
         self.stand_ins: dict[int, Tensor] = {}  # for tensors of another device, by their id
         self.values: dict[int, Value] = {}  # by the id of the tensor
@@ -202,6 +208,7 @@ class _Trace(TorchDispatchMode):
         if any(type(part) is Tensor and vars(part) for part in (result[0], *result[1])):
             raise self.refusal("its results have attributes, which are not carried on")
 
+        program.asks_size = self.unseen.asks_size
         program.output = self.operand(result[0])
         program.next_state = {
             n: self.operand(t) for n, t in zip(cell.state, result[1], strict=True)

@@ -62,6 +62,12 @@ _OF_TENSORS_BY_STEPS: dict[Any, tuple[str, str]] = {
     Tensor.is_inference: (_SETTINGS, "is_inference"),
 }
 
+# What tells a step how many rows it has.
+_SIZES: set[Any] = {
+    *(Tensor.size, Tensor.__len__, Tensor.numel, Tensor.nelement, torch.numel),
+    *(_TENSOR.shape.__get__, _TENSOR.nbytes.__get__),
+}
+
 # Functions written in C that steps call.
 _OF_STEPS: dict[Any, str] = {
     **dict.fromkeys(
@@ -84,12 +90,13 @@ class Unseen(TorchFunctionMode):
 
     Attributes:
         asked: whether an operation that runs now has been asked for from Python.
+        asks_size: whether the step has asked for the size of a tensor with `rows` rows.
     """
 
-    def __init__(self, refuse: Callable[[str], NoReturn]) -> None:
+    def __init__(self, refuse: Callable[[str], NoReturn], rows: int) -> None:
         super().__init__()
-        self.refuse = refuse
-        self.asked = False
+        self.refuse, self.rows = refuse, rows
+        self.asked = self.asks_size = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -98,6 +105,8 @@ class Unseen(TorchFunctionMode):
             self._refuse(*found, sys._getframe(1))
         if (found := _OF_TENSORS_BY_STEPS.get(func)) and is_the_steps(sys._getframe(1)):
             self._refuse(*found, sys._getframe(1))
+        if func in _SIZES and args[0].shape[:1] == (self.rows,) and is_the_steps(sys._getframe(1)):
+            self.asks_size = True
         before, self.asked = self.asked, True
         try:
             return as_equations(func)(*args, **(kwargs or {}))
