@@ -18,6 +18,6 @@ def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     if FULL:
         return
     flags = importlib.import_module("cello.engines.cpu.toolchain.compiler").flags
-    quick = tuple("-O0" if flag == "-O3" else flag for flag in flags())
+    quick = tuple("-O0" if flag == "-O2" else flag for flag in flags())
     for module in ("compiler", "cache"):
         monkeypatch.setattr(f"cello.engines.cpu.toolchain.{module}.flags", lambda: quick)

@@ -61,7 +61,7 @@ def test_a_source_becomes_a_library(folder: Path):
     assert text.read_text() == source
     about = json.loads(text.with_suffix(".json").read_text())
     assert about["compiler"] == list(compiler().command)
-    assert "-O3" in about["flags"]
+    assert "-O2" in about["flags"]
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
 
 

@@ -144,7 +144,7 @@ def test_what_a_failing_compiler_says_is_shown(tmp_path: Path):
         "    source.c:1: error: no such luck",
         "    more",
     ]
-    assert lines[3].startswith(f"    The command was: {fake} -w -std=gnu11 -O3 ")
+    assert lines[3].startswith(f"    The command was: {fake} -w -std=gnu11 -O2 ")
     assert f" {source} -o " in lines[3]
 
 

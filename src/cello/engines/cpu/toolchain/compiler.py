@@ -84,7 +84,7 @@ def flags() -> tuple[str, ...]:
     native = ("-march=native", "-mprefer-vector-width=512") if on_x86 else ("-mcpu=native",)
     return (
         "-std=gnu11",
-        "-O3",
+        "-O2",
         *native,
         "-fPIC",
         "-shared",
