@@ -48,7 +48,22 @@ class CelloError(Exception):
 
 
 class ArgumentError(CelloError, ValueError, RuntimeError):
-    """An argument has a value that makes no sense here."""
+    """An argument has a value that makes no sense here.
+
+    Args:
+        problem: what is wrong; with `argument`, the message is the name and then this.
+        argument: the argument's name, for a caller who knows it by another, such as an option's.
+
+    >>> error = ArgumentError("must be at least 1, got 0", argument="hidden_size")
+    >>> print(error)
+    hidden_size must be at least 1, got 0
+    >>> error.argument
+    'hidden_size'
+    """
+
+    def __init__(self, problem: str = "", *, argument: str | None = None) -> None:
+        super().__init__(problem if argument is None else f"{argument} {problem}")
+        self.problem, self.argument = problem, argument
 
 
 class ShapeError(ArgumentError):

@@ -47,7 +47,8 @@ class Range(NamedTuple):
         if wrong_kind or not self.fits(value):
             error = DtypeError if wrong_kind else ArgumentError
             none = " or None" if self.optional else ""
-            raise error(f"{name} must be {self.expected}{none}, got {shown(value)}")
+            problem = f"must be {self.expected}{none}, got {shown(value)}"
+            raise error(problem, argument=name)
 
 
 def shown(value: Any, longest: int = 60) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 import cello
 from cello.cli import COMMANDS, cli
 from cello.cli.command import Command, Group
-from cello.errors import CelloError, EngineError, TrainingError
+from cello.errors import ArgumentError, CelloError, DtypeError, EngineError, TrainingError
 from tests.cli.running import ENVIRONMENT, process, run
 
 
@@ -294,3 +295,26 @@ def test_the_console_script_calls_main(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ArgumentError("must be smaller", argument="hidden_size"), "--hidden-size must be smaller"),
+        (DtypeError("is no number", argument="hidden_size"), "--hidden-size is no number"),
+        (ArgumentError("hidden_size must be smaller"), "hidden_size must be smaller"),
+        (ArgumentError("must be a folder", argument="folder"), "folder must be a folder"),
+    ],
+)
+def test_an_error_calls_an_argument_as_its_option(error: ArgumentError, line: str):
+    """What names no argument is left as it is, whatever its message begins with."""
+
+    @click.command(cls=Command, example="fails")
+    @click.option("-s", "--hidden-size")
+    @click.argument("folder", default="")
+    def fails(**_: object) -> None:
+        raise pickle.loads(pickle.dumps(error))  # as it comes from another process
+
+    with pytest.raises(ArgumentError) as caught:
+        fails.main([], standalone_mode=False)
+    assert str(caught.value) == line

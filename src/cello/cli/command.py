@@ -35,11 +35,10 @@ class Command(WithExample):
         try:
             return super().invoke(ctx)
         except ArgumentError as error:
-            name, must, rest = str(error).partition(" must ")
             for parameter in self.params:
-                if must and name == parameter.name and isinstance(parameter, click.Option):
+                if isinstance(parameter, click.Option) and parameter.name == error.argument:
                     option = max(parameter.opts, key=len)
-                    raise ArgumentError(f"{option}{must}{rest}") from error
+                    raise ArgumentError(error.problem, argument=option) from error
             raise
 
 

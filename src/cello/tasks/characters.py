@@ -270,7 +270,7 @@ class Characters:
 
     def _check_prompt(self, prompt: str) -> None:
         if not prompt:
-            raise ArgumentError("prompt must hold at least one character, got ''")
+            raise ArgumentError("must hold at least one character, got ''", argument="prompt")
         vocabulary = self.features.vocabulary
         for place, character in enumerate(prompt, start=1):
             if character not in vocabulary:

@@ -89,7 +89,7 @@ def split_documents(
     """
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
-            raise ArgumentError(f"{name} must be a share between 0 and 1, got {share}")
+            raise ArgumentError(f"must be a share between 0 and 1, got {share}", argument=name)
     if validation + test >= 1:
         raise ArgumentError(
             f"validation and test must leave something for training, got {validation} + {test}"

@@ -128,7 +128,9 @@ class WordFeatures:
         _check_choice(kind, window)
         check_range(lower=lower, projection_size=projection_size)
         if kind == "embedding" and projection_size is None:
-            raise ArgumentError("projection_size must be given for embedding features, got None")
+            raise ArgumentError(
+                "must be given for embedding features, got None", argument="projection_size"
+            )
         self.kind = kind
         self.words = words
         self.trigrams = trigrams or Vocabulary((), other=False)
@@ -264,7 +266,7 @@ class WordFeatures:
                 return WindowProjection(places * self.size, size, places)
             return Projection(self.size, size)
 
-        return make_if_it_fits(make, "projection_size must be smaller")
+        return make_if_it_fits(make, "projection_size")
 
     def config(self) -> dict[str, Any]:
         """All arguments."""
@@ -310,5 +312,7 @@ _OPTIONS = ("window", "lower", "projection_size")
 
 def _check_choice(kind: str, window: int) -> None:
     if kind not in WORD_FEATURES:
-        raise ArgumentError(f"features must be one of {', '.join(WORD_FEATURES)}, got {kind!r}")
+        raise ArgumentError(
+            f"must be one of {', '.join(WORD_FEATURES)}, got {kind!r}", argument="features"
+        )
     check_range(window=window)

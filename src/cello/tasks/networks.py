@@ -77,12 +77,14 @@ def build_network(
     torch.Size([2, 1, 3])
     """
     if kind not in NETWORK_KINDS:
-        raise ArgumentError(f"kind must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}")
+        raise ArgumentError(
+            f"must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}", argument="kind"
+        )
     check_range(hidden_size=hidden_size, layers=layers)
     check_dropout(dropout)
     return make_if_it_fits(
         lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout),
-        "hidden_size must be smaller",
+        "hidden_size",
     )
 
 
@@ -94,7 +96,9 @@ def check_dropout(dropout: float) -> None:
     """
     check_range(dropout=dropout)
     if dropout == 1:
-        raise ArgumentError("dropout must be below 1, for with 1 nothing is left to learn from")
+        raise ArgumentError(
+            "must be below 1, for with 1 nothing is left to learn from", argument="dropout"
+        )
 
 
 def _stack(
@@ -152,8 +156,9 @@ def fitting_hidden_size(
 
     if count(1) > 1.5 * parameters:
         raise ArgumentError(
-            f"parameters must be at least about {count(1)} for a network of kind {kind!r} with "
-            f"this encoder and {output_size} outputs, got {parameters}"
+            f"must be at least about {count(1)} for a network of kind {kind!r} with "
+            f"this encoder and {output_size} outputs, got {parameters}",
+            argument="parameters",
         )
     low, high = 1, 2
     while count(high) < parameters:

@@ -19,18 +19,18 @@ Module = TypeVar("Module", bound=nn.Module)
 _COPIES = 4
 
 
-def make_if_it_fits(make: Callable[[], Module], sizes: str) -> Module:
+def make_if_it_fits(make: Callable[[], Module], argument: str) -> Module:
     """What `make` makes, if training it fits into this machine's memory.
 
     Args:
         make: makes a module.
-        sizes: what its size comes from, as an error begins: "hidden_size must be smaller".
+        argument: the name of what its size comes from, such as "hidden_size".
 
     Raises:
         ArgumentError: its weights, their gradients and the optimizer's averages take more memory
             than the machine has.
 
-    >>> make_if_it_fits(lambda: nn.Linear(10**6, 10**6), "in_features must be smaller")
+    >>> make_if_it_fits(lambda: nn.Linear(10**6, 10**6), "in_features")
     Traceback (most recent call last):
     cello.errors.ArgumentError: in_features must be smaller: training 1,000,001,000,000 \
 parameters takes 16,000 GB, more than this machine's memory
@@ -39,13 +39,14 @@ parameters takes 16,000 GB, more than this machine's memory
         with torch.device("meta"):  # nothing is allocated or drawn
             outline = make()
     except RuntimeError as error:  # more than 2**63 bytes
-        raise ArgumentError(f"{sizes}: {error}") from error
+        raise ArgumentError(f"must be smaller: {error}", argument=argument) from error
     count = sum(parameter.numel() for parameter in outline.parameters())
     size = sum(parameter.nbytes for parameter in outline.parameters()) * _COPIES
     if size > _memory():
         raise ArgumentError(
-            f"{sizes}: training {count:,} parameters takes {size / 1e9:,.0f} GB, more than this "
-            "machine's memory"
+            f"must be smaller: training {count:,} parameters takes {size / 1e9:,.0f} GB, more than "
+            "this machine's memory",
+            argument=argument,
         )
     return make()
 

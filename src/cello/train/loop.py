@@ -122,7 +122,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     from cello.train.fabric import is_first_process
 
     if folder.exists() and not folder.is_dir():
-        raise ArgumentError(f"folder must be a folder, but {folder} is a file")
+        raise ArgumentError(f"must be a folder, but {folder} is a file", argument="folder")
     if is_first_process():  # the others work for it
         check_free(folder)
     _check_run(folder, resume)
