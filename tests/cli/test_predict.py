@@ -97,6 +97,22 @@ def test_running_text_is_refused(words_model: Path):
     assert "put each token on a line of its own" in result.stderr
 
 
+def test_one_line_of_running_text_is_told(words_model: Path):
+    told = "^standard input: each sequence is one line, and one word of it is the token"
+    with pytest.warns(UserWarning, match=told):
+        output = run("predict", words_model, "-", stdin="the page shows every value\n").stdout
+    assert output.startswith("the page shows every value ")
+    for conll in ("the\n\npage\n", "New York\tx\n", "to O\non O\n\nto O\n"):
+        run("predict", words_model, "-", stdin=conll)  # without a word: warnings are errors here
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_what_is_told_of_standard_input_names_it(command: str, words_model: Path):
+    """What is read is a copy in a folder that nobody gave."""
+    with pytest.warns(UserWarning, match="^standard input: 1 of the lines that begin with # have"):
+        run(command, words_model, "-", stdin="# O\non O\n")
+
+
 # ------------------------------------------------------------ colours
 
 

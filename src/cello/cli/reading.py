@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cello.errors import DataError
 
@@ -15,7 +17,7 @@ __all__ = ["input_file"]
 
 @contextmanager
 def input_file(file: Path) -> Iterator[Path]:
-    """The file itself, or one with what comes from standard input, which errors then name."""
+    """The file itself, or one with what comes from standard input, which is what messages name."""
     if str(file) != "-":
         yield file
         return
@@ -29,7 +31,18 @@ def input_file(file: Path) -> Iterator[Path]:
                 f"standard input is kept in a temporary file, and {tempfile.gettempdir()} cannot "
                 f"take it: {error.strerror}; set TMPDIR to a folder with room, or give a file"
             ) from error
-        try:
-            yield copy
-        except DataError as error:
-            raise DataError(str(error).replace(str(copy), "standard input")) from error
+        with warnings.catch_warnings():
+            show = warnings.showwarning
+
+            def show_named(message: Warning | str, *rest: Any, **more: Any) -> None:
+                show(_named(message, copy), *rest, **more)
+
+            warnings.showwarning = show_named
+            try:
+                yield copy
+            except DataError as error:
+                raise DataError(_named(error, copy)) from error
+
+
+def _named(message: object, copy: Path) -> str:
+    return str(message).replace(str(copy), "standard input")

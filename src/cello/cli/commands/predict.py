@@ -101,11 +101,18 @@ def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: b
         warnings.simplefilter("ignore")  # what is left out has been told above
         sequences = read_rows(path)
     widest = max(len(row) for sequence in sequences for row in sequence)
+    columns_from = separator_of(path)
+    if widest > 1 and columns_from != "\t" and all(len(sequence) == 1 for sequence in sequences):
+        warnings.warn(
+            f"{path}: each sequence is one line, and one word of it is the token: if this is "
+            "running text, put each token on a line of its own",
+            stacklevel=2,
+        )
     rows = [  # the tags are the last column of all, where rows differ in length too
         [(*row, *[""] * (widest - len(row)), tag) for row, tag in zip(sequence, given, strict=True)]
         for sequence, given in zip(sequences, tags, strict=True)
     ]
     columns = (column for sequence in rows for row in sequence for column in row)
     spaced = any(" " in column or not column for column in columns)
-    separator = "\t" if spaced else separator_of(path)
+    separator = "\t" if spaced else columns_from
     click.echo(format_rows(rows, separator=separator), nl=False)
