@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import cProfile
+import gc
+import weakref
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -18,6 +20,16 @@ def test_a_profiler_goes_on() -> None:
     sorted([3, 1, 2])
     profiler.disable()
     assert any("sorted" in str(entry.code) for entry in profiler.getstats())
+
+
+def test_a_trace_lets_go_of_the_parameters() -> None:
+    cell = cello.GRUCell(3, 4)  # its products save views of them
+    cello.program.capture(cell)
+    gone = [weakref.ref(parameter) for parameter in cell.parameters()]
+    del cell
+    for _ in range(3):  # what a collected cell held is collected after it
+        gc.collect()
+    assert [ref() for ref in gone] == [None] * len(gone)
 
 
 def test_capture_is_not_seen_from_around() -> None:

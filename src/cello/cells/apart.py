@@ -24,6 +24,10 @@ def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
     return [getattr(module, kind) for kind in _HOOKS]
 
 
+def _nothing(_saved: Any) -> Any:
+    """What is kept for a backward pass that nobody runs; a graph could hold itself with it."""
+
+
 @contextmanager
 def apart(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
@@ -35,7 +39,7 @@ def apart(module: nn.Module) -> Iterator[None]:
     with (
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
-        torch.autograd.graph.saved_tensors_hooks(_itself, _itself),
+        torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing),
         torch.jit.optimized_execution(False),  # scripted functions do what is written in them
         untraced(),
         _without_modes(),
@@ -43,10 +47,6 @@ def apart(module: nn.Module) -> Iterator[None]:
         _without_hooks(module),
     ):
         yield
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 @contextmanager
