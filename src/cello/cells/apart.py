@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import _pop_mode, _push_mode
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._device import DeviceContext
