@@ -122,10 +122,10 @@ def explain(
     t, unit, terms = whole("t", t), whole("unit", unit), whole("terms", terms)
     program = program_behind(rows)
     row = row_of(rows, t, batch)
-    elements, place = _elements(rows, program, row, terms)
-    chosen = _names(rows, program, names)
+    evaluation, place = evaluate(rows, program, row)  # of all rows of this step
+    elements = ScalarFormulas(evaluation, rows.rows, terms)
     lines = []
-    for name in chosen:
+    for name in _names(rows, program, names):
         size = rows.rows[name][0].numel()
         if unit not in range(size):
             if names is not None:
@@ -140,14 +140,6 @@ def explain(
         largest = max((tensor[0].numel() for tensor in rows.rows.values()), default=0)
         raise ArgumentError(f"unit={unit} is no unit of any value; the largest has {largest}")
     return Explanation(tuple(lines), digits)
-
-
-def _elements(
-    rows: LayerRows, program: Program, row: int, terms: int
-) -> tuple[ScalarFormulas, int]:
-    """The elements of the step that `row` belongs to, and its place among the rows of the step."""
-    evaluation, place = evaluate(rows, program, row)
-    return ScalarFormulas(evaluation, rows.rows, terms), place
 
 
 def _names(rows: LayerRows, program: Program, names: str | Iterable[str] | None) -> list[str]:

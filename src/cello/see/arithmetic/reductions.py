@@ -1,12 +1,13 @@
 """How one element of a product, a sum along an axis, a softmax or a norm is written.
 
-Every rule gets the writer, the operation, the value and the element, and returns the formula, its
-value in float64 and the size of what was added up; or None where the operation is used in a way
-that it does not know.
+Every rule gets the writer, the operation, its first result and the element, and returns the
+formula, its value in float64 and the size of what was added up; or None where the operation is
+used in a way that the rule does not know.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,8 +32,7 @@ def _size(number: Tensor) -> float:
 def products(w: Writer, pairs: Pairs) -> Written:
     """A sum of products: the largest ones written, in their order."""
     left, left_at, right, right_at = pairs
-    numbers = [w.values[v].flatten()[at].double() for v, at in ((left, left_at), (right, right_at))]
-    products = numbers[0] * numbers[1]
+    products = _numbers(w, left, left_at) * _numbers(w, right, right_at)
     shown = _without_zeros(_largest(products.abs(), w.limit), products)
     nodes: list[Node] = []
     total = torch.zeros((), dtype=torch.float64)
@@ -51,8 +51,7 @@ def _with_rest(
     hidden[list(shown)] = 0
     if len(terms) > len(shown):
         total = total + w.use(hidden.sum(), _size(hidden.abs().sum()))
-        nodes = [*nodes, More(len(terms) - len(shown))]
-    return nodes or [Number(0)], total, _size(terms.abs().sum())
+    return _with_count(nodes, len(terms)) or [Number(0)], total, _size(terms.abs().sum())
 
 
 def _largest(sizes: Tensor, limit: int) -> list[int]:
@@ -104,92 +103,84 @@ def _addmm(w: Writer, op: Op, value: Value, element: int) -> Found:
         return None
     first, a, b = op.args
     nodes, total, size = w.products(_mm_pairs(w, a, b, element))
-    shape, large = w.values[first].shape, w.values[value].shape
-    place = torch.arange(shape.numel()).reshape(shape).broadcast_to(large).flatten()[element]
+    place = w.broadcast(w.values[first].shape, w.values[value].shape)[element]
     term = w.of(first, int(place))
     node = add(*nodes, term.node) if first in w.fixed else add(term.node, *nodes)
     return node, total + term.value, size + _size(term.value)
 
 
-def _along(w: Writer, op: Op, position: int = 1) -> tuple[Value, Tensor] | None:
-    """The input, and for each element of the result the elements that it is made of."""
-    source = op.args[0]
-    if op.kwargs.get("dtype") is not None:
-        return None
-    shape = w.values[source].shape
-    numbers = torch.arange(shape.numel()).reshape(shape)
-    axes = op.args[position] if len(op.args) > position else None
-    axes = [axes] if isinstance(axes, int) else list(axes or range(len(shape)))
-    kept = [axis for axis in range(len(shape)) if axis not in {a % len(shape) for a in axes}]
-    order = kept + [axis % len(shape) for axis in axes]
-    length = 1
-    for axis in axes:
-        length *= shape[axis]
-    return source, numbers.permute(order).reshape(-1, length)
+def _rows(w: Writer, op: Op, position: int = 1) -> Tensor:
+    """The places in the input that lie along the operation's axes, [what is kept, along them]."""
+    shape = w.values[op.args[0]].shape
+    given = op.args[position] if len(op.args) > position else None
+    axes = [given] if isinstance(given, int) else given or range(len(shape))
+    along = [axis % len(shape) for axis in axes]
+    kept = [axis for axis in range(len(shape)) if axis not in along]
+    length = math.prod(shape[axis] for axis in along)
+    places = torch.arange(shape.numel()).reshape(shape)
+    return places.permute(kept + along).reshape(-1, length)
 
 
-def _added(w: Writer, op: Op, element: int) -> tuple[list[Node], Tensor, float, int] | None:
-    found = _along(w, op)
-    if found is None:
-        return None
-    source, elements = found
-    numbers = w.values[source].flatten()[elements[element]].double()
+def _along(w: Writer, op: Op, element: int, position: int = 1) -> tuple[Tensor, Tensor]:
+    """The places in the input of which an element of the result is made, and the numbers there."""
+    places = _rows(w, op, position)[element]
+    return places, _numbers(w, op.args[0], places)
+
+
+def _numbers(w: Writer, value: Value, places: Tensor) -> Tensor:
+    return w.values[value].flatten()[places].double()
+
+
+def _added(w: Writer, op: Op, element: int) -> tuple[Node, Tensor, float, int]:
+    """A sum, and of how many terms."""
+    places, numbers = _along(w, op, element)
     shown = _without_zeros(_largest(numbers.abs(), w.limit), numbers)
-    parts = [w.written(source, int(elements[element][k])) for k in shown]
+    parts = [w.written(op.args[0], int(places[k])) for k in shown]
     total = sum((part.value for part in parts), torch.zeros((), dtype=torch.float64))
     nodes, total, size = _with_rest(w, [part.node for part in parts], total, numbers, shown)
-    return nodes, total, size, len(numbers)
+    return add(*nodes), total, size, len(numbers)
 
 
 def _sum(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    found = _added(w, op, element)
-    return None if found is None else (add(*found[0]), found[1], found[2])
+    node, total, size, _ = _added(w, op, element)
+    return node, total, size
 
 
 def _mean(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    found = _added(w, op, element)
-    if found is None:
-        return None
-    nodes, total, size, count = found
-    return Quotient(add(*nodes), Number(count)), total / count, size / count
+    node, total, size, count = _added(w, op, element)
+    return Quotient(node, Number(count)), total / count, size / count
 
 
 def _extreme(name: str) -> Callable[[Writer, Op, Value, int], Found]:
-    def rule(w: Writer, op: Op, value: Value, element: int) -> Found:
-        found = _along(w, op)
-        if found is None or value is not op.outputs[0]:
-            return None
-        source, elements = found
-        numbers = w.values[source].flatten()[elements[element]].double()
+    def rule(w: Writer, op: Op, _value: Value, element: int) -> Found:
+        places, numbers = _along(w, op, element)
         shown = _largest(numbers if name == "max" else -numbers, w.limit)
         best = int(numbers.argmax() if name == "max" else numbers.argmin())
         shown = sorted({*shown[: w.limit - 1], best}) if best not in shown else shown
-        parts = {k: w.written(source, int(elements[element][k])) for k in shown}
-        nodes = [part.node for part in parts.values()]
-        if len(numbers) > len(shown):
-            nodes.append(More(len(numbers) - len(shown)))
+        parts = {k: w.written(op.args[0], int(places[k])) for k in shown}
+        nodes = _with_count([part.node for part in parts.values()], len(numbers))
         return FunctionCall(name, tuple(nodes)), parts[best].value * 1, _size(numbers[best])
 
     return rule
 
 
+def _with_count(nodes: list[Node], count: int) -> list[Node]:
+    """The terms that are written, and how many there are besides."""
+    return [*nodes, More(count - len(nodes))] if count > len(nodes) else nodes
+
+
 def _exponentials(w: Writer, numbers: Tensor) -> Node:
     shown = _largest(numbers, w.limit)
     nodes: list[Node] = [FunctionCall("exp", (Number(numbers[k].item()),)) for k in shown]
-    if len(numbers) > len(shown):
-        nodes.append(More(len(numbers) - len(shown)))
-    return Sum(tuple(nodes))
+    return Sum(tuple(_with_count(nodes, len(numbers))))
 
 
 def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    found = _along(w, op)
-    if found is None:
-        return None
-    source, elements = found
-    row = next(row for row in elements if element in row)
-    numbers = w.values[source].flatten()[row].double()
+    source = op.args[0]
+    places = next(row for row in _rows(w, op) if element in row)
+    numbers = _numbers(w, source, places)
     own = w.of(source, element)
-    others = numbers[row != element]
+    others = numbers[places != element]
     log_sum = torch.logsumexp(torch.cat([own.value.reshape(1), w.use(others)]), 0)
     below = _exponentials(w, numbers)
     if op.target._opname == "_log_softmax":
@@ -199,32 +190,24 @@ def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
 
 
 def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    found = _along(w, op)
-    if found is None:
-        return None
-    source, elements = found
-    numbers = w.values[source].flatten()[elements[element]].double()
+    _, numbers = _along(w, op, element)
     result = torch.logsumexp(w.use(numbers), 0)
     return FunctionCall("log", (_exponentials(w, numbers),)), result, _size(result)
 
 
 def _norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    found = _along(w, op, position=2)
-    if found is None or (len(op.args) > 1 and op.args[1] != 2):
+    if len(op.args) > 1 and op.args[1] != 2:
         return None
-    source, elements = found
-    numbers = w.values[source].flatten()[elements[element]].double()
+    places, numbers = _along(w, op, element, position=2)
     shown = _largest(numbers.abs(), w.limit)
-    parts = [w.written(source, int(elements[element][k])) for k in shown]
+    parts = [w.written(op.args[0], int(places[k])) for k in shown]
     squares = sum((part.value**2 for part in parts), torch.zeros((), dtype=torch.float64))
     nodes: list[Node] = [Power(part.node, Number(2)) for part in parts]
     nodes, squares, _ = _with_rest(w, nodes, squares, numbers**2, shown)
     return Root(Sum(tuple(nodes))), squares.sqrt(), _size(squares.sqrt())
 
 
-def _layer_norm(w: Writer, op: Op, value: Value, element: int) -> Found:
-    if value is not op.outputs[0]:
-        return None
+def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     source, shape, weight, bias, epsilon = op.args
     own = w.of(source, element)
     size = torch.Size(shape).numel()
@@ -242,9 +225,7 @@ def _layer_norm(w: Writer, op: Op, value: Value, element: int) -> Found:
     return node, result, _size(result)
 
 
-def _log_sigmoid(w: Writer, op: Op, value: Value, element: int) -> Found:
-    if value is not op.outputs[0]:
-        return None
+def _log_sigmoid(w: Writer, op: Op, _value: Value, element: int) -> Found:
     own = w.of(op.args[0], element)
     result = logsigmoid(own.value)
     return log_sigmoid(own.node), result, _size(result)

@@ -154,7 +154,8 @@ class ScalarFormulas:
             return Term(Symbol("random"), torch.tensor(torch.nan))
         if self.inside:
             return self.number(value, element)
-        found = RULES[op.target._opname](self, op, value, element)
+        is_usual = value is op.outputs[0] and op.kwargs.get("dtype") is None
+        found = RULES[op.target._opname](self, op, value, element) if is_usual else None
         if found is None:
             return self._called(op, value, element)
         node, result, size = found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from cello.program import Value
@@ -49,6 +50,9 @@ class Writer(Protocol):
 
     def use(self, number: Tensor, size: float | None = None) -> Tensor:
         """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+
+    def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
+        """For each element of `large`, which of `small` goes with it."""
 
     def products(self, pairs: Pairs) -> Written:
         """A sum of products."""
