@@ -134,6 +134,11 @@ class Steps:
         return cls(x.data, sizes.tolist(), T, B, order, index, lengths, "packed")
 
     @property
+    def all_lengths(self) -> Tensor:
+        """The length of each sequence, [B], whether or not they may differ."""
+        return torch.full((self.batch_size,), self.length) if self.lengths is None else self.lengths
+
+    @property
     def is_ragged(self) -> bool:
         """Whether the sequences may differ in length."""
         return self.lengths is not None

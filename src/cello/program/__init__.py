@@ -1,6 +1,6 @@
 """A step as data: captured, checked, split."""
 
-from cello.program.cache import program_of
+from cello.program.cache import program_as_is, program_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.overrides import can_override, with_overrides
 from cello.program.rows import is_random, is_row_wise
@@ -25,6 +25,7 @@ __all__ = [
     "map_leaves",
     "named_tensors",
     "needed_ops",
+    "program_as_is",
     "program_of",
     "split",
     "step_with_locals",

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from cello.cells import Cell
+from cello.cells.like import like_of
 from cello.errors import CaptureError
 from cello.program.graph import Program
 from cello.program.guards.fast import FastGuard, fast_guard_of
@@ -17,7 +18,7 @@ from cello.program.guards.key import GuardKey
 from cello.program.lazy import initialize
 from cello.program.trace.capture import capture
 
-__all__ = ["program_of"]
+__all__ = ["program_as_is", "program_of"]
 
 # What is known of a cell, by what it can read. A refusal is kept as its message: an error would
 # keep alive all that its traceback holds.
@@ -25,6 +26,16 @@ _Found = dict[Any, "Program | str"]
 _kept: WeakKeyDictionary[Cell, dict[Any, _Found]] = WeakKeyDictionary()
 _LIMIT = 16  # ways to be that are kept for one cell
 _lock = threading.RLock()
+
+
+def program_as_is(cell: Cell) -> Program:
+    """The program of `cell` for inputs of its own dtype and device.
+
+    Raises:
+        CaptureError: the step cannot be captured.
+    """
+    like = like_of(cell)
+    return program_of(cell, like.dtype, like.device)
 
 
 def program_of(

@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from cello.errors import DtypeError, UnknownNameError
+from cello.errors import ArgumentError, DtypeError, UnknownNameError
 
-__all__ = ["find", "listed", "matches"]
+__all__ = ["find", "find_layer", "listed", "matches"]
 
 
 def find(name: str, names: Sequence[str]) -> str:
@@ -37,6 +37,21 @@ def find(name: str, names: Sequence[str]) -> str:
     if near := list(dict.fromkeys(near)):
         raise UnknownNameError(f"nothing is named {name!r}; near it are {listed(near)}")
     raise UnknownNameError(f"nothing is named {name!r}; there are {listed(names) or 'no values'}")
+
+
+def find_layer(name: str | None, layers: Sequence[str]) -> str:
+    """The layer of that name; the only one if no name is given.
+
+    Raises:
+        ArgumentError: no name is given, but there are several layers.
+        UnknownNameError: there is no such layer.
+    """
+    if name is not None:
+        return find(name, layers)
+    if len(layers) > 1:
+        known = ", ".join(map(repr, layers))
+        raise ArgumentError(f"layer must be one of {known}: there are several")
+    return layers[0]
 
 
 def listed(names: Sequence[str], limit: int = 12) -> str:

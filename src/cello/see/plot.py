@@ -83,8 +83,7 @@ def plot(
             "name in the step"
         )
     length = layer.length(batch)
-    own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu().float()
-    units = own.reshape(length, rows[:1].numel() if len(rows) else 1)
+    units = layer.sequence(rows, batch).float()
     chosen = None if unit is None else _chosen(unit, units.shape[1])
     steps = layer.steps.length
     if tokens is not None and len(tokens) not in (length, steps):
@@ -179,11 +178,10 @@ def _is_backward(layer: LayerRows, batch: int) -> bool:
     """Whether what is remembered comes from the step after."""
     if layer.layer.rpartition(".")[2] == "backward":
         return True
-    own = layer.rows_of(batch)
     for name, old in layer.rows.items():
         state = layer.rows.get(name.removesuffix("_prev"))
-        if name.endswith("_prev") and state is not None and len(own) > 1:
-            before, after = old[own.to(old.device)], state[own.to(old.device)]
+        if name.endswith("_prev") and state is not None and layer.length(batch) > 1:
+            before, after = layer.sequence(old, batch), layer.sequence(state, batch)
             there = torch.equal(before[1:], after[:-1])
             return torch.equal(before[:-1], after[1:]) and not there
     return False

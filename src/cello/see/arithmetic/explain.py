@@ -11,7 +11,7 @@ from torch import Tensor
 from cello.errors import ArgumentError, ModelError
 from cello.program import Program
 from cello.program.order import incoming_names
-from cello.see.arithmetic.one_step import evaluate, program_behind, row_of
+from cello.see.arithmetic.one_step import evaluate, program_behind
 from cello.see.arithmetic.scalars import ScalarFormulas
 from cello.see.arithmetic.terms import Term
 from cello.see.formulas.notation import Node, Number, Part, Symbol
@@ -121,7 +121,7 @@ def explain(
     rows = recording.layer(layer)
     t, unit, terms = whole("t", t), whole("unit", unit), whole("terms", terms)
     program = program_behind(rows)
-    row = row_of(rows, t, batch)
+    row = rows.row_of(t, batch)
     evaluation, place = evaluate(rows, program, row)  # of all rows of this step
     elements = ScalarFormulas(evaluation, rows.rows, terms)
     lines = []

@@ -1,15 +1,15 @@
-"""One step of a recording: its row, the program that made it, and all its numbers."""
+"""One step of a recording: the program that made it, and all its numbers."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
-from cello.errors import ArgumentError, CaptureError, ModelError
+from cello.errors import CaptureError, ModelError
 from cello.program import Program, Value
 from cello.see.arithmetic.evaluate import Evaluation
 from cello.see.recording.rows import LayerRows
 
-__all__ = ["evaluate", "evaluate_rows", "program_behind", "row_of"]
+__all__ = ["evaluate", "evaluate_rows", "program_behind"]
 
 
 def program_behind(rows: LayerRows) -> Program:
@@ -33,20 +33,6 @@ def program_behind(rows: LayerRows) -> Program:
             f"{program.cell} has no {', '.join(unknown)}: is this the net that was recorded?"
         )
     return program
-
-
-def row_of(rows: LayerRows, t: int, batch: int) -> int:
-    """The number of the row that belongs to step t of the sequence.
-
-    Raises:
-        ArgumentError: there is no such step or sequence.
-    """
-    length = rows.length(batch)
-    if not 0 <= t < length:
-        raise ArgumentError(
-            f"t={t} is no step of sequence {batch}, which has {length}, counted from 0"
-        )
-    return int(rows.rows_of(batch)[t])
 
 
 def evaluate(rows: LayerRows, program: Program, row: int) -> tuple[Evaluation, int]:

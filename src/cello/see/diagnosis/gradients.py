@@ -80,10 +80,7 @@ def wrong_end(seen: Evidence) -> Iterator[Finding]:
 def _only_first(run: Tapped, gradient: Tensor) -> bool:
     """Whether all that reads the output of a direction reads its first step."""
     sizes = gradient.double().flatten(2).abs().sum(2)  # [T, B]
-    steps = run.steps
-    lengths = torch.full((steps.batch_size,), steps.length)
-    if steps.lengths is not None:
-        lengths = steps.lengths.cpu()
+    lengths = run.steps.all_lengths.cpu()
     long = lengths > 1
     first = lengths - 1 if run.run.reverse else torch.zeros_like(lengths)
     at_first = sizes.cpu().gather(0, first.clamp(min=0)[None])[0][long].sum()

@@ -9,6 +9,7 @@ from torch import nn
 from cello.cells import Cell, as_cell
 from cello.errors import ArgumentError, DtypeError, ModelError
 from cello.layers.paths import cells_of, check_module
+from cello.program import program_as_is
 from cello.see.draw.diagram import Diagram
 from cello.see.draw.drawing import Drawing
 from cello.see.draw.layout.layout import picture_of
@@ -16,7 +17,7 @@ from cello.see.draw.net.nets import net_diagram
 from cello.see.draw.net.outline import Level, levels_of
 from cello.see.draw.net.step_values import StepValues
 from cello.see.draw.net.unrolled import unrolled_picture
-from cello.see.draw.step.cells import cell_diagram, program_as_is
+from cello.see.draw.step.cells import cell_diagram
 from cello.see.draw.step.counts import put_counts
 from cello.see.draw.step.rough import simplify
 from cello.see.draw.step.values import put_numbers, put_room

@@ -5,11 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from cello.cells import Cell
-from cello.cells.like import like_of
 from cello.errors import CaptureError
 from cello.layers.paths import cells_of, check_net
-from cello.program import program_of
-from cello.program.order import in_order, incoming_names
+from cello.program import program_as_is
 from cello.see.formulas.styles import Latex, Style
 from cello.see.formulas.symbols import Symbols
 
@@ -71,11 +69,7 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
 
 
 def _of_cell(cell: Cell, style: Style) -> str:
-    like = like_of(cell)
-    program = program_of(cell, like.dtype, like.device)
-    given = incoming_names(program)
-    names = [name for name in in_order(program) if name not in given]
-    lines = Symbols(program, cell.gates).lines(names)
+    lines = Symbols(program_as_is(cell), cell.gates).lines()
     if isinstance(style, Latex):
         written = (f"{left.write(style)} &= {right.write(style)}" for left, right in lines)
         return "\\begin{aligned}\n" + " \\\\\n".join(written) + "\n\\end{aligned}"

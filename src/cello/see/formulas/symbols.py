@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from cello.program import BATCH, Op, Program, Value, is_random
 from cello.program.movement import CUTS, SAME
+from cello.program.order import in_order, incoming_names
 from cello.see.formulas.notation import Apply, FunctionCall, Node, Number, Part, Symbol, Transposed
 from cello.see.formulas.operations import (
     PARTS,
@@ -76,8 +77,10 @@ class Symbols:
             and op.target._opname not in moves
         ]
 
-    def lines(self, names: Sequence[str]) -> list[tuple[Node, Node]]:
-        """Both sides of the equations of `names`, in their order, and of what they need besides."""
+    def lines(self) -> list[tuple[Node, Node]]:
+        """Both sides of the equation of every value that the step computes, in its order."""
+        given = incoming_names(self.program)
+        names = [name for name in in_order(self.program) if name not in given]
         order = {value: number for number, value in enumerate(self.maker)}
         more = [value for value in self.named if value not in self.program.names.values()]
         more.sort(key=order.__getitem__)

@@ -14,7 +14,7 @@ from cello.layers.paths import joined
 from cello.see.gradients.horizon import MemoryHorizon, memory_of
 from cello.see.gradients.jacobian import jacobian_of
 from cello.see.gradients.taps import Tapped, tapped
-from cello.see.names import find
+from cello.see.names import find, find_layer
 from cello.see.numbers import short
 from cello.see.recording.outputs import output_of
 
@@ -138,7 +138,7 @@ class Flow:
             ArgumentError: no name is given, but there are several layers.
             UnknownNameError: there is no such layer.
         """
-        return self.memories[self._layer(layer)]
+        return self.memories[find_layer(layer, list(self.memories))]
 
     def jacobian(self, t: int, s: int, layer: str | None = None, *, batch: int = 0) -> Tensor:
         """∂(the states that step t makes)/∂(the states that step s reads), [S, S].
@@ -165,15 +165,7 @@ class Flow:
         >>> two.shape, torch.allclose(two, found.jacobian(8, 8) @ found.jacobian(7, 7))
         (torch.Size([8, 8]), True)
         """
-        return jacobian_of(self._runs[self._layer(layer)], t, s, batch)
-
-    def _layer(self, layer: str | None) -> str:
-        if layer is None and len(self.memories) > 1:
-            raise ArgumentError(
-                f"layer must be one of {', '.join(map(repr, self.memories))}: there are several"
-            )
-        names = list(self.memories)
-        return names[0] if layer is None else find(layer, names)
+        return jacobian_of(self._runs[find_layer(layer, list(self._runs))], t, s, batch)
 
     def table(self, *names: str, steps: int = ROWS, digits: int = 3) -> str:
         """The size of gradients along time, the mean over the sequences.

@@ -92,10 +92,7 @@ def _mean(squares: Tensor, there: Tensor) -> Tensor:
 def _by_distance(run: Tapped) -> tuple[Tensor, Tensor]:
     """The step that is d = 1, 2, … steps from the end of each sequence, and if there is one."""
     steps, device = run.steps, run.final[0].device
-    lengths = steps.lengths
-    if lengths is None:
-        lengths = torch.full((steps.batch_size,), steps.length)
-    lengths = lengths.to(device)
+    lengths = steps.all_lengths.to(device)
     distance = torch.arange(1, steps.length + 1, device=device)[:, None]
     t = (distance - 1).expand(-1, len(lengths)) if run.run.reverse else lengths - distance
     return t.clamp(min=0), distance <= lengths

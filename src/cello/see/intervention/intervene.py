@@ -8,12 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cello.cells.like import like_of
 from cello.engines import Hook, Run
 from cello.errors import CaptureError, DtypeError, UnknownNameError
 from cello.layers import Steps, hooking
 from cello.layers.paths import cells_of, check_net, joined, outer_paths
-from cello.program import Program, Value, program_of
+from cello.program import Program, Value, program_as_is
 from cello.see.intervention.edits import Edit
 from cello.see.names import find
 
@@ -119,9 +118,8 @@ def programs_of(net: nn.Module) -> tuple[dict[str, Program], dict[str, str]]:
     reasons: dict[str, str] = {}
     for layer, path in outer_paths(net).items():
         for place, cell in cells_of(layer).items():
-            like = like_of(cell)
             try:
-                programs[joined(path, place)] = program_of(cell, like.dtype, like.device)
+                programs[joined(path, place)] = program_as_is(cell)
             except CaptureError as error:
                 reasons[joined(path, place)] = str(error)
     return programs, reasons

@@ -20,10 +20,10 @@ The head::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,13 +35,8 @@ from cello.see.draw.step.cells import gate_meanings
 from cello.see.names import find
 from cello.see.numbers import short
 from cello.see.page.tokens import shortened
-from cello.see.recording.outputs import by_step
+from cello.see.recording.recorded import Recorded, output_by_step
 from cello.see.recording.rows import LayerRows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cello.see.recording.recorded import Recorded
 
 __all__ = [
     "OUTPUT",
@@ -49,7 +44,6 @@ __all__ = [
     "PageData",
     "about_cells",
     "array",
-    "output_by_step",
     "page_data",
     "place_of",
     "places_of",
@@ -254,8 +248,7 @@ def _kind(name: str, states: set[str], low: float, high: float) -> str:
 
 
 def _numbers(layer: LayerRows, rows: Tensor, batch: int, steps: slice = slice(None)) -> np.ndarray:
-    own = rows.detach()[layer.rows_of(batch)[steps].to(rows.device)].cpu()
-    return array(own.reshape(len(own), math.prod(rows.shape[1:])))
+    return array(layer.sequence(rows, batch, steps))
 
 
 def _rows_of_output(
@@ -274,20 +267,6 @@ def _outputs(rec: Recorded, batch: int) -> int:
     """How many numbers a step of the output has, if the net is there to tell where from."""
     output = output_by_step(rec) if rec.call is not None else None
     return output[1].shape[2] if output and batch < output[0].steps.batch_size else 0
-
-
-def output_by_step(rec: Recorded) -> tuple[LayerRows, Tensor] | None:
-    """What the net returned, [T, B, size], if it is a row of numbers for each step.
-
-    The layer tells which rows belong to a sequence.
-    """
-    from cello.see.recording.recorded import LeftOut
-
-    if isinstance(rec._result, LeftOut) or not rec.by_layer:
-        return None
-    layer = list(rec.by_layer.values())[-1]
-    output = by_step(rec.output, layer.steps)
-    return None if output is None else (layer, output)
 
 
 def _tokens(

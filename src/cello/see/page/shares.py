@@ -16,9 +16,9 @@ from cello.errors import ArgumentError, CelloError, ModelError
 from cello.layers import evaluating
 from cello.see.arithmetic.consistency import close
 from cello.see.gradients.target import AttributionTarget
-from cello.see.page.data import NumberBlock, PageData, array, output_by_step, places_of
+from cello.see.page.data import NumberBlock, PageData, array, places_of
 from cello.see.recording.outputs import by_step
-from cello.see.recording.recorded import Recorded
+from cello.see.recording.recorded import Recorded, output_by_step
 
 __all__ = ["Shares", "add_shares"]
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ModelError, UnknownNameError
 from cello.layers.paths import joined
-from cello.see.names import find
-from cello.see.recording.outputs import is_plain_tuple, output_of
+from cello.see.names import find, find_layer
+from cello.see.recording.outputs import by_step, is_plain_tuple, output_of
 from cello.see.recording.rows import LayerRows, nbytes
 
-__all__ = ["Call", "LeftOut", "Recorded"]
+__all__ = ["Call", "LeftOut", "Recorded", "output_by_step"]
 
 
 class Call(NamedTuple):
@@ -109,7 +109,7 @@ class Recorded:
             ArgumentError: the layers saw sequences of different lengths; see `lengths_of`.
         """
         self.check_holds_something()
-        all_lengths = [_lengths(layer) for layer in self.by_layer.values()]
+        all_lengths = [layer.steps.all_lengths for layer in self.by_layer.values()]
         if any(not torch.equal(lengths, all_lengths[0]) for lengths in all_lengths):
             raise ArgumentError(
                 "the layers of this net saw sequences of different lengths: "
@@ -119,7 +119,7 @@ class Recorded:
 
     def lengths_of(self, name: str) -> Tensor:
         """The number of steps of each sequence in the layer that made the value `name`, [B]."""
-        return _lengths(self._where[find(name, self.names)][0])
+        return self._where[find(name, self.names)][0].steps.all_lengths
 
     @property
     def nbytes(self) -> int:
@@ -134,18 +134,12 @@ class Recorded:
             UnknownNameError: there is no such layer.
         """
         self.check_holds_something()
-        if name is not None:
-            if name and self.layers == ("",):
-                raise UnknownNameError(
-                    f"there is no layer {name!r}: what was recorded is a single layer, without a "
-                    "name; leave layer out"
-                )
-            return self.by_layer[find(name, self.layers)]
-        if len(self.by_layer) != 1:
-            raise ArgumentError(
-                f"layer must be one of {', '.join(map(repr, self.layers))}: there are several"
+        if name and self.layers == ("",):
+            raise UnknownNameError(
+                f"there is no layer {name!r}: what was recorded is a single layer, without a "
+                "name; leave layer out"
             )
-        return next(iter(self.by_layer.values()))
+        return self.by_layer[find_layer(name, self.layers)]
 
     def check_holds_something(self) -> None:
         """Check that there is a value.
@@ -179,8 +173,13 @@ class Recorded:
         return "\n".join(lines)
 
 
-def _lengths(layer: LayerRows) -> Tensor:
-    steps = layer.steps
-    if steps.lengths is not None:
-        return steps.lengths
-    return torch.full((steps.batch_size,), steps.length)
+def output_by_step(recorded: Recorded) -> tuple[LayerRows, Tensor] | None:
+    """What the net returned, [T, B, size], if it is a row of numbers for each step.
+
+    The layer tells which rows belong to a sequence.
+    """
+    if isinstance(recorded._result, LeftOut) or not recorded.by_layer:
+        return None
+    layer = list(recorded.by_layer.values())[-1]
+    output = by_step(recorded.output, layer.steps)
+    return None if output is None else (layer, output)

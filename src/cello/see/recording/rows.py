@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,24 @@ class LayerRows:
         index = self.steps.index.cpu()
         row_at[index] = torch.arange(len(index))
         return row_at[places]
+
+    def row_of(self, t: int, batch: int) -> int:
+        """The number of the row that belongs to step t of sequence `batch`.
+
+        Raises:
+            ArgumentError: there is no such step or sequence.
+        """
+        length = self.length(batch)
+        if not 0 <= t < length:
+            raise ArgumentError(
+                f"t={t} is no step of sequence {batch}, which has {length}, counted from 0"
+            )
+        return int(self.rows_of(batch)[t])
+
+    def sequence(self, rows: Tensor, batch: int, steps: slice = slice(None)) -> Tensor:
+        """Sequence `batch` of one of the values, or some steps of it, on the CPU: [steps, size]."""
+        own = rows.detach()[self.rows_of(batch)[steps].to(rows.device)].cpu()
+        return own.reshape(len(own), math.prod(rows.shape[1:]))
 
 
 def nbytes(tensors: Iterable[Tensor]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -106,9 +105,8 @@ def table(
 
 
 def _value(name: str, layer: LayerRows, rows: Tensor, batch: int) -> _Value:
-    own = rows.detach()[layer.rows_of(batch).to(rows.device)].cpu()
-    units = own.reshape(len(own), math.prod(own.shape[1:]))
-    return _Value(layer, name.removeprefix(layer.layer).removeprefix("."), units)
+    own_name = name.removeprefix(layer.layer).removeprefix(".")
+    return _Value(layer, own_name, layer.sequence(rows, batch))
 
 
 def _telling(values: list[_Value], units: list[int] | None, left_out: list[str]) -> list[_Value]:

@@ -7,8 +7,7 @@ from torch import Tensor
 from cello.errors import ArgumentError
 from cello.see.draw.step.values import shown_number
 from cello.see.numbers import whole
-from cello.see.recording.outputs import by_step
-from cello.see.recording.recorded import LeftOut, Recorded
+from cello.see.recording.recorded import Recorded, output_by_step
 
 __all__ = ["FEW", "StepValues"]
 
@@ -41,11 +40,7 @@ class StepValues:
             return
         layers = list(recording.by_layer.values())
         for rows in layers:
-            length = rows.length(batch)
-            if not 0 <= t < length:
-                raise ArgumentError(
-                    f"t={t} is no step of sequence {batch}, which has {length}, counted from 0"
-                )
+            rows.row_of(t, batch)  # which checks that there is such a step
         largest = max(values.shape[1:].numel() for rows in layers for values in rows.rows.values())
         if unit is not None and whole("unit", unit) not in range(largest):
             raise ArgumentError(f"unit={unit} is no unit of any layer; the largest has {largest}")
@@ -62,11 +57,9 @@ class StepValues:
 
     def output(self, size: int | None) -> tuple[str, ...] | None:
         """The numbers that the net put out; None if that was no row of this size for each step."""
-        recording = self.recording
-        if recording is None or not self.is_whole or isinstance(recording._result, LeftOut):
+        if self.recording is None or not self.is_whole:
             return None
-        steps = list(recording.by_layer.values())[-1].steps
-        made = by_step(recording.output, steps)
+        _, made = output_by_step(self.recording) or (None, None)
         if made is None or made.shape[2] != size:
             return None
         return self._shown(made[self.t, self.batch], self.unit)

@@ -5,26 +5,15 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from cello.cells import Cell
-from cello.cells.like import like_of
 from cello.errors import CaptureError
-from cello.program import Program, program_of
+from cello.program import Program, program_as_is
 from cello.see.draw.diagram import Diagram
 from cello.see.draw.step.blocks import diagram_of
 from cello.see.draw.step.gates import mark_gates, meanings_of
 
-__all__ = ["cell_diagram", "gate_meanings", "program_as_is"]
+__all__ = ["cell_diagram", "gate_meanings"]
 
 _known: WeakKeyDictionary[Program, dict[str, str]] = WeakKeyDictionary()
-
-
-def program_as_is(cell: Cell) -> Program:
-    """The program of a cell for inputs of its own dtype.
-
-    Raises:
-        CaptureError: its step cannot be traced.
-    """
-    like = like_of(cell)
-    return program_of(cell, like.dtype, like.device)
 
 
 def cell_diagram(cell: Cell, program: Program | None = None) -> Diagram:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cello.program import Program, Value
-from cello.program.order import in_order, incoming_names
 from cello.see.formulas.notation import Node
 from cello.see.formulas.symbols import Symbols, Units
 
@@ -21,8 +20,7 @@ class Traced(Symbols):
     def __init__(self, program: Program, gates: tuple[str, ...]) -> None:
         super().__init__(program, gates)
         self.origins: dict[int, tuple[Node, Value, int]] = {}
-        given = incoming_names(program)
-        self.equations = self.lines([name for name in in_order(program) if name not in given])
+        self.equations = self.lines()
 
     def made(self, value: Value, units: Units, axis: int = -1) -> Node:
         """By the operation that makes it; see `Symbols`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cello.errors import ArgumentError
 from cello.program import Value
-from cello.see.arithmetic.one_step import evaluate, row_of
+from cello.see.arithmetic.one_step import evaluate
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.numbers import short, whole
 from cello.see.recording.rows import LayerRows
@@ -39,7 +39,7 @@ def put_numbers(
     Raises:
         ArgumentError: there is no such step, sequence or unit.
     """
-    row = row_of(rows, whole("t", t), batch)
+    row = rows.row_of(whole("t", t), batch)
     unit = whole("unit", unit)
     sizes = [tensor[0].numel() for name, tensor in rows.rows.items() if name != "x"]
     if unit not in range(max(sizes, default=1)):
