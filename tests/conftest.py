@@ -57,6 +57,15 @@ def step_by_step() -> Iterator[None]:
 
 
 @pytest.fixture
+def compile_nothing() -> Iterator[None]:
+    """Layers run on the engine that needs no compiler, for the same reason."""
+    import cello
+
+    with cello.engine("split"):
+        yield
+
+
+@pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """Ctrl-C interrupts, and a closed terminal ends, here and in what a test starts.
 

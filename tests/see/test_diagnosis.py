@@ -13,14 +13,9 @@ from cello import zoo
 from cello.errors import ArgumentError
 from tests import registry
 
+pytestmark = pytest.mark.usefixtures("compile_nothing")
+
 I, H, T, B = 5, 16, 40, 8  # noqa: E741
-
-
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    torch.manual_seed(0)
-    with cello.engine("split"):
-        yield
 
 
 def inputs() -> Tensor:

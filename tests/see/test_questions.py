@@ -13,11 +13,7 @@ import cello
 from tests.see import kinds
 from tests.see.kinds import KINDS, LENGTHS, Kind
 
-
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    with cello.engine("split"):
-        yield
+pytestmark = pytest.mark.usefixtures("compile_nothing")
 
 
 def slope(of: Any, step: float = 1e-6) -> Any:

@@ -1,4 +1,4 @@
-"""How a number is shown: short, and still the number. And whether it is a whole one."""
+"""How a number is shown, with few digits; and the check that a number is a whole one."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _chosen(unit: int | Iterable[int], size: int) -> list[int]:
 
 
 def _heat_map(ax: Any, units: Tensor) -> None:
-    """Units upon time: from 0 to 1 for what is within, else about 0; grey if not finite."""
+    """Units along time; colours from 0 to 1 if all values lie there, else even about 0."""
     known = units[units.isfinite()]
     is_share = bool(known.numel()) and bool(((known >= 0) & (known <= 1)).all())
     far = float(known.abs().max()) if known.numel() and known.abs().max() > 0 else 1.0
@@ -175,7 +175,7 @@ def _title(name: str, layer: LayerRows, batch: int) -> str:
 
 
 def _is_backward(layer: LayerRows, batch: int) -> bool:
-    """Whether what is remembered comes from the step after."""
+    """Whether the layer reads backward: its old state is that of the step after."""
     if layer.layer.rpartition(".")[2] == "backward":
         return True
     for name, old in layer.rows.items():

@@ -70,7 +70,7 @@ def _fonts_for(letters: frozenset[str], families: tuple[str, ...]) -> dict[str, 
 
 
 def _had(letters: Iterable[str], path: str) -> frozenset[str]:
-    """Those of the letters that a font has; none of a font whose letters are pictures."""
+    """The letters that a font has; none if its letters are bitmaps."""
     from matplotlib.font_manager import get_font
 
     try:

@@ -247,7 +247,7 @@ def of_the_library(name: str) -> bool:
 def test_parameters_of_the_library_are_called_as_in_a_paper(name: str) -> None:
     cell = registry.make(name, torch.float32)
     program = capture(cell)
-    for _, right in Symbols(program, cell.gates).lines(list(program.names)):
+    for _, right in Symbols(program, cell.gates).lines():
         assert not [node for node in _all(right) if isinstance(node, Part) and is_fixed(node)]
 
 

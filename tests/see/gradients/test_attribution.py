@@ -12,15 +12,10 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.see.gradients.attribution import Attribution
 from tests import registry
 
+pytestmark = pytest.mark.usefixtures("compile_nothing")
+
 I, H = registry.I, registry.H  # noqa: E741
 T, B = 6, 2
-
-
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    torch.manual_seed(0)
-    with cello.engine("split"):
-        yield
 
 
 def net(**options: Any) -> cello.Stack:

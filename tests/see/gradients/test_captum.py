@@ -16,11 +16,7 @@ from cello.errors import ArgumentError
 from tests.see import kinds
 from tests.see.kinds import KINDS, LENGTHS, B, I, T
 
-
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    with cello.engine("split"):
-        yield
+pytestmark = pytest.mark.usefixtures("compile_nothing")
 
 
 def net() -> cello.Stack:

@@ -13,14 +13,9 @@ from cello.errors import ArgumentError, DtypeError, ShapeError, UnknownNameError
 from cello.see.probing import labelled_steps
 from cello.see.probing.scores import auc
 
+pytestmark = pytest.mark.usefixtures("compile_nothing")
+
 H = 4
-
-
-@pytest.fixture(autouse=True)
-def _compile_nothing():
-    torch.manual_seed(0)
-    with cello.engine("split"):
-        yield
 
 
 def planted() -> nn.Module:

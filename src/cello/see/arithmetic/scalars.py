@@ -28,7 +28,7 @@ class ScalarFormulas:
     Attributes:
         values: the numbers of every value of the step.
         named: what is shown as a number, by name.
-        limit: of a sum of more terms than these, so many are written.
+        limit: how many terms of a longer sum are written.
         used: every number that came up in a line, and its size or that of what was added up to it.
         is_exact: False once a number came up that is not known.
     """
@@ -81,7 +81,7 @@ class ScalarFormulas:
         return Term(Number(number.item(), fixed), self.use(number), shown)
 
     def use(self, number: Tensor, size: float | None = None) -> Tensor:
-        """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+        """Note a number that came up; its rounding error is proportional to `size`, else to it."""
         if number.is_complex():
             self.is_exact = False  # how its rounding counts is not known
         if not number.is_floating_point():

@@ -1,7 +1,7 @@
 """The arithmetic of a unit at any step: what changes from step to step is left open.
 
-A line is written once for a unit, as `Recording.explain` writes it, but where a recorded number
-belongs, its name and place stand. Whoever has the numbers can fill the line in at every step,
+A line is written once for a unit, as `Recording.explain` writes it, but with the name and place of
+a recorded number instead of the number. Whoever has the numbers can fill in the line at every step,
 without the net.
 """
 
@@ -44,7 +44,7 @@ class LineTemplates:
     Attributes:
         units: for each unit its lines, by the name of the value.
         fixed: numbers that are the same at every step, each flat.
-        terms: of a sum left open, so many are to be written, the largest ones.
+        terms: how many terms of a sum that is left open are to be written: the largest ones.
     """
 
     terms: int
@@ -62,7 +62,8 @@ def line_templates(
 
     Args:
         runs: of the same layer; the lines hold for all steps of all of them.
-        names: the values whose numbers will be at hand; all that were recorded unless given.
+        names: the values whose numbers the reader of the lines will have; all recorded ones unless
+            given.
         terms: see `LineTemplates`.
 
     >>> import cello

@@ -49,7 +49,7 @@ class Writer(Protocol):
         """The element as a number if it has a name, else how it was made."""
 
     def use(self, number: Tensor, size: float | None = None) -> Tensor:
-        """Note a number that came up: its rounding error is in proportion to `size`, or to it."""
+        """Note a number that came up; its rounding error is proportional to `size`, else to it."""
 
     def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
         """For each element of `large`, which of `small` goes with it."""

@@ -17,8 +17,8 @@ __all__ = ["GRADIENT_CHECKS"]
 FEW_STEPS = 10  # shorter sequences say nothing of the long run
 EXPLODING = 1.15  # factor for each step
 LARGE = 30.0  # what a gradient has to grow to
-# How far back a gradient that vanishes is looked for, and the factor for each step; of a net that
-# is read only at the end, and of one that is read all along: that may need no more than it has.
+# A gradient vanishes if, this many steps back, it has shrunk by more than this factor a step. A net
+# whose output is read all along may need no long memory, so less is asked of it.
 AT_END, ALONG = (30, 0.5), (10, 0.01)
 
 

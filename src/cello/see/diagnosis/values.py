@@ -14,7 +14,7 @@ from cello.see.numbers import short
 
 __all__ = ["VALUE_CHECKS"]
 
-EDGE = 0.01  # so near to its bound a gate or unit is saturated
+EDGE = 0.01  # a gate or unit this near to its bound is saturated
 ALWAYS = 0.99  # a share of the steps that is as good as all
 MANY = 0.5  # a share of the units of a value that makes a finding
 SOME = 0.25  # the same for units that never change
@@ -102,7 +102,7 @@ def dead(seen: Evidence) -> Iterator[Finding]:
             continue
         spread = value.rows.double().std(0, correction=0)
         still = spread < 1e-6
-        if value.is_state and not value.shares:  # a class that is never named has no share
+        if value.is_state and not value.shares:  # a class that is never predicted has no share
             still |= spread <= 1e-3 * spread.max()
             kind = "dead units"
         elif value.is_gate:

@@ -62,7 +62,7 @@ def draw(
     Args:
         net: a cell (`cello.LSTMCell`, `nn.GRUCell`, one of your own), or any module.
         detail: of a cell: "full", or "rough" for its gates and memories alone.
-        unrolled: draw the net through time, with a column for each of so many steps.
+        unrolled: draw the net through time: how many steps, a column for each.
         parameters: write into each block how many parameters it has, and below how many there are.
         recording: put the numbers of one of its steps on the wires; of a net, into the units.
         t: which step, from 0; the first of those drawn if `unrolled`.

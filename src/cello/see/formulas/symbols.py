@@ -93,7 +93,7 @@ class Symbols:
             is_second = self.named[value] != name  # of two names of one value
             found.append((Symbol(name), (self.of if is_second else self.made)(value, None)))
             if name not in self.program.state:
-                self.named[value] = name  # the step goes on with the name that it gave last
+                self.named[value] = name  # what follows in the step uses the latest name
         return found
 
     def of(self, value: Value, units: Units, axis: int = -1) -> Node:

@@ -78,7 +78,7 @@ def attribute(
     """How much each input step mattered to an output of `net`.
 
     Integrated gradients go from the baseline to x on a straight line and add up the gradients on
-    the way, so that the shares sum to what the target gained. Gradient × input is their first
+    the way, so that the shares sum to the gain of the target. Gradient × input is their first
     look: exact for a linear net, and only there. The net runs in eval mode.
 
     With Captum (`pip install 'cello[attribute]'`) its methods that ask nothing but a function work
@@ -163,7 +163,7 @@ def _gradient(target_run: AttributionTarget, features: Tensor) -> tuple[Tensor, 
 
 
 def _integrated(target_run: AttributionTarget, start: Tensor, steps: int) -> Tensor:
-    """The mean gradient on the way from `start`, times the way."""
+    """The mean gradient along the line from `start` to x, times the difference of the two."""
     mean = torch.zeros_like(target_run.features)
     places, weights = np.polynomial.legendre.leggauss(steps)
     for place, weight in zip(places, weights, strict=True):

@@ -15,7 +15,7 @@ from cello.see.gradients.target import AttributionTarget
 
 __all__ = ["by_captum", "captum_method"]
 
-# What a method's `attribute` takes, but no option sets.
+# Arguments of a method's `attribute` that are set here, not by options.
 _SET = (
     "inputs baselines target additional_forward_args n_steps return_convergence_delta kwargs"
 ).split()

@@ -145,7 +145,7 @@ class Flow:
 
         Rows and columns are the units of all states, in the order of `memory().states`: for an
         LSTM first those of h, then those of c. With s = t it is the Jacobian of one step; those of
-        several steps are products of such. Backward, s is t or a later place.
+        several steps are products of these. In a backward layer, s is t or a later place.
 
         Args:
             t: the step, counted from 0 along the sequence.
@@ -172,7 +172,7 @@ class Flow:
 
         Args:
             *names: which values; unless given the states, and what comes back through each.
-            steps: so many steps are shown, from the first to the last.
+            steps: how many steps are shown, evenly from the first to the last.
             digits: significant digits.
 
         Raises:

@@ -1,4 +1,4 @@
-"""How long a state is remembered: what the final state still owes to the states before it."""
+"""How long a state is remembered: how the final state depends on the states before it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cello.see.gradients.taps import Tapped
 __all__ = ["MemoryHorizon", "memory_of"]
 
 EXACT = 32  # state sizes up to this: every row of the Jacobian is computed
-PROBES = 32  # of a larger state: as many random signs, which see its columns without bias
+PROBES = 32  # of a larger state: vectors of random signs, which estimate its columns without bias
 AT_ONCE = 2**24  # numbers that are held at a time
 
 
@@ -29,11 +29,11 @@ class MemoryHorizon:
         left: for each state, [T + 1, size]: the size of the final state's gradient with respect to
             each unit d steps before (the norm of a column of the Jacobian, root mean square over
             the sequences that are so long); 1 at d = 0.
-        kept: the same if all went only along the unit's own way through time, past every product
+        kept: the same along the unit's own path through time alone, leaving out every product
             with a matrix: for the cell state of an LSTM the product of its forget gates. None if
             the step mixes rows.
-        factors: how much of each unit one step keeps so, [size], the mean over all steps. None
-            likewise.
+        factors: how much of each unit one step keeps along that path, [size], the mean over all
+            steps. None likewise.
     """
 
     states: tuple[str, ...]
@@ -99,7 +99,7 @@ def _by_distance(run: Tapped) -> tuple[Tensor, Tensor]:
 
 
 def _columns(run: Tapped, size: int) -> Tensor:
-    """The squared norms of the columns of ∂(final state)/∂(state read), [N, size]."""
+    """The squared norm of each column of ∂(final state)/∂(state read), [N, size]."""
     final = torch.cat(run.final, dim=1)
     taps = [run.taps[value] for value in run.program.state.values()]
     read = [tensor for tap in taps for tensor in tap]
@@ -135,7 +135,7 @@ def _probes(size: int) -> Tensor:
 
 
 def _kept_factors(run: Tapped) -> dict[str, Tensor] | None:
-    """For each state ∂(new)/∂(old) of each unit, with what products bring held fast, [N, size]."""
+    """For each state ∂(new)/∂(old) of each unit, products being taken as constant, [N, size]."""
     program = run.program
     with_rows = [op for op in program.ops if any(v.batched for v in (*op.inputs, *op.outputs))]
     if not all(map(is_row_wise, with_rows)):

@@ -78,7 +78,7 @@ class _Taps:
         self.taps: dict[Value, list[Tensor]] = {}
 
     def wanted(self, module: nn.Module, place: str, run: Run) -> None:
-        """Nothing: what the taps keep is enough."""
+        """Nothing is to be recorded: what the taps keep is enough."""
 
     def hooks(
         self, module: nn.Module, place: str, run: Run, steps: Steps

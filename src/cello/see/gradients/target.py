@@ -1,4 +1,4 @@
-"""A net that is asked what it would say, had its input been another."""
+"""A net as a function of its input, for attribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a net would do if a value were another one.
+"""What a net would do if a value were different.
 
 Imports `recording`; the page imports it.
 """

@@ -31,7 +31,9 @@ from torch import Tensor
 
 from cello.errors import ArgumentError, CaptureError
 from cello.layers.paths import joined
+from cello.see.draw import draw
 from cello.see.draw.step.cells import gate_meanings
+from cello.see.formulas.equations import equations
 from cello.see.names import find
 from cello.see.numbers import short
 from cello.see.page.tokens import shortened
@@ -55,7 +57,7 @@ OUTPUT = "output"
 #: How the parts of a complex value are called.
 REAL, IMAGINARY = ".real", ".imag"
 
-#: Up to so many numbers at a step can stand for a token of their own.
+#: An input of up to this many numbers a step is shown as the token of that step.
 _SHORT_INPUT = 4
 
 
@@ -219,7 +221,7 @@ def _layers(
             "reverse": name.endswith("backward"),
             "values": values,
         }
-    # Of a net that is a layer by itself, it is one of the layer's values already.
+    # If the net is a single layer, its output is one of the values of that layer already.
     output = None if "" in rec.by_layer or OUTPUT in rec else output_by_step(rec)
     if output is not None:
         layer, rows = output
@@ -306,9 +308,6 @@ def _share_scales(sequences: list[dict[str, Any]]) -> None:
 
 def about_cells(recordings: Sequence[Recorded]) -> dict[str, Any]:
     """The equations and the diagram of the cell of each layer, as far as it can be traced."""
-    from cello.see.draw import draw
-    from cello.see.formulas.equations import equations
-
     found: dict[str, Any] = {}
     for rec in recordings:
         for name, layer in rec.by_layer.items():

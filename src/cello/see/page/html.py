@@ -22,7 +22,7 @@ from cello.see.recording.recorded import Recorded
 
 __all__ = ["document", "to_html"]
 
-#: Up to so many bytes, numbers are kept as they are; beyond, in half precision.
+#: Numbers that take more bytes than this are kept in half precision.
 _EXACT = 4_000_000
 
 _PRECISIONS = (None, "float16", "float32", "float64")
@@ -70,9 +70,9 @@ def to_html(
 
 
 def _coded(data: PageData, precision: str | None) -> tuple[str, str]:
-    """The head, in a script that is none, and the blocks, in attributes: those are read fastest.
+    """The head, as JSON in a `<script>`, and the blocks in attributes, which are read fastest.
 
-    What the page begins with comes first, while the rest is still read: states.
+    States come first: the page begins with them while the rest is still being read.
     """
     coded: dict[int, dict[str, Any]] = {}
     texts: list[str] = []

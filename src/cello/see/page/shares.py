@@ -23,8 +23,8 @@ from cello.see.recording.recorded import Recorded, output_by_step
 __all__ = ["Shares", "add_shares"]
 
 _FEW = 64  # steps
-# What is prepared for a page unless more is asked for: outputs of a sequence, numbers, and products
-# of parameters with something, which is a matter of a few seconds; and up to which length.
+# What is prepared for a page unless more is asked for, at most: outputs of a sequence, numbers,
+# products of parameters with a number (a few seconds), and steps of a sequence.
 _OUTPUTS, _NUMBERS, _PRODUCTS, _LONG = 250, 2**18, 4 * 10**9, 5000
 
 
@@ -103,7 +103,7 @@ class Shares:
         return array(own[:T].cpu())
 
     def changing_most(self, batch: int, limit: int) -> list[tuple[int, int]]:
-        """Steps and units of the output of a sequence, at most so many."""
+        """At most `limit` steps and units of the output of a sequence: those that change most."""
         own = self._output.detach()[: self._layer.length(batch), batch].cpu()
         changes = torch.diff(own, dim=0, prepend=torch.zeros_like(own[:1])).abs().flatten()
         places = changes.nan_to_num(0.0).topk(min(limit, len(changes))).indices.sort().values

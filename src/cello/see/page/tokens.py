@@ -16,7 +16,7 @@ _LONGEST = 80  # characters of a token
 def shortened(tokens: Sequence[str]) -> list[str] | str:
     """The tokens, long ones cut; as one string if each is one character.
 
-    What is no character of Unicode by itself, half a surrogate pair, is replaced.
+    Half a surrogate pair, which is not a character of Unicode, is replaced.
 
     >>> shortened(["d", "e", "f"]), shortened(["to", "be"])
     ('def', ['to', 'be'])

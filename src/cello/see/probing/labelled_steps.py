@@ -19,8 +19,8 @@ from cello.see.recording.recorder import watch
 
 __all__ = ["LabelledSteps", "Pair", "pairs", "read"]
 
-_NONE: Any = object()  # where there is nothing any more
-STEPS = 4096  # so many run together; what is held is as much as they need
+_NONE: Any = object()  # stands where sequences or labels have ended
+STEPS = 4096  # that run together: the memory needed is that of these
 
 
 class Pair(NamedTuple):

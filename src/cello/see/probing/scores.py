@@ -8,11 +8,11 @@ from torch import Tensor
 
 __all__ = ["Auc", "Correlation", "auc"]
 
-EXACT = 2**15  # steps up to which areas under the curve are exact, if there is
-ROOM = 2**24  # ... for so many numbers
-FEW = 2**12  # steps that are kept even so
+EXACT = 2**15  # steps up to which areas under the curve are exact,
+ROOM = 2**24  # unless their values are more numbers than this
+FEW = 2**12  # steps that are kept exactly however many units there are
 BINS = 512  # of the histogram beyond
-ROUNDING = 1e-12  # what changes less, in proportion to its size, does not change
+ROUNDING = 1e-12  # a number that changes by less, relative to its size, counts as constant
 
 
 def auc(values: Tensor, labels: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Auc:
 
     @property
     def error(self) -> float:
-        """What steps of one bin, that cannot be told apart, may change at most."""
+        """How far an area may be off, because the steps within one bin are not ordered."""
         if self.edges is None:
             return 0.0
         no, yes = self.histograms

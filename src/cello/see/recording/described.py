@@ -17,6 +17,7 @@ from cello.see.recording.rows import LayerRows
 __all__ = ["layer_rows"]
 
 _COUNT = whole(0, 2**31 - 1)
+_KEY = Range(str, lambda _: True, "a text", optional=True)
 _RULES = {
     "layer": Range(str, lambda _: True, "a text"),
     "length": _COUNT,
@@ -28,14 +29,14 @@ _RULES = {
         ),
         "a list of whole numbers from 1, never growing",
     ),
-    "index": Range(str, lambda _: True, "a text", optional=True),
-    "lengths": Range(str, lambda _: True, "a text", optional=True),
+    "index": _KEY,
+    "lengths": _KEY,
     "rows": Range(
         dict, lambda rows: all(isinstance(v, str) for v in rows.values()), "a table of names"
     ),
 }
 
-#: Padded, a recording takes at most so many times the memory of what was recorded.
+#: With padding, a recording takes at most this many times the memory of what was recorded.
 _MOST_PADDING = 1000
 _NUMBERS = (
     *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64),

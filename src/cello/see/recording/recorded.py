@@ -69,12 +69,12 @@ class Recorded:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all values, layer by layer, in the order in which a step makes them."""
+        """The names of all values, layer by layer, in the order in which a step makes them."""
         return tuple(self._where)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Of all layers, each direction by itself; "" for a net that is one layer."""
+        """The names of all layers, one for each direction; "" for a net that is one layer."""
         return tuple(self.by_layer)
 
     def __getitem__(self, name: str) -> Tensor:

@@ -144,7 +144,7 @@ def set_pins(item: Item, inputs: list[Block]) -> None:
 
 
 def _main(block: Block) -> Block:
-    """Of what a circle takes, that which enters it from below: not the gate, not the memory."""
+    """The input of a circle that enters it from below: not the gate, not the memory."""
 
     def second(other: Block) -> tuple[bool, bool]:
         remembers = any(b.kind == "memory" for b in (other, *other.inputs))

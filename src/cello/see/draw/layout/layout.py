@@ -93,7 +93,7 @@ class _Painter:
             start, end = self.at(item.x, middle + half), self.at(item.x, top)
             self.picture.wires.append(Wire((start, end), value=block.label.value))
             self._label(block, item.x, top)
-        self._body(block, item, middle)
+        paint(self.picture, block, item.shape, *self.at(item.x, middle))
 
     def _arrive(self, item: Item, source: Block, pin: float, bottom: float, middle: float) -> None:
         """The last piece of a wire: up to the body, or beside it and in from the side."""
@@ -121,9 +121,6 @@ class _Painter:
             number = Text(left, base, label.number, "number", "start", block.label.value)
             self.picture.texts.append(number)
 
-    def _body(self, block: Block, item: Item, middle: float) -> None:
-        paint(self.picture, block, item.shape, *self.at(item.x, middle))
-
     def _bundle(self, number: int, channel: Channel, bundle: Bundle) -> None:
         bottom, top = self.bottom[number], self.top[number]
         value = bundle.wire.label.value
@@ -140,7 +137,7 @@ class _Painter:
             return
         # The level stretches stand in the middle, the room for arrows above and below.
         level = bottom + _LOWEST / 2 + TRACK * (bundle.track + 0.5)
-        outer = {min(bundle.ends, key=_place), max(bundle.ends, key=_place)}
+        outer = {pick(bundle.ends, key=lambda end: end.x) for pick in (min, max)}
         is_led = False  # whether the piece before the level stretch is drawn
         for end in sorted(others, key=lambda end: (end.is_loop, end not in outer)):
             kind = "loop" if end.is_loop or falls else ""
@@ -163,7 +160,3 @@ class _Painter:
                 here = [end for end in bundle.ends if end.x == x]
                 kind = "loop" if falls or all(end.is_loop for end in here) else ""
                 self.picture.marks.append(Mark(*self.at(x, level), kind))
-
-
-def _place(end: End) -> float:
-    return end.x

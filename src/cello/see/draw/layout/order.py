@@ -72,7 +72,7 @@ class _Sorter:
                 layer.insert(len(layer) if number % 2 else 0, item)
 
     def against_the_step(self, layers: list[list[Item]]) -> int:
-        """How many pairs of blocks stand the other way round than the step makes them."""
+        """How many pairs of blocks do not stand in the order in which the step makes them."""
         order = [[self.made[i.block] for i in layer if i.block] for layer in layers]
         return sum(a > b for layer in order for a, b in combinations(layer, 2))
 
@@ -94,7 +94,7 @@ class _Sorter:
         return (self.place[item] + 0.5) / len(self.grid.layers[item.rank])
 
     def exchange(self) -> None:
-        """Move single items as long as that saves crossings."""
+        """Move single items for as long as that saves crossings."""
         for _ in range(6):
             gained = False
             for rank, layer in enumerate(self.grid.layers):
@@ -143,7 +143,7 @@ class _Sorter:
         return found + self.of_loops(rank, links)
 
     def of_loops(self, rank: int, links: list[Link]) -> float:
-        """What loops cross where they turn: above the layer `rank`, and below the next one."""
+        """The crossings of loops where they turn: above the layer `rank` and below the next."""
         found = 0.0
         for turns, below in ((self.leaving[rank], False), (self.entering[rank + 1], True)):
             for block, end in turns:

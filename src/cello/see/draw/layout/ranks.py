@@ -21,7 +21,7 @@ def ranks_of(diagram: Diagram) -> dict[Block, int]:
     for _ in range(3):
         for block in reversed(_sorted(diagram)):
             _settle(block, ranks, readers)
-    # Where all is drawn up or down together, nothing may be left below.
+    # All blocks may have moved together: the lowest layer is 0 again.
     lowest = min(ranks.values())
     return {block: rank - lowest for block, rank in ranks.items()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cello.layers.paths import joined
-from cello.see.draw.diagram import Block, BlockRow, Diagram, Label
+from cello.see.draw.diagram import Block, BlockRow, Diagram
 from cello.see.draw.net.outline import Level, Stage, Track
 from cello.see.draw.net.step_values import FEW, StepValues
 from cello.see.draw.paint.text import subscripted
@@ -55,7 +55,11 @@ def input_block(levels: list[Level], values: StepValues) -> Block:
     """The input of a step."""
     track = levels[0].tracks[0]
     known = values.first(joined(track.path, "x")) if track.states else None
-    return Block("input", "x", rows=(BlockRow(known),) if known else (), label=Label())
+    return Block(
+        "input",
+        "x",
+        rows=(BlockRow(known),) if known else (),
+    )
 
 
 def last_stage(levels: list[Level]) -> Stage | None:

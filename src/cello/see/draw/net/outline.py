@@ -108,13 +108,14 @@ def _is_ready_made(module: nn.Module) -> bool:
 def _drop_in(net: nn.Module, path: str) -> list[Level]:
     net = net if isinstance(net, DropIn) else accelerate(net)
     assert isinstance(net, DropIn)
-    cells, title = net.cells(), type(net).__name__
-    if not net.bidirectional:
-        return [Level([_track(cell, joined(path, place), title)]) for place, cell in cells.items()]
     tracks = [
-        _track(cell, joined(path, place), title, is_backward=place.endswith("backward"))
-        for place, cell in cells.items()
+        _track(
+            cell, joined(path, place), type(net).__name__, is_backward=place.endswith("backward")
+        )
+        for place, cell in net.cells().items()
     ]
+    if not net.bidirectional:
+        return [Level([track]) for track in tracks]
     return [Level(tracks[k : k + 2], "concat") for k in range(0, len(tracks), 2)]
 
 
@@ -131,7 +132,7 @@ def _plain(module: nn.Module, path: str) -> Stage:
 
 
 def _options(module: nn.Module) -> str:
-    """Those of its options that a line has room for."""
+    """As many of its options as fit into a line."""
     options = " ".join(module.extra_repr().split())
     shown, *others = options.replace(", inplace=False", "").split(", ")
     for option in others:

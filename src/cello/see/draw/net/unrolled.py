@@ -43,23 +43,22 @@ def unrolled_picture(levels: list[Level], steps: list[StepValues]) -> Picture:
 class _Unrolled:
     def __init__(self, levels: list[Level], steps: list[StepValues]) -> None:
         self.levels, self.steps = levels, steps
+        self.tracks = [track for level in levels for track in level.tracks]
         self.picture = Picture()
         self.columns = [self._column(values) for values in steps]
         cells = [cell for column in self.columns for cell in column.values()]
         self.half = max(cell.room.half for cell in cells)
         self.aside = self.half / 2 + _CLEAR if any(len(x.tracks) > 1 for x in levels) else 0.0
-        self.gap = 44 + max((self._state_width(t) for x in levels for t in x.tracks), default=0.0)
+        self.gap = 44 + max(width(self._states(track), SMALL) for track in self.tracks)
         self._starts()
         self._rows(cells)
         for number, column in enumerate(self.columns):
             self._draw_column(number, column)
-        for level in levels:
-            for track in level.tracks:
-                if track.states:
-                    self._draw_states(track)
+        for track in self.starts:
+            self._draw_states(track)
 
-    def _state_width(self, track: Track) -> float:
-        return width(", ".join(map(subscripted, track.states)), SMALL)
+    def _states(self, track: Track) -> str:
+        return ", ".join(map(subscripted, track.states))
 
     def _column(self, values: StepValues) -> dict[object, _Cell]:
         """The blocks of one step by what they stand for, in the order of the rows."""
@@ -68,9 +67,9 @@ class _Unrolled:
         for level in self.levels:
             for track, side in zip(level.tracks, (-1, 1), strict=False):
                 for stage in track.stages:
-                    cell = _Cell(stage_block(stage, values, self.outputs(values, stage)), row)
-                    cell.aside = side if len(level.tracks) > 1 else 0
-                    found[stage] = cell
+                    made = values.output(stage.size) if stage is last_stage(self.levels) else None
+                    aside = side if len(level.tracks) > 1 else 0
+                    found[stage] = _Cell(stage_block(stage, values, made), row, aside)
                     row += 1
             if len(level.tracks) > 1:
                 found[level] = _Cell(join_block(level), row)
@@ -79,27 +78,19 @@ class _Unrolled:
         found["x"].block.lines = (f"t = {values.t}",)
         return found
 
-    def outputs(self, values: StepValues, stage: Stage) -> tuple[str, ...] | None:
-        """What the net put out, for the stage that made it."""
-        return values.output(stage.size) if stage is last_stage(self.levels) else None
-
     def _starts(self) -> None:
         """The memories with which the first step of each direction begins."""
         self.starts: dict[Track, tuple[Block, Shape]] = {}
         self.left = self.right = 0.0
-        for level in self.levels:
-            for track in level.tracks:
-                if not track.states:
-                    continue
-                values = self.steps[-1 if track.is_backward else 0]
-                block = memory_block(track, values)
-                room = shape_of(block)
-                self.starts[track] = block, room
-                need = 2 * room.half + 24
-                if track.is_backward:
-                    self.right = max(self.right, need)
-                else:
-                    self.left = max(self.left, need)
+        for track in (track for track in self.tracks if track.states):
+            block = memory_block(track, self.steps[-1 if track.is_backward else 0])
+            room = shape_of(block)
+            self.starts[track] = block, room
+            need = 2 * room.half + 24
+            if track.is_backward:
+                self.right = max(self.right, need)
+            else:
+                self.left = max(self.left, need)
         # On the other side the last state leaves.
         if self.starts:
             out = self.gap - 8
@@ -144,18 +135,14 @@ class _Unrolled:
             paint(self.picture, cell.block, cell.room, *self._place(number, cell))
         below = column["x"]
         for level in self.levels:
-            ends: list[_Cell] = []
-            firsts = [column[track.stages[0]] for track in level.tracks]
-            self._rise(number, [below], firsts)
-            for track in level.tracks:
-                cells = [column[stage] for stage in track.stages]
-                for low, high in pairwise(cells):
-                    self._rise(number, [low], [high])
-                ends.append(cells[-1])
-            below = ends[0]
-            if len(ends) > 1:
+            towers = [[column[stage] for stage in track.stages] for track in level.tracks]
+            self._rise(number, [below], [tower[0] for tower in towers])
+            for low, high in (pair for tower in towers for pair in pairwise(tower)):
+                self._rise(number, [low], [high])
+            below = towers[0][-1]
+            if len(towers) > 1:
                 below = column[level]
-                self._rise(number, ends, [below])
+                self._rise(number, [tower[-1] for tower in towers], [below])
         self._rise(number, [below], [column["y"]])
 
     def _rise(self, number: int, lows: list[_Cell], highs: list[_Cell]) -> None:
@@ -195,7 +182,6 @@ class _Unrolled:
         arrive = self._side(order[0], track.stages[0], -way)
         wire = ((x + way * room.half, low), (arrive, low))
         self.picture.wires.append(Wire(wire, "loop", arrow=True))
-        text = ", ".join(map(subscripted, track.states))
         for number in order:
             leave = self._side(number, track.keeper, way)
             edge = self._middle(number) + way * self.wide / 2
@@ -210,4 +196,4 @@ class _Unrolled:
                     points = (points[0], points[3])
             self.picture.wires.append(Wire(points, "loop", arrow=True))
             middle = (edge + turn) / 2
-            self.picture.texts.append(Text(middle, high - 6, text, "small"))
+            self.picture.texts.append(Text(middle, high - 6, self._states(track), "small"))

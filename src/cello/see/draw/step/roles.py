@@ -67,7 +67,7 @@ def _products(diagram: Diagram, gate: Block) -> list[Block]:
 
 
 def _keep(diagram: Diagram, products: list[Block]) -> bool:
-    """Whether one of them is a share of an old state, and a part of the same state's new value."""
+    """Whether one of them is a share of an old state, added to the new value of that state."""
     return any(
         product in added and any(memory in _of_each_unit(block) for block in product.inputs)
         for memory, added in _sums(diagram).items()

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError
-from cello.program import Value
 from cello.see.arithmetic.one_step import evaluate
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.numbers import short, whole
@@ -16,7 +15,7 @@ from cello.see.recording.rows import LayerRows
 
 __all__ = ["WHOLE", "put_numbers", "put_room", "shown_number"]
 
-WHOLE = 4  # an input of up to so many numbers is shown whole
+WHOLE = 4  # an input of up to this many numbers is shown whole
 
 
 def shown_number(value: float | complex, digits: int) -> str:
@@ -76,13 +75,10 @@ def _numbers(rows: LayerRows, row: int) -> Callable[[Block], Tensor | None]:
         if found is not None or block.source is None:
             return found
         value, first = block.source
-        if value in hidden or value not in evaluation.values or not _is_rows(value):
+        has_rows = value.batched and len(value.shape) == 2
+        if value in hidden or value not in evaluation.values or not has_rows:
             return None
         whole_row: Tensor = evaluation.values[value][place].flatten()
         return whole_row[first:].to(torch.complex128 if value.dtype.is_complex else torch.float64)
 
     return computed
-
-
-def _is_rows(value: Value) -> bool:
-    return value.batched and len(value.shape) == 2

@@ -22,8 +22,7 @@ export class Captions {
     this.save = make("button", { type: "button", onclick: () => save(this.state.shown) });
     this.head = make("div", { className: "maphead" },
       this.about, this.units.element, this.own, this.less, this.save);
-    this.tip = make("div", { className: "tip", popover: "manual" }); // whatever is around it
-    this.tip.setAttribute("role", "tooltip");
+    this.tip = make("div", { className: "tip", popover: "manual", role: "tooltip" }); // above all
   }
 
   box(name) {

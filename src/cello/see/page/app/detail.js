@@ -12,7 +12,7 @@ export class Detail {
   constructor(say, ask, tip) {
     Object.assign(this, { say, ask, tip });
     this.element = make("section", { className: "detail" });
-    this.diagram = make("div", { className: "diagram", hidden: true });
+    this.diagram = make("div", { className: "diagram", hidden: true, role: "group" });
     this.shadow = this.diagram.attachShadow({ mode: "open" }); // its style is its own
     this.wanted = this.drawn = ""; // which step, and which one is there
   }

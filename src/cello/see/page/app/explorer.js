@@ -67,7 +67,6 @@ export class Explorer {
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.shares = new SharesPanel(this);
     this.keys = make("dialog", { className: "keys" });
-    this.detail.diagram.setAttribute("role", "group");
     this.extra = make("div", { className: "extra" });
     this.root.classList.add("cello");
     this.root.tabIndex = -1; // for keys, wherever one has clicked

@@ -9,8 +9,7 @@ export class LivePanel {
     Object.assign(this, { explorer, ask });
     this.typed = make("textarea", { value: text, spellcheck: false, rows: 3,
       oninput: () => this.later() });
-    this.status = make("p", { className: "note" });
-    this.status.setAttribute("role", "status");
+    this.status = make("p", { className: "note", role: "status" });
     this.begin = this.number();
     this.end = this.number();
     this.value = make("input", { type: "number", step: "any", value: 0 });

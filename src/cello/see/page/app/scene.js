@@ -23,13 +23,13 @@ export class Scene {
     this.texts = [0, 1].map((number) => new TextView({
       step: (t) => this.choose(t), paint: (from, to) => on.brush(from, to),
       hover: (t, event) => this.hoverText(number, t, event) }));
-    this.canvases = [0, 1].map(() => make("canvas"));
+    const picture = () => make("canvas", { role: "img" });
+    this.canvases = [0, 1].map(picture);
     this.maps = this.canvases.map((canvas) => new HeatMap(canvas));
     const cursor = () => make("canvas", { className: "cursor", ariaHidden: "true" });
     this.cursors = [0, 1].map(cursor);
-    this.curve = make("canvas");
+    this.curve = picture();
     this.now = cursor();
-    [this.curve, ...this.canvases].forEach((canvas) => canvas.setAttribute("role", "img"));
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map" }, canvas, this.cursors[number]));
     this.captions = new Captions(state, say);

@@ -16,8 +16,7 @@ export class SearchPanel {
     this.brush = make("input", { type: "checkbox",
       onchange: () => actions.painting(this.brush.checked) });
     this.among = make("select", {});
-    this.status = make("p", { className: "note" });
-    this.status.setAttribute("role", "status");
+    this.status = make("p", { className: "note", role: "status" });
     this.results = make("ol", { className: "found" });
   }
 

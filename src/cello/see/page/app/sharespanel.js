@@ -8,8 +8,7 @@ export class SharesPanel {
   constructor(explorer) {
     this.explorer = explorer;
     this.output = make("input", { type: "number", min: 0, value: 0, required: true });
-    this.status = make("p", { className: "note" });
-    this.status.setAttribute("role", "status");
+    this.status = make("p", { className: "note", role: "status" });
     this.element = make("form", {
       className: "force shares", onsubmit: (event) => this.show(event) });
   }

@@ -52,8 +52,7 @@ const bytesIn = ({ buffer, byteOffset, byteLength }) =>
 function render({ model, el }) {
   const head = structuredClone(model.get("head")); // a view may add to it
   const about = { run: head.run };
-  const notice = make("p", { className: "failed" });
-  notice.setAttribute("role", "status");
+  const notice = make("p", { className: "failed", role: "status" });
   const tell = (text) => {
     if (text) explorer.extra.append(notice);
     else notice.remove();
