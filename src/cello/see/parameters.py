@@ -75,8 +75,13 @@ class ParameterCount:
     def __repr__(self) -> str:
         from tabulate import tabulate
 
+        before = [None, *(row.layer for row in self.rows)]
         columns: dict[str, list[str]] = {
-            "layer": [_head(row) if first else "" for row, first in self._first_rows()] + ["total"],
+            "layer": [
+                f"{row.layer}  {row.kind}".strip() if row.layer != above else ""
+                for row, above in zip(self.rows, before, strict=False)
+            ]
+            + ["total"],
             "gate": [row.gate for row in self.rows] + [""],
             "parameters": [row.text for row in self.rows] + [""],
             "count": [f"{row.count:,}" for row in self.rows] + [f"{self.total:,}"],
@@ -89,16 +94,6 @@ class ParameterCount:
         align = ["right" if name in ("count", "trainable") else "left" for name in columns]
         table = tabulate(columns, "keys", disable_numparse=True, colalign=align)
         return "\n".join([table, *self.notes])
-
-    def _first_rows(self) -> Iterator[tuple[TableRow, bool]]:
-        before = None
-        for row in self.rows:
-            yield row, row.layer != before
-            before = row.layer
-
-
-def _head(row: TableRow) -> str:
-    return f"{row.layer}  {row.kind}".strip()
 
 
 def count_parameters(net: nn.Module) -> ParameterCount:

@@ -100,7 +100,8 @@ def plot(
         ax.set_ylabel(full.rpartition(".")[2], parse_math=False)
     _time_axis(ax, layer, batch, tokens)
     grey = "" if units.isfinite().all() else " (grey: not finite)"
-    ax.set_title(_title(full, layer, batch) + grey, parse_math=False)
+    sequence = f", sequence {batch}" if layer.steps.batch_size > 1 else ""
+    ax.set_title(f"{full}{sequence}{grey}", parse_math=False)
     return ax
 
 
@@ -167,11 +168,6 @@ def _time_axis(ax: Any, layer: LayerRows, batch: int, tokens: Sequence[str] | No
     else:
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     ax.set_xlabel("← read from the end" if _is_backward(layer, batch) else "step →")
-
-
-def _title(name: str, layer: LayerRows, batch: int) -> str:
-    many = layer.steps.batch_size > 1
-    return f"{name}, sequence {batch}" if many else name
 
 
 def _is_backward(layer: LayerRows, batch: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -66,7 +66,9 @@ class Shares:
             outputs.append(output)
             return torch.zeros(())
 
-        with evaluating(net), torch.enable_grad(), _quick(before):
+        # For a few steps nothing is compiled.
+        chosen = engine("split") if len(before) < _FEW else nullcontext()
+        with evaluating(net), torch.enable_grad(), chosen:
             target_run = AttributionTarget(net, x, keep, args, kwargs)
             self._features = target_run.features.detach().requires_grad_()
             target_run.reached(self._features)
@@ -108,11 +110,6 @@ class Shares:
         changes = torch.diff(own, dim=0, prepend=torch.zeros_like(own[:1])).abs().flatten()
         places = changes.nan_to_num(0.0).topk(min(limit, len(changes))).indices.sort().values
         return [divmod(place, own.shape[1]) for place in places.tolist()]
-
-
-def _quick(output: Tensor) -> AbstractContextManager[object]:
-    """For a few steps nothing is compiled."""
-    return engine("split") if len(output) < _FEW else nullcontext()
 
 
 def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None) -> None:

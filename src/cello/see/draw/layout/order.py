@@ -40,7 +40,7 @@ class _Sorter:
 
     def number_items(self) -> None:
         for layer in self.grid.layers:
-            self.place.update((item, number) for number, item in enumerate(layer))
+            self.renumber(layer)
 
     def run(self) -> None:
         best: tuple[float, list[list[Item]]] = (float("inf"), [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from graphlib import TopologicalSorter
 from itertools import pairwise
 
 from cello.see.draw.layout.grid import Grid, Item, Link, set_pins
@@ -138,18 +139,11 @@ class _Columns:
 
     def _order(self) -> list[int]:
         """The columns, each after all to the left of it."""
-        waiting = dict.fromkeys(self.room, 0)
-        for others in self.room.values():
+        sorter: TopologicalSorter[int] = TopologicalSorter(dict.fromkeys(self.room, ()))
+        for column, others in self.room.items():
             for other in others:
-                waiting[other] += 1
-        free = [column for column, number in waiting.items() if not number]
-        for column in free:
-            for other in self.room[column]:
-                waiting[other] -= 1
-                if not waiting[other]:
-                    free.append(other)
-        assert len(free) == len(self.room)
-        return free
+                sorter.add(other, column)
+        return list(sorter.static_order())
 
     def _pushed(self, order: list[int]) -> dict[int, float]:
         x = dict.fromkeys(order, 0.0)

@@ -33,17 +33,12 @@ from cello.see.formulas.notation import (
 from cello.see.formulas.operations import add
 from cello.see.formulas.styles import Style
 
-__all__ = ["Builder", "diagram_of"]
+__all__ = ["Builder"]
 
 LONGEST = 210  # of a line in a block, unless a single term of a sum needs more
 LINES = 6  # in a block; a formula that needs more is named, not written out
 SQUASHING = ("sigmoid", "hard_sigmoid")  # into 0 to 1: what can be a gate
 _HERE = Symbol("·")  # stands in a block's text for a value that has no name
-
-
-def diagram_of(program: Program, gates: tuple[str, ...]) -> Diagram:
-    """The diagram of a step."""
-    return Builder(program, gates).diagram
 
 
 class Builder:

@@ -8,7 +8,7 @@ from cello.cells import Cell
 from cello.errors import CaptureError
 from cello.program import Program, program_as_is
 from cello.see.draw.diagram import Diagram
-from cello.see.draw.step.blocks import diagram_of
+from cello.see.draw.step.blocks import Builder
 from cello.see.draw.step.gates import mark_gates, meanings_of
 
 __all__ = ["cell_diagram", "gate_meanings"]
@@ -22,7 +22,7 @@ def cell_diagram(cell: Cell, program: Program | None = None) -> Diagram:
     Raises:
         CaptureError: its step cannot be traced.
     """
-    diagram = diagram_of(program or program_as_is(cell), cell.gates)
+    diagram = Builder(program or program_as_is(cell), cell.gates).diagram
     mark_gates(diagram)
     return diagram
 

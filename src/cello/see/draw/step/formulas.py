@@ -45,11 +45,8 @@ def parts(node: Node) -> Iterator[Node]:
     """The formulas that it is made of."""
     for field in dataclasses.fields(node):  # type: ignore[arg-type]
         inside = getattr(node, field.name)
-        yield from (part for part in _several(inside) if isinstance(part, Node))
-
-
-def _several(inside: object) -> tuple[object, ...]:
-    return inside if isinstance(inside, tuple) else (inside,)
+        several = inside if isinstance(inside, tuple) else (inside,)
+        yield from (part for part in several if isinstance(part, Node))
 
 
 def changed(node: Node, change: Callable[[Node], Node]) -> Node:
