@@ -1,4 +1,4 @@
-"""Whether what was recorded is what the step makes of it."""
+"""Whether recorded numbers agree with what the step computes from the other ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _ROWS = 1024  # at a time
 def disagreeing(rows: LayerRows, program: Program) -> set[str]:
     """The names whose numbers, at some step, are not what the step makes of the other ones.
 
-    `cello.intervene` sets such numbers. Rounding is no disagreement; what depends on random numbers
-    or on values that were not recorded cannot be told.
+    `cello.intervene` sets such numbers. Rounding is no disagreement; values that depend on
+    random numbers or on values that were not recorded are not checked.
     """
     wrong = set()
     count = len(next(iter(rows.rows.values())))

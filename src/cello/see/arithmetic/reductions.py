@@ -46,7 +46,7 @@ def products(w: Writer, pairs: Pairs) -> Written:
 def _with_rest(
     w: Writer, nodes: list[Node], total: Tensor, terms: Tensor, shown: Sequence[int]
 ) -> Written:
-    """What is written, and what is not."""
+    """The written terms, and the rest as a count and a number."""
     hidden = terms.detach().clone()
     hidden[list(shown)] = 0
     if len(terms) > len(shown):

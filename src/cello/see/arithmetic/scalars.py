@@ -49,7 +49,7 @@ class ScalarFormulas:
         self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}
 
     def line(self, name: str, element: int) -> Term:
-        """How this element of a named value was made; of a second name of one value, the first."""
+        """How this element of a named value was made; for a second name of a value, its number."""
         self.whole = value = self.evaluation.program.names[name]
         self.used: list[tuple[Tensor, Tensor]] = []
         self.is_exact = True

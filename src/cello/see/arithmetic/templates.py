@@ -104,7 +104,7 @@ class _Unwritable(Exception):
 
 @dataclass(frozen=True)
 class _Hole(Node):
-    """What is left open."""
+    """The place of a number that is left open."""
 
     what: list[object]
     mark = "\0"
@@ -153,7 +153,7 @@ class _Writer(ScalarFormulas):
         return [_Hole([len(left_at), *factors])], known.double(), 0.0
 
     def _factors(self, value: Value, at: Tensor) -> list[object]:
-        """What is multiplied at these places of a value."""
+        """The factors of the products at these places of a value."""
         op = self.maker.get(value)
         if value in self.fixed or value in self.named:
             first, step = int(at[0]), int(at[1] - at[0])

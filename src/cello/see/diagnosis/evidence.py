@@ -45,7 +45,7 @@ class Named:
 
     @property
     def is_gate(self) -> bool:
-        """Whether it goes from 0 to 1."""
+        """Whether its values lie between 0 and 1."""
         return self.bounds == (0.0, 1.0)
 
 

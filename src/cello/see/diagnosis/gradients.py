@@ -78,7 +78,7 @@ def wrong_end(seen: Evidence) -> Iterator[Finding]:
 
 
 def _only_first(run: Tapped, gradient: Tensor) -> bool:
-    """Whether all that reads the output of a direction reads its first step."""
+    """Whether the loss depends on nothing but the first step that a direction reads."""
     sizes = gradient.double().flatten(2).abs().sum(2)  # [T, B]
     lengths = run.steps.all_lengths.cpu()
     long = lengths > 1
@@ -106,7 +106,7 @@ def past_the_end(seen: Evidence) -> Iterator[Finding]:
 
 
 def _only_longest(run: Tapped, gradient: Tensor) -> bool:
-    """Whether what reads the output of a layer reads nothing of all sequences but the longest."""
+    """Whether the loss depends on the output of the longest sequences alone."""
     lengths = run.steps.lengths
     if lengths is None:
         return False

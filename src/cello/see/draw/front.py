@@ -145,7 +145,7 @@ def draw(
 
 
 def _place_of(net: nn.Module, recording: Recorded) -> str | None:
-    """Where a net is in the recorded one, known by its cells; None if that cannot be seen."""
+    """The path of a net in the recorded one, found by its cells; None if it cannot be found."""
     own = {id(cell): path for path, cell in cells_of(net).items()}
     places = {
         name.removesuffix(own[id(rows.source.cell)]).removesuffix(".")
@@ -156,7 +156,7 @@ def _place_of(net: nn.Module, recording: Recorded) -> str | None:
 
 
 def _levels(net: nn.Module, recording: Recorded | None, layer: str | None) -> list[Level]:
-    """What the net does; the recording, if there is one, must be of that."""
+    """The levels of the net; checks that the recording, if there is one, is of this net."""
     levels = levels_of(net, layer or "")
     paths = {track.path for level in levels for track in level.tracks if track.states}
     if recording is not None and paths.isdisjoint(recording.layers):

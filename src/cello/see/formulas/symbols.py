@@ -61,7 +61,7 @@ class Symbols:
         self.named.update((value, value.name) for value in self._used_again())
 
     def _used_again(self) -> list[Value]:
-        """What several operations read without being a name: it gets a line of its own."""
+        """Values without a name that several operations read: each gets a line of its own."""
         readers: Counter[Value] = Counter()
         for op in self.program.ops:
             if op.target._opname not in CUTS | {"select"}:
@@ -157,7 +157,7 @@ class Symbols:
         return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
 
     def _beside(self, source: Value, value: Value, units: Units) -> Node:
-        """What goes into an operation that works unit by unit: the same units of it."""
+        """An input of an operation that works unit by unit: the same units of it."""
         stretched = not source.shape or source.shape[-1:] != value.shape[-1:]
         return self.of(source, None if stretched else units)
 

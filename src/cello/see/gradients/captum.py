@@ -83,7 +83,7 @@ def by_captum(
 
 
 def _taken(method: Any, options: Mapping[str, Any]) -> list[str]:
-    """What the method's `attribute` takes, if that includes the options."""
+    """The arguments of the method's `attribute`; checks that the options are among them."""
     taken = list(inspect.signature(method.attribute).parameters)
     free = [name for name in taken if name not in _SET]
     if unknown := [name for name in options if name not in free]:

@@ -119,7 +119,7 @@ class AttributionTarget:
         return reached
 
     def _encoded(self) -> Tensor:
-        """What the first module makes of ids that makes features of them, as it makes them."""
+        """The features that the net makes of ids: the output of the first module that does."""
         made: list[Tensor] = []
 
         def look(module: nn.Module, inputs: Any, output: Any) -> None:

@@ -80,7 +80,7 @@ class OnSteps:
         return flat.index_copy(1, units, new).reshape(rows.shape)
 
     def fixed(self, like: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Where it sets something, and what, each [N, size]; None if that depends on the value."""
+        """A mask of what it sets and the new values, [N, size]; None if they depend on the old."""
         if not isinstance(self.to, Tensor):
             return None
         steps, device = self.steps, like.device

@@ -120,7 +120,7 @@ def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
 
 
 def _has_all_lines(layer: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Whether the page can tell how every value was made that is not given to the step."""
+    """Whether the page has the lines of every value that the step computes."""
     units = known[layer["name"]]["units"] if layer["name"] in known else []
     made = {v["name"]: v["size"] for v in layer["values"] if v["kind"] != "input"}
     return all(

@@ -266,7 +266,7 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def _outputs(rec: Recorded, batch: int) -> int:
-    """How many numbers a step of the output has, if the net is there to tell where from."""
+    """The size of the output at each step; 0 if the net is gone and shares cannot be computed."""
     output = output_by_step(rec) if rec.call is not None else None
     return output[1].shape[2] if output and batch < output[0].steps.batch_size else 0
 

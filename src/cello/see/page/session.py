@@ -219,7 +219,7 @@ class LiveSession(Session):
         return head | {"text": text, "notice": notice, "forced": sequence}
 
     def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], list[int]]:
-        """What is read of the text; and if it is not all, how many sequences and steps at most."""
+        """The sequences in the text; and the limits on them, if these cut something off."""
         found = self._read(text)
         longest = max((len(tokens) for tokens, _ in found), default=0)
         notice: list[int] = []

@@ -42,7 +42,7 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(self._asked)
 
     def __repr__(self) -> str:
-        """What is seen of it where no Python is, as in a notebook that was only opened."""
+        """What a notebook shows that was opened without running the cell."""
         return f"<Explorer {self.head['title']!r}: run the cell, or write a page with to_html>"
 
     def _asked(self, _: Any, message: dict[str, Any], __: Any) -> None:

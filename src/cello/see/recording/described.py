@@ -80,7 +80,7 @@ def _problem(
     lengths: Tensor | None,
     rows: Mapping[str, Any],
 ) -> str | None:
-    """What of a layer does not fit together."""
+    """The first thing in the description of a layer that is inconsistent; None if there is none."""
     N = sum(sizes)
     if len(sizes) > T or (sizes and sizes[0] > B):
         return f"batch_sizes go beyond {T} steps of {B} sequences"

@@ -61,7 +61,7 @@ def save(recording: Recorded, path: str | os.PathLike[str]) -> None:
 
 
 def _layers(recording: Recorded) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """What is said of each layer, and the tensors, each once, whatever its names."""
+    """The description of each layer, and the tensors; one with several names is there once."""
     tensors: dict[str, Tensor] = {}
     keys: dict[int, str] = {}
 

@@ -1,4 +1,4 @@
-"""What one layer left in one direction, and how little memory it takes."""
+"""The recorded values of one layer and direction, kept in as little memory as possible."""
 
 from __future__ import annotations
 

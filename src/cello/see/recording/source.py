@@ -23,7 +23,7 @@ class Source:
         cell: the cell.
         program: its traced step, None if it cannot be traced.
         reason: why it cannot be traced.
-        versions: each parameter and buffer, and how often it had been changed in place.
+        versions: each parameter and buffer, and how many in-place changes it had seen.
     """
 
     cell: Cell

@@ -128,7 +128,7 @@ def _fall(grid: Grid, source: Item, memory: Item) -> None:
 
 
 def set_pins(item: Item, inputs: list[Block]) -> None:
-    """Where the wires of the inputs arrive, the inputs given from left to right."""
+    """Set where the wires of the inputs arrive; the inputs are given from left to right."""
     block, many = item.block, len(inputs)
     assert block is not None
     item.pins.clear()

@@ -152,7 +152,7 @@ class _Painter:
         self._dots(bundle, level, falls)
 
     def _dots(self, bundle: Bundle, level: float, falls: bool) -> None:
-        """Where more than two pieces of a wire meet."""
+        """Put a dot where more than two pieces of a wire meet."""
         low, high = bundle.span
         for x in dict.fromkeys(end.x for end in bundle.ends):
             uprights = len({end.is_low for end in bundle.ends if end.x == x})

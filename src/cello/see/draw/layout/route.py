@@ -136,7 +136,7 @@ def _best_order(level: list[Bundle]) -> list[Bundle]:
 
 
 def _price(low: Bundle, high: Bundle) -> float:
-    """What it costs to have the one stretch below the other."""
+    """The cost of having `low` below `high`: crossings, and wires that would lie on one another."""
     found = 0.0
     by_side: dict[bool, list[float]] = defaultdict(list)
     for end in low.ends:

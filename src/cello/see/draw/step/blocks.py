@@ -167,7 +167,7 @@ class Builder:
         return add(*shown)
 
     def _operands(self, node: Node) -> list[Node]:
-        """What parameters weigh in a linear formula."""
+        """The values that are multiplied by parameters in a linear formula."""
         if isinstance(node, (Sum, Minus, Product)):
             return [operand for part in parts(node) for operand in self._operands(part)]
         if is_fixed(node):

@@ -1,4 +1,4 @@
-"""How many parameters each block of a cell's diagram has, beside a plain layer."""
+"""How many parameters each block of a cell's diagram has, compared with a plain layer."""
 
 from __future__ import annotations
 

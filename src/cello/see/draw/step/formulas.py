@@ -1,4 +1,4 @@
-"""Formulas taken apart: what is fixed, what is linear, what one value is enough for."""
+"""Questions about formulas: whether one is fixed, linear, or depends on a single value."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def terms_of(node: Node) -> tuple[Node, ...]:
 
 
 def is_linear_term(node: Node) -> bool:
-    """Whether parameters weigh a value here: W x, p ⊙ c or 0.1·(W x)."""
+    """Whether it is a value multiplied by parameters: W x, p ⊙ c or 0.1·(W x)."""
     node = unsigned(node)
     if isinstance(node, Apply):
         return is_fixed(node.matrix)

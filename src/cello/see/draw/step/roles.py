@@ -1,4 +1,4 @@
-"""What a gate is called, and what it does: by what it multiplies, and where that goes."""
+"""The name and meaning of a gate, found from what it multiplies and where the product goes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _sums(diagram: Diagram) -> dict[Block, set[Block]]:
 
 
 def _added(end: Block) -> set[Block]:
-    """What comes to this end, with sums, quotients and functions of one value on the way."""
+    """What flows into this end, through sums, quotients and functions of one value."""
     return _reached(end.inputs[0], _passes)
 
 

@@ -57,7 +57,7 @@ def put_numbers(
 
 
 def _numbers(rows: LayerRows, row: int) -> Callable[[Block], Tensor | None]:
-    """What gives the units of a block's value at this row, as far as they are known."""
+    """A function that gives the units of a block's value at this row; None for unknown ones."""
 
     def recorded(block: Block) -> Tensor | None:
         units = rows.rows.get(block.label.value)
