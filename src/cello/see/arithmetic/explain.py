@@ -59,14 +59,14 @@ class Explanation:
     digits: int = 5
 
     def __repr__(self) -> str:
-        style = Style(self.digits, numbers=True)
-        return "\n".join(" = ".join(line.write(style)) for line in self.lines)
+        return self._written(Style(self.digits, numbers=True))
 
     def latex(self) -> str:
         """As LaTeX for math mode: an `aligned` block."""
-        style = Latex(self.digits, numbers=True)
-        lines = [" &= ".join(line.write(style)) for line in self.lines]
-        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+        return self._written(Latex(self.digits, numbers=True))
+
+    def _written(self, style: Style) -> str:
+        return style.equations(line.write(style) for line in self.lines)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

@@ -61,16 +61,13 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
             text = style.words(f"not known: {error}")
         kind = f"{cell._get_name()}({cell.extra_repr()})"
         blocks.setdefault((kind, text), []).append(name)
+    end = " \\\\\n" if latex else "\n"
     return "\n\n".join(
-        f"{style.words(', '.join(names) + ': ' + kind)}{line}{text}"
+        style.words(f"{', '.join(names)}: {kind}") + end + text
         for (kind, text), names in blocks.items()
-        for line in (" \\\\\n" if latex else "\n",)
     )
 
 
 def _of_cell(cell: Cell, style: Style) -> str:
     lines = Symbols(program_as_is(cell), cell.gates).lines()
-    if isinstance(style, Latex):
-        written = (f"{left.write(style)} &= {right.write(style)}" for left, right in lines)
-        return "\\begin{aligned}\n" + " \\\\\n".join(written) + "\n\\end{aligned}"
-    return "\n".join(f"{left.write(style)} = {right.write(style)}" for left, right in lines)
+    return style.equations((left.write(style), right.write(style)) for left, right in lines)

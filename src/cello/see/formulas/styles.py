@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from cello.see.numbers import short
 
@@ -81,6 +82,10 @@ class Style:
     def choice(self, yes: str, condition: str, no: str) -> str:
         return f"{yes} if {condition} else {no}"
 
+    def equations(self, sides: Iterable[tuple[str, str]]) -> str:
+        """Equations below each other, from their left and right sides."""
+        return "\n".join(map(" = ".join, sides))
+
 
 class Latex(Style):
     """LaTeX, for math mode."""
@@ -144,3 +149,7 @@ class Latex(Style):
     def choice(self, yes: str, condition: str, no: str) -> str:
         lines = rf"{yes} & \text{{if }} {condition} \\ {no} & \text{{otherwise}}"
         return rf"\begin{{cases}} {lines} \end{{cases}}"
+
+    def equations(self, sides: Iterable[tuple[str, str]]) -> str:
+        lines = " \\\\\n".join(map(" &= ".join, sides))
+        return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
