@@ -285,6 +285,8 @@ def _integers(lengths: Any, B: int) -> Tensor:
         lengths = torch.tensor(lengths, dtype=torch.int64)
     if not isinstance(lengths, Tensor) or lengths.dtype not in _INTEGERS:
         what = lengths.dtype if isinstance(lengths, Tensor) else kind_of(lengths)
+        if isinstance(lengths, (list, tuple)):
+            what = f"{what} of {', '.join(sorted({type(one).__name__ for one in lengths}))}"
         raise DtypeError(f"lengths must be a tensor of integers, got {what}")
     if list(lengths.shape) != [B]:
         raise ShapeError(f"lengths must be [{B}], one for each sequence, got {list(lengths.shape)}")
