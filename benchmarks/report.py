@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from tabulate import tabulate
 
 from benchmarks.case import Case, Unit
+from cello.tables import text_table
 
 __all__ = [
     "GroupResult",
@@ -216,8 +216,7 @@ def table(results: Sequence[Result]) -> str:
         ]
         for result in results
     ]
-    align = ["left", *["right"] * (len(headers) - 2), "left"]
-    return tabulate(rows, headers, disable_numparse=True, colalign=align if rows else None)
+    return text_table(headers, rows, right=range(1, len(headers) - 1))
 
 
 def _amount(amount: float, result: Result, unit_above: str, sign: str = "") -> str:

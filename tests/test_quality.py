@@ -49,7 +49,6 @@ HEAVY = [
     "safetensors",
     "seqeval",
     "sklearn",
-    "tabulate",
     "tensorboard",
     "xarray",
 ]

@@ -2,6 +2,8 @@
 
 Run by `make test-versions`. Each pair gets an environment of its own, `.venv-py3.12-torch2.13.0`,
 kept for the next time. What the machine lacks is named and left out; anything that fails fails all.
+On Linux it is the build of PyTorch for CPUs, where pip is told to find one: the other build brings
+gigabytes of CUDA.
 """
 
 import re
@@ -18,6 +20,7 @@ PINNED = dict(
     if "==" in line
 )
 NEWEST = PINNED["torch"]
+CPU_BUILD = "+cpu" if sys.platform == "linux" else ""
 OLDEST = re.search(r'"torch>=([\d.]+)', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
 TESTS = ["-q", "-n", "2", "--dist", "loadgroup", "-m", "not slow"]
 
@@ -41,9 +44,11 @@ def environment(python, version, torch):
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([python, "-m", "venv", folder], check=True)
-        wanted = [f"{name}=={torch if name == 'torch' else v}" for name, v in PINNED.items()]
+        pinned = PINNED | {"torch": torch + CPU_BUILD}
+        wanted = [f"{name}=={pin}" for name, pin in pinned.items()]
         pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if subprocess.run([*pip, *wanted]).returncode != 0:
+            shutil.rmtree(folder)
             return None
         subprocess.run([*pip, "--no-deps", "--editable", ROOT], check=True)
         done.touch()

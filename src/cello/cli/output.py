@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cello.tables import column_widths, text_table
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -91,10 +93,8 @@ def print_tables(head: Sequence[str], rows: Sequence[Sequence[str]], *, fixed: i
         rows: the cells.
         fixed: so many columns at the left are repeated in every part.
     """
-    from tabulate import tabulate
-
     limit = width()
-    sizes = [max(len(str(cell)) for cell in column) for column in zip(head, *rows, strict=True)]
+    sizes = column_widths(head, rows)
     parts: list[list[int]] = [[]]
     for number in range(fixed, len(head)):
         wide = sum(sizes[i] + 2 for i in (*range(fixed), *parts[-1], number)) - 2
@@ -106,6 +106,4 @@ def print_tables(head: Sequence[str], rows: Sequence[Sequence[str]], *, fixed: i
         cells = [[row[i] for i in chosen] for row in rows]
         if number:
             click.echo()
-        click.echo(
-            tabulate(cells, [head[i] for i in chosen], disable_numparse=True, stralign="left")
-        )
+        click.echo(text_table([head[i] for i in chosen], cells, right=()))

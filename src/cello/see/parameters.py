@@ -11,6 +11,7 @@ from torch import nn
 from cello.cells import Cell, GRUCell, LSTMCell
 from cello.layers import Recurrent
 from cello.layers.paths import check_module, joined, shown_paths
+from cello.tables import text_table
 
 __all__ = ["ParameterCount", "TableRow", "count_parameters"]
 
@@ -73,8 +74,6 @@ class ParameterCount:
         return self.total - self.trainable
 
     def __repr__(self) -> str:
-        from tabulate import tabulate
-
         before = [None, *(row.layer for row in self.rows)]
         columns: dict[str, list[str]] = {
             "layer": [
@@ -91,8 +90,8 @@ class ParameterCount:
         if self.frozen:
             columns["trainable"] = [f"{row.trainable:,}" for row in self.rows]
             columns["trainable"].append(f"{self.trainable:,}")
-        align = ["right" if name in ("count", "trainable") else "left" for name in columns]
-        table = tabulate(columns, "keys", disable_numparse=True, colalign=align)
+        right = [i for i, name in enumerate(columns) if name in ("count", "trainable")]
+        table = text_table(list(columns), list(zip(*columns.values(), strict=True)), right=right)
         return "\n".join([table, *self.notes])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -247,6 +248,26 @@ def test_gradients_through_recorded_values(name: str) -> None:
     theirs = gradients()
     assert ours[0] == theirs[0]
     close(ours[1], theirs[1])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("run", "recorded", "used"))))
+def test_what_is_recorded_and_used_may_change_from_call_to_call(order: tuple[str, ...]) -> None:
+    """Each needs a backward loop of its own, whichever comes first."""
+    layer, x = layer_of("gru"), numbers(4, 2, 3, grad=True)
+
+    def gradients(what: str, engine: str) -> tuple[Tensor, ...]:
+        layer.engine = engine
+        if what == "run":
+            loss = layer(x)[0].square().sum()
+        else:
+            rec = cello.record(layer, x)
+            loss = rec.output.square().sum()
+            if what == "used":
+                loss = loss + sum(rec[name].square().sum() for name in rec.names)
+        return torch.autograd.grad(loss, [x, *layer.parameters()])
+
+    for what in order:
+        close(gradients(what, "cpu"), gradients(what, "reference"))
 
 
 def test_a_recording_without_gradients() -> None:

@@ -17,6 +17,7 @@ from cello.see.gradients.taps import Tapped, tapped
 from cello.see.names import find, find_layer
 from cello.see.numbers import short
 from cello.see.recording.outputs import output_of
+from cello.tables import text_table
 
 __all__ = ["Flow", "flow", "traced_back"]
 
@@ -178,8 +179,6 @@ class Flow:
         Raises:
             UnknownNameError: no value has one of these names.
         """
-        from tabulate import tabulate
-
         chosen = [find(name, self.names) for name in names] or self._states()
         columns = [self.norms(name).mean(1) for name in chosen]
         longest = max(len(column) for column in columns)
@@ -189,7 +188,7 @@ class Flow:
             for t in shown
             if t >= 0
         ]
-        return tabulate(rows, ["t", *chosen], disable_numparse=True, stralign="right")
+        return text_table(["t", *chosen], rows)
 
     def _states(self) -> list[str]:
         return [

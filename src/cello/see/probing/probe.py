@@ -16,6 +16,7 @@ from cello.see.names import find
 from cello.see.numbers import short, whole
 from cello.see.probing.labelled_steps import LabelledSteps, pairs, read
 from cello.see.probing.scores import Auc, Correlation
+from cello.tables import text_table
 
 __all__ = ["Probe", "Probed", "probe"]
 
@@ -188,16 +189,13 @@ class Probe:
 
     def table(self, count: int = 10, digits: int = 3) -> str:
         """The first `count` units."""
-        from tabulate import tabulate
-
         rows = [
             [unit.name, str(unit.unit), *(short(score, digits) for score in unit[2:])]
             for unit in self.units[:count]
         ]
         head = ["value", "unit", "ranking", "held out", "shuffled"]
-        table = tabulate(rows, head, disable_numparse=True, stralign="right")
         return (
-            f"{table}\nshuffled labels bring one of the {len(self)} units to "
+            f"{text_table(head, rows)}\nshuffled labels bring one of the {len(self)} units to "
             f"{short(self.chance, digits)}"
         )
 

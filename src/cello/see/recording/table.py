@@ -12,6 +12,7 @@ from cello.layers.paths import joined
 from cello.see.numbers import short, whole
 from cello.see.recording.recorded import Recorded
 from cello.see.recording.rows import LayerRows
+from cello.tables import text_table
 
 __all__ = ["table"]
 
@@ -79,8 +80,6 @@ def table(
       1    2    3
       2    3    6
     """
-    from tabulate import tabulate
-
     left_out: list[str] = []
     values = [_value(name, *found, batch) for name, found in recording.select(names).items()]
     units = None if units is None else _whole_numbers("units", units)
@@ -100,7 +99,7 @@ def table(
         ]
         lines.append([str(t), *cells])
     headings = ["t", *(value.heading(unit) for value, unit in columns)]
-    text = tabulate(lines, headings, disable_numparse=True, stralign="right")
+    text = text_table(headings, lines)
     return "\n".join([text, *(f"left out: {what}" for what in left_out)])
 
 
