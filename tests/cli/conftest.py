@@ -9,7 +9,7 @@ import torch
 
 from cello.convert import save_model
 from cello.tasks import Characters, Tagging, build_network, python_tagging
-from cello.tasks.corpus import Document
+from cello.tasks.readers.corpus import Document
 
 SOURCE = 'def f(x):\n    """Twice x."""\n    return 2 * x  # why not\n'
 WORDS = """\

@@ -15,7 +15,7 @@ from cello.cli import coloured
 from cello.cli.commands import demo
 from cello.cli.demo import memory_shown as demo_memory
 from cello.tasks import python_tagging
-from cello.tasks.corpus import standard_library
+from cello.tasks.readers.corpus import standard_library
 
 FILES = ("textwrap.py", "shlex.py", "cmd.py", "sched.py", "bisect.py", "heapq.py", "queue.py")
 

@@ -13,7 +13,7 @@ from cello.cli.models import open_model
 from cello.cli.scores import print_scores
 from cello.convert import save_model
 from cello.tasks import Tagging, build_network
-from cello.tasks.python_source import character_kinds
+from cello.tasks.readers.python_source import character_kinds
 from tests.cli.conftest import SOURCE, WORDS
 from tests.cli.running import process, run, run_json
 

@@ -172,5 +172,5 @@ def test_info_without_the_default_data(monkeypatch: pytest.MonkeyPatch):
     def gone() -> None:
         raise cello.errors.DataError("not on this machine")
 
-    monkeypatch.setattr("cello.tasks.corpus.standard_library", gone)
+    monkeypatch.setattr("cello.tasks.readers.corpus.standard_library", gone)
     assert run_json("info")["default data"] == "not on this machine"

@@ -15,6 +15,7 @@ import cello
 from cello.convert import FORMAT, load_model, read_config, save_model, saved
 from cello.errors import DtypeError, ModelError
 from tests.convert.nets import OWN, all_nets, input_for
+from tests.durable import inode, on_disk
 
 
 def bits(net: nn.Module) -> dict[str, tuple[torch.dtype, bytes]]:
@@ -133,6 +134,14 @@ def test_other_files_in_the_folder_stay(tmp_path: Path):
 
 
 # ------------------------------------------------------------ replacing, and being cut off
+
+
+def test_both_files_and_their_names_are_on_the_disk_at_the_end(tmp_path: Path):
+    with on_disk() as done:
+        save_model(small(), tmp_path)
+    files = {inode(tmp_path / name) for name in ("config.json", "weights.safetensors")}
+    assert set(done[:2]) == files
+    assert done[2:] == ["renamed", "renamed", inode(tmp_path)]
 
 
 class Killed(BaseException):

@@ -4,8 +4,8 @@ import torch
 
 from cello.tasks.base import IGNORE, Batch, Loss, Task, sequence_loss
 from cello.tasks.characters import Characters
-from cello.tasks.corpus import Document
 from cello.tasks.features import CharacterFeatures
+from cello.tasks.readers.corpus import Document
 from cello.tasks.tagging import Tagging
 from cello.tasks.vocabulary import Vocabulary
 

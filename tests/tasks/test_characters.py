@@ -11,7 +11,7 @@ from torch import nn
 
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.tasks import Characters, build_network, task_from_config
-from cello.tasks.corpus import Document
+from cello.tasks.readers.corpus import Document
 from cello.tasks.vocabulary import Vocabulary
 
 ALPHABET = "abcdefgh"

@@ -7,8 +7,8 @@ import torch
 
 from cello.errors import ArgumentError, DataError
 from cello.tasks import build_network, python_tagging
-from cello.tasks.corpus import Document, split_documents
-from cello.tasks.python_source import KINDS, character_kinds
+from cello.tasks.readers.corpus import Document, split_documents
+from cello.tasks.readers.python_source import KINDS, character_kinds
 
 SOURCE = '''\
 def area(width, height=2):  # of a rectangle

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cello.tasks.batching import Example, generator, shuffled_batches
-from cello.tasks.conll import read_conll
 from cello.tasks.features import WORD_FEATURES, WordFeatures, trigrams
+from cello.tasks.readers.conll import read_conll
 from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.tagging import Tagging
 from cello.tasks.vocabulary import Vocabulary

@@ -8,7 +8,7 @@ from torch import nn
 
 import cello
 from cello.tasks.characters import Characters
-from cello.tasks.corpus import Document
+from cello.tasks.readers.corpus import Document
 from cello.tasks.tagging import Tagging
 
 

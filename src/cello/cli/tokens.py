@@ -23,8 +23,8 @@ def token_sequences(model: Model, path: Path, token: int, purpose: str) -> list[
         ModelError: the model has no task, so nobody knows how it reads text.
         DataError: the file cannot be read, or holds nothing.
     """
-    from cello.tasks.conll import read_conll
-    from cello.tasks.text_files import read_text
+    from cello.tasks.readers.conll import read_conll
+    from cello.tasks.readers.text_files import read_text
 
     if model.task is None:
         raise ModelError("the model has no task, so it is not known how it reads text")

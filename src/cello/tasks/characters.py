@@ -14,11 +14,11 @@ from cello.layers import Stack, Stepper, evaluating
 from cello.ranges import check_range
 from cello.tasks.base import Loss, sequence_loss
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
-from cello.tasks.corpus import SPLITS, Document, split_documents, standard_library
 from cello.tasks.described import TABLE, entries
 from cello.tasks.features import CharacterFeatures, features_from_config
-from cello.tasks.metrics import bits
-from cello.tasks.text_files import read_documents
+from cello.tasks.metrics.accuracies import bits
+from cello.tasks.readers.corpus import SPLITS, Document, split_documents, standard_library
+from cello.tasks.readers.text_files import read_documents
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Characters"]

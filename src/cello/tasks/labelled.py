@@ -9,12 +9,12 @@ import torch
 from cello.errors import DataError
 from cello.tasks.batching import Example
 from cello.tasks.characters import Characters
-from cello.tasks.conll import read_conll
 from cello.tasks.features import CharacterFeatures, WordFeatures
-from cello.tasks.python_source import KINDS, kind_ids
+from cello.tasks.readers.conll import read_conll
+from cello.tasks.readers.python_source import KINDS, kind_ids
+from cello.tasks.readers.text_files import read_documents, read_text
 from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.tagging import Tagging
-from cello.tasks.text_files import read_documents, read_text
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["on_file"]

@@ -10,9 +10,9 @@ from torch import Tensor
 from cello.errors import DataError
 from cello.ranges import check_range
 from cello.tasks.batching import Example, generator
-from cello.tasks.corpus import Document, split_documents, standard_library
 from cello.tasks.features import CharacterFeatures
-from cello.tasks.python_source import KINDS, MEMORY_KINDS, kind_ids
+from cello.tasks.readers.corpus import Document, split_documents, standard_library
+from cello.tasks.readers.python_source import KINDS, MEMORY_KINDS, kind_ids
 from cello.tasks.tagging import Tagging
 from cello.tasks.vocabulary import Vocabulary
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from cello.tasks.batching import Example
-from cello.tasks.conll import read_columns
 from cello.tasks.features import WordFeatures
+from cello.tasks.readers.conll import read_columns
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Examples", "Sentences"]
@@ -44,7 +44,7 @@ class Sentences:
 
     @classmethod
     def read(cls, path: str | Path, *, token: int, tag: int) -> Sentences:
-        """Those of a CoNLL file; see `cello.tasks.conll.read_conll`."""
+        """Those of a CoNLL file; see `cello.tasks.readers.conll.read_conll`."""
         numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
         ids, lengths = (array("i"), array("i")), array("i")
         for columns in read_columns(path, token=token, tag=tag):

@@ -28,9 +28,9 @@ from cello.tasks.batching import (
 )
 from cello.tasks.described import GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
-from cello.tasks.metrics import accuracies
+from cello.tasks.metrics.accuracies import accuracies
+from cello.tasks.metrics.spans import span_scheme, span_scores
 from cello.tasks.sentences import Examples, Sentences
-from cello.tasks.spans import span_scheme, span_scores
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Tagging"]

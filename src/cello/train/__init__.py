@@ -4,9 +4,9 @@
 when `fit` is called.
 """
 
-from cello.train.events import Event
 from cello.train.loop import Result, fit
 from cello.train.options import Options
+from cello.train.report.events import Event
 from cello.train.signals import TrainingInterrupted
 
 __all__ = ["Event", "Options", "Result", "TrainingInterrupted", "fit"]

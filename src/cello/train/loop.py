@@ -11,9 +11,9 @@ from torch import nn
 
 from cello.errors import ArgumentError, ModelError
 from cello.tasks.base import Task
-from cello.train import checkpoint
-from cello.train.events import Listener
 from cello.train.options import Options
+from cello.train.report.events import Listener
+from cello.train.saved import checkpoint
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -93,8 +93,8 @@ def fit(
     >>> len(result.history), len(again.history), result.test["bits_per_character"] < 1
     (5, 6, True)
     """
-    from cello.train.claim import claimed
     from cello.train.fabric import is_first_process, make_fabric, quiet  # Lightning loads here
+    from cello.train.saved.claim import claimed
 
     folder = Path(folder)
     check_folder(folder, resume)
@@ -118,8 +118,8 @@ def check_folder(folder: Path, resume: bool) -> None:
             `resume` is False.
         ModelError: it holds no run and `resume` is True.
     """
-    from cello.train.claim import check_free
     from cello.train.fabric import is_first_process
+    from cello.train.saved.claim import check_free
 
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"must be a folder, but {folder} is a file", argument="folder")
@@ -154,9 +154,9 @@ def _run(
     on_event: Listener | None,
 ) -> Result:
     """What each process does."""
-    from cello.train import rng
-    from cello.train.progress import Progress
-    from cello.train.run import Run
+    from cello.train.report.progress import Progress
+    from cello.train.saved import rng
+    from cello.train.training_run import TrainingRun
 
     listeners: list[Listener] = []
     with ExitStack() as stack:
@@ -167,7 +167,7 @@ def _run(
                 listeners.append(on_event)
         # The caller's random numbers go on afterwards as if nothing had been trained.
         stack.callback(rng.restore, rng.capture(fabric.device), fabric.device)
-        run = Run(fabric, task, net, options, folder, listeners)
+        run = TrainingRun(fabric, task, net, options, folder, listeners)
         stack.enter_context(run.signals)
         if resume:
             run.resume()

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from cello.train.run_state import Mean
+from cello.train.saved.run_state import Mean
 
 __all__ = ["gather", "highest", "mean"]
 

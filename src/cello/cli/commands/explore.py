@@ -72,8 +72,8 @@ def _given(model: Model, text: str) -> str:
     """The text of a file if there is one of this name, else the text itself."""
     from cello.cli.tokens import reads_characters
     from cello.errors import DataError
-    from cello.tasks.conll import read_conll
-    from cello.tasks.text_files import read_text
+    from cello.tasks.readers.conll import read_conll
+    from cello.tasks.readers.text_files import read_text
 
     path = Path(text)
     try:

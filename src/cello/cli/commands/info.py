@@ -101,7 +101,7 @@ def _compiler() -> str:
 def _default_data() -> str:
     """How much of the standard library's source is there."""
     from cello.errors import DataError
-    from cello.tasks.corpus import standard_library
+    from cello.tasks.readers.corpus import standard_library
 
     try:
         documents = standard_library()

@@ -71,7 +71,7 @@ def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
     import json
     from itertools import groupby
 
-    from cello.tasks.text_files import read_text
+    from cello.tasks.readers.text_files import read_text
 
     text = read_text(path)
     (tags,) = task.predict(net, [text])
@@ -89,7 +89,7 @@ def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
 
 def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: bool) -> None:
     """Words: the rows of the file, each with its tag."""
-    from cello.tasks.conll import format_rows, read_conll, read_rows, separator_of
+    from cello.tasks.readers.conll import format_rows, read_conll, read_rows, separator_of
 
     tokens = [sequence.tokens for sequence in read_conll(path, token=token, tag=None)]
     tags = task.predict(net, tokens)

@@ -16,8 +16,8 @@ from cello.layers import DropIn
 from cello.see import record
 from cello.see.probing.units import rank_units
 from cello.tasks import Tagging
-from cello.tasks.corpus import Document, split_documents, standard_library
-from cello.tasks.python_source import KINDS, MEMORY_KINDS, kind_ids
+from cello.tasks.readers.corpus import Document, split_documents, standard_library
+from cello.tasks.readers.python_source import KINDS, MEMORY_KINDS, kind_ids
 
 __all__ = ["show_memory"]
 

@@ -11,7 +11,7 @@ from cello.cli.command import Command
 from cello.cli.training.options import Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.tasks import CAUSAL_KINDS, Characters
-from cello.tasks.text_files import check_there
+from cello.tasks.readers.text_files import check_there
 
 __all__ = ["command"]
 

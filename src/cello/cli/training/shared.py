@@ -142,7 +142,7 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
 def _check(values: dict[str, Any]) -> None:
     """Check options by themselves; what fits the data is checked where these are known."""
     from cello.train.fabric import make_fabric, quiet
-    from cello.train.log import check_log
+    from cello.train.report.log import check_log
 
     if values["parameters"] is not None and values["hidden_size"] is not None:
         raise click.UsageError("--hidden-size and --parameters exclude each other")

@@ -12,7 +12,7 @@ from cello.cli.training.options import Help, OrWord, default_of, given, options_
 from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.tasks import NETWORK_KINDS, Tagging, python_tagging, usual_window
 from cello.tasks.features import WORD_FEATURES, WordFeatures
-from cello.tasks.text_files import check_there
+from cello.tasks.readers.text_files import check_there
 
 __all__ = ["command"]
 

@@ -1,0 +1,4 @@
+"""How good predictions are: accuracies, bits per character, and scores of spans.
+
+Knows of numbers only, of no task; tasks import it.
+"""

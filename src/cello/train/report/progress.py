@@ -1,0 +1,126 @@
+"""Progress for people: a bar on a terminal, and a line after each epoch everywhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cello.streams import lasting
+from cello.train.report.events import Event
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+__all__ = ["Progress", "epoch_line"]
+
+_SECONDS_BETWEEN_UPDATES = 0.1
+
+
+def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
+    """What an epoch came to, in one line; of the metrics, the one that is monitored.
+
+    >>> row = {"epoch": 2, "step": 40, "loss": 0.51234, "validation_accuracy": 0.875, "seconds": 3}
+    >>> epoch_line(row, epochs=3, monitor="accuracy")
+    'epoch 2/3  loss 0.5123  validation accuracy 0.8750  3.0 s'
+    >>> row |= {"validation_bits_per_character": 2.25, "validation_other_share": 0.0123}
+    >>> epoch_line(row, epochs=3, monitor="bits_per_character")
+    'epoch 2/3  loss 0.5123  validation bits per character 2.2500  other 1.23%  3.0 s'
+    """
+    parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.4f}"]
+    if (name := f"validation_{monitor}") in row:
+        parts.append(f"{name.replace('_', ' ')} {row[name]:.4f}")
+    if (share := row.get("validation_other_share")) is not None:
+        parts.append(f"other {share:.2%}")  # characters that are cheap to predict
+    return "  ".join([*parts, f"{row['seconds']:.1f} s"])
+
+
+class Progress:
+    """Listens to the events of `fit` and shows them on `file` (standard error by default).
+
+    Where that is no terminal, there is no bar: only the line after each epoch. Where it goes away
+    (a closed pipe or terminal, a full disk), nothing more is shown, and training goes on.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        from rich.console import Console
+
+        stream = sys.stderr if file is None else file
+        shown = None if stream is None else lasting(stream)  # pythonw has no standard error
+        self._console = Console(file=shown, quiet=stream is None, highlight=False)
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._start_values: Mapping[str, Any] = {}
+        self._shown = 0.0
+        self._loss_sum = 0.0
+        self._elements = 0
+        self._since = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if event.kind == "step":
+            self._step(event)
+        elif event.kind == "start":
+            self._start(event)
+        elif event.kind == "epoch":
+            self._epoch(event)
+        elif event.kind == "end" and self._bar is not None:
+            self._bar.stop()
+
+    def _start(self, event: Event) -> None:
+        self._start_values = event.values
+        self._since = self._shown = time.perf_counter()
+        if not self._console.is_terminal:
+            return
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(
+            "", total=event.values["steps"], completed=event.step, epoch=event.epoch,
+            epochs=event.values["epochs"], numbers="",
+        )  # fmt: skip
+        self._bar.start()
+
+    def _step(self, event: Event) -> None:
+        if self._bar is None:
+            return
+        elements = event.values["elements"]
+        self._loss_sum += event.values["loss"] * elements
+        self._elements += elements
+        now = time.perf_counter()
+        if now - self._shown < _SECONDS_BETWEEN_UPDATES or not self._elements:
+            return
+        loss, speed = self._loss_sum / self._elements, self._elements / (now - self._since)
+        numbers = f"loss {loss:.4f}  {speed:,.0f} elements/s"
+        self._bar.update(self._task, completed=event.step, epoch=event.epoch, numbers=numbers)
+        self._shown = self._since = now
+        self._loss_sum, self._elements = 0.0, 0
+
+    def _epoch(self, event: Event) -> None:
+        start = self._start_values
+        line = epoch_line(event.values, start["epochs"], start["monitor"])
+        self._console.print(line, soft_wrap=True)
+        self._since = time.perf_counter()  # evaluating is not counted in the speed
