@@ -14,6 +14,9 @@ NAMED = sorted(set(re.findall(r"`((?:src|tests|docs)/[\w./-]+)`", PAGE)))
 ROOMS = sorted(path.parent for path in (ROOT / "src" / "cello").rglob("__init__.py"))
 
 
+TESTED = sorted({path.parent for path in (ROOT / "tests").rglob("test_*.py")} - {ROOT / "tests"})
+
+
 def test_the_page_names_files():
     assert len(NAMED) > 40
 
@@ -27,5 +30,9 @@ def test_a_named_file_is_there(path: str):
 def test_a_room_says_what_it_is_for_and_holds_few_files(room: Path):
     face = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8")))
     assert face
-    if room.name != "tasks":  # a list of like things, one file each
-        assert len(list(room.glob("*.py"))) - 1 <= 16
+    assert len(list(room.glob("*.py"))) - 1 <= 16
+
+
+@pytest.mark.parametrize("room", TESTED, ids=lambda room: str(room.relative_to(ROOT)))
+def test_a_room_of_tests_holds_few_files(room: Path):
+    assert len(list(room.glob("*.py"))) - 1 <= 16

@@ -202,6 +202,17 @@ def test_a_stepper_follows_its_layer_to_another_dtype(name: str, engine: str) ->
         assert stepper(x[0]).dtype == torch.float32
 
 
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_a_layer_brought_to_another_dtype_takes_no_more_of_the_old(engine: str) -> None:
+    layer, x = layer_of(), torch.randn(1, 3)
+    with cello.engine(engine):
+        stepper = layer.stream()
+        stepper(x)
+        layer.double()
+        with pytest.raises(DtypeError, match=r"torch\.float64, got torch\.float32"):
+            stepper(x)
+
+
 def test_a_change_of_engine_on_the_way_keeps_the_state() -> None:
     layer, x = layer_of(), torch.randn(6, 1, 3)
     stepper = layer.stream()

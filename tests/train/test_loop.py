@@ -15,7 +15,8 @@ import cello
 from cello.convert import load_model, read_config
 from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.tasks.base import Loss
-from cello.train import Event, Options, checkpoint, fit
+from cello.train import Event, Options, fit
+from cello.train.saved import checkpoint
 from cello.train.schedule import factor
 from tests.train.fakes import FakeTask, make_net, weights
 

@@ -137,6 +137,30 @@ def test_a_learned_initial_state_on_any_number_of_threads(
         torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("rows", [B, 2], ids=["rows", "units of rows"])
+def test_known_outputs_that_are_fed_back_on_any_number_of_threads(
+    rows: int, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their gradients are cut off at the step they come from, whichever thread has the row."""
+    monkeypatch.setattr(library, "WORTH_A_THREAD", 0)
+    monkeypatch.setattr(library, "WORTH_SHARING", 0)
+    cell, x = cello.JordanCell(I, H, 5), x[:, :rows]
+    targets = torch.randn(T, rows, 5, requires_grad=True)
+
+    def found(engine: str, lengths: Tensor | None) -> tuple[Tensor, ...]:
+        layer = cello.Recurrent(cell, engine=engine)
+        y, _ = layer(x, targets=targets, lengths=lengths)
+        return y, *torch.autograd.grad(y.square().sum(), [targets, *cell.parameters()])
+
+    for lengths in (None, T - torch.arange(rows) % T):
+        alone = found("cpu", lengths)
+        torch.testing.assert_close(alone, found("reference", lengths), rtol=1e-4, atol=1e-4)
+        for threads in (2, 3, 5):
+            torch.set_num_threads(threads)
+            same(found("cpu", lengths), alone)
+        torch.set_num_threads(1)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_compiler_gives_the_same_bits(
     command: str, x: Tensor, monkeypatch: pytest.MonkeyPatch
