@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 
-__all__ = ["find", "find_layer", "listed", "matches"]
+__all__ = ["Calls", "find", "find_layer", "listed", "matches"]
+
+
+class Calls(Counter[str]):
+    """How often each layer has been called in one pass; each call has a name of its own.
+
+    >>> calls = Calls()
+    >>> calls.named("rnn"), calls.named("rnn")
+    ('rnn', 'rnn#2')
+    """
+
+    def named(self, layer: str) -> str:
+        """The name of one more call of this layer."""
+        self[layer] += 1
+        return layer if self[layer] == 1 else f"{layer}#{self[layer]}"
 
 
 def find(name: str, names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,6 +14,7 @@ from cello.layers import Steps, hooking, observing
 from cello.layers.paths import check_net, joined, outer_paths
 from cello.program import Program, Value
 from cello.program.order import in_order
+from cello.see.names import Calls
 
 __all__ = ["Tapped", "tapped"]
 
@@ -73,7 +73,7 @@ class _Taps:
 
     def __init__(self, net: nn.Module) -> None:
         self.paths = outer_paths(net)
-        self.calls: Counter[str] = Counter()
+        self.calls = Calls()
         self.runs: list[Tapped] = []
         self.taps: dict[Value, list[Tensor]] = {}
 
@@ -95,10 +95,7 @@ class _Taps:
         """Keep the run."""
         if module not in self.paths:
             return
-        layer = joined(self.paths[module], place)
-        self.calls[layer] += 1
-        if self.calls[layer] > 1:
-            layer += f"#{self.calls[layer]}"
+        layer = self.calls.named(joined(self.paths[module], place))
         if run.reverse:  # the last step came first
             for kept in self.taps.values():
                 kept.reverse()

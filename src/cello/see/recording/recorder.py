@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,7 +14,7 @@ from cello.layers import Steps, observing
 from cello.layers.paths import check_net, joined, layer_paths
 from cello.program import Program, Value
 from cello.program.order import in_order
-from cello.see.names import listed, matches
+from cello.see.names import Calls, listed, matches
 from cello.see.recording.recorded import Call, Recorded
 from cello.see.recording.rows import Keeper, LayerRows
 from cello.see.recording.source import Source
@@ -65,7 +64,7 @@ class _Watcher:
         self.patterns = patterns
         self.layers: list[LayerRows] = []
         self.seen: dict[str, None] = {}  # every name that came by, kept or not
-        self.calls: Counter[str] = Counter()
+        self.calls = Calls()
         self.keeper = Keeper()
         self.running: tuple[Run, str, Source | None] | None = None
 
@@ -73,10 +72,8 @@ class _Watcher:
         """The names that this run is to record."""
         if self.running is not None:  # a layer inside a cell: part of the cell's step
             return None
-        layer = joined(self.paths.get(module, type(module).__name__), place)
-        self.calls[layer] += 1
-        if self.calls[layer] > 1:
-            layer += f"#{self.calls[layer]}"
+        path = self.paths.get(module, type(module).__name__)
+        layer = self.calls.named(joined(path, place))
         self.running = (run, layer, None)  # from here on, for tracing runs inner layers too
         source = Source.of(run.cell, run.captured)
         self.running = (run, layer, source)

@@ -10,7 +10,6 @@ from cello.see.draw.paint.text import subscripted
 
 __all__ = [
     "input_block",
-    "join_block",
     "last_stage",
     "memory_block",
     "net_diagram",
@@ -44,7 +43,7 @@ def net_diagram(levels: list[Level], values: StepValues, *, parameters: bool) ->
                     memory.inputs = [end]
                 total += stage.parameters
             ends.append(end)
-        below = ends[0] if len(ends) == 1 else new(join_block(level), *ends)
+        below = ends[0] if len(ends) == 1 else new(Block("other", level.join), *ends)
     new(Block("output", "output"), below)
     if parameters:
         diagram.legend.append(f"{total:,} parameters")
@@ -108,8 +107,3 @@ def _named_rows(known: dict[str, tuple[str, ...] | None]) -> tuple[BlockRow, ...
     found = {name: units for name, units in known.items() if units}
     named = len(found) > 1
     return tuple(BlockRow(units, subscripted(n) if named else "") for n, units in found.items())
-
-
-def join_block(level: Level) -> Block:
-    """Where both directions meet."""
-    return Block("other", level.join)

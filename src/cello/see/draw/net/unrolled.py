@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cello.see.draw.diagram import Block
-from cello.see.draw.net.nets import input_block, join_block, last_stage, memory_block, stage_block
+from cello.see.draw.net.nets import input_block, last_stage, memory_block, stage_block
 from cello.see.draw.net.outline import Level, Stage, Track
 from cello.see.draw.net.step_values import StepValues
 from cello.see.draw.paint.bodies import paint
@@ -72,7 +72,7 @@ class _Unrolled:
                     found[stage] = _Cell(stage_block(stage, values, made), row, aside)
                     row += 1
             if len(level.tracks) > 1:
-                found[level] = _Cell(join_block(level), row)
+                found[level] = _Cell(Block("other", level.join), row)
                 row += 1
         found["y"] = _Cell(Block("output", "output"), row)
         found["x"].block.lines = (f"t = {values.t}",)
