@@ -15,6 +15,8 @@ from cello.engines.choose import (
     run,
     warn_once,
 )
+from cello.engines.cpu.dense import dense_loop, is_dense
+from cello.engines.cpu.op.direct import can_bypass_dispatcher
 from cello.engines.interpreter import Hook, evaluate, interpret, tensors_of
 from cello.engines.packing import Alike, packing_of
 from cello.engines.run import Run, RunResult, under_autocast
@@ -27,12 +29,15 @@ __all__ = [
     "Run",
     "RunResult",
     "autocast_active",
+    "can_bypass_dispatcher",
     "check_engine",
     "current_engine",
+    "dense_loop",
     "engine",
     "evaluate",
     "in_transform",
     "interpret",
+    "is_dense",
     "loops_compile",
     "may_run_compiled",
     "one_step",

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from cello.cells import Cell
 from cello.cells.like import like_of
 from cello.cells.tools import is_proxy, leaf
-from cello.engines import check_engine
+from cello.engines import check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
+from cello.layers.hooks.watch import nobody_listens
 from cello.layers.layer import Layer, check_input, check_reset, check_state, step_of
 from cello.layers.quantized import Qconfig
 from cello.layers.result import OutputAndState
@@ -111,8 +112,23 @@ class Recurrent(Layer):
                 self, x, state, lengths=lengths, reset=reset, targets=targets
             )
             return node
+        if lengths is reset is targets is None and (found := self._dense(x, state)) is not None:
+            return found
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
+
+    def _dense(self, x: Any, state: Any) -> OutputAndState | None:
+        """The same, if a compiled loop is known for such an x and nobody listens."""
+        if self.batch_first or (state is None and self.initial_state != "zeros"):
+            return None
+        if type(self).run is not Recurrent.run or not is_dense(x):
+            return None
+        cell: Any = self._modules["cell"]
+        loop = dense_loop(cell, x, self.reverse) if nobody_listens(x, self.engine) else None
+        if loop is None or not loop.takes(state):
+            return None
+        y, final = loop(cell, x, state)
+        return OutputAndState(y, cell.state_type(*final))
 
     def run(
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None

@@ -2,6 +2,7 @@
 
 from cello.program.cache import program_as_is, program_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
+from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.overrides import can_override, with_overrides
 from cello.program.rows import is_random, is_row_wise
 from cello.program.split import Split, split
@@ -12,12 +13,14 @@ from cello.program.trace.rewrite import is_view
 
 __all__ = [
     "BATCH",
+    "FastGuard",
     "Op",
     "Program",
     "Split",
     "Value",
     "can_override",
     "capture",
+    "fast_guard_of",
     "from_text",
     "is_random",
     "is_row_wise",

@@ -125,7 +125,7 @@ class Library:
         )
         addresses.extend([0 if tensor is None else tensor.data_ptr() for tensor in tensors])
         numbers = array("q", [steps.length, steps.rows, steps.reverse, threads, parts, 0])
-        self._run(addresses.buffer_info()[0], numbers.buffer_info()[0])
+        self.run(addresses, numbers)
         self._workspaces.append(workspace)
 
     def _threads(self, steps: StepTable) -> tuple[int, int]:

@@ -8,9 +8,9 @@ from contextvars import ContextVar
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from cello.engines import Hook, Run, RunResult
+from cello.engines import Hook, Run, RunResult, can_bypass_dispatcher, may_run_compiled
 from cello.layers.steps import Steps
 from cello.program import Value
 
@@ -20,6 +20,7 @@ __all__ = [
     "hook_providers",
     "hooking",
     "hooks",
+    "nobody_listens",
     "observer",
     "observing",
 ]
@@ -83,6 +84,16 @@ def hook_providers() -> tuple[HookProvider, ...]:
     if torch.compiler.is_compiling():
         return ()
     return _holders.get()
+
+
+def nobody_listens(x: Tensor, engine: str) -> bool:
+    """Whether a call on x may run a compiled loop, and nothing around has to see it."""
+    return (
+        may_run_compiled(x.device, engine)
+        and can_bypass_dispatcher((x,))
+        and observer() is None
+        and not hook_providers()
+    )
 
 
 @contextmanager

@@ -36,10 +36,12 @@ class FastGuard:
 
     Attributes:
         found: whatever is known of the cell as it was then, by whoever made this.
+        loops: what engines keep for the cell as it is, by what it is for.
     """
 
     def __init__(self, cell: Cell, guard_key: GuardKey, found: dict[Any, Any]) -> None:
         self.found = found
+        self.loops: dict[Any, Any] = {}
         self._maps: list[Any] = []
         self._lists: list[Any] = []
         self._functions: list[FunctionType] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel.nodes import Array
 
-__all__ = ["run_forward"]
+__all__ = ["recipe_of", "run_forward"]
 
 
 def run_forward(
@@ -24,16 +25,20 @@ def run_forward(
     names: Sequence[str],
 ) -> list[Tensor]:
     """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
-    loop = plan.forward(save=save, names=names)
-    recipe = loop.recipe
-    if recipe is None:
-        recipe = loop.recipe = _Recipe(plan, loop, names)
+    recipe = recipe_of(plan, plan.forward(save=save, names=names), names)
     own = tensors[0].dtype
     dtype = compute_dtype(own)
     made, tape = recipe(plain(tensors, dtype), steps, reset, plain([forced], dtype))
     if own != dtype:
         made = [tensor.to(own) for tensor in made]
     return made if tape is None else [*made, tape]
+
+
+def recipe_of(plan: Plan, loop: Loop, names: Sequence[str]) -> Any:
+    """How a forward loop is called for."""
+    if loop.recipe is None:
+        loop.recipe = _Recipe(plan, loop, names)
+    return loop.recipe
 
 
 class _Recipe:
@@ -67,6 +72,11 @@ class _Recipe:
         for width in self.seen:
             made.append(new((total, width)))
         tape = None if self.tape is None else new((total, self.tape))
-        all_of = [*given, *made, tape, *forced]
-        self.loop.library(steps, [all_of[place] for place in self.order], reset)
+        self.run([*given, *made, tape, *forced], steps, reset)
         return made, tape
+
+    def run(
+        self, tensors: Sequence[Tensor | None], steps: StepTable, reset: Tensor | None = None
+    ) -> None:
+        """Run on what an operation takes, what it makes, the tape, and what is fed back."""
+        self.loop.library(steps, [tensors[place] for place in self.order], reset)

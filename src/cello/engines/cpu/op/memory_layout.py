@@ -16,16 +16,17 @@ _KINDS = {"vector": "shared", "matrix": "shared"}
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What a loop reckons with: bfloat16 in float32."""
+    """What a loop computes in: float32 for bfloat16."""
     return torch.float32 if dtype == torch.bfloat16 else dtype
 
 
 def plain(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:
-    """Contiguous, in the dtype that the loop reckons with."""
+    """As a loop reads them: contiguous, in its dtype, with the sign that they have in memory."""
     return [
         tensor
-        if tensor is None or (tensor.dtype == dtype and tensor.is_contiguous())
-        else tensor.to(dtype).contiguous()
+        if tensor is None
+        or (tensor.dtype == dtype and tensor.is_contiguous() and not tensor.is_neg())
+        else tensor.to(dtype).contiguous().resolve_neg()
         for tensor in tensors
     ]
 

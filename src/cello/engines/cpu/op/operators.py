@@ -24,7 +24,7 @@ from cello.engines.cpu.op.memory_layout import compute_dtype
 from cello.engines.cpu.op.replay import replay
 from cello.engines.cpu.plan import plan_by_name
 
-__all__ = ["forward"]
+__all__ = ["differentiable", "forward"]
 
 _LIBRARY = torch.library.Library("cello", "DEF")
 _LIBRARY.define(f"forward({SCHEMA}, bool save) -> Tensor[]")
@@ -111,6 +111,12 @@ class _Differentiable(torch.autograd.Function):
         return None, next(left) if needs_forced else None, *wanted
 
 
+def differentiable(call: LoopCall, *, tape: bool = False) -> list[Tensor]:
+    """Run the forward loop where a gradient will be asked for: what `forward` returns."""
+    made = _Differentiable.apply(call, call.forced, *call.tensors)  # type: ignore[no-untyped-call]
+    return list(made if tape else made[:-1])
+
+
 def _below_autograd(call: LoopCall, *, save: bool, direct: bool) -> list[Tensor]:
     if direct:
         return _forward(*call, save)
@@ -122,8 +128,7 @@ def _below_autograd(call: LoopCall, *, save: bool, direct: bool) -> list[Tensor]
 def _forward_autograd(*args: Any) -> list[Tensor]:
     call, save = LoopCall(*args[:-1]), args[-1]
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
-        made = _Differentiable.apply(call, call.forced, *call.tensors)  # type: ignore[no-untyped-call]
-        return list(made if save else made[:-1])
+        return differentiable(call, tape=save)
     return _below_autograd(call, save=save, direct=can_bypass_dispatcher(call.tensors))
 
 

@@ -16,28 +16,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.cells import Cell
 from cello.cells.contract import described, refuse_odd
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.engines import (
     autocast_active,
     current_engine,
+    dense_loop,
+    is_dense,
     loops_compile,
     only_the_step_may_run,
     warn_once,
 )
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.hooks.watch import hook_providers, observer
+from cello.layers.drop_in.state import stacked, unstacked
+from cello.layers.hooks.watch import hook_providers, nobody_listens, observer
 from cello.layers.layer import c_of, check_input, check_reset
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair
 from cello.layers.scripted import Traceable, lent
-from cello.layers.steps import Steps
+from cello.layers.steps import Steps, of_its_own
 from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
 from cello.layers.through_time import run_cell
 
-__all__ = ["GRU", "LSTM", "RNN", "DropIn"]
+__all__ = ["DropIn"]
 
 #: What PyTorch's forward calls of a layer: a subclass that overrides one has PyTorch's forward.
 _CALLED = (
@@ -48,6 +51,11 @@ _CALLED = (
     "get_expected_hidden_size",
     "permute_hidden",
 )
+
+
+def _is_ours(kind: type) -> bool:
+    """Whether a class is none of a user's."""
+    return kind.__module__.startswith(__name__.rpartition(".")[0])
 
 
 class DropIn(Traceable, NotScripted, nn.RNNBase):
@@ -63,7 +71,7 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        users = takewhile(lambda base: base.__module__ != __name__, cls.__mro__)
+        users = takewhile(lambda base: not _is_ours(base), cls.__mro__)
         overridden = {name for base in users for name in vars(base)}
         cls._overridden = next(filter(overridden.__contains__, _CALLED), None)
 
@@ -89,6 +97,8 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
         if is_proxy(input):
             node: tuple[Any, Any] = leaf(self, input, hx, lengths=lengths, reset=reset)
             return node
+        if lengths is reset is None and (found := self._dense(input, hx)) is not None:
+            return found
         torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
         if torchs and lengths is None and reset is None:
             return self._call_torch(input, hx)
@@ -103,6 +113,31 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
         if torch_can and self._torchs_code_runs(steps.data):
             return self._run_torch(steps, hx)
         return self._run_cells(steps, hx, reset)
+
+    def _dense(self, x: Any, hx: Any) -> tuple[Any, Any] | None:
+        """The same, if compiled loops are known for such an input and nobody listens."""
+        if self.batch_first or self._overridden or (self.dropout and self.training):
+            return None
+        if not is_dense(x) or not nobody_listens(x, "auto") or not self._weights_are_parameters():
+            return None
+        cells, ways = self._cells(), 1 + self.bidirectional
+        states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
+        final: list[Any] = []
+        for first in range(0, len(states), ways):
+            outputs = []
+            for number in range(first, first + ways):
+                cell, state = cells[number], states[number]
+                loop = dense_loop(cell, x, number > first)
+                if loop is None or not loop.takes(state):
+                    return None
+                made, end = loop(cell, x, state)
+                outputs.append(made)
+                final.append(end)
+            x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+        if not final:
+            return None
+        state = stacked(final)
+        return of_its_own(x), state  # what is made last has its gradient first
 
     def _torchs_code_runs(self, x: Any) -> bool:
         """Whether PyTorch's own code runs: no cell can, and nobody asks for our cells."""
@@ -214,13 +249,9 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """PyTorch's stacked state out of that of each cell; see `Streamed`."""
-        if len(states) == 1:
-            parts = [part.unsqueeze(0) for part in states[0]]
-        else:
-            parts = [torch.stack(part) for part in zip(*states, strict=True)]
         if steps.form == "T":
-            parts = [part.squeeze(1) for part in parts]
-        return tuple(parts) if len(parts) > 1 else parts[0]
+            states = [tuple(part.squeeze(0) for part in state) for state in states]
+        return stacked(states)
 
     def cells(self) -> dict[str, Cell]:
         """Our cells over the parameters as they are now, by place: "0", or "0.forward", …."""
@@ -256,11 +287,15 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             self.take_parameters()
         return self._kept_cells
 
+    def _weights_are_parameters(self) -> bool:
+        """Whether the weights are neither computed nor have been replaced."""
+        mine = map(self._parameters.get, self._flat_weights_names)
+        return all(map(is_, mine, self._flat_weights))
+
     def take_parameters(self) -> None:
         """Give our cells the weights as they are now: those that PyTorch's code would run with."""
-        mine, weights = self._parameters, self._flat_weights
-        if not all(map(is_, map(mine.get, self._flat_weights_names), weights)):
-            # They are computed, or have been replaced.
+        weights = self._flat_weights
+        if not self._weights_are_parameters():
             if torch.compiler.is_compiling():  # a tracer must not see the list changed
                 weights = [getattr(self, name) for name in self._flat_weights_names]
             else:
@@ -298,7 +333,7 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
 
     def __prepare_scriptable__(self) -> nn.Module:
         """What `torch.jit.script` takes: PyTorch's layer, over the same parameters."""
-        if type(self) not in (RNN, LSTM, GRU):
+        if not _is_ours(type(self)):
             super().__prepare_scriptable__()
         twin: nn.RNNBase = object.__new__(self.namesake)
         twin.__setstate__(self.__getstate__())
@@ -341,61 +376,3 @@ _UNDRAWN: dict[Any, Any] = {
     kind: type(kind.__name__, (kind,), {"reset_parameters": lambda _layer: None})
     for kind in (nn.RNN, nn.LSTM, nn.GRU)
 }
-
-
-class RNN(DropIn):
-    """`torch.nn.RNN` (Elman), with lengths, resets, recording and streaming; see `LSTM`."""
-
-    namesake = nn.RNN
-    nonlinearity: str
-
-    def _new_cell(self, input_size: int) -> Cell:
-        return TorchRNNCell(input_size, self.hidden_size, self.nonlinearity, self.bias)
-
-
-class _ForTheCodeOfLSTM(DropIn):
-    """What PyTorch's code of `nn.LSTM` calls that is not in `nn.RNNBase`."""
-
-    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
-    get_expected_cell_size = nn.LSTM.get_expected_cell_size
-    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
-
-
-class LSTM(_ForTheCodeOfLSTM):
-    """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open and fast.
-
-    On a CPU it runs the compiled loops, whole sequences, packed ones and float64 alike; elsewhere
-    PyTorch's own code runs, as far as it can what is asked for. The results are those of its
-    namesake up to rounding.
-
-    Beyond its namesake it takes `lengths` and `reset` (see `Recurrent`), every gate of every step
-    can be recorded, `stream()` runs it one step at a time, and `torch.compile` takes it. For that
-    it is an `nn.RNNBase`, but no `nn.LSTM`.
-
-    Called as `layer(input, hx=None, *, lengths=None, reset=None)`.
-
-    Returns:
-        The output, and the final state as PyTorch has it: (h_n, c_n), each
-        [layers × directions, B, size], never batch-first.
-
-    >>> import cello
-    >>> ours, theirs = LSTM(3, 4, num_layers=2), nn.LSTM(3, 4, num_layers=2)
-    >>> _ = ours.load_state_dict(theirs.state_dict())
-    >>> x = torch.randn(5, 2, 3)
-    >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
-    True
-    """
-
-    namesake = nn.LSTM
-
-    def _new_cell(self, input_size: int) -> Cell:
-        return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
-
-
-class GRU(DropIn):
-    """`torch.nn.GRU`, with lengths, resets, recording and streaming; see `LSTM`."""
-
-    namesake = nn.GRU
-
-    def _new_cell(self, input_size: int) -> Cell:
-        return TorchGRUCell(input_size, self.hidden_size, self.bias)

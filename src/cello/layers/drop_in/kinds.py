@@ -1,0 +1,68 @@
+"""The layers of PyTorch that there is a drop-in for."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.layers.drop_in.base import DropIn
+
+__all__ = ["GRU", "LSTM", "RNN"]
+
+
+class RNN(DropIn):
+    """`torch.nn.RNN` (Elman), with lengths, resets, recording and streaming; see `LSTM`."""
+
+    namesake = nn.RNN
+    nonlinearity: str
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchRNNCell(input_size, self.hidden_size, self.nonlinearity, self.bias)
+
+
+class _ForTheCodeOfLSTM(DropIn):
+    """What PyTorch's code of `nn.LSTM` calls that is not in `nn.RNNBase`."""
+
+    check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
+    permute_hidden = nn.LSTM.permute_hidden  # type: ignore[assignment]
+
+
+class LSTM(_ForTheCodeOfLSTM):
+    """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open and fast.
+
+    On a CPU it runs the compiled loops, whole sequences, packed ones and float64 alike; elsewhere
+    PyTorch's own code runs, as far as it can what is asked for. The results are those of its
+    namesake up to rounding.
+
+    Beyond its namesake it takes `lengths` and `reset` (see `Recurrent`), every gate of every step
+    can be recorded, `stream()` runs it one step at a time, and `torch.compile` takes it. For that
+    it is an `nn.RNNBase`, but no `nn.LSTM`.
+
+    Called as `layer(input, hx=None, *, lengths=None, reset=None)`.
+
+    Returns:
+        The output, and the final state as PyTorch has it: (h_n, c_n), each
+        [layers × directions, B, size], never batch-first.
+
+    >>> import cello
+    >>> ours, theirs = LSTM(3, 4, num_layers=2), nn.LSTM(3, 4, num_layers=2)
+    >>> _ = ours.load_state_dict(theirs.state_dict())
+    >>> x = torch.randn(5, 2, 3)
+    >>> torch.allclose(ours(x)[0], theirs(x)[0], atol=1e-6)
+    True
+    """
+
+    namesake = nn.LSTM
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
+
+
+class GRU(DropIn):
+    """`torch.nn.GRU`, with lengths, resets, recording and streaming; see `LSTM`."""
+
+    namesake = nn.GRU
+
+    def _new_cell(self, input_size: int) -> Cell:
+        return TorchGRUCell(input_size, self.hidden_size, self.bias)
