@@ -236,6 +236,11 @@ def reseal(folder: Path) -> None:
     damage(folder, weights={"file": "weights.safetensors", **seal})
 
 
+def misstate(folder: Path, **values: object) -> None:
+    """Say something else of the weights: well formed, but not so."""
+    damage(folder, weights=read_config(folder)["weights"] | values)
+
+
 def cut(folder: Path) -> None:
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-5])
@@ -294,6 +299,12 @@ def other_shapes(folder: Path) -> None:
         (
             flip,
             r"weights\.safetensors is damaged: its SHA-256 is not the one that was written down$",
+        ),
+        (lambda f: misstate(f, bytes=1), r"is damaged: it has \d+ bytes instead of 1$"),
+        (lambda f: misstate(f, sha256="0" * 64), r"is damaged: its SHA-256 is not the one that "),
+        (
+            lambda f: misstate(f, shared={"0.cell.b": "nowhere"}),
+            r"config\.json is damaged: weights\.shared says that '0\.cell\.b' is 'nowhere', ",
         ),
         (cut_and_resealed, r"weights\.safetensors is damaged: "),
         (pickled, r"weights\.safetensors is damaged: "),

@@ -110,6 +110,8 @@ def test_any_change_of_a_tensor_loads_or_is_told(seed: int, recording: Path, tmp
         ({"batch_sizes": [2, 1, 1, 1]}, r"index must be int64 \[5\], got torch.int64 \[7\]"),
         ({"batch_sizes": [1, 2]}, r"batch_sizes must be a list of whole .*, never growing, got"),
         ({"rows": {"f": 3}}, r"layers\[0\]\.rows must be a table of names, got"),
+        ({"batch_sizes": [4, 3]}, "batch_sizes go beyond 5 steps of 3 sequences"),
+        ({"index": None}, "batch_sizes hold 7 steps, but there are 5 of each of 3 sequences"),
         ({"index": "nowhere"}, r"layers\[0\]: there is no tensor 'nowhere'"),
     ],
 )
@@ -118,6 +120,32 @@ def test_what_is_said(change: dict[str, Any], message: str, recording: Path, tmp
     head["layers"][0] |= change
     write(tmp_path / "run", head, tensors)
     with pytest.raises(ModelError, match=f"run is damaged: .*({message})"):
+        cello.load_recording(tmp_path / "run")
+
+
+def test_tensors_that_do_not_fit(recording: Path, tmp_path: Path):
+    for key, change, message in (
+        ("lengths", lambda t: t + 1, r"lengths must be from 0 to 5"),
+        ("rows", lambda t: t.to(torch.float8_e4m3fn), r"must be \[7, …\], got torch\.float8"),
+    ):
+        head, tensors = read(recording)
+        name = head["layers"][0][key]
+        name = name if isinstance(name, str) else next(iter(name.values()))
+        tensors[name] = change(tensors[name])
+        write(tmp_path / "run", head, tensors)
+        with pytest.raises(ModelError, match=message):
+            cello.load_recording(tmp_path / "run")
+
+
+def test_what_is_written_down_of_other_tensors_or_of_another_file(recording: Path, tmp_path: Path):
+    head, tensors = read(recording)
+    one, other = list(head["layers"][0]["rows"].values())[:2]
+    swapped = tensors | {one: tensors[other], other: tensors[one]}
+    safetensors.torch.save_file(swapped, tmp_path / "run", {"cello": json.dumps(head)})
+    with pytest.raises(ModelError, match="its values are not those that were written"):
+        cello.load_recording(tmp_path / "run")
+    write(tmp_path / "run", head | {"kind": "cello model"}, tensors)
+    with pytest.raises(ModelError, match="but not a recording"):
         cello.load_recording(tmp_path / "run")
 
 
