@@ -3,8 +3,9 @@
 from cello.program.cache import program_as_is, program_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.guards.fast import FastGuard, fast_guard_of
+from cello.program.operations import is_random
 from cello.program.overrides import can_override, with_overrides
-from cello.program.rows import is_random, is_row_wise
+from cello.program.rows import is_row_wise
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
 from cello.program.trace.capture import capture

@@ -8,26 +8,24 @@ import torch
 from torch import Tensor
 
 from cello.program.graph import Op, Value, map_leaves
+from cello.program.operations import OPERATIONS
 
 __all__ = ["CUTS", "MOVES", "SAME", "sources"]
 
+
+def _of_kind(*kinds: str) -> frozenset[str]:
+    return frozenset(name for name, entry in OPERATIONS.items() if entry.kind in kinds)
+
+
 # What keeps every element where it is.
-SAME = frozenset(("detach", "clone", "alias", "_to_copy", "lift_fresh", "contiguous"))
+SAME = _of_kind("copy")
 
 # What takes some units out of a value.
-CUTS = frozenset(("split", "split_with_sizes", "chunk", "slice"))
+CUTS = _of_kind("cut")
 
 # What the first argument (a tensor, or a list of them) holds, in other places or in part.
-MOVES = (
-    SAME
-    | CUTS
-    | frozenset(
-        (
-            "t transpose permute view _unsafe_view reshape expand squeeze unsqueeze select "
-            "unbind cat stack flip roll repeat narrow diagonal unfold tril triu "
-            "diag_embed constant_pad_nd embedding index_select gather movedim swapaxes"
-        ).split()
-    )
+MOVES = _of_kind(
+    *("copy", "cut", "pick", "join", "turn", "reshape", "squeeze", "expand", "move"),
 )
 
 

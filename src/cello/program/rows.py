@@ -5,59 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 from cello.program.graph import BATCH, Op, Value
+from cello.program.operations import axes, facts, is_pointwise
 
-__all__ = ["counts_rows", "is_random", "is_row_wise"]
-
-# Products: which arguments may have rows; the others must not.
-_PRODUCTS = {"mm": (0,), "addmm": (0, 1), "mv": (0,)}
-
-# Operations along axes: the position and name of the argument that says which, and its default.
-_ALONG: dict[str, tuple[int, str, Any]] = {
-    "split": (2, "dim", 0),
-    "split_with_sizes": (2, "dim", 0),
-    "chunk": (2, "dim", 0),
-    "unbind": (1, "dim", 0),
-    "slice": (1, "dim", 0),
-    "select": (1, "dim", None),
-    "cat": (1, "dim", 0),
-    "stack": (1, "dim", 0),
-    "unsqueeze": (1, "dim", None),
-    "squeeze": (1, "dim", None),
-    "flip": (1, "dims", None),
-    "roll": (2, "dims", None),
-    "cumsum": (1, "dim", None),
-    "sum": (1, "dim", None),
-    "mean": (1, "dim", None),
-    "var": (1, "dim", None),
-    "std": (1, "dim", None),
-    "var_mean": (1, "dim", None),
-    "std_mean": (1, "dim", None),
-    "amax": (1, "dim", None),
-    "amin": (1, "dim", None),
-    "max": (1, "dim", None),
-    "min": (1, "dim", None),
-    "prod": (1, "dim", None),
-    "logsumexp": (1, "dim", None),
-    "linalg_vector_norm": (2, "dim", None),
-    "_softmax": (1, "dim", None),
-    "_log_softmax": (1, "dim", None),
-}
-
-_RESHAPES = {"view", "_unsafe_view", "reshape", "expand"}
-# Element by element, though PyTorch does not tag them so.
-_BY_ELEMENT = {
-    "detach", "clone", "alias", "_to_copy", "lift_fresh", "bernoulli", "log_sigmoid_forward",
-    "_prelu_kernel", "hardswish", "floor_divide",
-}  # fmt: skip
-_FROM_SIZE = {"empty", "zeros", "ones", "full", "rand", "randn"}
-
-
-def is_random(op: Op) -> bool:
-    """Whether the operation draws random numbers."""
-    return torch.Tag.nondeterministic_seeded in op.target.tags
+__all__ = ["counts_rows", "is_row_wise"]
 
 
 def counts_rows(tree: Any) -> int:
@@ -76,22 +27,22 @@ def is_row_wise(op: Op) -> bool:
         return False
     if not all(value.batched for value in op.outputs):
         return False
-    name = op.target._opname
-    sized = name in _FROM_SIZE or name in _RESHAPES  # where it is the length of the first axis
+    name, entry = op.target._opname, facts(op)
+    resized = entry.kind in ("reshape", "expand")
+    sized = entry.kind == "creation" or resized  # where it is the length of the first axis
     if counts_rows((op.args, op.kwargs)) > sized:
         return False  # a number to reckon with: that of one step, not of all
-    if name in _FROM_SIZE:
+    if entry.kind == "creation":
         return not op.inputs
-    if name in _PRODUCTS:
-        rows = _PRODUCTS[name]
+    if entry.kind == "product":
         batched = [isinstance(a, Value) and a.batched for a in op.args]
-        matrix = rows[-1]  # the factor whose rows are those of the result
-        return batched[matrix] and not any(b for i, b in enumerate(batched) if i not in rows)
-    if name in _ALONG:
-        return _along_features(op, *_ALONG[name])
-    if name in _RESHAPES:
+        matrix = entry.rows[-1]  # the factor whose rows are those of the result
+        return batched[matrix] and not any(b for i, b in enumerate(batched) if i not in entry.rows)
+    if entry.dim is not None:
+        return _along_features(op)
+    if resized:
         size = op.args[1]
-        if name == "expand" and not op.args[0].batched:  # the same for each row
+        if entry.kind == "expand" and not op.args[0].batched:  # the same for each row
             return bool(size) and size[0] is BATCH
         return op.args[0].batched and bool(size) and (size[0] is BATCH or _keeps_rows(op, size))
     if name == "native_layer_norm":
@@ -99,7 +50,7 @@ def is_row_wise(op: Op) -> bool:
     if name == "embedding":
         by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
         return not op.args[0].batched and op.args[1].batched and not by_frequency
-    return name in _BY_ELEMENT or (torch.Tag.pointwise in op.target.tags and _broadcasts_by_row(op))
+    return _broadcasts_by_row(op) if is_pointwise(op) else entry.kind in ("copy", "pointwise")
 
 
 def _keeps_rows(op: Op, size: Any) -> bool:
@@ -125,13 +76,11 @@ def _broadcasts_by_row(op: Op) -> bool:
     return True
 
 
-def _along_features(op: Op, position: int, name: str, default: Any) -> bool:
+def _along_features(op: Op) -> bool:
     """An operation along axes keeps to the row if none of the axes is the batch."""
-    axes = op.args[position] if len(op.args) > position else op.kwargs.get(name, default)
-    if isinstance(axes, int):
-        axes = [axes]
-    if not axes or not all(value.batched for value in op.inputs):
+    along = axes(op)
+    if not along or not all(value.batched for value in op.inputs):
         return False  # no axes: over everything
     grows = op.target._opname in ("unsqueeze", "stack")
     rank = len(op.inputs[0].shape) + grows
-    return all(axis % rank != 0 for axis in axes)
+    return all(axis % rank != 0 for axis in along)

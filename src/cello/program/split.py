@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cello.program.graph import Op, Program, Value
-from cello.program.rows import counts_rows, is_random, is_row_wise
+from cello.program.operations import is_random
+from cello.program.rows import counts_rows, is_row_wise
 
 __all__ = ["Split", "split"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cello.program.graph import Op, Program, Value
 from cello.program.kernel.shapes import closing, features, keeps_last, last, parts_of, reduces
+from cello.program.operations import facts
 
 __all__ = ["cuts_of"]
 
@@ -37,15 +38,15 @@ def _pieces(size: int, cuts: set[int]) -> list[tuple[int, int]]:
 
 def _spread(op: Op, cuts: Cuts) -> None:
     """Make the cuts of what goes in and what comes out agree."""
-    name = op.target._opname
+    kind = facts(op).kind
     inputs = [value for value in op.inputs if value.batched]
-    if name in ("mm", "addmm", "mv") or (reduces(op) and not keeps_last(op)):
+    if kind == "product" or (reduces(op) and not keeps_last(op)):
         return
     if (parts := parts_of(op)) is not None:
         for part in parts:
             _link(cuts, part.whole, part.value, part.start)
         return
-    if name in ("view", "_unsafe_view", "reshape"):
+    if kind == "reshape":
         _reshape(cuts, inputs[0], op.outputs[0])
         return
     for out in op.outputs:

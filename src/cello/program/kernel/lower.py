@@ -7,7 +7,8 @@ from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
 from cello.program.kernel.operations import RULES
 from cello.program.kernel.shapes import last, outer
-from cello.program.rows import is_random, is_row_wise
+from cello.program.operations import is_random
+from cello.program.rows import is_row_wise
 
 __all__ = ["lower"]
 

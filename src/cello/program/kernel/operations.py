@@ -16,7 +16,8 @@ from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.pointwise import POINTWISE
 from cello.program.kernel.reductions import REDUCTIONS, chosen
-from cello.program.kernel.shapes import RESHAPES, argument, axis, last, parts_of
+from cello.program.kernel.shapes import axis, last, parts_of
+from cello.program.operations import OPERATIONS, argument, axes, facts
 
 __all__ = ["RULES"]
 
@@ -69,14 +70,13 @@ def _cut(low: Lowering, op: Op) -> None:
 def _cut_vectors(low: Lowering, op: Op) -> None:
     """Along another axis whole vectors are taken: unbind, select, split, slice."""
     value, name = op.args[0], op.target._opname
-    position = {"unbind": 1, "select": 1, "slice": 1}.get(name, 2)
-    along = axis(argument(op, position, "dim", 0), value)
+    along = axis(axes(op)[0], value)
     if along == 0:
         low.refuse(op, f"{op.target} along the rows")
     if along == len(value.shape) - 1:
         low.refuse(op, f"{op.target} takes single features apart")
     groups = low.gather(value, along)
-    if name in ("unbind", "select"):
+    if facts(op).kind == "pick":
         index = range(value.shape[along]) if name == "unbind" else [argument(op, 2, "index")]
         for out, i in zip(op.outputs, index, strict=True):
             low.put(out, [group[i] for group in groups], op.grad)
@@ -104,7 +104,7 @@ def _cat(low: Lowering, op: Op) -> None:
         rows = zip(*(low.values[v] for v in values if last(v)), strict=True)
         low.put(out, [tuple(n for vector in row for n in vector) for row in rows], op.grad)
         return
-    if axis(argument(op, 1, "dim", 0), out) != 1:
+    if axis(axes(op)[0], out) != 1:
         low.refuse(op, f"{op.target} along a middle axis")
     low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
 
@@ -113,7 +113,7 @@ def _stack(low: Lowering, op: Op) -> None:
     values, out = list(op.args[0]), op.outputs[0]
     if parts_of(op) is not None:  # of single numbers
         return _cat(low, op)
-    if not all(value.batched for value in values) or axis(argument(op, 1, "dim", 0), out) != 1:
+    if not all(value.batched for value in values) or axis(axes(op)[0], out) != 1:
         low.refuse(op, f"{op.target} along another axis than the first of a row")
     return low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
 
@@ -177,16 +177,15 @@ def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
     return rule
 
 
+_KINDS: dict[str, Rule] = {
+    "product": _product, "cut": _cut, "pick": _cut, "join": _cat, "reshape": _reshape,
+    "squeeze": _reshape, "expand": _expand, "copy": _copy,
+}  # fmt: skip
+
 RULES: dict[str, Rule] = {
-    "mm": _product,
-    "mv": _product,
+    **{name: _KINDS[entry.kind] for name, entry in OPERATIONS.items() if entry.kind in _KINDS},
     "addmm": _product_and_sum,
-    **dict.fromkeys(("split", "split_with_sizes", "chunk", "slice", "unbind", "select"), _cut),
-    "cat": _cat,
     "stack": _stack,
-    **dict.fromkeys(RESHAPES, _reshape),
-    "expand": _expand,
-    **dict.fromkeys(("clone", "detach", "alias", "_to_copy", "lift_fresh"), _copy),
     "zeros": _filled(0.0),
     "ones": _filled(1.0),
     "full": _full,

@@ -13,8 +13,8 @@ from typing import Any
 from cello.program.graph import Op
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.shapes import argument
 from cello.program.kernel.slopes import floor_divide, power, signs_differ, trunc
+from cello.program.operations import argument
 
 __all__ = ["POINTWISE"]
 

@@ -9,7 +9,8 @@ from typing import Any
 from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.shapes import argument, axis, last, outer
+from cello.program.kernel.shapes import axis, last, outer
+from cello.program.operations import argument
 
 __all__ = ["REDUCTIONS", "chosen"]
 

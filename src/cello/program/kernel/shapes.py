@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from cello.program.graph import Op, Program, Value
+from cello.program.operations import argument, axes, facts
 
 __all__ = [
-    "RESHAPES",
     "AxisPart",
-    "argument",
     "axis",
     "closing",
     "features",
@@ -47,26 +45,9 @@ def outer(value: Value) -> int:
     return math.prod(features(value)[:-1])
 
 
-def argument(op: Op, position: int, name: str, default: Any = None) -> Any:
-    """An argument, wherever it stands."""
-    return op.args[position] if len(op.args) > position else op.kwargs.get(name, default)
-
-
 def axis(number: int, value: Value) -> int:
     """An axis of `value`, counted from the front."""
     return number % len(value.shape)
-
-
-_ALONG_LAST = {
-    "split": 2, "split_with_sizes": 2, "chunk": 2, "slice": 1, "cat": 1, "stack": 1, "select": 1,
-    "unbind": 1,
-}  # fmt: skip
-_REDUCE = {
-    "sum", "mean", "amax", "amin", "max", "min", "var", "std", "logsumexp", "linalg_vector_norm",
-}  # fmt: skip
-
-
-RESHAPES = ("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
 
 
 def closing(program: Program) -> set[Op]:
@@ -74,7 +55,7 @@ def closing(program: Program) -> set[Op]:
     found: set[Op] = set()
     read: set[Value] = set()
     for op in reversed(program.ops):
-        if op.target._opname in RESHAPES and not read.intersection(op.outputs):
+        if facts(op).kind in ("reshape", "squeeze") and not read.intersection(op.outputs):
             found.add(op)
         else:
             read.update(op.inputs)
@@ -83,33 +64,29 @@ def closing(program: Program) -> set[Op]:
 
 def reduces(op: Op) -> bool:
     """Whether the operation makes one number of many, per row."""
-    name = op.target._opname
-    if name in ("max", "min"):  # of two tensors: pointwise
+    if op.target._opname in ("max", "min"):  # of two tensors: pointwise
         return op.target._overloadname == "dim"
-    return name in _REDUCE
+    return facts(op).kind == "reduction"
 
 
 def keeps_last(op: Op) -> bool:
     """Whether a reduction goes over other axes than the last, feature by feature."""
-    value, position = op.args[0], 2 if op.target._opname == "linalg_vector_norm" else 1
-    axes = argument(op, position, "dim")
-    axes = [axes] if isinstance(axes, int) else axes
-    return bool(axes) and len(value.shape) - 1 not in {axis(a, value) for a in axes}
+    value, along = op.args[0], axes(op)
+    return bool(along) and len(value.shape) - 1 not in {axis(a, value) for a in along}
 
 
 def parts_of(op: Op) -> list[AxisPart] | None:
     """For an operation that cuts or joins along the last axis: what is part of what."""
-    name = op.target._opname
-    if name not in _ALONG_LAST:
+    name, kind = op.target._opname, facts(op).kind
+    if kind not in ("cut", "pick", "join"):
         return None
-    along = argument(op, _ALONG_LAST[name], "dim", 0)
-    joins = name in ("cat", "stack")
+    (along,), joins = axes(op), kind == "join"
     whole = op.outputs[0] if joins else op.args[0]
     if axis(along, whole) != len(whole.shape) - 1 or not whole.batched:
         return None
-    if name in ("select", "unbind", "stack") and len(whole.shape) != 2:
+    if (kind == "pick" or name == "stack") and len(whole.shape) != 2:
         return None  # single features of several vectors
-    if name in ("select", "unbind"):
+    if kind == "pick":
         first = argument(op, 2, "index") % last(whole) if name == "select" else 0
         return [AxisPart(whole, out, at) for at, out in enumerate(op.outputs, first)]
     if name == "slice":

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from cello.program import Op, Value
+from cello.program.operations import axes
 from cello.see.arithmetic.terms import Pairs, Writer, Written
 from cello.see.formulas.notation import FunctionCall, More, Node, Number, Power, Quotient, Root, Sum
 from cello.see.formulas.operations import add, log_sigmoid, multiply, subtract
@@ -109,21 +110,19 @@ def _addmm(w: Writer, op: Op, value: Value, element: int) -> Found:
     return node, total + term.value, size + _size(term.value)
 
 
-def _rows(w: Writer, op: Op, position: int = 1) -> Tensor:
+def _rows(w: Writer, op: Op) -> Tensor:
     """The places in the input that lie along the operation's axes, [what is kept, along them]."""
     shape = w.values[op.args[0]].shape
-    given = op.args[position] if len(op.args) > position else None
-    axes = [given] if isinstance(given, int) else given or range(len(shape))
-    along = [axis % len(shape) for axis in axes]
+    along = [axis % len(shape) for axis in axes(op) or range(len(shape))]
     kept = [axis for axis in range(len(shape)) if axis not in along]
     length = math.prod(shape[axis] for axis in along)
     places = torch.arange(shape.numel()).reshape(shape)
     return places.permute(kept + along).reshape(-1, length)
 
 
-def _along(w: Writer, op: Op, element: int, position: int = 1) -> tuple[Tensor, Tensor]:
+def _along(w: Writer, op: Op, element: int) -> tuple[Tensor, Tensor]:
     """The places in the input of which an element of the result is made, and the numbers there."""
-    places = _rows(w, op, position)[element]
+    places = _rows(w, op)[element]
     return places, _numbers(w, op.args[0], places)
 
 
@@ -198,7 +197,7 @@ def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
 def _norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     if len(op.args) > 1 and op.args[1] != 2:
         return None
-    places, numbers = _along(w, op, element, position=2)
+    places, numbers = _along(w, op, element)
     shown = _largest(numbers.abs(), w.limit)
     parts = [w.written(op.args[0], int(places[k])) for k in shown]
     squares = sum((part.value**2 for part in parts), torch.zeros((), dtype=torch.float64))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import torch
-
 from cello.program import Op, Program, Value, split
+from cello.program.operations import OPERATIONS
+from cello.program.operations import is_pointwise as has_tag
 from cello.see.formulas.notation import (
     Choice,
     Compare,
@@ -49,7 +49,7 @@ PARTS = ("Re", "Im")
 
 def is_pointwise(op: Op) -> bool:
     """Whether it works unit by unit."""
-    return torch.Tag.pointwise in op.target.tags or op.target._opname == "complex"
+    return has_tag(op) or op.target._opname == "complex"
 
 
 def write(op: Op, of: Callable[[Value], Node]) -> Node:
@@ -73,19 +73,11 @@ def write(op: Op, of: Callable[[Value], Node]) -> Node:
 _NUMBERS = (bool, int, float, complex)
 _HIDDEN = {"dtype", "device", "layout", "pin_memory", "memory_format"}
 
-# PyTorch's names of operations → those of the activations, or the usual ones
-_NAMES = {
-    "hardsigmoid": "hard_sigmoid",
-    "hardtanh": "hard_tanh",
-    "maximum": "max",
-    "minimum": "min",
-    "_prelu_kernel": "prelu",
-}
-
 
 def function(name: str, arguments: Sequence[Node]) -> Node:
     """A function by PyTorch's name for it."""
-    return FunctionCall(_NAMES.get(name, name), tuple(arguments))
+    entry = OPERATIONS.get(name)
+    return FunctionCall((entry and entry.written) or name, tuple(arguments))
 
 
 def log_sigmoid(argument: Node) -> Node:

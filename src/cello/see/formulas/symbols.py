@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from cello.program import BATCH, Op, Program, Value, is_random
-from cello.program.movement import CUTS, SAME
+from cello.program.movement import CUTS
+from cello.program.operations import argument, axes, facts
 from cello.program.order import in_order, incoming_names
 from cello.see.formulas.notation import Apply, FunctionCall, Node, Number, Part, Symbol, Transposed
 from cello.see.formulas.operations import (
@@ -26,16 +27,6 @@ from cello.see.formulas.operations import (
 __all__ = ["Symbols", "Units"]
 
 Units = tuple[int, int] | None  # which units are meant, from and up to; all if None
-
-_RESHAPES = SAME | {"view", "_unsafe_view", "reshape", "expand", "squeeze", "unsqueeze"}
-_REDUCTIONS = {
-    "_softmax": "softmax",
-    "_log_softmax": "log_softmax",
-    "linalg_vector_norm": "norm",
-    "amax": "max",
-    "amin": "min",
-    **{name: name for name in ("sum", "mean", "max", "min", "logsumexp", "var", "std")},
-}
 
 
 class Symbols:
@@ -66,7 +57,7 @@ class Symbols:
         for op in self.program.ops:
             if op.target._opname not in CUTS | {"select"}:
                 readers.update(set(op.inputs))
-        moves = _RESHAPES | CUTS | {"t", "transpose", "permute", "select", "unbind", "cat", "stack"}
+        moves = ("copy", "cut", "pick", "join", "turn", "reshape", "squeeze", "expand")
         return [
             value
             for op in self.program.ops
@@ -74,7 +65,7 @@ class Symbols:
             if readers[value] > 1
             and value not in self.named
             and op.inputs
-            and op.target._opname not in moves
+            and facts(op).kind not in moves
         ]
 
     def lines(self) -> list[tuple[Node, Node]]:
@@ -128,14 +119,15 @@ class Symbols:
         op = self.maker.get(value)
         if op is None:
             return Symbol(value.name)
-        name = op.target._opname
+        name, kind = op.target._opname, facts(op).kind
         if is_random(op):
             return by_numbers(op)
-        if name in CUTS or name in ("t", "transpose", "permute", "cat", "select"):
+        if kind in ("cut", "turn") or name in ("cat", "select"):
             found = self._moved(op, value, units, axis)
             if found is not None:
                 return found
-        if name in _RESHAPES and (units is None or op.args[0].shape[-1:] == value.shape[-1:]):
+        same = kind in ("copy", "reshape", "squeeze", "expand")
+        if same and (units is None or op.args[0].shape[-1:] == value.shape[-1:]):
             return self.of(op.args[0], units, axis)
         if name in _RULES and len(value.shape) <= 2:
             found = _RULES[name](self, op, units)
@@ -146,8 +138,6 @@ class Symbols:
             return _part(
                 FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
             )
-        if name in _REDUCTIONS:
-            return _part(FunctionCall(_REDUCTIONS[name], (self.of(op.args[0], None),)), units)
         if not op.inputs:
             last = op.args[-1]
             filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
@@ -162,11 +152,11 @@ class Symbols:
         return self.of(source, None if stretched else units)
 
     def _moved(self, op: Op, value: Value, units: Units, axis: int) -> Node | None:
-        name, source = op.target._opname, op.args[0]
+        name, kind, source = op.target._opname, facts(op).kind, op.args[0]
         if name == "cat":
             return self._joined(op, units, axis)
         rank = len(source.shape)
-        if name in ("t", "transpose", "permute"):
+        if kind == "turn":
             if rank < 2:
                 return self.of(source, units)
             if rank > 2:
@@ -177,8 +167,8 @@ class Symbols:
                 return Transposed(self.of(source, None))
             return self.of(source, units, -2 if axis == -1 else -1)
         if name == "select":
-            along = _argument(op, 1, 0) % rank
-            index = _argument(op, 2, 0) % _size(source.shape[along])
+            along = axes(op)[0] % rank
+            index = argument(op, 2, "index", 0) % _size(source.shape[along])
             parts = self.maker.get(source)
             if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
                 return FunctionCall(PARTS[index], (self.of(parts.args[0], units),))
@@ -187,8 +177,7 @@ class Symbols:
             return self.of(source, units, axis)
         if name == "slice" and len(op.args) > 4 and op.args[4] != 1:
             return None  # every second unit, say
-        position = 1 if name == "slice" else 2
-        along = _argument(op, position, 0) % rank
+        along = axes(op)[0] % rank
         if along != (axis % rank):
             return None
         first = self._begin(op, value, along)
@@ -198,14 +187,14 @@ class Symbols:
     @staticmethod
     def _begin(op: Op, value: Value, along: int) -> int:
         if op.target._opname == "slice":
-            start = _argument(op, 2, 0) or 0
+            start = argument(op, 2, "start") or 0
             return start if start >= 0 else start + op.args[0].shape[along]
         before = op.outputs[: op.outputs.index(value)]
         return sum(part.shape[along] for part in before)
 
     def _joined(self, op: Op, units: Units, axis: int) -> Node | None:
         rank = len(op.outputs[0].shape)
-        if _argument(op, 1, 0) % rank != axis % rank:
+        if axes(op)[0] % rank != axis % rank:
             return None
         start, stop = units or (0, op.outputs[0].shape[axis])
         parts: list[Node] = []
@@ -220,7 +209,7 @@ class Symbols:
         """A product of matrices, one of them a batch."""
         if BATCH in left.shape and right in self.fixed:
             maker = self.maker.get(right)
-            turns = maker is not None and maker.target._opname in ("t", "transpose", "permute")
+            turns = maker is not None and facts(maker).kind == "turn"
             if maker is not None and turns and len(maker.args[0].shape) == 2:
                 matrix = self.of(maker.args[0], units, -2)
             else:
@@ -260,10 +249,6 @@ def _part(node: Node, units: Units) -> Node:
         return node
     start, stop = units
     return Part(node, start) if stop == start + 1 else Part(node, start, stop)
-
-
-def _argument(op: Op, position: int, default: int) -> int:
-    return op.args[position] if len(op.args) > position else op.kwargs.get("dim", default)
 
 
 def _size(size: object) -> int:

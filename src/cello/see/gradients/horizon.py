@@ -11,6 +11,7 @@ from torch import Tensor
 from cello.engines import evaluate, tensors_of
 from cello.program import Op, Value, is_row_wise
 from cello.program.movement import MOVES
+from cello.program.operations import is_pointwise
 from cello.see.gradients.taps import Tapped
 
 __all__ = ["MemoryHorizon", "memory_of"]
@@ -165,4 +166,4 @@ def _kept_factors(run: Tapped) -> dict[str, Tensor] | None:
 
 
 def _by_unit(op: Op) -> bool:
-    return torch.Tag.pointwise in op.target.tags or op.target._opname in MOVES
+    return is_pointwise(op) or op.target._opname in MOVES
