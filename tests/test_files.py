@@ -52,3 +52,8 @@ def test_tensors_get_memory_of_their_own():
     assert all(t.is_contiguous() for t in made.values())
     assert made["part"].untyped_storage().nbytes() == made["part"].nbytes
     assert made["t"].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_part_alone_does_not_keep_the_whole():
+    part = own_memory({"part": torch.arange(6.0)[2:4]})["part"]
+    assert part.untyped_storage().nbytes() == part.nbytes

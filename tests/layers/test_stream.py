@@ -166,6 +166,14 @@ def test_what_comes_out_stays_as_it_is() -> None:
     assert all(torch.equal(y, copy) for y, copy in zip(kept, copies, strict=True))
 
 
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_inputs_may_lie_in_memory_as_they_like(engine: str) -> None:
+    layer, x = layer_of(), torch.randn(3, 4)
+    with cello.engine(engine):
+        found = layer.stream(4)(x.t())
+        torch.testing.assert_close(found, layer.stream(4)(x.t().contiguous()))
+
+
 def test_weights_that_change_count_from_the_next_step() -> None:
     layer, x = layer_of(), torch.randn(3, 1, 3)
     stepper = layer.stream()

@@ -66,7 +66,7 @@ def _prepare_streams() -> None:
 
 
 def _let_go_of_output() -> None:
-    """What standard output does not take any more must not be tried again when Python ends."""
+    """Write out standard output; if its reader is gone, Python must not try again at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -14,7 +14,7 @@ __all__ = ["Command", "Group", "WithExample"]
 
 
 class WithExample(click.Command):
-    """What both have: `example` holds one or more lines that a user can type."""
+    """A command whose help ends with `example`: one or more lines that a user can type."""
 
     def __init__(self, *args: Any, example: str, **attrs: Any) -> None:
         super().__init__(*args, **attrs)

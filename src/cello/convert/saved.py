@@ -201,7 +201,7 @@ def _names_itself(spec: Any, name: str) -> bool:
 
 
 def _built(spec: Any, cells: tuple[type[nn.Module], ...], folder: Path, device: str) -> nn.Module:
-    """The network of the config, with weights that are drawn, and that nobody misses."""
+    """The network of the config, with random weights; the global generator stays as it was."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device):
             return net_from_spec(spec, cells)

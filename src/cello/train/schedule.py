@@ -32,7 +32,7 @@ def factor(step: int, options: Options, total_steps: int) -> float:
 
 
 def make_schedule(optimizer: Optimizer, options: Options, step: int, total_steps: int) -> LambdaLR:
-    """The schedule of `optimizer`, `step` steps having been made: nothing else has to be saved."""
+    """The schedule of `optimizer` after `step` steps: the step is all that a checkpoint needs."""
     for group in optimizer.param_groups:
         group["initial_lr"] = options.learning_rate
     return LambdaLR(optimizer, lambda s: factor(s, options, total_steps), last_epoch=step - 1)

@@ -66,7 +66,7 @@ class Help(NamedTuple):
 
 
 class Usual(click.Option):
-    """An option that is passed on only if it is given; `usual` is what it is if not, as JSON."""
+    """An option that is passed on only if it is given; `usual` is its default, as JSON."""
 
     def __init__(self, *args: Any, usual: Any, **attrs: Any) -> None:
         super().__init__(*args, **attrs)

@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(option: click.Parameter, value: Any, folder: Path) -> Any:
-    """What `_plain` made JSON of."""
+    """The value of an option from its JSON: the inverse of `_plain`."""
     if value is None:
         return NONE
     try:

@@ -104,7 +104,7 @@ def _known(tags: Sequence[str], meaning: dict[str, str]) -> list[str]:
 
 
 def _share(part: int, whole: int) -> float:
-    """Without spans there is nothing to divide by: conlleval then says 0."""
+    """The quotient; 0 where there are no spans to divide by, as in conlleval."""
     return part / whole if whole else 0.0
 
 
