@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import _pop_mode, _push_mode
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._device import DeviceContext
@@ -24,10 +24,6 @@ def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
     return [getattr(module, kind) for kind in _HOOKS]
 
 
-def _nothing(_saved: Any) -> Any:
-    """What is kept for a backward pass that nobody runs; a graph could hold itself with it."""
-
-
 @contextmanager
 def apart(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
@@ -39,7 +35,7 @@ def apart(module: nn.Module) -> Iterator[None]:
     with (
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
-        torch.autograd.graph.saved_tensors_hooks(_nothing, _nothing),
+        _saving_plainly(),
         torch.jit.optimized_execution(False),  # scripted functions do what is written in them
         untraced(),
         _without_modes(),
@@ -47,6 +43,26 @@ def apart(module: nn.Module) -> Iterator[None]:
         _without_hooks(module),
     ):
         yield
+
+
+@contextmanager
+def _saving_plainly() -> Iterator[None]:
+    """Keep for a backward pass inside what operations save, as it is, and let go of it afterwards.
+
+    A hook that gave the tensor back would make a graph that holds itself, for ever.
+    """
+    saved: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> int:
+        saved.append(tensor)
+        return len(saved) - 1
+
+    hooks: Any = torch.autograd.graph.saved_tensors_hooks
+    try:
+        with hooks(pack, saved.__getitem__):
+            yield
+    finally:
+        saved.clear()
 
 
 @contextmanager
