@@ -12,7 +12,7 @@ import cello
 from cello.errors import ArgumentError, CaptureError, DtypeError
 from cello.program import capture
 from cello.see.draw.step.formulas import is_fixed, parts
-from cello.see.formulas.notation import Node, Part
+from cello.see.formulas.notation import Expression, Part
 from cello.see.formulas.symbols import Symbols
 from tests import registry
 from tests.see.arithmetic import test_explain
@@ -251,7 +251,7 @@ def test_parameters_of_the_library_are_called_as_in_a_paper(name: str) -> None:
         assert not [node for node in _all(right) if isinstance(node, Part) and is_fixed(node)]
 
 
-def _all(node: Node) -> Iterator[Node]:
+def _all(node: Expression) -> Iterator[Expression]:
     yield node
     for part in parts(node):
         yield from _all(part)

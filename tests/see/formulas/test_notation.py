@@ -4,13 +4,13 @@ from __future__ import annotations
 import pytest
 
 from cello.see.formulas.notation import (
-    Apply,
     Choice,
     Compare,
+    Expression,
     FunctionCall,
+    MatrixProduct,
     Minus,
     More,
-    Node,
     Number,
     Part,
     Power,
@@ -43,9 +43,9 @@ minus_two = Number(-2.0)
         (Sum((b, Product((minus_two, a)))), "b − 2·a", r"b - 2 \cdot a"),
         (Product((Sum((a, b)), c)), "(a + b) ⊙ c", r"\left(a + b\right) \odot c"),
         (Product((Quotient(a, b), c)), "(a / b) ⊙ c", r"\frac{a}{b} \odot c"),
-        (Product((Apply(W, a), c)), "(W a) ⊙ c", r"\left(W\,a\right) \odot c"),
-        (Apply(W, Apply(W, a)), "W (W a)", r"W\,\left(W\,a\right)"),
-        (Apply(Transposed(W), Sum((a, b))), "Wᵀ (a + b)", r"W^{\top}\,\left(a + b\right)"),
+        (Product((MatrixProduct(W, a), c)), "(W a) ⊙ c", r"\left(W\,a\right) \odot c"),
+        (MatrixProduct(W, MatrixProduct(W, a)), "W (W a)", r"W\,\left(W\,a\right)"),
+        (MatrixProduct(Transposed(W), Sum((a, b))), "Wᵀ (a + b)", r"W^{\top}\,\left(a + b\right)"),
         (Quotient(Sum((a, b)), Product((a, b))), "(a + b) / (a ⊙ b)", r"\frac{a + b}{a \odot b}"),
         (Quotient(minus_two, a), "−2 / a", r"-\frac{2}{a}"),
         (Sum((a, Quotient(Minus(b), c))), "a − b / c", r"a - \frac{b}{c}"),
@@ -73,7 +73,7 @@ minus_two = Number(-2.0)
         (Symbol("weight_ih_f"), "weight_ih_f", r"\mathrm{weight}_{\mathrm{ih},f}"),
     ],
 )  # fmt: skip
-def test_how_formulas_are_written(node: Node, text: str, latex: str):
+def test_how_formulas_are_written(node: Expression, text: str, latex: str):
     assert node.write(Style()) == text
     assert node.write(Latex()) == latex
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cello.program.graph import Op, Program, Value, needed_ops
 from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
-from cello.program.kernel.operations import RULES
+from cello.program.kernel.rules import RULES
 from cello.program.kernel.shapes import last, outer
 from cello.program.operations import is_random
 from cello.program.rows import is_row_wise

@@ -14,7 +14,7 @@ from cello.program.order import incoming_names
 from cello.see.arithmetic.one_step import evaluate, program_behind
 from cello.see.arithmetic.scalars import ScalarFormulas
 from cello.see.arithmetic.terms import Term
-from cello.see.formulas.notation import Node, Number, Part, Symbol
+from cello.see.formulas.notation import Expression, Number, Part, Symbol
 from cello.see.formulas.styles import Latex, Style
 from cello.see.names import find
 from cello.see.numbers import short, whole
@@ -39,8 +39,8 @@ class Line:
     name: str
     unit: int
     value: float | complex
-    left: Node
-    formula: Node
+    left: Expression
+    formula: Expression
 
     def write(self, style: Style) -> tuple[str, str]:
         """Both sides of the first sign of equality."""

@@ -18,12 +18,21 @@ from torch.nn.functional import logsigmoid
 from cello.program import Op, Value
 from cello.program.operations import axes
 from cello.see.arithmetic.terms import Pairs, Writer, Written
-from cello.see.formulas.notation import FunctionCall, More, Node, Number, Power, Quotient, Root, Sum
-from cello.see.formulas.operations import add, log_sigmoid, multiply, subtract
+from cello.see.formulas.notation import (
+    Expression,
+    FunctionCall,
+    More,
+    Number,
+    Power,
+    Quotient,
+    Root,
+    Sum,
+)
+from cello.see.formulas.writing import add, log_sigmoid, multiply, subtract
 
 __all__ = ["RULES", "SHOWN_WHOLE", "products"]
 
-Found = tuple[Node, Tensor, float] | None
+Found = tuple[Expression, Tensor, float] | None
 
 
 def _size(number: Tensor) -> float:
@@ -35,24 +44,24 @@ def products(w: Writer, pairs: Pairs) -> Written:
     left, left_at, right, right_at = pairs
     products = _numbers(w, left, left_at) * _numbers(w, right, right_at)
     shown = _without_zeros(_largest(products.abs(), w.limit), products)
-    nodes: list[Node] = []
+    expressions: list[Expression] = []
     total = torch.zeros((), dtype=torch.float64)
     for k in shown:
         one, other = w.written(left, int(left_at[k])), w.written(right, int(right_at[k]))
-        nodes.append(multiply(one.node, other.node))
+        expressions.append(multiply(one.expression, other.expression))
         total = total + one.value * other.value
-    return _with_rest(w, nodes, total, products, shown)
+    return _with_rest(w, expressions, total, products, shown)
 
 
 def _with_rest(
-    w: Writer, nodes: list[Node], total: Tensor, terms: Tensor, shown: Sequence[int]
+    w: Writer, expressions: list[Expression], total: Tensor, terms: Tensor, shown: Sequence[int]
 ) -> Written:
     """The written terms, and the rest as a count and a number."""
     hidden = terms.detach().clone()
     hidden[list(shown)] = 0
     if len(terms) > len(shown):
         total = total + w.use(hidden.sum(), _size(hidden.abs().sum()))
-    return _with_count(nodes, len(terms)) or [Number(0)], total, _size(terms.abs().sum())
+    return _with_count(expressions, len(terms)) or [Number(0)], total, _size(terms.abs().sum())
 
 
 def _largest(sizes: Tensor, limit: int) -> list[int]:
@@ -88,26 +97,30 @@ def _weight_first(w: Writer, pairs: Pairs) -> Pairs:
 
 
 def _mm(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    nodes, total, size = w.products(_mm_pairs(w, op.args[0], op.args[1], element))
-    return add(*nodes), total, size
+    expressions, total, size = w.products(_mm_pairs(w, op.args[0], op.args[1], element))
+    return add(*expressions), total, size
 
 
 def _mv(w: Writer, op: Op, _value: Value, element: int) -> Found:
     k = torch.arange(w.values[op.args[1]].numel())
     pairs = _weight_first(w, (op.args[0], element * len(k) + k, op.args[1], k))
-    nodes, total, size = w.products(pairs)
-    return add(*nodes), total, size
+    expressions, total, size = w.products(pairs)
+    return add(*expressions), total, size
 
 
 def _addmm(w: Writer, op: Op, value: Value, element: int) -> Found:
     if op.kwargs or len(op.args) > 3:
         return None
     first, a, b = op.args
-    nodes, total, size = w.products(_mm_pairs(w, a, b, element))
+    expressions, total, size = w.products(_mm_pairs(w, a, b, element))
     place = w.broadcast(w.values[first].shape, w.values[value].shape)[element]
     term = w.of(first, int(place))
-    node = add(*nodes, term.node) if first in w.fixed else add(term.node, *nodes)
-    return node, total + term.value, size + _size(term.value)
+    expression = (
+        add(*expressions, term.expression)
+        if first in w.fixed
+        else add(term.expression, *expressions)
+    )
+    return expression, total + term.value, size + _size(term.value)
 
 
 def _rows(w: Writer, op: Op) -> Tensor:
@@ -130,24 +143,26 @@ def _numbers(w: Writer, value: Value, places: Tensor) -> Tensor:
     return w.values[value].flatten()[places].double()
 
 
-def _added(w: Writer, op: Op, element: int) -> tuple[Node, Tensor, float, int]:
+def _added(w: Writer, op: Op, element: int) -> tuple[Expression, Tensor, float, int]:
     """A sum, and of how many terms."""
     places, numbers = _along(w, op, element)
     shown = _without_zeros(_largest(numbers.abs(), w.limit), numbers)
     parts = [w.written(op.args[0], int(places[k])) for k in shown]
     total = sum((part.value for part in parts), torch.zeros((), dtype=torch.float64))
-    nodes, total, size = _with_rest(w, [part.node for part in parts], total, numbers, shown)
-    return add(*nodes), total, size, len(numbers)
+    expressions, total, size = _with_rest(
+        w, [part.expression for part in parts], total, numbers, shown
+    )
+    return add(*expressions), total, size, len(numbers)
 
 
 def _sum(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    node, total, size, _ = _added(w, op, element)
-    return node, total, size
+    expression, total, size, _ = _added(w, op, element)
+    return expression, total, size
 
 
 def _mean(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    node, total, size, count = _added(w, op, element)
-    return Quotient(node, Number(count)), total / count, size / count
+    expression, total, size, count = _added(w, op, element)
+    return Quotient(expression, Number(count)), total / count, size / count
 
 
 def _extreme(name: str) -> Callable[[Writer, Op, Value, int], Found]:
@@ -157,21 +172,25 @@ def _extreme(name: str) -> Callable[[Writer, Op, Value, int], Found]:
         best = int(numbers.argmax() if name == "max" else numbers.argmin())
         shown = sorted({*shown[: w.limit - 1], best}) if best not in shown else shown
         parts = {k: w.written(op.args[0], int(places[k])) for k in shown}
-        nodes = _with_count([part.node for part in parts.values()], len(numbers))
-        return FunctionCall(name, tuple(nodes)), parts[best].value * 1, _size(numbers[best])
+        expressions = _with_count([part.expression for part in parts.values()], len(numbers))
+        return FunctionCall(name, tuple(expressions)), parts[best].value * 1, _size(numbers[best])
 
     return rule
 
 
-def _with_count(nodes: list[Node], count: int) -> list[Node]:
+def _with_count(expressions: list[Expression], count: int) -> list[Expression]:
     """The terms that are written, and how many there are besides."""
-    return [*nodes, More(count - len(nodes))] if count > len(nodes) else nodes
+    return (
+        [*expressions, More(count - len(expressions))] if count > len(expressions) else expressions
+    )
 
 
-def _exponentials(w: Writer, numbers: Tensor) -> Node:
+def _exponentials(w: Writer, numbers: Tensor) -> Expression:
     shown = _largest(numbers, w.limit)
-    nodes: list[Node] = [FunctionCall("exp", (Number(numbers[k].item()),)) for k in shown]
-    return Sum(tuple(_with_count(nodes, len(numbers))))
+    expressions: list[Expression] = [
+        FunctionCall("exp", (Number(numbers[k].item()),)) for k in shown
+    ]
+    return Sum(tuple(_with_count(expressions, len(numbers))))
 
 
 def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
@@ -183,9 +202,9 @@ def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
     log_sum = torch.logsumexp(torch.cat([own.value.reshape(1), w.use(others)]), 0)
     below = _exponentials(w, numbers)
     if op.target._opname == "_log_softmax":
-        return subtract(own.node, FunctionCall("log", (below,))), own.value - log_sum, 1.0
+        return subtract(own.expression, FunctionCall("log", (below,))), own.value - log_sum, 1.0
     result = (own.value - log_sum).exp()
-    return Quotient(FunctionCall("exp", (own.node,)), below), result, _size(result)
+    return Quotient(FunctionCall("exp", (own.expression,)), below), result, _size(result)
 
 
 def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
@@ -201,9 +220,9 @@ def _norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     shown = _largest(numbers.abs(), w.limit)
     parts = [w.written(op.args[0], int(places[k])) for k in shown]
     squares = sum((part.value**2 for part in parts), torch.zeros((), dtype=torch.float64))
-    nodes: list[Node] = [Power(part.node, Number(2)) for part in parts]
-    nodes, squares, _ = _with_rest(w, nodes, squares, numbers**2, shown)
-    return Root(Sum(tuple(nodes))), squares.sqrt(), _size(squares.sqrt())
+    expressions: list[Expression] = [Power(part.expression, Number(2)) for part in parts]
+    expressions, squares, _ = _with_rest(w, expressions, squares, numbers**2, shown)
+    return Root(Sum(tuple(expressions))), squares.sqrt(), _size(squares.sqrt())
 
 
 def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
@@ -214,20 +233,22 @@ def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     mean, variance = w.use(row.mean()), w.use(row.var(correction=0))
     result: Any = (own.value - mean) / (variance + epsilon).sqrt()
     spread = Root(add(Number(variance.detach().item()), Number(epsilon)))
-    node: Node = Quotient(subtract(own.node, Number(mean.detach().item())), spread)
+    expression: Expression = Quotient(
+        subtract(own.expression, Number(mean.detach().item())), spread
+    )
     if weight is not None:
         scale = w.of(weight, element % size)
-        node, result = multiply(scale.node, node), scale.value * result
+        expression, result = multiply(scale.expression, expression), scale.value * result
     if bias is not None:
         shift = w.of(bias, element % size)
-        node, result = add(node, shift.node), result + shift.value
-    return node, result, _size(result)
+        expression, result = add(expression, shift.expression), result + shift.value
+    return expression, result, _size(result)
 
 
 def _log_sigmoid(w: Writer, op: Op, _value: Value, element: int) -> Found:
     own = w.of(op.args[0], element)
     result = logsigmoid(own.value)
-    return log_sigmoid(own.node), result, _size(result)
+    return log_sigmoid(own.expression), result, _size(result)
 
 
 RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {

@@ -14,8 +14,8 @@ from cello.program.movement import MOVES, sources
 from cello.see.arithmetic.evaluate import Evaluation
 from cello.see.arithmetic.reductions import RULES, products
 from cello.see.arithmetic.terms import Pairs, Term, Written
-from cello.see.formulas.notation import FunctionCall, Node, Number, Part, Symbol
-from cello.see.formulas.operations import PARTS, by_numbers, fixed_values, is_pointwise, write
+from cello.see.formulas.notation import Expression, FunctionCall, Number, Part, Symbol
+from cello.see.formulas.writing import PARTS, by_numbers, fixed_values, is_pointwise, write
 
 __all__ = ["ScalarFormulas"]
 
@@ -72,7 +72,7 @@ class ScalarFormulas:
         fixed = value in self.fixed
         name = self.named.get(value) or self.fixed_names.get(value)
         whole = self.values[value].numel() // (self.evaluation.rows if value.batched else 1)
-        shown: Node | None = None if name is None else Symbol(name, fixed)
+        shown: Expression | None = None if name is None else Symbol(name, fixed)
         if shown is not None and whole > 1:
             shown = Part(shown, element % whole)
         if value in self.evaluation.unknown:
@@ -145,7 +145,7 @@ class ScalarFormulas:
         number, is_imaginary = divmod(element, 2)
         term = self.of(op.args[0], number)
         value = torch.view_as_real(term.value)[is_imaginary]
-        return Term(FunctionCall(PARTS[is_imaginary], (term.node,)), value)
+        return Term(FunctionCall(PARTS[is_imaginary], (term.expression,)), value)
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)
@@ -158,8 +158,8 @@ class ScalarFormulas:
         found = RULES[op.target._opname](self, op, value, element) if is_usual else None
         if found is None:
             return self._called(op, value, element)
-        node, result, size = found
-        return Term(node, self.use(result, size))
+        expression, result, size = found
+        return Term(expression, self.use(result, size))
 
     def _pointwise(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)
@@ -173,12 +173,12 @@ class ScalarFormulas:
         def filled(leaf: Any) -> Any:
             return terms[leaf].value if isinstance(leaf, Value) else leaf
 
-        node = write(op, lambda source: terms[source].node)
+        expression = write(op, lambda source: terms[source].expression)
         try:
             result = op.target(*map_leaves(filled, op.args), **map_leaves(filled, op.kwargs))
         except (RuntimeError, TypeError):  # an operation that wants more axes than none
             return self._called(op, value, element)
-        return Term(node, self.use(result))
+        return Term(expression, self.use(result))
 
     def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
         """For each element of `large`, which of `small` goes with it."""

@@ -24,7 +24,7 @@ from cello.see.arithmetic.one_step import evaluate_rows, program_behind
 from cello.see.arithmetic.reductions import SHOWN_WHOLE
 from cello.see.arithmetic.scalars import ScalarFormulas
 from cello.see.arithmetic.terms import Pairs, Term, Written
-from cello.see.formulas.notation import Node, Part, Symbol
+from cello.see.formulas.notation import Expression, Part, Symbol
 from cello.see.formulas.styles import ATOM, SUM, Style
 from cello.see.recording.rows import LayerRows
 
@@ -103,7 +103,7 @@ class _Unwritable(Exception):
 
 
 @dataclass(frozen=True)
-class _Hole(Node):
+class _Hole(Expression):
     """The place of a number that is left open."""
 
     what: list[object]
@@ -132,7 +132,7 @@ class _Writer(ScalarFormulas):
         except (_Unwritable, UnknownNameError):
             return None
         left = Symbol(name) if size == 1 else Part(Symbol(name), unit)
-        sides: tuple[Node, ...] = left, term.shown, _Hole([name, unit])
+        sides: tuple[Expression, ...] = left, term.shown, _Hole([name, unit])
         texts = " = ".join(side.write(self.style) for side in sides).split(_Hole.mark)
         return [json.loads(text) if number % 2 else text for number, text in enumerate(texts)]
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from cello.program import Value
-from cello.see.formulas.notation import Node
+from cello.see.formulas.notation import Expression
 
 __all__ = ["Pairs", "Term", "Writer", "Written"]
 
-Written = tuple[list[Node], Tensor, float]  # terms, their sum, and the size of what was added up
+# Terms, their sum, and the size of what was added up.
+Written = tuple[list[Expression], Tensor, float]
 Pairs = tuple[Value, Tensor, Value, Tensor]  # elements of two values that are multiplied
 
 
@@ -25,14 +26,14 @@ class Term:
     `name` says what it is, if it is nothing but a named number.
     """
 
-    node: Node
+    expression: Expression
     value: Tensor
-    name: Node | None = None
+    name: Expression | None = None
 
     @property
-    def shown(self) -> Node:
+    def shown(self) -> Expression:
         """What a line of its own shows."""
-        return self.node if self.name is None else self.name
+        return self.expression if self.name is None else self.name
 
 
 class Writer(Protocol):

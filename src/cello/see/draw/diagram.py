@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cello.see.formulas.notation import Node
+from cello.see.formulas.notation import Expression
 
 __all__ = ["Block", "BlockRow", "Diagram", "Label"]
 
@@ -60,7 +60,7 @@ class Block:
     note: str = ""
     lines: tuple[str, ...] = ()
     rows: tuple[BlockRow, ...] = ()
-    formula: Node | None = None
+    formula: Expression | None = None
 
     def __repr__(self) -> str:
         inside = ", ".join(block.text or block.kind for block in self.inputs)

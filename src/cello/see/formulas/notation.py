@@ -11,13 +11,13 @@ from itertools import pairwise
 from cello.see.formulas.styles import ATOM, CHOICE, POWER, PRODUCT, SUM, Style
 
 __all__ = [
-    "Apply",
     "Choice",
     "Compare",
+    "Expression",
     "FunctionCall",
+    "MatrixProduct",
     "Minus",
     "More",
-    "Node",
     "Number",
     "Part",
     "Power",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-class Node:
+class Expression:
     """A formula or a part of one."""
 
     level = ATOM
@@ -48,13 +48,13 @@ class Node:
         """How strongly it binds, written in this style."""
         return self.level
 
-    def without_sign(self) -> tuple[bool, Node]:
+    def without_sign(self) -> tuple[bool, Expression]:
         """Whether there is a minus before it, and what follows the minus."""
         return False, self
 
 
 @dataclass(frozen=True)
-class Number(Node):
+class Number(Expression):
     """A number; `fixed` if it is a parameter's."""
 
     value: float | complex
@@ -76,12 +76,12 @@ class Number(Node):
     def _negative(self) -> bool:
         return not isinstance(self.value, complex) and self.value < 0
 
-    def without_sign(self) -> tuple[bool, Node]:
+    def without_sign(self) -> tuple[bool, Expression]:
         return self._negative, Number(abs(self.value)) if self._negative else self
 
 
 @dataclass(frozen=True)
-class Symbol(Node):
+class Symbol(Expression):
     """A name, such as z_i or A.bias; `fixed` if it is a parameter's."""
 
     name: str
@@ -92,10 +92,10 @@ class Symbol(Node):
 
 
 @dataclass(frozen=True)
-class Part(Node):
+class Part(Expression):
     """Units of something: `z[3]` or `z[0:4]`."""
 
-    whole: Node
+    whole: Expression
     first: int
     stop: int | None = None
 
@@ -105,17 +105,17 @@ class Part(Node):
 
 
 @dataclass(frozen=True)
-class Transposed(Node):
+class Transposed(Expression):
     """A matrix, rows and columns exchanged."""
 
-    matrix: Node
+    matrix: Expression
 
     def write(self, style: Style) -> str:
         return style.transposed(self.matrix.within(style, ATOM))
 
 
 @dataclass(frozen=True)
-class More(Node):
+class More(Expression):
     """Terms of a sum that are not shown."""
 
     count: int
@@ -126,24 +126,24 @@ class More(Node):
 
 
 @dataclass(frozen=True)
-class Minus(Node):
+class Minus(Expression):
     """−a."""
 
-    part: Node
+    part: Expression
     level = SUM
 
     def write(self, style: Style) -> str:
         return style.minus + self.part.within(style, PRODUCT)
 
-    def without_sign(self) -> tuple[bool, Node]:
+    def without_sign(self) -> tuple[bool, Expression]:
         return True, self.part
 
 
 @dataclass(frozen=True)
-class Sum(Node):
+class Sum(Expression):
     """a + b − c."""
 
-    terms: tuple[Node, ...]
+    terms: tuple[Expression, ...]
     level = SUM
 
     def write(self, style: Style) -> str:
@@ -160,32 +160,33 @@ class Sum(Node):
 
 
 @dataclass(frozen=True)
-class Product(Node):
+class Product(Expression):
     """a·b of numbers, or a ⊙ b of tensors, unit by unit."""
 
-    factors: tuple[Node, ...]
+    factors: tuple[Expression, ...]
     level = PRODUCT
 
     def write(self, style: Style) -> str:
         negative, first = self.factors[0].without_sign()
-        is_alone = isinstance(first, (Quotient, Apply))  # else one could read a / (b·c), W (x ⊙ y)
+        # Else one could read a / (b·c), W (x ⊙ y).
+        is_alone = isinstance(first, (Quotient, MatrixProduct))
         text = first.within(style, POWER if is_alone else PRODUCT)
         for before, factor in pairwise(self.factors):
             of_number = isinstance(before, Number) or isinstance(factor, Number)
             text += (style.dot if of_number else style.each) + factor.within(style, POWER)
         return (style.minus if negative else "") + text
 
-    def without_sign(self) -> tuple[bool, Node]:
+    def without_sign(self) -> tuple[bool, Expression]:
         negative, first = self.factors[0].without_sign()
         return negative, Product((first, *self.factors[1:]))
 
 
 @dataclass(frozen=True)
-class Apply(Node):
+class MatrixProduct(Expression):
     """W x: a matrix applied to what has a column for each row of the batch."""
 
-    matrix: Node
-    to: Node
+    matrix: Expression
+    to: Expression
     level = PRODUCT
 
     def write(self, style: Style) -> str:
@@ -193,11 +194,11 @@ class Apply(Node):
 
 
 @dataclass(frozen=True)
-class Quotient(Node):
+class Quotient(Expression):
     """a / b."""
 
-    top: Node
-    bottom: Node
+    top: Expression
+    bottom: Expression
 
     def binds(self, style: Style) -> int:
         return style.fraction_level
@@ -209,17 +210,17 @@ class Quotient(Node):
         bottom = self.bottom.within(style, CHOICE if inner else POWER)
         return (style.minus if negative else "") + style.fraction(top, bottom)
 
-    def without_sign(self) -> tuple[bool, Node]:
+    def without_sign(self) -> tuple[bool, Expression]:
         negative, rest = self.top.without_sign()
         return negative, Quotient(rest, self.bottom)
 
 
 @dataclass(frozen=True)
-class Power(Node):
+class Power(Expression):
     """a to the power of b."""
 
-    base: Node
-    exponent: Node
+    base: Expression
+    exponent: Expression
     level = POWER
 
     def write(self, style: Style) -> str:
@@ -229,33 +230,33 @@ class Power(Node):
 
 
 @dataclass(frozen=True)
-class Root(Node):
+class Root(Expression):
     """The square root."""
 
-    part: Node
+    part: Expression
 
     def write(self, style: Style) -> str:
         return style.root(self.part.write(style))
 
 
 @dataclass(frozen=True)
-class FunctionCall(Node):
+class FunctionCall(Expression):
     """A function of something."""
 
     name: str
-    arguments: tuple[Node, ...]
+    arguments: tuple[Expression, ...]
 
     def write(self, style: Style) -> str:
         return style.call(self.name, [argument.write(style) for argument in self.arguments])
 
 
 @dataclass(frozen=True)
-class Compare(Node):
+class Compare(Expression):
     """a > b, and its kin."""
 
     sign: str
-    left: Node
-    right: Node
+    left: Expression
+    right: Expression
     level = CHOICE
 
     def write(self, style: Style) -> str:
@@ -264,12 +265,12 @@ class Compare(Node):
 
 
 @dataclass(frozen=True)
-class Choice(Node):
+class Choice(Expression):
     """One of two, by a condition."""
 
-    condition: Node
-    yes: Node
-    no: Node
+    condition: Expression
+    yes: Expression
+    no: Expression
     level = CHOICE
 
     def write(self, style: Style) -> str:

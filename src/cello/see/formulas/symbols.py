@@ -12,8 +12,16 @@ from cello.program import BATCH, Op, Program, Value, is_random
 from cello.program.movement import CUTS
 from cello.program.operations import argument, axes, facts
 from cello.program.order import in_order, incoming_names
-from cello.see.formulas.notation import Apply, FunctionCall, Node, Number, Part, Symbol, Transposed
-from cello.see.formulas.operations import (
+from cello.see.formulas.notation import (
+    Expression,
+    FunctionCall,
+    MatrixProduct,
+    Number,
+    Part,
+    Symbol,
+    Transposed,
+)
+from cello.see.formulas.writing import (
     PARTS,
     add,
     by_numbers,
@@ -68,14 +76,14 @@ class Symbols:
             and facts(op).kind not in moves
         ]
 
-    def lines(self) -> list[tuple[Node, Node]]:
+    def lines(self) -> list[tuple[Expression, Expression]]:
         """Both sides of the equation of every value that the step computes, in its order."""
         given = incoming_names(self.program)
         names = [name for name in in_order(self.program) if name not in given]
         order = {value: number for number, value in enumerate(self.maker)}
         more = [value for value in self.named if value not in self.program.names.values()]
         more.sort(key=order.__getitem__)
-        found: list[tuple[Node, Node]] = []
+        found: list[tuple[Expression, Expression]] = []
         for name in names:
             value = self.program.names[name]
             while more and order[more[0]] < order.get(value, -1):
@@ -87,7 +95,7 @@ class Symbols:
                 self.named[value] = name  # what follows in the step uses the latest name
         return found
 
-    def of(self, value: Value, units: Units, axis: int = -1) -> Node:
+    def of(self, value: Value, units: Units, axis: int = -1) -> Expression:
         """By its name, if it has one."""
         whole = value.shape[axis] if value.shape else 1
         if units == (0, whole):
@@ -103,7 +111,7 @@ class Symbols:
             return _part(Symbol(self.named[value]), units)
         return self.made(value, units, axis)
 
-    def _parameter(self, value: Value, units: Units, whole: int) -> Node:
+    def _parameter(self, value: Value, units: Units, whole: int) -> Expression:
         name = self.parameters[value]
         if len(value.shape) > 1:  # of a module, such as nn.Linear
             name = name.removesuffix(".weight")
@@ -114,7 +122,7 @@ class Symbols:
             return Symbol(f"{name}_{self.gates[units[0] // size]}", fixed=True)
         return _part(Symbol(name, fixed=True), units)
 
-    def made(self, value: Value, units: Units, axis: int = -1) -> Node:
+    def made(self, value: Value, units: Units, axis: int = -1) -> Expression:
         """By the operation that makes it."""
         op = self.maker.get(value)
         if op is None:
@@ -146,12 +154,12 @@ class Symbols:
             return write(op, lambda source: self._beside(source, value, units))
         return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
 
-    def _beside(self, source: Value, value: Value, units: Units) -> Node:
+    def _beside(self, source: Value, value: Value, units: Units) -> Expression:
         """An input of an operation that works unit by unit: the same units of it."""
         stretched = not source.shape or source.shape[-1:] != value.shape[-1:]
         return self.of(source, None if stretched else units)
 
-    def _moved(self, op: Op, value: Value, units: Units, axis: int) -> Node | None:
+    def _moved(self, op: Op, value: Value, units: Units, axis: int) -> Expression | None:
         name, kind, source = op.target._opname, facts(op).kind, op.args[0]
         if name == "cat":
             return self._joined(op, units, axis)
@@ -192,12 +200,12 @@ class Symbols:
         before = op.outputs[: op.outputs.index(value)]
         return sum(part.shape[along] for part in before)
 
-    def _joined(self, op: Op, units: Units, axis: int) -> Node | None:
+    def _joined(self, op: Op, units: Units, axis: int) -> Expression | None:
         rank = len(op.outputs[0].shape)
         if axes(op)[0] % rank != axis % rank:
             return None
         start, stop = units or (0, op.outputs[0].shape[axis])
-        parts: list[Node] = []
+        parts: list[Expression] = []
         for source in op.args[0]:
             size = source.shape[axis]
             if start < size and stop > 0 and start < stop:
@@ -205,7 +213,7 @@ class Symbols:
             start, stop = start - size, stop - size
         return parts[0] if len(parts) == 1 else FunctionCall("concat", tuple(parts))
 
-    def product(self, left: Value, right: Value, units: Units) -> Node | None:
+    def product(self, left: Value, right: Value, units: Units) -> Expression | None:
         """A product of matrices, one of them a batch."""
         if BATCH in left.shape and right in self.fixed:
             maker = self.maker.get(right)
@@ -214,17 +222,17 @@ class Symbols:
                 matrix = self.of(maker.args[0], units, -2)
             else:
                 matrix = Transposed(self.of(right, units, -1))
-            return Apply(matrix, self.of(left, None))
+            return MatrixProduct(matrix, self.of(left, None))
         if left in self.fixed:
-            return Apply(_part(self.of(left, None), units), self.of(right, None))
+            return MatrixProduct(_part(self.of(left, None), units), self.of(right, None))
         return None
 
 
-def _mm(symbols: Symbols, op: Op, units: Units) -> Node | None:
+def _mm(symbols: Symbols, op: Op, units: Units) -> Expression | None:
     return symbols.product(op.args[0], op.args[1], units)
 
 
-def _addmm(symbols: Symbols, op: Op, units: Units) -> Node | None:
+def _addmm(symbols: Symbols, op: Op, units: Units) -> Expression | None:
     product = symbols.product(op.args[1], op.args[2], units)
     if product is None or op.kwargs:
         return None
@@ -232,11 +240,11 @@ def _addmm(symbols: Symbols, op: Op, units: Units) -> Node | None:
     return add(product, bias) if op.args[0] in symbols.fixed else add(bias, product)
 
 
-def _log_sigmoid(symbols: Symbols, op: Op, units: Units) -> Node:
+def _log_sigmoid(symbols: Symbols, op: Op, units: Units) -> Expression:
     return log_sigmoid(symbols.of(op.args[0], units))
 
 
-_RULES: dict[str, Callable[[Symbols, Op, Units], Node | None]] = {
+_RULES: dict[str, Callable[[Symbols, Op, Units], Expression | None]] = {
     "mm": _mm,
     "mv": _mm,
     "addmm": _addmm,
@@ -244,11 +252,11 @@ _RULES: dict[str, Callable[[Symbols, Op, Units], Node | None]] = {
 }
 
 
-def _part(node: Node, units: Units) -> Node:
+def _part(expression: Expression, units: Units) -> Expression:
     if units is None:
-        return node
+        return expression
     start, stop = units
-    return Part(node, start) if stop == start + 1 else Part(node, start, stop)
+    return Part(expression, start) if stop == start + 1 else Part(expression, start, stop)
 
 
 def _size(size: object) -> int:

@@ -37,11 +37,11 @@ def run_forward(
 def recipe_of(plan: Plan, loop: Loop, names: Sequence[str]) -> Any:
     """How a forward loop is called for."""
     if loop.recipe is None:
-        loop.recipe = _Recipe(plan, loop, names)
+        loop.recipe = _ForwardRecipe(plan, loop, names)
     return loop.recipe
 
 
-class _Recipe:
+class _ForwardRecipe:
     """What is the same in all calls of a forward loop."""
 
     def __init__(self, plan: Plan, loop: Loop, names: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ def run_backward(
     loop = _loop(plan, names, grads, needs)
     recipe = loop.recipe
     if recipe is None:
-        recipe = loop.recipe = _Recipe(plan, loop, names)
+        recipe = loop.recipe = _BackwardRecipe(plan, loop, names)
     found = recipe(given, made, grads, steps, reset, known, needs)
     return [part if part.dtype == tensors[0].dtype else part.to(tensors[0].dtype) for part in found]
 
@@ -70,7 +70,7 @@ def _loop(plan: Plan, names: Sequence[str], grads: Sequence[Any], needs: Sequenc
     return loop
 
 
-class _Recipe:
+class _BackwardRecipe:
     """What is the same in all calls of a backward loop: which tensors it takes, and where from.
 
     All tensors of a call stand in one list: those that the forward loop took, the gradients of the

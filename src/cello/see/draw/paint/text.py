@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape
 
-from cello.see.formulas.notation import Node
+from cello.see.formulas.notation import Expression
 from cello.see.formulas.styles import Style
 
 __all__ = ["SIZE", "SMALL", "escaped", "formula", "plain", "subscripted", "tspans", "width"]
@@ -56,7 +56,7 @@ def escaped(text: str) -> str:
     return escape(_FORBIDDEN.sub("", text))
 
 
-def formula(node: Node) -> str:
+def formula(node: Expression) -> str:
     """A formula as text of a drawing."""
     return node.write(_Subscripts(4))
 

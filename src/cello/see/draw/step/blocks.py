@@ -21,17 +21,17 @@ from cello.see.draw.step.formulas import (
 from cello.see.draw.step.traced import Traced
 from cello.see.formulas.notation import (
     Choice,
+    Expression,
     FunctionCall,
     Minus,
-    Node,
     Part,
     Product,
     Quotient,
     Sum,
     Symbol,
 )
-from cello.see.formulas.operations import add
 from cello.see.formulas.styles import Style
+from cello.see.formulas.writing import add
 
 __all__ = ["Builder"]
 
@@ -52,7 +52,7 @@ class Builder:
         self.traced = Traced(program, gates)
         self.diagram = Diagram()
         self.named: dict[str, Block] = {}
-        self.linear: dict[str, Node] = {}  # formulas of values that are drawn inside of a sum
+        self.linear: dict[str, Expression] = {}  # formulas of values that are drawn inside of a sum
         self._incoming(program)
         self._read_once = self._names_read_once(program)
         for left, right in self.traced.equations:
@@ -94,7 +94,7 @@ class Builder:
         self.diagram.blocks.append(block)
         return block
 
-    def _line(self, name: str, right: Node) -> None:
+    def _line(self, name: str, right: Expression) -> None:
         if is_linear(right) and name in self._read_once and self._read_by_a_linear_sum(name):
             self.linear[name] = right
             return
@@ -110,7 +110,7 @@ class Builder:
         (right,) = (r for _, r in self.traced.equations if name in symbols(r))
         return any(self._adds(node, name) for node in _within(right))
 
-    def _adds(self, node: Node, name: str) -> bool:
+    def _adds(self, node: Expression, name: str) -> bool:
         terms = [unsigned(term) for term in terms_of(node) if not is_fixed(term)]
         return (
             len(terms) > 1
@@ -118,13 +118,13 @@ class Builder:
             and all(is_linear_term(t) or self._is_linear_name(t) for t in terms)
         )
 
-    def _is_linear_name(self, node: Node) -> bool:
+    def _is_linear_name(self, node: Expression) -> bool:
         if not isinstance(node, Symbol) or node.name not in self._read_once:
             return False
         made = [r for left, r in self.traced.equations if left == Symbol(node.name)]
         return bool(made) and is_linear(made[0])
 
-    def block(self, node: Node) -> Block:
+    def block(self, node: Expression) -> Block:
         """The block that makes a value; `node` is its formula."""
         if isinstance(node, Symbol):
             return self.named[node.name]
@@ -132,7 +132,7 @@ class Builder:
         made.source = self.traced.origin(node)
         return made
 
-    def _block(self, node: Node) -> Block:
+    def _block(self, node: Expression) -> Block:
         if is_fixed(node):
             return self._new(Block("other", self._short(node), formula=node))
         node = self._with_linear_parts(node)
@@ -150,11 +150,11 @@ class Builder:
             return self._call(node)
         return self._of(node, "other", [part for part in parts(node) if not is_fixed(part)])
 
-    def _with_linear_parts(self, node: Node) -> Node:
+    def _with_linear_parts(self, node: Expression) -> Expression:
         """Values that are drawn as part of this sum, written out in it."""
         if not isinstance(node, Sum):
             return node
-        shown: list[Node] = []
+        shown: list[Expression] = []
         for term in node.terms:
             name = unsigned(term)
             inside = self.linear.get(name.name) if isinstance(name, Symbol) else None
@@ -166,7 +166,7 @@ class Builder:
                 shown += [p.part if isinstance(p, Minus) else Minus(p) for p in terms_of(inside)]
         return add(*shown)
 
-    def _operands(self, node: Node) -> list[Node]:
+    def _operands(self, node: Expression) -> list[Expression]:
         """The values that are multiplied by parameters in a linear formula."""
         if isinstance(node, (Sum, Minus, Product)):
             return [operand for part in parts(node) for operand in self._operands(part)]
@@ -174,28 +174,28 @@ class Builder:
             return []
         return [node] if isinstance(node, Symbol) else [list(parts(node))[-1]]
 
-    def _of(self, node: Node, kind: str, operands: list[Node], text: str = "") -> Block:
+    def _of(self, node: Expression, kind: str, operands: list[Expression], text: str = "") -> Block:
         """A block with the formula in it; an operand without a name is a point in the formula.
 
         `text` is what to write instead, if that says it more plainly.
         """
         unnamed = {id(operand) for operand in operands if not isinstance(operand, Symbol)}
 
-        def pointed(part: Node) -> Node:
+        def pointed(part: Expression) -> Expression:
             return _HERE if id(part) in unnamed else changed(part, pointed)
 
         inputs = list(dict.fromkeys(map(self.block, operands)))
         shown = changed(node, pointed)
         return self._passing(Block(kind, text or self._short(shown), inputs), shown)
 
-    def _passing(self, block: Block, node: Node) -> Block:
+    def _passing(self, block: Block, node: Expression) -> Block:
         """The block, a part of a gate if it is 1 − z or z / a of a gate z."""
         block.formula = node
         is_part = isinstance(node, (Sum, Quotient)) and block.kind == "other"
         block.is_gate = is_part and block.inputs[0].is_gate
         return self._new(block)
 
-    def _short(self, node: Node) -> str:
+    def _short(self, node: Expression) -> str:
         text = formula(node)
         if width(text) <= LONGEST:
             return text
@@ -250,7 +250,7 @@ def _signed(text: str) -> str:
 
 def _broken(node: Sum) -> list[str]:
     """A sum in lines, each as long as it may be."""
-    lines: list[tuple[Node, ...]] = [()]
+    lines: list[tuple[Expression, ...]] = [()]
     for term in node.terms:
         if lines[-1] and width(formula(Sum((*lines[-1], term)))) > LONGEST:
             lines.append(())
@@ -259,5 +259,5 @@ def _broken(node: Sum) -> list[str]:
     return [first, *map(_signed, others)]
 
 
-def _within(node: Node) -> list[Node]:
+def _within(node: Expression) -> list[Expression]:
     return [node, *(inner for part in parts(node) for inner in _within(part))]

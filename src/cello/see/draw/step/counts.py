@@ -7,7 +7,7 @@ import math
 from cello.cells import Cell
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.step.formulas import parts
-from cello.see.formulas.notation import Node, Symbol
+from cello.see.formulas.notation import Expression, Symbol
 from cello.see.parameters import count_parameters
 
 __all__ = ["parameter_shapes", "put_counts"]
@@ -36,7 +36,7 @@ def parameter_shapes(block: Block, cell: Cell) -> list[tuple[int, ...]]:
     return [shape for shape in (_shape(name, cell) for name in names) if shape is not None]
 
 
-def _fixed_symbols(node: Node) -> list[str]:
+def _fixed_symbols(node: Expression) -> list[str]:
     if isinstance(node, Symbol):
         return [node.name] if node.fixed else []
     return [name for part in parts(node) for name in _fixed_symbols(part)]
