@@ -82,7 +82,8 @@ def _watched(call: Callable[[], Tensor]) -> tuple[list[Any], Tensor]:
     run, whole = Library.run, Library.__call__
 
     def watched_run(library: Library, addresses: Any, numbers: Any) -> None:
-        loops.append((library, addresses, numbers, kept))
+        # Copies, for a stepper goes on with its own.
+        loops.append((library, addresses[:], numbers[:], kept))
         run(library, addresses, numbers)
 
     def watched_call(library: Library, steps: Any, tensors: Any, reset: Any) -> None:
