@@ -23,9 +23,11 @@ from cello.program.guards.key import NOT_READ, GuardKey, looks_into
 __all__ = ["FastGuard", "fast_guard_of"]
 
 _values = methodcaller("values")
-_code = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+_code = attrgetter("__code__", "__defaults__", "__kwdefaults__", "__dict__")
+_mro = attrgetter("__mro__")
 _nothing = object()
-_FIXED = (Tensor, ModuleType, MethodType)  # nothing in them is looked at
+# Nothing in them is looked at, or all of it is.
+_HAVE_THEIR_OWN = (Tensor, ModuleType, MethodType, nn.Module, FunctionType, type)
 
 
 class FastGuard:
@@ -44,6 +46,7 @@ class FastGuard:
         self.loops: dict[Any, Any] = {}
         self._maps: list[Any] = []
         self._lists: list[Any] = []
+        self._classes: list[type] = []
         self._functions: list[FunctionType] = []
         self._objects: list[Any] = []
         self._tensors: list[Tensor] = []
@@ -84,8 +87,9 @@ class FastGuard:
         elif isinstance(value, FunctionType):
             self._functions.append(value)
         elif isinstance(value, type):
+            self._classes.append(value)
             self._maps += [vars(base) for base in value.__mro__ if looks_into(base)]
-        elif hasattr(value, "__dict__") and not isinstance(value, _FIXED):
+        if hasattr(value, "__dict__") and not isinstance(value, _HAVE_THEIR_OWN):
             self._objects.append(value)
 
     def _tensors_now(self) -> list[Any]:
@@ -102,6 +106,8 @@ class FastGuard:
         if self._objects:
             objects += map(type, self._objects)
             objects += map(vars, self._objects)
+        if self._classes:
+            objects += map(_mro, self._classes)
         if self._lists:
             objects += chain.from_iterable(self._lists)
         if self._functions:

@@ -88,12 +88,14 @@ class GuardKey:
             for part in (value.func, value.args, value.keywords):
                 self._see(name, part)
         elif isinstance(value, dict):
+            self._attributes(name, value)
             self.places.append((name, value))
             self._key.append(len(value))
             for key, part in list(value.items()):
                 self._see("key", key)
                 self._see(f"{name}[{key!r}]" if type(key) in _PLAIN else name, part)
         elif isinstance(value, (tuple, list, set, frozenset, deque)):
+            self._attributes(name, value)
             if not isinstance(value, (tuple, frozenset)):
                 self.places.append((name, value))
             self._key.append(len(value))
@@ -174,7 +176,7 @@ class GuardKey:
             self._key.append("unset")
 
     def _class(self, kind: type) -> None:
-        self._key.append(_Same(kind))
+        self._key += map(_Same, kind.__mro__)
         for base in kind.__mro__:
             if not looks_into(base):
                 continue
@@ -190,19 +192,22 @@ class GuardKey:
             self._key.append(content)
             self.places.append((name, value))
             return
-        inside = getattr(value, "__dict__", None)
         slots = [s for base in type(value).__mro__ for s in _slots(base)]
-        if not inside and not slots:
+        if not getattr(value, "__dict__", None) and not slots:
             self._key.append(_Same(value))
-            return
-        self._see("class", type(value))
-        if inside:
-            self._see(name, inside)
+        self._attributes(name, value)
         if slots:
             self.by_content = True
             self.places.append((name, Slots(value, slots)))
         for slot in slots:
             self._see(slot, getattr(value, slot, None))
+
+    def _attributes(self, name: str, value: Any) -> None:
+        """What anything of a class of somebody's has besides what it holds."""
+        if looks_into(type(value)):
+            self._see("class", type(value))
+        if (inside := getattr(value, "__dict__", None)) is not None:
+            self._see(name, inside)
 
 
 class _Same:
