@@ -150,7 +150,9 @@ WRITTEN = sorted(
         "tools/*",
     )
     for path in ROOT.glob(pattern)
-    if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".venv")
+    if path.is_file()
+    and "__pycache__" not in path.parts
+    and not path.name.startswith((".venv", ".coverage"))
     if path.suffix != ".png"
 )
 
