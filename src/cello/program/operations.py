@@ -90,7 +90,7 @@ _NONE, _POINTWISE = Operation(), Operation("pointwise")
 
 def facts(op: Op) -> Operation:
     """The entry of an operation; for one without, what PyTorch's tags say."""
-    untold = _POINTWISE if torch.Tag.pointwise in op.target.tags else _NONE
+    untold = _POINTWISE if is_pointwise(op) else _NONE
     return OPERATIONS.get(op.target._opname, untold)
 
 

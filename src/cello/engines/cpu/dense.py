@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from cello.cells import Cell
 from cello.cells.like import a_tensor_of
@@ -15,7 +14,8 @@ from cello.cells.state import HasState
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.call import LoopCall
-from cello.engines.cpu.op.forward import recipe_of
+from cello.engines.cpu.op.direct import PLAIN_TENSORS
+from cello.engines.cpu.op.forward import ForwardRecipe
 from cello.engines.cpu.op.memory_layout import compute_dtype, plain
 from cello.engines.cpu.op.operators import differentiable
 from cello.engines.cpu.plan import Plan
@@ -24,14 +24,13 @@ from cello.program import FastGuard, Program, fast_guard_of
 __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 
 _LIMIT = 16  # sizes that are kept for one cell
-_PLAIN = (Tensor, Parameter)
 
 
 def is_dense(x: Any) -> bool:
     """Whether x is a tensor on the CPU that a loop can read where it lies."""
     return (
         not torch.compiler.is_compiling()
-        and type(x) in _PLAIN
+        and type(x) in PLAIN_TENSORS
         and x.is_cpu
         and x.layout is torch.strided
         and not x.is_nested
@@ -50,7 +49,7 @@ class DenseLoop:
         T, B, _ = x.shape
         self.plan, self.steps = plan, StepTable(T, B, T * B, None, reverse)
         self.call = LoopCall(plan.name, [], None, T, B, None, reverse, None, None, [])
-        self.recipe: Any = None
+        self.recipe: ForwardRecipe | None = None  # made when no gradient is asked for
         self.y = (T, B, plan.program.output.shape[1])
         self.state = [(B, size) for size in cell.state_sizes.values()]
         with torch.inference_mode(False):
@@ -91,7 +90,7 @@ class DenseLoop:
             return y.view(self.y), end  # what is made last has its gradient first
         y, final = x.new_empty(self.y), [x.new_empty(shape) for shape in self.state]
         if self.recipe is None:
-            self.recipe = recipe_of(self.plan, self.plan.forward(save=False), ())
+            self.recipe = self.plan.forward(save=False).recipe(ForwardRecipe, self.plan, ())
         self.recipe.run([x, *plain(given, x.dtype), y, *final, None, None], self.steps)
         return y, final
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from cello.engines.cpu.c.render import Rendered
@@ -23,17 +23,22 @@ from cello.program.kernel.tape import Tape
 __all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]
 
 
-class Loop:
-    """A loop, forward or backward; the tape is what the one leaves for the other.
+_R = TypeVar("_R")
 
-    Attributes:
-        recipe: how it is called for, by whoever calls it.
-    """
+
+class Loop:
+    """A loop, forward or backward; the tape is what the one leaves for the other."""
 
     def __init__(self, kernel: Kernel, rendered: Rendered, tape: Tape | None) -> None:
         self.kernel, self.rendered, self.tape = kernel, rendered, tape
         self.library = Library(rendered)
-        self.recipe: Any = None
+        self._recipe: Any = None
+
+    def recipe(self, kind: Callable[[Plan, Loop, Sequence[str]], _R], plan: Plan, names: Any) -> _R:
+        """How it is called for, made by `kind` at the first call and kept."""
+        if self._recipe is None:
+            self._recipe = kind(plan, self, names)
+        return cast(_R, self._recipe)
 
 
 class Plan:

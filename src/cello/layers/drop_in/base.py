@@ -120,7 +120,8 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             return None
         if not is_dense(x) or not nobody_listens(x, "auto") or not self._weights_are_parameters():
             return None
-        cells, ways = self._cells(), 1 + self.bidirectional
+        self._give(self._flat_weights)
+        cells, ways = self._kept_cells, 1 + self.bidirectional
         states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
         final: list[Any] = []
         for first in range(0, len(states), ways):
@@ -301,6 +302,10 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             else:
                 self._update_flat_weights()
                 weights = self._flat_weights
+        self._give(weights)
+
+    def _give(self, weights: Sequence[Any]) -> None:
+        """Put the weights into the places of our cells' parameters."""
         left = iter(weights)
         for cell, names in zip(self._kept_cells, self._names, strict=True):
             held = cell._parameters

@@ -21,7 +21,7 @@ class RNN(DropIn):
 
 
 class _ForTheCodeOfLSTM(DropIn):
-    """What PyTorch's code of `nn.LSTM` calls that is not in `nn.RNNBase`."""
+    """What the code of `nn.LSTM` calls that `nn.RNNBase` lacks, or has for one state alone."""
 
     check_forward_args = nn.LSTM.check_forward_args  # type: ignore[assignment]
     get_expected_cell_size = nn.LSTM.get_expected_cell_size

@@ -15,9 +15,11 @@ from torch.nn import Buffer, Parameter
 
 from cello.cells.tracing import in_transform, is_traced
 
-__all__ = ["can_bypass_dispatcher", "nobody_traces"]
+__all__ = ["PLAIN_TENSORS", "can_bypass_dispatcher", "nobody_traces"]
 
-_PLAIN = {Tensor, Parameter, Buffer, type(None)}
+#: The classes of tensors that do nothing of their own.
+PLAIN_TENSORS = frozenset((Tensor, Parameter, Buffer))
+_PLAIN = PLAIN_TENSORS | {type(None)}
 
 
 def can_bypass_dispatcher(tensors: Iterable[Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel.nodes import Array
 
-__all__ = ["recipe_of", "run_forward"]
+__all__ = ["ForwardRecipe", "run_forward"]
 
 
 def run_forward(
@@ -25,7 +24,7 @@ def run_forward(
     names: Sequence[str],
 ) -> list[Tensor]:
     """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
-    recipe = recipe_of(plan, plan.forward(save=save, names=names), names)
+    recipe = plan.forward(save=save, names=names).recipe(ForwardRecipe, plan, names)
     own = tensors[0].dtype
     dtype = compute_dtype(own)
     made, tape = recipe(plain(tensors, dtype), steps, reset, plain([forced], dtype))
@@ -34,14 +33,7 @@ def run_forward(
     return made if tape is None else [*made, tape]
 
 
-def recipe_of(plan: Plan, loop: Loop, names: Sequence[str]) -> Any:
-    """How a forward loop is called for."""
-    if loop.recipe is None:
-        loop.recipe = _ForwardRecipe(plan, loop, names)
-    return loop.recipe
-
-
-class _ForwardRecipe:
+class ForwardRecipe:
     """What is the same in all calls of a forward loop."""
 
     def __init__(self, plan: Plan, loop: Loop, names: Sequence[str]) -> None:

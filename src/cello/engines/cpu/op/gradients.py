@@ -46,9 +46,7 @@ def run_backward(
     given, made, grads = plain(tensors, dtype), plain(made, dtype), plain(grads, dtype)
     (known,) = plain([forced], dtype)
     loop = _loop(plan, names, grads, needs)
-    recipe = loop.recipe
-    if recipe is None:
-        recipe = loop.recipe = _BackwardRecipe(plan, loop, names)
+    recipe = loop.recipe(_BackwardRecipe, plan, names)
     found = recipe(given, made, grads, steps, reset, known, needs)
     return [part if part.dtype == tensors[0].dtype else part.to(tensors[0].dtype) for part in found]
 
