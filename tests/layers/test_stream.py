@@ -128,7 +128,7 @@ def test_a_stepper_has_a_state_of_its_own() -> None:
         ("Elman", torch.zeros(2, 5), {}, ShapeError, r"state.h must be \[2, 4\], got \[2, 5\]"),
         ("Elman", torch.zeros(5), {}, ShapeError, r"state.h must be \[4\], got \[5\]"),
         ("Elman", torch.zeros(2, 4).double(), {}, DtypeError, "state.h must have the dtype of x"),
-        ("LSTM", (torch.zeros(2, 5),), {}, DtypeError, r"a tuple \(h, c\), got 1 parts"),
+        ("LSTM", (torch.zeros(2, 5),), {}, DtypeError, r"a tuple \(h, c\), got a tuple of 1"),
         ("LSTM", "h", {}, DtypeError, r"a tuple \(h, c\), got str"),
         ("Elman", torch.zeros(2, 4), {"batch_size": 3}, ArgumentError, "is one of 2 sequences"),
         ("Elman", torch.zeros(4), {"batch_size": 3}, ShapeError, r"be \[3, 4\], got \[4\]"),
@@ -140,8 +140,8 @@ def test_a_stepper_has_a_state_of_its_own() -> None:
             r"h_0 must be \[3, 1, 17\], got \[2, ",
         ),
         ("cello.LSTM", torch.zeros(2, 1, 2), {}, DtypeError, r"hx must be a tuple \(h_0, c_0\)"),
-        ("Stack", (None,) * 3, {}, DtypeError, "an entry for each of the 4 modules .* got 3"),
-        ("Stack", (None, None, (None,), None), {}, DtypeError, "each of the 3 modules .* got 1"),
+        ("Stack", (None,) * 3, {}, DtypeError, "an entry for each of the 4 modules .* got a tuple of 3"),
+        ("Stack", (None, None, (None,), None), {}, DtypeError, "each of the 3 modules .* got a tuple of 1"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cello.cells.contract import check_call, check_step_result
+from cello.cells.contract import check_step_result
+from cello.cells.given_state import check_call
 from cello.cells.state import HasState, state_type
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, CellError, DtypeError

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.like import a_tensor_of, autocast_active
-from cello.cells.state import HasState
+from cello.cells.state import HasState, shapes_of
 from cello.errors import CellError, DtypeError, ShapeError
 
 __all__ = [
-    "check_call",
     "check_cell",
     "check_step_result",
     "check_x",
@@ -131,36 +130,6 @@ def check_x(cell: HasState, x: Any) -> None:
         raise DtypeError(f"x must have the dtype of {name}'s parameters, {own}, got {x.dtype}")
 
 
-def check_call(cell: HasState, x: Any, state: Any = None) -> tuple[Tensor, ...]:
-    """Check what one step is given; return the state as a tuple, zeros if it is None.
-
-    Raises:
-        DtypeError: x or a part of the state is no tensor, or of another dtype than expected.
-        ShapeError: one of them has another shape.
-    """
-    check_x(cell, x)
-    names, loose = cell.state, autocast_active(x.device)
-    if state is None:
-        return tuple(cell.zero_state(len(x), dtype=x.dtype, device=x.device))
-    if isinstance(state, Tensor) and len(names) == 1:
-        state = (state,)
-    if not isinstance(state, (tuple, list)) or len(state) != len(names):
-        comma = "," if len(names) == 1 else ""
-        raise DtypeError(
-            f"state must be a tuple ({', '.join(names)}{comma}), got {described(state)}"
-        )
-    for part, value in zip(names, state, strict=True):
-        if not isinstance(value, Tensor):
-            raise DtypeError(f"state.{part} must be a tensor, got {type(value).__name__}")
-        refuse_odd(f"state.{part}", value)
-        expected = [len(x), cell.state_sizes[part]]
-        if list(value.shape) != expected:
-            raise ShapeError(f"state.{part} must be {expected}, got {list(value.shape)}")
-        if value.dtype != x.dtype and not loose:
-            raise DtypeError(f"state.{part} must have the dtype of x, {x.dtype}, got {value.dtype}")
-    return tuple(state)
-
-
 def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
     """Check that `result` is `(output, next state)` as the cell's `state` promises.
 
@@ -186,8 +155,8 @@ def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
         raise CellError(
             f"{step} must return an output of shape [{batch_size}, size], got {list(output.shape)}"
         )
-    for part, value in zip(names, state, strict=True):
-        expected = [batch_size, cell.state_sizes[part]]
+    for (part, shape), value in zip(shapes_of(cell).items(), state, strict=True):
+        expected = [batch_size, *shape]
         if not isinstance(value, Tensor) or list(value.shape) != expected:
             raise CellError(
                 f"{step} must return the next state {part} with shape {expected}, "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import _register_namedtuple
 
-__all__ = ["HasState", "detach", "state_type"]
+__all__ = ["HasState", "detach", "shapes_of", "state_type"]
 
 
 def detach(state: Any) -> Any:
@@ -93,7 +93,12 @@ class HasState(nn.Module):
         device: torch.device | str | None = None,
     ) -> Any:
         """The state that is all zeros, each [batch_size, size]."""
-        sizes = self.state_sizes.values()
+        shapes = shapes_of(self).values()
         return self.state_type(
-            *(torch.zeros(batch_size, size, dtype=dtype, device=device) for size in sizes)
+            *(torch.zeros(batch_size, *shape, dtype=dtype, device=device) for shape in shapes)
         )
+
+
+def shapes_of(cell: HasState) -> dict[str, tuple[int, ...]]:
+    """The shape of each part of a cell's state in one row."""
+    return {name: (cell.state_sizes[name],) for name in cell.state}

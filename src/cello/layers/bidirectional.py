@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, ForeignCell, state_type
+from cello.cells.given_state import parts_of
 from cello.cells.like import like_of
-from cello.errors import ArgumentError, CellError, DtypeError
+from cello.errors import ArgumentError, CellError
 from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair
@@ -106,15 +107,11 @@ class Bidirectional(Layer):
         return there + back if self.join == "concat" else there
 
     def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
-        """Run over steps; see `Layer.run`."""
+        """Run over steps; see `Streamed.run`."""
         refuse_pair("state", state)
         states: Any = (None, None) if state is None else state
-        if not isinstance(states, (tuple, list)) or len(states) != 2:
-            raise DtypeError(
-                "state must be a pair (forward, backward) of the two cells' states, got "
-                + type(states).__name__
-                + (f" of {len(states)}" if isinstance(states, (tuple, list)) else "")
-            )
+        wanted = "a pair (forward, backward) of the two cells' states"
+        states = parts_of(states, 2, "state", wanted)
         there, state_there = self.forward_layer.run(steps, states[0], reset)
         back, state_back = self.backward_layer.run(steps, states[1], reset)
         joined = _JOINS[self.join](there.data, back.data)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
 from cello.cells.contract import kind_of, refuse_odd
 from cello.cells.like import a_tensor_of
-from cello.cells.tools import NotScripted, is_proxy, leaf
-from cello.engines import autocast_active, cpu
+from cello.cells.tools import is_proxy, leaf
+from cello.engines import autocast_active
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.result import OutputAndState, refuse_pair
-from cello.layers.scripted import Traceable
+from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
-from cello.layers.stream import Stepper, Streamed
+from cello.layers.stream import Streamed
 
-__all__ = ["Layer", "c_of", "check_input", "check_reset", "check_state", "step_of"]
+__all__ = ["Layer", "check_input", "check_reset", "step_of"]
 
 
-class Layer(Traceable, NotScripted, nn.Module):
+class Layer(Streamed):
     """A recurrent layer: takes sequences and a state, returns sequences and a state.
 
     A subclass says `input_size` and how it runs over steps.
     """
-
-    batch_first: bool
-    input_size: int
 
     def forward(
         self,
@@ -47,57 +43,9 @@ class Layer(Traceable, NotScripted, nn.Module):
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset)))
 
-    def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
-        """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
-        raise NotImplementedError
-
-    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
-        """One step at a time, with the same numbers as the layer; see `Stepper`.
-
-        Args:
-            batch_size: how many sequences run at once; as many as `state` has, or one.
-            state: what to begin with, such as the layer returned after a history; the initial
-                state unless given.
-
-        Raises:
-            ArgumentError: the layer reads from the end.
-            ShapeError, DtypeError: the state is none of this layer.
-        """
-        return Stepper(self, batch_size, state=state)
-
-    def in_turn(self) -> list[Any]:
-        """The modules that one step goes through; see `Streamed`."""
-        raise NotImplementedError
-
-    def source(self, *, backward: bool = False, whole: bool = False) -> str:
-        """The C of the loop that the compiled engine makes of the layer's cells.
-
-        Args:
-            backward: the loop that computes gradients, in place of the one that computes outputs.
-            whole: with what is the same in every file: the very text that is compiled.
-
-        Raises:
-            EngineError: a cell cannot be compiled; names the reason.
-
-        >>> import cello
-        >>> print(cello.Recurrent(cello.GRUCell(3, 5)).source().splitlines()[0])
-        /* The forward loop of GRUCell. */
-        """
-        return c_of(self._own_cells(), backward=backward, whole=whole)
-
-    def _own_cells(self) -> Sequence[Cell]:
-        """The cells that it runs."""
-        raise NotImplementedError
-
     def _outside(self, result: tuple[Steps, Any]) -> OutputAndState:
         steps, state = result
         return OutputAndState(steps.to_user(), state)
-
-
-def c_of(cells: Iterable[Cell], *, backward: bool, whole: bool) -> str:
-    """The C of the loops of `cells`, those that are the same only once; see `Layer.source`."""
-    loops = (cpu.source(cell, backward=backward, whole=whole) for cell in cells)
-    return "\n".join(dict.fromkeys(loops))
 
 
 def check_input(
@@ -157,7 +105,7 @@ def step_of(module: Any) -> Cell:
         DtypeError: it is no single step, but a layer already.
         CellError: it cannot be called as a cell.
     """
-    if isinstance(module, (Layer, Streamed)):
+    if isinstance(module, Streamed):
         raise DtypeError(
             f"cell must be a single step, got {type(module).__name__}, which runs through time "
             "already: put layers on top of each other with cello.Stack"
@@ -178,39 +126,3 @@ def check_reset(steps: Steps, reset: Any, called: str = "x") -> Tensor | None:
         what = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
         raise DtypeError(f"reset must be a bool tensor, got {what}")
     return steps.like_user("reset", reset, 2, called)
-
-
-def check_state(cell: Cell, state: Any, steps: Steps, name: str = "state") -> tuple[Tensor, ...]:
-    """The parts of a state that the user passes, each [B, size].
-
-    Raises:
-        DtypeError: not a tuple of tensors of the dtype of x.
-        ShapeError: a part does not have its size.
-    """
-    names = cell.state
-    refuse_pair(name, state)
-    if isinstance(state, Tensor) and len(names) == 1:
-        state = (state,)
-    if not isinstance(state, (tuple, list)) or len(state) != len(names):
-        got = f"{len(state)} parts" if isinstance(state, (tuple, list)) else type(state).__name__
-        comma = "," if len(names) == 1 else ""
-        raise DtypeError(f"{name} must be a tuple ({', '.join(names)}{comma}), got {got}")
-    unbatched = steps.form == "T"
-    parts = []
-    for part, value in zip(names, state, strict=True):
-        if not isinstance(value, Tensor):
-            raise DtypeError(f"{name}.{part} must be a tensor, got {type(value).__name__}")
-        refuse_odd(f"{name}.{part}", value)
-        expected = (
-            [cell.state_sizes[part]] if unbatched else [steps.batch_size, cell.state_sizes[part]]
-        )
-        if list(value.shape) != expected:
-            raise ShapeError(f"{name}.{part} must be {expected}, got {list(value.shape)}")
-        if value.dtype != steps.data.dtype and autocast_active(value.device):
-            value = value.to(steps.data.dtype)  # an output of the chunk before, in its own dtype
-        if value.dtype != steps.data.dtype:
-            raise DtypeError(
-                f"{name}.{part} must have the dtype of x, {steps.data.dtype}, got {value.dtype}"
-            )
-        parts.append(value.unsqueeze(0) if unbatched else value)
-    return tuple(parts)

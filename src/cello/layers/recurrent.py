@@ -8,16 +8,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
+from cello.cells.given_state import batch_of
 from cello.cells.like import like_of
+from cello.cells.state import shapes_of
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
 from cello.layers.hooks.watch import nobody_listens
-from cello.layers.layer import Layer, check_input, check_reset, check_state, step_of
+from cello.layers.layer import Layer, check_input, check_reset, step_of
 from cello.layers.quantized import Qconfig
-from cello.layers.result import OutputAndState
+from cello.layers.result import OutputAndState, refuse_pair
+from cello.layers.states import state_given
 from cello.layers.steps import Steps, of_its_own
-from cello.layers.stream import batch_of
 from cello.layers.through_time import run_cell
 
 __all__ = ["Recurrent"]
@@ -84,8 +86,8 @@ class Recurrent(Layer):
         self.engine = check_engine(engine)
         if initial_state == "learned":
             like = like_of(self.cell)
-            sizes = self.cell.state_sizes.items()
-            self.initial = nn.ParameterDict({n: like.new_zeros(size) for n, size in sizes})
+            shapes = shapes_of(self.cell).items()
+            self.initial = nn.ParameterDict({n: like.new_zeros(shape) for n, shape in shapes})
 
     @property
     def input_size(self) -> int:  # type: ignore[override]
@@ -133,7 +135,7 @@ class Recurrent(Layer):
     def run(
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
     ) -> tuple[Steps, Any]:
-        """Run over steps; see `Layer.run`."""
+        """Run over steps; see `Streamed.run`."""
         cell = self.cell
         (given,) = self.states_of(state, steps)
         if targets is not None:
@@ -157,7 +159,8 @@ class Recurrent(Layer):
             zeros: tuple[Tensor, ...]
             zeros = self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
             return zeros
-        return tuple(self.initial[name].expand(batch_size, -1) for name in self.cell.state)
+        own = (self.initial[name] for name in self.cell.state)
+        return tuple(part.expand(batch_size, *part.shape) for part in own)
 
     def like(self) -> Tensor:
         """A tensor with the dtype and device of its parameters."""
@@ -175,11 +178,12 @@ class Recurrent(Layer):
 
     def batch_of(self, state: Any) -> int | None:
         """B of a state; see `Streamed`."""
-        return batch_of(state, 0)
+        refuse_pair("state", state)
+        return batch_of(self.cell, state)
 
     def states_of(self, state: Any, steps: Steps) -> list[Any]:
         """The state of its cell; see `Streamed`."""
-        return [None if state is None else check_state(self.cell, state, steps)]
+        return [None if state is None else state_given(self.cell, state, steps)]
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The state as it goes out; see `Streamed`."""

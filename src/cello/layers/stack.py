@@ -11,7 +11,8 @@ from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
 from cello.cells.contract import refuse_odd
-from cello.cells.tools import NotScripted, is_proxy, leaf
+from cello.cells.given_state import parts_of
+from cello.cells.tools import is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
 from cello.layers.drop_in import DropIn
@@ -23,12 +24,11 @@ from cello.layers.encoders import (
     WindowEmbedding,
     WindowProjection,
 )
-from cello.layers.layer import Layer, c_of, check_input, check_reset
+from cello.layers.layer import Layer, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import OutputAndState, refuse_pair
-from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
-from cello.layers.stream import Stepper
+from cello.layers.stream import Streamed
 
 __all__ = ["Stack", "StackState"]
 
@@ -54,7 +54,7 @@ register_pytree_node(
 )
 
 
-class Stack(Traceable, NotScripted, nn.Module):
+class Stack(Streamed):
     """Any mixture of recurrent layers and ordinary modules, run as one network.
 
     Ordinary modules work on each step by itself: without lengths they see the tensor as it is
@@ -110,7 +110,7 @@ class Stack(Traceable, NotScripted, nn.Module):
             raise DtypeError(f"module {number} must be an nn.Module, got {what}")
         if isinstance(module, nn.RNNBase) and not isinstance(module, DropIn):
             module = accelerate(module)
-        if _carries(module) and module.batch_first and not self.batch_first:
+        if isinstance(module, Streamed) and module.batch_first and not self.batch_first:
             raise ArgumentError(
                 f"module {number} has batch_first=True, the Stack has not: "
                 "give batch_first=True to the Stack, for all layers inside"
@@ -168,16 +168,18 @@ class Stack(Traceable, NotScripted, nn.Module):
     def run(
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
     ) -> tuple[Steps, StackState]:
-        """Run over steps; see `Layer.run`."""
+        """Run over steps; see `Streamed.run`."""
         states = self._entries(state)
         fed = self._fed_back() if targets is not None else None
         final: list[Any] = []
         for number, (module, part) in enumerate(zip(self, states, strict=True)):
-            if _carries(module):
+            if isinstance(module, Streamed):
                 if not isinstance(module, Stack):
                     _check_features(number, module, steps)
-                more = (targets,) if module is fed else ()
-                steps, part = module.run(steps, part, reset, *more)
+                if module is fed:
+                    steps, part = fed.run(steps, part, reset, targets)
+                else:
+                    steps, part = module.run(steps, part, reset)
             else:
                 steps, part = _applied(number, module, steps), None
             final.append(part)
@@ -190,16 +192,12 @@ class Stack(Traceable, NotScripted, nn.Module):
             DtypeError: it has not an entry for each.
         """
         refuse_pair("state", state)
-        states = (None,) * len(self) if state is None else state
-        if not isinstance(states, (tuple, list)) or len(states) != len(self):
-            got = f"{len(states)}" if isinstance(states, (tuple, list)) else type(states).__name__
-            raise DtypeError(
-                f"state must be a tuple with an entry for each of the {len(self)} modules "
-                f"(None for one without a state), got {got}"
-            )
-        return states
+        if state is None:
+            return (None,) * len(self)
+        each = f"an entry for each of the {len(self)} modules (None for one without a state)"
+        return parts_of(state, len(self), "state", f"a tuple with {each}")
 
-    def _fed_back(self) -> nn.Module:
+    def _fed_back(self) -> Recurrent:
         fed = [m for m in self if isinstance(m, Recurrent) and m.cell.feedback is not None]
         if len(fed) != 1:
             raise ArgumentError(
@@ -208,58 +206,31 @@ class Stack(Traceable, NotScripted, nn.Module):
             )
         return fed[0]
 
-    def source(self, *, backward: bool = False, whole: bool = False) -> str:
-        """The C of the loops of all layers, those that are the same only once; see `Layer.source`.
-
-        Raises:
-            EngineError: a cell cannot be compiled; names the reason.
-        """
-        return c_of(self._own_cells(), backward=backward, whole=whole)
-
     def _own_cells(self) -> list[Cell]:
-        cells: list[Cell] = []
-        for module in self:
-            if isinstance(module, (Layer, Stack)):
-                cells += module._own_cells()
-            elif isinstance(module, DropIn):
-                cells += module.cells().values()
-        return cells
-
-    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
-        """One step at a time, with the same numbers as the stack; see `Stepper`.
-
-        Args:
-            batch_size: how many sequences run at once; as many as `state` has, or one.
-            state: what to begin with, as the stack returned it; the initial state unless given.
-
-        Raises:
-            ArgumentError: a layer inside reads from the end.
-            ShapeError, DtypeError: the state is none of this stack.
-        """
-        return Stepper(self, batch_size, state=state)
+        return [cell for m in self if isinstance(m, Streamed) for cell in m._own_cells()]
 
     def in_turn(self) -> list[Any]:
         """The modules of all that it holds; see `Streamed`."""
-        parts = (m.in_turn() if _carries(m) else [m] for m in self)
+        parts = (m.in_turn() if isinstance(m, Streamed) else [m] for m in self)
         return [module for some in parts for module in some]
 
     def batch_of(self, state: Any) -> int | None:
         """B of a state; see `Streamed`."""
         pairs = zip(self, self._entries(state), strict=True)
-        found = (module.batch_of(part) for module, part in pairs if _carries(module))
+        found = (module.batch_of(part) for module, part in pairs if isinstance(module, Streamed))
         return next((rows for rows in found if rows is not None), None)
 
     def states_of(self, state: Any, steps: Steps) -> list[Any]:
         """The state of each cell inside; see `Streamed`."""
         pairs = zip(self, self._entries(state), strict=True)
-        return [s for m, part in pairs if _carries(m) for s in m.states_of(part, steps)]
+        return [s for m, part in pairs if isinstance(m, Streamed) for s in m.states_of(part, steps)]
 
     def joined(self, states: list[Any], steps: Steps) -> StackState:
         """The state of the stack; see `Streamed`."""
         left = iter(states)
         return StackState(
             m.joined([next(left) for part in m.in_turn() if hasattr(part, "begin")], steps)
-            if _carries(m)
+            if isinstance(m, Streamed)
             else None
             for m in self
         )
@@ -279,11 +250,6 @@ _EACH_ROW_ALONE = (
 )  # fmt: skip
 
 
-def _carries(module: Any) -> bool:
-    """Whether a module has a state."""
-    return isinstance(module, (Layer, DropIn, Stack))
-
-
 def _each_row_alone(module: Any) -> bool:
     if isinstance(module, (Stack, nn.Sequential)):
         return all(_each_row_alone(part) for part in module)
@@ -299,7 +265,7 @@ def _applied(number: int, module: nn.Module, steps: Steps) -> Steps:
         raise
 
 
-def _check_features(number: int, layer: Layer | DropIn, steps: Steps) -> None:
+def _check_features(number: int, layer: Streamed, steps: Steps) -> None:
     shape = list(steps.data.shape[1:])
     if shape != [layer.input_size]:
         raise ShapeError(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.contract import check_x, kind_of
 from cello.cells.like import autocast_dtype
-from cello.engines import Run, may_run_compiled, one_step, under_autocast
+from cello.cells.tools import NotScripted
+from cello.engines import Run, cpu, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
 
-__all__ = ["BOTH_WAYS", "Stepper", "Streamed", "batch_of"]
+__all__ = ["BOTH_WAYS", "Stepper", "Streamed"]
 
 #: Why a layer of both directions has no stepper.
 BOTH_WAYS = (
@@ -24,9 +26,52 @@ BOTH_WAYS = (
 )
 
 
-@runtime_checkable
-class Streamed(Protocol):
-    """What can run one step at a time: its modules in turn, and its state by cell."""
+class Streamed(Traceable, NotScripted, nn.Module):
+    """What runs through time, in one call or one step a call: layers, stacks, drop-ins."""
+
+    batch_first: bool
+    input_size: int
+
+    def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
+        """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
+        raise NotImplementedError
+
+    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
+        """One step at a time, with the same numbers as the whole sequence; see `Stepper`.
+
+        The numbers of a drop-in are those that it has in eval mode.
+
+        Args:
+            batch_size: how many sequences run at once; as many as `state` has, or one.
+            state: what to begin with, as the layer takes and returns it, such as after a history;
+                the initial state unless given.
+
+        Raises:
+            ArgumentError: a layer reads from the end.
+            ShapeError, DtypeError: the state is none of this layer.
+        """
+        return Stepper(self, batch_size, state=state)
+
+    def source(self, *, backward: bool = False, whole: bool = False) -> str:
+        """The C of the loops that the compiled engine makes of the cells, equal ones once.
+
+        Args:
+            backward: the loops that compute gradients, in place of those that compute outputs.
+            whole: with what is the same in every file: the very text that is compiled.
+
+        Raises:
+            EngineError: a cell cannot be compiled; names the reason.
+
+        >>> import cello
+        >>> print(cello.Recurrent(cello.GRUCell(3, 5)).source().splitlines()[0])
+        /* The forward loop of GRUCell. */
+        """
+        loops = (cpu.source(cell, backward=backward, whole=whole) for cell in self._own_cells())
+        return "\n".join(dict.fromkeys(loops))
+
+    def _own_cells(self) -> Sequence[Cell]:
+        """The cells that it runs."""
+        raise NotImplementedError
 
     def in_turn(self) -> list[Any]:
         """The modules that a step goes through; a `OneCell` for each cell.
@@ -34,9 +79,11 @@ class Streamed(Protocol):
         Raises:
             ArgumentError: a cell reads from the end.
         """
+        raise NotImplementedError
 
     def batch_of(self, state: Any) -> int | None:
         """B of a state; 0 of one without the axis of the batch, None if there is no tensor."""
+        raise NotImplementedError
 
     def states_of(self, state: Any, steps: Steps) -> list[Any]:
         """The state of each cell, out of the layer's own; each part [B, size].
@@ -44,9 +91,11 @@ class Streamed(Protocol):
         Raises:
             ShapeError, DtypeError: it is no state of this layer.
         """
+        raise NotImplementedError
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The layer's own state, out of that of each cell."""
+        raise NotImplementedError
 
 
 class OneCell(Protocol):
@@ -97,9 +146,11 @@ class Stepper:
     >>> y, state = layer(x, stepper.state)  # and on with whole sequences
     """
 
-    def __init__(self, layer: Any, batch_size: int | None = None, *, state: Any = None) -> None:
+    def __init__(
+        self, layer: Streamed, batch_size: int | None = None, *, state: Any = None
+    ) -> None:
         modules = layer.in_turn()
-        self.layer: Streamed = layer
+        self.layer = layer
         self.batch_size = _rows(layer, batch_size, state)
         self._parts = [
             _LayerStep(module, self.batch_size) if hasattr(module, "begin") else module
@@ -292,20 +343,3 @@ def _rows(layer: Streamed, batch_size: Any, state: Any) -> int:
             "state, batch_size can be left out"
         )
     return batch_size
-
-
-def batch_of(state: Any, batch_axis: int) -> int | None:
-    """B of the first tensor in a state, at `batch_axis`; 0 if it lacks that axis.
-
-    Raises:
-        ArgumentError: it is the state of no sequence at all.
-    """
-    if isinstance(state, Tensor):
-        if state.dim() <= batch_axis + 1:
-            return 0
-        if not state.shape[batch_axis]:
-            raise ArgumentError("a stepper needs at least one sequence, the state has none")
-        return state.shape[batch_axis]
-    if isinstance(state, (tuple, list)) and len(state):
-        return batch_of(state[0], batch_axis)
-    return None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.cells.like import a_tensor_of
-from cello.cells.state import HasState
+from cello.cells.state import HasState, shapes_of
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.call import LoopCall
@@ -51,7 +51,7 @@ class DenseLoop:
         self.call = LoopCall(plan.name, [], None, T, B, None, reverse, None, None, [])
         self.recipe: ForwardRecipe | None = None  # made when no gradient is asked for
         self.y = (T, B, plan.program.output.shape[1])
-        self.state = [(B, size) for size in cell.state_sizes.values()]
+        self.state = [(B, *shape) for shape in shapes_of(cell).values()]
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=x.dtype) for shape in self.state]
         self.own = None if plan.once is not None else self._own(cell)

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
-from cello.cells.contract import described, refuse_odd
-from cello.cells.tools import NotScripted, is_proxy, leaf
+from cello.cells.given_state import batch_of
+from cello.cells.tools import is_proxy, leaf
 from cello.engines import (
     autocast_active,
     current_engine,
@@ -28,16 +28,16 @@ from cello.engines import (
     only_the_step_may_run,
     warn_once,
 )
-from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.drop_in.state import stacked, unstacked
+from cello.errors import ArgumentError
 from cello.layers.hooks.watch import hook_providers, nobody_listens, observer
-from cello.layers.layer import c_of, check_input, check_reset
+from cello.layers.layer import check_input, check_reset
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import refuse_pair
-from cello.layers.scripted import Traceable, lent
+from cello.layers.scripted import lent
+from cello.layers.states import stacked, states_stacked, unstacked
 from cello.layers.steps import Steps, of_its_own
-from cello.layers.stream import BOTH_WAYS, Stepper, batch_of
+from cello.layers.stream import BOTH_WAYS, Streamed
 from cello.layers.through_time import run_cell
 
 __all__ = ["DropIn"]
@@ -58,7 +58,7 @@ def _is_ours(kind: type) -> bool:
     return kind.__module__.startswith(__name__.rpartition(".")[0])
 
 
-class DropIn(Traceable, NotScripted, nn.RNNBase):
+class DropIn(Streamed, nn.RNNBase):
     """What the three have in common; see `LSTM`."""
 
     #: The layer of PyTorch's that it stands for. It is not derived from it, for torch.compile
@@ -212,41 +212,10 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
             steps = steps.with_data(data)
         return steps, self.joined(final, steps)
 
-    def _parts(self, hx: Any) -> tuple[Tensor, ...]:
-        """The tensors of a state as PyTorch has it."""
-        if hx is None:
-            return ()
-        refuse_pair("hx", hx)
-        count = 2 if self.mode == "LSTM" else 1
-        parts = (hx,) if isinstance(hx, Tensor) else hx
-        wanted = "a tensor h_0" if count == 1 else "a tuple (h_0, c_0)"
-        if not isinstance(parts, (tuple, list)) or len(parts) != count:
-            raise DtypeError(f"hx must be {wanted}, got {described(hx)}")
-        for part in parts:
-            if not isinstance(part, Tensor):
-                raise DtypeError(f"hx must be {wanted} of tensors, got {described(part)} in it")
-            refuse_odd("hx", part)
-        return tuple(parts)
-
     def states_of(self, hx: Any, steps: Steps) -> list[Any]:
         """The state of each cell out of PyTorch's stacked one; see `Streamed`."""
         cells = self._kept_cells
-        if hx is None:
-            return [None] * len(cells)
-        names, parts = cells[0].state, self._parts(hx)
-        unbatched = steps.form == "T"
-        for name, part in zip(names, parts, strict=True):
-            rows = [] if unbatched else [steps.batch_size]
-            expected = [len(cells), *rows, cells[0].state_sizes[name]]
-            if list(part.shape) != expected:
-                raise ShapeError(f"{name}_0 must be {expected}, got {list(part.shape)}")
-            if part.dtype != steps.data.dtype and not autocast_active(part.device):
-                raise DtypeError(
-                    f"{name}_0 must have the dtype of input, {steps.data.dtype}, got {part.dtype}"
-                )
-        if unbatched:
-            parts = tuple(part.unsqueeze(1) for part in parts)
-        return list(zip(*(part.unbind(0) for part in parts), strict=True))
+        return [None] * len(cells) if hx is None else states_stacked(cells, hx, steps)
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """PyTorch's stacked state out of that of each cell; see `Streamed`."""
@@ -344,26 +313,8 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
         twin.__setstate__(self.__getstate__())
         return lent(self, twin)
 
-    def source(self, *, backward: bool = False, whole: bool = False) -> str:
-        """The C of the loops of all layers and directions; see `Recurrent.source`.
-
-        Raises:
-            EngineError: a cell cannot be compiled; names the reason.
-        """
-        return c_of(self._cells(), backward=backward, whole=whole)
-
-    def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
-        """One step at a time, with the same numbers as the layer in eval mode; see `Stepper`.
-
-        Args:
-            batch_size: how many sequences run at once; as many as `state` has, or one.
-            state: what to begin with, as the layer takes it (its hx); zeros unless given.
-
-        Raises:
-            ArgumentError: the layer is bidirectional.
-            ShapeError, DtypeError: the state is none of this layer.
-        """
-        return Stepper(self, batch_size, state=state)
+    def _own_cells(self) -> list[Cell]:
+        return self._cells()
 
     def in_turn(self) -> list[Recurrent]:
         """Its cells; see `Streamed`."""
@@ -373,7 +324,8 @@ class DropIn(Traceable, NotScripted, nn.RNNBase):
 
     def batch_of(self, state: Any) -> int | None:
         """B of a state; see `Streamed`."""
-        return batch_of(state, 1)
+        refuse_pair("hx", state)
+        return batch_of(self._kept_cells[0], state, 1)
 
 
 #: PyTorch's layers as they are before their parameters are drawn.
