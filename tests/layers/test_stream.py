@@ -140,8 +140,8 @@ def test_a_stepper_has_a_state_of_its_own() -> None:
             r"h_0 must be \[3, 1, 17\], got \[2, ",
         ),
         ("cello.LSTM", torch.zeros(2, 1, 2), {}, DtypeError, r"hx must be a tuple \(h_0, c_0\)"),
-        ("Stack", (None,) * 3, {}, DtypeError, "an entry for each of the 4 modules .* got a tuple of 3"),
-        ("Stack", (None, None, (None,), None), {}, DtypeError, "each of the 3 modules .* got a tuple of 1"),
+        ("Stack", (None,) * 3, {}, DtypeError, "for each of the 4 modules .* got a tuple of 3"),
+        ("Stack", (None, None, (None,), None), {}, DtypeError, "3 modules .* got a tuple of 1"),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(
