@@ -52,7 +52,7 @@ def outcome(
     data = given["data"].clone().requires_grad_()
     state = tuple(part.clone().requires_grad_() for part in given["state"])
     initial = tuple(part.clone().requires_grad_() for part in given["initial"])
-    this = Run(cell, data, sizes, state, initial, reverse, given["reset"], None, wanted)
+    this = Run(data, sizes, state, initial, reverse, given["reset"], cell=cell, wanted=wanted)
     done = run(this, engine)
     results = {"output": done.output, **dict(zip(cell.state, done.state, strict=True))}
     leaves = {"x": data, **dict(cell.named_parameters())}
@@ -148,7 +148,7 @@ def test_gradcheck(name: str, compiled_quickly: None) -> None:
         state, initial = rest[:count], rest[count : 2 * count]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", cello.EngineWarning)
-            done = run(Run(cell, data, sizes, state, initial, False, given["reset"]))
+            done = run(Run(data, sizes, state, initial, False, given["reset"], cell=cell))
         return done.output, *done.state
 
     leaves = [given["data"], *given["state"], *given["initial"]]
@@ -166,7 +166,7 @@ def test_gradcheck_with_what_is_drawn(name: str, compiled_quickly: None) -> None
 
     def function(data: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         torch.manual_seed(2)  # the same numbers each time
-        done = run(Run(cell, data, sizes, state, state, False, given["reset"]), "cpu")
+        done = run(Run(data, sizes, state, state, False, given["reset"], cell=cell), "cpu")
         return done.output, *done.state
 
     leaves = [leaf.clone().requires_grad_() for leaf in (given["data"], *given["state"])]
@@ -203,7 +203,7 @@ def test_what_is_kept_for_gradients_changes_no_bit(name: str) -> None:
         trained = outcome(cell, engine, sizes, given, False, None)[0]
         with torch.no_grad():
             states = given["state"], given["initial"]
-            done = run(Run(cell, given["data"], sizes, *states, reset=given["reset"]), engine)
+            done = run(Run(given["data"], sizes, *states, reset=given["reset"], cell=cell), engine)
         for key, value in zip(trained, (done.output, *done.state), strict=True):
             assert torch.equal(trained[key], value), (engine, key)
 

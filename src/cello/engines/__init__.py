@@ -17,7 +17,7 @@ from cello.engines.choose import (
 )
 from cello.engines.cpu.dense import dense_loop, is_dense
 from cello.engines.cpu.op.direct import can_bypass_dispatcher
-from cello.engines.interpreter import Hook, evaluate, interpret, tensors_of
+from cello.engines.interpreter import Hook, interpret, tensors_of
 from cello.engines.packing import Alike, packing_of
 from cello.engines.run import Run, RunResult, under_autocast
 
@@ -34,7 +34,6 @@ __all__ = [
     "current_engine",
     "dense_loop",
     "engine",
-    "evaluate",
     "in_transform",
     "interpret",
     "is_dense",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.engines.run import Run, RunResult, empty_result, walk
-from cello.program import BATCH, Op, Program, Value, map_leaves, split
+from cello.engines.run import Rows, Run, RunResult, empty_result, walk
+from cello.program import Op, Program, Value, evaluate, split
 
-__all__ = ["Hook", "evaluate", "interpret", "tensors_of"]
+__all__ = ["Hook", "interpret", "run_ops", "tensors_of"]
 
 #: Given the rows of a value at a step t, returns the rows with which the step goes on.
 Hook = Callable[[Tensor, int], Tensor]
@@ -25,38 +25,63 @@ def interpret(run: Run, hooks: Mapping[Value, Sequence[Hook]]) -> RunResult:
         CaptureError: the step cannot be captured.
     """
     program = run.captured()
-    sizes = list(run.batch_sizes)
-    if not sum(sizes):
+    if not sum(run.batch_sizes):
         return empty_result(run, program)
     names = run.recorded_names(program)
     fixed = tensors_of(program, run.cell)
     evaluate(split(program).once, fixed, 0)
     ops = [op for op in program.ops if op.outputs[0] not in fixed]
-    inputs = run.data.split(sizes)
-    outputs: list[Any] = [None] * len(sizes)
-    recorded: dict[str, list[Any]] = {name: [None] * len(sizes) for name in names}
+    rows = {program.x: run.data}
+    output, final, recorded = run_ops(program, ops, run, fixed, rows, names.values(), hooks)
+    return RunResult(output, final, dict(zip(names, recorded, strict=True)))
+
+
+def run_ops(
+    program: Program,
+    ops: Sequence[Op],
+    through: Rows,
+    fixed: Mapping[Value, Any],
+    rows: Mapping[Value, Tensor],
+    shown: Collection[Value],
+    hooks: Mapping[Value, Sequence[Hook]] | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+    """Run some of a program's operations at every step.
+
+    Args:
+        program: says what is given to a step, and what it leaves.
+        ops: what runs.
+        through: the steps.
+        fixed: what is the same at each step.
+        rows: values that are known for all steps, [N, …].
+        shown: what else to return.
+        hooks: what is done with values that a step is given, or makes.
+
+    Returns:
+        The output [N, …], the final state, and what is `shown`.
+    """
+    sizes, hooks = list(through.batch_sizes), hooks or {}
+    pieces = {value: tensor.split(sizes) for value, tensor in rows.items()}
+    kept: list[Any] = [None] * len(sizes)
 
     def step(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         known = dict(fixed)
 
-        def take(value: Value, rows: Tensor) -> None:
+        def take(value: Value, made: Tensor) -> None:
             for hook in hooks.get(value, ()):
-                rows = hook(rows, t)
-            known[value] = rows
+                made = hook(made, t)
+            known[value] = made
 
-        take(program.x, inputs[t])
-        for value, rows in zip(program.state.values(), state, strict=True):
-            take(value, rows)
+        for value, parts in pieces.items():
+            take(value, parts[t])
+        for value, part in zip(program.state.values(), state, strict=True):
+            take(value, part)
         evaluate(ops, known, sizes[t], take)
-        outputs[t] = known[program.output]
-        for name, value in names.items():
-            recorded[name][t] = known[value]
+        kept[t] = [known[value] for value in (program.output, *shown)]
         return tuple(known[value] for value in program.next_state.values())
 
-    final = walk(run, step)
-    return RunResult(
-        torch.cat(outputs), final, {n: torch.cat(rows) for n, rows in recorded.items()}
-    )
+    final = walk(through, step)
+    output, *others = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    return output, final, others
 
 
 def tensors_of(program: Program, cell: Cell) -> dict[Value, Any]:
@@ -65,27 +90,3 @@ def tensors_of(program: Program, cell: Cell) -> dict[Value, Any]:
     known: dict[Value, Any] = dict(program.constants)
     known.update((value, own[name]) for name, value in program.parameters.items())
     return known
-
-
-def evaluate(
-    ops: Collection[Op],
-    known: dict[Value, Any],
-    rows: int,
-    take: Callable[[Value, Tensor], None] | None = None,
-) -> None:
-    """Run `ops` for a number of rows on what is `known`; `take` gets what they make.
-
-    Unless `take` is given, what they make becomes known.
-    """
-    take = take or known.__setitem__
-
-    def filled(leaf: Any) -> Any:
-        if isinstance(leaf, Value):
-            return known[leaf]
-        return rows if leaf is BATCH else leaf
-
-    for op in ops:
-        arguments = [map_leaves(filled, part) for part in op.args]
-        result = op.target(*arguments, **map_leaves(filled, op.kwargs))
-        for value, made in zip(op.outputs, result if op.is_tuple else (result,), strict=True):
-            take(value, made if op.grad else made.detach())

@@ -83,7 +83,7 @@ def _without_padding(padded: Run, lengths: Tensor) -> RunResult:
     )
     data = packing.pack(padded.data)
     result = run(
-        Run(padded.cell, data, packing.sizes, state, initial, padded.reverse, reset, forced)
+        Run(data, packing.sizes, state, initial, padded.reverse, reset, forced, cell=padded.cell)
     )
     return RunResult(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
 

@@ -14,18 +14,26 @@ from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of
 
-__all__ = ["Run", "RunResult", "empty_result", "joined", "nothing_of", "under_autocast", "walk"]
+__all__ = [
+    "Rows",
+    "Run",
+    "RunResult",
+    "empty_result",
+    "joined",
+    "nothing_of",
+    "under_autocast",
+    "walk",
+]
 
 
 @dataclass(eq=False)
-class Run:
-    """One cell through time, over rows sorted by length, longest first.
+class Rows:
+    """What goes through time: rows sorted by length, longest first.
 
     The inputs of all steps stand one below the other: the rows of step 0, then those of step 1,
     and so on, `batch_sizes[t]` rows for step t, so that there is no padding.
 
     Attributes:
-        cell: whose step it is.
         data: the inputs, [N, I] with N the sum of `batch_sizes`.
         batch_sizes: rows of each step, never growing.
         state: the state that each row begins with, each [B, size], B >= batch_sizes[0].
@@ -33,24 +41,40 @@ class Run:
         reverse: whether to read from the end.
         reset: which rows of `data` are reset before their step, [N] bool, or None.
         forced: outputs that are fed back in place of the cell's own, [N, size], or None.
-        wanted: the names to record; None records nothing, an empty tuple everything.
-        program: the captured step, once an engine has asked for it.
         lengths: of each sequence, if there is padding all the same: a tracer may not look at them.
-        parameters: those of the cell, by name, if a tracer has to see them come from elsewhere.
+        fed: which of the states `forced` takes the place of.
     """
 
-    cell: Cell
     data: Tensor
     batch_sizes: Sequence[int]
-    state: tuple[Tensor, ...]
-    initial: tuple[Tensor, ...]
+    state: Sequence[Tensor]
+    initial: Sequence[Tensor]
     reverse: bool = False
     reset: Tensor | None = None
     forced: Tensor | None = None
+    lengths: Tensor | None = None
+    fed: int | None = None
+
+
+@dataclass(eq=False)
+class Run(Rows):
+    """One cell through time.
+
+    Attributes:
+        cell: whose step it is.
+        wanted: the names to record; None records nothing, an empty tuple everything.
+        program: the captured step, once an engine has asked for it.
+        parameters: those of the cell, by name, if a tracer has to see them come from elsewhere.
+    """
+
+    cell: Cell = field(kw_only=True)
     wanted: tuple[str, ...] | None = None
     program: Program | None = None
-    lengths: Tensor | None = None
     parameters: dict[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.cell.feedback is not None:
+            self.fed = self.cell.state.index(self.cell.feedback)
 
     def captured(self) -> Program:
         """The captured step.
@@ -101,7 +125,7 @@ class RunResult:
 Step = Callable[[int, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
-def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
+def walk(run: Rows, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
     """Call `step(t, state)` for every step in order; return the final state of all rows.
 
     The first step is left to `first`, if given. `state` holds the rows that step t has; here is
@@ -114,7 +138,7 @@ def walk(run: Run, step: Step, first: Step | None = None) -> tuple[Tensor, ...]:
     return tuple(part.clone() for part in _walked(run, step, first))
 
 
-def _walked(run: Run, step: Step, first: Step | None) -> tuple[Tensor, ...]:
+def _walked(run: Rows, step: Step, first: Step | None) -> tuple[Tensor, ...]:
     """The final state as the last step returns it."""
     sizes = run.batch_sizes
     if autocast_dtype(run.data) is not None:
@@ -123,7 +147,7 @@ def _walked(run: Run, step: Step, first: Step | None) -> tuple[Tensor, ...]:
     feedback = _Feedback(run)
     steps = range(len(sizes))
     order = reversed(steps) if run.reverse else steps
-    state, now = run.state, first or step
+    state, now = tuple(run.state), first or step
     if isinstance(sizes, Alike):
         all_rows = sizes.rows == state[0].shape[0]
     else:
@@ -153,7 +177,7 @@ def _walked(run: Run, step: Step, first: Step | None) -> tuple[Tensor, ...]:
     return state
 
 
-def _keeping(step: Step, state: tuple[Tensor, ...]) -> Step:
+def _keeping(step: Step, state: Sequence[Tensor]) -> Step:
     """The step with states that keep their dtype, whatever operations chose under autocast."""
     dtypes = [part.dtype for part in state]
 
@@ -171,7 +195,7 @@ def _cat(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> tuple[Tensor,
 class _Resets:
     """Sets the state of rows that are reset to the initial state; free where there are none."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Rows) -> None:
         self.initial = run.initial
         self.masks: dict[int, Tensor] = {}
         if run.reset is not None:
@@ -195,12 +219,11 @@ class _Resets:
 class _Feedback:
     """Teacher forcing: the known output of the step before takes the place of the cell's own."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Rows) -> None:
         self.forced: Sequence[Tensor] = ()
         self.back = 1 if run.reverse else -1
-        self.position = 0
-        if run.forced is not None and run.cell.feedback is not None:
-            self.position = run.cell.state.index(run.cell.feedback)
+        self.position = run.fed or 0
+        if run.forced is not None and run.fed is not None:
             self.forced = run.forced.split(list(run.batch_sizes))
 
     def __call__(self, t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -319,7 +319,7 @@ def _step(cell: Cell, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Seque
     """The cell's own step; under autocast as a layer runs it."""
     if autocast_dtype(x) is None:
         return cell.step(x, *state)
-    this = under_autocast(Run(cell, x, [len(x)], tuple(state), ()))
+    this = under_autocast(Run(x, [len(x)], tuple(state), (), cell=cell))
     y, after = cell.step(this.data, *this.state)
     y = y if this.data is x else y.to(this.data.dtype)
     new = zip(after, this.state, state, strict=True)

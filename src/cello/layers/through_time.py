@@ -49,7 +49,6 @@ def run_cell(
     """
     begin = steps.sort_state(initial)
     this = Run(
-        cell,
         steps.data,
         steps.batch_sizes,
         begin if state is None else steps.sort_state(state),
@@ -58,6 +57,7 @@ def run_cell(
         reset,
         targets,
         lengths=steps.lengths if steps.is_padded else None,
+        cell=cell,
         parameters=parameters,
     )
     this = under_autocast(this)

@@ -1,6 +1,7 @@
 """A step as data: captured, checked, split."""
 
 from cello.program.cache import program_as_is, program_of
+from cello.program.evaluate import evaluate, results_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.operations import is_random
@@ -21,6 +22,7 @@ __all__ = [
     "Value",
     "can_override",
     "capture",
+    "evaluate",
     "fast_guard_of",
     "from_text",
     "is_random",
@@ -31,6 +33,7 @@ __all__ = [
     "needed_ops",
     "program_as_is",
     "program_of",
+    "results_of",
     "split",
     "step_with_locals",
     "to_text",

@@ -125,14 +125,15 @@ class Program:
         return "\n".join(lines)
 
 
-def needed_ops(ops: Iterable[Op], values: Iterable[Value]) -> list[Op]:
-    """Those of `ops`, in their order, that are needed to make `values`."""
-    needed = set(values)
+def needed_ops(ops: Iterable[Op], values: Iterable[Value], known: Iterable[Value] = ()) -> list[Op]:
+    """Those of `ops`, in their order, that are needed to make `values` of what is `known`."""
+    known = set(known)
+    needed = set(values) - known
     kept = []
     for op in reversed(list(ops)):
         if needed.intersection(op.outputs):
             kept.append(op)
-            needed.update(op.inputs)
+            needed.update(v for v in op.inputs if v not in known)
     return kept[::-1]
 
 

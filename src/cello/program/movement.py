@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.program.graph import Op, Value, map_leaves
+from cello.program.graph import Op, Value
 from cello.program.operations import OPERATIONS
 
 __all__ = ["CUTS", "MOVES", "SAME", "sources"]
@@ -39,7 +39,7 @@ def sources(op: Op, known: dict[Value, Tensor], run: Any) -> list[tuple[list[Val
     Args:
         op: one of `MOVES`.
         known: the values of the inputs.
-        run: runs an operation on given arguments.
+        run: runs an operation on given arguments, the other ones being known; see `results_of`.
     """
     first = op.args[0]
     moved: list[Value] = [first] if isinstance(first, Value) else list(first)
@@ -51,7 +51,4 @@ def sources(op: Op, known: dict[Value, Tensor], run: Any) -> list[tuple[list[Val
     if op.target._opname in SAME:
         return [(moved, numbers[0].flatten())]
     inside: Any = numbers[0] if isinstance(first, Value) else numbers
-    rest = map_leaves(lambda leaf: known[leaf] if isinstance(leaf, Value) else leaf, op.args[1:])
-    made = run(op, (inside, *rest))
-    parts = made if op.is_tuple else (made,)
-    return [(moved, part.flatten()) for part in parts]
+    return [(moved, part.flatten()) for part in run(op, (inside, *op.args[1:]))]

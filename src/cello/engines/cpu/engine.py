@@ -10,7 +10,7 @@ import torch
 from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
-from cello.engines.run import Run, RunResult
+from cello.engines.run import Rows, Run, RunResult
 from cello.errors import CaptureError, CompilerError
 from cello.program import Value
 
@@ -87,14 +87,14 @@ def _recorded(
 
 
 def loop(
-    plan: Plan, known: dict[Value, Any], run: Any, names: list[str], name: str = ""
+    plan: Plan, known: dict[Value, Any], run: Rows, names: list[str], name: str = ""
 ) -> list[torch.Tensor]:
     """The outputs, the final states and what was recorded, as the loop leaves them.
 
     Args:
         plan: whose loop.
         known: see `shared_tensors`.
-        run: what it runs on; its cell is not looked at.
+        run: what it runs on.
         names: what to record.
         name: what the plan is called in the operation, if not by its own name.
     """
@@ -104,7 +104,7 @@ def loop(
 
 
 def taken(
-    plan: Plan, known: Mapping[Value, Any], run: Any
+    plan: Plan, known: Mapping[Value, Any], run: Rows
 ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
     """The tensors that an operation takes, see `OperationInputs`; and what is fed back."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()

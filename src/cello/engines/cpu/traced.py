@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -23,7 +22,7 @@ from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.packing import Alike
-from cello.engines.run import Run, RunResult
+from cello.engines.run import Rows, Run, RunResult
 from cello.program import to_text
 
 __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
@@ -104,7 +103,7 @@ def plan_name(
     if device.type != "cpu" or in_transform():
         return ""
     like = torch.empty(0, cell.input_size, dtype=dtype, device=device)
-    run = Run(cell, like, [1 if one_row else 2], (), ())
+    run = Run(like, [1 if one_row else 2], (), (), cell=cell)
     with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
@@ -125,20 +124,6 @@ def _unseen() -> Iterator[None]:
         yield
 
 
-@dataclass(eq=False)
-class _Rows:
-    """What a loop runs on: see `Run`."""
-
-    data: Tensor
-    batch_sizes: Sequence[int]
-    state: list[Tensor]
-    initial: list[Tensor]
-    reverse: bool
-    reset: Tensor | None
-    forced: Tensor | None
-    lengths: Tensor | None
-
-
 @_keeps_type(torch._dynamo.allow_in_graph)
 def planned(
     name: str, names: list[str], own: list[Tensor], data: Tensor, alike: bool, sizes: list[int],
@@ -149,6 +134,6 @@ def planned(
     plan = _kept[name]
     known = shared_from(plan, dict(zip(names, own, strict=True)))
     batch_sizes = Alike(*sizes) if alike else sizes
-    rows = _Rows(data, batch_sizes, state, initial, reverse, reset, forced, lengths)
+    rows = Rows(data, batch_sizes, state, initial, reverse, reset, forced, lengths)
     made = loop(plan, known, rows, [], name)
     return shaped(plan.program.output, made[0]), *made[1:]

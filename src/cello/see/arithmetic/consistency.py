@@ -29,8 +29,7 @@ def disagreeing(rows: LayerRows, program: Program) -> set[str]:
         for op in program.ops:
             known = not is_random(op) and unknown.isdisjoint((*op.inputs, *op.outputs))
             if known and recorded.intersection(op.outputs):
-                made = found.run(op, op.args)
-                for value, own in zip(op.outputs, made if op.is_tuple else (made,), strict=True):
+                for value, own in zip(op.outputs, found.run(op), strict=True):
                     if value in recorded and not close(own, found.values[value]):
                         wrong.add(value)
     return {name for name in rows.rows if program.names[name] in wrong}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.program import BATCH, Op, Program, Value, is_random, map_leaves
+from cello.program import Op, Program, Value, is_random, results_of
 
 __all__ = ["Evaluation"]
 
@@ -51,18 +51,12 @@ class Evaluation:
             return
         if is_random(op) or self.unknown.intersection(op.inputs):
             self.unknown.update(open_outputs)
-        made = self.run(op, op.args)
-        made = dict(zip(op.outputs, made if op.is_tuple else (made,), strict=True))
-        self.values.update((value, made[value]) for value in open_outputs)
+        made = zip(op.outputs, self.run(op), strict=True)
+        self.values.update((value, part) for value, part in made if value in open_outputs)
 
-    def run(self, op: Op, arguments: tuple[Any, ...]) -> Any:
-        """The operation with other arguments."""
-        arguments = map_leaves(self._filled, arguments)
-        return op.target(*arguments, **map_leaves(self._filled, op.kwargs))
-
-    def _filled(self, leaf: Any) -> Any:
-        if isinstance(leaf, Value):
-            return self.values[leaf]
-        if isinstance(leaf, torch.device):
-            return torch.device("cpu")
-        return self.rows if leaf is BATCH else leaf
+    def run(
+        self, op: Op, args: Any = None, known: Mapping[Value, Tensor] | None = None
+    ) -> tuple[Tensor, ...]:
+        """What the operation makes, of its own arguments and values or of others."""
+        known = self.values if known is None else known
+        return results_of(op, known, self.rows, args=args, device=torch.device("cpu"))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from cello.errors import UnknownNameError
-from cello.program import Op, Value, is_random, map_leaves
+from cello.program import Op, Value, is_random
 from cello.program.movement import MOVES, sources
 from cello.see.arithmetic.evaluate import Evaluation
 from cello.see.arithmetic.reductions import RULES, products
@@ -170,12 +169,10 @@ class ScalarFormulas:
                 place = self.broadcast(self.values[source].shape, shape)[element]
                 terms[source] = self.of(source, int(place))
 
-        def filled(leaf: Any) -> Any:
-            return terms[leaf].value if isinstance(leaf, Value) else leaf
-
         expression = write(op, lambda source: terms[source].expression)
         try:
-            result = op.target(*map_leaves(filled, op.args), **map_leaves(filled, op.kwargs))
+            known = {source: term.value for source, term in terms.items()}
+            (result,) = self.evaluation.run(op, known=known)
         except (RuntimeError, TypeError):  # an operation that wants more axes than none
             return self._called(op, value, element)
         return Term(expression, self.use(result))

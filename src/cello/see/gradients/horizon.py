@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cello.engines import evaluate, tensors_of
-from cello.program import Op, Value, is_row_wise
+from cello.engines import tensors_of
+from cello.program import Op, Value, evaluate, is_row_wise
 from cello.program.movement import MOVES
 from cello.program.operations import is_pointwise
 from cello.see.gradients.taps import Tapped

@@ -148,7 +148,7 @@ def ours(cell: Parts, operands: list[Tensor], g: Tensor) -> Iterator[list[Tensor
 
     x = torch.cat([columns(part) for part in operands], 1).requires_grad_()
     state = (x.new_zeros(len(x), cell.hidden_size),)
-    y = run(Run(cell, x, [len(x)], state, state), "cpu").output
+    y = run(Run(x, [len(x)], state, state, cell=cell), "cpu").output
     (gradient,) = torch.autograd.grad(y, x, columns(g))
     found = zip(y.split(WIDTH, 1), *(p.split(WIDTH, 1) for p in gradient.chunk(3, 1)), strict=True)
     for parts in found:

@@ -38,7 +38,7 @@ def test_products_are_counted_as_the_step_runs_them(name: str) -> None:
         this = (data, sizes, tuple(state), tuple(initial), reverse, given["reset"])
 
         def trained(engine: str, this: tuple = this) -> None:
-            done = run(Run(cell, *this), engine)
+            done = run(Run(*this, cell=cell), engine)
             torch.autograd.backward([done.output.sum(), *(part.sum() for part in done.state)])
 
         expected = counted(lambda: trained("reference"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from cello.engines.cpu.op.call import LoopCall, OperationInputs
 from cello.engines.cpu.plan import Plan
-from cello.engines.run import joined, nothing_of
-from cello.program import BATCH, Value, map_leaves
+from cello.engines.interpreter import run_ops
+from cello.engines.run import Rows, joined, nothing_of
+from cello.program import Value, needed_ops
 
 __all__ = ["replay"]
 
@@ -52,47 +52,22 @@ def replay(
 
 def _run(plan: Plan, call: LoopCall) -> list[Tensor]:
     """Outputs, final states and what was recorded."""
-    program, given, length = plan.program, OperationInputs(plan, call.tensors), call.length
-    sizes = [call.rows] * length if call.table is None else call.table[0].tolist()
-    shared = dict(zip(plan.shared, given.shared, strict=True))
-    state, initial = given.start, given.initial
+    program, given = plan.program, OperationInputs(plan, call.tensors)
+    sizes = [call.rows] * call.length if call.table is None else call.table[0].tolist()
     shown = [program.names[name] for name in call.names]
     if not call.steps.total:
         return _no_rows(plan, call, shown)
-    pieces = {
-        value: tensor.split(sizes)
-        for value, tensor in zip([program.x, *plan.drawn], given.rows, strict=True)
-    }
-    masks = None if call.reset is None else call.reset.split(sizes)
-    known = None if call.forced is None else call.forced.split(sizes)
-    kept: list[Any] = [None] * length
-    order = range(length - 1, -1, -1) if call.reverse else range(length)
-    for t in order:
-        m, before = sizes[t], t + 1 if call.reverse else t - 1
-        now = [part[:m] for part in state]
-        if known is not None and 0 <= before < length and plan.feedback is not None:
-            place, has = list(program.state).index(plan.feedback), min(m, sizes[before])
-            now[place] = torch.cat([known[before][:has], now[place][has:]])
-        if masks is not None:
-            mask = masks[t].unsqueeze(-1)
-            now = [
-                torch.where(mask, first[:m], part) for first, part in zip(initial, now, strict=True)
-            ]
-        env: dict[Value, Any] = dict(shared)
-        env.update((value, parts[t]) for value, parts in pieces.items())
-        env.update(zip(program.state.values(), now, strict=True))
-        _step(plan, env, m)
-        new = [env[value] for value in program.next_state.values()]
-        state = [torch.cat([a, b[m:]]) for a, b in zip(new, state, strict=True)]
-        kept[t] = [env[program.output], *(env[value].reshape(m, -1) for value in shown)]
-    return [
-        torch.cat([step[0] for step in kept]),
-        *state,
-        *(
-            torch.cat([step[1 + number] for step in kept]).to(given.rows[0].dtype)
-            for number in range(len(shown))
-        ),
-    ]
+    shared = dict(zip(plan.shared, given.shared, strict=True))
+    rows = dict(zip([program.x, *plan.drawn], given.rows, strict=True))
+    known = {*shared, *rows, *program.state.values()}
+    ops = needed_ops(program.ops, [*program.results, *shown], known)
+    fed = None if plan.feedback is None else list(program.state).index(plan.feedback)
+    through = Rows(
+        given.rows[0], sizes, given.start, given.initial, call.reverse, call.reset, call.forced,
+        fed=fed,
+    )  # fmt: skip
+    output, final, others = run_ops(program, ops, through, shared, rows, shown)
+    return [output, *final, *(rows.flatten(1).to(output.dtype) for rows in others)]
 
 
 def _no_rows(plan: Plan, call: LoopCall, shown: Sequence[Value]) -> list[Tensor]:
@@ -101,22 +76,3 @@ def _no_rows(plan: Plan, call: LoopCall, shown: Sequence[Value]) -> list[Tensor]
     rows = [nothing.reshape(0, prod(value.shape[1:])) for value in (plan.program.output, *shown)]
     states = [joined(part, nothing) for part in OperationInputs(plan, call.tensors).start]
     return [rows[0], *states, *rows[1:]]
-
-
-def _step(plan: Plan, env: dict[Value, Any], rows: int) -> None:
-    """One step, operation by operation; what is in `env` already is not made again."""
-
-    def leaf(part: Any) -> Any:
-        if isinstance(part, Value):
-            return env[part]
-        return rows if part is BATCH else part
-
-    for op in plan.program.ops:
-        if op.outputs[0] in env or not all(value in env for value in op.inputs):
-            continue
-        if not op.inputs and op in plan.lowered.drawn:
-            continue
-        with torch.set_grad_enabled(op.grad):
-            made = op.target(*map_leaves(leaf, op.args), **map_leaves(leaf, op.kwargs))
-        parts = made if op.is_tuple else (made,)
-        env.update(zip(op.outputs, parts, strict=True))
