@@ -248,21 +248,8 @@ class _LayerStep:
 
     def begin(self) -> None:
         """Begin anew."""
-        self._begin_with(self.initial())
-
-    def _begin_with(self, state: Sequence[Tensor]) -> None:
-        like = self.layer.like()
-        self._kind = (like.dtype, like.device)
-        self._compiled = one_step(self.cell, self.rows, *self._kind, self.layer.engine)
-        self._state_now = state
-
-    def _follow(self) -> bool:
-        """Go on in the dtype and on the device of the layer, if it has been brought to others."""
-        like = self.layer.like()
-        if (like.dtype, like.device) == self._kind:
-            return False
-        self._begin_with([part.to(like) for part in self._state_now])
-        return True
+        self._kind: Any = None
+        self.state = self.initial()
 
     def initial(self) -> Any:
         """The initial state."""
@@ -272,24 +259,22 @@ class _LayerStep:
 
     @property
     def state(self) -> Any:
-        """A copy of the state now, a named tuple; each part [B, size]."""
-        self._follow()
-        return self.cell.state_type(*self._state_now)
+        """A copy of the state now, a named tuple; each part [B, size].
+
+        It has the dtype of the layer, and is on its device; when it is set, the step follows it.
+        """
+        like = self.layer.like()
+        parts = self._own if self._compiled is None else self._compiled.state
+        return self.cell.state_type(*(part.to(like, copy=True) for part in parts))
 
     @state.setter
     def state(self, parts: Sequence[Tensor]) -> None:
-        self._follow()
-        self._state_now = parts
-
-    @property
-    def _state_now(self) -> Sequence[Tensor]:
-        """A copy of the state, as the step has it."""
-        if self._compiled is not None:
-            return self._compiled.state
-        return [part.clone() for part in self._own]
-
-    @_state_now.setter
-    def _state_now(self, parts: Sequence[Tensor]) -> None:
+        like = self.layer.like()
+        if self._kind != (like.dtype, like.device):
+            self._kind = (like.dtype, like.device)
+            self._compiled = one_step(
+                self.cell, self.rows, like.dtype, like.device, self.layer.engine
+            )
         if self._compiled is None:
             self._own = [part.detach().clone() for part in parts]
         else:
@@ -304,13 +289,15 @@ class _LayerStep:
             and may_run_compiled(x.device, self.layer.engine)
         ):
             return compiled(x)
-        if self._follow():
+        like = self.layer.like()
+        if self._kind != (like.dtype, like.device):
+            self.state = self.state
             return self(x)
         with torch.no_grad():
             y = x.unsqueeze(0) if x.dim() == 1 else x
             check_x(self.cell, y)
             now = self._own if compiled is None else compiled.state
-            y, self._state_now = _step(self.cell, y, now)
+            y, self.state = _step(self.cell, y, now)
             y = y.clone()  # it may be the input or the state under another name
             return y.squeeze(0) if x.dim() == 1 else y
 

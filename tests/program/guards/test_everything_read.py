@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,17 +41,37 @@ class Table(dict):
     k = 1.0
 
 
-def noted() -> None:
-    """A function with an attribute."""
+class Ordered(OrderedDict):
+    k = 1.0
+
+
+class Queue(deque):
+    k = 1.0
+
+
+def noted(q: float = 1.0, *, r: float = 1.0) -> None:
+    """A function with defaults and an attribute."""
 
 
 noted.k = 1.0
-THINGS: dict[str, Any] = {
-    "plain": Plain(),
-    "with attribute": WithAttribute(),
-    "row": Row([1.0]),
-    "table": Table(a=1.0),
-    "function": noted,
+
+
+def called() -> Any:
+    """A partial function with an attribute."""
+    made = partial(noted, r=1.0)
+    made.k = 1.0
+    return made
+
+
+THINGS: dict[str, Callable[[], Any]] = {
+    "plain": Plain,
+    "with attribute": WithAttribute,
+    "row": lambda: Row([1.0]),
+    "table": lambda: Table(a=1.0),
+    "ordered": lambda: Ordered(a=1.0, b=1.0),
+    "queue": lambda: Queue([1.0]),
+    "function": lambda: noted,
+    "partial": called,
 }
 CHANGES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "an attribute of the class": ("plain", lambda _: setattr(Settings, "k", 2.0)),
@@ -61,6 +83,15 @@ CHANGES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "of the class of a list": ("row", lambda _: setattr(Row, "k", 2.0)),
     "of a dict": ("table", lambda thing: setattr(thing, "k", 2.0)),
     "all of a function": ("function", lambda thing: setattr(thing, "__dict__", {"k": 2.0})),
+    "a default": ("function", lambda thing: setattr(thing, "__defaults__", (2.0,))),
+    "a default by name": ("function", lambda thing: thing.__kwdefaults__.update(r=2.0)),
+    "what a partial gives": ("partial", lambda thing: thing.keywords.update(r=2.0)),
+    "a partial anew": ("partial", lambda thing: thing.__setstate__((print, (), {}, {"k": 2.0}))),
+    "of a partial": ("partial", lambda thing: setattr(thing, "k", 2.0)),
+    "in a list": ("row", lambda thing: thing.append(2.0)),
+    "in a queue": ("queue", lambda thing: thing.appendleft(2.0)),
+    "in a dict": ("table", lambda thing: thing.update(a=2.0)),
+    "the order of a dict": ("ordered", lambda thing: thing.move_to_end("a")),
 }
 
 
@@ -81,15 +112,14 @@ def as_before() -> Iterator[None]:
     yield
     Settings.k = Row.k = 1.0
     Plain.__bases__ = WithAttribute.__bases__ = (Settings,)
-    for thing in (THINGS["plain"], THINGS["row"], THINGS["table"]):
-        vars(thing).clear()
     noted.__dict__ = {"k": 1.0}
+    noted.__defaults__, noted.__kwdefaults__ = (1.0,), {"r": 1.0}
 
 
 @pytest.mark.parametrize("what", list(CHANGES))
 def test_a_change_is_seen(what: str) -> None:
     name, change = CHANGES[what]
-    thing = THINGS[name]
+    thing = THINGS[name]()
     cell, x = Reading(thing), torch.randn(2, 2, 3)
     key = GuardKey(cell)
     guard = FastGuard(cell, key, {})

@@ -20,10 +20,9 @@ from torch.nn.parameter import is_lazy
 from cello.cells import Cell
 from cello.cells.apart import hooks_of
 from cello.program.guards.places import Slots, bytes_of
+from cello.program.guards.watched import NOT_READ, Watched
 
-__all__ = ["NOT_READ", "GuardKey", "looks_into"]
-
-NOT_READ = "_glance"  # an attribute of a cell that is ours, see `glance`
+__all__ = ["GuardKey"]
 
 LIMIT = 2000  # things that are looked at, the nearest first: a bound on the time that a look takes
 
@@ -39,7 +38,7 @@ class GuardKey:
         places: what can be changed, each under its name: lists, dicts, sets, classes, arrays,
             slots, closure variables, and the global variables that functions name, as
             (dict, name).
-        absent: global variables that functions name, but that there are not, as (dict, name).
+        watched: the same places for `FastGuard`, written down where they go into the key.
         seen: everything that was looked at and is not plain.
         has_lazy: whether a parameter or buffer still has no shape.
         by_content: whether something is known by what it holds, not by what it is.
@@ -47,7 +46,8 @@ class GuardKey:
 
     def __init__(self, cell: Cell) -> None:
         self.places: list[tuple[str, Any]] = []
-        self.absent: list[tuple[dict[str, Any], str]] = []
+        self.watched = Watched()
+        self._cell = cell
         self.by_content = self.has_lazy = False
         self._key: list[Any] = []
         self._seen: dict[int, int] = {}
@@ -85,11 +85,13 @@ class GuardKey:
             self._see("self", value.__self__)
             self._see(name, value.__func__)
         elif isinstance(value, functools.partial):
+            self._attributes(name, value)
             for part in (value.func, value.args, value.keywords):
                 self._see(name, part)
         elif isinstance(value, dict):
             self._attributes(name, value)
             self.places.append((name, value))
+            self.watched.maps.append(value)
             self._key.append(len(value))
             for key, part in list(value.items()):
                 self._see("key", key)
@@ -98,10 +100,12 @@ class GuardKey:
             self._attributes(name, value)
             if not isinstance(value, (tuple, frozenset)):
                 self.places.append((name, value))
+                self.watched.lists.append(value)
             self._key.append(len(value))
             for part in list(value):
                 self._see(name, part)
         elif isinstance(value, (staticmethod, classmethod)):
+            self._attributes(name, value)
             self._see(name, value.__func__)
         elif isinstance(value, property):
             self._see(name, value.fget)
@@ -120,6 +124,11 @@ class GuardKey:
         mine = vars(module)
         groups = (mine, module._parameters, module._buffers, module._modules)
         self.places += [("", group) for group in groups]
+        watched = self.watched
+        watched.maps += [*groups[1:], *hooks_of(module)]
+        if module is not self._cell:  # `Watched.all` looks there, but for the guard itself
+            watched.maps.append(mine)
+            watched.objects.append(module)
         for name, value in list(mine.items()):
             if name not in _INTERNAL:
                 self._see(name, value)
@@ -131,6 +140,7 @@ class GuardKey:
                 if is_lazy(tensor):
                     self.has_lazy = True
                     continue
+                watched.tensors.append(tensor)
                 tied = self._seen.setdefault(id(tensor), len(self._seen))
                 if tied == len(self.seen):
                     self.seen.append(tensor)
@@ -140,6 +150,7 @@ class GuardKey:
         self._key.append(tuple(map(len, hooks_of(module))))
 
     def _function(self, called: str, function: FunctionType) -> None:
+        self.watched.functions.append(function)
         self._key.append(function.__code__)
         if _is_library(function.__module__):
             return
@@ -154,7 +165,7 @@ class GuardKey:
         for name in names:
             value = outside.get(name)
             if isinstance(value, ModuleType):
-                self.places.append((name, (outside, name)))
+                self._place(outside, name)
                 if not _is_library(value.__name__):
                     for inner in names:
                         self._global(vars(value), inner)
@@ -163,23 +174,30 @@ class GuardKey:
 
     def _global(self, namespace: dict[str, Any], name: str) -> None:
         if name in namespace:
-            self.places.append((name, (namespace, name)))
+            self._place(namespace, name)
             self._see(name, namespace[name])
         else:
-            self.absent.append((namespace, name))
+            self.watched.variables.append((namespace, name))
+
+    def _place(self, namespace: dict[str, Any], name: str) -> None:
+        self.places.append((name, (namespace, name)))
+        self.watched.variables.append((namespace, name))
 
     def _variable(self, name: str, cell: CellType) -> None:
         self.places.append((name, cell))
+        self.watched.closures.append(cell)
         try:
             self._see(name, cell.cell_contents)
         except ValueError:  # not set yet
             self._key.append("unset")
 
     def _class(self, kind: type) -> None:
+        self.watched.classes.append(kind)
         self._key += map(_Same, kind.__mro__)
         for base in kind.__mro__:
-            if not looks_into(base):
+            if not _looks_into(base):
                 continue
+            self.watched.maps.append(vars(base))
             self.places.append((base.__name__, base))
             for name, value in list(vars(base).items()):
                 if not name.startswith("__") or name == "__call__":
@@ -204,9 +222,10 @@ class GuardKey:
 
     def _attributes(self, name: str, value: Any) -> None:
         """What anything of a class of somebody's has besides what it holds."""
-        if looks_into(type(value)):
+        if _looks_into(type(value)):
             self._see("class", type(value))
         if (inside := getattr(value, "__dict__", None)) is not None:
+            self.watched.objects.append(value)
             self._see(name, inside)
 
 
@@ -236,7 +255,7 @@ def _slots(kind: type) -> tuple[str, ...]:
     return tuple(slot for slot in slots if not slot.startswith("__"))
 
 
-def looks_into(kind: type) -> bool:
+def _looks_into(kind: type) -> bool:
     """Whether what a class defines is looked at: it may change while a program runs."""
     return not _is_library(kind.__module__)
 

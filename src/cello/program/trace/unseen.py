@@ -27,39 +27,36 @@ _SETTINGS = "it asks how PyTorch is set, which may change from call to call"
 
 _TENSOR: Any = Tensor  # whose attributes the type checker takes for what they hold
 
-# What PyTorch hands to a mode. An attribute's function has no name of its own.
-_OF_TENSORS: dict[Any, tuple[str, str]] = {
+# What PyTorch hands to a mode: why it is refused, its name (an attribute's function has none of its
+# own), and whether only if the step asks: what PyTorch asks for itself only makes it faster.
+_OF_TENSORS: dict[Any, tuple[str, str, bool]] = {
     **{
-        function: (_READS, function.__name__)
+        function: (_READS, function.__name__, False)
         for function in (
             *(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr),
             Tensor.__repr__,
         )
     },
     **{
-        function: (_COMPUTES, function.__name__)
+        function: (_COMPUTES, function.__name__, False)
         for function in (torch.autograd.grad, torch.autograd.backward, Tensor.backward)
     },
     **{
-        function: (_GRADIENTS, function.__name__)
+        function: (_GRADIENTS, function.__name__, False)
         for function in (
             *(Tensor.register_hook, Tensor.register_post_accumulate_grad_hook),
             *(Tensor.retain_grad, Tensor.detach_),
         )
     },
-    _TENSOR.grad_fn.__get__: (_GRADIENTS, "grad_fn"),
-    _TENSOR.grad.__get__: (_GRADIENTS, "grad"),
-    _TENSOR.grad.__set__: (_GRADIENTS, "grad = …"),
-    _TENSOR.data.__set__: ("it puts other numbers into a tensor", "data = …"),
-}
-
-# The same, if it is the step that asks: what PyTorch asks for itself only makes it faster.
-_OF_TENSORS_BY_STEPS: dict[Any, tuple[str, str]] = {
-    Tensor.is_contiguous: (_MEMORY, "is_contiguous"),
-    Tensor.stride: (_MEMORY, "stride"),
-    Tensor.storage_offset: (_MEMORY, "storage_offset"),
-    _TENSOR._version.__get__: ("it asks how often a tensor has been changed", "_version"),
-    Tensor.is_inference: (_SETTINGS, "is_inference"),
+    _TENSOR.grad_fn.__get__: (_GRADIENTS, "grad_fn", False),
+    _TENSOR.grad.__get__: (_GRADIENTS, "grad", False),
+    _TENSOR.grad.__set__: (_GRADIENTS, "grad = …", False),
+    _TENSOR.data.__set__: ("it puts other numbers into a tensor", "data = …", False),
+    Tensor.is_contiguous: (_MEMORY, "is_contiguous", True),
+    Tensor.stride: (_MEMORY, "stride", True),
+    Tensor.storage_offset: (_MEMORY, "storage_offset", True),
+    _TENSOR._version.__get__: ("it asks how often a tensor has been changed", "_version", True),
+    Tensor.is_inference: (_SETTINGS, "is_inference", True),
 }
 
 # What tells a step how many rows it has.
@@ -102,9 +99,9 @@ class Unseen(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if found := _OF_TENSORS.get(func):
-            self._refuse(*found, sys._getframe(1))
-        if (found := _OF_TENSORS_BY_STEPS.get(func)) and is_the_steps(sys._getframe(1)):
-            self._refuse(*found, sys._getframe(1))
+            what, name, only_the_steps = found
+            if not only_the_steps or is_the_steps(sys._getframe(1)):
+                self._refuse(what, name, sys._getframe(1))
         if func in _SIZES and args[0].shape[:1] == (self.rows,) and is_the_steps(sys._getframe(1)):
             self.asks_size = True
         before, self.asked = self.asked, True

@@ -1,0 +1,79 @@
+"""Places where another object might be than there was: what two looks at them compare."""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import attrgetter, methodcaller
+from types import CellType, FunctionType
+from typing import Any
+
+from torch import Tensor
+
+from cello.cells import Cell
+
+__all__ = ["NOT_READ", "Watched"]
+
+NOT_READ = "_glance"  # an attribute of a cell that is ours: its fast guard
+
+_values = methodcaller("values")
+_code = attrgetter("__code__", "__defaults__", "__kwdefaults__", "__dict__")
+_mro = attrgetter("__mro__")
+_nothing = object()
+
+
+class Watched:
+    """Every place that the step of a cell can read, but for the cell's own attributes.
+
+    Attributes:
+        maps: dicts, also of attributes; their keys count too.
+        lists: lists, sets and deques.
+        classes: by their bases; what they define stands in `maps`.
+        functions: by their code and defaults.
+        objects: by their class and where their attributes stand.
+        tensors: by dtype, shape and whether they need a gradient.
+        variables: global ones, as (dict, name), whether they are there or not.
+        closures: variables of functions around.
+    """
+
+    def __init__(self) -> None:
+        self.maps: list[Any] = []
+        self.lists: list[Any] = []
+        self.classes: list[type] = []
+        self.functions: list[FunctionType] = []
+        self.objects: list[Any] = []
+        self.tensors: list[Tensor] = []
+        self.variables: list[tuple[dict[str, Any], str]] = []
+        self.closures: list[CellType] = []
+
+    def of_tensors(self) -> list[Any]:
+        """What counts of tensors beside which they are."""
+        return [(t.dtype, t.shape, t.requires_grad) for t in self.tensors]
+
+    def all(self, cell: Cell) -> list[Any]:
+        """The objects at all places now, and those that the cell has itself."""
+        own, maps, step = vars(cell).copy(), self.maps, cell.named_function
+        own.pop(NOT_READ, None)
+        found = [type(cell), getattr(step, "__func__", step), *own, *own.values()]
+        found += chain.from_iterable(maps)
+        found += chain.from_iterable(map(_values, maps))
+        if self.objects:
+            found += map(type, self.objects)
+            found += map(vars, self.objects)
+        if self.classes:
+            found += map(_mro, self.classes)
+        if self.lists:
+            found += chain.from_iterable(self.lists)
+        if self.functions:
+            found += chain.from_iterable(map(_code, self.functions))
+        if self.variables:
+            found += [space.get(name, _nothing) for space, name in self.variables]
+        if self.closures:
+            found += map(_content, self.closures)
+        return found
+
+
+def _content(closure: CellType) -> Any:
+    try:
+        return closure.cell_contents
+    except ValueError:  # not set yet
+        return _nothing
