@@ -130,6 +130,9 @@ class Recurrent(Layer):
         if loop is None or not loop.takes(state):
             return None
         y, final = loop(cell, x, state)
+        if y.requires_grad:  # what is made last has its gradient first
+            final = [of_its_own(part) for part in final]
+            y = of_its_own(y)
         return OutputAndState(y, cell.state_type(*final))
 
     def run(

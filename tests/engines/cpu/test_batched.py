@@ -9,7 +9,7 @@ from torch.autograd import functional
 from torch.func import functional_call
 
 import cello
-from cello.engines.cpu.op import operators
+from cello.engines.cpu.op.gradients import BackwardRecipe
 from tests.engines.cpu.compiled import DOUBLE, close, layer_of, numbers
 
 NAMES = ["gru", "lstm", "drop-in"]
@@ -19,8 +19,8 @@ NAMES = ["gru", "lstm", "drop-in"]
 def loops(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often the backward loop has run: an entry for each time."""
     runs: list[int] = []
-    run = operators.run_backward
-    monkeypatch.setattr(operators, "run_backward", lambda *args: runs.append(1) or run(*args))
+    run = BackwardRecipe.__call__
+    monkeypatch.setattr(BackwardRecipe, "__call__", lambda *args: runs.append(1) or run(*args))
     return runs
 
 

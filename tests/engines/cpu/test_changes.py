@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 import cello
-from cello.engines.cpu.op import operators
+from cello.engines.cpu.op.forward import ForwardRecipe
 from tests.engines.cpu.compiled import close, layer_of, numbers
 
 CHANGES: dict[str, Callable[[Tensor], Any]] = {
@@ -67,8 +67,8 @@ def test_a_module_in_place_between_layers() -> None:
 
 def test_only_then_is_the_loop_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
-    run = operators.run_forward
-    monkeypatch.setattr(operators, "run_forward", lambda *args: runs.append(1) or run(*args))
+    run = ForwardRecipe.run
+    monkeypatch.setattr(ForwardRecipe, "run", lambda *args: runs.append(1) or run(*args))
     layer, x = layer_of("gru"), numbers(4, 3, 3, grad=True)
     gradients(layer, x, lambda y: y.clone().zero_())
     assert len(runs) == 1

@@ -99,7 +99,7 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _bytes(tensor: Tensor | None) -> bytes:
-    if tensor is None:
+    if tensor is None or tensor is libraries.NOWHERE:
         return struct.pack("q", -1)
     content = tensor.detach().numpy().tobytes()
     return struct.pack("q", len(content)) + content

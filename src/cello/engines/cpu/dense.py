@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -11,18 +12,22 @@ from torch import Tensor
 from cello.cells import Cell
 from cello.cells.like import a_tensor_of
 from cello.cells.state import HasState, shapes_of
+from cello.engines.cpu.batched import in_batch
+from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.call import LoopCall
-from cello.engines.cpu.op.direct import PLAIN_TENSORS
+from cello.engines.cpu.op.direct import PLAIN_TENSORS, can_bypass_dispatcher
 from cello.engines.cpu.op.forward import ForwardRecipe
+from cello.engines.cpu.op.gradients import BackwardRecipe, backward_recipe
 from cello.engines.cpu.op.memory_layout import compute_dtype, plain
-from cello.engines.cpu.op.operators import differentiable
+from cello.engines.cpu.op.operators import backward, differentiable
 from cello.engines.cpu.plan import Plan
 from cello.program import FastGuard, Program, fast_guard_of
 
 __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 
+_requires_grad = attrgetter("requires_grad")
 _LIMIT = 16  # sizes that are kept for one cell
 
 
@@ -42,18 +47,23 @@ def is_dense(x: Any) -> bool:
 class DenseLoop:
     """The steps of B sequences that all have T steps, without resets, recordings, forced outputs.
 
-    It lives in the guard of its cell, for as long as nothing changes that the step can read.
+    It lives in the guard of its cell, for as long as nothing changes that the step can read. The
+    tensors that it takes are those of an operation, see `OperationInputs`, without the zeros: x,
+    the shared ones, the state if one is given. All have its dtype.
     """
 
     def __init__(self, cell: Cell, plan: Plan, x: Tensor, reverse: bool) -> None:
         T, B, _ = x.shape
+        self.dtype = x.dtype
         self.plan, self.steps = plan, StepTable(T, B, T * B, None, reverse)
         self.call = LoopCall(plan.name, [], None, T, B, None, reverse, None, None, [])
-        self.recipe: ForwardRecipe | None = None  # made when no gradient is asked for
+        self.recipes: dict[bool, tuple[ForwardRecipe, int]] = {}  # by whether a tape is left
+        self.backward: dict[Any, BackwardRecipe] = {}  # by what needs a gradient
         self.y = (T, B, plan.program.output.shape[1])
         self.state = [(B, *shape) for shape in shapes_of(cell).values()]
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=x.dtype) for shape in self.state]
+        self.without_state = 1 + len(plan.shared)
         self.own = None if plan.once is not None else self._own(cell)
         # A cell may begin with something else.
         self.begins = getattr(cell.zero_state, "__func__", None) is HasState.zero_state
@@ -73,8 +83,8 @@ class DenseLoop:
 
     def __call__(
         self, cell: Cell, x: Tensor, state: Sequence[Tensor] | None
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The outputs [T, B, O] and the final state.
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """The outputs [T, B, O] and the final state; to autograd results of one operation.
 
         Args:
             cell: as it was when this was made.
@@ -82,22 +92,86 @@ class DenseLoop:
             state: what to begin with, see `takes`; zeros if None.
         """
         own = self._own(cell) if self.own is None else self.own
-        given = [*own, *(self.zeros if state is None else state), *self.zeros]
-        if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *given)):
-            call = self.call._replace(tensors=[x.flatten(0, 1), *given])
-            y, *final = differentiable(call)
-            end = [part.view_as(part) for part in final]
-            return y.view(self.y), end  # what is made last has its gradient first
-        y, final = x.new_empty(self.y), [x.new_empty(shape) for shape in self.state]
-        if self.recipe is None:
-            self.recipe = self.plan.forward(save=False).recipe(ForwardRecipe, self.plan, ())
-        self.recipe.run([x, *plain(given, x.dtype), y, *final, None, None], self.steps)
-        return y, final
+        tensors = [x, *own] if state is None else [x, *own, *state]
+        if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
+            return self.run(tensors, False)[:2]
+        if PLAIN_TENSORS.issuperset(map(type, tensors)):
+            y, *final = _Differentiable.apply(self, *tensors)  # type: ignore[no-untyped-call]
+            return y, final
+        y, *final = differentiable(self.call._replace(tensors=self._operands(tensors, flat=True)))
+        return y.view(self.y), final
+
+    def run(
+        self, tensors: Sequence[Tensor], save: bool
+    ) -> tuple[Tensor, Sequence[Tensor], Tensor | None]:
+        """The outputs, the final state, and the tape if `save`."""
+        recipe, width = self.recipes.get(save) or self._recipe(save)
+        new = tensors[0].new_empty
+        y, final = new(self.y), [new(shape) for shape in self.state]
+        tape = new((self.steps.total, width)) if save else None
+        recipe.run([*self._operands(tensors), y, *final], tape, self.steps)
+        return y, final, tape
+
+    def gradients(
+        self, tensors: Sequence[Tensor], made: list[Tensor], grads: Any, needs: tuple[bool, ...]
+    ) -> list[Tensor | None]:
+        """Those of the tensors that need one, after `made`: the outputs and the tape."""
+        more = [False] * (self.without_state + 2 * len(self.state) - len(needs))
+        if torch.is_grad_enabled() or in_batch() or not can_bypass_dispatcher(grads):
+            call = self.call._replace(tensors=self._operands(tensors, flat=True))
+            made = [part.flatten(0, -2) for part in made]
+            rows = [g if g is None else g.reshape(-1, g.shape[-1]) for g in grads]
+            left = iter(backward(call, made, rows, [*needs, *more]))
+            found = [next(left) if need else None for need in needs]
+            dx = found[0]
+            return [dx if dx is None else dx.view(tensors[0].shape), *found[1:]]
+        recipe = self.backward.get(needs)
+        if recipe is None:
+            recipe = backward_recipe(self.plan, (), grads, [*needs, *more])
+            self.backward[needs] = recipe
+        given = self._operands(tensors)
+        grads = plain(grads, self.dtype)
+        return recipe(given, made, grads, self.steps, None, None)[: len(needs)]
+
+    def _operands(self, tensors: Sequence[Tensor], *, flat: bool = False) -> list[Tensor]:
+        """All that an operation takes; if `flat`, as the user has it, x as [T * B, I]."""
+        zeros = self.zeros
+        state = zeros if len(tensors) == self.without_state else []
+        if flat:
+            return [tensors[0].flatten(0, 1), *tensors[1:], *state, *zeros]
+        return [*plain(tensors, self.dtype), *state, *zeros]
+
+    def _recipe(self, save: bool) -> tuple[ForwardRecipe, int]:
+        loop = self.plan.forward(save=save)
+        recipe = loop.recipe(ForwardRecipe, self.plan, ())
+        self.recipes[save] = recipe, loop.tape.width if loop.tape is not None else 0
+        return self.recipes[save]
 
     def _own(self, cell: Cell) -> list[Tensor]:
         """The tensors without rows that the loop reads."""
         known = shared_tensors(self.plan, cell)
         return [known[value] for value in self.plan.shared]
+
+
+class _Differentiable(torch.autograd.Function):
+    """The forward loop with its backward loop, as the operation has them; see `operators`."""
+
+    @staticmethod
+    def forward(ctx: Any, loop: DenseLoop, *tensors: Tensor) -> Any:
+        y, final, tape = loop.run(tensors, True)
+        kept, ctx.counter = kept_apart(y)
+        ctx.loop, ctx.version = loop, ctx.counter._version
+        ctx.save_for_backward(*tensors, kept, tape)
+        ctx.set_materialize_grads(False)
+        return (y, *final)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        *tensors, y, tape = ctx.saved_tensors
+        if ctx.counter._version != ctx.version:
+            y = ctx.loop.run(tensors, True)[0]  # has the same bits as it had
+        needs = ctx.needs_input_grad[1:]
+        return None, *ctx.loop.gradients(tensors, [y, tape], grads, needs)
 
 
 def dense_loop(cell: Cell, x: Tensor, reverse: bool) -> DenseLoop | None:

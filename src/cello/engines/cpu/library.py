@@ -18,7 +18,10 @@ from cello.engines.cpu.c.render import Rendered
 from cello.engines.cpu.toolchain.build import build
 from cello.engines.packing import Alike
 
-__all__ = ["Library", "StepTable", "join", "openmp_of_torch", "pool"]
+__all__ = ["NOWHERE", "Library", "StepTable", "join", "openmp_of_torch", "pool"]
+
+NOWHERE = torch.empty(0)  # its address is 0
+_address = Tensor.data_ptr
 
 WORTH_A_THREAD = 2_000_000  # multiplications below which a second thread does not pay
 WORTH_SHARING = 1 << 16  # weights of a loop from which on threads share the units of one row
@@ -61,7 +64,7 @@ class Library:
         self._run: Any = None
         self._bytes: Any = None
         self._pack: Any = None
-        self._workspaces: list[Tensor] = []
+        self._workspaces: list[tuple[Tensor, int]] = []
         self._sizes: dict[int, int] = {}
 
     def load(self) -> None:
@@ -97,35 +100,34 @@ class Library:
     def __call__(
         self,
         steps: StepTable,
-        tensors: Sequence[Tensor | None],
+        tensors: Sequence[Tensor],
         reset: Tensor | None,
     ) -> None:
         """Run all steps.
 
         Args:
             steps: which rows each step has.
-            tensors: contiguous, in the order of `Rendered.slots`.
+            tensors: contiguous, in the order of `Rendered.slots`; `NOWHERE` for what there is not.
             reset: which rows are reset before their step, [N] bool.
         """
-        self.load()
+        if self._run is None:
+            self.load()
         threads, parts = self._threads(steps)
         run, barrier = pool() if threads > 1 else (0, 0)
         workspace = self._workspace(threads)
-        table = steps.table
-        addresses = array(
-            "Q",
-            [
-                0 if table is None else table.data_ptr(),
-                0 if table is None else table.data_ptr() + 8 * steps.length,
-                0 if reset is None else reset.data_ptr(),
-                run,
-                barrier,
-                (workspace.data_ptr() + 63) // 64 * 64,
-            ],
-        )
-        addresses.extend([0 if tensor is None else tensor.data_ptr() for tensor in tensors])
-        numbers = array("q", [steps.length, steps.rows, steps.reverse, threads, parts, 0])
-        self.run(addresses, numbers)
+        first = 0 if steps.table is None else steps.table.data_ptr()
+        second = first and first + 8 * steps.length
+        pointers = [
+            first,
+            second,
+            0 if reset is None else reset.data_ptr(),
+            run,
+            barrier,
+            workspace[1],
+        ]
+        pointers += map(_address, tensors)
+        numbers = array("q", (steps.length, steps.rows, steps.reverse, threads, parts, 0))
+        self.run(array("Q", pointers), numbers)
         self._workspaces.append(workspace)
 
     def _threads(self, steps: StepTable) -> tuple[int, int]:
@@ -140,15 +142,17 @@ class Library:
         parts = available // max(1, steps.rows)
         return parts * max(1, steps.rows), parts
 
-    def _workspace(self, threads: int) -> Tensor:
+    def _workspace(self, threads: int) -> tuple[Tensor, int]:
+        """Memory for so many threads, and where in it they may begin."""
         size = self._sizes.get(threads)
         if size is None:
             size = self._sizes[threads] = self._bytes(threads) + 64
         while self._workspaces:
             kept = self._workspaces.pop()
-            if len(kept) >= size:
+            if len(kept[0]) >= size:
                 return kept
-        return torch.empty(size, dtype=torch.uint8)
+        made = torch.empty(size, dtype=torch.uint8)
+        return made, (made.data_ptr() + 63) // 64 * 64
 
 
 def join(pool: ctypes.CDLL, openmp: ctypes.CDLL) -> None:

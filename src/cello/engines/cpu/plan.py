@@ -52,7 +52,7 @@ class Plan:
         paths: the parts of each parameter's full name.
         once: makes the shared tensors: of the program's parameters and constants.
         draw: draws, given the input.
-        backward_for: the backward loops, by what is given and what is needed.
+        backward_for: how backward loops are called for, by what is given and what is needed.
     """
 
     def __init__(self, program: Program, feedback: str | None) -> None:
@@ -64,7 +64,7 @@ class Plan:
         self._lock = threading.RLock()
         self._forward: dict[Any, Loop] = {}
         self._backward: dict[Any, Loop] = {}
-        self.backward_for: dict[Any, Loop] = {}
+        self.backward_for: dict[Any, Any] = {}
         self.shared = self._shared_values()
         made = {value for op in self.lowered.once for value in op.outputs}
         once = needed_ops(self.lowered.once, self.shared)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from torch import Tensor
 
-from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.library import NOWHERE, StepTable
 from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel.nodes import Array
@@ -27,7 +28,8 @@ def run_forward(
     recipe = plan.forward(save=save, names=names).recipe(ForwardRecipe, plan, names)
     own = tensors[0].dtype
     dtype = compute_dtype(own)
-    made, tape = recipe(plain(tensors, dtype), steps, reset, plain([forced], dtype))
+    (known,) = plain([forced], dtype)
+    made, tape = recipe(plain(tensors, dtype), steps, reset, known)
     if own != dtype:
         made = [tensor.to(own) for tensor in made]
     return made if tape is None else [*made, tape]
@@ -41,7 +43,8 @@ class ForwardRecipe:
         more = [("array", "y"), *(("final", name) for name in plan.program.state)]
         more += [("array", f"seen_{name}") for name in names]
         more += [("array", "tape"), ("forced", "")]
-        self.order, _ = order_of(plan, loop, more)
+        order, _ = order_of(plan, loop, more)
+        self.pointers = itemgetter(*order)
         slots = [slot.of for slot in loop.rendered.slots]
         widths = {str(array): array.width for array in slots if isinstance(array, Array)}
         self.output, self.seen = widths["y"], [widths[f"seen_{name}"] for name in names]
@@ -52,7 +55,7 @@ class ForwardRecipe:
         given: list[Tensor],
         steps: StepTable,
         reset: Tensor | None,
-        forced: list[Tensor | None],
+        forced: Tensor | None,
     ) -> tuple[list[Tensor], Tensor | None]:
         new, total, end = given[0].new_empty, steps.total, len(given) - self.states
         made = [new((total, self.output))]
@@ -64,11 +67,17 @@ class ForwardRecipe:
         for width in self.seen:
             made.append(new((total, width)))
         tape = None if self.tape is None else new((total, self.tape))
-        self.run([*given, *made, tape, *forced], steps, reset)
+        self.run([*given, *made], tape, steps, reset, forced)
         return made, tape
 
     def run(
-        self, tensors: Sequence[Tensor | None], steps: StepTable, reset: Tensor | None = None
+        self,
+        tensors: Sequence[Tensor],
+        tape: Tensor | None,
+        steps: StepTable,
+        reset: Tensor | None = None,
+        forced: Tensor | None = None,
     ) -> None:
-        """Run on what an operation takes, what it makes, the tape, and what is fed back."""
-        self.loop.library(steps, [tensors[place] for place in self.order], reset)
+        """Run on what an operation takes and what it makes, the tape, and what is fed back."""
+        more = (NOWHERE if part is None else part for part in (tape, forced))
+        self.loop.library(steps, self.pointers([*tensors, *more]), reset)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from torch import Tensor
 
-from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.library import NOWHERE, StepTable
 from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel import MatrixGradient, Operand
 from cello.program.kernel.nodes import Array
 
-__all__ = ["run_backward"]
+__all__ = ["BackwardRecipe", "backward_recipe", "run_backward"]
 
 _GIVEN = ("x", "drawn")  # kinds of arrays that the operation takes
 
@@ -42,42 +43,47 @@ def run_backward(
         names: what was recorded.
         needs: whether each of `tensors` needs a gradient.
     """
-    dtype = compute_dtype(tensors[0].dtype)
+    own = tensors[0].dtype
+    dtype = compute_dtype(own)
+    recipe = backward_recipe(plan, names, grads, needs)
     given, made, grads = plain(tensors, dtype), plain(made, dtype), plain(grads, dtype)
     (known,) = plain([forced], dtype)
-    loop = _loop(plan, names, grads, needs)
-    recipe = loop.recipe(_BackwardRecipe, plan, names)
-    found = recipe(given, made, grads, steps, reset, known, needs)
-    return [part if part.dtype == tensors[0].dtype else part.to(tensors[0].dtype) for part in found]
+    every = recipe(given, made, grads, steps, reset, known)
+    found = (part for part in every if part is not None)
+    return [part if part.dtype == own else part.to(own) for part in found]
 
 
-def _loop(plan: Plan, names: Sequence[str], grads: Sequence[Any], needs: Sequence[bool]) -> Loop:
-    """The loop that computes what is needed, no more."""
+def backward_recipe(
+    plan: Plan, names: Sequence[str], grads: Sequence[Any], needs: Sequence[bool]
+) -> BackwardRecipe:
+    """How the loop is called for that computes what is needed, no more; see `run_backward`."""
     states, first = len(plan.program.state), 1 + len(plan.drawn)
     recorded = any(grad is not None for grad in grads[1 + states :])
     key = (recorded, *names, *needs)
-    loop = plan.backward_for.get(key)
-    if loop is None:
+    recipe: BackwardRecipe | None = plan.backward_for.get(key)
+    if recipe is None:
         shared = zip(plan.shared, needs[first : first + len(plan.shared)], strict=True)
-        loop = plan.backward_for[key] = plan.backward(
+        loop = plan.backward(
             names=names,
             seen=names if recorded else (),
             x=needs[0],
             needed=frozenset(value.name for value, need in shared if need),
         )
-    return loop
+        recipe = plan.backward_for[key] = BackwardRecipe(plan, loop, names, needs)
+    return recipe
 
 
-class _BackwardRecipe:
+class BackwardRecipe:
     """What is the same in all calls of a backward loop: which tensors it takes, and where from.
 
     All tensors of a call stand in one list: those that the forward loop took, the gradients of the
     final, the first and the initial states, what was fed back with its gradient, then arrays.
     """
 
-    def __init__(self, plan: Plan, loop: Loop, names: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, loop: Loop, names: Sequence[str], needs: Sequence[bool]) -> None:
         self.loop, kernel = loop, loop.kernel
-        self.states = list(plan.program.state)
+        states = list(plan.program.state)
+        self.count, end = len(states), len(needs)
         factors = [
             factor.array
             for product in kernel.products
@@ -86,15 +92,19 @@ class _BackwardRecipe:
         sums = [array for _, _, array in kernel.shared]
         slots = [slot.of for slot in loop.rendered.slots if isinstance(slot.of, Array)]
         arrays = [a for a in dict.fromkeys([*slots, *factors, *sums]) if a.kind not in _GIVEN]
-        more = [("grad_final", name) for name in self.states]
-        more += [("grad_start", name) for name in self.states]
-        more += [("grad_initial", name) for name in self.states]
+        more = [("grad_final", name) for name in states]
+        more += [("grad_start", name) for name in states]
+        more += [("grad_initial", name) for name in states]
         more += [("forced", ""), ("grad_forced", "")]
         more += [("array", str(array)) for array in arrays]
-        self.order, places = order_of(plan, loop, more)
+        order, places = order_of(plan, loop, more)
+        self.pointers = itemgetter(*order)
         self.makers = [self._maker(array, names) for array in arrays]
+        self.needs = list(needs)
+        self.of_start = any(needs[end - 2 * self.count : end - self.count])
+        self.of_initial = any(needs[end - self.count :])
         self.dx = places.get(("array", "dx"))
-        self.zeros: dict[Any, Tensor] = {}
+        self.kept: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
         first = 1 + len(plan.drawn)
         self.products = [
             (first + plan.shared.index(product.matrix), _terms(product, places))
@@ -104,12 +114,13 @@ class _BackwardRecipe:
             (first + plan.shared.index(value), places["array", str(array)], start, array.width)
             for value, start, array in kernel.shared
         ]
+        self.shares = len({*sums}) < len(sums)  # whether an array is the sums of two tensors
 
     def _maker(self, array: Array, names: Sequence[str]) -> tuple[str, int, int]:
         """Where an array comes from: its kind, its place there, its width."""
         place = {"y": 0, "tape": -1}.get(array.kind, 0)
         if array.kind == "grad" and array.name != "y":
-            place = 1 + len(self.states) + names.index(array.name.removeprefix("of_"))
+            place = 1 + self.count + names.index(array.name.removeprefix("of_"))
         return array.kind, place, array.width
 
     def __call__(
@@ -120,69 +131,63 @@ class _BackwardRecipe:
         steps: StepTable,
         reset: Tensor | None,
         known: Tensor | None,
-        needs: Sequence[bool],
-    ) -> list[Tensor]:
-        new, zeros, count = given[0].new_empty, given[0].new_zeros, len(self.states)
-        starts = given[len(given) - 2 * count : len(given) - count]
-        initial = given[len(given) - count :]
-        ends = [
-            self._nothing(start) if grad is None else grad
-            for start, grad in zip(starts, grads[1 : 1 + count], strict=True)
-        ]
-        begin = [new(start.shape) for start in starts]
-        if starts and starts[0].shape[0] > steps.rows:
-            for gradient, end in zip(begin, ends, strict=True):
-                gradient[steps.rows :] = end[steps.rows :]
-        first = [
-            self._nothing(part) if reset is None and not need else zeros(part.shape)
-            for part, need in zip(initial, needs[len(given) - count :], strict=True)
-        ]
+    ) -> list[Tensor | None]:
+        """For each of the tensors given its gradient, None if not needed; and that of `known`."""
+        new, zeros, count = given[0].new_empty, given[0].new_zeros, self.count
+        end = len(given) - count
+        starts, initial = given[end - count : end], given[end:]
+        nothing, unread = self._kept(starts)
+        ends, begin, first = nothing, unread, nothing
+        if any(grad is not None for grad in grads[1 : 1 + count]):
+            pairs = zip(nothing, grads[1 : 1 + count], strict=True)
+            ends = [zero if grad is None else grad for zero, grad in pairs]
+        if self.of_start:
+            begin = [new(start.shape) for start in starts]
+            if starts[0].shape[0] > steps.rows:
+                for gradient, last in zip(begin, ends, strict=True):
+                    gradient[steps.rows :] = last[steps.rows :]
+        if self.of_initial or reset is not None:
+            first = [zeros(part.shape) for part in initial]
         back = None if known is None else zeros(known.shape)
-        all_of: list[Any] = [*given, *ends, *begin, *first, known, back]
-        all_of += [self._array(maker, made, grads, steps, new, zeros) for maker in self.makers]
-        self.loop.library(steps, [all_of[place] for place in self.order], reset)
-        found: list[Tensor | None] = [None] * (len(given) - 2 * count)
+        fed = (NOWHERE, NOWHERE) if known is None or back is None else (known, back)
+        all_of = [*given, *ends, *begin, *first, *fed]
+        total = steps.total
+        for kind, place, width in self.makers:
+            if kind == "y" or kind == "tape":
+                array = made[place]
+            elif kind == "grad":
+                grad = grads[place]
+                array = zeros((total, width)) if grad is None else grad
+            elif kind == "sum":
+                array = zeros((steps.rows, width))
+            else:
+                array = new(given[0].shape if kind == "dx" else (total, width))
+            all_of.append(array)
+        self.loop.library(steps, self.pointers(all_of), reset)
+        found: list[Tensor | None] = [None] * (end - count)
         found[0] = None if self.dx is None else all_of[self.dx]
         for value, terms in self.products:
             found[value] = _sum_of(terms, all_of, given[value], found[value])
         for value, place, start, width in self.sums:
-            found[value] = _add(found[value], given[value], all_of[place].sum(0), start, width)
-        result = [
-            zeros(tensor.shape) if grad is None else grad
-            for tensor, grad, need in zip(given, [*found, *begin, *first], needs, strict=True)
-            if need
+            sums = all_of[place]
+            of_all = sums if steps.rows == 1 and not self.shares else sums.sum(0)
+            found[value] = _add(found[value], given[value], of_all, start, width)
+        every = [
+            None if not need else zeros(tensor.shape) if grad is None else grad
+            for tensor, grad, need in zip(given, [*found, *begin, *first], self.needs, strict=True)
         ]
-        return result if back is None else [*result, back]
+        return every if back is None else [*every, back]
 
-    def _nothing(self, like: Tensor) -> Tensor:
-        """Zeros that are only read."""
-        found = self.zeros.get(like.shape)
+    def _kept(self, states: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Tensors like the states, for all calls: zeros that are only read, and some never read."""
+        rows = states[0].shape[0] if states else 0
+        found = self.kept.get(rows)
         if found is None:
-            if len(self.zeros) > 16:
-                self.zeros.clear()
-            found = self.zeros[like.shape] = like.new_zeros(like.shape)
+            if len(self.kept) > 16:
+                self.kept.clear()
+            zeros, unread = ([part.new_zeros(part.shape) for part in states] for _ in range(2))
+            found = self.kept[rows] = zeros, unread
         return found
-
-    @staticmethod
-    def _array(
-        maker: tuple[str, int, int],
-        made: Sequence[Tensor],
-        grads: Sequence[Tensor | None],
-        steps: StepTable,
-        new: Callable[..., Tensor],
-        zeros: Callable[..., Tensor],
-    ) -> Tensor:
-        kind, place, width = maker
-        if kind in ("y", "tape"):
-            return made[place]
-        if kind == "grad":
-            grad = grads[place]
-            if grad is None:
-                return zeros((steps.total, width))
-            return grad if grad.dim() == 2 else grad.reshape(steps.total, width)
-        if kind == "sum":
-            return zeros((steps.rows, width))
-        return new((steps.total, width))
 
 
 _Term = tuple[int, slice | None, int, slice | None, slice, slice]
@@ -213,8 +218,7 @@ def _sum_of(
     terms: list[_Term], all_of: Sequence[Tensor], like: Tensor, grad: Tensor | None
 ) -> Tensor:
     for a, a_columns, b, b_columns, down, right in terms:
-        left = all_of[a] if a_columns is None else all_of[a][:, a_columns]
-        other = all_of[b] if b_columns is None else all_of[b][:, b_columns]
+        left, other = _rows(all_of[a], a_columns), _rows(all_of[b], b_columns)
         part = left.t() @ other
         if grad is None and part.shape == like.shape:
             grad = part
@@ -226,10 +230,16 @@ def _sum_of(
     return grad
 
 
+def _rows(array: Tensor, columns: slice | None) -> Tensor:
+    """An array as [N, width], or some columns of it."""
+    rows = array if array.dim() == 2 else array.flatten(0, 1)
+    return rows if columns is None else rows[:, columns]
+
+
 def _add(grad: Tensor | None, like: Tensor, total: Tensor, start: int, width: int) -> Tensor:
     """The gradient of a tensor without rows with a sum added, `width` elements from `start` on."""
     if grad is None and width == like.numel():
         return total.view(like.shape)
     grad = like.new_zeros(like.shape) if grad is None else grad
-    grad.view(-1)[start : start + width] += total
+    grad.view(-1)[start : start + width] += total.view(width)
     return grad

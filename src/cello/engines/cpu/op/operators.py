@@ -24,7 +24,7 @@ from cello.engines.cpu.op.memory_layout import compute_dtype
 from cello.engines.cpu.op.replay import replay
 from cello.engines.cpu.plan import plan_by_name
 
-__all__ = ["differentiable", "forward"]
+__all__ = ["backward", "differentiable", "forward"]
 
 _LIBRARY = torch.library.Library("cello", "DEF")
 _LIBRARY.define(f"forward({SCHEMA}, bool save) -> Tensor[]")
@@ -180,3 +180,14 @@ def forward(
     )  # fmt: skip
     run = _forward_autograd if can_bypass_dispatcher(tensors) else _op_forward
     return run(*call, False)
+
+
+def backward(
+    call: LoopCall,
+    made: list[Tensor],
+    grads: Sequence[Tensor | None],
+    needs: Sequence[bool],
+) -> list[Tensor]:
+    """Those of the tensors that need one, where something listens or will differentiate them."""
+    gradients: list[Tensor] = _op_backward(*call, made, list(grads), list(needs))
+    return gradients
