@@ -11,12 +11,85 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: F401 - the cases name it
 
 import cello
+from cello.program.kernel.rules import RULES
 from cello.program.operations import OPERATIONS
 
 aten = torch.ops.aten
 
 # By its name: a step's output [B, 4], of the cell c, the input a [B, 4] and the state b [B, 4].
 CASES = {
+    # Element by element, at its kinks: tests/engines/cpu/c/test_kinks.py.
+    "abs": "a.abs() * b",
+    "exp": "torch.exp(a) * b",
+    "expm1": "torch.expm1(a) * b",
+    "log": "torch.log(a.abs() + 1)",
+    "log1p": "torch.log1p(a.abs())",
+    "log2": "torch.log2(a.abs() + 1)",
+    "log10": "torch.log10(a.abs() + 1)",
+    "sin": "torch.sin(a) * b",
+    "cos": "torch.cos(a) * b",
+    "tan": "torch.tan(a) * b",
+    "sinh": "torch.sinh(a) * b",
+    "cosh": "torch.cosh(a) * b",
+    "tanh": "torch.tanh(a) * b",
+    "sigmoid": "torch.sigmoid(a) * b",
+    "erf": "torch.erf(a) * b",
+    "floor": "torch.floor(a * 3) * b",
+    "ceil": "torch.ceil(a * 3) * b",
+    "trunc": "torch.trunc(a * 3) * b",
+    "frac": "torch.frac(a * 3) * b",
+    "sign": "torch.sign(a) * b",
+    "sgn": "torch.sgn(a) * b",
+    "neg": "-a",
+    "sqrt": "torch.sqrt(a.abs())",
+    "rsqrt": "torch.rsqrt(a.abs())",
+    "reciprocal": "torch.reciprocal(a)",
+    "isnan": "torch.where(torch.isnan(a), b, a)",
+    "isinf": "torch.where(torch.isinf(a), b, a)",
+    "logit": "torch.logit(torch.sigmoid(a))",
+    "relu": "torch.relu(a) * b",
+    "leaky_relu": "F.leaky_relu(a, 0.3) * b",
+    "elu": "F.elu(a) * b",
+    "celu": "F.celu(a, 0.5) * b",
+    "softplus": "F.softplus(a) * b",
+    "gelu": "F.gelu(a) * b",
+    "silu": "F.silu(a) * b",
+    "mish": "F.mish(a) * b",
+    "hardshrink": "F.hardshrink(a) * b",
+    "softshrink": "F.softshrink(a) * b",
+    "threshold": "F.threshold(a, 0.3, -0.1) * b",
+    "add": "torch.add(a, b, alpha=0.5)",
+    "sub": "torch.sub(a, b, alpha=2)",
+    "rsub": "torch.rsub(a, 1.5)",
+    "mul": "a * 0.5 * b",
+    "div": "a / (b * b + 1)",
+    "fmod": "torch.fmod(a, 0.7) * b",
+    "remainder": "torch.remainder(a, 0.7) * b",
+    "pow": "a**2",
+    "exp2": "torch.exp2(a) * b",
+    "lerp": "torch.lerp(a, b, c.v)",
+    "addcmul": "torch.addcmul(a, b, c.v, value=0.5)",
+    "addcdiv": "torch.addcdiv(a, b, c.v)",
+    "logaddexp": "torch.logaddexp(a, b)",
+    "clamp": "torch.clamp(a, -0.5, 0.5)",
+    "clamp_min": "torch.clamp_min(a, 0.1)",
+    "clamp_max": "torch.clamp_max(a, 0.1)",
+    "lt": "torch.where(a < b, a, 0.5)",
+    "le": "torch.where(a <= b, a, 0.5)",
+    "gt": "torch.where(a > b, a, 0.5)",
+    "ge": "torch.where(a >= b, a, 0.5)",
+    "eq": "torch.where(a == b, 0.5, a)",
+    "ne": "torch.where(a != b, a, 0.5)",
+    "where": "torch.where(a > 0, a, b)",
+    "masked_fill": "a.masked_fill(b > 0.1, 0.7)",
+    "logical_and": "torch.where(torch.logical_and(a > 0, b > 0), a, b)",
+    "logical_or": "torch.where(torch.logical_or(a > 0, b > 0), a, b)",
+    "logical_xor": "torch.where(torch.logical_xor(a > 0, b > 0), a, b)",
+    "logical_not": "torch.where(torch.logical_not(a > 0), a, b)",
+    "bitwise_and": "torch.where((a > 0) & (b > 0), a, b)",
+    "bitwise_or": "torch.where((a > 0) | (b > 0), a, b)",
+    "bitwise_xor": "torch.where((a > 0) ^ (b > 0), a, b)",
+    "bitwise_not": "torch.where(~(a > 0), a, b)",
     "bernoulli": "a * torch.bernoulli(torch.full_like(a, 0.5))",
     "log_sigmoid_forward": "F.logsigmoid(a)",
     "hardswish": "F.hardswish(a)",
@@ -86,8 +159,34 @@ CASES = {
     "randn": "a + 0 * torch.randn_like(a)",  # one draw for all steps is not many small ones
 }
 
-# Names that a trace of this PyTorch does not have: it hands on what they are made of.
-NEVER_TRACED = {"chunk", "reshape", "contiguous", "narrow", "movedim", "swapaxes"}
+# How those are written that are spelled out.
+FORMULAS = {
+    "neg": "−x",
+    "sqrt": "√(|x|)",
+    "rsqrt": "1 / √(|x|)",
+    "reciprocal": "1 / x",
+    "log_sigmoid_forward": "log(σ(x))",
+    "add": "x + 0.5·h_prev",
+    "sub": "x − 2·h_prev",
+    "rsub": "1.5 − x",
+    "mul": "0.5·x ⊙ h_prev",
+    "div": "x / (h_prev ⊙ h_prev + 1)",
+    "pow": "x²",
+    "lerp": "x + v ⊙ (h_prev − x)",
+    "addcmul": "x + 0.5·h_prev ⊙ v",
+    "addcdiv": "x + h_prev / v",
+    "clamp": "clamp(x, −0.5, 0.5)",
+    "clamp_min": "max(x, 0.1)",
+    "clamp_max": "min(x, 0.1)",
+    "lt": "x if x < h_prev else 0.5",
+    "le": "x if x ≤ h_prev else 0.5",
+    "gt": "x if x > h_prev else 0.5",
+    "ge": "x if x ≥ h_prev else 0.5",
+    "eq": "0.5 if x = h_prev else x",
+    "ne": "x if x ≠ h_prev else 0.5",
+    "where": "x if x > 0 else h_prev",
+    "masked_fill": "0.7 if h_prev > 0.1 else x",
+}
 
 
 class OneCell(cello.Cell):
@@ -113,8 +212,12 @@ def one(name: str) -> OneCell:
 
 
 def test_every_entry_has_a_case() -> None:
-    assert CASES.keys() | NEVER_TRACED == OPERATIONS.keys()
-    assert not CASES.keys() & NEVER_TRACED
+    assert CASES.keys() == OPERATIONS.keys()
+    assert FORMULAS.keys() == {n for n, entry in OPERATIONS.items() if callable(entry.written)}
+
+
+def test_every_rule_of_the_fused_loops_is_that_of_an_entry() -> None:
+    assert RULES.keys() <= OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -123,21 +226,25 @@ def test_an_operation(name: str) -> None:
     program = cello.program.capture(cell)
     ops = [op for op in program.ops if op.target._opname == name]
     assert ops
-    outcomes = []
-    x, start = torch.randn(3, 5, 4), torch.randn(5, 4)
-    for engine in ("reference", "split"):
-        layer = cello.Recurrent(copy.deepcopy(cell))
-        given = [x.clone().requires_grad_(), start.clone().requires_grad_()]
-        torch.manual_seed(4)
-        with cello.engine(engine):
-            y, (end,) = layer(given[0], (given[1],))
-        needed = [*given, *layer.parameters()]
-        total = y.square().sum() + end.sum()
-        outcomes.append(
-            [y, end, *torch.autograd.grad(total, needed, materialize_grads=True, allow_unused=True)]
-        )
-    for ours, theirs in zip(outcomes[1], outcomes[0], strict=True):
-        torch.testing.assert_close(ours, theirs)
-    formula = cello.equations(cell).splitlines()[0]
-    assert formula.startswith("y = ")
-    assert OPERATIONS[name].written in formula
+    theirs = outcome(cell, "reference")
+    torch.testing.assert_close(outcome(cell, "split"), theirs)
+    formula = cello.equations(cell)
+    if name in FORMULAS:
+        assert f"y = {FORMULAS[name]}\n" in formula
+    else:
+        assert formula.startswith("y = ")
+        assert OPERATIONS[name].written in formula.splitlines()[0]
+
+
+def outcome(cell: cello.Cell, engine: str) -> list[Tensor | None]:
+    """The results and every gradient."""
+    torch.manual_seed(2)
+    layer = cello.Recurrent(copy.deepcopy(cell))
+    x, start = torch.randn(3, 5, 4).requires_grad_(), torch.randn(5, 4).requires_grad_()
+    torch.manual_seed(4)
+    with cello.engine(engine):
+        y, (end,) = layer(x, (start,))
+    needed = [x, start, *layer.parameters()]
+    total = y.square().sum() + end.sum()
+    grads = torch.autograd.grad(total, needed, materialize_grads=True, allow_unused=True)
+    return [y, end, *grads]

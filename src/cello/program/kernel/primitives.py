@@ -1,6 +1,6 @@
 """The pointwise functions that a fused loop has, and their derivatives.
 
-What is not here is made of these: see `operations`.
+What is not here is made of these: see `cello.program.operations`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.slopes import SLOPES, Slope, trunc
+from cello.program.kernel.slopes import SLOPES, Slope
+from cello.program.operations.activations import trunc
 
 __all__ = ["PRIMITIVES", "Primitive"]
 

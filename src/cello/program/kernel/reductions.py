@@ -200,22 +200,6 @@ def _layer_norm(low: Lowering, op: Op) -> Made:
     return {0: norms, 1: means, 2: scales}
 
 
-def _rms_norm(low: Lowering, op: Op) -> Made:
-    value, sizes, weight, eps = op.args
-    out, g = op.outputs[0], low.graph
-    if len(sizes) != 1:
-        low.refuse(op, f"{op.target} over several axes")
-    epsilon = {2: 2.0**-23, 4: 2.0**-23, 8: 2.0**-52}[value.dtype.itemsize] if eps is None else eps
-    norms: list[Pieces] = []
-    scales: list[Pieces] = []
-    for number, vector in enumerate(low.values[value]):
-        mean = g.call("mul", _squares(g, vector), 1 / last(value))
-        scale = g.call("rsqrt", g.call("add", mean, float(epsilon)))
-        norms.append(_scaled(low, out, number, vector, scale, weight, None))
-        scales.append((scale,))
-    return {0: norms, 1: scales}
-
-
 def _scaled(
     low: Lowering, out: Value, number: int, vector: Pieces, scale: Node, weight: Any, bias: Any
 ) -> Pieces:
@@ -304,7 +288,6 @@ REDUCTIONS: dict[str, Callable[[Lowering, Op], Made]] = {
     "var_mean": functools.partial(_variance, False),
     "std_mean": functools.partial(_variance, True),
     "native_layer_norm": _layer_norm,
-    "_fused_rms_norm": _rms_norm,
     "_softmax": _softmax,
     "_log_softmax": _log_softmax,
     "logsumexp": _logsumexp,

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from cello.program.graph import Op, Value
+from cello.program.graph import Op, Value, map_leaves
 from cello.program.kernel.builder import Lowering
-from cello.program.kernel.pointwise import POINTWISE
+from cello.program.kernel.nodes import Node
 from cello.program.kernel.reductions import REDUCTIONS, chosen
 from cello.program.kernel.shapes import axis, last, parts_of
 from cello.program.operations import OPERATIONS, argument, axes, facts
@@ -150,23 +150,22 @@ def _copy(low: Lowering, op: Op) -> None:
     low.put(out, vectors, op.grad and op.target._opname != "detach")
 
 
-def _filled(value: float) -> Rule:
-    def rule(low: Lowering, op: Op) -> None:
-        low.pointwise(op, lambda node: node, [value])
-
-    return rule
+def _creation(low: Lowering, op: Op) -> None:
+    fill = facts(op).fill
+    low.pointwise(op, lambda node: node, [op.args[1] if fill is None else fill])
 
 
-def _full(low: Lowering, op: Op) -> None:
-    low.pointwise(op, lambda node: node, [op.args[1]])
+def _pointwise(low: Lowering, op: Op) -> None:
+    formula, given = facts(op).formula, list(dict.fromkeys(op.inputs))
+    assert formula is not None
 
+    def make(*nodes: Node) -> Node:
+        known = dict(zip(given, nodes, strict=True))
+        args, kwargs = map_leaves(lambda leaf: known.get(leaf, leaf), (op.args, op.kwargs))
+        made: Node = formula(low.graph.call, *args, **kwargs)
+        return made
 
-def _pointwise(name: str) -> Rule:
-    def rule(low: Lowering, op: Op) -> None:
-        make, operands = POINTWISE[name](low, op)
-        low.pointwise(op, make, operands)
-
-    return rule
+    low.pointwise(op, make, given)
 
 
 def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
@@ -184,12 +183,10 @@ _KINDS: dict[str, Rule] = {
 
 RULES: dict[str, Rule] = {
     **{name: _KINDS[entry.kind] for name, entry in OPERATIONS.items() if entry.kind in _KINDS},
+    **{name: _pointwise for name, entry in OPERATIONS.items() if entry.formula},
+    **dict.fromkeys(("zeros", "ones", "full"), _creation),
     "addmm": _product_and_sum,
     "stack": _stack,
-    "zeros": _filled(0.0),
-    "ones": _filled(1.0),
-    "full": _full,
-    **{name: _pointwise(name) for name in POINTWISE},
     **{name: _reduction(function) for name, function in REDUCTIONS.items()},
     **{kind: _reduction(functools.partial(chosen, kind)) for kind in ("max", "min")},
 }

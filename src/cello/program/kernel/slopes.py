@@ -14,8 +14,9 @@ from collections.abc import Callable
 import torch
 
 from cello.program.kernel.nodes import Constant, Node
+from cello.program.operations.pointwise import floor_divide, power
 
-__all__ = ["SLOPES", "Slope", "floor_divide", "power", "signs_differ", "trunc"]
+__all__ = ["SLOPES", "Slope"]
 
 Make = Callable[..., Node]
 Slope = Callable[..., "tuple[Node, ...]"]
@@ -23,57 +24,11 @@ Slope = Callable[..., "tuple[Node, ...]"]
 _SIXTH = torch.tensor(1 / 6, dtype=torch.float32).item()  # PyTorch has it as a float32
 
 
-# ---------------------------------------------------------------- whole numbers
-
-
-def trunc(call: Make, x: Node) -> Node:
-    """The whole number towards 0."""
-    ceil = call("neg", call("floor", call("neg", x)))
-    return call("where", call("lt", x, 0.0), ceil, call("floor", x))
-
-
-def signs_differ(call: Make, rest: Node, b: Node) -> Node:
-    """Whether `fmod(a, b)` has the other sign than b: then the quotient lies between two wholes."""
-    other = call("ne", call("lt", rest, 0.0), call("lt", b, 0.0))
-    return call("and", call("ne", rest, 0.0), other)
-
-
-def floor_divide(call: Make, a: Node, b: Node) -> Node:
-    """The whole number beneath a / b, of the exact quotient: a / b may be rounded up to a whole."""
-    ratio, rest = call("div", a, b), call("fmod", a, b)
-    whole = call("div", call("sub", a, rest), b)
-    whole = call("where", signs_differ(call, rest, b), call("sub", whole, 1.0), whole)
-    down = call("floor", whole)
-    far = call("gt", call("sub", whole, down), 0.5)
-    near = call("where", far, call("add", down, 1.0), down)
-    zero = call("mul", ratio, 0.0)
-    found = call("where", call("eq", whole, 0.0), zero, near)
-    return call("where", call("eq", b, 0.0), ratio, found)
+# ---------------------------------------------------------------- arithmetic
 
 
 def _remainder(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
     return g, call("mul", call("neg", g), floor_divide(call, a, b))
-
-
-# ---------------------------------------------------------------- arithmetic
-
-
-def power(call: Make, a: Node, b: Node | float) -> Node:
-    """The value of a to the power of b; small powers are products and roots."""
-    exponent = b.value if isinstance(b, Constant) else b
-    if exponent == 1:
-        return a
-    if exponent == 2:
-        return call("mul", a, a)
-    if exponent == 3:
-        return call("mul", a, call("mul", a, a))
-    if exponent == -1:
-        return call("reciprocal", a)
-    if exponent == 0.5:
-        return call("sqrt", a)
-    if exponent == -0.5:
-        return call("rsqrt", a)
-    return call("pow", a, b)
 
 
 def _power(call: Make, y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:

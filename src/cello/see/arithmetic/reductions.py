@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 
 from cello.program import Op, Value
 from cello.program.operations import axes
@@ -28,7 +27,7 @@ from cello.see.formulas.notation import (
     Root,
     Sum,
 )
-from cello.see.formulas.writing import add, log_sigmoid, multiply, subtract
+from cello.see.formulas.writing import add, multiply, subtract
 
 __all__ = ["RULES", "SHOWN_WHOLE", "products"]
 
@@ -245,12 +244,6 @@ def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     return expression, result, _size(result)
 
 
-def _log_sigmoid(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    own = w.of(op.args[0], element)
-    result = logsigmoid(own.value)
-    return log_sigmoid(own.expression), result, _size(result)
-
-
 RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {
     "mm": _mm,
     "bmm": _mm,
@@ -269,7 +262,6 @@ RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {
     "logsumexp": _logsumexp,
     "linalg_vector_norm": _norm,
     "native_layer_norm": _layer_norm,
-    "log_sigmoid_forward": _log_sigmoid,
 }
 
 #: Those of which all terms are written, in their order, if there are not many.

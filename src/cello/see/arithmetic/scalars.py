@@ -120,7 +120,7 @@ class ScalarFormulas:
             return self._part(op, element)
         if name in RULES:
             return self._reduced(op, value, element)
-        if is_pointwise(op) and not op.is_tuple:
+        if is_pointwise(op):
             return self._pointwise(op, value, element)
         return self._called(op, value, element)
 
@@ -172,10 +172,10 @@ class ScalarFormulas:
         expression = write(op, lambda source: terms[source].expression)
         try:
             known = {source: term.value for source, term in terms.items()}
-            (result,) = self.evaluation.run(op, known=known)
+            results = self.evaluation.run(op, known=known)
         except (RuntimeError, TypeError):  # an operation that wants more axes than none
             return self._called(op, value, element)
-        return Term(expression, self.use(result))
+        return Term(expression, self.use(results[op.outputs.index(value)]))
 
     def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
         """For each element of `large`, which of `small` goes with it."""

@@ -28,7 +28,6 @@ from cello.see.formulas.writing import (
     fixed_values,
     function,
     is_pointwise,
-    log_sigmoid,
     write,
 )
 
@@ -147,9 +146,9 @@ class Symbols:
                 FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
             )
         if not op.inputs:
-            last = op.args[-1]
-            filled = {"zeros": 0, "ones": 1, "full": last, "scalar_tensor": last}.get(name)
-            return by_numbers(op) if filled is None else Number(filled)
+            is_full = name in ("full", "scalar_tensor")
+            fill = op.args[-1] if is_full else facts(op).fill
+            return by_numbers(op) if fill is None else Number(fill)
         if is_pointwise(op):
             return write(op, lambda source: self._beside(source, value, units))
         return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
@@ -240,15 +239,10 @@ def _addmm(symbols: Symbols, op: Op, units: Units) -> Expression | None:
     return add(product, bias) if op.args[0] in symbols.fixed else add(bias, product)
 
 
-def _log_sigmoid(symbols: Symbols, op: Op, units: Units) -> Expression:
-    return log_sigmoid(symbols.of(op.args[0], units))
-
-
 _RULES: dict[str, Callable[[Symbols, Op, Units], Expression | None]] = {
     "mm": _mm,
     "mv": _mm,
     "addmm": _addmm,
-    "log_sigmoid_forward": _log_sigmoid,
 }
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
-from cello.program import Op, Program, Value, split
-from cello.program.operations import OPERATIONS
-from cello.program.operations import is_pointwise as has_tag
+from cello.program import Op, Program, Value, map_leaves, split
+from cello.program.operations import OPERATIONS, facts
 from cello.see.formulas.notation import (
     Choice,
     Compare,
@@ -30,7 +29,6 @@ __all__ = [
     "fixed_values",
     "function",
     "is_pointwise",
-    "log_sigmoid",
     "multiply",
     "subtract",
     "write",
@@ -49,24 +47,21 @@ PARTS = ("Re", "Im")
 
 def is_pointwise(op: Op) -> bool:
     """Whether it works unit by unit."""
-    return has_tag(op) or op.target._opname == "complex"
+    return facts(op).kind == "pointwise" or op.target._opname == "complex"
 
 
 def write(op: Op, of: Callable[[Value], Expression]) -> Expression:
     """`op`, which works unit by unit, on what `of` writes for the values that go into it."""
 
-    def expression(argument: Any) -> Expression:
-        if isinstance(argument, Value):
-            return of(argument)
-        if isinstance(argument, _NUMBERS):
-            return Number(argument)
-        return Symbol(str(argument))
+    def expression(argument: Any) -> Any:
+        return of(argument) if isinstance(argument, Value) else argument
 
-    writer = _WRITERS.get(op.target._opname)
-    if writer is not None:
-        return writer(op, [expression(a) if a is not None else None for a in op.args])
-    shown = [expression(a) for a in op.args if a is not None]
-    shown += [expression(a) for key, a in op.kwargs.items() if key not in _HIDDEN and a is not None]
+    written = facts(op).written
+    if not isinstance(written, str):  # the very formula that a fused loop computes
+        args, kwargs = map_leaves(expression, (op.args, op.kwargs))
+        return _expression(written(_spelled_out, *args, **kwargs))
+    given = [*op.args, *(a for key, a in op.kwargs.items() if key not in _HIDDEN)]
+    shown = [_expression(expression(a)) for a in given if a is not None]
     return function(op.target._opname, shown)
 
 
@@ -74,15 +69,17 @@ _NUMBERS = (bool, int, float, complex)
 _HIDDEN = {"dtype", "device", "layout", "pin_memory", "memory_format"}
 
 
+def _expression(argument: Any) -> Expression:
+    if isinstance(argument, Expression):
+        return argument
+    return Number(argument) if isinstance(argument, _NUMBERS) else Symbol(str(argument))
+
+
 def function(name: str, arguments: Sequence[Expression]) -> Expression:
     """A function by PyTorch's name for it."""
     entry = OPERATIONS.get(name)
-    return FunctionCall((entry and entry.written) or name, tuple(arguments))
-
-
-def log_sigmoid(argument: Expression) -> Expression:
-    """The logarithm of the sigmoid, which PyTorch computes in one."""
-    return FunctionCall("log", (FunctionCall("sigmoid", (argument,)),))
+    written = entry.written if entry is not None else ""
+    return FunctionCall(written if written and isinstance(written, str) else name, tuple(arguments))
 
 
 def by_numbers(op: Op) -> Expression:
@@ -118,88 +115,44 @@ def multiply(*factors: Expression) -> Expression:
     return Product(tuple(flat))
 
 
-def _plus(op: Op, args: list[Any]) -> Expression:
-    if isinstance(op.args[1], (int, float)) and op.args[1] == 0:  # with which Python's sum begins
-        return cast(Expression, args[0])
-    alpha = op.kwargs.get("alpha", op.args[2] if len(op.args) > 2 else 1)
-    return add(args[0], args[1] if alpha == 1 else multiply(Number(alpha), args[1]))
+def _times(a: Any, b: Any) -> Any:
+    if isinstance(b, _NUMBERS):
+        if isinstance(a, _NUMBERS):
+            return a * b
+        return _expression(a) if b == 1 else multiply(Number(b), _expression(a))
+    return multiply(_expression(a), b)
 
 
-def _minus(op: Op, args: list[Any]) -> Expression:
-    alpha = op.kwargs.get("alpha", op.args[2] if len(op.args) > 2 else 1)
-    return subtract(args[0], args[1] if alpha == 1 else multiply(Number(alpha), args[1]))
+def _plus(a: Any, b: Any) -> Expression:
+    if isinstance(b, _NUMBERS) and b == 0:  # with which Python's sum begins
+        return _expression(a)
+    return add(_expression(a), _expression(b))
 
 
-def _minus_from(op: Op, args: list[Any]) -> Expression:
-    alpha = op.kwargs.get("alpha", op.args[2] if len(op.args) > 2 else 1)
-    return subtract(args[1], args[0] if alpha == 1 else multiply(Number(alpha), args[0]))
+def _spelled_out(name: str, *args: Any) -> Any:
+    """A primitive, for the formulas of operations that are written as what they are made of."""
+    if name == "add":
+        return _plus(*args)
+    if name == "mul":
+        return _times(*args)
+    if name.endswith("'") or name == "stop":  # the first argument, with another derivative
+        return _expression(args[0])
+    shown = tuple(map(_expression, args))
+    if name in _SIGNS:
+        return Compare(_SIGNS[name], *shown)
+    return _SIGNS_OF[name](*shown) if name in _SIGNS_OF else FunctionCall(name, shown)
 
 
-def _times(op: Op, args: list[Any]) -> Expression:
-    if isinstance(op.args[1], Value):
-        return multiply(*args[:2])
-    return args[0] if op.args[1] == 1 else multiply(args[1], args[0])
-
-
-def _divided(op: Op, args: list[Any]) -> Expression:
-    if op.kwargs.get("rounding_mode") is not None:
-        return FunctionCall("floor_divide", tuple(args[:2]))
-    return Quotient(args[0], args[1])
-
-
-def _power(_op: Op, args: list[Any]) -> Expression:
-    return Power(args[0], args[1])
-
-
-def _compare(sign: str) -> Callable[[Op, list[Any]], Expression]:
-    return lambda _op, args: Compare(sign, args[0], args[1])
-
-
-def _choice(_op: Op, args: list[Any]) -> Expression:
-    return Choice(args[0], args[1], args[2])
-
-
-def _clamp(_op: Op, args: list[Any]) -> Expression:
-    low, high = (*args[1:], None)[:2]
-    if low is None:
-        return FunctionCall("min", (args[0], high))
-    return (
-        FunctionCall("max", (args[0], low))
-        if high is None
-        else FunctionCall("clamp", (args[0], low, high))
-    )
-
-
-def _add_product(op: Op, args: list[Any]) -> Expression:
-    value = op.kwargs.get("value", 1)
-    factors = args[1:3] if value == 1 else [Number(value), *args[1:3]]
-    return add(args[0], multiply(*factors))
-
-
-def _between(_op: Op, args: list[Any]) -> Expression:
-    return add(args[0], multiply(args[2], subtract(args[1], args[0])))
-
-
-_WRITERS: dict[str, Callable[[Op, list[Any]], Expression]] = {
-    "add": _plus,
-    "sub": _minus,
-    "rsub": _minus_from,
-    "mul": _times,
-    "div": _divided,
-    "neg": lambda _op, args: Minus(args[0]),
-    "pow": _power,
-    "square": lambda _op, args: Power(args[0], Number(2)),
-    "reciprocal": lambda _op, args: Quotient(Number(1), args[0]),
-    "sqrt": lambda _op, args: Root(args[0]),
-    "rsqrt": lambda _op, args: Quotient(Number(1), Root(args[0])),
-    "where": _choice,
-    "clamp": _clamp,
-    "addcmul": _add_product,
-    "lerp": _between,
-    "eq": _compare("=="),
-    "ne": _compare("!="),
-    "lt": _compare("<"),
-    "le": _compare("<="),
-    "gt": _compare(">"),
-    "ge": _compare(">="),
+_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_SIGNS_OF: dict[str, Callable[..., Expression]] = {
+    "sub": subtract,
+    "div": Quotient,
+    "neg": Minus,
+    "pow": Power,
+    "where": Choice,
+    "sqrt": Root,
+    "rsqrt": lambda x: Quotient(Number(1), Root(x)),
+    "reciprocal": lambda x: Quotient(Number(1), x),
+    "at_least": lambda x, bound: FunctionCall("max", (x, bound)),
+    "at_most": lambda x, bound: FunctionCall("min", (x, bound)),
 }
