@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils._pytree import tree_leaves
 
 import cello
 from tests.registry import CAPTURED, RANDOM, make
 
-LAYERS = ("cello.layers.recurrent", "cello.layers.drop_in.base")
+LAYERS = ("cello.layers.recurrent", "cello.layers.drop_in.base", "cello.layers.through_time")
 
 T, B, I = 5, 3, 3  # noqa: E741 - the sizes that the equations name so
 
@@ -37,20 +38,20 @@ class Calls:
         for module in LAYERS:
             patch.setattr(f"{module}.dense_loop", asked)
 
-    def __call__(self, layer: nn.Module, *args: Any) -> Any:
+    def __call__(self, layer: nn.Module, *args: Any, **more: Any) -> Any:
         """As users call it."""
-        return layer(*args)
+        return layer(*args, **more)
 
-    def anew(self, layer: nn.Module, *args: Any) -> Any:
+    def anew(self, layer: nn.Module, *args: Any, **more: Any) -> Any:
         """As if it had not been called before."""
         with self.patch.context() as patch:
             for module in LAYERS:
                 patch.setattr(f"{module}.nobody_listens", lambda *_: False)
-            return layer(*args)
+            return layer(*args, **more)
 
-    def same(self, layer: nn.Module, *args: Any) -> None:
+    def same(self, layer: nn.Module, *args: Any, **more: Any) -> None:
         """Both ways give the same bits."""
-        ours, theirs = (results(call, layer, *args) for call in (self, self.anew))
+        ours, theirs = (results(call, layer, *args, **more) for call in (self, self.anew))
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
@@ -59,9 +60,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return Calls(monkeypatch)
 
 
-def results(call: Callable[..., Any], layer: nn.Module, *args: Any) -> dict[str, Tensor | None]:
+def results(
+    call: Callable[..., Any], layer: nn.Module, *args: Any, **more: Any
+) -> dict[str, Tensor | None]:
     """What a call returns, and all gradients of it."""
-    made = [t for t in tree_leaves(call(layer, *args)) if isinstance(t, Tensor)]
+    made = [t for t in tree_leaves(call(layer, *args, **more)) if isinstance(t, Tensor)]
+    made = [t for t in made if t.is_floating_point()]
     found: dict[str, Tensor | None] = {f"result {n}": tensor for n, tensor in enumerate(made)}
     leaves = {n: p for n, p in layer.named_parameters() if p.requires_grad}
     leaves |= {f"given {n}": t for n, t in enumerate(tree_leaves(args)) if t.requires_grad}
@@ -109,6 +113,45 @@ def test_drop_ins_give_the_same_bits(kind: type, options: dict[str, Any], calls:
             calls.same(layer, *given)
     assert all(calls.known)
     assert calls.known
+
+
+LAYERS_OF_ALL_KINDS: dict[str, Callable[[], nn.Module]] = {
+    "batch first": lambda: cello.Recurrent(cello.LSTMCell(I, 4), batch_first=True),
+    "learned": lambda: cello.Recurrent(cello.GRUCell(I, 4), initial_state="learned"),
+    "both ways": lambda: cello.Bidirectional(cello.GRUCell(I, 4), join="mean"),
+    "stack": lambda: cello.Stack(
+        cello.Bidirectional(cello.LSTMCell(I, 4)), nn.Linear(8, 5), cello.GRU(5, 2, num_layers=2)
+    ),
+    "drop-in": lambda: cello.LSTM(I, 4, bidirectional=True, batch_first=True),
+}
+FORMS: dict[str, Callable[[Tensor], tuple[Any, dict[str, Any]]]] = {
+    "whole": lambda x: (x, {}),
+    "one sequence": lambda x: (x[:, 0], {}),
+    "lengths": lambda x: (x, {"lengths": [2, 3, 1][: x.shape[0]]}),
+    "packed": lambda x: (pack_padded_sequence(x, [3, 1, 2], enforce_sorted=False), {}),
+}
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("name", list(LAYERS_OF_ALL_KINDS))
+def test_layers_of_all_kinds_give_the_same_bits(name: str, form: str, calls: Calls) -> None:
+    layer, x = LAYERS_OF_ALL_KINDS[name](), torch.randn(3, 3, I, requires_grad=True)
+    given, more = FORMS[form](x)
+    layer(given, **more)
+    calls.known.clear()
+    calls.same(layer, given, **more)
+    with torch.no_grad():
+        calls.same(layer, given, **more)
+    assert all(calls.known)
+    assert calls.known
+
+
+def test_sequences_without_a_step_go_the_long_way(calls: Calls) -> None:
+    layer, x = cello.Recurrent(cello.GRUCell(I, 4)), torch.randn(3, 3, I)
+    for lengths in ([3, 0, 1], [0, 0, 0], [3, 3, 2]):
+        for _ in range(2):
+            calls.same(layer, x, lengths=lengths)
+    layer(x, lengths=[0, 2, 1])[0].sum().backward()
 
 
 # ------------------------------------------------------------ what is still seen

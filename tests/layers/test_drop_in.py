@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import cello
 from cello.engines import ENGINES, choose
+from cello.engines.cpu.dense import DenseLoop
 from cello.engines.cpu.toolchain import build
 from cello.layers import DropIn
 
@@ -190,6 +191,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for name, engine in ENGINES.items():
         monkeypatch.setattr(engine, "run", noted(name, engine.run))
+    monkeypatch.setattr(DenseLoop, "__call__", noted("cpu", DenseLoop.__call__))
     for kind in KINDS:
         theirs = getattr(nn, kind)
         monkeypatch.setattr(theirs, "forward", noted("torch", theirs.forward))

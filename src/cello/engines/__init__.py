@@ -16,6 +16,7 @@ from cello.engines.choose import (
     warn_once,
 )
 from cello.engines.cpu.dense import dense_loop, is_dense
+from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.direct import can_bypass_dispatcher
 from cello.engines.interpreter import Hook, interpret, tensors_of
 from cello.engines.packing import Alike, packing_of
@@ -28,6 +29,7 @@ __all__ = [
     "Hook",
     "Run",
     "RunResult",
+    "StepTable",
     "autocast_active",
     "can_bypass_dispatcher",
     "check_engine",

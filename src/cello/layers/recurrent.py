@@ -12,7 +12,7 @@ from cello.cells.given_state import batch_of
 from cello.cells.like import like_of
 from cello.cells.state import shapes_of
 from cello.cells.tools import is_proxy, leaf
-from cello.engines import check_engine, dense_loop, is_dense
+from cello.engines import StepTable, check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
 from cello.layers.hooks.watch import nobody_listens
 from cello.layers.layer import Layer, check_input, check_reset, step_of
@@ -123,13 +123,16 @@ class Recurrent(Layer):
         """The same, if a compiled loop is known for such an x and nobody listens."""
         if self.batch_first or (state is None and self.initial_state != "zeros"):
             return None
-        if type(self).run is not Recurrent.run or not is_dense(x):
+        if type(self).run is not Recurrent.run or not is_dense(x) or x.dim() != 3:
+            return None
+        if not nobody_listens(x, self.engine):
             return None
         cell: Any = self._modules["cell"]
-        loop = dense_loop(cell, x, self.reverse) if nobody_listens(x, self.engine) else None
+        T, B, _ = x.shape
+        loop = dense_loop(cell, x, B, B)
         if loop is None or not loop.takes(state):
             return None
-        y, final = loop(cell, x, state)
+        y, final = loop(cell, x, state, StepTable(T, B, T * B, None, self.reverse))
         if y.requires_grad:  # what is made last has its gradient first
             final = [of_its_own(part) for part in final]
             y = of_its_own(y)
@@ -147,7 +150,7 @@ class Recurrent(Layer):
             cell,
             steps,
             given,
-            self.begin(steps.batch_size, steps.data),
+            None if self.initial_state == "zeros" else self.begin(steps.batch_size, steps.data),
             owner=self,
             reverse=self.reverse,
             reset=reset,

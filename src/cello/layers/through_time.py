@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.engines import Run, run, under_autocast
+from cello.engines import Run, StepTable, dense_loop, is_dense, run, under_autocast
 from cello.layers.hooks.intervene import run_intervened
-from cello.layers.hooks.watch import hooks, observer
+from cello.layers.hooks.watch import hooks, nobody_listens, observer
 from cello.layers.steps import Steps
 
 __all__ = ["run_cell"]
@@ -19,7 +19,7 @@ def run_cell(
     cell: Cell,
     steps: Steps,
     state: tuple[Tensor, ...] | None,
-    initial: tuple[Tensor, ...],
+    initial: tuple[Tensor, ...] | None,
     *,
     owner: nn.Module,
     place: str = "",
@@ -35,7 +35,7 @@ def run_cell(
         cell: whose step it is.
         steps: the inputs.
         state: what each sequence begins with, in the user's order; `initial` unless given.
-        initial: the initial state, to which a reset goes back.
+        initial: the initial state, to which a reset goes back; that of the cell if None.
         owner: the layer, as an observer knows it.
         place: which of the layer's cells this is.
         reverse: whether to read from the end.
@@ -47,6 +47,13 @@ def run_cell(
     Returns:
         The outputs as steps, and the final state in the user's order.
     """
+    if reset is None and targets is None and parameters is None and not steps.is_padded:
+        begins = initial if state is None else state
+        if (known := _known(cell, steps, begins, reverse, engine)) is not None:
+            return known
+    if initial is None:
+        like = steps.data
+        initial = cell.zero_state(steps.batch_size, dtype=like.dtype, device=like.device)
     begin = steps.sort_state(initial)
     this = Run(
         steps.data,
@@ -72,3 +79,20 @@ def run_cell(
         watcher.ran(owner, place, this, result, steps)
     final = cell.state_type(*steps.unsort_state(result.state))
     return steps.with_data(result.output), final
+
+
+def _known(
+    cell: Cell, steps: Steps, state: tuple[Tensor, ...] | None, reverse: bool, engine: str
+) -> tuple[Steps, Any] | None:
+    """The same, if a compiled loop is known for such steps and nobody listens."""
+    x, sizes = steps.data, steps.batch_sizes
+    if not is_dense(x) or not sizes or not nobody_listens(x, engine):
+        return None
+    if sizes[0] != steps.batch_size:
+        return None
+    loop = dense_loop(cell, x, sizes[0], sizes[-1])
+    if loop is None or not loop.takes(state):
+        return None
+    begin = None if state is None else steps.sort_state(state)
+    y, final = loop(cell, x, begin, StepTable.of(sizes, reverse))
+    return steps.with_data(y), cell.state_type(*steps.unsort_state(tuple(final)))

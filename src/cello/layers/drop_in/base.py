@@ -20,6 +20,7 @@ from cello.cells import Cell
 from cello.cells.given_state import batch_of
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import (
+    StepTable,
     autocast_active,
     current_engine,
     dense_loop,
@@ -118,20 +119,23 @@ class DropIn(Streamed, nn.RNNBase):
         """The same, if compiled loops are known for such an input and nobody listens."""
         if self.batch_first or self._overridden or (self.dropout and self.training):
             return None
-        if not is_dense(x) or not nobody_listens(x, "auto") or not self._weights_are_parameters():
+        if not is_dense(x) or x.dim() != 3 or not nobody_listens(x, "auto"):
+            return None
+        if not self._weights_are_parameters():
             return None
         self._give(self._flat_weights)
         cells, ways = self._kept_cells, 1 + self.bidirectional
         states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
         final: list[Any] = []
+        T, B, _ = x.shape
         for first in range(0, len(states), ways):
             outputs = []
             for number in range(first, first + ways):
                 cell, state = cells[number], states[number]
-                loop = dense_loop(cell, x, number > first)
+                loop = dense_loop(cell, x, B, B)
                 if loop is None or not loop.takes(state):
                     return None
-                made, end = loop(cell, x, state)
+                made, end = loop(cell, x, state, StepTable(T, B, T * B, None, number > first))
                 outputs.append(made)
                 final.append(end)
             x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
@@ -185,7 +189,7 @@ class DropIn(Streamed, nn.RNNBase):
         """Run our cells."""
         cells, places = self._cells(), self._places()
         states = self.states_of(hx, steps)
-        like, ways = steps.data, 1 + self.bidirectional
+        ways = 1 + self.bidirectional
         final: list[Any] = []
         for layer in range(self.num_layers):
             outputs = []
@@ -195,9 +199,7 @@ class DropIn(Streamed, nn.RNNBase):
                     cells[number],
                     steps,
                     states[number],
-                    cells[number].zero_state(
-                        steps.batch_size, dtype=like.dtype, device=like.device
-                    ),
+                    None,
                     owner=self,
                     place=places[number],
                     reverse=backward == 1,
