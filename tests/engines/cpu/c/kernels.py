@@ -44,10 +44,15 @@ REST = """
     void map_##name(real *y, const real *a, const real *b, long n) { \\
         for (long i = 0; i < n; i += VL) store(y + i, v_##name(load(a + i), load(b + i))); \\
     }
-#define OVER_LANES(name) void name##_of(real *y, const real *x) { *y = name(load(x)); }
+#define FOLDS(name) \\
+    void fold_##name##_of(real *y, const real *x) { \\
+        real lanes[FOLDED]; \\
+        memcpy(lanes, x, sizeof(lanes)); \\
+        *y = fold_##name(lanes); \\
+    }
 MAP(sqrt) MAP(sin) MAP(cos) MAP(erf) MAP(abs) MAP(floor) MAP(sign) MAP(recip)
 MAP2(max) MAP2(min) MAP2(pow)
-OVER_LANES(hsum) OVER_LANES(hmax) OVER_LANES(hmin)
+FOLDS(sum) FOLDS(max) FOLDS(min)
 
 void load_some(real *y, const real *x, long n) { store(y, load_part(x, n)); }
 void store_some(real *y, const real *x, long n) { store_part(y, load(x), n); }

@@ -81,10 +81,15 @@ class Memory:
         arrays = (array for array, _ in self.schedule.next_states.values())
         return list(dict.fromkeys(array for array in arrays if array.kind == "next"))
 
+    def width_of(self, node: Node) -> int:
+        """Numbers that a row of a node has in its place; see FOLDED in prelude_vectors.c."""
+        folded = 64 // self.schedule.kernel.item_size
+        return folded if isinstance(node, Fold) else node.length
+
     def place(self, node: Node) -> tuple[str, int]:
         """The address of a node's features for row number `at`, without its offset."""
         if node in self.scratch:
-            return f"team->s_{self.scratch[node]} + at * PADDED({node.length})", 0
+            return f"team->s_{self.scratch[node]} + at * PADDED({self.width_of(node)})", 0
         if isinstance(node, Load):
             return self.array(node.array), node.start
         array, start = self.stored[node]

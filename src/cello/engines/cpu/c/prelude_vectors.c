@@ -126,7 +126,6 @@ INLINE vec v_min(vec a, vec b) { return select((mask)(a < b) | is_nan(a), a, b);
 INLINE vec at_least(vec x, real low) { return select((mask)(x < low), splat(low), x); }
 INLINE vec at_most(vec x, real high) { return select((mask)(x > high), splat(high), x); }
 
-/* Sum and extremes of the lanes; an extreme is NaN if any lane is. */
 INLINE vec rotated(vec x, int by) {
     vec y;
     UNROLL
@@ -134,20 +133,23 @@ INLINE vec rotated(vec x, int by) {
     return y;
 }
 
-INLINE real hsum(vec x) {
-    UNROLL
-    for (int half = VL / 2; half > 0; half /= 2) x += rotated(x, half);
-    return x[0];
+/* Sum and extremes over features, of which feature number i is in lane i % FOLDED: as many lanes for every
+ * width of vector, so that all add in the same order. An extreme is NaN if any feature is. */
+#define FOLDED (64 / (long)sizeof(real))
+INLINE vec v_add(vec a, vec b) { return a + b; }
+INLINE void fold_begin(real *lanes, real x) {
+    for (long i = 0; i < FOLDED; i += VL) store(lanes + i, splat(x));
 }
-
-INLINE real hmax(vec x) {
-    UNROLL
-    for (int half = VL / 2; half > 0; half /= 2) x = v_max(x, rotated(x, half));
-    return x[0];
-}
-
-INLINE real hmin(vec x) {
-    UNROLL
-    for (int half = VL / 2; half > 0; half /= 2) x = v_min(x, rotated(x, half));
-    return x[0];
-}
+#define FOLD(name, join)                                                                       \
+    INLINE real name(real *lanes) {                                                            \
+        for (long half = FOLDED / 2; half >= VL; half /= 2)                                    \
+            for (long i = 0; i < half; i += VL)                                                \
+                store(lanes + i, join(load(lanes + i), load(lanes + i + half)));               \
+        vec x = load(lanes);                                                                   \
+        UNROLL                                                                                 \
+        for (int half = VL / 2; half > 0; half /= 2) x = join(x, rotated(x, half));            \
+        return x[0];                                                                           \
+    }
+FOLD(fold_sum, v_add)
+FOLD(fold_max, v_max)
+FOLD(fold_min, v_min)

@@ -153,13 +153,13 @@ class _Body:
         )
 
     def _fold(self, node: Fold) -> None:
-        base, _ = self.memory.place(node)
+        lanes = f"{self.memory.place(node)[0]} + unit % FOLDED"
         value = self._vector(node.arg)
         neutral = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}[node.kind]
         part = f"first_lanes({value}, left, {neutral})"
-        old = f"load({base})"
+        old = f"load({lanes})"
         total = f"{old} + {part}" if node.kind == "sum" else f"v_{node.kind}({old}, {part})"
-        self.lines.append(f"store({base}, {total});")
+        self.lines.append(f"store({lanes}, {total});")
 
 
 # ---------------------------------------------------------------- all vectors
@@ -179,7 +179,7 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
     for fold in folds:
         neutral = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}[fold.kind]
         lines.add("for (long at = first; at < first + count; at++)")
-        lines.add(f"    store({memory.place(fold)[0]}, splat({neutral}));")
+        lines.add(f"    fold_begin({memory.place(fold)[0]}, {neutral});")
     lines.add(
         f"const long blocks = BLOCKS({n}, {width});",
         f"const long from = {'0' if folds else 'SHARE_BEGIN'}, "
@@ -215,7 +215,7 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
     for fold in folds:
         lines.add("for (long at = first; at < first + count; at++) {")
         place = memory.place(fold)[0]
-        lines.add(f"    real *total = {place};", f"    *total = h{fold.kind}(load(total));", "}")
+        lines.add(f"    real *total = {place};", f"    *total = fold_{fold.kind}(total);", "}")
     lines.indent -= 1
     lines.add("}")
     return lines.text

@@ -159,7 +159,7 @@ def _listed(parts: Iterable[object]) -> str:
 
 def _shared(memory: Memory) -> list[tuple[str, int]]:
     """What the threads of a team share: name, and size of a row."""
-    nodes = [(f"s_{name}", node.length) for node, name in memory.scratch.items()]
+    nodes = [(f"s_{name}", memory.width_of(node)) for node, name in memory.scratch.items()]
     return nodes + [(f"new_{memory.array_name(a)}", a.width) for a in memory.next_arrays]
 
 
