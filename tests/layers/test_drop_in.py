@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 import pickle
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +21,8 @@ from cello.engines import ENGINES, choose
 from cello.engines.cpu.dense import DenseLoop
 from cello.engines.cpu.toolchain import build
 from cello.layers import DropIn
+
+kinds: Any = importlib.import_module("cello.layers.drop_in.kinds")
 
 KINDS = ["RNN", "LSTM", "GRU"]
 
@@ -200,7 +204,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sequences_of_all_forms_run_on_the_compiled_engine(kind: str, ran: list[str]) -> None:
+def test_sequences_of_all_forms_run_on_the_compiled_engine(
+    kind: str, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_multiplies_bfloat16", lambda: False)
     layer = getattr(cello, kind)(3, 4, num_layers=2, bidirectional=True)
     x = torch.randn(5, 2, 3)
     packed = pack_padded_sequence(x, torch.tensor([3, 5]), enforce_sorted=False)
@@ -218,6 +225,35 @@ def test_sequences_of_all_forms_run_on_the_compiled_engine(kind: str, ran: list[
         ran.clear()
         run()
         assert ran == ["cpu"] * 4
+
+
+def test_where_the_processor_multiplies_bfloat16_torchs_lstm_is_faster(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "_multiplies_bfloat16", lambda: True)
+    layer, x = cello.LSTM(3, 4).bfloat16(), torch.randn(5, 2, 3).bfloat16()
+    expected = nn.LSTM.forward(layer, x)
+    for run in (lambda: layer(x), lambda: cello.Stack(layer)(x)):
+        ran.clear()
+        assert all(map(torch.equal, flat(run()), flat(expected)))
+        assert ran == ["torch"]
+    projected = cello.LSTM(3, 4, proj_size=2).bfloat16()
+    for run in (
+        lambda: layer(x, lengths=[5, 0]),
+        lambda: layer(pack_padded_sequence(x, torch.tensor([5, 3]))),
+        lambda: cello.record(layer, x),
+        lambda: projected(x),
+        lambda: cello.GRU(3, 4).bfloat16()(x),
+        lambda: layer.float()(x.float()),
+    ):
+        ran.clear()
+        run()
+        assert ran == ["cpu"]
+    layer.bfloat16()
+    with cello.engine("cpu"):
+        ours, _ = layer(x)
+    assert ran[-1] == "cpu"
+    torch.testing.assert_close(ours, expected[0], rtol=2e-2, atol=2e-2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -100,8 +100,10 @@ class DropIn(Streamed, nn.RNNBase):
             return node
         if lengths is reset is None and (found := self._dense(input, hx)) is not None:
             return found
-        torchs = self._torchs_code_runs(input.data if isinstance(input, PackedSequence) else input)
-        if torchs and lengths is None and reset is None:
+        x = input.data if isinstance(input, PackedSequence) else input
+        whole = lengths is reset is None
+        torchs = self._torchs_code_runs(x, whole=whole and x is input)
+        if torchs and whole:
             return self._call_torch(input, hx)
         steps = check_input(self, input, lengths, self.batch_first, "input")
         run = self.run if torchs else self._run_cells
@@ -111,7 +113,7 @@ class DropIn(Streamed, nn.RNNBase):
     def run(self, steps: Steps, hx: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; the state comes and goes as PyTorch has it."""
         torch_can = reset is None and (not steps.is_ragged or steps.can_be_packed)
-        if torch_can and self._torchs_code_runs(steps.data):
+        if torch_can and self._torchs_code_runs(steps.data, whole=not steps.is_ragged):
             return self._run_torch(steps, hx)
         return self._run_cells(steps, hx, reset)
 
@@ -144,8 +146,13 @@ class DropIn(Streamed, nn.RNNBase):
         state = stacked(final)
         return of_its_own(x), state  # what is made last has its gradient first
 
-    def _torchs_code_runs(self, x: Any) -> bool:
-        """Whether PyTorch's own code runs: no cell can, and nobody asks for our cells."""
+    def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
+        """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.
+
+        Args:
+            x: what comes in.
+            whole: all sequences have all steps.
+        """
         if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
             return False
         if current_engine() != "auto" or observer() or hook_providers() or only_the_step_may_run():
@@ -155,9 +162,16 @@ class DropIn(Streamed, nn.RNNBase):
                 name = type(self).__name__
                 warn_once(f"{name} overrides {self._overridden}, so PyTorch's own code runs")
             return True
-        return autocast_active(x.device) or not loops_compile(
-            x.dtype, x.device, type(self).__name__
-        )
+        if autocast_active(x.device) or (whole and self._has_instructions(x)):
+            return True
+        return not loops_compile(x.dtype, x.device, type(self).__name__)
+
+    def _has_instructions(self, x: Tensor) -> bool:
+        """Whether PyTorch has a loop for this that uses the processor's own bfloat16.
+
+        Ours reckons in float32: there it takes two to five times as long.
+        """
+        return False
 
     def _call_torch(self, x: Any, hx: Any) -> tuple[Any, Any]:
         """PyTorch's own code as it is; what it refuses is refused in our words."""

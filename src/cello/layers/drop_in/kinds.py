@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from torch import nn
+from functools import cache
+
+import torch
+from torch import Tensor, nn
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
 from cello.layers.drop_in.base import DropIn
 
 __all__ = ["GRU", "LSTM", "RNN"]
+
+
+@cache
+def _multiplies_bfloat16() -> bool:
+    """Whether the processor does, and PyTorch's LSTM with it."""
+    able = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # no public function tells
+    return torch.backends.mkldnn.is_available() and able is not None and bool(able())
 
 
 class RNN(DropIn):
@@ -32,8 +42,8 @@ class LSTM(_ForTheCodeOfLSTM):
     """`torch.nn.LSTM` with its signature, its state_dict keys and its results, but open and fast.
 
     On a CPU it runs the compiled loops, whole sequences, packed ones and float64 alike; elsewhere
-    PyTorch's own code runs, as far as it can what is asked for. The results are those of its
-    namesake up to rounding.
+    PyTorch's own code runs, as far as it can what is asked for, and so it does in bfloat16 where
+    the processor multiplies that. The results are those of its namesake up to rounding.
 
     Beyond its namesake it takes `lengths` and `reset` (see `Recurrent`), every gate of every step
     can be recorded, `stream()` runs it one step at a time, and `torch.compile` takes it. For that
@@ -57,6 +67,16 @@ class LSTM(_ForTheCodeOfLSTM):
 
     def _new_cell(self, input_size: int) -> Cell:
         return TorchLSTMCell(input_size, self.hidden_size, self.bias, self.proj_size or None)
+
+    def _has_instructions(self, x: Tensor) -> bool:
+        return (
+            x.dtype is torch.bfloat16
+            and x.is_cpu
+            and not self.proj_size
+            and torch._C._get_mkldnn_enabled()
+            and _multiplies_bfloat16()
+            and not torch.compiler.is_compiling()
+        )
 
 
 class GRU(DropIn):
