@@ -13,6 +13,7 @@ from cello.engines.choose import (
     one_step,
     only_the_step_may_run,
     run,
+    takes_loops,
     warn_once,
 )
 from cello.engines.cpu.dense import dense_loop, is_dense
@@ -45,6 +46,7 @@ __all__ = [
     "only_the_step_may_run",
     "packing_of",
     "run",
+    "takes_loops",
     "tensors_of",
     "under_autocast",
     "warn_once",

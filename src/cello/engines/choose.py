@@ -35,6 +35,7 @@ __all__ = [
     "one_step",
     "only_the_step_may_run",
     "run",
+    "takes_loops",
     "warn_once",
 ]
 
@@ -195,9 +196,18 @@ def one_step(
     return cpu.one_step(cell, rows, dtype, device)
 
 
-def may_run_compiled(device: torch.device, asked: str) -> bool:
-    """Whether nothing around asks for the step itself."""
-    return _transformed(device) is None and (_forced.get() or asked) in ("auto", "cpu")
+def may_run_compiled(asked: str) -> bool:
+    """Whether nothing around asks for the step itself, on the CPU."""
+    return not torch.compiler.is_compiling() and not in_transform() and takes_loops(asked)
+
+
+def takes_loops(asked: str) -> bool:
+    """The same where nothing is traced or transformed."""
+    return (
+        forward_ad._current_level < 0
+        and not torch.is_autocast_enabled("cpu")
+        and (_forced.get() or asked) in ("auto", "cpu")
+    )
 
 
 def only_the_step_may_run() -> bool:

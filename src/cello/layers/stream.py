@@ -283,11 +283,7 @@ class _LayerStep:
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I], or [I] of a single row."""
         compiled = self._compiled
-        if (
-            compiled is not None
-            and compiled.takes(x)
-            and may_run_compiled(x.device, self.layer.engine)
-        ):
+        if compiled is not None and compiled.takes(x) and may_run_compiled(self.layer.engine):
             return compiled(x)
         like = self.layer.like()
         if self._kind != (like.dtype, like.device):

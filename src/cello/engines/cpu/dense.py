@@ -28,6 +28,7 @@ from cello.program import FastGuard, Program, fast_guard_of
 __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 
 _requires_grad = attrgetter("requires_grad")
+_unwrap = torch._C._functorch.unwrap_if_dead  # what a transform has made that is over
 _LIMIT = 16  # sizes that are kept for one cell
 
 
@@ -92,7 +93,7 @@ class DenseLoop:
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
             return self.run(tensors, steps, False)[:2]
         if PLAIN_TENSORS.issuperset(map(type, tensors)):
-            y, *final = _Differentiable.apply(self, steps, *tensors)  # type: ignore[no-untyped-call]
+            y, *final = _apply(self, steps, *map(_unwrap, tensors))
             return y, final
         y, *final = differentiable(self._call(tensors, steps))
         return y.view(*x.shape[:-1], self.output), final
@@ -104,7 +105,7 @@ class DenseLoop:
         recipe, width = self.recipes.get(save) or self._recipe(save)
         x = tensors[0]
         new = x.new_empty
-        y, final = new((*x.shape[:-1], self.output)), [new(shape) for shape in self.state]
+        y, final = new((*x.shape[:-1], self.output)), [*map(torch.empty_like, self.zeros)]
         tape = new((steps.total, width)) if save else None
         recipe.run([*self._operands(tensors), y, *final], tape, steps)
         return y, final, tape
@@ -180,6 +181,10 @@ class _Differentiable(torch.autograd.Function):
             y = ctx.loop.run(tensors, ctx.steps, True)[0]  # has the same bits as it had
         needs = ctx.needs_input_grad[2:]
         return None, None, *ctx.loop.gradients(tensors, ctx.steps, [y, tape], grads, needs)
+
+
+# As `_Differentiable.apply` where no transform is active, which goes a longer way.
+_apply: Any = super(torch.autograd.Function, _Differentiable).apply
 
 
 def dense_loop(cell: Cell, x: Tensor, rows: int, least: int) -> DenseLoop | None:

@@ -64,7 +64,7 @@ class Library:
         self._run: Any = None
         self._bytes: Any = None
         self._pack: Any = None
-        self._workspaces: list[tuple[Tensor, int]] = []
+        self._workspaces: list[tuple[int, int, Tensor]] = []
         self._sizes: dict[int, int] = {}
 
     def load(self) -> None:
@@ -142,17 +142,17 @@ class Library:
         parts = available // max(1, steps.rows)
         return parts * max(1, steps.rows), parts
 
-    def _workspace(self, threads: int) -> tuple[Tensor, int]:
-        """Memory for so many threads, and where in it they may begin."""
+    def _workspace(self, threads: int) -> tuple[int, int, Tensor]:
+        """Memory for so many threads: its bytes, where in it they may begin, and itself."""
         size = self._sizes.get(threads)
         if size is None:
             size = self._sizes[threads] = self._bytes(threads) + 64
         while self._workspaces:
             kept = self._workspaces.pop()
-            if len(kept[0]) >= size:
+            if kept[0] >= size:
                 return kept
         made = torch.empty(size, dtype=torch.uint8)
-        return made, (made.data_ptr() + 63) // 64 * 64
+        return size, (made.data_ptr() + 63) // 64 * 64, made
 
 
 def join(pool: ctypes.CDLL, openmp: ctypes.CDLL) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from cello.engines import Hook, Run, RunResult, can_bypass_dispatcher, may_run_compiled
+from cello.engines import Hook, Run, RunResult, can_bypass_dispatcher, takes_loops
 from cello.layers.steps import Steps
 from cello.program import Value
 
@@ -89,10 +89,10 @@ def hook_providers() -> tuple[HookProvider, ...]:
 def nobody_listens(x: Tensor, engine: str) -> bool:
     """Whether a call on x may run a compiled loop, and nothing around has to see it."""
     return (
-        may_run_compiled(x.device, engine)
-        and can_bypass_dispatcher((x,))
-        and observer() is None
-        and not hook_providers()
+        can_bypass_dispatcher((x,))
+        and takes_loops(engine)
+        and _observer.get() is None
+        and not _holders.get()
     )
 
 

@@ -32,9 +32,9 @@ class FastGuard:
         self.loops: dict[Any, Any] = {}
         self._holds_by_content = guard_key.by_content
         self._watched = guard_key.watched
-        self._objects_before = self._watched.all(cell)
-        self._tensors_before = self._watched.of_tensors()
         cell.__dict__[NOT_READ] = self
+        self._objects_before = [*self._watched.all(cell)]
+        self._equal_before = self._watched.equal(cell)
 
     def __reduce__(self) -> Any:
         return object, ()
@@ -42,10 +42,12 @@ class FastGuard:
     def holds(self, cell: Cell) -> bool:
         """Whether nothing has changed since."""
         watched = self._watched
-        if self._holds_by_content or watched.of_tensors() != self._tensors_before:
+        if self._holds_by_content or watched.equal(cell) != self._equal_before:
             return False
-        before, now = self._objects_before, watched.all(cell)
-        return len(before) == len(now) and all(map(is_, before, now))
+        try:
+            return all(map(is_, self._objects_before, watched.all(cell)))  # ends with the first
+        except RuntimeError:  # another thread changes a dict meanwhile
+            return False
 
 
 def fast_guard_of(cell: Cell) -> FastGuard | None:

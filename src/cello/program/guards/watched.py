@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter, methodcaller
 from types import CellType, FunctionType
@@ -18,7 +20,9 @@ NOT_READ = "_glance"  # an attribute of a cell that is ours: its fast guard
 _values = methodcaller("values")
 _code = attrgetter("__code__", "__defaults__", "__kwdefaults__", "__dict__")
 _mro = attrgetter("__mro__")
+_kind = attrgetter("dtype", "shape", "requires_grad")
 _nothing = object()
+_END = (object(),)
 
 
 class Watched:
@@ -45,17 +49,24 @@ class Watched:
         self.variables: list[tuple[dict[str, Any], str]] = []
         self.closures: list[CellType] = []
 
-    def of_tensors(self) -> list[Any]:
-        """What counts of tensors beside which they are."""
-        return [(t.dtype, t.shape, t.requires_grad) for t in self.tensors]
+    def equal(self, cell: Cell) -> list[Any]:
+        """What only has to be equal: the names of the cell's own attributes, kinds of tensors."""
+        return [*vars(cell), *map(_kind, self.tensors)]
 
-    def all(self, cell: Cell) -> list[Any]:
-        """The objects at all places now, and those that the cell has itself."""
-        own, maps, step = vars(cell).copy(), self.maps, cell.named_function
-        own.pop(NOT_READ, None)
-        found = [type(cell), getattr(step, "__func__", step), *own, *own.values()]
-        found += chain.from_iterable(maps)
-        found += chain.from_iterable(map(_values, maps))
+    def all(self, cell: Cell) -> Iterator[Any]:
+        """The objects at all places now, the cell's own too; then one that is nowhere else."""
+        step = cell.named_function
+        first = (type(cell), getattr(step, "__func__", step))
+        return chain(first, vars(cell).values(), *self._in_maps, self._rest(), _END)
+
+    @cached_property
+    def _in_maps(self) -> list[Any]:
+        """The keys and values of the dicts, as they are whenever one looks."""
+        return [*self.maps, *map(_values, self.maps)]
+
+    def _rest(self) -> list[Any]:
+        """The objects that are in no dict."""
+        found: list[Any] = []
         if self.objects:
             found += map(type, self.objects)
             found += map(vars, self.objects)

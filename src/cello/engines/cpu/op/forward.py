@@ -79,5 +79,6 @@ class ForwardRecipe:
         forced: Tensor | None = None,
     ) -> None:
         """Run on what an operation takes and what it makes, the tape, and what is fed back."""
-        more = (NOWHERE if part is None else part for part in (tape, forced))
-        self.loop.library(steps, self.pointers([*tensors, *more]), reset)
+        tape = NOWHERE if tape is None else tape
+        forced = NOWHERE if forced is None else forced
+        self.loop.library(steps, self.pointers([*tensors, tape, forced]), reset)
