@@ -283,8 +283,10 @@ class _LayerStep:
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I], or [I] of a single row."""
         compiled = self._compiled
-        if compiled is not None and compiled.takes(x) and may_run_compiled(self.layer.engine):
-            return compiled(x)
+        if compiled is not None and may_run_compiled(self.layer.engine):
+            made = compiled(x)
+            if made is not None:
+                return made
         like = self.layer.like()
         if self._kind != (like.dtype, like.device):
             self.state = self.state

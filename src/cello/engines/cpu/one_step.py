@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from operator import is_
 from typing import Any
 
 import torch
@@ -61,8 +60,7 @@ class OneStep:
 
     def pack(self) -> None:
         """Take the weights as they are now."""
-        self.sources = [group[name] for group, name in self.places]
-        self.versions = [tensor._version for tensor in self.sources]
+        self.sources = [(g, name, g[name], g[name]._version) for g, name in self.places]
         known = shared_tensors(self.plan, self.cell)
         shared = plain([known[value].detach() for value in self.plan.shared], self.dtype)
         self.shared = dict(zip(self.plan.shared, shared, strict=True))
@@ -104,25 +102,25 @@ class OneStep:
         group, name = self.sample
         return group[name].dtype
 
-    def takes(self, x: Tensor) -> bool:
-        """Whether it can run now, on this input."""
-        return (
-            x.shape in self.like
-            and x.dtype is self.dtype
-            and type(x) in (Tensor, Parameter)
-            and x.is_cpu
-            and x.layout is torch.strided
-            and self.cell.training == self.training
-            and self._dtype_now() is self.own_dtype
-        )
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """One step of all rows: the output, a new tensor."""
-        now = [group[name] for group, name in self.places]
-        if not all(map(is_, now, self.sources)) or [t._version for t in now] != self.versions:
-            self.pack()
+    def __call__(self, x: Tensor) -> Tensor | None:
+        """One step of all rows: the output, a new tensor; None if it cannot run now, on this x."""
+        like = self.like.get(x.shape)
+        if (
+            like is None
+            or x.dtype is not self.dtype
+            or type(x) not in (Tensor, Parameter)
+            or not x.is_cpu
+            or x.layout is not torch.strided
+            or self.cell.training != self.training
+            or self._dtype_now() is not self.own_dtype
+        ):
+            return None
+        for group, name, source, version in self.sources:
+            if group[name] is not source or source._version != version:
+                self.pack()
+                break
         x = x if x.is_contiguous() else x.contiguous()
-        y = torch.empty_like(self.like[x.shape])
+        y = torch.empty_like(like)
         call = self.calls[self.turn]
         if self.x is not None:
             call[self.x] = x.data_ptr()
