@@ -132,7 +132,7 @@ class Recurrent(Layer):
         loop = dense_loop(cell, x, B, B)
         if loop is None or not loop.takes(state):
             return None
-        y, final = loop(cell, x, state, StepTable(T, B, T * B, None, self.reverse))
+        y, final = loop(x, state, StepTable(T, B, T * B, None, self.reverse))
         if y.requires_grad:  # what is made last has its gradient first
             final = [of_its_own(part) for part in final]
             y = of_its_own(y)

@@ -94,5 +94,5 @@ def _known(
     if loop is None or not loop.takes(state):
         return None
     begin = None if state is None else steps.sort_state(state)
-    y, final = loop(cell, x, begin, StepTable.of(sizes, reverse))
+    y, final = loop(x, begin, StepTable.of(sizes, reverse))
     return steps.with_data(y), cell.state_type(*steps.unsort_state(tuple(final)))

@@ -15,7 +15,7 @@ from cello.cells.state import HasState, shapes_of
 from cello.engines.cpu.batched import in_batch
 from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.library import NOWHERE, StepTable
 from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.direct import PLAIN_TENSORS, can_bypass_dispatcher
 from cello.engines.cpu.op.forward import ForwardRecipe
@@ -60,7 +60,13 @@ class DenseLoop:
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=dtype) for shape in self.state]
         self.without_state = 1 + len(plan.shared)
-        self.own = None if plan.once is not None else self._own(cell)
+        known = shared_tensors(plan, cell)
+        self.own = [known[value] for value in plan.shared]
+        # What of them is computed at each call: out of what, and where it belongs.
+        self.given = [known[value] for value in plan.given]
+        self.places = [plan.shared.index(value) for value in plan.once_made]
+        for place in self.places:
+            self.own[place] = NOWHERE
         # A cell may begin with something else.
         self.begins = getattr(cell.zero_state, "__func__", None) is HasState.zero_state
 
@@ -78,17 +84,20 @@ class DenseLoop:
         )
 
     def __call__(
-        self, cell: Cell, x: Tensor, state: Sequence[Tensor] | None, steps: StepTable
+        self, x: Tensor, state: Sequence[Tensor] | None, steps: StepTable
     ) -> tuple[Tensor, Sequence[Tensor]]:
         """The outputs [..., O] and the final state; to autograd results of one operation.
 
         Args:
-            cell: as it was when this was made.
             x: [..., I], the rows of all steps in their order; see `is_dense`.
             state: what to begin with, see `takes`; zeros if None.
             steps: which rows each step has; each sequence has one step at least.
         """
-        own = self._own(cell) if self.own is None else self.own
+        own = self.own
+        if self.plan.once is not None:
+            own = own.copy()
+            for place, made in zip(self.places, self.plan.once(*self.given), strict=True):
+                own[place] = made
         tensors = [x, *own] if state is None else [x, *own, *state]
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
             return self.run(tensors, steps, False)[:2]
@@ -155,11 +164,6 @@ class DenseLoop:
         recipe = loop.recipe(ForwardRecipe, self.plan, ())
         self.recipes[save] = recipe, loop.tape.width if loop.tape is not None else 0
         return self.recipes[save]
-
-    def _own(self, cell: Cell) -> list[Tensor]:
-        """The tensors without rows that the loop reads."""
-        known = shared_tensors(self.plan, cell)
-        return [known[value] for value in self.plan.shared]
 
 
 class _Differentiable(torch.autograd.Function):

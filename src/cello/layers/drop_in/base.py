@@ -137,14 +137,14 @@ class DropIn(Streamed, nn.RNNBase):
                 loop = dense_loop(cell, x, B, B)
                 if loop is None or not loop.takes(state):
                     return None
-                made, end = loop(cell, x, state, StepTable(T, B, T * B, None, number > first))
+                made, end = loop(x, state, StepTable(T, B, T * B, None, number > first))
                 outputs.append(made)
                 final.append(end)
             x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
         if not final:
             return None
         state = stacked(final)
-        return of_its_own(x), state  # what is made last has its gradient first
+        return of_its_own(x) if x.requires_grad else x, state  # what is last has its gradient first
 
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
         """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.
