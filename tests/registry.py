@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 import cello
 from cello import zoo
 from cello.cells import ACTIVATIONS
+from cello.cells.state import shapes_of
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 
@@ -127,6 +129,102 @@ class StrangersCell(nn.Module):
         return candidate * trace, trace
 
 
+class MatrixMemoryCell(cello.Cell):
+    """A matrix as the state: what a key is bound to is corrected by the error (the delta rule)."""
+
+    state = ("S",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H, state_sizes={"S": (H, 2)})
+        self.key, self.query = nn.Linear(I, 2), nn.Linear(I, 2)
+        self.value, self.rate = nn.Linear(I, H), nn.Linear(I, 1)
+
+    def step(self, x: Tensor, S: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        k = F.softmax(self.key(x), dim=-1)
+        error = self.value(x) - (S * k.unsqueeze(1)).sum(-1)
+        S = S + (torch.sigmoid(self.rate(x)) * error).unsqueeze(2) * k.unsqueeze(1)
+        y = (S * self.query(x).unsqueeze(1)).sum(-1)
+        return y, (S,)
+
+
+class ConvolutionalCell(cello.Cell):
+    """A state of channels by places, which a convolution mixes; an output of that shape."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H, output_size=(2, I), state_sizes={"h": (2, I)})
+        self.mix = nn.Conv1d(3, 2, 3, padding=1)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.tanh(self.mix(torch.cat([x.unsqueeze(1), h], dim=1)))
+        return h, (h,)
+
+
+class TwoInputsCell(cello.Cell):
+    """Two inputs a step, one of them a gap in time by which the memory fades."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(((2,), (1,)), H)
+        self.W = nn.Linear(2, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: tuple[Tensor, Tensor], h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        value, gap = x
+        h = torch.tanh(self.W(value) + self.R(h * torch.exp(-gap.abs())))
+        return h, (h,)
+
+
+class NamedInputsCell(cello.Cell):
+    """Inputs by name, one of them a matrix."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__({"pair": (2, 1), "more": ()}, H)
+        self.W = nn.Linear(2, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: dict[str, Tensor], h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.tanh(self.W(x["pair"].squeeze(2)) + self.R(h) + x["more"].unsqueeze(1))
+        return h, (h,)
+
+
+class AheadCell(cello.Cell):
+    """Operations that no loop has, on the input alone: they run ahead of it, parameters and all."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Linear(I, H)
+        self.table = nn.Embedding(2, H)
+        self.R = nn.Linear(H, H, bias=False)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        kind = (x[:, 0] > 0).long()
+        ranked = self.W(x) * self.table(kind)
+        h = torch.tanh(ranked + self.R(h) * x[:, :1])
+        return h + ranked, (h,)
+
+
+class InnerCell(cello.Cell):
+    """A cell of PyTorch's inside of a step, and two of its states."""
+
+    state = ("h", "trace")
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.inner = nn.GRUCell(I, H)
+
+    def step(self, x: Tensor, h: Tensor, trace: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h = self.inner(x, h)
+        trace = 0.9 * trace + 0.1 * h
+        return h - trace, (h, trace)
+
+
 #: Cells that draw random numbers in training: no two runs of them are the same.
 RANDOM: dict[str, Callable[[], cello.Cell]] = {
     "CTRNNCell": partial(zoo.CTRNNCell, I, H, noise=0.5),
@@ -188,12 +286,23 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "no-grad": NoGradCell,
     "branching": BranchingCell,
     "stranger": StrangersCell,
+    "matrix-memory": MatrixMemoryCell,
+    "convolutional": ConvolutionalCell,
+    "two-inputs": TwoInputsCell,
+    "named-inputs": NamedInputsCell,
+    "ahead": AheadCell,
+    "inner-gru": InnerCell,
     **ACTIVATED,
     **ZOO,
 }
 
 CAPTURED = [name for name in CELLS if name != "branching"]
 ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
+#: Whose step takes or returns more than [B, size].
+SHAPED = ("matrix-memory", "convolutional", "two-inputs", "named-inputs")
+#: What the compiled loops have no form for; a part that needs no state runs ahead of them.
+NOT_FUSED = ("mixing", "branching", "convolutional", "matrix-memory")
+AHEAD = ("ahead",)
 #: For what has nothing to do with activations.
 DISTINCT = [name for name in CAPTURED if name not in ACTIVATED]
 
@@ -203,3 +312,9 @@ def make(name: str, dtype: torch.dtype = torch.float64) -> cello.Cell:
     torch.manual_seed(1)
     cell = cello.Recurrent(CELLS[name]()).cell
     return cell.to(dtype)
+
+
+def state_of(cell: cello.Cell, *rows: int, dtype: torch.dtype = torch.float64) -> Any:
+    """A random state of the cell."""
+    shapes = shapes_of(cell).values()
+    return cell.state_type(*(torch.randn(*rows, *shape, dtype=dtype) for shape in shapes))

@@ -23,6 +23,8 @@ True
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ArgumentError",
     "CaptureError",
@@ -79,7 +81,13 @@ class CellError(CelloError):
 
 
 class CaptureError(CelloError):
-    """A step cannot be turned into a program: says which operation, and where."""
+    """A step cannot be turned into a program: says which operation, and where.
+
+    Attributes:
+        op: the operation, where a captured step cannot be fused because of it.
+    """
+
+    op: Any = None
 
 
 class EngineError(CelloError, RuntimeError):

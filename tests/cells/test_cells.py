@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 import cello
 from cello.cells import ACTIVATIONS, activation_function, as_cell, state_type
+from cello.cells.shapes import as_shaped, shape_of, width_of
+from cello.cells.state import shapes_of
 from tests.cells.by_hand import arrays, one_step, sigmoid
 from tests.registry import CELLS, make
 
@@ -156,12 +158,13 @@ def test_zero_state_and_its_type(name: str) -> None:
     cell = make(name)
     state = cell.zero_state(5, dtype=torch.float64)
     assert state._fields == cell.state
-    assert [tuple(part.shape) for part in state] == [(5, s) for s in cell.state_sizes.values()]
-    x = torch.randn(5, cell.input_size, dtype=torch.float64)
+    assert [tuple(part.shape) for part in state] == [(5, *s) for s in shapes_of(cell).values()]
+    rows = torch.randn(5, width_of(cell.input_size), dtype=torch.float64)
+    x = as_shaped(cell.input_size, rows)
     y, new = cell(x)
     assert type(new) is type(state)
     torch.testing.assert_close(cell(x, state)[0], y)
-    assert y.shape == (5, cell.output_size)
+    assert y.shape == (5, *shape_of(cell.output_size))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 import cello
+from cello.cells.shapes import width_of
 from cello.engines import ENGINES, Run, run
-from tests.registry import CAPTURED, CELLS, RANDOM, make
+from tests.registry import CAPTURED, CELLS, NOT_FUSED, RANDOM, make
 
 # Every choice makes a file of C for most cells; `make test-full` tries all of them.
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
-NOT_FUSED = {"mixing"}  # its rows know each other: the CPU engine refuses it
-
 SHAPES = {"one row": [1] * 4, "even": [3] * 5, "ragged": [4, 4, 2, 1], "single step": [7]}
 
 
@@ -32,10 +31,11 @@ def sample(cell: cello.Cell, sizes: list[int], dtype: torch.dtype, resets: bool)
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
+    widths = [width_of(size) for size in cell.state_sizes.values()]
     return {
-        "data": draw(rows, cell.input_size),
-        "state": tuple(draw(B, size) for size in cell.state_sizes.values()),
-        "initial": tuple(draw(B, size) for size in cell.state_sizes.values()),
+        "data": draw(rows, width_of(cell.input_size)),
+        "state": tuple(draw(B, size) for size in widths),
+        "initial": tuple(draw(B, size) for size in widths),
         "reset": torch.rand(rows, generator=generator) < 0.3 if resets else None,
     }
 
@@ -177,7 +177,7 @@ def test_gradcheck_with_what_is_drawn(name: str, compiled_quickly: None) -> None
 @pytest.mark.parametrize("name", ["lstm", "gru", "jordan", "leaky"])
 def test_double_backward(name: str, compiled_quickly: None) -> None:
     layer = cello.Recurrent(make(name))
-    x = torch.randn(3, 2, layer.input_size, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(3, 2, width_of(layer.input_size), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cello.cells.contract import check_step_result
 from cello.cells.given_state import check_call
+from cello.cells.shapes import checked_size
 from cello.cells.state import HasState, state_type
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import ArgumentError, CellError, DtypeError
@@ -50,10 +51,13 @@ class Cell(NotScripted, HasState):
     state's old value is then called `NAME_prev`, its new value `NAME`.
 
     Args:
-        input_size: features of one input, I.
+        input_size: features of one input, I, for x [B, I]; a tuple for x [B, *shape]; "integer" for
+            one whole number a row, [B]. For several inputs a dict of such sizes by name, or a
+            tuple of shapes: `step` then gets a dict, or a tuple, of tensors.
         hidden_size: units, H.
-        output_size: features of one output; `hidden_size` unless given.
-        state_sizes: the size of each state whose size is not `hidden_size`, by name.
+        output_size: features of one output, or its shape; `hidden_size` unless given.
+        state_sizes: the size of each state whose size is not `hidden_size`, by name; a tuple for a
+            state [B, *shape], such as a matrix.
 
     Attributes:
         state: the names of all that is carried, in order.
@@ -108,11 +112,11 @@ class Cell(NotScripted, HasState):
 
     def __init__(
         self,
-        input_size: int,
+        input_size: Any,
         hidden_size: int,
         *,
-        output_size: int | None = None,
-        state_sizes: Mapping[str, int] | None = None,
+        output_size: int | tuple[int, ...] | None = None,
+        state_sizes: Mapping[str, int | tuple[int, ...]] | None = None,
     ) -> None:
         super().__init__()
         if not self.state:
@@ -120,9 +124,9 @@ class Cell(NotScripted, HasState):
                 f"{type(self).__name__} names no state: give the class a line such as "
                 "state = ('h',) with the names of what is carried from step to step"
             )
-        self.input_size = _positive("input_size", input_size)
+        self.input_size = checked_size("input_size", input_size, several=True)
         self.hidden_size = _positive("hidden_size", hidden_size)
-        self.output_size = _positive(
+        self.output_size = checked_size(
             "output_size", hidden_size if output_size is None else output_size
         )
         sizes = dict(state_sizes or {})
@@ -132,7 +136,7 @@ class Cell(NotScripted, HasState):
                 f"{self.state!r} does not hold"
             )
         self.state_sizes = {
-            name: _positive(f"state_sizes[{name!r}]", sizes.get(name, hidden_size))
+            name: checked_size(f"state_sizes[{name!r}]", sizes.get(name, hidden_size))
             for name in self.state
         }
 
@@ -141,11 +145,11 @@ class Cell(NotScripted, HasState):
     #: the next state, a tuple in the order of `state`.
     step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] = _no_step
 
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, x: Any, state: Any = None) -> tuple[Tensor, Any]:
         """One step, called like any module.
 
         Args:
-            x: [B, input_size].
+            x: [B, input_size]; see `input_size` for other shapes and several inputs.
             state: a tuple in the order of `self.state`, each [B, size]; zeros unless given.
 
         Returns:
@@ -158,8 +162,9 @@ class Cell(NotScripted, HasState):
         if is_proxy(x):
             node: tuple[Tensor, Any] = leaf(self, x, state)
             return node
-        result = self.step(x, *check_call(self, x, state))
-        check_step_result(self, result, x.shape[0])
+        state = check_call(self, x, state)
+        result = self.step(x, *state)
+        check_step_result(self, result, len(state[0]))
         return result[0], self.state_type(*result[1])
 
     def follows_autocast(self, _device: torch.device) -> bool:

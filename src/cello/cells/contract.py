@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells.like import a_tensor_of, autocast_active
+from cello.cells.like import a_tensor_of, autocast_active, like_of
+from cello.cells.shapes import check_part, is_several, parts_given, shape_of, shown
 from cello.cells.state import HasState, shapes_of
 from cello.errors import CellError, DtypeError, ShapeError
 
@@ -64,6 +65,12 @@ def check_cell(cell: HasState) -> None:
         raise CellError(
             f"{name}.__init__ must call super().__init__(input_size, hidden_size) as its first line"
         )
+    for attribute in (*cell._parameters, *cell._buffers, *cell._modules):
+        if hasattr(type(cell), attribute):
+            raise CellError(
+                f"{name} has a parameter or module called {attribute!r}, which is the name of an "
+                "attribute of its class: rename it"
+            )
     wanted = f"def step({', '.join(('self', 'x', *cell.state))})"
     try:
         signature = inspect.signature(cell.step)
@@ -116,7 +123,10 @@ def check_x(cell: HasState, x: Any) -> None:
             parameters.
         ShapeError: x is not [B, input_size].
     """
-    name = name_of(cell)
+    name, size = name_of(cell), cell.input_size
+    if not isinstance(size, int):
+        _check_parts(cell, x)
+        return
     if not isinstance(x, Tensor):
         raise DtypeError(f"x must be a tensor, got {kind_of(x)}")
     refuse_odd("x", x)
@@ -128,6 +138,22 @@ def check_x(cell: HasState, x: Any) -> None:
     own = x.dtype if tensor is None else tensor.dtype
     if x.dtype != own and not autocast_active(x.device):
         raise DtypeError(f"x must have the dtype of {name}'s parameters, {own}, got {x.dtype}")
+
+
+def _check_parts(cell: HasState, x: Any) -> None:
+    """Check an input of one step that is not [B, size]: see `check_x`."""
+    dtype, size = like_of(cell).dtype, cell.input_size
+    parts = parts_given("x", size, x)
+    for called, (one, part) in parts.items():
+        check_part(called, one, part, dtype)
+        refuse_odd(called, part)
+    axes = {part.dim() - len(shape_of(one)) for one, part in parts.values()}
+    if axes != {1} or len({len(part) for _, part in parts.values()}) != 1:
+        got = [list(part.shape) for _, part in parts.values()]
+        raise ShapeError(
+            f"x must be {shown(size, 'B')} for one step of {name_of(cell)}, "
+            f"got {got if is_several(size) else got[0]}"
+        )
 
 
 def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
@@ -151,9 +177,15 @@ def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
             f"{step} must end in `{wanted}`, with a tuple of {len(names)} as the next state; "
             f"it returned {described(state)} there"
         )
+    declared = cell.output_size
     if output.dim() < 1 or output.shape[0] != batch_size:
         raise CellError(
             f"{step} must return an output of shape [{batch_size}, size], got {list(output.shape)}"
+        )
+    if isinstance(declared, tuple) and tuple(output.shape[1:]) != declared:
+        raise CellError(
+            f"{step} must return an output of shape {shown(declared, batch_size)} (output_size), "
+            f"got {list(output.shape)}"
         )
     for (part, shape), value in zip(shapes_of(cell).items(), state, strict=True):
         expected = [batch_size, *shape]
@@ -161,7 +193,7 @@ def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
             raise CellError(
                 f"{step} must return the next state {part} with shape {expected}, "
                 f"got {described(value)}; a state whose size is not hidden_size is declared in "
-                f"super().__init__(..., state_sizes={{{part!r}: size}})"
+                f"super().__init__(..., state_sizes={{{part!r}: {_declared(value)}}})"
             )
         if value.is_complex():
             raise CellError(
@@ -175,6 +207,13 @@ def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:
                 f"{step} returned the state {part} as {value.dtype} beside an output of "
                 f"{output.dtype}; state and output must have one dtype"
             )
+
+
+def _declared(value: Any) -> str:
+    """The size with which a state of this shape is declared."""
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        return "size"
+    return f"{value.shape[1]}" if value.dim() == 2 else f"{tuple(value.shape[1:])}"
 
 
 def described(value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from cello.cells.contract import check_x, described, refuse_odd
-from cello.cells.like import autocast_active
+from cello.cells.like import autocast_active, like_of
+from cello.cells.shapes import as_rows
 from cello.cells.state import HasState, shapes_of
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
@@ -89,9 +90,10 @@ def check_call(cell: HasState, x: Any, state: Any = None) -> tuple[Tensor, ...]:
         ShapeError: one of them has another shape.
     """
     check_x(cell, x)
+    rows = as_rows(cell.input_size, x, like_of(cell).dtype)
     if state is None:
-        return tuple(cell.zero_state(len(x), dtype=x.dtype, device=x.device))
-    return check_state(cell, state, x, [len(x)])
+        return tuple(cell.zero_state(len(rows), dtype=rows.dtype, device=rows.device))
+    return check_state(cell, state, rows, [len(rows)])
 
 
 def batch_of(cell: HasState, state: Any, axis: int = 0) -> int | None:

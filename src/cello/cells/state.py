@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import _register_namedtuple
 
-__all__ = ["HasState", "detach", "shapes_of", "state_type"]
+from cello.cells.shapes import as_rows, as_shaped, shape_of
+
+__all__ = [
+    "HasState",
+    "detach",
+    "has_shapes",
+    "in_rows",
+    "shapes_of",
+    "state_in_rows",
+    "state_type",
+    "step_arguments",
+    "step_on_rows",
+]
 
 
 def detach(state: Any) -> Any:
@@ -66,13 +78,15 @@ class HasState(nn.Module):
 
     Attributes:
         state: the names of all that is carried, in order.
-        state_sizes: the size of each.
-        input_size: features of one input.
+        state_sizes: the size of each, see `cello.cells.shapes`.
+        input_size: that of one input.
+        output_size: that of one output.
     """
 
     state: ClassVar[tuple[str, ...]] = ()
-    state_sizes: dict[str, int]
-    input_size: int
+    state_sizes: dict[str, Any]
+    input_size: Any
+    output_size: Any
     step: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
 
     @property
@@ -101,4 +115,41 @@ class HasState(nn.Module):
 
 def shapes_of(cell: HasState) -> dict[str, tuple[int, ...]]:
     """The shape of each part of a cell's state in one row."""
-    return {name: (cell.state_sizes[name],) for name in cell.state}
+    return {name: shape_of(cell.state_sizes[name]) for name in cell.state}
+
+
+def has_shapes(cell: HasState) -> bool:
+    """Whether something that the step takes or returns is not [B, size]."""
+    sizes = (cell.input_size, cell.output_size, *cell.state_sizes.values())
+    return not all(isinstance(size, int) for size in sizes)
+
+
+def step_arguments(cell: HasState, x: Tensor, state: Sequence[Tensor]) -> tuple[Any, Any]:
+    """The input and the state as the step takes them, out of rows [N, width] and parts of rows."""
+    sizes = (cell.state_sizes[name] for name in cell.state)
+    parts = (as_shaped(size, part) for size, part in zip(sizes, state, strict=True))
+    return as_shaped(cell.input_size, x), tuple(parts)
+
+
+def step_on_rows(cell: HasState) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
+    """The step as a function of rows and parts of rows, which returns such."""
+    if not has_shapes(cell):
+        return cell.step
+
+    def step(x: Tensor, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        given, parts = step_arguments(cell, x, state)
+        return in_rows(cell, cell.step(given, *parts))
+
+    return step
+
+
+def in_rows(cell: HasState, result: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The output and the state that a step returns, each as rows [N, width]."""
+    output, state = result
+    return as_rows(cell.output_size, output), state_in_rows(cell, state)
+
+
+def state_in_rows(cell: HasState, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """A state, each part as rows [N, width]."""
+    sizes = (cell.state_sizes[name] for name in cell.state)
+    return tuple(as_rows(size, part) for size, part in zip(sizes, state, strict=True))

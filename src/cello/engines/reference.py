@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.contract import check_step_result, step_name_of
+from cello.cells.state import in_rows, step_arguments, step_on_rows
 from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
 from cello.engines.run import Run, RunResult, empty_result, walk
@@ -40,23 +41,24 @@ def run(run: Run) -> RunResult:
     inputs = run.data.split(list(sizes))
     outputs: list[Any] = [None] * len(sizes)
     recorder = _Recorder(run) if run.wanted is not None else None
-    given = _Given(cell)
+    given, step = _Given(cell), step_on_rows(cell)
 
     def plain(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         with_own = given.to_step(state)
-        outputs[t], state = cell.step(inputs[t], *with_own)
+        outputs[t], state = step(inputs[t], *with_own)
         given.check(with_own)
         return state
 
     def watched(t: int, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         with_own = given.to_step(state)
         if recorder is None:
-            result = cell.step(inputs[t], *with_own)
+            x, inside = step_arguments(cell, inputs[t], with_own)
+            result = cell.step(x, *inside)
         else:
             result = recorder.step(t, inputs[t], with_own, state)
         check_step_result(cell, result, inputs[t].shape[0])
         given.check(with_own)
-        outputs[t], state = result
+        outputs[t], state = in_rows(cell, result)
         return state
 
     state = walk(run, plain if recorder is None else watched, first=watched)
@@ -142,9 +144,11 @@ class _Recorder:
     def step(self, t: int, x: Tensor, state: tuple[Tensor, ...], before: tuple[Tensor, ...]) -> Any:
         """One step on `state`, which is that `before` it, or a copy of it."""
         cell = self.run.cell
-        result, variables = step_with_locals(cell, x, state)
+        inside, parts = step_arguments(cell, x, state)
+        result, variables = step_with_locals(cell, inside, parts)
         check_step_result(cell, result, len(x))
-        named = named_tensors(cell, x, state, result, variables)
+        named = {"x": x} | named_tensors(cell, inside, parts, result, variables)
+        _, before = step_arguments(cell, x, before)
         named.update(zip((f"{name}_prev" for name in cell.state), before, strict=True))
         for name, value in named.items():
             if self.run.records(name) and self._has_rows(name, value, len(x)):

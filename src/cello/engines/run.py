@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.cells.like import autocast_dtype
+from cello.cells.shapes import width_of
 from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of
@@ -251,7 +252,7 @@ def empty_result(run: Run, program: Program | None = None) -> RunResult:
 
     state = tuple(joined(part, nothing) for part in run.state)
     if program is None:
-        return RunResult(no_rows(run.data.dtype, [run.cell.output_size]), state)
+        return RunResult(no_rows(run.data.dtype, [width_of(run.cell.output_size)]), state)
     names = run.recorded_names(program)
     recorded = {name: no_rows(value.dtype, value.shape[1:]) for name, value in names.items()}
     output = program.output

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cello.cells import Cell, ForeignCell, state_type
 from cello.cells.given_state import parts_of
 from cello.cells.like import like_of
+from cello.cells.shapes import shape_of
 from cello.errors import ArgumentError, CellError
 from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent
@@ -24,7 +25,7 @@ __all__ = ["Bidirectional"]
 _State = state_type(("forward", "backward"))
 
 _JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "concat": lambda there, back: torch.cat([there, back], dim=-1),
+    "concat": lambda there, back: torch.cat([there, back], dim=1),
     "sum": lambda there, back: there + back,
     "mean": lambda there, back: (there + back) / 2,
 }
@@ -89,6 +90,12 @@ class Bidirectional(Layer):
                     f'the two cells must have one {size} (join="{join}"), '
                     f"got {getattr(there, size)} and {getattr(back, size)}"
                 )
+        ends = [shape_of(cell.output_size) for cell in (there, back)]
+        if ends[0][1:] != ends[1][1:] or not all(ends):
+            raise ArgumentError(
+                "the outputs of the two cells must differ in the first axis alone, got the "
+                f"output_size {there.output_size} and {back.output_size}"
+            )
         options: Any = {"initial_state": initial_state, "engine": engine}
         self.forward_layer = Recurrent(there, **options)
         self.backward_layer = Recurrent(back, reverse=True, **options)
@@ -96,15 +103,19 @@ class Bidirectional(Layer):
         self.batch_first = batch_first
 
     @property
-    def input_size(self) -> int:  # type: ignore[override]
-        """I, features of one input."""
+    def input_size(self) -> Any:
+        """I, features of one input; see `Recurrent.input_size`."""
         return self.forward_layer.input_size
 
     @property
-    def output_size(self) -> int:
-        """Features of one joined output."""
+    def output_size(self) -> Any:
+        """Features of one joined output, or its shape: two are joined along the first axis."""
         there, back = self.forward_layer.output_size, self.backward_layer.output_size
-        return there + back if self.join == "concat" else there
+        if self.join != "concat":
+            return there
+        if isinstance(there, int):
+            return there + back
+        return (there[0] + back[0], *there[1:])
 
     def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; see `Streamed.run`."""

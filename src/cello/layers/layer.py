@@ -12,9 +12,11 @@ from torch.nn.utils.rnn import PackedSequence
 from cello.cells import Cell, as_cell
 from cello.cells.contract import kind_of, refuse_odd
 from cello.cells.like import a_tensor_of
+from cello.cells.shapes import width_of
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import autocast_active
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.inputs import side_by_side
 from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
 from cello.layers.stream import Streamed
@@ -64,12 +66,14 @@ def check_input(
         ArgumentError: x is on another device than the parameters; see also `Steps.of`.
     """
     name = type(layer).__name__
+    if not isinstance(layer.input_size, int):
+        x = side_by_side(layer, x, batch_first, called)
     data = x.data if isinstance(x, PackedSequence) else x
     if not isinstance(data, Tensor):
         raise DtypeError(f"{called} must be a tensor or a PackedSequence, got {kind_of(x)}")
     refuse_odd(called, data)
     packed = isinstance(x, PackedSequence)
-    I = layer.input_size  # noqa: E741
+    I = width_of(layer.input_size)  # noqa: E741
     axes = "[B, T, {0}]" if batch_first else "[T, B, {0}]"
     if (data.dim() != 2) if packed else (data.dim() not in (2, 3)):
         raise ShapeError(

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from cello.cells import Cell
 from cello.cells.given_state import batch_of
 from cello.cells.like import like_of
-from cello.cells.state import shapes_of
+from cello.cells.shapes import as_rows, as_shaped, is_several, shape_of
+from cello.cells.state import has_shapes, shapes_of, state_in_rows
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import StepTable, check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
@@ -37,7 +38,8 @@ class Recurrent(Layer):
         engine: "auto" (the fastest that can), "cpu", "split" or "reference"; see `cello.engine`.
 
     Called as `layer(x, state=None, *, lengths=None, reset=None, targets=None)`:
-        x: [T, B, I], [T, I] for a single sequence, or a `PackedSequence`.
+        x: [T, B, I], [T, I] for a single sequence, or a `PackedSequence`. Of a cell with several
+            inputs a dict or tuple of them; one without the axis of time is the same at all steps.
         state: a tuple in the order of `cell.state`, each [B, size] ([size] for a single sequence).
         lengths: integers [B], zeros allowed; outputs past a row's end are 0.
         reset: bool [T, B]: before step t the state of that row goes back to the initial state.
@@ -90,13 +92,13 @@ class Recurrent(Layer):
             self.initial = nn.ParameterDict({n: like.new_zeros(shape) for n, shape in shapes})
 
     @property
-    def input_size(self) -> int:  # type: ignore[override]
-        """I, features of one input."""
+    def input_size(self) -> Any:
+        """I, features of one input; see `Cell` for other shapes and several inputs."""
         return self.cell.input_size
 
     @property
-    def output_size(self) -> int:
-        """O, features of one output."""
+    def output_size(self) -> Any:
+        """O, features of one output, or its shape."""
         return self.cell.output_size
 
     def forward(
@@ -142,7 +144,9 @@ class Recurrent(Layer):
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
     ) -> tuple[Steps, Any]:
         """Run over steps; see `Streamed.run`."""
-        cell = self.cell
+        cell, takes, gives = self.cell, self.input_size, self.output_size
+        if not isinstance(takes, int) and not is_several(takes):
+            steps = steps.with_data(as_rows(takes, steps.data))
         (given,) = self.states_of(state, steps)
         if targets is not None:
             targets = self._rows_of(targets, steps)
@@ -157,16 +161,17 @@ class Recurrent(Layer):
             targets=targets,
             engine=self.engine,
         )
+        if not isinstance(gives, int):
+            outputs = outputs.with_data(as_shaped(gives, outputs.data))
         return outputs, self.joined([final], steps)
 
     def begin(self, batch_size: int, like: Tensor) -> tuple[Tensor, ...]:
         """The initial state for `batch_size` sequences, with the dtype and device of `like`."""
         if self.initial_state == "zeros":
-            zeros: tuple[Tensor, ...]
             zeros = self.cell.zero_state(batch_size, dtype=like.dtype, device=like.device)
-            return zeros
-        own = (self.initial[name] for name in self.cell.state)
-        return tuple(part.expand(batch_size, *part.shape) for part in own)
+            return state_in_rows(self.cell, zeros)
+        own = (self.initial[name].flatten() for name in self.cell.state)
+        return tuple(part.expand(batch_size, -1) for part in own)
 
     def like(self) -> Tensor:
         """A tensor with the dtype and device of its parameters."""
@@ -189,11 +194,16 @@ class Recurrent(Layer):
 
     def states_of(self, state: Any, steps: Steps) -> list[Any]:
         """The state of its cell; see `Streamed`."""
-        return [None if state is None else state_given(self.cell, state, steps)]
+        if state is None:
+            return [None]
+        return [state_in_rows(self.cell, state_given(self.cell, state, steps))]
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The state as it goes out; see `Streamed`."""
         (state,) = states
+        if has_shapes(self.cell):
+            sizes = self.cell.state_sizes.values()
+            state = type(state)(*map(as_shaped, sizes, state))
         if steps.form == "T":
             return type(state)(*(part.squeeze(0) for part in state))
         return type(state)(*map(of_its_own, state))
@@ -219,10 +229,10 @@ class Recurrent(Layer):
                 f"{type(self.cell).__name__} has none (a cell of your own names the state that is "
                 'its output, as in feedback = "y")'
             )
-        rows = steps.like_user("targets", targets, 3)
         size = self.cell.state_sizes[name]
-        if rows.shape[-1] != size:
+        rows = steps.like_user("targets", targets, 2 + len(shape_of(size)))
+        if tuple(rows.shape[1:]) != shape_of(size):
             raise ShapeError(
                 f"targets must have {size} features, the size of {name}, got {list(targets.shape)}"
             )
-        return rows.to(steps.data.dtype)
+        return as_rows(size, rows).to(steps.data.dtype)

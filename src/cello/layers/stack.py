@@ -12,6 +12,7 @@ from torch.utils._pytree import SequenceKey, register_pytree_node
 from cello.cells import Cell, detach
 from cello.cells.contract import refuse_odd
 from cello.cells.given_state import parts_of
+from cello.cells.shapes import width_of
 from cello.cells.tools import is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
@@ -24,6 +25,7 @@ from cello.layers.encoders import (
     WindowEmbedding,
     WindowProjection,
 )
+from cello.layers.inputs import features_of
 from cello.layers.layer import Layer, check_input, check_reset
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import OutputAndState, refuse_pair
@@ -266,9 +268,10 @@ def _applied(number: int, module: nn.Module, steps: Steps) -> Steps:
 
 
 def _check_features(number: int, layer: Streamed, steps: Steps) -> None:
-    shape = list(steps.data.shape[1:])
-    if shape != [layer.input_size]:
+    shape, wanted = list(steps.data.shape[1:]), list(features_of(layer.input_size))
+    if shape not in (wanted, [width_of(layer.input_size)] if number == 0 else wanted):
+        takes = layer.input_size if len(wanted) == 1 else wanted
         raise ShapeError(
-            f"module {number} ({type(layer).__name__}) takes {layer.input_size} features a step, "
+            f"module {number} ({type(layer).__name__}) takes {takes} features a step, "
             f"what comes to it has {shape}"
         )

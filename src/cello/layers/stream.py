@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.contract import check_x, kind_of
+from cello.cells.contract import check_x, kind_of, name_of
 from cello.cells.like import autocast_dtype
+from cello.cells.shapes import as_shaped, shown, width_of
+from cello.cells.state import has_shapes, step_on_rows
 from cello.cells.tools import NotScripted
 from cello.engines import Run, cpu, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.inputs import features_of, step_side_by_side
 from cello.layers.scripted import Traceable
 from cello.layers.steps import Steps
 
@@ -30,7 +33,7 @@ class Streamed(Traceable, NotScripted, nn.Module):
     """What runs through time, in one call or one step a call: layers, stacks, drop-ins."""
 
     batch_first: bool
-    input_size: int
+    input_size: Any
 
     def run(self, steps: Steps, state: Any, reset: Tensor | None) -> tuple[Steps, Any]:
         """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
@@ -160,9 +163,11 @@ class Stepper:
         self._has_others = len(self._layers) < len(self._parts)
         size = self._layers[0].cell.input_size if self._layers else 0
         # The shapes of one step, and whether it comes without the axis of the batch.
-        self._shapes: dict[tuple[int, ...], bool] = {(self.batch_size, size): False}
-        if self.batch_size == 1:
-            self._shapes[(size,)] = True
+        self._shapes: dict[tuple[int, ...], bool] = {}
+        if isinstance(size, int):
+            self._shapes[self.batch_size, size] = False
+            if self.batch_size == 1:
+                self._shapes[size,] = True
         self._single = False
         if state is not None:
             self.state = state
@@ -223,6 +228,12 @@ class Stepper:
     @torch.no_grad()
     def _through_all(self, x: Any) -> Tensor:
         """One step through modules of any kind."""
+        first: Any = self._parts[0]
+        if isinstance(first, _LayerStep) and not isinstance(first.cell.input_size, int):
+            y, self._single = step_side_by_side(first.cell, x, self.batch_size)
+            for part in self._parts:
+                y = part(y)
+            return y.squeeze(0) if self._single else y
         if not isinstance(x, Tensor):
             raise DtypeError(f"x must be a tensor, got {kind_of(x)}")
         axes = x.dim()
@@ -244,6 +255,7 @@ class _LayerStep:
 
     def __init__(self, layer: OneCell, rows: int) -> None:
         self.layer, self.cell, self.rows = layer, layer.cell, rows
+        self.has_shapes = has_shapes(self.cell)
         self.begin()
 
     def begin(self) -> None:
@@ -282,6 +294,22 @@ class _LayerStep:
 
     def __call__(self, x: Tensor) -> Tensor:
         """One step: x [B, I], or [I] of a single row."""
+        if self.has_shapes:
+            y: Tensor = as_shaped(self.cell.output_size, self._on_rows(self._checked(x)))
+            return y
+        return self._on_rows(x)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """What comes out of another layer, or side by side, as rows."""
+        size = self.cell.input_size
+        if x.shape[1:] not in (features_of(size), (width_of(size),)):
+            raise ShapeError(
+                f"{name_of(self.cell)} takes {shown(size, 'B')} a step, what comes to it is "
+                f"{list(x.shape)}"
+            )
+        return x if x.dim() == 2 else x.reshape(len(x), width_of(size))
+
+    def _on_rows(self, x: Tensor) -> Tensor:
         compiled = self._compiled
         if compiled is not None and may_run_compiled(self.layer.engine):
             made = compiled(x)
@@ -290,10 +318,11 @@ class _LayerStep:
         like = self.layer.like()
         if self._kind != (like.dtype, like.device):
             self.state = self.state
-            return self(x)
+            return self._on_rows(x)
         with torch.no_grad():
             y = x.unsqueeze(0) if x.dim() == 1 else x
-            check_x(self.cell, y)
+            if not self.has_shapes:
+                check_x(self.cell, y)
             now = self._own if compiled is None else compiled.state
             y, self.state = _step(self.cell, y, now)
             y = y.clone()  # it may be the input or the state under another name
@@ -303,9 +332,9 @@ class _LayerStep:
 def _step(cell: Cell, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
     """The cell's own step; under autocast as a layer runs it."""
     if autocast_dtype(x) is None:
-        return cell.step(x, *state)
+        return step_on_rows(cell)(x, *state)
     this = under_autocast(Run(x, [len(x)], tuple(state), (), cell=cell))
-    y, after = cell.step(this.data, *this.state)
+    y, after = step_on_rows(cell)(this.data, *this.state)
     y = y if this.data is x else y.to(this.data.dtype)
     new = zip(after, this.state, state, strict=True)
     return y, [part.to(inside.dtype).to(outside.dtype) for part, inside, outside in new]

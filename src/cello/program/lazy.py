@@ -6,6 +6,7 @@ import torch
 
 from cello.cells import Cell
 from cello.cells.apart import apart
+from cello.cells.shapes import as_shaped, width_of
 
 __all__ = ["initialize"]
 
@@ -13,4 +14,5 @@ __all__ = ["initialize"]
 def initialize(cell: Cell, dtype: torch.dtype, device: torch.device) -> None:
     """Let the lazy modules of a cell take their shapes, from one step on zeros."""
     with apart(cell), torch.no_grad():
-        cell(torch.zeros(2, cell.input_size, dtype=dtype, device=device))
+        rows = torch.zeros(2, width_of(cell.input_size), dtype=dtype, device=device)
+        cell(as_shaped(cell.input_size, rows))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.cells.like import a_tensor_of
-from cello.cells.state import HasState, shapes_of
+from cello.cells.state import HasState, has_shapes, shapes_of
 from cello.engines.cpu.batched import in_batch
 from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors
@@ -215,7 +215,7 @@ def dense_loop(cell: Cell, x: Tensor, rows: int, least: int) -> DenseLoop | None
 def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> Plan | None:
     """What has been compiled for inputs such as x, if x fits and is all that the loops take."""
     like = a_tensor_of(cell)
-    if x.shape[-1] != cell.input_size:
+    if x.shape[-1] != cell.input_size or has_shapes(cell):
         return None
     if compute_dtype(x.dtype) != x.dtype or (like is not None and like.dtype != x.dtype):
         return None
@@ -227,4 +227,6 @@ def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> Pl
     if any(value.dtype != x.dtype or len(value.shape) != 2 for value in program.results):
         return None
     plan = program.derived.get("cpu")
-    return plan if isinstance(plan, Plan) and plan.is_built and plan.draw is None else None
+    if not isinstance(plan, Plan) or not plan.is_built:
+        return None
+    return plan if plan.draw is None and plan.ahead is None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,13 +59,19 @@ def run(run: Run) -> RunResult:
     program = plan.program
     names = run.recorded_names(program)
     stored = _stored(plan, names) if names else {}
-    results = loop(plan, shared_tensors(plan, run.cell), run, list(stored.values()))
+    known = shared_tensors(plan, run.cell)
+    early: dict[str, torch.Tensor] = {}
+    if plan.widen is not None:
+        data, early = plan.widen(run.data, known)
+        run = replace(run, data=data)
+    results = loop(plan, known, run, list(stored.values()))
     end = 1 + len(program.state)
     result = RunResult(shaped(program.output, results[0]), tuple(results[1:end]))
     if names:
         rows = dict(zip(stored, results[end:], strict=True))
         rows |= {program.x: run.data, program.output: results[0]}
         result.recorded = _recorded(plan, names, rows)
+    result.recorded |= {name: rows for name, rows in early.items() if run.records(name)}
     return result
 
 
@@ -108,7 +115,10 @@ def taken(
 ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
     """The tensors that an operation takes, see `OperationInputs`; and what is fed back."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()
-    tensors = [run.data, *drawn, *(known[value] for value in plan.shared)]
+    data = run.data
+    if plan.widen is not None and data.shape[1] != plan.program.x.shape[1]:
+        data, _ = plan.widen(data, known)
+    tensors = [data, *drawn, *(known[value] for value in plan.shared)]
     tensors += [*run.state, *run.initial]
     return tensors, run.forced if plan.feedback is not None else None
 

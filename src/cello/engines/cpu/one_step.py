@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from cello.cells import Cell
+from cello.cells.shapes import width_of
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.op.memory_layout import plain
 from cello.engines.cpu.plan import Plan, plan_of
@@ -38,7 +39,7 @@ class OneStep:
         self.loop = plan.forward(save=False)
         self.loop.library.load()
         self.numbers = array("q", [1, rows, 0, 1, 1, 1])
-        width, size = features(plan.program.output)[0], cell.input_size
+        width, size = features(plan.program.output)[0], width_of(cell.input_size)
         # The shapes that come in, and what goes out; a single row may come without its axis.
         self.like: dict[Any, Tensor] = {(rows, size): torch.empty(rows, width, dtype=dtype)}
         if rows == 1:
@@ -61,7 +62,7 @@ class OneStep:
     def pack(self) -> None:
         """Take the weights as they are now."""
         self.sources = [(g, name, g[name], g[name]._version) for g, name in self.places]
-        known = shared_tensors(self.plan, self.cell)
+        known = self.known = shared_tensors(self.plan, self.cell)
         shared = plain([known[value].detach() for value in self.plan.shared], self.dtype)
         self.shared = dict(zip(self.plan.shared, shared, strict=True))
         library = self.loop.library
@@ -119,6 +120,9 @@ class OneStep:
             if group[name] is not source or source._version != version:
                 self.pack()
                 break
+        if self.plan.widen is not None:
+            with torch.no_grad():
+                x, _ = self.plan.widen(x.reshape(self.rows, -1), self.known)
         x = x if x.is_contiguous() else x.contiguous()
         y = torch.empty_like(like)
         call = self.calls[self.turn]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
 
 from cello.engines.cpu.c.render import Rendered
 from cello.engines.cpu.c.render import render as render_c
 from cello.engines.cpu.library import Library
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError
-from cello.program import Program, Value, from_text, needed_ops, to_text
+from cello.program import Op, Program, Value, from_text, needed_ops, to_text
+from cello.program.ahead import Ahead, ahead_of
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
@@ -52,11 +56,14 @@ class Plan:
         paths: the parts of each parameter's full name.
         once: makes the shared tensors: of the program's parameters and constants.
         draw: draws, given the input.
+        ahead: what runs ahead of the loop; `program` is the rest, `whole` all of it.
+        widen: makes the loop's input, and what is named ahead of it; see `_widening`.
         backward_for: how backward loops are called for, by what is given and what is needed.
     """
 
-    def __init__(self, program: Program, feedback: str | None) -> None:
-        self.program, self.feedback = program, feedback
+    def __init__(self, program: Program, feedback: str | None, ahead: Ahead | None = None) -> None:
+        self.program, self.feedback, self.ahead = program, feedback, ahead
+        self.whole = program
         self.lowered = lower(program)
         self.name = str(next(_numbers))
         self.is_built = False
@@ -76,6 +83,7 @@ class Plan:
         drawn = self.lowered.drawn
         values = [v for op in drawn for v in op.outputs if v in self.lowered.values]
         self.drawn: list[Value] = values
+        self.widen = None if ahead is None else _widening(ahead)
         self.draw: Callable[..., Any] | None = (
             render_python("draw", drawn, [], [program.x], values)() if values else None
         )
@@ -83,7 +91,7 @@ class Plan:
     @cached_property
     def text(self) -> str:
         """A name under which operations of any process find it; see `plan_by_name`."""
-        text = to_text(self.program, self.feedback)
+        text = to_text(self.whole, self.feedback)
         _by_name.setdefault(text, self)
         return text
 
@@ -155,6 +163,27 @@ class Plan:
                 done.result()
 
 
+Widening = Callable[[Tensor, Mapping[Value, Tensor]], tuple[Tensor, dict[str, Tensor]]]
+
+
+def _widening(ahead: Ahead) -> Widening:
+    """The function that runs what runs ahead.
+
+    It takes the input and the parameters and constants by value, and returns the loop's input, and
+    by its name what only it makes.
+    """
+    made = list(dict.fromkeys([*ahead.columns, *ahead.names.values()]))
+    function = render_python("ahead", ahead.ops, [], [ahead.x, *ahead.given], made)()
+
+    def widen(data: Tensor, known: Mapping[Value, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        parts = function(data, *(known[value] for value in ahead.given))
+        found = dict(zip(made, parts, strict=True))
+        columns = [found[value].flatten(1) for value in ahead.columns]
+        return torch.cat([data, *columns], dim=1), {n: found[v] for n, v in ahead.names.items()}
+
+    return widen
+
+
 _numbers = itertools.count(1)
 _by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
@@ -178,12 +207,23 @@ def plan_of(program: Program, feedback: str | None) -> Plan:
 
 
 def _made(program: Program, feedback: str | None) -> Plan | str:
-    try:
-        plan = Plan(program, feedback)
-    except CaptureError as error:
-        return str(error)
-    _by_name[plan.name] = plan
-    return plan
+    """The plan; what the loop does not have and needs no state runs ahead of it."""
+    early: set[Op] = set()
+    ahead: Ahead | None = None
+    while True:
+        try:
+            plan = Plan(program if ahead is None else ahead.program, feedback, ahead)
+        except CaptureError as error:
+            if error.op is None or error.op in early:
+                return str(error)
+            early.add(error.op)
+            ahead = ahead_of(program, early)
+            if ahead is None:
+                return str(error)
+            continue
+        plan.whole = program
+        _by_name[plan.name] = plan
+        return plan
 
 
 def plan_by_name(name: str) -> Plan:

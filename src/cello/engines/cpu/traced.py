@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.overrides import _pop_mode_temporarily
 
 from cello.cells import Cell
+from cello.cells.shapes import width_of
 from cello.cells.tracing import in_transform
 from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
@@ -102,7 +103,7 @@ def plan_name(
     """Which plan runs the cell; empty if none does."""
     if device.type != "cpu" or in_transform():
         return ""
-    like = torch.empty(0, cell.input_size, dtype=dtype, device=device)
+    like = torch.empty(0, width_of(cell.input_size), dtype=dtype, device=device)
     run = Run(like, [1 if one_row else 2], (), (), cell=cell)
     with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:

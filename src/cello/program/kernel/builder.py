@@ -90,7 +90,9 @@ class Lowering:
     def refuse(self, op: Op | None, reason: str) -> NoReturn:
         """Raise the error that says why not."""
         where = f" ({op.where})" if op is not None else ""
-        raise CaptureError(f"{self.program.step} cannot be fused: {reason}{where}")
+        error = CaptureError(f"{self.program.step} cannot be fused: {reason}{where}")
+        error.op = op
+        raise error
 
     def arrive(self, value: Value, array: Array) -> None:
         """A value that is there before the step begins, in an array."""

@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cello.cells import Cell
 from cello.cells.apart import apart
 from cello.cells.contract import check_step_result, name_of, step_name_of
+from cello.cells.shapes import width_of
+from cello.cells.state import in_rows, step_arguments
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.guards.side_effects import RandomDrawnError, untouched
@@ -177,8 +179,9 @@ class _Trace(TorchDispatchMode):
         own = [*cell.parameters(), *cell.buffers()]
         self.sharing.update((memory, 2) for t in own if (memory := _memory(t)) is not None)
 
-        x = self.given(size, cell.input_size, dtype)
-        state = tuple(self.given(size, width, dtype) for width in cell.state_sizes.values())
+        x = self.given(size, width_of(cell.input_size), dtype)
+        widths = map(width_of, cell.state_sizes.values())
+        state = tuple(self.given(size, width, dtype) for width in widths)
         old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
         given = self.value(x, "x")
         program = Program(name_of(cell), given, old, {}, {}, [], given, {}, step=step_name_of(cell))
@@ -191,11 +194,14 @@ class _Trace(TorchDispatchMode):
                 torch.default_generator.manual_seed(size)
                 self.dice = torch.default_generator.get_state()
                 with self.unseen, self:
-                    result, variables = step_with_locals(cell, x, state, self.unseen.watch)
+                    inside = step_arguments(cell, x, state)
+                    result, variables = step_with_locals(cell, *inside, self.unseen.watch)
+                check_step_result(cell, result, size)
+                with self.unseen, self:
+                    rows = in_rows(cell, result)
                 self.look_at_dice("")
                 if torch.is_grad_enabled() != around.grads:
                     self.refuse("it leaves gradients switched on or off")
-            check_step_result(cell, result, size)
         except CaptureError:
             raise
         except Exception as error:
@@ -209,13 +215,11 @@ class _Trace(TorchDispatchMode):
             raise self.refusal("its results have attributes, which are not carried on")
 
         program.asks_size = self.unseen.asks_size
-        program.output = self.operand(result[0])
-        program.next_state = {
-            n: self.operand(t) for n, t in zip(cell.state, result[1], strict=True)
-        }
-        named = named_tensors(cell, x, state, result, variables)
+        program.output = self.operand(rows[0])
+        program.next_state = {n: self.operand(t) for n, t in zip(cell.state, rows[1], strict=True)}
+        named = {"x": x} | named_tensors(cell, *inside, result, variables)
+        named.update((f"{n}_prev", t) for n, t in zip(cell.state, inside[1], strict=True))
         program.names = {n: self.values[id(t)] for n, t in named.items() if id(t) in self.values}
-        program.names.update({f"{n}_prev": v for n, v in old.items()})
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -15,6 +15,7 @@ _CELLO = Path(__file__).parents[2]
 _NOT_THE_USERS = (
     str(Path(torch.__file__).parent),
     *(str(_CELLO / room) for room in ("program", "engines", "layers")),
+    *(str(_CELLO / "cells" / file) for file in ("shapes.py", "state.py")),
 )
 _STANDARD = sysconfig.get_path("stdlib")
 

@@ -18,7 +18,7 @@ __all__ = ["named_tensors", "step_with_locals", "unwatched"]
 
 def step_with_locals(
     cell: Cell,
-    x: Tensor,
+    x: Any,
     state: tuple[Tensor, ...],
     watch: Callable[[Any, str, Any], None] | None = None,
 ) -> tuple[Any, dict[str, Any]]:
@@ -68,16 +68,22 @@ def unwatched() -> Iterator[None]:
 
 
 def named_tensors(
-    cell: Cell, x: Tensor, state: tuple[Tensor, ...], result: Any, variables: dict[str, Any]
+    cell: Cell, x: Any, state: tuple[Tensor, ...], result: Any, variables: dict[str, Any]
 ) -> dict[str, Tensor]:
     """What a recording calls each tensor, from the step's result and its local variables.
 
     The names of the states belong to their new values, `x` to the input, and a local variable
     that still holds a state's old value is `NAME_prev`. An output that no variable holds is `y`.
+    Of several inputs each has the name of the variable that holds it, else `x_NAME`.
     """
     output, next_state = result
     old = {id(value): f"{name}_prev" for name, value in zip(cell.state, state, strict=True)}
-    named = {"x": x}
+    if isinstance(x, Tensor):
+        named = {"x": x}
+    else:
+        held = {id(value) for value in variables.values()}
+        parts = x.items() if isinstance(x, dict) else enumerate(x)
+        named = {f"x_{key}": part for key, part in parts if id(part) not in held}
     for name, value in variables.items():
         is_ours = isinstance(value, Tensor) and name not in cell.state and name != "x"
         if is_ours and id(value) not in old and value is not x:

@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import cello
+from cello.cells.shapes import width_of
 from cello.engines import Run, run
-from tests.engines.test_matrix import NOT_FUSED, sample
-from tests.registry import DISTINCT, LeakyCell, make
+from tests.engines.test_matrix import sample
+from tests.registry import DISTINCT, NOT_FUSED, LeakyCell, make
 
 
 def counted(function: Callable[[], Any]) -> int:
@@ -52,7 +53,7 @@ def losses(T: int, B: int, frozen: str, of: str) -> Callable[[Any], Callable[[],
     def trained(layer: Any) -> Callable[[], None]:
         for name, parameter in layer.named_parameters():
             parameter.requires_grad_(name.split(".")[-1] != frozen)
-        x = torch.randn(T, B, layer.input_size, dtype=torch.float64)
+        x = torch.randn(T, B, width_of(layer.input_size), dtype=torch.float64)
 
         def once() -> None:
             y, state = layer(x)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from cello.cells import Cell, as_cell
+from cello.cells.shapes import width_of
 from cello.errors import CaptureError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.paths import joined
@@ -161,7 +162,7 @@ def _one_stage(cell: Cell, diagram: Diagram | None, title: str) -> Stage:
     made = _output(diagram).label.names if diagram else []
     names = (*made[-1:], *(name for name in cell.state if name not in made))
     total = count_parameters(cell).total
-    return Stage(title, cell.output_size, names, states=cell.state, parameters=total)
+    return Stage(title, width_of(cell.output_size), names, states=cell.state, parameters=total)
 
 
 def _two_stages(cell: Cell, diagram: Diagram) -> list[Stage]:
@@ -183,7 +184,7 @@ def _two_stages(cell: Cell, diagram: Diagram) -> list[Stage]:
     if remembered[0] not in (output, hidden):
         return []
     size = hidden.source[0].shape[-1] if hidden.source else cell.hidden_size
-    stages = [Stage("hidden layer", size), Stage("output layer", cell.output_size)]
+    stages = [Stage("hidden layer", size), Stage("output layer", width_of(cell.output_size))]
     for stage, block in zip(stages, (hidden, output), strict=True):
         stage.names = tuple(block.label.names[-1:])
         stage.states = cell.state if block is remembered[0] else ()

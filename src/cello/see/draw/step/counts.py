@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from cello.cells import Cell
+from cello.cells.shapes import width_of
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.step.formulas import parts
 from cello.see.formulas.notation import Expression, Symbol
@@ -22,11 +23,12 @@ def put_counts(diagram: Diagram, cell: Cell) -> None:
             total = sum(map(math.prod, shapes))
             block.lines = (f"{terms} = {total:,}" if terms != f"{total}" else terms,)
     total = count_parameters(cell).total
-    plain = cell.input_size * cell.hidden_size + cell.hidden_size
+    inputs = width_of(cell.input_size)
+    plain = inputs * cell.hidden_size + cell.hidden_size
     times = f"{total / plain:.3g}"
     diagram.legend.append(
         f"{total:,} parameters: {times} times the {plain:,} of a plain layer, "
-        f"{cell.input_size}×{cell.hidden_size} + {cell.hidden_size}"
+        f"{inputs}×{cell.hidden_size} + {cell.hidden_size}"
     )
 
 
