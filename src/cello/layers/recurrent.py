@@ -123,13 +123,14 @@ class Recurrent(Layer):
 
     def _dense(self, x: Any, state: Any) -> OutputAndState | None:
         """The same, if a compiled loop is known for such an x and nobody listens."""
-        if self.batch_first or (state is None and self.initial_state != "zeros"):
+        if state is None and self.initial_state != "zeros":
             return None
         if type(self).run is not Recurrent.run or not is_dense(x) or x.dim() != 3:
             return None
         if not nobody_listens(x, self.engine):
             return None
         cell: Any = self._modules["cell"]
+        x = x.transpose(0, 1) if self.batch_first else x
         T, B, _ = x.shape
         loop = dense_loop(cell, x, B, B)
         if loop is None or not loop.takes(state):
@@ -137,7 +138,8 @@ class Recurrent(Layer):
         y, final = loop(x, state, StepTable(T, B, T * B, None, self.reverse))
         if y.requires_grad:  # what is made last has its gradient first
             final = [of_its_own(part) for part in final]
-            y = of_its_own(y)
+            y = y if self.batch_first else of_its_own(y)
+        y = y.transpose(0, 1) if self.batch_first else y
         return OutputAndState(y, cell.state_type(*final))
 
     def run(

@@ -119,13 +119,14 @@ class DropIn(Streamed, nn.RNNBase):
 
     def _dense(self, x: Any, hx: Any) -> tuple[Any, Any] | None:
         """The same, if compiled loops are known for such an input and nobody listens."""
-        if self.batch_first or self._overridden or (self.dropout and self.training):
+        if self._overridden or (self.dropout and self.training):
             return None
         if not is_dense(x) or x.dim() != 3 or not nobody_listens(x, "auto"):
             return None
         if not self._weights_are_parameters():
             return None
         self._give(self._flat_weights)
+        x = x.transpose(0, 1) if self.batch_first else x
         cells, ways = self._kept_cells, 1 + self.bidirectional
         states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
         final: list[Any] = []
@@ -144,7 +145,9 @@ class DropIn(Streamed, nn.RNNBase):
         if not final:
             return None
         state = stacked(final)
-        return of_its_own(x) if x.requires_grad else x, state  # what is last has its gradient first
+        if self.batch_first:
+            return x.transpose(0, 1), state  # what is made last has its gradient first
+        return of_its_own(x) if x.requires_grad else x, state
 
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
         """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.

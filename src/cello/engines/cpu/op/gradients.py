@@ -17,6 +17,8 @@ from cello.program.kernel.nodes import Array
 __all__ = ["BackwardRecipe", "backward_recipe", "run_backward"]
 
 _GIVEN = ("x", "drawn")  # kinds of arrays that the operation takes
+_OUTSIDE = ("y", "tape", "grad", "sum")  # and others that are not made for the products
+_LITTLE = 1 << 17  # numbers that a recipe may keep from call to call
 
 
 def run_backward(
@@ -104,6 +106,13 @@ class BackwardRecipe:
         self.of_start = any(needs[end - 2 * self.count : end - self.count])
         self.of_initial = any(needs[end - self.count :])
         self.dx = places.get(("array", "dx"))
+        # What the loop writes for the products alone: kept for the next call if it is little.
+        self.scratch = {
+            places["array", str(a)]: a.width
+            for a in arrays
+            if a.kind not in _OUTSIDE and a.kind != "dx"
+        }
+        self.scratches: list[_Scratch] = []
         self.kept: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
         first = 1 + len(plan.drawn)
         self.products = [
@@ -151,7 +160,7 @@ class BackwardRecipe:
         back = None if known is None else zeros(known.shape)
         fed = (NOWHERE, NOWHERE) if known is None or back is None else (known, back)
         all_of = [*given, *ends, *begin, *first, *fed]
-        total = steps.total
+        total, scratch = steps.total, self._scratch(steps.total, given[0])
         for kind, place, width in self.makers:
             if kind == "y" or kind == "tape":
                 array = made[place]
@@ -160,23 +169,37 @@ class BackwardRecipe:
                 array = zeros((total, width)) if grad is None else grad
             elif kind == "sum":
                 array = zeros((steps.rows, width))
+            elif kind == "dx":
+                array = new(given[0].shape)
             else:
-                array = new(given[0].shape if kind == "dx" else (total, width))
+                array = scratch.arrays[len(all_of)]
             all_of.append(array)
         self.loop.library(steps, self.pointers(all_of), reset)
         found: list[Tensor | None] = [None] * (end - count)
         found[0] = None if self.dx is None else all_of[self.dx]
         for value, terms in self.products:
-            found[value] = _sum_of(terms, all_of, given[value], found[value])
+            found[value] = _sum_of(terms, all_of, scratch, given[value], found[value])
         for value, place, start, width in self.sums:
             sums = all_of[place]
             of_all = sums if steps.rows == 1 and not self.shares else sums.sum(0)
             found[value] = _add(found[value], given[value], of_all, start, width)
+        if total * sum(self.scratch.values()) <= _LITTLE:
+            self.scratches.append(scratch)
         every = [
             None if not need else zeros(tensor.shape) if grad is None else grad
             for tensor, grad, need in zip(given, [*found, *begin, *first], self.needs, strict=True)
         ]
         return every if back is None else [*every, back]
+
+    def _scratch(self, total: int, like: Tensor) -> _Scratch:
+        """Arrays of so many rows that nobody else has."""
+        try:
+            kept = self.scratches.pop()
+        except IndexError:  # none is free
+            kept = None
+        if kept is not None and kept.total == total:
+            return kept
+        return _Scratch(total, {p: like.new_empty(total, w) for p, w in self.scratch.items()})
 
     def _kept(self, states: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Tensors like the states, for all calls: zeros that are only read, and some never read."""
@@ -190,7 +213,29 @@ class BackwardRecipe:
         return found
 
 
-_Term = tuple[int, slice | None, int, slice | None, slice, slice]
+class _Scratch:
+    """Arrays that only the products read, by their place; and the operands that they make."""
+
+    def __init__(self, total: int, arrays: dict[int, Tensor]) -> None:
+        self.total, self.arrays = total, arrays
+        self.operands: dict[tuple[_Operand, bool], Tensor] = {}
+
+    def operand(self, operand: _Operand, all_of: Sequence[Tensor], transposed: bool) -> Tensor:
+        """An array as [N, width] or some columns of it, or the same as [width, N]."""
+        found = self.operands.get((operand, transposed))
+        if found is None:
+            place, start, end = operand
+            array = all_of[place]
+            rows = array if array.dim() == 2 else array.flatten(0, 1)
+            rows = rows if end is None else rows[:, start:end]
+            found = rows.t() if transposed else rows
+            if place in self.arrays:
+                self.operands[operand, transposed] = found
+        return found
+
+
+_Operand = tuple[int, int, int | None]  # an array's place, and the columns of it if not all
+_Term = tuple[_Operand, _Operand, slice, slice]
 
 
 def _terms(product: MatrixGradient, places: dict[Any, int]) -> list[_Term]:
@@ -199,15 +244,14 @@ def _terms(product: MatrixGradient, places: dict[Any, int]) -> list[_Term]:
     for factor in product.inputs:
         for cotangent in product.cotangents:
             left, right = (cotangent, factor) if product.transposed else (factor, cotangent)
-            terms.append((*_columns(left, places), *_columns(right, places), _at(left), _at(right)))
+            terms.append((_columns(left, places), _columns(right, places), _at(left), _at(right)))
     return terms
 
 
-def _columns(operand: Operand, places: dict[Any, int]) -> tuple[int, slice | None]:
-    """The place of an operand's array, and the columns of it if not all."""
+def _columns(operand: Operand, places: dict[Any, int]) -> _Operand:
     whole = operand.length == operand.array.width
-    columns = None if whole else slice(operand.start, operand.start + operand.length)
-    return places["array", str(operand.array)], columns
+    end = None if whole else operand.start + operand.length
+    return places["array", str(operand.array)], operand.start, end
 
 
 def _at(operand: Operand) -> slice:
@@ -215,11 +259,14 @@ def _at(operand: Operand) -> slice:
 
 
 def _sum_of(
-    terms: list[_Term], all_of: Sequence[Tensor], like: Tensor, grad: Tensor | None
+    terms: list[_Term],
+    all_of: Sequence[Tensor],
+    scratch: _Scratch,
+    like: Tensor,
+    grad: Tensor | None,
 ) -> Tensor:
-    for a, a_columns, b, b_columns, down, right in terms:
-        left, other = _rows(all_of[a], a_columns), _rows(all_of[b], b_columns)
-        part = left.t() @ other
+    for a, b, down, right in terms:
+        part = scratch.operand(a, all_of, True) @ scratch.operand(b, all_of, False)
         if grad is None and part.shape == like.shape:
             grad = part
             continue
@@ -228,12 +275,6 @@ def _sum_of(
         target[down, right] += part
     assert grad is not None
     return grad
-
-
-def _rows(array: Tensor, columns: slice | None) -> Tensor:
-    """An array as [N, width], or some columns of it."""
-    rows = array if array.dim() == 2 else array.flatten(0, 1)
-    return rows if columns is None else rows[:, columns]
 
 
 def _add(grad: Tensor | None, like: Tensor, total: Tensor, start: int, width: int) -> Tensor:
