@@ -13,6 +13,7 @@ from cello.cells import Cell, ForeignCell, state_type
 from cello.cells.given_state import parts_of
 from cello.cells.like import like_of
 from cello.cells.shapes import shape_of
+from cello.engines import is_dense
 from cello.errors import ArgumentError, CellError
 from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent
@@ -127,6 +128,21 @@ class Bidirectional(Layer):
         back, state_back = self.backward_layer.run(steps, states[1], reset)
         joined = _JOINS[self.join](there.data, back.data)
         return steps.with_data(joined), _State(state_there, state_back)
+
+    def _dense(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
+        """See `Streamed`."""
+        if type(self).run is not Bidirectional.run or not is_dense(x) or x.dim() != 3:
+            return None
+        states = (None, None) if state is None else state
+        if not isinstance(states, (tuple, list)) or len(states) != 2:
+            return None
+        x = x.transpose(0, 1) if self.batch_first else x
+        there = self.forward_layer._dense(x, states[0])
+        back = None if there is None else self.backward_layer._dense(x, states[1])
+        if there is None or back is None:
+            return None
+        y = _JOINS[self.join](there[0], back[0])
+        return y.transpose(0, 1) if self.batch_first else y, _State(there[1], back[1])
 
     def in_turn(self) -> NoReturn:
         """Not possible: the backward direction needs the end first.

@@ -42,6 +42,8 @@ class Layer(Streamed):
         if is_proxy(x):
             node: OutputAndState = leaf(self, x, state, lengths=lengths, reset=reset)
             return node
+        if lengths is reset is None and (found := self._dense(x, state)) is not None:
+            return OutputAndState(*found)
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset)))
 

@@ -117,12 +117,12 @@ class Recurrent(Layer):
             )
             return node
         if lengths is reset is targets is None and (found := self._dense(x, state)) is not None:
-            return found
+            return OutputAndState(*found)
         steps = check_input(self, x, lengths, self.batch_first)
         return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
 
-    def _dense(self, x: Any, state: Any) -> OutputAndState | None:
-        """The same, if a compiled loop is known for such an x and nobody listens."""
+    def _dense(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
+        """See `Streamed`."""
         if state is None and self.initial_state != "zeros":
             return None
         if type(self).run is not Recurrent.run or not is_dense(x) or x.dim() != 3:
@@ -139,8 +139,7 @@ class Recurrent(Layer):
         if y.requires_grad:  # what is made last has its gradient first
             final = [of_its_own(part) for part in final]
             y = y if self.batch_first else of_its_own(y)
-        y = y.transpose(0, 1) if self.batch_first else y
-        return OutputAndState(y, cell.state_type(*final))
+        return y.transpose(0, 1) if self.batch_first else y, cell.state_type(*final)
 
     def run(
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None

@@ -180,6 +180,8 @@ class Stack(Streamed):
                     _check_features(number, module, steps)
                 if module is fed:
                     steps, part = fed.run(steps, part, reset, targets)
+                elif reset is None and (found := _dense(module, steps, part)) is not None:
+                    steps, part = found
                 else:
                     steps, part = module.run(steps, part, reset)
             else:
@@ -256,6 +258,14 @@ def _each_row_alone(module: Any) -> bool:
     if isinstance(module, (Stack, nn.Sequential)):
         return all(_each_row_alone(part) for part in module)
     return isinstance(module, _EACH_ROW_ALONE)
+
+
+def _dense(module: Streamed, steps: Steps, state: Any) -> tuple[Steps, Any] | None:
+    """What a module makes of a whole tensor of steps, if it knows how to at once."""
+    if steps.whole is None or steps.form != "TB" or module.batch_first:
+        return None
+    found = module._dense(steps.whole, state)
+    return None if found is None else (steps.with_data(found[0].flatten(0, 1), found[0]), found[1])
 
 
 def _applied(number: int, module: nn.Module, steps: Steps) -> Steps:

@@ -39,6 +39,10 @@ class Streamed(Traceable, NotScripted, nn.Module):
         """Run over steps; `reset` is [N]. The state comes and goes in the user's order."""
         raise NotImplementedError
 
+    def _dense(self, x: Any, state: Any) -> tuple[Any, Any] | None:
+        """What a call returns, if compiled loops are known for such an x and nobody listens."""
+        return None
+
     def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:
         """One step at a time, with the same numbers as the whole sequence; see `Stepper`.
 

@@ -118,7 +118,7 @@ class DropIn(Streamed, nn.RNNBase):
         return self._run_cells(steps, hx, reset)
 
     def _dense(self, x: Any, hx: Any) -> tuple[Any, Any] | None:
-        """The same, if compiled loops are known for such an input and nobody listens."""
+        """See `Streamed`."""
         if self._overridden or (self.dropout and self.training):
             return None
         if not is_dense(x) or x.dim() != 3 or not nobody_listens(x, "auto"):
