@@ -20,13 +20,15 @@ from cello.engines.cpu.library import Library
 MOST_FORWARD_MS, MOST_BACKWARD_MS = 0.020, 0.110
 SIZES = [(1, 1, 32), (1, 100, 32), (1, 1, 128)]  # B, T, H
 
-NETS: dict[str, Callable[[int], nn.Module]] = {
+NETS: dict[str, Callable[[int], Any]] = {
     "Recurrent(LSTMCell)": lambda size: cello.Recurrent(cello.LSTMCell(size, size)),
     "Recurrent(GRUCell)": lambda size: cello.Recurrent(cello.GRUCell(size, size)),
     "cello.LSTM": lambda size: cello.LSTM(size, size),
     "cello.LSTM of two layers, both ways": lambda size: cello.LSTM(
         size, size, num_layers=2, bidirectional=True
     ),
+    "cello.LSTM, batch first": lambda size: cello.LSTM(size, size, batch_first=True),
+    "Bidirectional(LSTMCell)": lambda size: cello.Bidirectional(cello.LSTMCell(size, size)),
     "Stack(GRU, Linear)": lambda size: cello.Stack(cello.GRU(size, size), nn.Linear(size, 2)),
 }
 
@@ -35,8 +37,9 @@ def cases() -> Iterator[Case]:
     for name, make in NETS.items():
         for batch, steps, hidden in SIZES:
             net, x = make(hidden), torch.randn(steps, batch, hidden)
+            x = x.transpose(0, 1) if net.batch_first else x
             sizes = {"B": batch, "T": steps, "H": hidden}
-            plain = name in ("Recurrent(LSTMCell)", "cello.LSTM")
+            plain = name in ("Recurrent(LSTMCell)", "cello.LSTM", "cello.LSTM, batch first")
             yield beside_its_loops(
                 f"{name} forward", _forward(net, x), sizes, MOST_FORWARD_MS if plain else None
             )
@@ -48,13 +51,14 @@ def cases() -> Iterator[Case]:
             )
     net, x = NETS["Recurrent(LSTMCell)"](32), torch.randn(20, 4, 32)
     lengths = torch.tensor([20, 13, 13, 2])
-    yield beside_its_loops(
-        "lengths forward", _forward(net, x, lengths=lengths), {"B": 4, "T": 20, "H": 32}
-    )
-    elman = cello.ElmanCell(32, 32)
-    elman.R.data.zero_()  # so that every step gives the same
-    stepper = _step(cello.Recurrent(elman), 32)
-    yield beside_its_loops("stepper of an ElmanCell", stepper, {"B": 1, "T": 1, "H": 32})
+    sizes = {"B": 4, "T": 20, "H": 32}
+    yield beside_its_loops("lengths forward", _forward(net, x, lengths=lengths), sizes)
+    yield beside_its_loops("lengths forward + backward", _backward(net, x, lengths=lengths), sizes)
+    for hidden in (32, 128):
+        elman = cello.ElmanCell(hidden, hidden)
+        elman.R.data.zero_()  # so that every step gives the same
+        stepper, sizes = _step(cello.Recurrent(elman), hidden), {"B": 1, "T": 1, "H": hidden}
+        yield beside_its_loops("stepper of an ElmanCell", stepper, sizes)
 
 
 def beside_its_loops(
@@ -104,9 +108,9 @@ def _forward(net: nn.Module, x: Tensor, **options: Any) -> Callable[[], Tensor]:
     return call
 
 
-def _backward(net: nn.Module, x: Tensor) -> Callable[[], Tensor]:
+def _backward(net: nn.Module, x: Tensor, **options: Any) -> Callable[[], Tensor]:
     def call() -> Tensor:
-        y: Tensor = net(x)[0]
+        y: Tensor = net(x, **options)[0]
         y.sum().backward()
         return y.detach()
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 import cello
@@ -153,6 +154,37 @@ def test_sequences_without_a_step_go_the_long_way(calls: Calls) -> None:
         for _ in range(2):
             calls.same(layer, x, lengths=lengths)
     layer(x, lengths=[0, 2, 1])[0].sum().backward()
+
+
+def bytes_made(patch: pytest.MonkeyPatch, call: Callable[[], Any]) -> tuple[list[int], list[int]]:
+    """The bytes of each piece of memory that a call takes, and of each tensor that it returns."""
+    patch.setattr(torch.autograd, "_profiler_enabled", lambda: False)  # it is not to be seen
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        returned = tree_leaves(call())
+    assert profiler.profiler is not None
+    events = profiler.profiler.kineto_results.events()
+    made = [event.nbytes() for event in events if event.name() == "[memory]"]
+    return sorted(n for n in made if n > 0), sorted(t.nbytes for t in returned)
+
+
+@pytest.mark.parametrize("cell", [cello.LSTMCell, cello.GRUCell])
+def test_a_call_allocates_what_it_returns(cell: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = cello.Recurrent(cell(I, 8)), torch.randn(5, 1, I)
+    parameters = list(layer.parameters())
+    for _ in range(2):
+        y, _ = layer(x)
+        torch.autograd.grad(y, parameters, torch.ones_like(y))
+        with torch.no_grad():
+            layer(x)
+    with torch.no_grad():
+        made, returned = bytes_made(monkeypatch, lambda: layer(x))
+    assert made == returned
+    made, returned = bytes_made(monkeypatch, lambda: layer(x))
+    assert [n for n in made if n in returned] == returned
+    assert len(made) == len(returned) + 1  # the tape
+    y, grad = layer(x)[0], torch.ones_like(y)
+    made, returned = bytes_made(monkeypatch, lambda: torch.autograd.grad(y, parameters, grad))
+    assert made == returned
 
 
 # ------------------------------------------------------------ what is still seen
