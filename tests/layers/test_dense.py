@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 import cello
-from tests.registry import AHEAD, CAPTURED, RANDOM, SHAPED, make, state_of
+from tests.registry import AHEAD, CAPTURED, NOT_FUSED, RANDOM, SHAPED, make, state_of
 
 LAYERS = ("cello.layers.recurrent", "cello.layers.drop_in.base", "cello.layers.through_time")
 
@@ -82,7 +82,7 @@ def inputs(sizes: list[int], dtype: torch.dtype, grad: bool) -> tuple[Tensor, tu
     return x, tuple(torch.randn(B, size, dtype=dtype, requires_grad=grad) for size in sizes)
 
 
-@pytest.mark.parametrize("name", sorted({*CAPTURED} - {*RANDOM, "mixing"}))
+@pytest.mark.parametrize("name", sorted({*CAPTURED} - {*RANDOM, *NOT_FUSED}))
 def test_every_cell_gives_the_same_bits(name: str, calls: Calls) -> None:
     layer = cello.Recurrent(make(name), reverse=len(name) % 2 == 0)
     dtype = next((p.dtype for p in layer.parameters()), torch.float64)

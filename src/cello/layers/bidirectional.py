@@ -25,10 +25,11 @@ __all__ = ["Bidirectional"]
 
 _State = state_type(("forward", "backward"))
 
-_JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "concat": lambda there, back: torch.cat([there, back], dim=1),
-    "sum": lambda there, back: there + back,
-    "mean": lambda there, back: (there + back) / 2,
+#: How two outputs become one; `axis` is the first one after those of time and batch.
+_JOINS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
+    "concat": lambda there, back, axis: torch.cat([there, back], dim=axis),
+    "sum": lambda there, back, _: there + back,
+    "mean": lambda there, back, _: (there + back) / 2,
 }
 
 
@@ -126,7 +127,7 @@ class Bidirectional(Layer):
         states = parts_of(states, 2, "state", wanted)
         there, state_there = self.forward_layer.run(steps, states[0], reset)
         back, state_back = self.backward_layer.run(steps, states[1], reset)
-        joined = _JOINS[self.join](there.data, back.data)
+        joined = _JOINS[self.join](there.data, back.data, 1)
         return steps.with_data(joined), _State(state_there, state_back)
 
     def _dense(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
@@ -141,7 +142,7 @@ class Bidirectional(Layer):
         back = None if there is None else self.backward_layer._dense(x, states[1])
         if there is None or back is None:
             return None
-        y = _JOINS[self.join](there[0], back[0])
+        y = _JOINS[self.join](there[0], back[0], 2)
         return y.transpose(0, 1) if self.batch_first else y, _State(there[1], back[1])
 
     def in_turn(self) -> NoReturn:

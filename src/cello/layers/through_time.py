@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
+from cello.cells.state import state_in_rows
 from cello.engines import Run, StepTable, dense_loop, is_dense, run, under_autocast
 from cello.layers.hooks.intervene import run_intervened
 from cello.layers.hooks.watch import hooks, nobody_listens, observer
@@ -53,7 +54,8 @@ def run_cell(
             return known
     if initial is None:
         like = steps.data
-        initial = cell.zero_state(steps.batch_size, dtype=like.dtype, device=like.device)
+        zeros = cell.zero_state(steps.batch_size, dtype=like.dtype, device=like.device)
+        initial = state_in_rows(cell, zeros)
     begin = steps.sort_state(initial)
     this = Run(
         steps.data,
