@@ -19,6 +19,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor
+from torch.utils._device import _device_constructors
 
 settings.register_profile(
     "default",
@@ -95,6 +96,7 @@ def poison_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
     It reaches what Python code asks for; what torch's own kernels allocate inside is untouched.
     """
+    _device_constructors()  # PyTorch keeps these for good: they are to be its own functions
     for name in ("empty", "empty_like", "empty_strided", "empty_permuted"):
         monkeypatch.setattr(torch, name, _poison(getattr(torch, name)))
     for name in ("new_empty", "new_empty_strided"):
