@@ -34,11 +34,13 @@ render: Any = importlib.import_module("cello.engines.cpu.c.render")
 I, H, B, T = 7, 21, 11, 6  # noqa: E741 - the sizes that the equations name so
 SINGLE, DOUBLE = torch.float32, torch.float64
 
-# One, two, three and four sums with the same inputs; sums over the features.
+# One, two, three and four sums with the same inputs, one to three blocks of units; sums over the
+# features.
 CELLS: dict[str, Callable[[], nn.Module]] = {
     "elman of few": lambda: cello.ElmanCell(I, 5),
     "elman": lambda: cello.ElmanCell(I, H),
     "gru": lambda: cello.GRUCell(I, H),
+    "lstm": lambda: cello.LSTMCell(I, H),
     "lstm with norms": lambda: zoo.LayerNormLSTMCell(I, H),
 }
 FEW, TYPES = list(CELLS), (SINGLE, DOUBLE) if FULL else (SINGLE,)
@@ -46,6 +48,7 @@ KINDS = [
     ("elman of few", SINGLE),
     ("elman", DOUBLE),
     ("gru", SINGLE),
+    ("lstm", DOUBLE),
     ("lstm with norms", SINGLE),
 ]
 if FULL:

@@ -71,3 +71,24 @@ DOT(1)
 DOT(2)
 DOT(3)
 DOT(4)
+
+/* The same for one row and two blocks of weights: twice as many sums are under way, which hides the latency of
+ * a multiply-add where all weights lie in the first cache. */
+INLINE void dot_pair(const int V, vec *acc, const real *w, const real *other, long k, const real *in) {
+    vec sum[8];
+    UNROLL
+    for (int i = 0; i < 2 * V; i++) sum[i] = acc[i];
+    UNROLL_BY_2
+    for (long kk = 0; kk < k; kk++) {
+        dot_at(1, V, sum, w, &in, kk);
+        dot_at(1, V, sum + V, other, &in, kk);
+    }
+    UNROLL
+    for (int i = 0; i < 2 * V; i++) acc[i] = sum[i];
+}
+#define PAIR(V)                                                                                       \
+    APART void pair##V(vec *acc, const real *w, const real *other, long k, const real *in) {          \
+        dot_pair(V, acc, w, other, k, in);                                                            \
+    }
+PAIR(3)
+PAIR(4)

@@ -12,6 +12,7 @@ from cello.program.kernel.schedule import Region
 __all__ = [
     "Lines",
     "ProductGroup",
+    "go_in_pairs",
     "groups_of",
     "input_functions",
     "pack",
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 VECTORS = 4  # sums of a register tile for each row
+AT_HAND = 16384  # bytes of a block's weights, so that two and more stay in the first cache
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,27 @@ def pack(name: str, group: ProductGroup, width: int, memory: Memory) -> None:
         )
 
 
-def render_products(name: str, group: ProductGroup, width: int, lines: Lines) -> None:
+def go_in_pairs(groups: list[ProductGroup], width: int) -> bool:
+    """Whether two blocks of a group at once are faster for a single row; see `dot_pair` in C.
+
+    Fewer sums than 3 have stretches of their own; more weights than `AT_HAND` wait for memory.
+    """
+    return all(
+        len(group.sums) * width >= 3
+        and sum(run.length for run in group.runs) * len(group.sums) * width * 64 <= AT_HAND
+        for group in groups
+    )
+
+
+def render_products(
+    name: str, group: ProductGroup, width: int, lines: Lines, *, pairs: bool
+) -> None:
     """The products of a group for a tile of rows, from zero."""
     number, vectors = group.number, len(group.sums) * width
+    many = "(rows + pair)" if pairs else "rows"
     lines.add(
         f"vec sum_{number}[ROWS * {vectors}];",
-        f"for (long i = 0; i < rows * {vectors}; i++) sum_{number}[i] = splat(0);",
+        f"for (long n = 0; n < {many} * {vectors}; n++) sum_{number}[n] = splat(0);",
     )
     for run_number, run in enumerate(group.runs):
         packed = f"{name}_{number}_{run_number}"
@@ -119,6 +136,13 @@ def render_products(name: str, group: ProductGroup, width: int, lines: Lines) ->
             f"    const long size = {run.length * vectors}L * VL;",
             f"    const real *weights = kernel->{packed} + block * size;",
             f"    const real *next = kernel->{packed} + after * size;",
+        )
+        if pairs:
+            lines.add(
+                f"    if (pair) pair{vectors}(sum_{number}, weights, next, {run.length}, in[0]);",
+                "    else",
+            )
+        lines.add(
             f"    dot{vectors}(rows, sum_{number}, weights, {run.length}, in, "
             f"next + (tiles % {vectors}) * ({run.length}L * VL));",
             "}",

@@ -7,6 +7,7 @@ from cello.engines.cpu.c.memory import Memory, address
 from cello.engines.cpu.c.products import (
     Lines,
     ProductGroup,
+    go_in_pairs,
     groups_of,
     input_functions,
     pack,
@@ -185,21 +186,26 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
         f"const long from = {'0' if folds else 'SHARE_BEGIN'}, "
         f"to = {'blocks' if folds else 'SHARE_END'};",
     )
+    to_and_fro = bool(groups) and region.phase == "loop" and not folds
+    pairs = to_and_fro and go_in_pairs(groups, width)
     if groups:  # weights stay while rows pass by
-        to_and_fro = region.phase == "loop" and not folds
         lines.add(f"FOR_BLOCKS{'_TO_AND_FRO' if to_and_fro else ''}(from, to)")
         lines.add("FOR_TILES(first, count) {")
     else:  # memory is read in its order
         lines.add("for (long at = first; at < first + count; at++)")
         lines.add("for (long block = from; block < to; block++) {")
     lines.indent += 1
+    if pairs:
+        lines.add("const int pair = count == 1 && i + 1 < to; /* this block and the one after */")
     for group in groups:
-        render_products(name, group, width, lines)
+        render_products(name, group, width, lines, pairs=pairs)
     if groups:
-        lines.add(f"for (long r = 0; r < rows; r++) for (int u = 0; u < {width}; u++) {{")
+        many = "rows + pair" if pairs else "rows"
+        lines.add(f"for (long r = 0; r < {many}; r++) for (int u = 0; u < {width}; u++) {{")
         lines.indent += 1
-    at = "at + r" if groups else "at"
-    unit = f"(block * {width} + u) * VL" if groups else "block * VL"
+    at = "at + (pair ? 0 : r)" if pairs else "at + r" if groups else "at"
+    block = "(pair && r ? after : block)" if pairs else "block"
+    unit = f"({block} * {width} + u) * VL" if groups else "block * VL"
     sums = "".join(f", sum_{g.number} + r * {len(g.sums) * width} + u" for g in groups)
     lines.add(
         f"const long unit = {unit}, left = {n} - unit;",
@@ -210,6 +216,8 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
     if groups:
         lines.indent -= 1
         lines.add("}")
+    if pairs:
+        lines.add("i += pair;")
     lines.indent -= 1
     lines.add("}")
     for fold in folds:

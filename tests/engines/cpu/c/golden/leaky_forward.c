@@ -55,7 +55,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
-        for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
+        for (long n = 0; n < rows * 1; n++) sum_0[n] = splat(0);
         {
             const real *in[ROWS];
             for (long r = 0; r < rows; r++) in[r] = before_1_0_0_in(kernel, team, at + r);
@@ -97,7 +97,7 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 1];
-        for (long i = 0; i < rows * 1; i++) sum_0[i] = splat(0);
+        for (long n = 0; n < rows * 1; n++) sum_0[n] = splat(0);
         {
             const real *in[ROWS];
             for (long r = 0; r < rows; r++) in[r] = loop_1_0_0_in(kernel, team, at + r);

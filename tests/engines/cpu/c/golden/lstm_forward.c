@@ -66,7 +66,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
     FOR_BLOCKS(from, to)
     FOR_TILES(first, count) {
         vec sum_0[ROWS * 4];
-        for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
+        for (long n = 0; n < rows * 4; n++) sum_0[n] = splat(0);
         {
             const real *in[ROWS];
             for (long r = 0; r < rows; r++) in[r] = before_1_0_0_in(kernel, team, at + r);
@@ -117,21 +117,25 @@ APART void loop_1(const Kernel *kernel, const Team *team, long first, long count
     const long from = SHARE_BEGIN, to = SHARE_END;
     FOR_BLOCKS_TO_AND_FRO(from, to)
     FOR_TILES(first, count) {
+        const int pair = count == 1 && i + 1 < to; /* this block and the one after */
         vec sum_0[ROWS * 4];
-        for (long i = 0; i < rows * 4; i++) sum_0[i] = splat(0);
+        for (long n = 0; n < (rows + pair) * 4; n++) sum_0[n] = splat(0);
         {
             const real *in[ROWS];
             for (long r = 0; r < rows; r++) in[r] = loop_1_0_0_in(kernel, team, at + r);
             const long size = 20L * VL;
             const real *weights = kernel->loop_1_0_0 + block * size;
             const real *next = kernel->loop_1_0_0 + after * size;
+            if (pair) pair4(sum_0, weights, next, 5, in[0]);
+            else
             dot4(rows, sum_0, weights, 5, in, next + (tiles % 4) * (5L * VL));
         }
-        for (long r = 0; r < rows; r++) for (int u = 0; u < 1; u++) {
-            const long unit = (block * 1 + u) * VL, left = 5 - unit;
-            if (5 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at + r, unit, VL, sum_0 + r * 4 + u);
-            else if (left > 0) loop_1_units(kernel, team, at + r, unit, left, sum_0 + r * 4 + u);
+        for (long r = 0; r < rows + pair; r++) for (int u = 0; u < 1; u++) {
+            const long unit = ((pair && r ? after : block) * 1 + u) * VL, left = 5 - unit;
+            if (5 % (VL * 1) == 0 || left >= VL) loop_1_units(kernel, team, at + (pair ? 0 : r), unit, VL, sum_0 + r * 4 + u);
+            else if (left > 0) loop_1_units(kernel, team, at + (pair ? 0 : r), unit, left, sum_0 + r * 4 + u);
         }
+        i += pair;
     }
 }
 
