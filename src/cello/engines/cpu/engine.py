@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.run import Rows, Run, RunResult
@@ -105,22 +105,17 @@ def loop(
         names: what to record.
         name: what the plan is called in the operation, if not by its own name.
     """
-    tensors, forced = taken(plan, known, run)
-    steps = StepTable.of(run.batch_sizes, run.reverse)
-    return forward(name or plan.name, tensors, forced, steps, run.reset, run.lengths, names)
+    return forward(LoopCall.over(name or plan.name, taken(plan, known, run), run, names))
 
 
-def taken(
-    plan: Plan, known: Mapping[Value, Any], run: Rows
-) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-    """The tensors that an operation takes, see `OperationInputs`; and what is fed back."""
+def taken(plan: Plan, known: Mapping[Value, Any], run: Rows) -> list[torch.Tensor]:
+    """The tensors that an operation takes, see `OperationInputs`."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     data = run.data
     if plan.widen is not None and data.shape[1] != plan.program.x.shape[1]:
         data, _ = plan.widen(data, known)
-    tensors = [data, *drawn, *(known[value] for value in plan.shared)]
-    tensors += [*run.state, *run.initial]
-    return tensors, run.forced if plan.feedback is not None else None
+    shared = (known[value] for value in plan.shared)
+    return [data, *drawn, *shared, *run.state, *run.initial]
 
 
 def shared_tensors(plan: Plan, cell: Any) -> dict[Value, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cello.engines.cpu.engine import refuses, shaped, shared_tensors, taken
-from cello.engines.cpu.library import StepTable
+from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.operators import forward
 from cello.engines.cpu.plan import plan_of
 from cello.engines.run import Run, RunResult
@@ -31,8 +31,8 @@ def _at_any_size(
     lengths: Tensor | None,
 ) -> list[Tensor]:
     total, rows = len(tensors[0]), len(tensors[-1])
-    steps = StepTable(total // max(1, rows), rows, total, None, reverse)
-    return forward(plan, tensors, forced, steps, reset, lengths, [])
+    steps = total // max(1, rows)
+    return forward(LoopCall(plan, tensors, forced, steps, rows, None, reverse, reset, lengths, []))
 
 
 _LIBRARY.impl("at_any_size", _at_any_size, "CompositeImplicitAutograd")
@@ -50,8 +50,8 @@ def refuses_script(run: Run) -> str | None:
 def run_in_script(run: Run) -> RunResult:
     """Put the loop into the graph."""
     plan = plan_of(run.captured(), run.cell.feedback)
-    tensors, forced = taken(plan, shared_tensors(plan, run.cell), run)
+    tensors = taken(plan, shared_tensors(plan, run.cell), run)
     made = torch.ops.cello.at_any_size(
-        plan.text, tensors, forced, run.reverse, run.reset, run.lengths
+        plan.text, tensors, run.forced, run.reverse, run.reset, run.lengths
     )
     return RunResult(shaped(plan.program.output, made[0]), tuple(made[1:]))

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from cello.engines.cpu.library import StepTable
-from cello.engines.cpu.plan import Plan
+from cello.engines.cpu.plan import Plan, plan_by_name
 from cello.engines.packing import packing_of
+from cello.engines.run import Rows
 
 __all__ = ["SCHEMA", "LoopCall", "OperationInputs", "Unpadded"]
 
@@ -23,7 +24,7 @@ _OPTIONAL = ("forced", "table", "reset", "lengths")  # fields of `Call` that may
 
 
 class LoopCall(NamedTuple):
-    """What both operations take.
+    """What both operations take, before a few arguments of their own.
 
     Attributes:
         plan: the name of the plan, see `plan_by_name`.
@@ -46,6 +47,23 @@ class LoopCall(NamedTuple):
     lengths: Tensor | None
     names: list[str]
 
+    @classmethod
+    def of(cls, args: Sequence[Any]) -> tuple[LoopCall, *tuple[Any, ...]]:
+        """What an operation was called with: the call, and each argument that follows."""
+        end = len(cls._fields)
+        return cls(*args[:end]), *args[end:]
+
+    @classmethod
+    def over(
+        cls, plan: str, tensors: Sequence[Tensor], rows: Rows, names: Sequence[str] = ()
+    ) -> LoopCall:
+        """A call on what goes through time; of `rows`, the `tensors` hold data and states."""
+        steps = StepTable.of(rows.batch_sizes, rows.reverse)
+        return cls(
+            plan, list(tensors), rows.forced, steps.length, steps.rows, steps.table, rows.reverse,
+            rows.reset, rows.lengths, list(names),
+        )  # fmt: skip
+
     def without_tensors(self) -> tuple[LoopCall, list[str], list[Tensor]]:
         """The call without any tensor; the names of the optional ones that it has, and these."""
         plan, _, forced, length, rows, table, reverse, reset, lengths, names = self
@@ -64,6 +82,11 @@ class LoopCall(NamedTuple):
         end = len(tensors) - len(more)
         given: dict[str, Any] = dict(zip(more, tensors[end:], strict=True))
         return self._replace(tensors=tensors[:end], **given)
+
+    @property
+    def loops(self) -> Plan:
+        """The plan that it names."""
+        return plan_by_name(self.plan)
 
     @property
     def steps(self) -> StepTable:
@@ -103,9 +126,9 @@ class Unpadded:
         packing: which rows are padding.
     """
 
-    def __init__(self, plan: Plan, call: LoopCall) -> None:
+    def __init__(self, call: LoopCall) -> None:
         assert call.lengths is not None
-        self._plan = plan
+        self._plan = plan = call.loops
         self.packing = packing = packing_of(call.lengths, call.length)
         given = OperationInputs(plan, call.tensors)
         given.rows = [packing.pack(part) for part in given.rows]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from cello.engines.cpu.op.call import LoopCall, OperationInputs, Unpadded
-from cello.engines.cpu.plan import Plan, plan_by_name
+from cello.engines.cpu.plan import Plan
 from cello.program import BATCH, Op, Value, map_leaves
 
 __all__ = ["register_counts"]
@@ -32,19 +32,18 @@ def register_counts(forward: Any, backward: Any) -> None:
 
 
 def _of_forward(*args: Any, **_: Any) -> int:
-    call = _unpadded(LoopCall(*args[:-1]))
-    rows = call.tensors[0].shape[0]
-    return rows * sum(count for _, count in _products(plan_by_name(call.plan)))
+    call = _unpadded(LoopCall.of(args)[0])
+    return call.tensors[0].shape[0] * sum(count for _, count in _products(call.loops))
 
 
 def _of_backward(*args: Any, **_: Any) -> int:
-    call, (_, grads, needs) = _unpadded(LoopCall(*args[:-3])), args[-3:]
-    return _Backward(plan_by_name(call.plan), call, grads, needs).count()
+    call, _, grads, needs = LoopCall.of(args)
+    return _Backward(_unpadded(call), grads, needs).count()
 
 
 def _unpadded(call: LoopCall) -> LoopCall:
     known = call.lengths is not None and type(call.lengths) is Tensor
-    return Unpadded(plan_by_name(call.plan), call).call if known else call
+    return Unpadded(call).call if known else call
 
 
 def _products(plan: Plan) -> list[tuple[Op, int]]:
@@ -74,8 +73,9 @@ class _Backward:
     """
 
     def __init__(
-        self, plan: Plan, call: LoopCall, grads: Sequence[Tensor | None], needs: Sequence[bool]
+        self, call: LoopCall, grads: Sequence[Tensor | None], needs: Sequence[bool]
     ) -> None:
+        plan = call.loops
         self.program = program = plan.program
         self.products = dict(_products(plan))
         self.call = call

@@ -8,6 +8,7 @@ from operator import itemgetter
 from torch import Tensor
 
 from cello.engines.cpu.library import NOWHERE, StepTable
+from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel.nodes import Array
@@ -15,21 +16,13 @@ from cello.program.kernel.nodes import Array
 __all__ = ["ForwardRecipe", "run_forward"]
 
 
-def run_forward(
-    plan: Plan,
-    tensors: Sequence[Tensor],
-    steps: StepTable,
-    reset: Tensor | None,
-    forced: Tensor | None,
-    save: bool,
-    names: Sequence[str],
-) -> list[Tensor]:
+def run_forward(call: LoopCall, save: bool) -> list[Tensor]:
     """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
-    recipe = plan.forward(save=save, names=names).recipe(ForwardRecipe, plan, names)
-    own = tensors[0].dtype
+    plan, own = call.loops, call.tensors[0].dtype
+    recipe = plan.forward(save=save, names=call.names).recipe(ForwardRecipe, plan, call.names)
     dtype = compute_dtype(own)
-    (known,) = plain([forced], dtype)
-    made, tape = recipe(plain(tensors, dtype), steps, reset, known)
+    (known,) = plain([call.forced], dtype)
+    made, tape = recipe(plain(call.tensors, dtype), call.steps, call.reset, known)
     if own != dtype:
         made = [tensor.to(own) for tensor in made]
     return made if tape is None else [*made, tape]

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.engines.cpu.library import NOWHERE, StepTable
+from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
 from cello.engines.cpu.plan import Loop, Plan
 from cello.program.kernel import MatrixGradient, Operand
@@ -22,35 +23,22 @@ _LITTLE = 1 << 17  # numbers that a recipe may keep from call to call
 
 
 def run_backward(
-    plan: Plan,
-    tensors: Sequence[Tensor],
-    made: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    steps: StepTable,
-    reset: Tensor | None,
-    forced: Tensor | None,
-    names: Sequence[str],
-    needs: Sequence[bool],
+    call: LoopCall, made: Sequence[Tensor], grads: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> list[Tensor]:
     """The gradients of the tensors that need one, in their order, and of `forced` in the end.
 
     Args:
-        plan: whose loops.
-        tensors: what the forward loop took.
+        call: that of the forward loop.
         made: its outputs and its tape.
         grads: of the outputs, the final states and what was recorded.
-        steps: which rows each step has.
-        reset: which rows are reset before their step.
-        forced: outputs that were fed back.
-        names: what was recorded.
-        needs: whether each of `tensors` needs a gradient.
+        needs: whether each of the call's tensors needs a gradient.
     """
-    own = tensors[0].dtype
+    own = call.tensors[0].dtype
     dtype = compute_dtype(own)
-    recipe = backward_recipe(plan, names, grads, needs)
-    given, made, grads = plain(tensors, dtype), plain(made, dtype), plain(grads, dtype)
-    (known,) = plain([forced], dtype)
-    every = recipe(given, made, grads, steps, reset, known)
+    recipe = backward_recipe(call.loops, call.names, grads, needs)
+    given, made, grads = plain(call.tensors, dtype), plain(made, dtype), plain(grads, dtype)
+    (known,) = plain([call.forced], dtype)
+    every = recipe(given, made, grads, call.steps, call.reset, known)
     found = (part for part in every if part is not None)
     return [part if part.dtype == own else part.to(own) for part in found]
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from cello.engines.cpu.batched import in_batch, register_batched
 from cello.engines.cpu.changes import kept_apart
-from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.call import SCHEMA, LoopCall, Unpadded
 from cello.engines.cpu.op.counts import register_counts
 from cello.engines.cpu.op.direct import can_bypass_dispatcher, nobody_traces
@@ -22,7 +21,6 @@ from cello.engines.cpu.op.forward import run_forward
 from cello.engines.cpu.op.gradients import run_backward
 from cello.engines.cpu.op.memory_layout import compute_dtype
 from cello.engines.cpu.op.replay import replay
-from cello.engines.cpu.plan import plan_by_name
 
 __all__ = ["backward", "differentiable", "forward"]
 
@@ -32,30 +30,31 @@ _LIBRARY.define(f"backward({SCHEMA}, Tensor[] made, Tensor?[] grads, bool[] need
 
 
 def _forward(*args: Any) -> list[Tensor]:
-    call, save = LoopCall(*args[:-1]), args[-1]
-    plan = plan_by_name(call.plan)
-    if call.lengths is not None:
-        without = Unpadded(plan, call)
-        return without.padded(_forward(*without.call, save))
-    return run_forward(plan, call.tensors, call.steps, call.reset, call.forced, save, call.names)
+    call, save = LoopCall.of(args)
+    if call.lengths is None:
+        return run_forward(call, save)
+    without = Unpadded(call)
+    return without.padded(run_forward(without.call, save))
 
 
 def _backward(*args: Any) -> list[Tensor]:
-    call, (made, grads, needs) = LoopCall(*args[:-3]), args[-3:]
-    plan = plan_by_name(call.plan)
-    if call.lengths is not None:
-        without = Unpadded(plan, call)
-        made = [without.packing.pack(part) for part in made]
-        found = _backward(*without.call, made, without.unpadded(grads), needs)
-        return without.padded_gradients(found, needs)
-    return run_backward(
-        plan, call.tensors, made, grads, call.steps, call.reset, call.forced, call.names, needs
-    )
+    call, made, grads, needs = LoopCall.of(args)
+    return _gradients(run_backward, call, made, grads, needs)
+
+
+def _gradients(how: Any, call: LoopCall, made: Any, grads: Any, needs: Any) -> list[Tensor]:
+    """The gradients of the tensors that need one, as `run_backward` or `replay` finds them."""
+    if call.lengths is None:
+        found: list[Tensor] = how(call, made, grads, needs)
+        return found
+    without = Unpadded(call)
+    made = [without.packing.pack(part) for part in made]
+    return without.padded_gradients(how(without.call, made, without.unpadded(grads), needs), needs)
 
 
 def _forward_shapes(*args: Any) -> list[Tensor]:
-    call, save = LoopCall(*args[:-1]), args[-1]
-    plan = plan_by_name(call.plan)
+    call, save = LoopCall.of(args)
+    plan = call.loops
     lowered, program = plan.lowered, plan.program
     x, states = call.tensors[0], len(program.state)
     start = call.tensors[-2 * states : -states]
@@ -73,7 +72,7 @@ def _forward_shapes(*args: Any) -> list[Tensor]:
 
 
 def _backward_shapes(*args: Any) -> list[Tensor]:
-    call, needs = LoopCall(*args[:-3]), args[-1]
+    call, _, _, needs = LoopCall.of(args)
     found = [t.new_empty(t.shape) for t, need in zip(call.tensors, needs, strict=True) if need]
     return found if call.forced is None else [*found, call.forced.new_empty(call.forced.shape)]
 
@@ -85,7 +84,7 @@ class _Differentiable(torch.autograd.Function):
     def forward(ctx: Any, call: LoopCall, _forced: Any, *tensors: Any) -> Any:
         direct = can_bypass_dispatcher(call.tensors)
         made = _below_autograd(call, save=True, direct=direct)
-        ctx.plan = plan_by_name(call.plan)  # lives until then, whatever becomes of the cell
+        ctx.plan = call.loops  # lives until then, whatever becomes of the cell
         ctx.call, ctx.more, more = call.without_tensors()
         if direct or nobody_traces(made[0]):
             y, ctx.counter = kept_apart(made[0])
@@ -126,7 +125,7 @@ def _below_autograd(call: LoopCall, *, save: bool, direct: bool) -> list[Tensor]
 
 
 def _forward_autograd(*args: Any) -> list[Tensor]:
-    call, save = LoopCall(*args[:-1]), args[-1]
+    call, save = LoopCall.of(args)
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, call.forced):
         return differentiable(call, tape=save)
     return _below_autograd(call, save=save, direct=can_bypass_dispatcher(call.tensors))
@@ -134,14 +133,9 @@ def _forward_autograd(*args: Any) -> list[Tensor]:
 
 def _backward_autograd(*args: Any) -> list[Tensor]:
     """Gradients that can be differentiated again come from the step's own operations."""
-    call, (_, grads, needs) = LoopCall(*args[:-3]), args[-3:]
+    call, made, grads, needs = LoopCall.of(args)
     if torch.is_grad_enabled() and _any_requires_grad(*call.tensors, *grads, call.forced):
-        plan = plan_by_name(call.plan)
-        if call.lengths is None:
-            return replay(plan, call, grads, needs)
-        without = Unpadded(plan, call)
-        found = replay(plan, without.call, without.unpadded(grads), needs)
-        return without.padded_gradients(found, needs)
+        return _gradients(replay, call, made, grads, needs)
     with torch._C._AutoDispatchBelowAutograd():
         gradients: list[Tensor] = _op_backward(*args)
         return gradients
@@ -164,21 +158,9 @@ register_batched(_LIBRARY, _op_forward)
 register_batched(_LIBRARY, _op_backward)
 
 
-def forward(
-    plan: str,
-    tensors: Sequence[Tensor],
-    forced: Tensor | None,
-    steps: StepTable,
-    reset: Tensor | None,
-    lengths: Tensor | None,
-    names: Sequence[str],
-) -> list[Tensor]:
+def forward(call: LoopCall) -> list[Tensor]:
     """Run the forward loop: the outputs, the final states, what was recorded."""
-    call = LoopCall(
-        plan, list(tensors), forced, steps.length, steps.rows, steps.table, steps.reverse, reset,
-        lengths, list(names),
-    )  # fmt: skip
-    run = _forward_autograd if can_bypass_dispatcher(tensors) else _op_forward
+    run = _forward_autograd if can_bypass_dispatcher(call.tensors) else _op_forward
     return run(*call, False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,16 +19,16 @@ __all__ = ["replay"]
 
 
 def replay(
-    plan: Plan, call: LoopCall, grads: Sequence[Tensor | None], needs: Sequence[bool]
+    call: LoopCall, _made: Any, grads: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> list[Tensor]:
-    """What the backward loop returns, as functions of all that is given."""
+    """What `run_backward` returns, as functions of all that is given."""
     forced = call.forced
     known = forced is not None and forced.requires_grad
     with torch.enable_grad():
         # Each tensor under a name of its own: one may come twice, or be made of another.
         tensors = [tensor.view_as(tensor) for tensor in call.tensors]
         forced = None if forced is None else forced.view_as(forced)
-        results = _run(plan, call._replace(tensors=tensors, forced=forced))
+        results = _run(call.loops, call._replace(tensors=tensors, forced=forced))
     inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     leaves = [*inputs, *([forced] if known and forced is not None else [])]
     pairs = [
