@@ -52,8 +52,8 @@ def print_coloured(
         console: where to print.
         text: the text; its line ends are shown as a space, so that they have a colour too.
         values: a number for each character.
-        low: the value that is fully blue; what lies beyond is no bluer.
-        high: the value that is fully orange.
+        low: the value from which on down all is blue.
+        high: the value from which on up all is orange.
         below: a sign for each character, printed below its line.
         wrong: which of these signs are to stand out.
     """

@@ -77,7 +77,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _load(folder: Path, *, must_answer: bool) -> nn.Module:
-    """The network; what holds NaN can give no answer, but it may be looked into."""
+    """The network; weights that contain NaN are an error only where it must answer."""
     from cello.convert import load_model
 
     with warnings.catch_warnings():

@@ -21,7 +21,7 @@ from cello.layers.result import OutputAndState
 from cello.layers.steps import Steps
 from cello.layers.stream import Streamed
 
-__all__ = ["Layer", "check_input", "check_reset", "step_of"]
+__all__ = ["Layer", "called", "check_input", "check_reset", "step_of"]
 
 
 class Layer(Streamed):
@@ -39,17 +39,22 @@ class Layer(Streamed):
         reset: Tensor | None = None,
     ) -> OutputAndState:
         """Run through time; see the class for shapes and errors."""
-        if is_proxy(x):
-            node: OutputAndState = leaf(self, x, state, lengths=lengths, reset=reset)
-            return node
         if lengths is reset is None and (found := self._dense(x, state)) is not None:
             return OutputAndState(*found)
-        steps = check_input(self, x, lengths, self.batch_first)
-        return self._outside(self.run(steps, state, check_reset(steps, reset)))
+        return called(self, x, state, lengths, reset)
 
-    def _outside(self, result: tuple[Steps, Any]) -> OutputAndState:
-        steps, state = result
-        return OutputAndState(steps.to_user(), state)
+    def _steps(self, x: Any, lengths: Any) -> Steps:
+        return check_input(self, x, lengths, self.batch_first)
+
+
+def called(layer: Any, x: Any, state: Any, lengths: Any, reset: Any, **more: Any) -> OutputAndState:
+    """A call of a layer or a stack: checked, run and brought into the form in which x came."""
+    if is_proxy(x):
+        node: OutputAndState = leaf(layer, x, state, lengths=lengths, reset=reset, **more)
+        return node
+    steps = layer._steps(x, lengths)
+    done, state = layer.run(steps, state, check_reset(steps, reset), **more)
+    return OutputAndState(done.to_user(), state)
 
 
 def check_input(

@@ -12,11 +12,10 @@ from cello.cells.given_state import batch_of
 from cello.cells.like import like_of
 from cello.cells.shapes import as_rows, as_shaped, is_several, shape_of
 from cello.cells.state import has_shapes, shapes_of, state_in_rows
-from cello.cells.tools import is_proxy, leaf
 from cello.engines import StepTable, check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
 from cello.layers.hooks.watch import nobody_listens
-from cello.layers.layer import Layer, check_input, check_reset, step_of
+from cello.layers.layer import Layer, called, step_of
 from cello.layers.quantized import Qconfig
 from cello.layers.result import OutputAndState, refuse_pair
 from cello.layers.states import state_given
@@ -111,15 +110,9 @@ class Recurrent(Layer):
         targets: Tensor | None = None,
     ) -> OutputAndState:
         """Run through time; see the class."""
-        if is_proxy(x):
-            node: OutputAndState = leaf(
-                self, x, state, lengths=lengths, reset=reset, targets=targets
-            )
-            return node
         if lengths is reset is targets is None and (found := self._dense(x, state)) is not None:
             return OutputAndState(*found)
-        steps = check_input(self, x, lengths, self.batch_first)
-        return self._outside(self.run(steps, state, check_reset(steps, reset), targets))
+        return called(self, x, state, lengths, reset, targets=targets)
 
     def _dense(self, x: Any, state: Any) -> tuple[Tensor, Any] | None:
         """See `Streamed`."""

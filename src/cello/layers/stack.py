@@ -13,7 +13,6 @@ from cello.cells import Cell, detach
 from cello.cells.contract import refuse_odd
 from cello.cells.given_state import parts_of
 from cello.cells.shapes import width_of
-from cello.cells.tools import is_proxy, leaf
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
 from cello.layers.drop_in import DropIn
@@ -26,7 +25,7 @@ from cello.layers.encoders import (
     WindowProjection,
 )
 from cello.layers.inputs import features_of
-from cello.layers.layer import Layer, check_input, check_reset
+from cello.layers.layer import Layer, called, check_input
 from cello.layers.recurrent import Recurrent
 from cello.layers.result import OutputAndState, refuse_pair
 from cello.layers.steps import Steps
@@ -139,20 +138,17 @@ class Stack(Streamed):
         targets: Tensor | None = None,
     ) -> OutputAndState:
         """Run all modules; see the class."""
-        if is_proxy(x):
-            node: OutputAndState = leaf(
-                self, x, state, lengths=lengths, reset=reset, targets=targets
-            )
-            return node
+        return called(self, x, state, lengths, reset, targets=targets)
+
+    def _steps(self, x: Any, lengths: Any) -> Steps:
         first = self[0]
         if isinstance(first, (Layer, DropIn)):
             steps = check_input(first, x, lengths, self.batch_first)
         else:
             steps = self._any_input(x, lengths)
         if steps.is_padded and not _each_row_alone(self):
-            steps = steps.without_padding()
-        done, final = self.run(steps, state, check_reset(steps, reset), targets)
-        return OutputAndState(done.to_user(), final)
+            return steps.without_padding()
+        return steps
 
     def _traced_result(self, result: Any) -> Any:
         output, state = result

@@ -210,7 +210,7 @@ def _widened(x: Tensor, width: int) -> Tensor:
 
 
 def lengths_of(examples: Sequence[Example]) -> Sequence[int]:
-    """The length of each example; those that are made when they are asked for tell it at once."""
+    """The length of each example, without making the examples where these know their lengths."""
     known: Sequence[int] | None = getattr(examples, "lengths", None)
     return [len(example.y) for example in examples] if known is None else known
 

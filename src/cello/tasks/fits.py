@@ -1,4 +1,4 @@
-"""Whether a network and the task that is saved beside it belong together."""
+"""Whether a network takes the inputs of the task that is saved beside it, and has its outputs."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Sentences:
         return len(self.starts)
 
     def chosen(self, which: Tensor) -> Sentences:
-        """Some of the sentences, by a mask or by numbers; what they are made of is shared."""
+        """Some of the sentences, by a mask or by numbers; words, tags and ids are shared."""
         starts, lengths = self.starts[which], self.lengths[which]
         return Sentences(self.words, self.tags, self.word_ids, self.tag_ids, starts, lengths)
 

@@ -1,4 +1,4 @@
-"""Networks that no machine like this one could hold: told before they are made."""
+"""Refuses networks that do not fit into this machine's memory, before anything is allocated."""
 
 from __future__ import annotations
 

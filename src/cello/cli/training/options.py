@@ -27,7 +27,7 @@ __all__ = [
 #: The value of an option that the user gave as "none".
 NONE = object()
 
-#: What an option is when it is not given, where that depends on others.
+#: The default of an option whose default depends on other options.
 UNKNOWN = object()
 
 
@@ -44,7 +44,7 @@ class OrWord(click.ParamType):
         self.name = "|".join(["integer" if kind is int else "float", *words])
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The number; the word; or a sign for None, which `given` knows."""
+        """The number, the word, or `NONE`, which `given` turns into None."""
         if value == "none" and "none" in self.words:
             return NONE
         if not isinstance(value, str) or value in self.words:

@@ -1,4 +1,4 @@
-"""What a run tells: events, from these the progress on a terminal, and the log of its metrics.
+"""What a run reports: events, the progress bar that listens to them, and the log of metrics.
 
 The lowest room of training; all of it may import this.
 """

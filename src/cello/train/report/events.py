@@ -1,4 +1,4 @@
-"""What the loop tells those who listen: the progress bar, a page, a test."""
+"""The events that the loop sends to its listeners, such as the progress bar."""
 
 from __future__ import annotations
 

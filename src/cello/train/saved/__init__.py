@@ -1,4 +1,4 @@
-"""A run's folder: checkpoints and what stands in them, whose run it is, and who is at work there.
+"""A run's folder: checkpoints and their contents, the run's identity, and the lock on the folder.
 
 Knows nothing of the loop; the training run imports it.
 """

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""A lock on a folder: one run at a time."""
 
 from __future__ import annotations
 

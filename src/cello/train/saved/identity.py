@@ -1,4 +1,4 @@
-"""What makes a run the run it is, so that a resumed one is the same or says what differs."""
+"""What a resumed run must have in common with the run that it continues; errors name the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run stands: all that is carried from step to step beside weights and optimizer."""
+"""The progress of a run: all that is carried from step to step beside weights and optimizer."""
 
 from __future__ import annotations
 
