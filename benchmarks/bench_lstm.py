@@ -40,9 +40,8 @@ def cases() -> Iterator[Case]:
             yield from against_torch(name, ours, size, aims)
     for size in SOME:
         yield from against_torch("float64", recurrent, size, TWICE, FLOAT64, dtype=torch.float64)
-        yield from against_torch(
-            "bfloat16", recurrent, size, NEVER_SLOWER, BFLOAT16, dtype=torch.bfloat16
-        )
+        for name, ours in (("bfloat16", recurrent), ("drop-in in bfloat16", drop_in)):
+            yield from against_torch(name, ours, size, NEVER_SLOWER, BFLOAT16, dtype=torch.bfloat16)
     for size in RAGGED:
         yield from ragged(size)
     for size in FEW:

@@ -121,9 +121,9 @@ class DropIn(Streamed, nn.RNNBase):
         """See `Streamed`."""
         if self._overridden or (self.dropout and self.training):
             return None
-        if not is_dense(x) or x.dim() != 3 or not nobody_listens(x, "auto"):
+        if not is_dense(x) or x.dim() != 3 or x.dtype is torch.bfloat16:
             return None
-        if not self._weights_are_parameters():
+        if not nobody_listens(x, "auto") or not self._weights_are_parameters():
             return None
         self._give(self._flat_weights)
         x = x.transpose(0, 1) if self.batch_first else x
