@@ -29,6 +29,7 @@ class Value:
     name: str
     shape: tuple[Any, ...]  # ints, and BATCH for the batch axis
     dtype: torch.dtype
+    numbers: Any = None  # what it holds, if these are whole numbers that the step itself made
 
     @property
     def batched(self) -> bool:

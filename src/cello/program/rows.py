@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from cello.program.expand import expanded
 from cello.program.graph import BATCH, Op, Value
+from cello.program.movement import REARRANGED, row_origins
 from cello.program.operations import axes, facts, is_pointwise
 
 __all__ = ["counts_rows", "is_row_wise"]
@@ -28,9 +29,16 @@ def is_row_wise(op: Op) -> bool:
     if not all(value.batched for value in op.outputs):
         return False
     name, entry = op.target._opname, facts(op)
-    resized = entry.kind in ("reshape", "expand")
-    sized = entry.kind == "creation" or resized  # where it is the length of the first axis
-    if counts_rows((op.args, op.kwargs)) > sized:
+    if name == "embedding":
+        by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
+        return not op.args[0].batched and op.args[1].batched and not by_frequency
+    if entry.composed is not None:
+        made = expanded(op, op.outputs[0].dtype)
+        if made != [op]:
+            return all(is_row_wise(part) for part in made if part.outputs[0].batched)
+    if name in REARRANGED:
+        return row_origins(op) is not None
+    if counts_rows((op.args, op.kwargs)) > (entry.kind == "creation"):
         return False  # a number to reckon with: that of one step, not of all
     if entry.kind == "creation":
         return not op.inputs
@@ -40,25 +48,9 @@ def is_row_wise(op: Op) -> bool:
         return batched[matrix] and not any(b for i, b in enumerate(batched) if i not in entry.rows)
     if entry.dim is not None:
         return _along_features(op)
-    if resized:
-        size = op.args[1]
-        if entry.kind == "expand" and not op.args[0].batched:  # the same for each row
-            return bool(size) and size[0] is BATCH
-        return op.args[0].batched and bool(size) and (size[0] is BATCH or _keeps_rows(op, size))
     if name == "native_layer_norm":
         return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
-    if name == "embedding":
-        by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
-        return not op.args[0].batched and op.args[1].batched and not by_frequency
     return _broadcasts_by_row(op) if is_pointwise(op) else entry.kind in ("copy", "pointwise")
-
-
-def _keeps_rows(op: Op, size: Any) -> bool:
-    """Whether -1 for the first axis leaves the rows what they are."""
-    before, after = op.args[0].shape, op.outputs[0].shape
-    if op.target._opname == "expand":
-        return bool(size[0] == -1) and len(before) == len(after)
-    return bool(size[0] == -1) and math.prod(before[1:]) == math.prod(after[1:])
 
 
 def _rows_first(value: Value) -> bool:

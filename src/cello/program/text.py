@@ -46,7 +46,10 @@ def to_text(program: Program, feedback: str | None) -> str:
         "cello": FORMAT,
         "cell": program.cell,
         "feedback": feedback,
-        "values": [[v.name, _data(v.shape), _data(v.dtype)] for v in values],
+        "values": [
+            [v.name, _data(v.shape), _data(v.dtype), *([] if v.numbers is None else [v.numbers])]
+            for v in values
+        ],
         "x": program.x.name,
         "state": named(program.state),
         "parameters": named(program.parameters),
@@ -91,8 +94,9 @@ def from_text(text: str) -> tuple[Program, str | None]:
 
 def _program(whole: dict[str, Any]) -> Program:
     values: dict[str, Value] = {}
-    for name, shape, dtype in whole["values"]:
-        values[_checked(name)] = Value(name, _thing(shape, values), _thing(dtype, values))
+    for name, shape, dtype, *numbers in whole["values"]:
+        value = Value(name, _thing(shape, values), _thing(dtype, values), *numbers)
+        values[_checked(name)] = value
 
     def named(pairs: list[list[str]]) -> dict[str, Value]:
         return {name: values[value] for name, value in pairs}

@@ -96,8 +96,8 @@ def test_a_cut_goes_through_a_sum_over_another_axis() -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def _cumulated(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
-    return torch.tanh(cell.W(x)).cumsum(-1) + h
+def _sorted(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
+    return torch.tanh(cell.W(x)).sort(-1).values + h
 
 
 def _over_rows(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
@@ -123,11 +123,11 @@ def _another_dtype(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("step", "operation"),
     [
-        (_cumulated, "aten.cumsum.default"),
+        (_sorted, "aten.sort.default"),
         (_over_rows, "aten.mean.dim"),
         (_pairs, "aten.t.default does not treat each row by itself"),
         (_wide, "aten.expand.default makes 65 vectors a row"),
-        (_integers, "aten.argmax.default"),
+        (_integers, "aten.add.Tensor of whole numbers"),
         (_another_dtype, "torch.float64"),
     ],
 )

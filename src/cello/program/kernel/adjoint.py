@@ -6,12 +6,25 @@ over all steps makes the gradient of the matrix.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowered
-from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Load, Node, Shared, ancestors
+from cello.program.kernel.nodes import (
+    Apply,
+    Dot,
+    Feature,
+    Fold,
+    Gather,
+    Graph,
+    Load,
+    Node,
+    Part,
+    Shared,
+    ancestors,
+)
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import last
 
@@ -69,6 +82,7 @@ def adjoint(lowered: Lowered, seen: Iterable[str] = ()) -> Adjoint:
     """
     graph, program = lowered.graph, lowered.program
     cotangents: dict[Node, list[Node]] = {}
+    moved: dict[Node, list[tuple[int, Feature]]] = {}  # features of cotangents, by where they go
 
     def seed(value: Value, kind: str, name: str) -> None:
         array, start = lowered.array(kind, name, value), 0
@@ -85,10 +99,16 @@ def adjoint(lowered: Lowered, seen: Iterable[str] = ()) -> Adjoint:
     result = Adjoint({name: {} for name in program.state}, {}, [], [])
     uses: dict[Op | None, Use] = {}
     for node in reversed(ancestors(cotangents)):
-        if node not in cotangents:
+        if node not in cotangents and node not in moved:
             continue
-        total = _total(graph, cotangents[node])
-        if isinstance(node, Apply):
+        total = _total(
+            graph, [*cotangents.get(node, []), *_returned(graph, node, moved.get(node, []))]
+        )
+        if isinstance(node, (Part, Gather)):
+            total = _wide(graph, total, node.length)
+            for i, (arg, place) in enumerate(_features(node)):
+                moved.setdefault(arg, []).append((place, (total, i)))
+        elif isinstance(node, Apply):
             _through_call(graph, node, total, cotangents)
         elif isinstance(node, Fold):
             _through_fold(graph, node, total, cotangents)
@@ -127,6 +147,29 @@ def _total(graph: Graph, parts: list[Node]) -> Node:
     for part in parts[1:]:
         total = graph.call("add", total, part)
     return total
+
+
+def _features(node: Part | Gather) -> list[Feature]:
+    """Which feature of an input each feature is."""
+    if isinstance(node, Part):
+        return [(node.arg, node.start + i) for i in range(node.length)]
+    return [(node.args[number], i) for number, i in node.places]
+
+
+def _returned(graph: Graph, node: Node, moved: list[tuple[int, Feature]]) -> list[Node]:
+    """What comes back to a vector whose features were moved: each as often as it was read."""
+    found: list[dict[int, Feature]] = []
+    seen: Counter[int] = Counter()
+    for place, feature in moved:
+        if seen[place] == len(found):
+            found.append({})
+        found[seen[place]][place] = feature
+        seen[place] += 1
+    zero = graph.constant(0.0)
+    return [
+        graph.gather([layer.get(place, (zero, 0)) for place in range(node.length)])
+        for layer in found
+    ]
 
 
 def _wide(graph: Graph, node: Node, length: int) -> Node:

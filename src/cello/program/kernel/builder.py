@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +14,18 @@ import torch
 from cello.errors import CaptureError
 from cello.program.graph import BATCH, Op, Program, Value
 from cello.program.kernel.cuts import cuts_of
-from cello.program.kernel.nodes import Apply, Array, Constant, Graph, Load, Node, ancestors
+from cello.program.kernel.nodes import (
+    Apply,
+    Array,
+    Constant,
+    Feature,
+    Graph,
+    Load,
+    Node,
+    ancestors,
+)
 from cello.program.kernel.primitives import PRIMITIVES
-from cello.program.kernel.shapes import axis, closing, features, last, outer
+from cello.program.kernel.shapes import closing, features, last, outer
 
 __all__ = ["Lowered", "Lowering"]
 
@@ -117,7 +127,7 @@ class Lowering:
         self.values[value] = vectors
 
     def _check(self, value: Value) -> None:
-        if not value.dtype.is_floating_point and value.dtype != torch.bool:
+        if not value.dtype.is_floating_point and value.dtype not in (torch.bool, torch.int64):
             self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
 
     def _reckons(self, dtype: torch.dtype) -> bool:
@@ -161,19 +171,25 @@ class Lowering:
             vectors.append(tuple(nodes))
         self.put(out, vectors, op.grad)
 
-    def gather(self, value: Value, along: int) -> list[list[tuple[Node, ...]]]:
-        """The vectors in groups along an axis that is not the last: group → vectors to combine."""
-        shape = features(value)
-        along = axis(along, value) - 1
-        inner = 1
-        for size in shape[along + 1 : -1]:
-            inner *= size
-        vectors, size = self.values[value], shape[along]
-        groups = []
-        for first in range(0, len(vectors), inner * size):
-            for offset in range(inner):
-                groups.append([vectors[first + i * inner + offset] for i in range(size)])
-        return groups
+    def features(self, value: Value) -> list[Feature]:
+        """Every feature of a row of a value, in order; of all elements if it has no rows."""
+        if not value.batched:
+            self._check(value)
+            whole = self.graph.shared(value, 0, math.prod(value.shape))
+            return [(whole, number) for number in range(whole.length)]
+        return [(node, i) for node in self.result.nodes(value) for i in range(node.length)]
+
+    def assemble(self, out: Value, features: Sequence[Feature]) -> Vectors:
+        """The vectors of a value that has these features."""
+        if not features:
+            return [() for _ in range(outer(out))]
+        return [
+            tuple(
+                self.graph.gather(features[vector * last(out) + start :][:length])
+                for start, length in self.pieces(out)
+            )
+            for vector in range(outer(out))
+        ]
 
     def matrix(self, value: Value) -> tuple[Value, bool]:
         """A factor without rows, and whether it is the transpose of what is returned."""

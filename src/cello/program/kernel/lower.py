@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import torch
+
+from cello.program.expand import expanded
 from cello.program.graph import Op, Program, Value, needed_ops
 from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
 from cello.program.kernel.rules import RULES
 from cello.program.kernel.shapes import last, outer
-from cello.program.operations import is_random
+from cello.program.operations import facts, is_random
 from cello.program.rows import is_row_wise
 
 __all__ = ["lower"]
@@ -26,7 +31,8 @@ def lower(program: Program) -> Lowered:
     >>> [node.length for node in lowered.nodes(lowered.program.names["z"])]
     [2]
     """
-    return _Walk(program).result
+    ops = [part for op in program.ops for part in expanded(op, program.x.dtype)]
+    return _Walk(replace(program, ops=ops)).result
 
 
 class _Walk(Lowering):
@@ -47,6 +53,8 @@ class _Walk(Lowering):
             rule = RULES.get(op.target._opname)
             if rule is None:
                 self.refuse(op, f"a fused loop has no {op.target}")
+            if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
+                self.refuse(op, f"{op.target} of whole numbers")
             if not is_row_wise(op):
                 self.refuse(op, f"{op.target} does not treat each row by itself")
             if op not in self.closing and outer(op.outputs[0]) > LARGEST:
@@ -56,6 +64,8 @@ class _Walk(Lowering):
             for node in self.result.nodes(value) if value in self.values else ():
                 node.name = node.name or name
         for value in program.results:
+            if value.dtype == torch.int64:
+                self.refuse(None, "a result of its step is of whole numbers")
             if value not in self.values:
                 self.refuse(None, "a result of its step is a tensor without rows")
 

@@ -19,10 +19,13 @@ __all__ = [
     "Array",
     "Constant",
     "Dot",
+    "Feature",
     "Fold",
+    "Gather",
     "Graph",
     "Load",
     "Node",
+    "Part",
     "Shared",
     "TermSum",
     "ancestors",
@@ -144,6 +147,35 @@ class Fold(Node):
         return (self.arg,)
 
 
+@dataclass(eq=False)
+class Part(Node):
+    """Features of a vector from `start` on, where it stands: nothing is computed."""
+
+    arg: Node
+    start: int
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The vector."""
+        return (self.arg,)
+
+
+@dataclass(eq=False)
+class Gather(Node):
+    """Features of several vectors: element i is args[a][j], for (a, j) = places[i]."""
+
+    args: tuple[Node, ...]
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The vectors."""
+        return self.args
+
+
+#: A feature of a vector.
+Feature = tuple[Node, int]
+
 _N = TypeVar("_N", bound="Node")
 
 
@@ -216,6 +248,22 @@ class Graph:
             times = length or 1
             return self.call("mul", arg, float(times)) if kind == "sum" and times > 1 else arg
         return self._once(Fold, 1, kind, arg)
+
+    def gather(self, features: Sequence[Feature]) -> Node:
+        """A vector of these features: one that there is, a part of one, or a new one.
+
+        Of a node that counts for every feature, any feature is meant.
+        """
+        features = [(node, i if node.length > 1 else 0) for node, i in features]
+        (first, start), length = features[0], len(features)
+        if len(set(features)) == 1:
+            one = first if first.length == 1 else self._once(Part, 1, first, start)
+            return one if length == 1 else self.call("copy", one, length=length)
+        if features == [(first, start + i) for i in range(length)]:
+            return first if first.length == length else self._once(Part, length, first, start)
+        args = {node: number for number, node in enumerate(dict.fromkeys(n for n, _ in features))}
+        places = tuple((args[node], i) for node, i in features)
+        return self._once(Gather, length, tuple(args), places)
 
 
 def ancestors(ends: Iterable[Node]) -> list[Node]:

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.shapes import axis, last, outer
+from cello.program.kernel.shapes import axis, features, last
 from cello.program.operations import argument
 
 __all__ = ["REDUCTIONS", "chosen"]
 
 Pieces = tuple[Node, ...]
 Made = dict[int, list[Pieces]]  # for each result that there is, its vectors
-Reduce = Callable[[Graph, list[Node], int], Node]  # (graph, nodes to combine, how many numbers)
+Reduce = Callable[[Graph, Sequence[Node]], Node]
 
 
-def _sum(g: Graph, nodes: list[Node], _count: int) -> Node:
+def _sum(g: Graph, nodes: Sequence[Node]) -> Node:
     return functools.reduce(lambda a, b: g.call("add", a, b), nodes)
-
-
-def _mean(g: Graph, nodes: list[Node], count: int) -> Node:
-    return g.call("mul", _sum(g, nodes, count), 1 / count)
 
 
 def _extreme(kind: str) -> Reduce:
     """The greatest or least of nodes, feature by feature."""
 
-    def reduce(g: Graph, nodes: list[Node], _count: int) -> Node:
+    def reduce(g: Graph, nodes: Sequence[Node]) -> Node:
         best = g.call("stop", _chain(g, kind, nodes))
         ties = [g.call("where", g.call("eq", node, best), 1.0, 0.0) for node in nodes]
         return _shared_out(g, best, nodes, ties)
@@ -44,7 +42,7 @@ def _chain(g: Graph, kind: str, nodes: Sequence[Node]) -> Node:
 
 def _shared_out(g: Graph, best: Node, nodes: Sequence[Node], ties: list[Node]) -> Node:
     """`best`, whose gradient goes evenly to all that are it: so many as `ties` for each node."""
-    total, result = _sum(g, ties, 0), best
+    total, result = _sum(g, ties), best
     for node, some in zip(nodes, ties, strict=True):
         part = g.call("where", g.call("eq", node, best), g.call("div", some, total), 0.0)
         result = g.call("share", result, node, part)
@@ -53,7 +51,7 @@ def _shared_out(g: Graph, best: Node, nodes: Sequence[Node], ties: list[Node]) -
 
 _FOLDS: dict[str, tuple[str, Reduce]] = {
     "sum": ("sum", _sum),
-    "mean": ("sum", _mean),
+    "mean": ("sum", _sum),
     "amax": ("max", _extreme("max")),
     "amin": ("min", _extreme("min")),
 }
@@ -63,7 +61,7 @@ def fold_pieces(g: Graph, kind: str, pieces: Pieces) -> Node:
     """One number of all features of a vector: their sum, greatest or least."""
     parts = [g.fold(kind, piece) for piece in pieces]
     if kind == "sum":
-        return _sum(g, parts, 0)
+        return _sum(g, parts)
     if len(parts) == 1:
         return parts[0]
     best = g.call("stop", _chain(g, kind, parts))
@@ -78,41 +76,36 @@ def best_of(g: Graph, kind: str, pieces: Pieces) -> Node:
 
 def _spread(kind: str, low: Lowering, op: Op) -> Made:
     """Sum, mean, amax, amin over axes of a row."""
-    value, fold = op.args[0], _FOLDS[kind]
-    axes = argument(op, 1, "dim")
-    axes = [axes] if isinstance(axes, int) else list(axes)
-    numbers = sorted({axis(a, value) for a in axes})
-    vectors, count = list(low.values[value]), 1
-    if len(value.shape) - 1 in numbers:
-        count *= last(value)
-        if len(numbers) == len(value.shape) - 1:  # all features of a row
-            vectors, numbers = [tuple(n for vector in vectors for n in vector)], numbers[-1:]
-            count *= outer(value)
-        vectors = [(fold_pieces(low.graph, fold[0], vector),) for vector in vectors]
-        numbers.remove(len(value.shape) - 1)
-    if numbers:
-        if len(numbers) > 1 or len(value.shape) != 3:
-            low.refuse(op, f"{op.target} over several axes")
-        count *= value.shape[numbers[0]]
-        combine = _sum if kind == "mean" else fold[1]
-        vectors = [
-            tuple(combine(low.graph, list(nodes), 0) for nodes in zip(*vectors, strict=True))
-        ]
+    value, (folded, combine) = op.args[0], _FOLDS[kind]
+    given = argument(op, 1, "dim")
+    given = [given] if isinstance(given, int) else list(given)
+    along = {axis(a, value) - 1 for a in given}
+    sizes = features(value)
+    over_last = len(sizes) - 1 in along
+    groups: dict[tuple[int, ...], list[Pieces]] = {}  # vectors that become one
+    places = itertools.product(*map(range, sizes[:-1]))
+    for place, vector in zip(places, low.values[value], strict=True):
+        kept = tuple(index for number, index in enumerate(place) if number not in along)
+        groups.setdefault(kept, []).append(vector)
+    made: list[Pieces] = []
+    for vectors in groups.values():
+        if over_last:
+            whole = tuple(node for vector in vectors for node in vector)
+            made.append((fold_pieces(low.graph, folded, whole),))
+        else:
+            combined = zip(*vectors, strict=True)
+            made.append(tuple(combine(low.graph, list(nodes)) for nodes in combined))
     if kind == "mean":
-        vectors = [
-            tuple(low.graph.call("mul", node, 1 / count) for node in vector) for vector in vectors
-        ]
-    return {0: _as_shaped(low, op, op.outputs[0], vectors)}
+        count = math.prod(sizes[number] for number in along)
+        made = [tuple(low.graph.call("mul", n, 1 / count) for n in vector) for vector in made]
+    return {0: _as_shaped(low, op.outputs[0], made)}
 
 
-def _as_shaped(low: Lowering, op: Op, out: Value, vectors: Sequence[Pieces]) -> list[Pieces]:
+def _as_shaped(low: Lowering, out: Value, vectors: Sequence[Pieces]) -> list[Pieces]:
     """One number for each vector may be a vector of numbers, when the axis is dropped."""
-    lengths = [length for _, length in low.pieces(out)]
-    if all([node.length for node in vector] == lengths for vector in vectors):
-        return list(vectors)
-    if lengths == [1] * len(vectors):  # cut into single numbers
-        return [tuple(node for vector in vectors for node in vector)]
-    return low.refuse(op, f"{op.target} makes a vector of single numbers")
+    return low.assemble(
+        out, [(n, i) for vector in vectors for n in vector for i in range(n.length)]
+    )
 
 
 def chosen(kind: str, low: Lowering, op: Op) -> Made:
@@ -146,7 +139,7 @@ def chosen(kind: str, low: Lowering, op: Op) -> Made:
         )
         lost = g.call("ne", best, best)  # NaN is equal to nothing
         made.append((g.call("where", lost, best, chosen),))
-    return {0: _as_shaped(low, op, op.outputs[0], made)}
+    return {0: _as_shaped(low, op.outputs[0], made)}
 
 
 def _deviations(low: Lowering, vector: Pieces, count: int) -> tuple[Pieces, Node]:
@@ -179,7 +172,7 @@ def _variance(root: bool, low: Lowering, op: Op) -> Made:
         made.append((g.call("sqrt", variance) if root else variance,))
         means.append((mean,))
     found = zip(op.outputs, (made, means), strict=False)
-    return {number: _as_shaped(low, op, out, f) for number, (out, f) in enumerate(found)}
+    return {number: _as_shaped(low, out, f) for number, (out, f) in enumerate(found)}
 
 
 def _layer_norm(low: Lowering, op: Op) -> Made:
@@ -258,7 +251,7 @@ def _logsumexp(low: Lowering, op: Op) -> Made:
     for vector in low.values[value]:
         shifted, most = _shifted(low, vector)
         made.append((g.call("add", g.call("log", _total(g, shifted)), most),))
-    return {0: _as_shaped(low, op, op.outputs[0], made)}
+    return {0: _as_shaped(low, op.outputs[0], made)}
 
 
 def _norm(low: Lowering, op: Op) -> Made:
@@ -278,7 +271,7 @@ def _norm(low: Lowering, op: Op) -> Made:
         is_zero = g.call("eq", total, 0.0)  # where the root has no slope, the gradient is 0
         root = g.call("sqrt", g.call("where", is_zero, 1.0, total))
         made.append((g.call("where", is_zero, 0.0, root),))
-    return {0: _as_shaped(low, op, op.outputs[0], made)}
+    return {0: _as_shaped(low, op.outputs[0], made)}
 
 
 REDUCTIONS: dict[str, Callable[[Lowering, Op], Made]] = {

@@ -7,8 +7,9 @@ what multiplies, cuts, joins and copies.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,8 +17,10 @@ from cello.program.graph import Op, Value, map_leaves
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Node
 from cello.program.kernel.reductions import REDUCTIONS, chosen
-from cello.program.kernel.shapes import axis, last, parts_of
-from cello.program.operations import OPERATIONS, argument, axes, facts
+from cello.program.movement import REARRANGED, SAME, Origin, row_origins
+from cello.program.operations import OPERATIONS, facts
+from cello.program.operations.activations import trunc
+from cello.program.operations.operation import Make
 
 __all__ = ["RULES"]
 
@@ -52,116 +55,63 @@ def _multiply(low: Lowering, op: Op, rows: Value, factor: Value, added: Value | 
     low.put(out, [tuple(made)], op.grad)
 
 
-def _cut(low: Lowering, op: Op) -> None:
-    """Chunk, split, slice, select: along the last axis the pieces are there already."""
-    parts = parts_of(op)
-    if parts is None:
-        return _cut_vectors(low, op)
-    whole = parts[0].whole
-    starts = [start for start, _ in low.pieces(whole)]
-    for part in parts:
-        first = starts.index(part.start) if last(part.value) else 0
-        count = len(low.pieces(part.value)) if last(part.value) else 0
-        vectors = [vector[first : first + count] for vector in low.values[whole]]
-        low.put(part.value, vectors, op.grad)
-    return None
+def _sources(origins: list[Origin]) -> list[Value]:
+    return list(dict.fromkeys(origin[0] for origin in origins if isinstance(origin, tuple)))
 
 
-def _cut_vectors(low: Lowering, op: Op) -> None:
-    """Along another axis whole vectors are taken: unbind, select, split, slice."""
-    value, name = op.args[0], op.target._opname
-    along = axis(axes(op)[0], value)
-    if along == 0:
-        low.refuse(op, f"{op.target} along the rows")
-    if along == len(value.shape) - 1:
-        low.refuse(op, f"{op.target} takes single features apart")
-    groups = low.gather(value, along)
-    if facts(op).kind == "pick":
-        index = range(value.shape[along]) if name == "unbind" else [argument(op, 2, "index")]
-        for out, i in zip(op.outputs, index, strict=True):
-            low.put(out, [group[i] for group in groups], op.grad)
-        return
-    if name == "slice":
-        start, stop, step = (argument(op, p, n) for p, n in ((2, "start"), (3, "end"), (4, "step")))
-        kept = [range(value.shape[along])[slice(start, stop, step)]]
-    else:
-        sizes, kept, at = [out.shape[along] for out in op.outputs], [], 0
-        for size in sizes:
-            kept.append(range(at, at + size))
-            at += size
-    if len(groups) != 1:
-        low.refuse(op, f"{op.target} along a middle axis")
-    for out, places in zip(op.outputs, kept, strict=True):
-        low.put(out, [groups[0][i] for i in places], op.grad)
-    return
-
-
-def _cat(low: Lowering, op: Op) -> None:
-    values, out = list(op.args[0]), op.outputs[0]
-    if not all(value.batched for value in values):
-        low.refuse(op, f"{op.target} of a tensor without rows")
-    if parts_of(op) is not None:
-        rows = zip(*(low.values[v] for v in values if last(v)), strict=True)
-        low.put(out, [tuple(n for vector in row for n in vector) for row in rows], op.grad)
-        return
-    if axis(axes(op)[0], out) != 1:
-        low.refuse(op, f"{op.target} along a middle axis")
-    low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
-
-
-def _stack(low: Lowering, op: Op) -> None:
-    values, out = list(op.args[0]), op.outputs[0]
-    if parts_of(op) is not None:  # of single numbers
-        return _cat(low, op)
-    if not all(value.batched for value in values) or axis(axes(op)[0], out) != 1:
-        low.refuse(op, f"{op.target} along another axis than the first of a row")
-    return low.put(out, [vector for v in values for vector in low.values[v]], op.grad)
-
-
-def _reshape(low: Lowering, op: Op) -> None:
-    """The same features in the same order, in vectors of another length."""
-    source, out = op.args[0], op.outputs[0]
+def _move(low: Lowering, op: Op) -> None:
+    """Whatever puts features elsewhere: it tells itself where each comes from."""
+    origins = row_origins(op)
+    assert origins is not None  # it treats each row by itself
     if op in low.closing:
-        low.put(out, [low.result.nodes(source)], op.grad)
+        low.put(op.outputs[0], [low.result.nodes(op.args[0])], op.grad)
         return
-    changed = op.target._opname not in ("squeeze", "unsqueeze") or last(source) != last(out)
-    if len(low.values[source]) == 1 and not changed:
-        low.put(out, low.values[source], op.grad)
-        return
-    nodes, vectors = list(low.result.nodes(source)), []
-    lengths = [length for _, length in low.pieces(out)]
-    while nodes:
-        vectors.append(tuple(nodes[: len(lengths)]))
-        nodes = nodes[len(lengths) :]
-    if any([node.length for node in vector] != lengths for vector in vectors):
-        low.refuse(op, f"{op.target} from {source} to {out}")
-    low.put(out, vectors, op.grad)
-
-
-def _expand(low: Lowering, op: Op) -> None:
-    low.pointwise(op, lambda node: node, [op.args[0]])
+    given = {value: low.features(value) for found in origins for value in _sources(found)}
+    for out, found in zip(op.outputs, origins, strict=True):
+        features = [
+            given[origin[0]][origin[1]]
+            if isinstance(origin, tuple)
+            else (low.graph.constant(origin), 0)
+            for origin in found
+        ]
+        low.put(out, low.assemble(out, features), op.grad)
 
 
 def _copy(low: Lowering, op: Op) -> None:
     source, out = op.args[0], op.outputs[0]
     vectors = low.values[source]
-    if out.dtype == torch.bool and source.dtype != torch.bool:
-        vectors = [tuple(low.graph.call("ne", n, 0.0) for n in vector) for vector in vectors]
-    low.put(out, vectors, op.grad and op.target._opname != "detach")
+    if source.dtype != out.dtype and source.dtype != torch.bool:
+        convert = {torch.bool: _is_true, torch.int64: _whole}.get(out.dtype)
+        if convert is not None:
+            vectors = [tuple(convert(low.graph.call, node) for node in v) for v in vectors]
+    low.put(out, vectors, op.grad and facts(op).grad)
+
+
+def _is_true(call: Make, x: Node) -> Node:
+    return cast(Node, call("ne", x, 0.0))
+
+
+def _whole(call: Make, x: Node) -> Node:
+    """As int64, which has one number for all that it cannot hold."""
+    limit = 2.0**63
+    return cast(Node, call("where", call("lt", call("abs", x), limit), trunc(call, x), -limit))
 
 
 def _creation(low: Lowering, op: Op) -> None:
-    fill = facts(op).fill
-    low.pointwise(op, lambda node: node, [op.args[1] if fill is None else fill])
+    is_full = op.target._opname == "full"  # in an empty one, any number may stand
+    low.pointwise(op, lambda node: node, [op.args[1] if is_full else facts(op).fill or 0])
 
 
 def _pointwise(low: Lowering, op: Op) -> None:
     formula, given = facts(op).formula, list(dict.fromkeys(op.inputs))
     assert formula is not None
+    parameters = inspect.signature(formula).parameters
 
     def make(*nodes: Node) -> Node:
         known = dict(zip(given, nodes, strict=True))
         args, kwargs = map_leaves(lambda leaf: known.get(leaf, leaf), (op.args, op.kwargs))
+        if "dtype" in parameters:
+            kwargs["dtype"] = op.outputs[0].dtype
         made: Node = formula(low.graph.call, *args, **kwargs)
         return made
 
@@ -176,17 +126,13 @@ def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
     return rule
 
 
-_KINDS: dict[str, Rule] = {
-    "product": _product, "cut": _cut, "pick": _cut, "join": _cat, "reshape": _reshape,
-    "squeeze": _reshape, "expand": _expand, "copy": _copy,
-}  # fmt: skip
-
 RULES: dict[str, Rule] = {
-    **{name: _KINDS[entry.kind] for name, entry in OPERATIONS.items() if entry.kind in _KINDS},
+    **dict.fromkeys(REARRANGED, _move),
+    **dict.fromkeys(SAME, _copy),
+    **dict.fromkeys(("mm", "mv"), _product),
     **{name: _pointwise for name, entry in OPERATIONS.items() if entry.formula},
-    **dict.fromkeys(("zeros", "ones", "full"), _creation),
+    **dict.fromkeys(("empty", "zeros", "ones", "full"), _creation),
     "addmm": _product_and_sum,
-    "stack": _stack,
     **{name: _reduction(function) for name, function in REDUCTIONS.items()},
     **{kind: _reduction(functools.partial(chosen, kind)) for kind in ("max", "min")},
 }

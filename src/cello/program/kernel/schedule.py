@@ -13,7 +13,18 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from cello.program.kernel.kernel import Kernel, Store
-from cello.program.kernel.nodes import Apply, Array, Dot, Fold, Graph, Load, Node, TermSum
+from cello.program.kernel.nodes import (
+    Apply,
+    Array,
+    Dot,
+    Fold,
+    Gather,
+    Graph,
+    Load,
+    Node,
+    Part,
+    TermSum,
+)
 from cello.program.kernel.sums import rebuild
 
 __all__ = ["PHASES", "Region", "Schedule", "schedule"]
@@ -94,18 +105,35 @@ def schedule(graph: Graph, kernel: Kernel) -> Schedule:
         region(place).nodes.append(node)
         home[node] = region(place)
     for store in kernel.stores:
+        whole = _whole(store.node)
         if store.node in home and not isinstance(store.node, Fold):
             home[store.node].stores.append(store)
         else:
-            level = home[store.node].level + 1 if store.node in home else 0
-            phase = phases[store.node]
+            level = home[whole].level + 1 if whole in home else 0
+            phase = phases[whole]
             region((phase, level, store.node.length)).stores.append(store)
     order = sorted(regions.values(), key=lambda r: (PHASES.index(r.phase), r.level, r.length))
     return Schedule(kernel, order, home, _read_outside(order, home), next_states)
 
 
 def _is_computed(node: Node) -> bool:
-    return bool(node.inputs) and not isinstance(node, Dot)
+    return bool(node.inputs) and not isinstance(node, (Dot, Part))
+
+
+def _whole(node: Node) -> Node:
+    """The vector that it is a part of."""
+    return _whole(node.arg) if isinstance(node, Part) else node
+
+
+def _read_from_memory(node: Node) -> list[Node]:
+    """Of what a node reads, the vectors of which it needs more than the feature at hand."""
+    found = list(node.inputs) if isinstance(node, Gather) else []
+    for arg in node.inputs:
+        if isinstance(arg, Dot):
+            found.append(arg.arg)
+        elif isinstance(arg, (Part, Fold)):
+            found.append(arg)
+    return [_whole(arg) for arg in found]
 
 
 def _width(node: Node) -> int:
@@ -175,13 +203,11 @@ def _part_sums(graph: Graph, kernel: Kernel) -> None:
 
 def _level(node: Node, places: dict[Node, tuple[str, int, int]], phase: str) -> int:
     """One more than that of what must be whole before it."""
-    level, inputs = 0, []
-    for arg in node.inputs:
-        inputs.append((arg.arg, True) if isinstance(arg, Dot) else (arg, isinstance(arg, Fold)))
-    for arg, whole in inputs:
+    level, whole = 0, _read_from_memory(node)
+    for arg in (*node.inputs, *whole):
         if arg not in places or places[arg][0] != phase:
             continue
-        apart = whole or _width(arg) != _width(node)
+        apart = arg in whole or _width(arg) != _width(node)
         level = max(level, places[arg][1] + apart)
     return level
 
@@ -203,16 +229,13 @@ def _whole_state(kernel: Kernel, name: str) -> tuple[Array, int]:
 
 
 def _read_outside(regions: list[Region], home: dict[Node, Region]) -> list[Node]:
-    """What must stand in memory: a fold, a factor of a product, what another region reads."""
+    """What must stand in memory: a fold, what is read whole, what another region reads."""
     found: dict[Node, None] = {}
     for region in regions:
         for node in region.nodes:
-            for arg in node.inputs:
-                if isinstance(arg, Dot):
-                    found[arg.arg] = None
-                elif home.get(arg) is not region:
-                    found[arg] = None
+            found.update(dict.fromkeys(_read_from_memory(node)))
+            found.update((arg, None) for arg in node.inputs if home.get(arg) is not region)
         for store in region.stores:
             if home.get(store.node) is not region:
-                found[store.node] = None
+                found[_whole(store.node)] = None
     return [node for node in found if node in home]

@@ -88,6 +88,96 @@ def _slope_of_logit(call: Make, g: Node, x: Node) -> Node:
     return call("div", g, call("mul", x, call("sub", 1.0, x)))
 
 
+def _log_add_exp2(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    def of(one: Node, other: Node) -> Node:
+        return call("div", g, call("add", 1.0, call("pow", 2.0, call("sub", other, one))))
+
+    return of(a, b), of(b, a)
+
+
+def _x_log_y(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    nothing = call("and", call("eq", a, 0.0), call("le", b, 0.0))
+    product = call("where", call("eq", g, 0.0), 0.0, call("mul", g, call("log", b)))
+    of_a = call("where", nothing, 0.0, call("where", call("ne", b, b), b, product))
+    return of_a, call("div", call("mul", g, a), b)
+
+
+def _hypot(call: Make, y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    return call("div", call("mul", g, a), y), call("div", call("mul", g, b), y)
+
+
+def _copysign(call: Make, y: Node, g: Node, a: Node, _b: Node) -> tuple[Node, ...]:
+    ratio = call("where", call("eq", a, 0.0), 0.0, call("div", y, a))
+    return (call("mul", g, ratio),)
+
+
+def _nan_to_num(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    finite = call("lt", call("abs", x), math.inf)
+    return (call("mul", g, call("where", finite, 1.0, 0.0)),)
+
+
+def _squared_error(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    slope = call("mul", call("mul", call("sub", a, b), 2.0), g)
+    return slope, call("neg", slope)
+
+
+def _smooth_error(
+    call: Make, _y: Node, g: Node, a: Node, b: Node, bound: Node, steep: Node, scale: Node
+) -> tuple[Node, ...]:
+    """`steep` beyond a bound, and within it what the difference makes with `scale`."""
+    apart, far = call("sub", a, b), call("mul", g, steep)
+    inner = call("div", call("mul", apart, g), scale)
+    slope = call("where", call("ge", apart, bound), far, inner)
+    slope = call("where", call("le", apart, call("neg", bound)), call("neg", far), slope)
+    return slope, call("neg", slope)
+
+
+# ---------------------------------------------------------------- angles
+
+
+def _squared(call: Make, x: Node) -> Node:
+    return call("mul", x, x)
+
+
+def _over_root(sign: float, square: float, one: float) -> Slope:
+    """The derivative `sign / √(square · x² + one)`."""
+
+    def slope(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+        below = call("add", call("mul", _squared(call, x), square), one)
+        return (call("mul", g, call("mul", call("rsqrt", below), sign)),)
+
+    return slope
+
+
+def _atan(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    return (call("div", g, call("add", _squared(call, x), 1.0)),)
+
+
+def _atanh(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    return (call("mul", g, call("div", 1.0, call("sub", 1.0, _squared(call, x)))),)
+
+
+def _atan2(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+    square = call("add", _squared(call, a), _squared(call, b))
+    part = call("where", call("eq", square, 0.0), 0.0, call("reciprocal", square))
+    return (
+        call("mul", call("mul", g, b), part),
+        call("mul", call("mul", g, call("neg", a)), part),
+    )
+
+
+def _erfc(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    bell = call("exp", call("neg", _squared(call, x)))
+    return (call("mul", call("mul", bell, -2 / math.sqrt(math.pi)), g),)
+
+
+def _sinc(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
+    angle, below = call("mul", x, math.pi), call("mul", _squared(call, x), math.pi)
+    above = call("sub", call("mul", angle, call("cos", angle)), call("sin", angle))
+    slope = call("mul", g, call("div", above, below))
+    return (call("where", call("eq", below, 0.0), 0.0, slope),)
+
+
 # ---------------------------------------------------------------- limits
 
 
@@ -188,6 +278,22 @@ SLOPES: dict[str, tuple[int, Slope]] = {  # with the number of arguments
     "addcmul": (4, _addcmul),
     "addcdiv": (4, _addcdiv),
     "logaddexp": (2, _log_add_exp),
+    "logaddexp2": (2, _log_add_exp2),
+    "xlogy": (2, _x_log_y),
+    "squared_error": (2, _squared_error),
+    "smooth_error": (5, _smooth_error),
+    "hypot": (2, _hypot),
+    "copysign": (2, _copysign),
+    "nan_to_num": (1, _nan_to_num),
+    "asin": (1, _over_root(1.0, -1.0, 1.0)),
+    "acos": (1, _over_root(-1.0, -1.0, 1.0)),
+    "asinh": (1, _over_root(1.0, 1.0, 1.0)),
+    "acosh": (1, _over_root(1.0, 1.0, -1.0)),
+    "atan": (1, _atan),
+    "atanh": (1, _atanh),
+    "atan2": (2, _atan2),
+    "erfc": (1, _erfc),
+    "sinc": (1, _sinc),
     "logit": (1, _logit),
     "logit_within": (3, _logit_within),
     "clamp": (3, _clamp),

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Node, TermSum, ancestors
+from cello.program.kernel.nodes import (
+    Apply,
+    Dot,
+    Fold,
+    Gather,
+    Graph,
+    Node,
+    Part,
+    TermSum,
+    ancestors,
+)
 
 __all__ = ["gather_sums", "rebuild"]
 
@@ -65,4 +75,10 @@ def rebuild(graph: Graph, node: Node, of: Callable[[Node], Node]) -> Node:
         return graph.fold(node.kind, of(node.arg))
     if isinstance(node, TermSum):
         return graph.sum([of(term) for term in node.terms])
+    if isinstance(node, Part):
+        arg = of(node.arg)
+        return graph.gather([(arg, node.start + i) for i in range(node.length)])
+    if isinstance(node, Gather):
+        args = [of(arg) for arg in node.args]
+        return graph.gather([(args[number], i) for number, i in node.places])
     return node

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 
 from cello.program.kernel.adjoint import Adjoint
 from cello.program.kernel.builder import Lowered
-from cello.program.kernel.nodes import Apply, Array, Constant, Graph, Load, Node, Shared, ancestors
+from cello.program.kernel.nodes import (
+    Apply,
+    Array,
+    Constant,
+    Gather,
+    Graph,
+    Load,
+    Node,
+    Part,
+    Shared,
+    ancestors,
+)
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.sums import rebuild
 
@@ -81,7 +92,8 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
     for node in todo:
         if at_hand(node):
             continue
-        cheap = isinstance(node, Apply) and PRIMITIVES[node.function].cheap
+        moved = isinstance(node, (Part, Gather))
+        cheap = moved or (isinstance(node, Apply) and PRIMITIVES[node.function].cheap)
         ready = all(at_hand(arg) or arg in again for arg in node.inputs)
         if cheap and ready:
             again.add(node)

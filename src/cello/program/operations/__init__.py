@@ -8,9 +8,19 @@ from cello.program.operations.table import (
     OPERATIONS,
     argument,
     axes,
+    creation,
     facts,
     is_pointwise,
     is_random,
 )
 
-__all__ = ["OPERATIONS", "Operation", "argument", "axes", "facts", "is_pointwise", "is_random"]
+__all__ = [
+    "OPERATIONS",
+    "Operation",
+    "argument",
+    "axes",
+    "creation",
+    "facts",
+    "is_pointwise",
+    "is_random",
+]

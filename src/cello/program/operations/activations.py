@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+
 from cello.program.operations.operation import Make, Operation
 
 __all__ = ["ACTIVATIONS", "limited", "own", "trunc"]
@@ -126,6 +128,42 @@ def _logit(call: Make, x: Any, eps: float | None = None) -> Any:
     return own(call, "logit_within" if bounds else "logit", value, x, *bounds)
 
 
+def _round(call: Make, x: Any, decimals: int = 0) -> Any:
+    if decimals == 0:
+        return call("rint", x)
+    grown, back = ("mul", "div") if decimals > 0 else ("div", "mul")
+    scale = 10.0 ** abs(decimals)
+    return call("stop", call(back, call("rint", call(grown, x, scale)), scale))
+
+
+def _sinc(call: Make, x: Any) -> Any:
+    angle = call("mul", x, math.pi)
+    value = call("where", call("eq", x, 0.0), 1.0, call("div", call("sin", angle), angle))
+    return own(call, "sinc", value, x)
+
+
+def _nan_to_num(
+    call: Make,
+    x: Any,
+    nan: float | None = None,
+    posinf: float | None = None,
+    neginf: float | None = None,
+    *,
+    dtype: torch.dtype,
+) -> Any:
+    most = torch.finfo(dtype).max
+    most, least = most if posinf is None else posinf, -most if neginf is None else neginf
+    value = call("where", call("eq", x, math.inf), most, x)
+    value = call("where", call("eq", x, -math.inf), least, value)
+    value = call("where", call("ne", x, x), nan or 0.0, value)
+    return own(call, "nan_to_num", value, x)
+
+
+def _with_slope(name: str) -> Operation:
+    """A primitive, with the derivative of its name in `kernel.slopes`."""
+    return _one(lambda call, x: own(call, name, call(name, x), x))
+
+
 def _log_to(base: int) -> Operation:
     factor = 1 / math.log(base)
     return _one(lambda call, x: own(call, f"log{base}", call("mul", call("log", x), factor), x))
@@ -159,6 +197,12 @@ ACTIVATIONS: dict[str, Operation] = {
     "ceil": _one(_ceil),
     "trunc": _one(trunc),
     "frac": _one(lambda call, x: call("sub", x, trunc(call, x))),
+    "round": _one(_round),
+    **{name: _with_slope(name) for name in "erfc asin acos atan asinh acosh atanh".split()},
+    "sinc": _one(_sinc),
+    "deg2rad": _one(lambda call, x: call("mul", x, math.pi / 180)),
+    "rad2deg": _one(lambda call, x: call("mul", x, 180 / math.pi)),
+    "nan_to_num": _one(_nan_to_num),
     "isnan": _one(lambda call, x: call("ne", x, x)),
     "isinf": _one(lambda call, x: call("eq", call("abs", x), math.inf)),
     "logit": _one(_logit),

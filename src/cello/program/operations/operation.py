@@ -29,7 +29,12 @@ class Operation:
             `kernel.primitives`, which have the derivatives.
         written: how it stands in formulas: a name, if not PyTorch's, or a formula, which is then
             spelled out.
+        composed: what it is made of, in plain PyTorch; see `compositions`.
         fill: what a creation fills with; of "full", an argument says it.
+        like: of what makes a tensor like another, the creation that needs only its size.
+        grad: whether a gradient passes.
+        whole: whether whole numbers may go in, for which a fused loop has its own kind of numbers.
+        moved: of what moves numbers, the arguments that hold them.
     """
 
     kind: str = ""
@@ -37,7 +42,12 @@ class Operation:
     rows: tuple[int, ...] = ()
     formula: Formula | None = None
     written: str | Formula = ""
+    composed: Callable[..., Any] | None = None
     fill: float | None = None
+    like: Any = None
+    grad: bool = True
+    whole: bool = False
+    moved: tuple[int, ...] = (0,)
 
 
 def along(position: int, default: Any = None, name: str = "dim") -> tuple[int, str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from cello.program.operations.activations import ACTIVATIONS, limited, own, trunc
@@ -120,6 +122,59 @@ def _log_add_exp(call: Make, a: Any, b: Any) -> Any:
     return own(call, "logaddexp", call("add", call("max", a, b), rest), a, b)
 
 
+def _log_add_exp2(call: Make, a: Any, b: Any) -> Any:
+    apart = call("where", call("eq", a, b), 0.0, call("sub", a, b))
+    part = call("pow", 2.0, call("neg", call("abs", apart)))
+    rest = call("mul", call("log1p", part), 1 / math.log(2))
+    return own(call, "logaddexp2", call("add", call("max", a, b), rest), a, b)
+
+
+def _x_log_y(call: Make, a: Any, b: Any) -> Any:
+    value = call("where", call("eq", a, 0.0), 0.0, call("mul", a, call("log", b)))
+    return own(call, "xlogy", call("where", call("ne", b, b), b, value), a, b)
+
+
+def _heaviside(call: Make, x: Any, at_zero: Any) -> Any:
+    beside = call("where", call("gt", x, 0.0), 1.0, 0.0)
+    return call("stop", call("where", call("eq", x, 0.0), at_zero, beside))
+
+
+def _better(compare: str) -> Formula:
+    """The better of two, unless it is NaN; the first if they are equal."""
+
+    def formula(call: Make, a: Any, b: Any) -> Any:
+        return call("where", call("or", call(compare, a, b), call("ne", b, b)), a, b)
+
+    return formula
+
+
+def _squared_error(call: Make, a: Any, b: Any, _reduction: int = 1) -> Any:
+    apart = call("sub", a, b)
+    return own(call, "squared_error", call("mul", apart, apart), a, b)
+
+
+def _smooth_error(call: Make, a: Any, b: Any, _reduction: int = 1, beta: float = 1.0) -> Any:
+    apart = call("abs", call("sub", a, b))
+    if beta == 0:
+        return apart
+    inner = call("div", call("mul", call("mul", apart, apart), 0.5), beta)
+    value = call("where", call("lt", apart, beta), inner, call("sub", apart, 0.5 * beta))
+    return own(call, "smooth_error", value, a, b, beta, 1.0, beta)
+
+
+def _huber_error(call: Make, a: Any, b: Any, _reduction: int = 1, delta: float = 1.0) -> Any:
+    apart = call("abs", call("sub", a, b))
+    inner = call("mul", call("mul", apart, apart), 0.5)
+    outer = call("mul", call("sub", apart, 0.5 * delta), delta)
+    value = call("where", call("lt", apart, delta), inner, outer)
+    return own(call, "smooth_error", value, a, b, delta, delta, 1.0)
+
+
+def _with_slope(name: str) -> Operation:
+    """A primitive, with the derivative of its name in `kernel.slopes`."""
+    return _two(lambda call, a, b: own(call, name, call(name, a, b), a, b))
+
+
 def _is_true(call: Make, x: Any) -> Any:
     return call("ne", x, 0.0)
 
@@ -138,7 +193,7 @@ def _spelled(formula: Formula) -> Operation:
 
 
 def _compare(name: str) -> Operation:
-    return _spelled(lambda call, a, b: call(name, a, b))
+    return replace(_spelled(lambda call, a, b: call(name, a, b)), whole=True)
 
 
 POINTWISE: dict[str, Operation] = {
@@ -157,6 +212,15 @@ POINTWISE: dict[str, Operation] = {
     "addcmul": _spelled(_addcmul),
     "addcdiv": _spelled(_addcdiv),
     "logaddexp": _two(_log_add_exp),
+    "logaddexp2": _two(_log_add_exp2),
+    "xlogy": _two(_x_log_y),
+    "heaviside": _two(_heaviside),
+    **{name: _with_slope(name) for name in ("atan2", "hypot", "copysign")},
+    "fmax": _two(_better("ge")),
+    "fmin": _two(_better("le")),
+    "mse_loss": _two(_squared_error),
+    "smooth_l1_loss": _two(_smooth_error),
+    "huber_loss": _two(_huber_error),
     "maximum": _primitive("max", "max"),
     "minimum": _primitive("min", "min"),
     "clamp": _two(_clamp, _clamp_written),
@@ -169,7 +233,8 @@ POINTWISE: dict[str, Operation] = {
     "bitwise_and": _primitive("and"),
     "bitwise_or": _primitive("or"),
     "bitwise_xor": _primitive("ne"),
-    "where": _spelled(lambda call, condition, a, b: call("where", condition, a, b)),
+    "where": replace(_spelled(lambda call, which, a, b: call("where", which, a, b)), whole=True),
     "masked_fill": _spelled(lambda call, x, mask, value: call("where", mask, value, x)),
+    "fill": _spelled(lambda call, _a, value: call("copy", value)),
     "bernoulli": Operation("pointwise"),  # drawn before the loop
 }

@@ -9,55 +9,88 @@ hardswish at −3 gives −0.5 for 0, softplus at 100 and sinc at 0 give NaN.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from cello.program.graph import Op
+from cello.program.operations.compositions import COMPOSITIONS
 from cello.program.operations.operation import Operation, along
 from cello.program.operations.pointwise import POINTWISE
 
-__all__ = ["OPERATIONS", "argument", "axes", "facts", "is_pointwise", "is_random"]
+__all__ = ["OPERATIONS", "argument", "axes", "creation", "facts", "is_pointwise", "is_random"]
+
+aten = torch.ops.aten
 
 
-def _all(names: str, *facts: Any, **more: Any) -> dict[str, Operation]:
-    return dict.fromkeys(names.split(), Operation(*facts, **more))
+def _all(names: str, entry: Operation) -> dict[str, Operation]:
+    return dict.fromkeys(names.split(), entry)
 
 
-#: By the name without the overload.
-OPERATIONS: dict[str, Operation] = {
+def _moving(kind: str, dim: tuple[int, str, Any] | None = None, **more: Any) -> Operation:
+    return Operation(kind, dim, whole=True, **more)
+
+
+#: What is known besides what an operation is made of, by the name without the overload.
+_TOLD: dict[str, Operation] = {
     **POINTWISE,
     # Numbers in the same or in other places.
-    **_all("detach clone alias _to_copy lift_fresh", "copy"),
-    **_all("split split_with_sizes", "cut", along(2, 0)),
-    "slice": Operation("cut", along(1, 0)),
-    "unbind": Operation("pick", along(1, 0)),
-    "select": Operation("pick", along(1)),
-    **_all("cat stack", "join", along(1, 0)),
-    **_all("t transpose permute", "turn"),
-    **_all("view _unsafe_view", "reshape"),
-    **_all("squeeze unsqueeze", "squeeze", along(1)),
-    "expand": Operation("expand"),
-    "flip": Operation("move", along(1, name="dims")),
-    "roll": Operation("move", along(2, name="dims")),
-    **_all("repeat diagonal unfold tril triu diag_embed constant_pad_nd", "move"),
-    **_all("embedding index_select gather", "move"),
+    "detach": _moving("copy", grad=False),
+    **_all("clone alias _to_copy lift_fresh", _moving("copy")),
+    **_all("split split_with_sizes", _moving("cut", along(2, 0))),
+    "slice": _moving("cut", along(1, 0)),
+    "unbind": _moving("pick", along(1, 0)),
+    "select": _moving("pick", along(1)),
+    **_all("cat stack", _moving("join", along(1, 0))),
+    **_all("t transpose permute", _moving("turn")),
+    **_all("view _unsafe_view", _moving("reshape")),
+    **_all("squeeze unsqueeze", _moving("squeeze", along(1))),
+    "expand": _moving("expand"),
+    **_all("flip roll rot90 repeat diagonal unfold tril triu diag_embed", _moving("move")),
+    **_all("channel_shuffle pixel_shuffle pixel_unshuffle constant_pad_nd", _moving("move")),
+    **_all("replication_pad1d replication_pad2d replication_pad3d", _moving("move")),
+    **_all("reflection_pad1d reflection_pad2d reflection_pad3d", _moving("move")),
+    **_all("embedding gather index index_select index_fill", _moving("move")),
+    **_all("slice_scatter select_scatter diagonal_scatter", _moving("move", moved=(0, 1))),
+    "index_copy": _moving("move", moved=(0, 3)),
     # Numbers made of many.
     "mm": Operation("product", rows=(0,)),
     "mv": Operation("product", rows=(0,)),
     "addmm": Operation("product", rows=(0, 1)),
-    **_all("sum mean var std max min logsumexp prod", "reduction", along(1)),
+    **_all("sum mean var std max min logsumexp prod", Operation("reduction", along(1))),
     "amax": Operation("reduction", along(1), written="max"),
     "amin": Operation("reduction", along(1), written="min"),
     "linalg_vector_norm": Operation("reduction", along(2), written="norm"),
-    **_all("var_mean std_mean cumsum", dim=along(1)),
+    **_all("var_mean std_mean cumsum", Operation(dim=along(1))),
     "_softmax": Operation("normalization", along(1), written="softmax"),
     "_log_softmax": Operation("normalization", along(1), written="log_softmax"),
     "native_layer_norm": Operation(written="layer_norm"),
+    "native_group_norm": Operation(written="group_norm"),
+    "native_batch_norm": Operation(written="batch_norm"),
+    "_safe_softmax": Operation(written="softmax"),
+    "_trilinear": Operation(written="bilinear"),
+    "_cdist_forward": Operation(written="cdist"),
+    "max_pool2d_with_indices": Operation(written="max_pool2d"),
     # Numbers out of nothing but a size.
     "zeros": Operation("creation", fill=0),
     "ones": Operation("creation", fill=1),
-    **_all("empty full rand randn", "creation"),
+    **_all("empty full rand randn", Operation("creation")),
+    # Made like another tensor, whose values do not matter.
+    **_all("empty_like new_empty", Operation(like=aten.empty.memory_format)),
+    **_all("zeros_like new_zeros", Operation(like=aten.zeros.default)),
+    **_all("ones_like new_ones", Operation(like=aten.ones.default)),
+    **_all("full_like new_full", Operation(like=aten.full.default)),
+    "rand_like": Operation(like=aten.rand.default),
+    "randn_like": Operation(like=aten.randn.default),
+}
+
+#: By the name without the overload.
+OPERATIONS = {
+    **_TOLD,
+    **{n: replace(_TOLD.get(n, Operation()), composed=made) for n, made in COMPOSITIONS.items()},
 }
 
 _NONE, _POINTWISE = Operation(), Operation("pointwise")
@@ -77,6 +110,17 @@ def is_pointwise(op: Op) -> bool:
 def is_random(op: Op) -> bool:
     """Whether the operation draws random numbers."""
     return torch.Tag.nondeterministic_seeded in op.target.tags
+
+
+def creation(
+    func: Any, args: Sequence[Any], result: Tensor, device: torch.device
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+    """For `zeros_like(v)` and its kin: the operation that needs only the size of `v`."""
+    entry = OPERATIONS.get(func._opname)
+    if entry is None or entry.like is None:
+        return None
+    fill = args[-1:] if "full" in func._opname else ()
+    return entry.like, (list(result.shape), *fill), {"dtype": result.dtype, "device": device}
 
 
 def argument(op: Op, position: int, name: str, default: Any = None) -> Any:

@@ -19,11 +19,12 @@ from cello.cells.state import in_rows, step_arguments
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.guards.side_effects import RandomDrawnError, untouched
+from cello.program.operations import creation
 from cello.program.sizes import of_any_size
 from cello.program.trace.lines import blame, in_function, where_from
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.merge import merge
-from cello.program.trace.rewrite import creation, is_in_place, is_view, out_of_place
+from cello.program.trace.rewrite import is_in_place, is_view, out_of_place
 from cello.program.trace.unseen import Unseen
 
 __all__ = ["capture"]
@@ -288,7 +289,8 @@ class _Trace(TorchDispatchMode):
         """Run an operation that is called in `frame`, and add it to the program."""
         where = where_from(frame)
         inside = map_leaves(self.operand, list(args))
-        if func._opname in _ONE_VALUE or _BY_DATA.intersection(func.tags):
+        by_data = _BY_DATA.intersection(func.tags) and not _by_number(func, args)
+        if func._opname in _ONE_VALUE or by_data:
             how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
             self.refuse(f"it decides by the values in a tensor, with {func} ({how}{where})")
         if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
@@ -376,6 +378,13 @@ class _Trace(TorchDispatchMode):
             raise CaptureError(
                 f"{func} changes a tensor in place that shares its memory with another ({where})"
             )
+
+
+def _by_number(func: Any, args: tuple[Any, ...]) -> bool:
+    """Whether elements are taken by their numbers, not where something is true."""
+    if func._opname != "index":
+        return False
+    return all(n is None or n.dtype not in (torch.bool, torch.uint8) for n in args[1])
 
 
 def _memory(tensor: Tensor) -> int | None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from cello.errors import CaptureError
 from cello.program.checks import check
 from cello.program.graph import BATCH, Op, Program, Value, needed_ops
+from cello.program.movement import SAME
 from cello.program.sizes import shown
 
 __all__ = ["merge"]
@@ -84,6 +85,9 @@ class _Merger:
 
     def constant(self, values: tuple[Value, ...], tensors: list[Tensor]) -> None:
         first, *others = tensors
+        made_anew = all(other is not first for other in others)
+        if made_anew and first.dtype == torch.int64:
+            values[0].numbers = first.tolist()
         for other in others:
             same = other is first
             if not same and (first.shape != other.shape or not torch.equal(first, other)):
@@ -98,6 +102,8 @@ class _Merger:
         op.kwargs = self.tree(op.kwargs, [other.kwargs for other in others], op)
         for value, *again in zip(op.outputs, *(other.outputs for other in others), strict=True):
             self.pair(value, again, op)
+        if op.target._opname in SAME and isinstance(op.args[0], Value):
+            op.outputs[0].numbers = op.args[0].numbers
 
     def tree(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, (tuple, list)):

@@ -1,35 +1,20 @@
-"""Two rewritings during capture: operations in place, and tensors made like another."""
+"""A rewriting during capture: operations in place."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cello.errors import CaptureError
 
-__all__ = ["creation", "is_in_place", "is_view", "out_of_place"]
+__all__ = ["is_in_place", "is_view", "out_of_place"]
 
 aten = torch.ops.aten
 
 _IN_PLACE = {
     aten.bernoulli_.float: aten.bernoulli.p,
     aten.normal_.default: aten.normal_functional.default,
-}
-
-# made like another tensor, whose values do not matter → made from a size
-_LIKE = {
-    "empty_like": aten.empty.memory_format,
-    "zeros_like": aten.zeros.default,
-    "ones_like": aten.ones.default,
-    "rand_like": aten.rand.default,
-    "randn_like": aten.randn.default,
-    "full_like": aten.full.default,
-    "new_empty": aten.empty.memory_format,
-    "new_zeros": aten.zeros.default,
-    "new_ones": aten.ones.default,
-    "new_full": aten.full.default,
 }
 
 
@@ -65,15 +50,3 @@ def out_of_place(
         if argument.has_default_value() and not argument.kwarg_only
     )
     return target, tuple(defaults)
-
-
-def creation(
-    func: torch._ops.OpOverload, args: tuple[Any, ...], result: Tensor, device: torch.device
-) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
-    """For `zeros_like(v)` and its kin: the operation that needs only the size of `v`."""
-    target = _LIKE.get(func._opname)
-    if target is None:
-        return None
-    fill = args[-1:] if "full" in func._opname else ()
-    arguments = (list(result.shape), *fill)
-    return target, arguments, {"dtype": result.dtype, "device": device}

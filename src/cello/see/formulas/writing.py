@@ -135,7 +135,10 @@ def _spelled_out(name: str, *args: Any) -> Any:
         return _plus(*args)
     if name == "mul":
         return _times(*args)
-    if name.endswith("'") or name == "stop":  # the first argument, with another derivative
+    if name.endswith("'") or name in (
+        "stop",
+        "copy",
+    ):  # the first argument, with another derivative
         return _expression(args[0])
     shown = tuple(map(_expression, args))
     if name in _SIGNS:

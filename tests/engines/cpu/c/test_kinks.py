@@ -48,7 +48,10 @@ ONE = """
     F.hardtanh(a, -0.2, 0.5); F.hardswish(a); F.relu6(a); F.logsigmoid(a); F.tanhshrink(a);
     F.hardshrink(a); F.hardshrink(a, 0.3); F.hardshrink(a, 0.0); F.softshrink(a);
     F.softshrink(a, 0.3); F.softshrink(a, 0.0); F.threshold(a, 0.3, -0.1); F.prelu(a, q);
-    F.prelu(a, w)
+    F.prelu(a, w); torch.round(a); torch.round(a, decimals=1); torch.round(a, decimals=-1);
+    torch.erfc(a); torch.asin(a); torch.acos(a); torch.atan(a); torch.asinh(a); torch.acosh(a);
+    torch.atanh(a); torch.sinc(a); torch.deg2rad(a); torch.rad2deg(a); torch.nan_to_num(a);
+    torch.nan_to_num(a, 0.3, 0.5, -0.5); torch.fill(a, 0.3); torch.special.xlogy(a, 0.3)
 """
 MORE = """
     a + b; a - b; a * b; a / b; torch.add(a, b, alpha=0.3); torch.sub(a, b, alpha=2);
@@ -62,7 +65,12 @@ MORE = """
     torch.where(torch.logical_or(a, b), a, b); torch.where(torch.logical_xor(a, b), a, b);
     torch.where(torch.logical_xor(a > 0, b > 0), a, b); a.masked_fill(b > 0.1, 0.7);
     torch.clamp(a, b, c); torch.clamp(a, min=b); torch.clamp(a, max=b); torch.maximum(a, b);
-    torch.minimum(a, b); torch.max(a, b); torch.min(a, b); a**b; torch.logaddexp(a, b)
+    torch.minimum(a, b); torch.max(a, b); torch.min(a, b); a**b; torch.logaddexp(a, b);
+    torch.logaddexp2(a, b); torch.xlogy(a, b); torch.heaviside(a.detach(), b.detach());
+    torch.atan2(a, b); torch.hypot(a, b); torch.copysign(a, b); torch.fmax(a, b); torch.fmin(a, b);
+    F.mse_loss(a, b, reduction="none"); F.smooth_l1_loss(a, b, reduction="none");
+    F.smooth_l1_loss(a, b, reduction="none", beta=0.3); F.huber_loss(a, b, reduction="none");
+    F.huber_loss(a, b, reduction="none", delta=0.3)
 """
 
 # Where PyTorch's own kernels differ, either is right.

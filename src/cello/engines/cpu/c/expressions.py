@@ -10,7 +10,7 @@ from functools import cache
 from cello.engines.cpu.c.prelude import driver, prelude
 from cello.program.kernel.primitives import PRIMITIVES
 
-__all__ = ["EXPRESSIONS", "identifier", "number"]
+__all__ = ["EXPRESSIONS", "identifier", "number", "scalar"]
 
 # Arguments are vectors; those of and, or, not and the first of where are masks.
 EXPRESSIONS: dict[str, str] = {
@@ -76,10 +76,15 @@ def identifier(name: str, taken: Collection[str] = ()) -> str:
     return unique
 
 
+def scalar(value: float) -> str:
+    """A number."""
+    if math.isnan(value):
+        return "NAN"
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "-INFINITY"
+    return f"(real){value!r}"
+
+
 def number(value: float) -> str:
     """A number as a vector."""
-    if math.isnan(value):
-        return "splat(NAN)"
-    if math.isinf(value):
-        return "splat(INFINITY)" if value > 0 else "splat(-INFINITY)"
-    return f"splat((real){value!r})"
+    return f"splat({scalar(value)})"

@@ -19,6 +19,14 @@ LANES(v_tan, LIBM(tan))
 LANES(v_sinh, LIBM(sinh))
 LANES(v_cosh, LIBM(cosh))
 LANES(v_erf, LIBM(erf))
+LANES(v_erfc, LIBM(erfc))
+LANES(v_asin, LIBM(asin))
+LANES(v_acos, LIBM(acos))
+LANES(v_atan, LIBM(atan))
+LANES(v_asinh, LIBM(asinh))
+LANES(v_acosh, LIBM(acosh))
+LANES(v_atanh, LIBM(atanh))
+LANES(v_rint, LIBM(rint)) /* halves to the even number */
 
 #define LANES_OF_TWO(name, function)                              \
     INLINE vec name(vec a, vec b) {                               \
@@ -29,6 +37,9 @@ LANES(v_erf, LIBM(erf))
 
 LANES_OF_TWO(v_pow, LIBM(pow))
 LANES_OF_TWO(v_fmod, LIBM(fmod))
+LANES_OF_TWO(v_atan2, LIBM(atan2))
+LANES_OF_TWO(v_hypot, LIBM(hypot))
+LANES_OF_TWO(v_copysign, LIBM(copysign))
 
 INLINE vec v_recip(vec x) { return (real)1 / x; }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cello.engines.cpu.c.expressions import EXPRESSIONS, identifier, number
+from cello.engines.cpu.c.expressions import EXPRESSIONS, identifier, number, scalar
 from cello.engines.cpu.c.memory import Memory, address
 from cello.engines.cpu.c.products import (
     Lines,
@@ -14,7 +14,7 @@ from cello.engines.cpu.c.products import (
     render_products,
     tile_width,
 )
-from cello.program.kernel.nodes import Apply, Array, Constant, Dot, Fold, Node, Shared, TermSum
+from cello.program.kernel.nodes import Apply, Array, Constant, Dot, Fold, Gather, Node, TermSum
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.schedule import Region
 
@@ -106,12 +106,34 @@ class _Body:
         if isinstance(node, TermSum):
             rest = [self._vector(term) for term in node.terms if not isinstance(term, Dot)]
             return " + ".join([self.sums[node], *rest] if node in self.sums else rest)
+        if isinstance(node, Gather):
+            return self._gathered(node)
         assert isinstance(node, Apply)
         masks = {"where": 1, "and": 2, "or": 2, "not": 1}.get(node.function, 0)
         args = [
             self._mask(arg) if i < masks else self._vector(arg) for i, arg in enumerate(node.args)
         ]
         return EXPRESSIONS[node.function].format(*args)
+
+    def _gathered(self, node: Gather) -> str:
+        """Features from where they stand, one by one."""
+        name = f"lanes{len(self.lines)}"
+        places = [
+            f"(const real[]){{{scalar(arg.value)}}}"
+            if isinstance(arg, Constant)
+            else address(self.memory.place(arg))
+            for arg in node.args
+        ]
+        which, at = zip(*node.places, strict=True)
+        self.lines += [
+            f"static const int {name}_of[] = {{{', '.join(map(str, which))}}};",
+            f"static const int {name}_at[] = {{{', '.join(map(str, at))}}};",
+            f"const real *const {name}_from[] = {{{', '.join(places)}}};",
+            f"real {name}[VL] = {{0}};",
+            f"for (long lane = 0; lane < left && lane < VL; lane++) "
+            f"{name}[lane] = {name}_from[{name}_of[unit + lane]][{name}_at[unit + lane]];",
+        ]
+        return f"load({name})"
 
     def _is_mask(self, node: Node) -> bool:
         return isinstance(node, Apply) and PRIMITIVES[node.function].is_bool
@@ -128,11 +150,7 @@ class _Body:
         if node in self.names:
             name = self.names[node]
             return f"truth({name})" if self._is_mask(node) else name
-        if isinstance(node, Shared):
-            self.memory.vectors[node.value] = None
-            place = f"kernel->{self.memory.name('vector', node.value.name)}", node.start
-        else:
-            place = self.memory.place(node)
+        place = self.memory.place(node)
         if node.length == 1 and self.region.length > 1:
             expression = f"splat(*({address(place)}))"
         else:

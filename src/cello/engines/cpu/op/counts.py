@@ -16,11 +16,9 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 from cello.engines.cpu.op.call import LoopCall, OperationInputs, Unpadded
 from cello.engines.cpu.plan import Plan
 from cello.program import BATCH, Op, Value, map_leaves
+from cello.program.operations import facts
 
 __all__ = ["register_counts"]
-
-#: Operations without a gradient, though their result is a floating point number.
-_CUT = {"detach", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
 
 States = frozenset[str]
 
@@ -128,7 +126,7 @@ class _Backward:
         if states not in self._needing:
             needing = self.given | {self.program.state[name] for name in states}
             for op in self.program.ops:
-                goes_on = op.grad and op.target._opname not in _CUT
+                goes_on = op.grad and facts(op).grad
                 if goes_on and needing.intersection(op.inputs):
                     needing.update(v for v in op.outputs if v.dtype.is_floating_point)
             self._needing[states] = needing
