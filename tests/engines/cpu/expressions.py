@@ -116,6 +116,7 @@ EXPRESSIONS = """
     assigned(a, (slice(None), 0), 0.5)
     assigned(a, (slice(None), slice(None, None, 2)), b[:, 1:3])
     assigned(a, (Ellipsis, -1), b.sum(1))
+    rewritten(a, b)
     torch.slice_scatter(a, b[:, :2], 1, 1, 3)
     torch.select_scatter(a, b[:, 0], 1, 2)
     torch.where(torch.arange(4) < 2, a, b)
@@ -150,6 +151,9 @@ EXPRESSIONS = """
     a.view(-1, 2, 2).sum(2).repeat(1, 2) * b
     a.view(-1, 2, 2).mean((1, 2), keepdim=True).flatten(1) * b
     torch.matmul(a.view(-1, 2, 2), c.M[:2, :2]).flatten(1) + b
+    (a.view(-1, 2, 2) @ c.heads[0]).flatten(1) + b
+    F.linear(a.view(-1, 2, 2), c.heads[0], c.v[:2]).flatten(1) * b
+    torch.einsum("bij,jk->bki", a.view(-1, 2, 2), c.heads[1]).flatten(1) + b
     torch.outer(c.v, c.v)[0] * a + b
     torch.kron(c.M[:2, :2], c.M[:2, :2])[0] * a
     torch.cross(a[:, :3], b[:, :3], dim=1).sum(1, keepdim=True) * b

@@ -86,7 +86,7 @@ class InPlaceOnState(Base):
 class InPlaceOnView(Base):
     def step(self, x, h):
         a = self.W(x)
-        a[:, 0] = 0.0
+        a.t()[0] = 0.0
         h = a + h
         return h, (h,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextvars import copy_context
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -21,11 +22,13 @@ from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.guards.side_effects import RandomDrawnError, untouched
 from cello.program.operations import creation
 from cello.program.sizes import of_any_size
+from cello.program.trace.elsewhere import Elsewhere
 from cello.program.trace.lines import blame, in_function, where_from
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.merge import merge
-from cello.program.trace.rewrite import is_in_place, is_view, out_of_place
+from cello.program.trace.rewrite import by_number, is_in_place, is_view, out_of_place
 from cello.program.trace.unseen import Unseen
+from cello.program.trace.views import Views
 
 __all__ = ["capture"]
 
@@ -170,10 +173,11 @@ class _Trace(TorchDispatchMode):
         self.around = around
         self.unseen = Unseen(self.refuse, size)
         self.refused: CaptureError | None = None
-        self.stand_ins: dict[int, Tensor] = {}  # for tensors of another device, by their id
+        self.elsewhere = Elsewhere(self.device)
         self.values: dict[int, Value] = {}  # by the id of the tensor
         self.alive: list[Tensor] = []  # so that no id is used twice
         self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
+        self.views = Views()
         self.fixed: set[int] = set()  # ids of tensors that no operation may change
         self.with_grad: set[int] = set()  # ids of tensors made where gradients are on
         self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
@@ -289,7 +293,7 @@ class _Trace(TorchDispatchMode):
         """Run an operation that is called in `frame`, and add it to the program."""
         where = where_from(frame)
         inside = map_leaves(self.operand, list(args))
-        by_data = _BY_DATA.intersection(func.tags) and not _by_number(func, args)
+        by_data = _BY_DATA.intersection(func.tags) and not by_number(func, args)
         if func._opname in _ONE_VALUE or by_data:
             how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
             self.refuse(f"it decides by the values in a tensor, with {func} ({how}{where})")
@@ -313,10 +317,12 @@ class _Trace(TorchDispatchMode):
             self.may_change(args[0], func, where)
             target, more = out_of_place(func, len(args), where)
             arguments += more
-            if self.run(target, args + more, kwargs).dtype != args[0].dtype:
+            if func is torch.ops.aten.copy_.default:
+                arguments = (self.of_dtype(args[1], args[0].dtype), list(args[0].shape))
+            elif self.elsewhere.run(target, args + more, kwargs).dtype != args[0].dtype:
                 self.refuse(f"{func} changes a tensor in place, but not its dtype ({where})")
-        named = map_leaves(self.real_device, map_leaves(self.operand, kwargs))
-        result = self.run(func, args, kwargs)
+        named = map_leaves(self.elsewhere.device_of, map_leaves(self.operand, kwargs))
+        result = self.elsewhere.run(func, args, kwargs)
         if is_random:
             self.dice = torch.default_generator.get_state()
         results = result if isinstance(result, (tuple, list)) else (result,)
@@ -338,53 +344,51 @@ class _Trace(TorchDispatchMode):
             self.with_grad.update(map(id, results))
         is_tuple = isinstance(result, (tuple, list))
         self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
+        if is_in_place(func):
+            self.views.written(args[0], partial(self.emit, where, grad))
+        elif is_view(func):
+            self.views.note(result, func, args, kwargs)
         return result
 
-    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the operation on the CPU, wherever the step will run later."""
-        kwargs = map_leaves(self.stand_in, kwargs)
-        if any(argument.name == "device" for argument in func._schema.arguments):
-            kwargs["device"] = torch.device("cpu")
-        return func(*map_leaves(self.stand_in, list(args)), **kwargs)
+    def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
+        """What stands in the program for a tensor with its numbers as others."""
+        value: Value = self.operand(tensor)
+        if value.dtype == dtype:
+            return value
+        made = Value(value.name, value.shape, dtype)
+        target, grad = torch.ops.aten._to_copy.default, torch.is_grad_enabled()
+        self.program.ops.append(Op(target, (value,), {"dtype": dtype}, (made,), False, "", grad))
+        return made
 
-    def stand_in(self, leaf: Any) -> Any:
-        """For a tensor of another device, one like it on the CPU."""
-        if not isinstance(leaf, Tensor) or leaf.device.type == "cpu":
-            return leaf
-        if id(leaf) not in self.stand_ins:
-            self.stand_ins[id(leaf)] = torch.zeros_like(leaf, device="cpu")
-            self.alive.append(leaf)
-        return self.stand_ins[id(leaf)]
+    def emit(
+        self, where: str, grad: bool, target: Any, args: tuple[Any, ...], result: Tensor
+    ) -> None:
+        """Write down what no call has asked for; `result` holds it already."""
+        inside = map_leaves(self.operand, args)
+        made = self.value(result, target._opname)
+        self.program.ops.append(Op(target, inside, {}, (made,), False, where, grad))
 
     def look_at_dice(self, where: str) -> None:
         """Refuse a step that itself decides which random numbers are drawn."""
         if not torch.equal(self.dice, torch.default_generator.get_state()):
             self.refuse(f"it sets the state of PyTorch's random numbers{where}")
 
-    def real_device(self, leaf: Any) -> Any:
-        """The device that the step will run on, where it asked for that of its input."""
-        return self.device if isinstance(leaf, torch.device) else leaf
-
     def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
         """Refuse a change in place that another value would see."""
         if id(tensor) in self.fixed:
             what = self.values[id(tensor)].name
             raise CaptureError(f"{func} changes {what} in place ({where})")
-        if id(tensor) in self.with_grad and not torch.is_grad_enabled():
+        root = self.views.root(tensor)
+        if not torch.is_grad_enabled() and self.with_grad.intersection((id(tensor), id(root))):
             raise CaptureError(
                 f"{func} changes a tensor in place behind the back of its gradient ({where})"
             )
-        if self.sharing.get(tensor.untyped_storage()._cdata, 2) > 1:
+        memory = tensor.untyped_storage()._cdata
+        made_here = [t for t in self.alive if _memory(t) == memory and id(t) not in self.fixed]
+        if self.sharing.get(memory, 2) > 1 and not self.views.are_all(root, made_here):
             raise CaptureError(
                 f"{func} changes a tensor in place that shares its memory with another ({where})"
             )
-
-
-def _by_number(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether elements are taken by their numbers, not where something is true."""
-    if func._opname != "index":
-        return False
-    return all(n is None or n.dtype not in (torch.bool, torch.uint8) for n in args[1])
 
 
 def _memory(tensor: Tensor) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
 from cello.cells.torch_layout import share_parameters
+from cello.program.trace.functions import IN_OTHER_WORDS
 
 __all__ = ["as_equations"]
 
@@ -30,8 +31,10 @@ _CELLS: dict[Any, Callable[..., Cell]] = {
 
 
 def as_equations(function: Any) -> Callable[..., Any]:
-    """The same function as a step is captured: as it is, unless it stands for equations of ours."""
-    return partial(_step, function) if function in _CELLS else function
+    """The same function as a step is captured: as it is, unless it stands for others."""
+    if function in _CELLS:
+        return partial(_step, function)
+    return cast(Callable[..., Any], IN_OTHER_WORDS.get(function, function))
 
 
 def _step(

@@ -30,6 +30,8 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
     Raises:
         CaptureError: the traces differ in more than the batch size.
     """
+    for program in programs:  # PyTorch looks again at views, where gradients go through them
+        program.ops = needed_ops(program.ops, (*program.results, *program.names.values()))
     first, *others = programs
     merger = _Merger(first, tuple(sizes), varies)
     merger.pair(first.x, [other.x for other in others])

@@ -8,13 +8,14 @@ import torch
 
 from cello.errors import CaptureError
 
-__all__ = ["is_in_place", "is_view", "out_of_place"]
+__all__ = ["by_number", "is_in_place", "is_view", "out_of_place"]
 
 aten = torch.ops.aten
 
 _IN_PLACE = {
     aten.bernoulli_.float: aten.bernoulli.p,
     aten.normal_.default: aten.normal_functional.default,
+    aten.copy_.default: aten.expand.default,  # of what is copied, to this size
 }
 
 
@@ -50,3 +51,10 @@ def out_of_place(
         if argument.has_default_value() and not argument.kwarg_only
     )
     return target, tuple(defaults)
+
+
+def by_number(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
+    """Whether elements are taken by their numbers, not where something is true."""
+    if func._opname != "index":
+        return False
+    return all(n is None or n.dtype not in (torch.bool, torch.uint8) for n in args[1])
