@@ -19,7 +19,7 @@ import cello
 from cello.engines import Run, run
 from cello.errors import CaptureError
 from cello.program.kernel import lower
-from tests.engines.cpu.expressions import EXPRESSIONS
+from tests.engines.cpu.c.expressions import EXPRESSIONS
 from tests.program.test_operations import CASES
 
 aten = torch.ops.aten

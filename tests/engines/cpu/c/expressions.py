@@ -1,7 +1,7 @@
 """Steps that people write, one expression each: what the compiled engine is to have."""
 
 #: The output [B, 4] of the input a [B, 4], the state b [B, 4] and the cell c, which is that of
-#: `test_expressions`; a heading begins with #.
+#: `test_steps`; a heading begins with #.
 EXPRESSIONS = """
     # arithmetic
     a + b * 2 - c.v
