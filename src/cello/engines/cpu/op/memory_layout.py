@@ -26,9 +26,15 @@ def plain(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:
         tensor
         if tensor is None
         or (tensor.dtype == dtype and tensor.is_contiguous() and not tensor.is_neg())
-        else tensor.to(dtype).contiguous().resolve_neg()
+        else _made_plain(tensor, dtype)
         for tensor in tensors
     ]
+
+
+def _made_plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    tensor = tensor if tensor.dtype == dtype else tensor.to(dtype)
+    tensor = tensor.resolve_neg() if tensor.is_neg() else tensor
+    return tensor.contiguous()
 
 
 def order_of(
