@@ -53,7 +53,7 @@ def called(layer: Any, x: Any, state: Any, lengths: Any, reset: Any, **more: Any
         node: OutputAndState = leaf(layer, x, state, lengths=lengths, reset=reset, **more)
         return node
     steps = layer._steps(x, lengths)
-    done, state = layer.run(steps, state, check_reset(steps, reset), **more)
+    done, state = layer.run(steps, state, check_reset(steps, reset), *more.values())
     return OutputAndState(done.to_user(), state)
 
 
