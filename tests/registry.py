@@ -192,6 +192,27 @@ class NamedInputsCell(cello.Cell):
         return h, (h,)
 
 
+class PiecesCell(cello.Cell):
+    """Products of computed values that are cut, added to others that are cut elsewhere."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.A, self.B = nn.Linear(I, 1), nn.Linear(I, H - 1)
+        self.W = nn.Linear(I + H, H)
+        self.R = nn.Parameter(torch.randn(H, H) / 2)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        value, mask = x.split([2, 1], dim=1)
+        hat = mask * value + (1 - mask) * (0.3 * value + 0.7 * mask)
+        z = torch.addmm(torch.cat([self.A(x), self.B(x)], dim=1), h, self.R)
+        i, o = z.chunk(2, dim=1)
+        new = torch.cat([torch.sigmoid(i) * o, h[:, 2:]], dim=1)
+        h = torch.tanh(self.W(torch.cat([hat, new, mask], dim=1)))
+        return h + hat[:, :1] * hat[:, 1:], (h,)
+
+
 class AheadCell(cello.Cell):
     """Operations that no loop has, on the input alone: they run ahead of it, parameters and all."""
 
@@ -290,6 +311,7 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "convolutional": ConvolutionalCell,
     "two-inputs": TwoInputsCell,
     "named-inputs": NamedInputsCell,
+    "pieces": PiecesCell,
     "ahead": AheadCell,
     "inner-gru": InnerCell,
     **ACTIVATED,

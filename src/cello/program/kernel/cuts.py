@@ -41,6 +41,9 @@ def _spread(op: Op, cuts: Cuts) -> None:
     kind = facts(op).kind
     inputs = [value for value in op.inputs if value.batched]
     if kind == "product" or (reduces(op) and not keeps_last(op)):
+        added, out = op.args[0], op.outputs[0]
+        if len(facts(op).rows) > 1 and added.batched and last(added) == last(out):
+            _link(cuts, added, out, 0)
         return
     if (parts := parts_of(op)) is not None:
         for part in parts:

@@ -63,13 +63,19 @@ def groups_of(region: Region, memory: Memory) -> list[ProductGroup]:
 
 
 def _runs(node: TermSum, memory: Memory) -> list[ProductRun]:
-    """The products of a sum; neighbours in memory and matrix become one."""
+    """The products of a sum, in an order that its matrices tell; neighbours become one.
+
+    What is computed lies where the loop has room for it, or where it is recorded: in a forward
+    loop only what arrives in an array counts as a neighbour, so that recording changes no bit.
+    """
     dots = [term for term in node.terms if isinstance(term, Dot)]
-    placed = sorted(((memory.place(dot.arg), dot) for dot in dots), key=lambda pair: pair[0])
+    matrices = list(dict.fromkeys(dot.matrix for dot in dots))
+    dots.sort(key=lambda dot: (matrices.index(dot.matrix), dot.k0))
+    is_forward = memory.schedule.kernel.name == "forward"
     runs: list[ProductRun] = []
-    for place, dot in placed:
-        part = (dot.matrix, dot.transposed, dot.k0, dot.n0)
-        if runs:
+    for dot in dots:
+        place, part = memory.place(dot.arg), (dot.matrix, dot.transposed, dot.k0, dot.n0)
+        if runs and not (is_forward and dot.arg.inputs):
             before = runs[-1]
             matrix, transposed, k0, n0 = before.dots[0]
             follows = before.place == (place[0], place[1] - before.length)
