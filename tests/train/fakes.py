@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -101,3 +102,9 @@ def run_python(code: str, *args: str, check: bool = True) -> subprocess.Complete
 def process_environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv."""
+    with open(folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

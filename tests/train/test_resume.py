@@ -1,6 +1,5 @@
 """A run that was stopped and resumed gives, bit for bit, the weights of one that was not."""
 
-import csv
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor
 from cello.convert import load_model
 from cello.errors import ArgumentError, ModelError
 from cello.train import Event, Options, TrainingInterrupted, fit
-from tests.train.fakes import FakeTask, make_net, run_python, weights
+from tests.train.fakes import FakeTask, logged, make_net, run_python, weights
 
 LAST = 12  # 3 epochs of 4 steps
 
@@ -68,8 +67,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
-        found = list(csv.DictReader(file))
+    found = logged(folder)
     for row in found:
         del row["elements_per_second"]
     return found

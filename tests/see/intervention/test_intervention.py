@@ -18,13 +18,10 @@ from cello.errors import (
     UnknownNameError,
 )
 from tests import registry
+from tests.cells.by_hand import sigmoid
 
 I, H = registry.I, registry.H  # noqa: E741
 T, B = 6, 2
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
 
 
 def lstm(p: Any, x: np.ndarray, forced: dict[tuple[str, int, int], float]) -> dict[str, np.ndarray]:

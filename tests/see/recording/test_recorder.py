@@ -14,12 +14,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 import cello
 from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from tests import registry
+from tests.cells.by_hand import sigmoid
 
 I, H = registry.I, registry.H  # noqa: E741
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-z))
 
 
 def numbers(cell: nn.Module) -> dict[str, np.ndarray]:

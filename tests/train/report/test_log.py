@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 import pytest
@@ -6,21 +5,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cello.errors import ArgumentError
 from cello.train.report.log import MetricsLog
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "log" / "metrics.csv", newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+from tests.train.fakes import logged
 
 
 def test_rows_are_on_the_disk_at_once(tmp_path: Path):
     log = MetricsLog(tmp_path, ("csv",))
     log.write({"loss": 0.1}, 10)
-    assert rows(tmp_path) == [{"loss": "0.1", "step": "10"}]
+    assert logged(tmp_path) == [{"loss": "0.1", "step": "10"}]
     log.write({"accuracy": 0.5}, 10)
     log.write({"loss": 0.2}, 20)
     assert log.rows == 3
-    assert rows(tmp_path) == [
+    assert logged(tmp_path) == [
         {"accuracy": "", "loss": "0.1", "step": "10"},
         {"accuracy": "0.5", "loss": "", "step": "10"},
         {"accuracy": "", "loss": "0.2", "step": "20"},
@@ -32,9 +27,9 @@ def test_a_resumed_log_keeps_the_rows_of_the_checkpoint(tmp_path: Path):
     for step in (10, 20, 30):
         log.write({"loss": step / 100}, step)
     again = MetricsLog(tmp_path, ("csv",), rows=2, step=20)
-    assert [row["step"] for row in rows(tmp_path)] == ["10", "20"]
+    assert [row["step"] for row in logged(tmp_path)] == ["10", "20"]
     again.write({"loss": 0.25}, 30)
-    assert [(row["step"], row["loss"]) for row in rows(tmp_path)] == [
+    assert [(row["step"], row["loss"]) for row in logged(tmp_path)] == [
         ("10", "0.1"), ("20", "0.2"), ("30", "0.25"),
     ]  # fmt: skip
     assert again.rows == 3
@@ -47,7 +42,7 @@ def test_a_row_that_was_cut_off(tmp_path: Path):
     path.write_text(path.read_text() + "0.25,")
     log = MetricsLog(tmp_path, ("csv",), rows=5, step=20)
     log.write({"loss": 0.125, "z": 2}, 30)
-    assert [row["loss"] for row in rows(tmp_path)] == ["0.5", "0.125"]
+    assert [row["loss"] for row in logged(tmp_path)] == ["0.5", "0.125"]
 
 
 @pytest.mark.parametrize(
@@ -68,20 +63,20 @@ def test_a_damaged_log_costs_only_what_cannot_be_read(tmp_path: Path, damage, lo
     with pytest.warns(UserWarning, match=r"^the log .*metrics.csv is damaged: "):
         log = MetricsLog(tmp_path, ("csv",), rows=2, step=20)
     log.write({"loss": 0.125}, 30)
-    assert [row["loss"] for row in rows(tmp_path)] == losses
+    assert [row["loss"] for row in logged(tmp_path)] == losses
 
 
 def test_a_new_log_starts_empty(tmp_path: Path):
     MetricsLog(tmp_path, ("csv",)).write({"loss": 0.5}, 10)
     log = MetricsLog(tmp_path, ("csv",))
     log.write({"loss": 0.25}, 1)
-    assert [row["step"] for row in rows(tmp_path)] == ["1"]
+    assert [row["step"] for row in logged(tmp_path)] == ["1"]
 
 
 def test_a_log_that_was_off_before(tmp_path: Path):
     log = MetricsLog(tmp_path, ("csv",), rows=4, step=40)
     log.write({"loss": 0.5}, 50)
-    assert [row["step"] for row in rows(tmp_path)] == ["50"]
+    assert [row["step"] for row in logged(tmp_path)] == ["50"]
     assert log.rows == 5
 
 
@@ -97,7 +92,7 @@ def test_tensorboard_opens_it_and_sees_no_step_twice(tmp_path: Path):
     events = EventAccumulator(str(tmp_path / "log" / "tensorboard")).Reload()
     scalars = [(scalar.step, scalar.value) for scalar in events.Scalars("loss")]
     assert scalars == [(10, 10 / 64), (20, 20 / 64), (30, 0.25), (40, 0.125)]
-    assert [row["step"] for row in rows(tmp_path)] == ["10", "20", "30", "40"]
+    assert [row["step"] for row in logged(tmp_path)] == ["10", "20", "30", "40"]
 
 
 def test_tensorboard_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
