@@ -166,6 +166,7 @@ CASES = {
     "select_scatter": "torch.select_scatter(a, b[:, 0], 1, 2)",
     "diagonal_scatter": "a.view(-1, 2, 2).diagonal_scatter(b[:, :2], 0, 1, 2).flatten(1)",
     "index_fill": "torch.index_fill(a, 1, torch.tensor([0, 2]), 0.5) * b",
+    "index_put": "aten.index_put(a, [None, torch.tensor([0, 2])], b[:, :2]) * b",
     "index_copy": "torch.index_copy(a, 1, torch.tensor([0, 2]), b[:, :2])",
     "embedding": "F.embedding((a > 0).long()[:, 0], c.M) * b",
     "index_select": "a.index_select(1, torch.tensor([2, 0, 0, 1])) * b",

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from torch import Tensor
 
 import cello
 from cello.engines.cpu.plan import Plan, plan_by_name, plan_of
@@ -28,6 +29,24 @@ def test_the_same_loops_come_out(name: str) -> None:
     again, feedback = from_text(to_text(program, cell.feedback))
     assert (str(again), feedback) == (str(program), cell.feedback)
     assert sources(plan_of(again, feedback)) == sources(plan)
+
+
+class Mirrored(cello.Cell):
+    """Takes its features by a list of numbers."""
+
+    state = ("h",)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.tanh(x[:, [2, 0, 1]] + h)
+        return h, (h,)
+
+
+def test_the_numbers_of_features_are_part_of_it() -> None:
+    program = capture(Mirrored(3, 3))
+    again, _ = from_text(to_text(program, None))
+    found = sources(plan_of(again, None))
+    assert found == sources(plan_of(program, None))
+    assert "{2, 0, 1}" in found[0]
 
 
 def changed(**parts: object) -> str:

@@ -80,7 +80,8 @@ def _function(op: Op, functions: dict[str, Any]) -> str:
     own = op.target._opname
     binding = getattr(torch._VF, own, None)
     deprecated = own in ("add", "sub") and len(op.args) > 2  # the bindings want alpha by keyword
-    if binding is None or own.startswith("_") or deprecated:
+    gaps = any(isinstance(a, (list, tuple)) and None in a for a in op.args)  # nor a list with None
+    if binding is None or own.startswith("_") or deprecated or gaps:
         binding = op.target
     name = f"_aten_{own}"
     if functions.setdefault(name, binding) is not binding:

@@ -150,6 +150,9 @@ def _features_of(op: Op, moved: list[Value], rows: int) -> list[tuple[Tensor, Te
     ):
         made, far, row = (part.reshape(rows, -1) for part in (made, far, row))
         is_moved = far - made == _FAR
+        filled = (far == made) | (far.isnan() & made.isnan())
+        if not (is_moved | filled).all():
+            return None  # added up, say
         own = torch.arange(rows, dtype=torch.float64, device="cpu")[:, None]
         if not ((row == own) | (row < 0) | ~is_moved).all():
             return None

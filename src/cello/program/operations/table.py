@@ -55,6 +55,7 @@ _TOLD: dict[str, Operation] = {
     **_all("reflection_pad1d reflection_pad2d reflection_pad3d", _moving("move")),
     **_all("embedding gather index index_select index_fill", _moving("move")),
     **_all("slice_scatter select_scatter diagonal_scatter", _moving("move", moved=(0, 1))),
+    "index_put": _moving("move", moved=(0, 2)),
     "index_copy": _moving("move", moved=(0, 3)),
     # Numbers made of many.
     "mm": Operation("product", rows=(0,)),

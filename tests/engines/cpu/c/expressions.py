@@ -116,11 +116,13 @@ EXPRESSIONS = """
     assigned(a, (slice(None), 0), 0.5)
     assigned(a, (slice(None), slice(None, None, 2)), b[:, 1:3])
     assigned(a, (Ellipsis, -1), b.sum(1))
+    assigned(a, (slice(None), [0, 2]), b[:, 1:3])
     rewritten(a, b)
     torch.slice_scatter(a, b[:, :2], 1, 1, 3)
     torch.select_scatter(a, b[:, 0], 1, 2)
     torch.where(torch.arange(4) < 2, a, b)
     torch.index_fill(a, 1, torch.tensor([0, 2]), 0.5) * b
+    torch.ops.aten.index_put(a, [None, torch.tensor([0, 2])], b[:, :2], True)
     torch.index_add(a, 1, torch.tensor([0, 2]), b[:, :2])
     # one of many
     F.one_hot((a[:, 0] > 0).long(), 4).to(a.dtype) * b

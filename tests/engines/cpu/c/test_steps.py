@@ -33,6 +33,7 @@ NOT_FUSED = {
     "torch.float_power(a.abs() + 1, 1.5).to(a.dtype)",
     "a[:, c.order] * b",
     "torch.take_along_dim(a, (b > 0).long(), 1)",
+    "torch.ops.aten.index_put(a, [None, torch.tensor([0, 2])], b[:, :2], True)",
     "torch.index_add(a, 1, torch.tensor([0, 2]), b[:, :2])",
     "torch.sort(a, 1)[0] * b",
     "torch.topk(a, 2, 1)[0].repeat(1, 2) * b",
