@@ -66,10 +66,10 @@ def _product(a: Tensor, own: str, b: Tensor, others: str, output: str) -> Tensor
     if rows in others and rows not in own:
         a, own, b, others = b, others, a, own
     alone = {label for label in own + others if label not in output} - (set(own) & set(others))
-    if rows not in own or rows in others or alone:
+    if rows not in own or alone:
         return torch.einsum(f"{own},{others}->{output}", a, b)
     for label in own:
-        if label in others and label in output:  # a product for each
+        if label != rows and label in others and label in output:  # a product for each
             places = range(min(a.shape[own.index(label)], _FEW + 1))
             if len(places) > _FEW:
                 return torch.einsum(f"{own},{others}->{output}", a, b)
@@ -82,10 +82,18 @@ def _product(a: Tensor, own: str, b: Tensor, others: str, output: str) -> Tensor
                 for place in places
             ]  # fmt: skip
             return torch.stack(parts, output.index(label))
-    summed = [label for label in own if label in others]
+    summed = [label for label in own if label in others and label != rows]
     kept = [label for label in own if label not in others and label != rows]
     free = [label for label in others if label not in own]
+    found = (rows, *kept, *free)
+    back = [found.index(label) for label in output]
     a = a.permute([own.index(label) for label in (rows, *kept, *summed)])
+    if rows in others:  # a matrix of each row
+        b = b.permute([others.index(label) for label in (rows, *summed, *free)])
+        sizes = a.shape[: 1 + len(kept)] + b.shape[1 + len(summed) :]
+        inner = b.shape[1 : 1 + len(summed)].numel()
+        a, b = a.reshape(len(a), -1, inner), b.reshape(len(b), inner, -1)
+        return torch.bmm(a, b).reshape(sizes).permute(back)
     b = b.permute([others.index(label) for label in (*summed, *free)])
     sizes = a.shape[: 1 + len(kept)] + b.shape[len(summed) :]
     matrix = b.reshape(b.shape[: len(summed)].numel(), b.shape[len(summed) :].numel())
@@ -93,8 +101,7 @@ def _product(a: Tensor, own: str, b: Tensor, others: str, output: str) -> Tensor
         made = _matmul(a.reshape(a.shape[0], sizes[1 : 1 + len(kept)].numel(), -1), matrix)
     else:
         made = a.reshape(a.shape[0], -1) @ matrix
-    found = (rows, *kept, *free)
-    return made.reshape(sizes).permute([found.index(label) for label in output])
+    return made.reshape(sizes).permute(back)
 
 
 def _cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
