@@ -208,7 +208,7 @@ class PiecesCell(cello.Cell):
         hat = mask * value + (1 - mask) * (0.3 * value + 0.7 * mask)
         z = torch.addmm(torch.cat([self.A(x), self.B(x)], dim=1), h, self.R)
         i, o = z.chunk(2, dim=1)
-        new = torch.cat([torch.sigmoid(i) * o, h[:, 2:]], dim=1)
+        new = torch.cat([torch.sigmoid(i) * o, h[:, 2:3], x.new_zeros(len(x), 1)], dim=1)
         h = torch.tanh(self.W(torch.cat([hat, new, mask], dim=1)))
         return h + hat[:, :1] * hat[:, 1:], (h,)
 
@@ -323,7 +323,7 @@ ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
 #: Whose step takes or returns more than [B, size].
 SHAPED = ("matrix-memory", "convolutional", "two-inputs", "named-inputs")
 #: What the compiled loops have no form for; a part that needs no state runs ahead of them.
-NOT_FUSED = ("mixing", "branching", "convolutional", "matrix-memory")
+NOT_FUSED = ("mixing", "branching")
 AHEAD = ("ahead",)
 #: For what has nothing to do with activations.
 DISTINCT = [name for name in CAPTURED if name not in ACTIVATED]

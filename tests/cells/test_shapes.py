@@ -138,7 +138,7 @@ def test_a_tuple_of_inputs() -> None:
 
 
 def test_a_grid_through_time() -> None:
-    layer = cello.Recurrent(Grid().double(), engine="split")
+    layer = cello.Recurrent(Grid().double())
     x = torch.randn(T, B, 2, 5).double()
     y, state = layer(x)
     torch.testing.assert_close(y, by_hand(layer.cell, x, lambda x, t: x[t]))
@@ -165,11 +165,9 @@ def test_a_grid_through_time() -> None:
 
 
 def test_grids_in_stacks_both_ways_with_learned_states() -> None:
-    both = cello.Bidirectional(Grid(), initial_state="learned", engine="split")
+    both = cello.Bidirectional(Grid(), initial_state="learned")
     assert both.output_size == (6, 5)
-    net = cello.Stack(
-        both, cello.Recurrent(Grid(6), engine="split"), nn.Flatten(2), nn.Linear(15, 2)
-    ).double()
+    net = cello.Stack(both, cello.Recurrent(Grid(6)), nn.Flatten(2), nn.Linear(15, 2)).double()
     x = torch.randn(T, B, 2, 5).double()
     y, state = net(x)
     assert y.shape == (T, B, 2)

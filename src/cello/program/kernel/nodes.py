@@ -234,6 +234,8 @@ class Graph:
         use: Any = None,
     ) -> Dot:
         """A product with a part of a matrix."""
+        if isinstance(arg, Constant):  # a factor stands in memory
+            arg = self.call("copy", arg, length=arg.length)
         return self._once(Dot, length, arg, matrix, transposed, k0, n0, use)
 
     def sum(self, terms: Sequence[Node]) -> Node:
