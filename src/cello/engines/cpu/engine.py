@@ -152,7 +152,7 @@ def shaped(value: Value, rows: torch.Tensor) -> torch.Tensor:
     """Rows with the axes and the dtype that the step gives a value."""
     if value.dtype == torch.bool:
         rows = rows != 0
-    elif value.dtype.itemsize < rows.dtype.itemsize:  # drawn in fewer bits
-        rows = rows.to(value.dtype)
+    elif not value.dtype.is_floating_point or value.dtype.itemsize < rows.dtype.itemsize:
+        rows = rows.to(value.dtype)  # whole numbers; what was drawn in fewer bits
     shape = (rows.shape[0], *value.shape[1:])
     return rows if rows.shape == shape else rows.reshape(shape)

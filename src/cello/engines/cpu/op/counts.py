@@ -62,6 +62,11 @@ def _count(op: Op, formula: Any) -> int:
     return count
 
 
+def _factors(op: Op) -> list[Value]:
+    """The two values that a product multiplies; a convolution has its bias last."""
+    return op.inputs[:2] if op.target._opname == "convolution" else op.inputs[-2:]
+
+
 class _Backward:
     """The products that bring gradients to what needs them.
 
@@ -150,7 +155,7 @@ class _Backward:
                 inputs = needing.intersection(op.inputs)
                 reached |= inputs
                 if op in self.products:
-                    count += self.products[op] * sum(v in inputs for v in op.inputs[-2:])
+                    count += self.products[op] * sum(v in inputs for v in _factors(op))
             old = self.program.state.items()
             before = {n for n, value in old if value in reached and n != self.forced}
             self._steps[key] = count, frozenset(before)
