@@ -6,7 +6,8 @@ operation; ours asks the formulas of the products that stand in the captured ste
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
@@ -62,6 +63,15 @@ def _count(op: Op, formula: Any) -> int:
     return count
 
 
+def _made_of(plan: Plan, shared: Iterable[Value]) -> set[Value]:
+    """These tensors without rows, and all that they are made of once."""
+    found = set(shared)
+    for op in reversed(plan.lowered.once):
+        if found.intersection(op.outputs):
+            found.update(op.inputs)
+    return found
+
+
 def _factors(op: Op) -> list[Value]:
     """The two values that a product multiplies; a convolution has its bias last."""
     return op.inputs[:2] if op.target._opname == "convolution" else op.inputs[-2:]
@@ -84,7 +94,7 @@ class _Backward:
         self.call = call
         of = OperationInputs(plan, needs)
         self.given = {program.x} if of.rows[0] else set()
-        self.given.update(v for v, need in zip(plan.shared, of.shared, strict=True) if need)
+        self.given.update(_made_of(plan, compress(plan.shared, of.shared)))
         names = list(program.state)
         self.start = frozenset(
             name
