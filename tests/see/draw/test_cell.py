@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
+from cello.cells.shapes import width_of
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.step.cells import cell_diagram
 from tests.registry import ACTIVATED, CAPTURED, RANDOM, make
@@ -63,7 +64,7 @@ def test_a_cell_that_draws_random_numbers(name: str):
 def test_every_number_of_a_step_has_room(name: str):
     cell = make(name)
     layer = cello.Recurrent(cell, engine="reference")
-    recording = cello.record(layer, -1e-4 * torch.rand(3, 2, cell.input_size).double())
+    recording = cello.record(layer, -1e-4 * torch.rand(3, 2, width_of(cell.input_size)).double())
     drawing = cello.draw(cell, recording=recording, t=2, batch=1)
     assert collisions(drawing.svg) == []
     for value, shown in numbers(drawing.svg).items():

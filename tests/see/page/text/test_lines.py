@@ -18,6 +18,9 @@ INCOMPLETE = {
     "jordan-softmax": {"y"},
     "two-sizes": {"new", "y"},
     "no-grad": {"peak"},
+    "matrix-memory": {"k", "y"},
+    "convolutional": {"h"},
+    "ahead": {"ranked"},
     "LayerNormLSTMCell": {"drive", "h"},
 }
 

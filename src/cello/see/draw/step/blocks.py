@@ -72,9 +72,13 @@ class Builder:
             self.named.update((n, memory) for n, v in program.names.items() if v is value)
 
     def _outgoing(self, program: Program) -> None:
+        makers = program.maker()
+
         def block_of(value: Value) -> Block:
-            names = (n for n, v in program.names.items() if v is value and n in self.named)
-            return self.named[next(names)]
+            for name, known in program.names.items():
+                if known is value and name in self.named:
+                    return self.named[name]
+            return block_of(makers[value].inputs[0])  # a result of some shape, as rows
 
         for name, value in program.next_state.items():
             self.named[f"{name}_prev"].inputs = [block_of(value)]
