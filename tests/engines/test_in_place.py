@@ -87,3 +87,43 @@ def test_a_step_that_does_so_only_later_is_refused() -> None:
     layer = cello.Recurrent(Later(), engine="reference")
     with pytest.raises(CellError, match=r"Later.step changes its state in place, but did not at"):
         layer(torch.randn(6, 2, 3))
+
+
+def filled(n: Tensor) -> Tensor:
+    return torch.zeros_like(n).fill_(0.5)
+
+
+def in_part(n: Tensor) -> Tensor:
+    made = torch.ones_like(n)
+    made[:, 1:3] = n[:, :2]
+    return made
+
+
+def of_whole_and_detached(n: Tensor) -> Tensor:
+    made = torch.zeros_like(n)
+    other = made.detach()
+    other.add_(2)
+    return made * other
+
+
+@pytest.mark.parametrize(
+    ("make", "engine"),
+    [
+        *((make, engine) for make in (filled, in_part) for engine in ("split", "cpu")),
+        (of_whole_and_detached, "auto"),  # which leaves it to the step itself
+    ],
+)
+def test_what_is_made_like_a_tensor_may_be_changed(make: Any, engine: str) -> None:
+    class Like(Apart):
+        def step(self, x: Tensor, h: Tensor) -> Any:
+            n = self.W(x) + h
+            h = torch.tanh(n * make(n))
+            return h, (h,)
+
+    layer, x = cello.Recurrent(Like().double()), torch.randn(6, 2, 3).double()
+    found = []
+    for name in ("reference", engine):
+        with cello.engine(name):
+            y = layer(x)[0]
+        found.append([y, *torch.autograd.grad(y.square().sum(), list(layer.parameters()))])
+    torch.testing.assert_close(*found)

@@ -331,8 +331,9 @@ def _argmax(
         return None
     x = x.movedim(dim, -1)
     best = (x == x.amax(-1, keepdim=True)) | x.isnan()
-    places = torch.arange(x.shape[-1], dtype=real)
-    first = torch.where(best, places, float(x.shape[-1])).amin(-1, keepdim=True).movedim(-1, dim)
+    places = torch.arange(x.shape[-1], dtype=x.dtype if x.is_floating_point() else real)
+    beyond = torch.full_like(places, float(x.shape[-1]))
+    first = torch.where(best, places, beyond).amin(-1, keepdim=True).movedim(-1, dim)
     return (first if keepdim else first.squeeze(dim)).long()
 
 

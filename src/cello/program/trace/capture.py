@@ -37,6 +37,7 @@ __all__ = ["capture"]
 SIZES = (17, 3, 2)
 SIZES_FROM_ONE = (1, 17, 2)
 
+_DETACH = torch.ops.aten.detach.default
 _ONE_VALUE = {"_local_scalar_dense"}
 _BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
@@ -346,9 +347,17 @@ class _Trace(TorchDispatchMode):
         self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
         if is_in_place(func):
             self.views.written(args[0], partial(self.emit, where, grad))
-        elif is_view(func):
+        elif is_view(func) and (func is not _DETACH or self.is_new(args[0])):
             self.views.note(result, func, args, kwargs)
         return result
+
+    def is_new(self, tensor: Tensor) -> bool:
+        """Whether the operation before the last has made it, out of nothing but a size.
+
+        PyTorch itself detaches what `zeros_like` and its kin make.
+        """
+        maker = self.program.ops[-2] if len(self.program.ops) > 1 else None
+        return maker is not None and not maker.inputs and self.values[id(tensor)] in maker.outputs
 
     def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
         """What stands in the program for a tensor with its numbers as others."""

@@ -18,11 +18,12 @@ __all__ = ["Views"]
 aten: Any = torch.ops.aten
 
 # How a part that was written gets back into the whole; what follows the whole are the arguments
-# of the view.
+# of the view. What is detached is all of the whole.
 _BACK: dict[Any, Any] = {
     aten.slice.Tensor: aten.slice_scatter.default,
     aten.select.int: aten.select_scatter.default,
     aten.diagonal.default: aten.diagonal_scatter.default,
+    aten.detach.default: None,
 }
 
 #: `emit(target, (tensors and numbers), result)` writes an operation down, as what makes `result`.
@@ -67,7 +68,10 @@ class Views:
         path = {id(tensor)}
         part = tensor
         while (view := self._views.get(id(part))) is not None:
-            emit(_BACK[view.func], (view.base, part, *view.rest), view.base)
+            if (back := _BACK[view.func]) is None:
+                emit(aten.alias.default, (part,), view.base)
+            else:
+                emit(back, (view.base, part, *view.rest), view.base)
             part = view.base
             path.add(id(part))
         for view in self._of(part):
