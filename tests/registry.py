@@ -213,24 +213,6 @@ class PiecesCell(cello.Cell):
         return h + hat[:, :1] * hat[:, 1:], (h,)
 
 
-class AheadCell(cello.Cell):
-    """Operations that no loop has, on the input alone: they run ahead of it, parameters and all."""
-
-    state = ("h",)
-
-    def __init__(self) -> None:
-        super().__init__(I, H)
-        self.W = nn.Linear(I, H)
-        self.table = nn.Embedding(2, H)
-        self.R = nn.Linear(H, H, bias=False)
-
-    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-        kind = (x[:, 0] > 0).long()
-        ranked = self.W(x) * self.table(kind)
-        h = torch.tanh(ranked + self.R(h) * x[:, :1])
-        return h + ranked, (h,)
-
-
 class InnerCell(cello.Cell):
     """A cell of PyTorch's inside of a step, and two of its states."""
 
@@ -312,7 +294,6 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "two-inputs": TwoInputsCell,
     "named-inputs": NamedInputsCell,
     "pieces": PiecesCell,
-    "ahead": AheadCell,
     "inner-gru": InnerCell,
     **ACTIVATED,
     **ZOO,
@@ -322,9 +303,8 @@ CAPTURED = [name for name in CELLS if name != "branching"]
 ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
 #: Whose step takes or returns more than [B, size].
 SHAPED = ("matrix-memory", "convolutional", "two-inputs", "named-inputs")
-#: What the compiled loops have no form for; a part that needs no state runs ahead of them.
+#: What the compiled loops have no form for.
 NOT_FUSED = ("mixing", "branching")
-AHEAD = ("ahead",)
 #: For what has nothing to do with activations.
 DISTINCT = [name for name in CAPTURED if name not in ACTIVATED]
 

@@ -150,12 +150,14 @@ def check_by_reading(rec: cello.Recording, layer: str | None = None) -> None:
     assert lines
 
 
-BOTH_WAYS = [name for name in registry.DISTINCT if name not in registry.ZOO]
+# A convolution is shown by its name, not written out.
+WRITTEN_OUT = [name for name in registry.DISTINCT if name != "convolutional"]
+BOTH_WAYS = [name for name in WRITTEN_OUT if name not in registry.ZOO]
 
 
 @pytest.mark.parametrize(
     ("name", "reverse"),
-    [*((name, True) for name in BOTH_WAYS), *((name, False) for name in registry.DISTINCT)],
+    [*((name, True) for name in BOTH_WAYS), *((name, False) for name in WRITTEN_OUT)],
 )
 def test_every_cell_with_lengths_and_resets(name: str, reverse: bool):
     layer = cello.Recurrent(registry.make(name), reverse=reverse, initial_state="learned")

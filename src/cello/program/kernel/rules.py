@@ -106,6 +106,8 @@ def _pointwise(low: Lowering, op: Op) -> None:
     formula, given = facts(op).formula, list(dict.fromkeys(op.inputs))
     assert formula is not None
     parameters = inspect.signature(formula).parameters
+    if any(isinstance(leaf, complex) for leaf in (*op.args, *op.kwargs.values())):
+        low.refuse(op, f"{op.target} of a complex number")
 
     def make(*nodes: Node) -> Node:
         known = dict(zip(given, nodes, strict=True))

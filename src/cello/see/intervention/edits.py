@@ -53,6 +53,9 @@ class Edit:
         to = self.to
         if isinstance(to, Tensor):
             wanted = (len(times), steps.batch_size, len(self.units))
+            axes = len(self.shape)
+            if axes > 1 and to.shape[-axes:] == self.shape and wanted[2] == math.prod(self.shape):
+                to = to.flatten(-axes)
             try:
                 to = to.broadcast_to(wanted)
             except RuntimeError:

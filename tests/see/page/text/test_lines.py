@@ -20,7 +20,6 @@ INCOMPLETE = {
     "no-grad": {"peak"},
     "matrix-memory": {"k", "y"},
     "convolutional": {"h"},
-    "ahead": {"ranked"},
     "LayerNormLSTMCell": {"drive", "h"},
 }
 

@@ -8,7 +8,7 @@ from cello.cells import Cell
 from cello.cells.shapes import width_of
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.step.formulas import parts
-from cello.see.formulas.notation import Expression, Symbol
+from cello.see.formulas.notation import Expression, Part, Symbol
 from cello.see.parameters import count_parameters
 
 __all__ = ["parameter_shapes", "put_counts"]
@@ -34,13 +34,21 @@ def put_counts(diagram: Diagram, cell: Cell) -> None:
 
 def parameter_shapes(block: Block, cell: Cell) -> list[tuple[int, ...]]:
     """The shapes of the parameters that are in a block's formula."""
-    names = [] if block.formula is None else dict.fromkeys(_fixed_symbols(block.formula))
-    return [shape for shape in (_shape(name, cell) for name in names) if shape is not None]
+    found = [] if block.formula is None else dict.fromkeys(_fixed_symbols(block.formula))
+    shapes = []
+    for name, rows in found:
+        if (shape := _shape(name, cell)) is not None:
+            shapes.append(shape if rows is None else (rows, *shape[1:]))
+    return shapes
 
 
-def _fixed_symbols(node: Expression) -> list[str]:
+def _fixed_symbols(node: Expression) -> list[tuple[str, int | None]]:
+    """Names of parameters, each with the number of its rows where it is a part of one."""
     if isinstance(node, Symbol):
-        return [node.name] if node.fixed else []
+        return [(node.name, None)] if node.fixed else []
+    if isinstance(node, Part) and isinstance(node.whole, Symbol):
+        rows = 1 if node.stop is None else node.stop - node.first
+        return [(name, rows) for name, _ in _fixed_symbols(node.whole)]
     return [name for part in parts(node) for name in _fixed_symbols(part)]
 
 
