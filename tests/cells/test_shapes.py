@@ -255,3 +255,38 @@ def test_a_state_of_another_shape_than_declared() -> None:
         good(torch.zeros(T, B, 6))
     with pytest.raises(DtypeError, match="x must be a tensor, got dict"):
         good({"x": torch.zeros(T, B, 2, 3)})
+
+
+def test_gradients_of_gradients_of_a_grid() -> None:
+    layer = cello.Recurrent(Grid(places=3).double())
+    x = torch.randn(2, 1, 2, 3).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
+
+
+def test_questions_about_a_grid() -> None:
+    layer, x = cello.Recurrent(Grid().double()), torch.randn(T, B, 2, 5).double()
+    found = cello.flow(layer, x, lambda result: result[0].sum())
+    assert found.gradients["c_prev"].shape == (T, B, 3, 5)
+    assert found.memory().horizon("c").shape == (15,)
+    assert "steps" in str(cello.diagnose(layer, x))
+
+
+def test_export_with_several_inputs() -> None:
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = cello.Recurrent(Clinical().double())
+
+        def forward(self, *parts: Tensor) -> Tensor:
+            return self.layer(dict(zip(self.layer.input_size, parts, strict=True)))[0]
+
+    net, x = Whole(), tuple(part.detach() for part in clinical_input().values())
+    exported = torch.export.export(net, x).module()
+    torch.testing.assert_close(exported(*x), net(*x))
+
+
+@pytest.mark.parametrize("number", [-1, 10])
+def test_a_number_that_the_embedding_lacks_is_no_number(number: int) -> None:
+    x = clinical_input() | {"word": torch.full((T, B), number)}
+    layer = cello.Recurrent(Clinical().double(), engine="cpu")
+    assert layer(x)[0].isnan().all()

@@ -104,7 +104,9 @@ def _accumulated(combine: Callable[[Tensor, Tensor], Tensor], fill: float) -> Co
 
 def _later(is_better: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """The better of two, the later one if they are equal."""
-    return lambda now, before: torch.where(is_better(now, before) | now.isnan(), now, before)
+    return lambda now, before: torch.where(
+        torch.bitwise_or(is_better(now, before), now.isnan()), now, before
+    )
 
 
 def _prod(x: Tensor, dim: int | None = None, keepdim: bool = False, **_: Any) -> Tensor | None:
@@ -289,10 +291,10 @@ _FEW = 64  # so many are chosen from, one by one
 
 
 def _chosen(choices: Sequence[Tensor], number: Tensor) -> Tensor:
+    """NaN for a number out of range."""
     made = torch.full_like(choices[0], math.nan)
     for place, choice in enumerate(choices):
-        is_it = (number == place) | (number == place - len(choices))
-        made = torch.where(is_it, choice, made)
+        made = torch.where(number == place, choice, made)
     return made
 
 
@@ -309,7 +311,7 @@ def _index(x: Tensor, numbers: Sequence[Tensor | None]) -> Tensor | None:
     (first, *rest) = numbers
     if first is None or rest or x.dim() != 2 or len(x) > _FEW or first.dim() != 1:
         return None
-    return _embedding(x, first)
+    return _embedding(x, torch.where(first < 0, first + len(x), first))
 
 
 def _gather(x: Tensor, dim: int, number: Tensor, **_: Any) -> Tensor | None:
@@ -330,7 +332,7 @@ def _argmax(
     if dim is None:
         return None
     x = x.movedim(dim, -1)
-    best = (x == x.amax(-1, keepdim=True)) | x.isnan()
+    best = torch.bitwise_or(x == x.amax(-1, keepdim=True), x.isnan())
     places = torch.arange(x.shape[-1], dtype=x.dtype if x.is_floating_point() else real)
     beyond = torch.full_like(places, float(x.shape[-1]))
     first = torch.where(best, places, beyond).amin(-1, keepdim=True).movedim(-1, dim)

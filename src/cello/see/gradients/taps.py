@@ -87,7 +87,9 @@ class _Taps:
         if module not in self.paths:
             return {}
         program = run.captured()
-        values = dict.fromkeys(v for v in program.names.values() if v.dtype.is_floating_point)
+        rows = (program.x, *program.state.values(), *program.next_state.values())
+        every = (*program.names.values(), *rows)
+        values = dict.fromkeys(v for v in every if v.dtype.is_floating_point)
         self.taps = {value: [] for value in values}
         return {value: [_tap(kept)] for value, kept in self.taps.items()}
 

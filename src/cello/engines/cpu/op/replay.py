@@ -61,7 +61,7 @@ def _run(plan: Plan, call: LoopCall) -> list[Tensor]:
     shared = dict(zip(plan.shared, given.shared, strict=True))
     rows = dict(zip([program.x, *plan.drawn], given.rows, strict=True))
     known = {*shared, *rows, *program.state.values()}
-    ops = needed_ops(program.ops, [*program.results, *shown], known)
+    ops = needed_ops(plan.lowered.program.ops, [*program.results, *shown], known)
     fed = None if plan.feedback is None else list(program.state).index(plan.feedback)
     through = Rows(
         given.rows[0], sizes, given.start, given.initial, call.reverse, call.reset, call.forced,
