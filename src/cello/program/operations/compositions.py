@@ -290,11 +290,14 @@ def _max_pool(
 _FEW = 64  # so many are chosen from, one by one
 
 
-def _chosen(choices: Sequence[Tensor], number: Tensor) -> Tensor:
-    """NaN for a number out of range."""
+def _chosen(choices: Sequence[Tensor], number: Tensor, *, from_end: bool = False) -> Tensor:
+    """The choice of each number, NaN for one out of range; `from_end`: -1 is the last one."""
     made = torch.full_like(choices[0], math.nan)
     for place, choice in enumerate(choices):
-        made = torch.where(number == place, choice, made)
+        is_it = number == place
+        if from_end:
+            is_it = torch.bitwise_or(is_it, number == place - len(choices))
+        made = torch.where(is_it, choice, made)
     return made
 
 
@@ -311,7 +314,7 @@ def _index(x: Tensor, numbers: Sequence[Tensor | None]) -> Tensor | None:
     (first, *rest) = numbers
     if first is None or rest or x.dim() != 2 or len(x) > _FEW or first.dim() != 1:
         return None
-    return _embedding(x, torch.where(first < 0, first + len(x), first))
+    return _chosen(x.unbind(0), first.unsqueeze(-1), from_end=True)
 
 
 def _gather(x: Tensor, dim: int, number: Tensor, **_: Any) -> Tensor | None:
