@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cello
@@ -79,3 +82,24 @@ class Counted(Base):
 @pytest.mark.parametrize("cell", [Reckoning, NothingFromInput, OurNames, Counted])
 def test_engines_agree_on_unusual_steps(cell: type) -> None:
     agree(cell())
+
+
+def test_a_sparse_buffer() -> None:
+    class Sparse(cello.Cell):
+        state = ("h",)
+
+        def __init__(self) -> None:
+            super().__init__(3, 4)
+            self.W = nn.Linear(3, 4)
+            self.register_buffer("R", torch.eye(4).to_sparse())
+
+        def step(self, x: Tensor, h: Tensor) -> Any:
+            h = torch.tanh(self.W(x) + torch.sparse.mm(self.R, h.t()).t())
+            return h, (h,)
+
+    layer, x = cello.Recurrent(Sparse()), torch.randn(5, 2, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", cello.EngineWarning)
+        y = layer(x)[0]
+    with cello.engine("reference"):
+        torch.testing.assert_close(y, layer(x)[0])

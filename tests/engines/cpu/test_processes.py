@@ -119,6 +119,8 @@ def one_of_two(rank: int, folder: str, name: str, parameters: dict[str, Tensor])
     net(x[:, rank::2])[0].square().sum().backward()
     if rank == 0:
         torch.save([2 * p.grad for p in layer.parameters()], f"{folder}/gradients.pt")
+    del net  # which holds the group, and its threads
+    torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 

@@ -64,7 +64,7 @@ def untouched(cell: Cell) -> Iterator[None]:
                 put_back(place, before)
                 changed |= {name} if name else differs
         for name, buffer, held in buffers:
-            if not torch.equal(buffer, held):
+            if buffer.layout is torch.strided and not torch.equal(buffer, held):
                 changed.add(name)
                 with torch.no_grad():
                     buffer.copy_(held)

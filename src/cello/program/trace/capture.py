@@ -26,7 +26,7 @@ from cello.program.trace.elsewhere import Elsewhere
 from cello.program.trace.lines import blame, in_function, where_from
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.merge import merge
-from cello.program.trace.rewrite import by_number, is_in_place, is_view, out_of_place
+from cello.program.trace.rewrite import by_number, is_in_place, is_new, is_view, out_of_place
 from cello.program.trace.unseen import Unseen
 from cello.program.trace.views import Views
 
@@ -347,17 +347,9 @@ class _Trace(TorchDispatchMode):
         self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
         if is_in_place(func):
             self.views.written(args[0], partial(self.emit, where, grad))
-        elif is_view(func) and (func is not _DETACH or self.is_new(args[0])):
+        elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], inside[0])):
             self.views.note(result, func, args, kwargs)
         return result
-
-    def is_new(self, tensor: Tensor) -> bool:
-        """Whether the operation before the last has made it, out of nothing but a size.
-
-        PyTorch itself detaches what `zeros_like` and its kin make.
-        """
-        maker = self.program.ops[-2] if len(self.program.ops) > 1 else None
-        return maker is not None and not maker.inputs and self.values[id(tensor)] in maker.outputs
 
     def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
         """What stands in the program for a tensor with its numbers as others."""

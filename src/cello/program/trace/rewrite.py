@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from cello.errors import CaptureError
+from cello.program.graph import Op, Value
 
-__all__ = ["by_number", "is_in_place", "is_view", "out_of_place"]
+__all__ = ["by_number", "is_in_place", "is_new", "is_view", "out_of_place"]
 
 aten = torch.ops.aten
 
@@ -27,6 +29,14 @@ def is_in_place(func: torch._ops.OpOverload) -> bool:
 def is_view(func: torch._ops.OpOverload) -> bool:
     """Whether the result shares its memory with an argument."""
     return not is_in_place(func) and any(a.alias_info for a in func._schema.arguments)
+
+
+def is_new(ops: Sequence[Op], value: Value) -> bool:
+    """Whether the first of two operations has made it out of nothing but a size.
+
+    PyTorch itself detaches what `zeros_like` and its kin make.
+    """
+    return len(ops) == 2 and not ops[0].inputs and value in ops[0].outputs
 
 
 def out_of_place(
