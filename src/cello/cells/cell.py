@@ -13,20 +13,12 @@ from torch import Tensor, nn
 
 from cello.cells.contract import check_step_result
 from cello.cells.given_state import check_call
-from cello.cells.shapes import checked_size
+from cello.cells.shapes import checked_size, positive
 from cello.cells.state import HasState, state_type
 from cello.cells.tools import NotScripted, is_proxy, leaf
-from cello.errors import ArgumentError, CellError, DtypeError
+from cello.errors import CellError
 
 __all__ = ["Cell", "is_name"]
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DtypeError(f"{name} must be an int, got {type(value).__name__} {value!r}")
-    if value < 1:
-        raise ArgumentError(f"{name} must be at least 1, got {value}")
-    return value
 
 
 def is_name(name: str) -> bool:
@@ -125,7 +117,7 @@ class Cell(NotScripted, HasState):
                 "state = ('h',) with the names of what is carried from step to step"
             )
         self.input_size = checked_size("input_size", input_size, several=True)
-        self.hidden_size = _positive("hidden_size", hidden_size)
+        self.hidden_size = positive("hidden_size", hidden_size)
         self.output_size = checked_size(
             "output_size", hidden_size if output_size is None else output_size
         )

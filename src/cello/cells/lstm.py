@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cello.cells.activations import Activation, activation_function
-from cello.cells.cell import Cell, _positive
+from cello.cells.cell import Cell
+from cello.cells.shapes import positive
 from cello.errors import ArgumentError
 
 __all__ = ["LSTMCell"]
@@ -74,7 +75,7 @@ class LSTMCell(Cell):
         recurrent: bool = True,
     ) -> None:
         if projection_size is not None:
-            _positive("projection_size", projection_size)
+            positive("projection_size", projection_size)
         out = projection_size or hidden_size
         super().__init__(input_size, hidden_size, output_size=out, state_sizes={"h": out})
         activation_function(gate_activation, "gate_activation")

@@ -25,7 +25,7 @@ __all__ = [
     "checked_size",
     "is_several",
     "parts_given",
-    "parts_of",
+    "positive",
     "shape_of",
     "shown",
     "width_of",
@@ -35,6 +35,19 @@ __all__ = [
 INTEGER = "integer"
 
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def positive(name: str, value: Any) -> int:
+    """The number, if it is a whole one from 1.
+
+    Raises:
+        DtypeError, ArgumentError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DtypeError(f"{name} must be an int, got {type(value).__name__} {value!r}")
+    if value < 1:
+        raise ArgumentError(f"{name} must be at least 1, got {value}")
+    return value
 
 
 def checked_size(name: str, size: Any, *, several: bool = False) -> Any:
@@ -55,25 +68,19 @@ def checked_size(name: str, size: Any, *, several: bool = False) -> Any:
     {'value': 3, 'word': 'integer'}
     """
     if isinstance(size, int) and not isinstance(size, bool):
-        if size < 1:
-            raise ArgumentError(f"{name} must be at least 1, got {size}")
-        return size
+        return positive(name, size)
     if several and size == INTEGER:
         return INTEGER
     if several and isinstance(size, Mapping) and size:
         if not all(isinstance(key, str) and key.isidentifier() for key in size):
             raise DtypeError(f"{name} must have names of variables as its keys, got {list(size)}")
-        return {key: checked_size(f"{name}[{key!r}]", part) if part != INTEGER else INTEGER
-                for key, part in size.items()}  # fmt: skip
+        return {key: _checked_part(f"{name}[{key!r}]", part) for key, part in size.items()}
     if isinstance(size, (tuple, list)):
         numbers = [isinstance(part, int) and not isinstance(part, bool) for part in size]
         if all(numbers):
             return tuple(checked_size(f"{name}[{place}]", n) for place, n in enumerate(size))
         if several and not any(numbers):
-            return tuple(
-                INTEGER if part == INTEGER else checked_size(f"{name}[{place}]", part)
-                for place, part in enumerate(size)
-            )
+            return tuple(_checked_part(f"{name}[{n}]", part) for n, part in enumerate(size))
     allowed = "an int or a tuple of ints, the shape of one row"
     if several:
         allowed += (
@@ -83,6 +90,10 @@ def checked_size(name: str, size: Any, *, several: bool = False) -> Any:
     raise DtypeError(f"{name} must be {allowed}; got {type(size).__name__} {size!r}")
 
 
+def _checked_part(name: str, size: Any) -> Any:
+    return INTEGER if size == INTEGER else checked_size(name, size)
+
+
 def is_several(size: Any) -> bool:
     """Whether an input of this size has several parts."""
     return isinstance(size, dict) or (
@@ -90,7 +101,7 @@ def is_several(size: Any) -> bool:
     )
 
 
-def parts_of(size: Any) -> dict[Any, Any]:
+def _sizes_of(size: Any) -> dict[Any, Any]:
     """The size of each part by its name, or its place."""
     if isinstance(size, dict):
         return size
@@ -116,7 +127,7 @@ def width_of(size: Any) -> int:
     """
     if isinstance(size, int):
         return size
-    return sum(math.prod(shape_of(part)) for part in parts_of(size).values())  # of () it is 1
+    return sum(math.prod(shape_of(part)) for part in _sizes_of(size).values())  # of () it is 1
 
 
 def shown(size: Any, *axes: Any) -> str:
@@ -127,7 +138,7 @@ def shown(size: Any, *axes: Any) -> str:
     """
     if not is_several(size):
         return f"[{', '.join(map(str, (*axes, *shape_of(size))))}]"
-    parts = {key: shown(part, *axes) for key, part in parts_of(size).items()}
+    parts = {key: shown(part, *axes) for key, part in _sizes_of(size).items()}
     if isinstance(size, dict):
         return "{" + ", ".join(f"{key!r}: {part}" for key, part in parts.items()) + "}"
     return f"({', '.join(parts.values())})"
@@ -139,7 +150,7 @@ def as_shaped(size: Any, rows: Tensor) -> Any:
         return rows
     if not is_several(size):
         return _part_of(size, rows)
-    parts = parts_of(size)
+    parts = _sizes_of(size)
     pieces = rows.split([width_of(part) for part in parts.values()], dim=1)
     made = {k: _part_of(s, piece) for (k, s), piece in zip(parts.items(), pieces, strict=True)}
     return made if isinstance(size, dict) else tuple(made.values())
@@ -163,7 +174,7 @@ def as_rows(size: Any, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     if isinstance(size, int) or (not is_several(size) and size != INTEGER):
         rows: Tensor = value
         return rows if isinstance(size, int) else rows.reshape(rows.shape[0], width_of(size))
-    parts = parts_of(size)
+    parts = _sizes_of(size)
     given = [value] if size == INTEGER else [value[key] for key in parts]
     flat = [
         part.reshape(part.shape[0], width_of(one)).to(dtype)
@@ -208,7 +219,7 @@ def parts_given(called: str, size: Any, x: Any) -> dict[str, tuple[Any, Any]]:
     """
     if not is_several(size):
         return {called: (size, x)}
-    parts = parts_of(size)
+    parts = _sizes_of(size)
     if isinstance(size, dict):
         if not isinstance(x, Mapping) or set(x) != set(parts):
             got = f"a dict of {list(x)}" if isinstance(x, Mapping) else type(x).__name__

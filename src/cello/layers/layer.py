@@ -80,16 +80,16 @@ def check_input(
         raise DtypeError(f"{called} must be a tensor or a PackedSequence, got {kind_of(x)}")
     refuse_odd(called, data)
     packed = isinstance(x, PackedSequence)
-    I = width_of(layer.input_size)  # noqa: E741
+    width = width_of(layer.input_size)
     axes = "[B, T, {0}]" if batch_first else "[T, B, {0}]"
     if (data.dim() != 2) if packed else (data.dim() not in (2, 3)):
         raise ShapeError(
-            f"{called} must be {axes.format(I)}, or [T, {I}] for one sequence, "
+            f"{called} must be {axes.format(width)}, or [T, {width}] for one sequence, "
             f"got {list(data.shape)}"
         )
-    if data.shape[-1] != I:
+    if data.shape[-1] != width:
         raise ShapeError(
-            f"{called} must have {I} features (input_size of {name}) on its last axis, "
+            f"{called} must have {width} features (input_size of {name}) on its last axis, "
             f"got {list(data.shape)}"
         )
     parameter = a_tensor_of(layer)

@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from cello.cells.contract import kind_of
+from cello.cells.shapes import INTEGERS
 from cello.cells.tracing import is_traced, is_written_down
 from cello.engines import Alike, packing_of
 from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
 __all__ = ["Steps", "of_its_own"]
-
-_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(eq=False)
@@ -283,7 +282,7 @@ def of_its_own(tensor: Tensor) -> Tensor:
 def _integers(lengths: Any, B: int) -> Tensor:
     if isinstance(lengths, (list, tuple)) and {*map(type, lengths)} <= {int}:
         lengths = torch.tensor(lengths, dtype=torch.int64)
-    if not isinstance(lengths, Tensor) or lengths.dtype not in _INTEGERS:
+    if not isinstance(lengths, Tensor) or lengths.dtype not in INTEGERS:
         what = lengths.dtype if isinstance(lengths, Tensor) else kind_of(lengths)
         if isinstance(lengths, (list, tuple)):
             what = f"{what} of {', '.join(sorted({type(one).__name__ for one in lengths}))}"

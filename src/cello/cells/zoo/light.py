@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cello.cells.cell import Cell, _positive
+from cello.cells.cell import Cell
+from cello.cells.shapes import positive
 from cello.cells.zoo.checks import number
 from cello.cells.zoo.packed import PackedCell
 from cello.errors import ArgumentError
@@ -136,7 +137,7 @@ class JANETCell(PackedCell):
         if longest is None:
             self._add_to_bias("f", 1.0)
         else:
-            if _positive("longest", longest) < 3:
+            if positive("longest", longest) < 3:
                 raise ArgumentError(f"longest must be at least 3 steps, got {longest}")
             self._add_to_bias("f", torch.empty(hidden_size).uniform_(1, longest - 1).log())
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cello.cells.activations import Activation, activation_function
-from cello.cells.cell import Cell, _positive
+from cello.cells.cell import Cell
+from cello.cells.shapes import positive
 from cello.cells.zoo.checks import number
 
 __all__ = ["CTRNNCell", "EchoStateCell"]
@@ -131,7 +132,7 @@ class EchoStateCell(Cell):
         self.spectral_radius = number("spectral_radius", spectral_radius, above=0)
         self.leak = number("leak", leak, above=0, at_most=1)
         self.input_scale = number("input_scale", input_scale, above=0)
-        self.connections = _positive("connections", connections)
+        self.connections = positive("connections", connections)
         self.register_buffer("W", self._drawn(hidden_size, input_size) * input_scale)
         self.register_buffer("R", self._reservoir())
         self.register_buffer("b", self._drawn(hidden_size) * input_scale)

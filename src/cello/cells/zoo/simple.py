@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cello.cells.activations import Activation, activation_function
-from cello.cells.cell import Cell, _positive
+from cello.cells.cell import Cell
+from cello.cells.shapes import positive
 from cello.cells.zoo.checks import number
 from cello.errors import ArgumentError
 
@@ -149,11 +150,11 @@ class SCRNCell(Cell):
     def __init__(
         self, input_size: int, hidden_size: int, context_size: int, alpha: float = 0.95
     ) -> None:
-        _positive("hidden_size", hidden_size)
+        positive("hidden_size", hidden_size)
         super().__init__(
             input_size,
             hidden_size,
-            output_size=hidden_size + _positive("context_size", context_size),
+            output_size=hidden_size + positive("context_size", context_size),
             state_sizes={"s": context_size},
         )
         self.context_size = context_size
@@ -217,7 +218,7 @@ class ClockworkCell(Cell):
                 f"{len(self.periods)}"
             )
         for place, steps in enumerate(self.periods):
-            _positive(f"periods[{place}]", steps)
+            positive(f"periods[{place}]", steps)
         period = torch.tensor(self.periods).repeat_interleave(each)
         mask = period[:, None] <= period[None, :]
         default = torch.get_default_dtype()
