@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import cello
 from cello import zoo
 from cello.cells import ACTIVATIONS
-from cello.cells.state import shapes_of
+from cello.cells.contract.state import shapes_of
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cello.cells.state import state_type
+from cello.cells.contract.state import state_type
 from cello.tree import flatten, unflatten
 
 TENSORS = [

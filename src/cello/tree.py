@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells.state import state_type
+from cello.cells.contract.state import state_type
 
 __all__ = ["flatten", "unflatten"]
 
@@ -57,7 +57,7 @@ def flatten(tree: Any) -> tuple[Any, dict[str, Tensor]]:
 
 
 def unflatten(plain: Any, tensors: dict[str, Tensor]) -> Any:
-    """The tree that `flatten` took apart. Named tuples become states (`cello.cells.state`)."""
+    """The tree that `flatten` took apart. Named tuples become states."""
     if isinstance(plain, list):
         return [unflatten(part, tensors) for part in plain]
     if not isinstance(plain, dict):

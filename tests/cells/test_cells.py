@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 import cello
 from cello.cells import ACTIVATIONS, activation_function, as_cell, state_type
-from cello.cells.shapes import as_shaped, shape_of, width_of
-from cello.cells.state import shapes_of
+from cello.cells.contract.shapes import as_shaped, shape_of, width_of
+from cello.cells.contract.state import shapes_of
 from tests.cells.by_hand import arrays, one_step, sigmoid
 from tests.registry import CELLS, make
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import cello
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.engines import ENGINES, Run, run
 from tests.registry import CAPTURED, CELLS, NOT_FUSED, RANDOM, make
 

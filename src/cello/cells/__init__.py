@@ -2,12 +2,12 @@
 
 from cello.cells.activations import ACTIVATIONS, Activation, activation_function
 from cello.cells.cell import Cell
+from cello.cells.contract.state import detach, state_type
 from cello.cells.elman import ElmanCell
 from cello.cells.foreign.cell import ForeignCell, as_cell
 from cello.cells.gru import GRUCell
 from cello.cells.jordan import JordanCell
 from cello.cells.lstm import LSTMCell
-from cello.cells.state import detach, state_type
 from cello.cells.torch_layout import (
     TorchGRUCell,
     TorchLSTMCell,

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from cello.cells.contract import check_step_result
-from cello.cells.given_state import check_call
-from cello.cells.shapes import checked_size, positive
-from cello.cells.state import HasState, state_type
+from cello.cells.contract.given_state import check_call
+from cello.cells.contract.shapes import checked_size, positive
+from cello.cells.contract.state import HasState, state_type
+from cello.cells.contract.step_checks import check_step_result
 from cello.cells.tools import NotScripted, is_proxy, leaf
 from cello.errors import CellError
 

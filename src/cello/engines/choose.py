@@ -14,8 +14,8 @@ from torch.autograd import forward_ad
 
 from cello.cells import Cell
 from cello.cells.callers import users_level
-from cello.cells.contract import name_of
-from cello.cells.like import autocast_active
+from cello.cells.contract.like import autocast_active
+from cello.cells.contract.step_checks import name_of
 from cello.cells.tracing import in_transform, is_traced, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.contract import check_step_result, step_name_of
-from cello.cells.state import in_rows, step_arguments, step_on_rows
+from cello.cells.contract.state import in_rows, step_arguments, step_on_rows
+from cello.cells.contract.step_checks import check_step_result, step_name_of
 from cello.cells.tracing import in_transform, is_traced
 from cello.engines.packing import packing_of
 from cello.engines.run import Run, RunResult, empty_result, walk

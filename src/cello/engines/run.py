@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.like import autocast_dtype
-from cello.cells.shapes import width_of
+from cello.cells.contract.like import autocast_dtype
+from cello.cells.contract.shapes import width_of
 from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
 from cello.program import Program, Value, program_of

@@ -2,6 +2,7 @@
 
 from cello.layers.accelerate import accelerate
 from cello.layers.bidirectional import Bidirectional
+from cello.layers.call.steps import Steps
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn
 from cello.layers.encoders import (
     KHot,
@@ -16,7 +17,6 @@ from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.recurrent import Recurrent
 from cello.layers.stack import Stack, StackState
-from cello.layers.steps import Steps
 from cello.layers.stream import Stepper
 
 __all__ = [

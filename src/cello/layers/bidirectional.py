@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, ForeignCell, state_type
-from cello.cells.given_state import parts_of
-from cello.cells.like import like_of
-from cello.cells.shapes import shape_of
+from cello.cells.contract.given_state import parts_of
+from cello.cells.contract.like import like_of
+from cello.cells.contract.shapes import shape_of
 from cello.engines import is_dense
 from cello.errors import ArgumentError, CellError
+from cello.layers.call.result import refuse_pair
+from cello.layers.call.steps import Steps
 from cello.layers.layer import Layer, step_of
 from cello.layers.recurrent import Recurrent
-from cello.layers.result import refuse_pair
-from cello.layers.steps import Steps
 from cello.layers.stream import BOTH_WAYS
 
 __all__ = ["Bidirectional"]

@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell, as_cell
-from cello.cells.contract import kind_of, refuse_odd
-from cello.cells.like import a_tensor_of
-from cello.cells.shapes import width_of
+from cello.cells.contract.like import a_tensor_of
+from cello.cells.contract.shapes import width_of
+from cello.cells.contract.step_checks import kind_of, refuse_odd
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import autocast_active
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.inputs import side_by_side
-from cello.layers.result import OutputAndState
-from cello.layers.steps import Steps
+from cello.layers.call.inputs import side_by_side
+from cello.layers.call.result import OutputAndState
+from cello.layers.call.steps import Steps
 from cello.layers.stream import Streamed
 
 __all__ = ["Layer", "called", "check_input", "check_reset", "step_of"]

@@ -8,18 +8,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.given_state import batch_of
-from cello.cells.like import like_of
-from cello.cells.shapes import as_rows, as_shaped, is_several, shape_of
-from cello.cells.state import has_shapes, shapes_of, state_in_rows
+from cello.cells.contract.given_state import batch_of
+from cello.cells.contract.like import like_of
+from cello.cells.contract.shapes import as_rows, as_shaped, is_several, shape_of
+from cello.cells.contract.state import has_shapes, shapes_of, state_in_rows
 from cello.engines import StepTable, check_engine, dense_loop, is_dense
 from cello.errors import ArgumentError, ShapeError
+from cello.layers.call.result import OutputAndState, refuse_pair
+from cello.layers.call.states import state_given
+from cello.layers.call.steps import Steps, of_its_own
 from cello.layers.hooks.watch import nobody_listens
 from cello.layers.layer import Layer, called, step_of
 from cello.layers.quantized import Qconfig
-from cello.layers.result import OutputAndState, refuse_pair
-from cello.layers.states import state_given
-from cello.layers.steps import Steps, of_its_own
 from cello.layers.through_time import run_cell
 
 __all__ = ["Recurrent"]

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import SequenceKey, register_pytree_node
 
 from cello.cells import Cell, detach
-from cello.cells.contract import refuse_odd
-from cello.cells.given_state import parts_of
-from cello.cells.shapes import width_of
+from cello.cells.contract.given_state import parts_of
+from cello.cells.contract.shapes import width_of
+from cello.cells.contract.step_checks import refuse_odd
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.accelerate import accelerate
+from cello.layers.call.inputs import features_of
+from cello.layers.call.result import OutputAndState, refuse_pair
+from cello.layers.call.steps import Steps
 from cello.layers.drop_in import DropIn
 from cello.layers.encoders import (
     KHot,
@@ -24,11 +27,8 @@ from cello.layers.encoders import (
     WindowEmbedding,
     WindowProjection,
 )
-from cello.layers.inputs import features_of
 from cello.layers.layer import Layer, called, check_input
 from cello.layers.recurrent import Recurrent
-from cello.layers.result import OutputAndState, refuse_pair
-from cello.layers.steps import Steps
 from cello.layers.stream import Streamed
 
 __all__ = ["Stack", "StackState"]
@@ -44,7 +44,7 @@ class StackState(tuple[Any, ...]):
         return StackState(detach(part) for part in self)
 
 
-# As states are: see cello.cells.state.
+# As states are: see cello.cells.contract.state.
 torch.serialization.add_safe_globals([StackState])
 register_pytree_node(
     StackState,

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.contract import check_x, kind_of, name_of
-from cello.cells.like import autocast_dtype
-from cello.cells.shapes import as_shaped, shown, width_of
-from cello.cells.state import has_shapes, step_on_rows
+from cello.cells.contract.like import autocast_dtype
+from cello.cells.contract.shapes import as_shaped, shown, width_of
+from cello.cells.contract.state import has_shapes, step_on_rows
+from cello.cells.contract.step_checks import check_x, kind_of, name_of
 from cello.cells.tools import NotScripted
 from cello.engines import Run, cpu, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.inputs import features_of, step_side_by_side
+from cello.layers.call.inputs import features_of, step_side_by_side
+from cello.layers.call.steps import Steps
 from cello.layers.scripted import Traceable
-from cello.layers.steps import Steps
 
 __all__ = ["BOTH_WAYS", "Stepper", "Streamed"]
 

@@ -7,11 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells import Cell
-from cello.cells.state import state_in_rows
+from cello.cells.contract.state import state_in_rows
 from cello.engines import Run, StepTable, dense_loop, is_dense, run, under_autocast
+from cello.layers.call.steps import Steps
 from cello.layers.hooks.intervene import run_intervened
 from cello.layers.hooks.watch import hooks, nobody_listens, observer
-from cello.layers.steps import Steps
 
 __all__ = ["run_cell"]
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from cello.cells import Cell
-from cello.cells.like import like_of
+from cello.cells.contract.like import like_of
 from cello.errors import CaptureError
 from cello.program.graph import Program
 from cello.program.guards.fast import FastGuard, fast_guard_of

@@ -6,7 +6,7 @@ import torch
 
 from cello.cells import Cell
 from cello.cells.apart import apart
-from cello.cells.shapes import as_shaped, width_of
+from cello.cells.contract.shapes import as_shaped, width_of
 
 __all__ = ["initialize"]
 

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from cello.cells.state import detach
+from cello.cells.contract.state import detach
 from cello.convert import model_files, net_to_spec
 from cello.errors import ArgumentError, CelloError, ModelError, TrainingError
 from cello.tasks.base import Batch, Task

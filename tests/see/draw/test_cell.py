@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.step.cells import cell_diagram
 from tests.registry import ACTIVATED, CAPTURED, RANDOM, make

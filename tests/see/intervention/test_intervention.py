@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
-from cello.cells.shapes import shape_of, width_of
+from cello.cells.contract.shapes import shape_of, width_of
 from cello.errors import (
     ArgumentError,
     CaptureError,

@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.cells.cell import Cell, is_name
-from cello.cells.contract import check_cell
+from cello.cells.contract.state import state_type
+from cello.cells.contract.step_checks import check_cell
 from cello.cells.foreign.form import names_in
 from cello.cells.foreign.reading import Reading, read
-from cello.cells.state import state_type
 from cello.cells.torch_layout import from_torch_cell
 from cello.errors import CellError, DtypeError
 

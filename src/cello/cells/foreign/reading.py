@@ -18,8 +18,8 @@ from torch.nn.parameter import is_lazy
 
 from cello.cells.apart import apart
 from cello.cells.callers import users_level
+from cello.cells.contract.like import like_of
 from cello.cells.foreign.form import apart_from, filled
-from cello.cells.like import like_of
 from cello.errors import CellError
 
 __all__ = ["Reading", "read"]

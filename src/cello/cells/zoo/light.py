@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cello.cells.cell import Cell
-from cello.cells.shapes import positive
+from cello.cells.contract.shapes import positive
 from cello.cells.zoo.checks import number
 from cello.cells.zoo.packed import PackedCell
 from cello.errors import ArgumentError

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from cello.cells.activations import Activation, activation_function
 from cello.cells.cell import Cell
-from cello.cells.shapes import positive
+from cello.cells.contract.shapes import positive
 from cello.cells.zoo.checks import number
 from cello.errors import ArgumentError
 

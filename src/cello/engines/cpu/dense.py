@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.like import a_tensor_of
-from cello.cells.state import HasState, has_shapes, shapes_of
+from cello.cells.contract.like import a_tensor_of
+from cello.cells.contract.state import HasState, has_shapes, shapes_of
 from cello.engines.cpu.batched import in_batch
 from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from cello.cells import Cell
-from cello.cells.like import like_of
+from cello.cells.contract.like import like_of
 from cello.engines.cpu.engine import DTYPES, no_loops
 from cello.engines.cpu.plan import plan_of
 from cello.errors import CaptureError, EngineError

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from cello.cells import Cell
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.op.memory_layout import plain
 from cello.engines.cpu.plan import Plan, plan_of

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import _pop_mode_temporarily
 
 from cello.cells import Cell
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.cells.tracing import in_transform
 from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import loop, refuses, shaped, shared_from

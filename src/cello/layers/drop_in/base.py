@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells import Cell
-from cello.cells.given_state import batch_of
+from cello.cells.contract.given_state import batch_of
 from cello.cells.tools import is_proxy, leaf
 from cello.engines import (
     StepTable,
@@ -30,14 +30,14 @@ from cello.engines import (
     warn_once,
 )
 from cello.errors import ArgumentError
+from cello.layers.call.result import refuse_pair
+from cello.layers.call.states import stacked, states_stacked, unstacked
+from cello.layers.call.steps import Steps, of_its_own
 from cello.layers.hooks.watch import hook_providers, nobody_listens, observer
 from cello.layers.layer import check_input, check_reset
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
-from cello.layers.result import refuse_pair
 from cello.layers.scripted import lent
-from cello.layers.states import stacked, states_stacked, unstacked
-from cello.layers.steps import Steps, of_its_own
 from cello.layers.stream import BOTH_WAYS, Streamed
 from cello.layers.through_time import run_cell
 

@@ -1,4 +1,4 @@
 """Who may watch a run of a layer, or set its values while it goes through time.
 
-Imports `steps` and the engines; `through_time` and the drop-ins import it.
+Imports `call` and the engines; `through_time` and the drop-ins import it.
 """

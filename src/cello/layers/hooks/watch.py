@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.engines import Hook, Run, RunResult, can_bypass_dispatcher, takes_loops
-from cello.layers.steps import Steps
+from cello.layers.call.steps import Steps
 from cello.program import Value
 
 __all__ = [

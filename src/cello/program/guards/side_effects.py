@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.contract import step_name_of
+from cello.cells.contract.step_checks import step_name_of
 from cello.errors import CaptureError
 from cello.program.guards.key import GuardKey
 from cello.program.guards.places import contents, put_back

@@ -14,9 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cello.cells import Cell
 from cello.cells.apart import apart
-from cello.cells.contract import check_step_result, name_of, step_name_of
-from cello.cells.shapes import width_of
-from cello.cells.state import in_rows, step_arguments
+from cello.cells.contract.shapes import width_of
+from cello.cells.contract.state import in_rows, step_arguments
+from cello.cells.contract.step_checks import check_step_result, name_of, step_name_of
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.guards.side_effects import RandomDrawnError, untouched

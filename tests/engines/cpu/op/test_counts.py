@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import cello
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.engines import Run, run
 from tests.engines.test_matrix import sample
 from tests.registry import DISTINCT, NOT_FUSED, LeakyCell, make

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from cello.cells import Cell, as_cell
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.errors import CaptureError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.paths import joined

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from cello.cells import Cell
-from cello.cells.shapes import width_of
+from cello.cells.contract.shapes import width_of
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.step.formulas import parts
 from cello.see.formulas.notation import Expression, Part, Symbol

@@ -74,6 +74,6 @@ def refuse_pair(name: str, state: Any) -> None:
         )
 
 
-# As states are: see cello.cells.state.
+# As states are: see cello.cells.contract.state.
 torch.serialization.add_safe_globals([OutputAndState])
 _register_namedtuple(OutputAndState, serialized_type_name="cello.OutputAndState")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import _register_namedtuple
 
-from cello.cells.shapes import as_rows, as_shaped, shape_of
+from cello.cells.contract.shapes import as_rows, as_shaped, shape_of
 
 __all__ = [
     "HasState",
@@ -78,7 +78,7 @@ class HasState(nn.Module):
 
     Attributes:
         state: the names of all that is carried, in order.
-        state_sizes: the size of each, see `cello.cells.shapes`.
+        state_sizes: the size of each, see `cello.cells.contract.shapes`.
         input_size: that of one input.
         output_size: that of one output.
     """

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from cello.cells.contract import check_x, described, refuse_odd
-from cello.cells.like import autocast_active, like_of
-from cello.cells.shapes import as_rows
-from cello.cells.state import HasState, shapes_of
+from cello.cells.contract.like import autocast_active, like_of
+from cello.cells.contract.shapes import as_rows
+from cello.cells.contract.state import HasState, shapes_of
+from cello.cells.contract.step_checks import check_x, described, refuse_odd
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 __all__ = ["OURS", "PYTORCHS", "batch_of", "check_call", "check_state", "parts_of"]

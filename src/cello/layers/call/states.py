@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.given_state import OURS, PYTORCHS, check_state
+from cello.cells.contract.given_state import OURS, PYTORCHS, check_state
 from cello.engines import is_dense
-from cello.layers.result import refuse_pair
-from cello.layers.steps import Steps
+from cello.layers.call.result import refuse_pair
+from cello.layers.call.steps import Steps
 
 __all__ = ["stacked", "state_given", "states_stacked", "unstacked"]
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from cello.cells.contract import kind_of
-from cello.cells.shapes import INTEGERS
+from cello.cells.contract.shapes import INTEGERS
+from cello.cells.contract.step_checks import kind_of
 from cello.cells.tracing import is_traced, is_written_down
 from cello.engines import Alike, packing_of
 from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells.like import a_tensor_of, autocast_active, like_of
-from cello.cells.shapes import check_part, is_several, parts_given, shape_of, shown
-from cello.cells.state import HasState, shapes_of
+from cello.cells.contract.like import a_tensor_of, autocast_active, like_of
+from cello.cells.contract.shapes import check_part, is_several, parts_given, shape_of, shown
+from cello.cells.contract.state import HasState, shapes_of
 from cello.errors import CellError, DtypeError, ShapeError
 
 __all__ = [

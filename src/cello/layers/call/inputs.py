@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from cello.cells.contract import refuse_odd
-from cello.cells.like import like_of
-from cello.cells.shapes import (
+from cello.cells.contract.like import like_of
+from cello.cells.contract.shapes import (
     as_rows,
     check_part,
     is_several,
@@ -19,6 +18,7 @@ from cello.cells.shapes import (
     shown,
     width_of,
 )
+from cello.cells.contract.step_checks import refuse_odd
 from cello.errors import ShapeError
 
 __all__ = ["features_of", "side_by_side", "step_side_by_side"]
