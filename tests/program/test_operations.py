@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: F401 - the cases name it
 
 import cello
-from cello.program.kernel.rules import RULES
+from cello.program import Op
+from cello.program.kernel import rules as kernel
 from cello.program.operations import OPERATIONS
+from cello.see.arithmetic import reductions
+from cello.see.formulas import symbols
 
 aten = torch.ops.aten
 
@@ -174,6 +177,7 @@ CASES = {
     "mm": "a @ c.M",
     "mv": "(a @ c.v)[:, None] * b",
     "addmm": "torch.addmm(b, a, c.M)",
+    "dot": "a * torch.dot(c.v, c.v)",
     "sum": "a.sum(1, keepdim=True) * b",
     "mean": "a.mean(1, keepdim=True) * b",
     "var": "a.var(1, keepdim=True) * b",
@@ -296,8 +300,19 @@ def test_every_entry_has_a_case() -> None:
     assert FORMULAS.keys() == {n for n, entry in OPERATIONS.items() if callable(entry.written)}
 
 
-def test_every_rule_of_the_fused_loops_is_that_of_an_entry() -> None:
-    assert RULES.keys() <= OPERATIONS.keys()
+def test_every_rule_is_named_by_an_entry() -> None:
+    rules = {entry.rule for entry in OPERATIONS.values()}
+    assert kernel.RULES.keys() <= rules | {entry.kind for entry in OPERATIONS.values()}
+    assert reductions.RULES.keys() | symbols.RULES.keys() | reductions.SHOWN_WHOLE <= rules
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_entry_has_what_a_fused_loop_needs(name: str) -> None:
+    entry, packet = OPERATIONS[name], getattr(aten, name)
+    target = getattr(packet, packet.overloads()[0])
+    known = kernel.rule_of(Op(target, (), {}, (), False, "")) is not None
+    assert known or entry.composed or entry.like or torch.Tag.nondeterministic_seeded in target.tags
+    assert not entry.rule or entry.rule in kernel.RULES
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -15,7 +15,7 @@ from cello.program.evaluate import results_of
 from cello.program.graph import BATCH, Op, Value, map_leaves, values_in
 from cello.program.operations import OPERATIONS, facts
 
-__all__ = ["CUTS", "MOVES", "REARRANGED", "SAME", "Origin", "row_origins", "sources"]
+__all__ = ["CUTS", "MOVES", "REARRANGES", "SAME", "Origin", "row_origins", "sources"]
 
 #: Where a feature of a row comes from: which input and which feature of its row (or element, if
 #: it has no rows); or a number that the operation fills in.
@@ -32,11 +32,11 @@ SAME = _of_kind("copy")
 # What takes some units out of a value.
 CUTS = _of_kind("cut")
 
-# What puts elements elsewhere, or leaves some out.
-REARRANGED = _of_kind("cut", "pick", "join", "turn", "reshape", "squeeze", "expand", "move")
+# The kinds of what puts elements elsewhere, or leaves some out.
+REARRANGES = ("cut", "pick", "join", "turn", "reshape", "squeeze", "expand", "move")
 
 # What the first argument (a tensor, or a list of them) holds, in other places or in part.
-MOVES = SAME | REARRANGED
+MOVES = SAME | _of_kind(*REARRANGES)
 
 
 def sources(op: Op, known: dict[Value, Tensor], run: Any) -> list[tuple[list[Value], Tensor]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cello.program.expand import expanded
 from cello.program.graph import BATCH, Op, Value
-from cello.program.movement import REARRANGED, row_origins
+from cello.program.movement import REARRANGES, row_origins
 from cello.program.operations import axes, facts, is_pointwise
 
 __all__ = ["counts_rows", "is_row_wise"]
@@ -28,15 +28,14 @@ def is_row_wise(op: Op) -> bool:
         return False
     if not all(value.batched for value in op.outputs):
         return False
-    name, entry = op.target._opname, facts(op)
-    if name == "embedding":
-        by_frequency = any(op.args[3:4])  # gradients divided by how often an index occurs
-        return not op.args[0].batched and op.args[1].batched and not by_frequency
+    entry = facts(op)
+    if entry.row_wise is not None:
+        return entry.row_wise(op)
     if entry.composed is not None:
         made = expanded(op, op.outputs[0].dtype)
         if made != [op]:
             return all(is_row_wise(part) for part in made if part.outputs[0].batched)
-    if name in REARRANGED:
+    if entry.kind in REARRANGES:
         return row_origins(op) is not None
     if counts_rows((op.args, op.kwargs)) > (entry.kind == "creation"):
         return False  # a number to reckon with: that of one step, not of all
@@ -48,8 +47,6 @@ def is_row_wise(op: Op) -> bool:
         return batched[matrix] and not any(b for i, b in enumerate(batched) if i not in entry.rows)
     if entry.dim is not None:
         return _along_features(op)
-    if name == "native_layer_norm":
-        return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
     return _broadcasts_by_row(op) if is_pointwise(op) else entry.kind in ("copy", "pointwise")
 
 
@@ -73,6 +70,5 @@ def _along_features(op: Op) -> bool:
     along = axes(op)
     if not along or not all(value.batched for value in op.inputs):
         return False  # no axes: over everything
-    grows = op.target._opname in ("unsqueeze", "stack")
-    rank = len(op.inputs[0].shape) + grows
+    rank = max(len(value.shape) for value in (op.inputs[0], *op.outputs))  # with a new axis
     return all(axis % rank != 0 for axis in along)

@@ -10,7 +10,7 @@ from cello.program.expand import expanded
 from cello.program.graph import Op, Program, Value, needed_ops
 from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
-from cello.program.kernel.rules import RULES
+from cello.program.kernel.rules import rule_of
 from cello.program.kernel.shapes import last, outer
 from cello.program.operations import facts, is_random
 from cello.program.rows import is_row_wise
@@ -36,7 +36,7 @@ def lower(program: Program) -> Lowered:
 
 
 class _Walk(Lowering):
-    """Walks over a program; `operations.RULES` says what becomes of each operation."""
+    """Walks over a program; `kernel.rules` says what becomes of each operation."""
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
@@ -50,7 +50,7 @@ class _Walk(Lowering):
             if not any(value.batched for value in (*op.inputs, *op.outputs)):
                 self.result.once.append(op)
                 continue
-            rule = RULES.get(op.target._opname)
+            rule = rule_of(op)
             if rule is None:
                 self.refuse(op, f"a fused loop has no {op.target}")
             if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):

@@ -14,7 +14,7 @@ from cello.program.kernel.nodes import Graph, Node
 from cello.program.kernel.shapes import axis, features, last
 from cello.program.operations import argument
 
-__all__ = ["REDUCTIONS", "chosen"]
+__all__ = ["REDUCTIONS"]
 
 Pieces = tuple[Node, ...]
 Made = dict[int, list[Pieces]]  # for each result that there is, its vectors
@@ -108,7 +108,7 @@ def _as_shaped(low: Lowering, out: Value, vectors: Sequence[Pieces]) -> list[Pie
     )
 
 
-def chosen(kind: str, low: Lowering, op: Op) -> Made:
+def _chosen(kind: str, low: Lowering, op: Op) -> Made:
     """`max(dim)`: as PyTorch, the gradient goes to one of the greatest, here the first."""
     value, g = op.args[0], low.graph
     if axis(argument(op, 1, "dim"), value) != len(value.shape) - 1:
@@ -274,15 +274,15 @@ def _norm(low: Lowering, op: Op) -> Made:
     return {0: _as_shaped(low, op.outputs[0], made)}
 
 
+#: By the rule that the entry of an operation names.
 REDUCTIONS: dict[str, Callable[[Lowering, Op], Made]] = {
     **{kind: functools.partial(_spread, kind) for kind in _FOLDS},
-    "var": functools.partial(_variance, False),
-    "std": functools.partial(_variance, True),
-    "var_mean": functools.partial(_variance, False),
-    "std_mean": functools.partial(_variance, True),
-    "native_layer_norm": _layer_norm,
-    "_softmax": _softmax,
-    "_log_softmax": _log_softmax,
+    **{kind: functools.partial(_chosen, kind) for kind in ("max", "min")},
+    "variance": functools.partial(_variance, False),
+    "deviation": functools.partial(_variance, True),
+    "layer_norm": _layer_norm,
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,
-    "linalg_vector_norm": _norm,
+    "norm": _norm,
 }

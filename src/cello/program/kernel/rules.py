@@ -1,4 +1,4 @@
-"""What becomes of each operation of PyTorch: rules that make vectors of it.
+"""What becomes of each kind of operation: rules that make vectors of it.
 
 `pointwise` has the formulas of activations, `reductions` what makes one number of many; here is
 what multiplies, cuts, joins and copies.
@@ -16,13 +16,13 @@ import torch
 from cello.program.graph import Op, Value, map_leaves
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Node
-from cello.program.kernel.reductions import REDUCTIONS, chosen
-from cello.program.movement import REARRANGED, SAME, Origin, row_origins
-from cello.program.operations import OPERATIONS, facts
+from cello.program.kernel.reductions import REDUCTIONS
+from cello.program.movement import REARRANGES, Origin, row_origins
+from cello.program.operations import facts, is_random
 from cello.program.operations.activations import trunc
 from cello.program.operations.operation import Make
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "rule_of"]
 
 Rule = Callable[[Lowering, Op], None]
 
@@ -128,13 +128,21 @@ def _reduction(function: Callable[[Lowering, Op], dict[int, Any]]) -> Rule:
     return rule
 
 
+#: By the rule of an operation, or by its kind if its entry names no rule.
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(REARRANGED, _move),
-    **dict.fromkeys(SAME, _copy),
-    **dict.fromkeys(("mm", "mv"), _product),
-    **{name: _pointwise for name, entry in OPERATIONS.items() if entry.formula},
-    **dict.fromkeys(("empty", "zeros", "ones", "full"), _creation),
-    "addmm": _product_and_sum,
+    **dict.fromkeys(REARRANGES, _move),
+    "copy": _copy,
+    "pointwise": _pointwise,
+    "creation": _creation,
+    "product": _product,
+    "product and sum": _product_and_sum,
     **{name: _reduction(function) for name, function in REDUCTIONS.items()},
-    **{kind: _reduction(functools.partial(chosen, kind)) for kind in ("max", "min")},
 }
+
+
+def rule_of(op: Op) -> Rule | None:
+    """How a fused loop computes the operation; None if it does not know how."""
+    entry = facts(op)
+    if is_random(op) or (entry.kind == "pointwise" and entry.formula is None):
+        return None
+    return RULES.get(entry.rule or entry.kind)

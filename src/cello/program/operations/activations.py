@@ -7,6 +7,7 @@ kink, at infinity or where numbers overflow, `own` puts that of `kernel.slopes` 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -182,10 +183,12 @@ def _spelled(formula: Any) -> Operation:
     return _one(formula, formula)
 
 
-_PRIMITIVES = "abs exp expm1 log log1p sin cos tan sinh cosh tanh sigmoid erf floor"
+_PRIMITIVES = "abs exp expm1 log log1p sin cos tan sinh cosh erf floor"
 
 ACTIVATIONS: dict[str, Operation] = {
     **{name: _primitive(name) for name in _PRIMITIVES.split()},
+    "sigmoid": replace(_primitive("sigmoid"), bounds=(0.0, 1.0)),
+    "tanh": replace(_primitive("tanh"), bounds=(-1.0, 1.0)),
     **dict.fromkeys(("sign", "sgn"), _primitive("sign")),
     **dict.fromkeys(("logical_not", "bitwise_not"), _primitive("not")),
     "neg": _spelled(lambda call, x: call("neg", x)),
@@ -216,8 +219,8 @@ ACTIVATIONS: dict[str, Operation] = {
     "gelu": _one(_gelu),
     "silu": _one(_silu),
     "mish": _one(_mish),
-    "hardsigmoid": _one(_hardsigmoid, "hard_sigmoid"),
-    "hardtanh": _one(_hardtanh, "hard_tanh"),
+    "hardsigmoid": replace(_one(_hardsigmoid, "hard_sigmoid"), bounds=(0.0, 1.0)),
+    "hardtanh": replace(_one(_hardtanh, "hard_tanh"), bounds=(-1.0, 1.0)),
     "hardswish": _one(_hardswish),
     "hardshrink": _one(_hardshrink),
     "softshrink": _one(_softshrink),

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cello.program.graph import Op
+
 __all__ = ["Formula", "Make", "Operation", "along"]
 
 #: `call("add", a, b)` makes a + b, of whatever whoever gave `call` reckons with.
@@ -23,10 +25,15 @@ class Operation:
             "normalization", along axes that stay; or how it moves numbers, see `movement`: "copy",
             "cut", "pick", "join", "turn", "reshape", "squeeze", "expand", "move". "" is none of
             these.
+        rule: of a product and of what makes one number of many, how that is computed: by this
+            name `kernel.rules` lowers it, `see.formulas.symbols` writes it, and
+            `see.arithmetic.reductions` one number of it.
         dim: position, name and default of the argument that says along which axes, if one does.
         rows: of a product: which arguments may have rows; the last one's are those of the result.
+        row_wise: whether each row stays by itself, where neither the kind nor the axes tell.
         formula: of a pointwise operation, what a fused loop computes: made of the primitives of
             `kernel.primitives`, which have the derivatives.
+        bounds: of a pointwise operation, between which its results lie.
         written: how it stands in formulas: a name, if not PyTorch's, or a formula, which is then
             spelled out.
         composed: what it is made of, in plain PyTorch; see `compositions`.
@@ -35,12 +42,17 @@ class Operation:
         grad: whether a gradient passes.
         whole: whether whole numbers may go in, for which a fused loop has its own kind of numbers.
         moved: of what moves numbers, the arguments that hold them.
+        put_back: of a part of a tensor, what puts another one in its place: of the whole, the
+            other part and the arguments that say where.
     """
 
     kind: str = ""
     dim: tuple[int, str, Any] | None = None
-    rows: tuple[int, ...] = ()
+    rule: str = ""
+    rows: tuple[int, ...] = (0,)
+    row_wise: Callable[[Op], bool] | None = None
     formula: Formula | None = None
+    bounds: tuple[float, float] | None = None
     written: str | Formula = ""
     composed: Callable[..., Any] | None = None
     fill: float | None = None
@@ -48,6 +60,7 @@ class Operation:
     grad: bool = True
     whole: bool = False
     moved: tuple[int, ...] = (0,)
+    put_back: Any = None
 
 
 def along(position: int, default: Any = None, name: str = "dim") -> tuple[int, str, Any]:

@@ -34,41 +34,59 @@ def _moving(kind: str, dim: tuple[int, str, Any] | None = None, **more: Any) -> 
     return Operation(kind, dim, whole=True, **more)
 
 
+def _numbers_have_rows(op: Op) -> bool:
+    """Of an embedding, whose weight has none; nor may its gradient count all numbers there are."""
+    by_frequency = any(op.args[3:4])
+    return not op.args[0].batched and op.args[1].batched and not by_frequency
+
+
+def _rows_are_not_normalized(op: Op) -> bool:
+    return op.args[0].batched and len(op.args[1]) < len(op.args[0].shape)
+
+
 #: What is known besides what an operation is made of, by the name without the overload.
 _TOLD: dict[str, Operation] = {
     **POINTWISE,
     # Numbers in the same or in other places.
-    "detach": _moving("copy", grad=False),
+    "detach": _moving("copy", grad=False, put_back=aten.alias.default),
     **_all("clone alias _to_copy lift_fresh", _moving("copy")),
     **_all("split split_with_sizes", _moving("cut", along(2, 0))),
-    "slice": _moving("cut", along(1, 0)),
+    "slice": _moving("cut", along(1, 0), put_back=aten.slice_scatter.default),
     "unbind": _moving("pick", along(1, 0)),
-    "select": _moving("pick", along(1)),
+    "select": _moving("pick", along(1), put_back=aten.select_scatter.default),
     **_all("cat stack", _moving("join", along(1, 0))),
     **_all("t transpose permute", _moving("turn")),
     **_all("view _unsafe_view", _moving("reshape")),
     **_all("squeeze unsqueeze", _moving("squeeze", along(1))),
     "expand": _moving("expand"),
-    **_all("flip roll rot90 repeat diagonal unfold tril triu diag_embed", _moving("move")),
+    **_all("flip roll rot90 repeat unfold tril triu diag_embed", _moving("move")),
+    "diagonal": _moving("move", put_back=aten.diagonal_scatter.default),
     **_all("channel_shuffle pixel_shuffle pixel_unshuffle constant_pad_nd", _moving("move")),
     **_all("replication_pad1d replication_pad2d replication_pad3d", _moving("move")),
     **_all("reflection_pad1d reflection_pad2d reflection_pad3d", _moving("move")),
-    **_all("embedding gather index index_select index_fill", _moving("move")),
+    **_all("gather index index_select index_fill", _moving("move")),
+    "embedding": _moving("move", row_wise=_numbers_have_rows),
     **_all("slice_scatter select_scatter diagonal_scatter", _moving("move", moved=(0, 1))),
     "index_put": _moving("move", moved=(0, 2)),
     "index_copy": _moving("move", moved=(0, 3)),
     # Numbers made of many.
-    "mm": Operation("product", rows=(0,)),
-    "mv": Operation("product", rows=(0,)),
-    "addmm": Operation("product", rows=(0, 1)),
-    **_all("sum mean var std max min logsumexp prod", Operation("reduction", along(1))),
-    "amax": Operation("reduction", along(1), written="max"),
-    "amin": Operation("reduction", along(1), written="min"),
-    "linalg_vector_norm": Operation("reduction", along(2), written="norm"),
-    **_all("var_mean std_mean cumsum", Operation(dim=along(1))),
-    "_softmax": Operation("normalization", along(1), written="softmax"),
-    "_log_softmax": Operation("normalization", along(1), written="log_softmax"),
-    "native_layer_norm": Operation(written="layer_norm"),
+    **_all("mm mv dot bmm", Operation("product", rule="product")),
+    **_all("addmm baddbmm", Operation("product", rule="product and sum", rows=(0, 1))),
+    **{n: Operation("reduction", along(1), n) for n in ("sum", "mean", "max", "min", "logsumexp")},
+    "prod": Operation("reduction", along(1)),
+    "var": Operation("reduction", along(1), "variance"),
+    "std": Operation("reduction", along(1), "deviation"),
+    "amax": Operation("reduction", along(1), "amax", written="max"),
+    "amin": Operation("reduction", along(1), "amin", written="min"),
+    "linalg_vector_norm": Operation("reduction", along(2), "norm", written="norm"),
+    "var_mean": Operation(dim=along(1), rule="variance"),
+    "std_mean": Operation(dim=along(1), rule="deviation"),
+    "cumsum": Operation(dim=along(1)),
+    "_softmax": Operation("normalization", along(1), "softmax", written="softmax"),
+    "_log_softmax": Operation("normalization", along(1), "log_softmax", written="log_softmax"),
+    "native_layer_norm": Operation(
+        rule="layer_norm", written="layer_norm", row_wise=_rows_are_not_normalized
+    ),
     "native_group_norm": Operation(written="group_norm"),
     "native_batch_norm": Operation(written="batch_norm"),
     "_safe_softmax": Operation(written="softmax"),

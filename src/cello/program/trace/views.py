@@ -13,18 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.program.operations import OPERATIONS
+
 __all__ = ["Views"]
 
 aten: Any = torch.ops.aten
-
-# How a part that was written gets back into the whole; what follows the whole are the arguments
-# of the view. What is detached is all of the whole.
-_BACK: dict[Any, Any] = {
-    aten.slice.Tensor: aten.slice_scatter.default,
-    aten.select.int: aten.select_scatter.default,
-    aten.diagonal.default: aten.diagonal_scatter.default,
-    aten.detach.default: None,
-}
 
 #: `emit(target, (tensors and numbers), result)` writes an operation down, as what makes `result`.
 Emit = Callable[[Any, tuple[Any, ...], Tensor], None]
@@ -36,6 +29,12 @@ class _View:
     base: Tensor
     func: Any
     rest: tuple[Any, ...]
+
+
+def _put_back(func: Any) -> Any:
+    """How a part that was written gets back into the whole."""
+    entry = OPERATIONS.get(func._opname)
+    return None if entry is None else entry.put_back
 
 
 class Views:
@@ -52,7 +51,7 @@ class Views:
     def root(self, tensor: Tensor) -> Tensor | None:
         """The tensor that it is a part of, if what is written into the part can be told."""
         while (view := self._views.get(id(tensor))) is not None:
-            if view.func not in _BACK:
+            if _put_back(view.func) is None:
                 return None
             tensor = view.base
         return tensor
@@ -68,8 +67,9 @@ class Views:
         path = {id(tensor)}
         part = tensor
         while (view := self._views.get(id(part))) is not None:
-            if (back := _BACK[view.func]) is None:
-                emit(aten.alias.default, (part,), view.base)
+            back = _put_back(view.func)
+            if back is aten.alias.default:  # what is detached is all of the whole
+                emit(back, (part,), view.base)
             else:
                 emit(back, (view.base, part, *view.rest), view.base)
             part = view.base

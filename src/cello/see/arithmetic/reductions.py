@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cello.program import Op, Value
-from cello.program.operations import axes
+from cello.program.operations import axes, facts
 from cello.see.arithmetic.terms import Pairs, Writer, Written
 from cello.see.formulas.notation import (
     Expression,
@@ -79,31 +79,22 @@ def _without_zeros(shown: list[int], terms: Tensor) -> list[int]:
 
 
 def _mm_pairs(w: Writer, a: Value, b: Value, element: int) -> Pairs:
-    """For an element of a [.., n, K] times b [.., K, m], with the same axes before."""
-    K, m = w.values[b].shape[-2:]
-    n = w.values[a].shape[-2]
+    """For an element of a [.., n, K] times b [.., K, m], with the same axes before.
+
+    A vector is a row before a product's sign, and a column behind it.
+    """
+    *_, n, K = 1, *w.values[a].shape
+    m = w.values[b].shape[-1] if w.values[b].dim() > 1 else 1
     block, within = divmod(element, n * m)
     i, j = divmod(within, m)
     k = torch.arange(K)
-    return _weight_first(w, (a, block * n * K + i * K + k, b, block * K * m + k * m + j))
-
-
-def _weight_first(w: Writer, pairs: Pairs) -> Pairs:
-    """The weight, then what it weighs."""
-    left, left_at, right, right_at = pairs
-    turn = right in w.fixed and left not in w.fixed
-    return (right, right_at, left, left_at) if turn else pairs
+    left, right = (a, block * n * K + i * K + k), (b, block * K * m + k * m + j)
+    is_weighed = b in w.fixed and a not in w.fixed  # the weight first, then what it weighs
+    return (*right, *left) if is_weighed else (*left, *right)
 
 
 def _mm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     expressions, total, size = w.products(_mm_pairs(w, op.args[0], op.args[1], element))
-    return add(*expressions), total, size
-
-
-def _mv(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    k = torch.arange(w.values[op.args[1]].numel())
-    pairs = _weight_first(w, (op.args[0], element * len(k) + k, op.args[1], k))
-    expressions, total, size = w.products(pairs)
     return add(*expressions), total, size
 
 
@@ -200,7 +191,7 @@ def _softmax(w: Writer, op: Op, _value: Value, element: int) -> Found:
     others = numbers[places != element]
     log_sum = torch.logsumexp(torch.cat([own.value.reshape(1), w.use(others)]), 0)
     below = _exponentials(w, numbers)
-    if op.target._opname == "_log_softmax":
+    if facts(op).rule == "log_softmax":
         return subtract(own.expression, FunctionCall("log", (below,))), own.value - log_sum, 1.0
     result = (own.value - log_sum).exp()
     return Quotient(FunctionCall("exp", (own.expression,)), below), result, _size(result)
@@ -244,25 +235,22 @@ def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     return expression, result, _size(result)
 
 
+#: By the rule that the entry of an operation names.
 RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {
-    "mm": _mm,
-    "bmm": _mm,
-    "dot": _mv,
-    "mv": _mv,
-    "addmm": _addmm,
-    "baddbmm": _addmm,
+    "product": _mm,
+    "product and sum": _addmm,
     "sum": _sum,
     "mean": _mean,
     "amax": _extreme("max"),
     "amin": _extreme("min"),
     "max": _extreme("max"),
     "min": _extreme("min"),
-    "_softmax": _softmax,
-    "_log_softmax": _softmax,
+    "softmax": _softmax,
+    "log_softmax": _softmax,
     "logsumexp": _logsumexp,
-    "linalg_vector_norm": _norm,
-    "native_layer_norm": _layer_norm,
+    "norm": _norm,
+    "layer_norm": _layer_norm,
 }
 
 #: Those of which all terms are written, in their order, if there are not many.
-SHOWN_WHOLE = frozenset(("sum", "mean", "amax", "amin", "max", "min", "linalg_vector_norm"))
+SHOWN_WHOLE = frozenset(("sum", "mean", "amax", "amin", "max", "min", "norm"))

@@ -10,6 +10,7 @@ from torch import Tensor
 from cello.errors import UnknownNameError
 from cello.program import Op, Value, is_random
 from cello.program.movement import MOVES, sources
+from cello.program.operations import facts
 from cello.see.arithmetic.evaluate import Evaluation
 from cello.see.arithmetic.reductions import RULES, products
 from cello.see.arithmetic.terms import Pairs, Term, Written
@@ -118,7 +119,7 @@ class ScalarFormulas:
             return self.number(value, element)
         if name == "view_as_real":
             return self._part(op, element)
-        if name in RULES:
+        if facts(op).rule in RULES:
             return self._reduced(op, value, element)
         if is_pointwise(op):
             return self._pointwise(op, value, element)
@@ -154,7 +155,7 @@ class ScalarFormulas:
         if self.inside:
             return self.number(value, element)
         is_usual = value is op.outputs[0] and op.kwargs.get("dtype") is None
-        found = RULES[op.target._opname](self, op, value, element) if is_usual else None
+        found = RULES[facts(op).rule](self, op, value, element) if is_usual else None
         if found is None:
             return self._called(op, value, element)
         expression, result, size = found

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cello.errors import CaptureError, ModelError, UnknownNameError
 from cello.program import Op, Value
+from cello.program.operations import facts
 from cello.program.order import incoming_names
 from cello.see.arithmetic.consistency import disagreeing
 from cello.see.arithmetic.evaluate import Evaluation
@@ -180,12 +181,9 @@ class _Writer(ScalarFormulas):
         return super()._moved(op, value, element)
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
-        name = op.target._opname
+        entry = facts(op)
         count = self.values[op.args[0]].numel() // max(1, self.values[value].numel())
-        if name in _AS_IT_IS or (name in SHOWN_WHOLE and count <= self.limit + 1):
+        can_be_open = entry.kind == "product"
+        if can_be_open or (entry.rule in SHOWN_WHOLE and count <= self.limit + 1):
             return super()._reduced(op, value, element)
         raise _Unwritable
-
-
-# Sums of products, which can be left open, and what has a single term.
-_AS_IT_IS = frozenset(("mm", "bmm", "dot", "mv", "addmm", "baddbmm", "log_sigmoid_forward"))

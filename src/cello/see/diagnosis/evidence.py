@@ -11,18 +11,11 @@ from torch import Tensor
 from cello.layers.paths import joined
 from cello.program import Program, Value
 from cello.program.movement import CUTS
+from cello.program.operations import Operation, facts
 from cello.see.gradients.flow import Flow
 from cello.see.gradients.taps import Tapped
 
-__all__ = ["Evidence", "Named", "along_time", "operation", "states_fed"]
-
-#: What an operation's results lie between.
-_BOUNDS = {
-    "sigmoid": (0.0, 1.0),
-    "hardsigmoid": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "hardtanh": (-1.0, 1.0),
-}
+__all__ = ["Evidence", "Named", "along_time", "entry_of", "states_fed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +66,13 @@ class Evidence:
                     continue
                 seen.add(value)
                 rows = run.rows(value)
-                made_by = operation(run.program, value)
+                made_by = entry_of(run.program, value)
                 yield Named(
                     joined(run.layer, name),
                     rows.reshape(len(rows), -1),
-                    _BOUNDS.get(made_by),
+                    made_by.bounds,
                     value in states,
-                    made_by == "_softmax",
+                    made_by.rule == "softmax",
                 )
 
 
@@ -96,13 +89,13 @@ def states_fed(program: Program) -> dict[Value, str]:
     return {value: name for name, value in program.next_state.items() if value in fed}
 
 
-def operation(program: Program, value: Value) -> str:
-    """The name of the operation that makes a value, "" for what comes in."""
+def entry_of(program: Program, value: Value) -> Operation:
+    """What is known of the operation that makes a value; nothing for what comes in."""
     maker = program.maker()
     op = maker.get(value)
     while op is not None and op.target._opname in CUTS:  # a part of several gates at once
         op = maker.get(op.args[0])
-    return "" if op is None else op.target._opname
+    return Operation() if op is None else facts(op)
 
 
 def along_time(run: Tapped, value: Value) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cello.layers.paths import joined
-from cello.see.diagnosis.evidence import Evidence, along_time, operation, states_fed
+from cello.see.diagnosis.evidence import Evidence, along_time, entry_of, states_fed
 from cello.see.diagnosis.finding import Finding
 from cello.see.numbers import short
 
@@ -146,7 +146,7 @@ def said(seen: Evidence) -> Iterator[Finding]:
     """Networks (Jordan's) whose only memory is a softmax that has decided: the class it named."""
     for run in seen.runs:
         states, output = states_fed(run.program), run.program.output
-        if set(states) != {output} or operation(run.program, output) != "_softmax":
+        if set(states) != {output} or entry_of(run.program, output).rule != "softmax":
             continue
         sure = run.rows(output).flatten(1).amax(1) >= SURE
         share = float(sure.double().mean())

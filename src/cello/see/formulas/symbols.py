@@ -136,11 +136,12 @@ class Symbols:
         same = kind in ("copy", "reshape", "squeeze", "expand")
         if same and (units is None or op.args[0].shape[-1:] == value.shape[-1:]):
             return self.of(op.args[0], units, axis)
-        if name in _RULES and len(value.shape) <= 2:
-            found = _RULES[name](self, op, units)
+        rule = facts(op).rule
+        if rule in RULES and 0 < len(value.shape) <= 2:
+            found = RULES[rule](self, op, units)
             if found is not None:
                 return found
-        if name == "native_layer_norm" and value is op.outputs[0]:
+        if rule == "layer_norm" and value is op.outputs[0]:
             given = [part for part in (op.args[0], *op.args[2:4]) if part is not None]
             return _part(
                 FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
@@ -239,10 +240,9 @@ def _addmm(symbols: Symbols, op: Op, units: Units) -> Expression | None:
     return add(product, bias) if op.args[0] in symbols.fixed else add(bias, product)
 
 
-_RULES: dict[str, Callable[[Symbols, Op, Units], Expression | None]] = {
-    "mm": _mm,
-    "mv": _mm,
-    "addmm": _addmm,
+RULES: dict[str, Callable[[Symbols, Op, Units], Expression | None]] = {
+    "product": _mm,
+    "product and sum": _addmm,
 }
 
 

@@ -73,8 +73,8 @@ def _made_of(plan: Plan, shared: Iterable[Value]) -> set[Value]:
 
 
 def _factors(op: Op) -> list[Value]:
-    """The two values that a product multiplies; a convolution has its bias last."""
-    return op.inputs[:2] if op.target._opname == "convolution" else op.inputs[-2:]
+    """The two values that it multiplies: a product has what it adds first, the others last."""
+    return op.inputs[-2:] if facts(op).kind == "product" else op.inputs[:2]
 
 
 class _Backward:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from cello.program import Program, Value
+from cello.program.operations import OPERATIONS
 from cello.see.draw.diagram import Block, Diagram, Label
 from cello.see.draw.paint.text import formula, subscripted, width
 from cello.see.draw.step.formulas import (
@@ -37,7 +38,7 @@ __all__ = ["Builder"]
 
 LONGEST = 210  # of a line in a block, unless a single term of a sum needs more
 LINES = 6  # in a block; a formula that needs more is named, not written out
-SQUASHING = ("sigmoid", "hard_sigmoid")  # into 0 to 1: what can be a gate
+GATES = {e.written or n for n, e in OPERATIONS.items() if e.bounds == (0.0, 1.0)}  # what can be one
 _HERE = Symbol("·")  # stands in a block's text for a value that has no name
 
 
@@ -243,7 +244,7 @@ class Builder:
         inputs = list(map(self.block, values))
         fixed = tuple(argument for argument in node.arguments if is_fixed(argument))
         made = self._new(Block("squash", name, inputs, formula=FunctionCall(node.name, fixed)))
-        made.is_gate = node.name in SQUASHING
+        made.is_gate = node.name in GATES
         return made
 
 
