@@ -17,7 +17,14 @@ from cello.layers.accelerate import accelerate
 
 if TYPE_CHECKING:
     from cello.cells import zoo
-    from cello.convert import load_model, save_model
+    from cello.convert import (
+        from_rtneural,
+        from_torch,
+        load_model,
+        save_model,
+        to_rtneural,
+        to_torch,
+    )
     from cello.see import attribute, count_parameters, diagnose, equations, intervene
     from cello.see.draw import draw
     from cello.see.gradients.flow import flow
@@ -37,8 +44,12 @@ _LATER = {
     "load_recording": "see",
     "probe": "see",
     "record": "see",
+    "from_rtneural": "convert",
+    "from_torch": "convert",
     "load_model": "convert",
     "save_model": "convert",
+    "to_rtneural": "convert",
+    "to_torch": "convert",
     "zoo": "cells.zoo",
 }
 
@@ -68,12 +79,16 @@ __all__ = [
     "equations",
     "errors",
     "flow",
+    "from_rtneural",
+    "from_torch",
     "intervene",
     "load_model",
     "load_recording",
     "probe",
     "record",
     "save_model",
+    "to_rtneural",
+    "to_torch",
     "zoo",
 ]
 

@@ -1,6 +1,8 @@
-"""Networks as files: specifications that people can read, and saved models."""
+"""Networks as files, and as other libraries have them: specifications, saved models, PyTorch."""
 
 from cello.convert.config import CONFIG, FORMAT, read_config
+from cello.convert.pytorch import from_torch, to_torch
+from cello.convert.rtneural import from_rtneural, to_rtneural
 from cello.convert.saved import load_model, model_files, not_numbers, save_model
 from cello.convert.spec import Built, build_net, net_from_spec, net_to_spec
 
@@ -9,6 +11,8 @@ __all__ = [
     "FORMAT",
     "Built",
     "build_net",
+    "from_rtneural",
+    "from_torch",
     "load_model",
     "model_files",
     "net_from_spec",
@@ -16,4 +20,6 @@ __all__ = [
     "not_numbers",
     "read_config",
     "save_model",
+    "to_rtneural",
+    "to_torch",
 ]

@@ -1,0 +1,248 @@
+"""RTNeural's files, read and written: compared with its equations, written here once more."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import cello
+from cello import from_rtneural, to_rtneural
+from cello.convert.rtneural import _LARGEST
+from cello.errors import ModelError
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _lstm(x, W, U, b):
+    """The LSTM of Keras and RTNeural, a sample at a time: columns i f c o."""
+    H = U.shape[0]
+    h = c = np.zeros(H)
+    for sample in x:
+        z = sample @ W + h @ U + b
+        i, f, o = _sigmoid(z[:H]), _sigmoid(z[H : 2 * H]), _sigmoid(z[3 * H :])
+        c = f * c + i * np.tanh(z[2 * H : 3 * H])
+        h = o * np.tanh(c)
+        yield h
+
+
+def _gru(x, W, U, b):
+    """The GRU of Keras with reset_after: columns z r h, and two biases."""
+    H = U.shape[0]
+    h = np.zeros(H)
+    for sample in x:
+        of_x, of_h = sample @ W + b[0], h @ U + b[1]
+        z, r = (_sigmoid(of_x[k : k + H] + of_h[k : k + H]) for k in (0, H))
+        candidate = np.tanh(of_x[2 * H :] + r * of_h[2 * H :])
+        h = z * h + (1 - z) * candidate
+        yield h
+
+
+def _layer(kind, activation, size, *weights):
+    arrays = [np.round(weight, 4).tolist() for weight in weights]
+    return {"type": kind, "activation": activation, "shape": [None, None, size], "weights": arrays}
+
+
+@pytest.fixture
+def plug_in(tmp_path):
+    """A file as Keras's models are written, and what it computes."""
+    draw = np.random.default_rng(0).standard_normal
+    layers = [
+        _layer("time-distributed-dense", "tanh", 3, draw((2, 3)), draw(3)),
+        _layer("gru", "tanh", 4, draw((3, 12)), draw((4, 12)), draw((2, 12))),
+        _layer("lstm", "tanh", 5, draw((4, 20)), draw((5, 20)), draw(20)),
+        _layer("dense", "sigmoid", 2, draw((5, 2)), draw(2)),
+        _layer("dense", "", 1, draw((2, 1)), draw(1)),
+    ]
+    file = tmp_path / "plug-in.json"
+    file.write_text(json.dumps({"in_shape": [None, None, 2], "layers": layers}))
+    a, g, m, d, e = ([np.array(weight) for weight in layer["weights"]] for layer in layers)
+    x = draw((9, 2))
+    y = np.tanh(x @ a[0] + a[1])
+    y = np.array(list(_lstm(_gru(y, *g), *m)))
+    y = _sigmoid(y @ d[0] + d[1]) @ e[0] + e[1]
+    return file, x, y
+
+
+def _run(net, x):
+    with torch.no_grad():
+        return net(torch.tensor(x, dtype=torch.get_default_dtype())[:, None])[0][:, 0].numpy()
+
+
+def test_reads_what_keras_writes(plug_in):
+    file, x, y = plug_in
+    net = from_rtneural(file)
+    assert not net.training
+    np.testing.assert_allclose(_run(net, x), y, atol=1e-6)
+
+
+def test_reads_what_pytorch_writes(tmp_path):
+    theirs = nn.ModuleDict({"rnn": nn.LSTM(2, 3, 2), "gru": nn.GRU(3, 4), "out": nn.Linear(4, 1)})
+    file = tmp_path / "net.json"
+    file.write_text(json.dumps({k: v.tolist() for k, v in theirs.state_dict().items()}))
+    x = torch.randn(5, 2, 2)
+    expected = theirs["out"](theirs["gru"](theirs["rnn"](x)[0])[0])
+    torch.testing.assert_close(from_rtneural(file)(x)[0], expected)
+
+
+def test_writes_what_keras_would(plug_in, tmp_path):
+    file, _, _ = plug_in
+    to_rtneural(from_rtneural(file), tmp_path / "again.json")
+    first, second = (json.loads(f.read_text()) for f in (file, tmp_path / "again.json"))
+    assert second["in_shape"] == first["in_shape"]
+    for ours, theirs in zip(second["layers"], first["layers"], strict=True):
+        assert ours["type"] == theirs["type"].replace("time-distributed-", "")
+        assert (ours["activation"], ours["shape"]) == (theirs["activation"], theirs["shape"])
+        for one, two in zip(ours["weights"], theirs["weights"], strict=True):
+            if len(two) == 2 and ours["type"] == "gru":  # two biases, which only n keeps apart
+                one, two = (np.hstack([np.sum(b, 0)[:8], *np.array(b)[:, 8:]]) for b in (one, two))
+            np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        lambda: cello.Recurrent(cello.LSTMCell(2, 3)),
+        lambda: cello.Recurrent(cello.GRUCell(2, 3), batch_first=True),
+        lambda: cello.GRU(2, 3, 2, bias=False),
+        lambda: cello.LSTM(2, 3, 2, dtype=torch.float64),
+        lambda: cello.Stack(
+            nn.Linear(2, 3, bias=False),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            cello.LSTM(3, 3, batch_first=True),
+            batch_first=True,
+        ),
+    ],
+)
+def test_there_and_back(net, tmp_path):
+    net = net()
+    to_rtneural(net, tmp_path / "net.json")
+    assert net.training
+    x = np.random.default_rng(0).standard_normal((6, 2))
+    again = from_rtneural(tmp_path / "net.json")
+    given = torch.tensor(x)[:, None].to(next(net.parameters()))
+    given = given.transpose(0, 1) if net.batch_first else given
+    y = net.eval()(given)[0].flatten(0, 1).detach().numpy()
+    np.testing.assert_allclose(_run(again, x), y, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: cello.Recurrent(cello.JordanCell(2, 3, 1)), "an RNN, an LSTM and a GRU only"),
+        (lambda: cello.RNN(2, 3), "RTNeural has no RNN"),
+        (lambda: cello.LSTM(2, 3, proj_size=2), "no LSTM with a projection"),
+        (lambda: cello.LSTM(2, 3, bidirectional=True), r"net \(LSTM\) is no layer that RTNeural"),
+        (lambda: cello.Recurrent(cello.GRUCell(2, 3), reverse=True), "that read forward"),
+        (lambda: cello.Stack(nn.GELU(), cello.LSTM(2, 3)), r"net\[0\] \(GELU\)"),
+        (lambda: cello.Stack(cello.LSTM(2, 3), nn.Tanh()), r"net\[1\] \(Tanh\) must follow"),
+        (lambda: nn.Identity(), "net has no layer"),
+    ],
+)
+def test_what_rtneural_has_not_is_refused_and_leaves_no_file(make, why, tmp_path):
+    with pytest.raises(ModelError, match=why):
+        to_rtneural(make(), tmp_path / "net.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_written_wrong_is_not_put_in_place(tmp_path, monkeypatch):
+    monkeypatch.setattr("cello.convert.rtneural._r_and_z_exchanged", lambda rows: rows.flip(0))
+    file = tmp_path / "net.json"
+    file.write_text("mine")
+    net = cello.Stack(nn.Linear(1, 2), cello.GRU(2, 3))
+    monkeypatch.setattr("cello.convert.rtneural._READERS", {"dense": _wrong, "gru": _wrong})
+    with pytest.raises(ModelError, match=r"differs from net by .* at x \[1, 1, 1\]"):
+        to_rtneural(net, file)
+    assert file.read_text() == "mine"
+
+
+def _wrong(weights, width, size, place):
+    return nn.Linear(width, size)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match="cannot write"):
+        to_rtneural(cello.LSTM(1, 1), tmp_path / "no" / "net.json")
+
+
+class TestBadFiles:
+    def _refuses(self, tmp_path, text, why):
+        file = tmp_path / "bad.json"
+        file.write_text(text)
+        with pytest.raises(ModelError, match=why):
+            from_rtneural(file)
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ("", "is no JSON file"),
+            ("[" * 100_000, "is no JSON file"),
+            ("3", "must be a table"),
+            ("{}", "it is empty"),
+            ('{"layers": 3}', "layers must be a list"),
+            ('{"layers": [3]}', "in_shape must be a list"),
+            ('{"in_shape": [1], "layers": [3]}', r"layers\[0\] must be a table, got 3"),
+            ('{"in_shape": [1], "layers": [{"type": "conv2d"}]}', "is of type 'conv2d'; known are"),
+            ('{"a.weight": [["1"]]}', "a.weight must be numbers, found something else"),
+            ('{"a.weight": [[1], [1, 2]]}', "must be numbers, found something else"),
+            ('{"a.weight": [[1e999]]}', "contains NaN or infinity"),
+            ('{"a.weight": [1]}', "'a' is neither a recurrent nor a linear layer"),
+            ('{"a.weight": [[1]], "a.bias": [1, 2]}', r"a.bias must be \[1\]"),
+            ('{"a.weight": [[1]], "b.weight": [[1, 2]]}', "layer 1 reads 2 features, the one"),
+        ],
+    )
+    def test_is_refused_with_the_place(self, tmp_path, text, why):
+        self._refuses(tmp_path, text, why)
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"shape": [None, None, 10**12]}, r"must be numbers \[2, 1000000000000\], found"),
+            ({"shape": [None, None, True]}, r"layers\[0\].shape must be a list that ends in a"),
+            ({"weights": 3}, r"layers\[0\].weights must be a list"),
+            ({"weights": []}, "must have 1 arrays of weights, has 0"),
+            ({"activation": "sin"}, "has the activation 'sin'; known are tanh, relu, sigmoid"),
+            ({"activation": [1]}, r"has the activation \[1\]"),
+            ({"type": "lstm"}, r"must be numbers \[12\]|must have 3 arrays"),
+        ],
+    )
+    def test_layer_that_lies(self, plug_in, tmp_path, change, why):
+        data = json.loads(plug_in[0].read_text())
+        data["layers"][0].update(change)
+        self._refuses(tmp_path, json.dumps(data), why)
+
+    def test_an_lstm_of_another_function(self, plug_in, tmp_path):
+        data = json.loads(plug_in[0].read_text())
+        data["layers"][2]["activation"] = "relu"
+        self._refuses(tmp_path, json.dumps(data), "where RTNeural computes tanh")
+
+    def test_a_missing_and_an_endless_file(self, tmp_path):
+        with pytest.raises(ModelError, match="cannot read"):
+            from_rtneural(tmp_path / "none.json")
+        with open(tmp_path / "large.json", "wb") as file:
+            file.truncate(_LARGEST + 1)
+        with pytest.raises(ModelError, match="is larger than 256 MiB"):
+            from_rtneural(tmp_path / "large.json")
+
+    def test_mutated_files_are_read_or_refused(self, plug_in, tmp_path):
+        good = plug_in[0].read_bytes()
+        draw, file = random.Random(0), tmp_path / "mutated.json"
+        refused = 0
+        for _ in range(150):
+            data = bytearray(good)
+            for _ in range(draw.choice((1, 3, 30))):
+                place = draw.randrange(len(data))
+                data[place : place + draw.randrange(3)] = draw.choice(
+                    (b"", b"[", b"}", b'"', b"9", b"-", b"null", bytes([draw.randrange(256)]))
+                )
+            file.write_bytes(data)
+            try:
+                from_rtneural(file)
+            except ModelError:
+                refused += 1
+        assert refused > 50
