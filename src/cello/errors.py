@@ -13,6 +13,7 @@ PyTorch raises in the same place, so that code which catches PyTorch's catches o
     ├── EngineError (RuntimeError)      the engine asked for cannot run this cell
     │   └── CompilerError               ... there is no C compiler, or it cannot build this
     ├── UnknownNameError (KeyError)     a recording holds no value of that name
+    ├── ConversionError                 what was made of a net does not compute what the net does
     ├── DataError                       a data file cannot be read, or a line of it is wrong
     ├── ModelError                      a saved model, recording or checkpoint is missing or damaged
     └── TrainingError                   training cannot go on: loss not finite, disk full
@@ -31,6 +32,7 @@ __all__ = [
     "CellError",
     "CelloError",
     "CompilerError",
+    "ConversionError",
     "DataError",
     "DtypeError",
     "EngineError",
@@ -103,6 +105,10 @@ class UnknownNameError(CelloError, KeyError):
 
     def __str__(self) -> str:  # KeyError would print the message's repr
         return str(self.args[0]) if self.args else ""
+
+
+class ConversionError(CelloError):
+    """A net cannot be converted, or what was made of it does not compute the same: says where."""
 
 
 class DataError(CelloError):
