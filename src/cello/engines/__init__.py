@@ -20,7 +20,7 @@ from cello.engines.cpu.dense import dense_loop, is_dense
 from cello.engines.cpu.library import StepTable
 from cello.engines.cpu.op.direct import can_bypass_dispatcher
 from cello.engines.interpreter import Hook, interpret, tensors_of
-from cello.engines.packing import Alike, packing_of
+from cello.engines.packing import Alike, Packing, packing_of
 from cello.engines.run import Run, RunResult, under_autocast
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Alike",
     "EngineWarning",
     "Hook",
+    "Packing",
     "Run",
     "RunResult",
     "StepTable",

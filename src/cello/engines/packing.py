@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
 from typing import Any
@@ -45,23 +46,19 @@ class Alike(Sequence[int]):
         return self.rows if isinstance(steps, int) else Alike(self.rows, len(steps))
 
 
+@dataclass(eq=False)
 class Packing:
     """Where the rows of a padded batch [T * B, …] stand when there is no padding, [N, …].
 
     Attributes:
-        sizes: how many sequences have a step t, for each t that any has; never growing.
-        order: for each row of a step, its sequence in the user's order, [B].
         index: for each of the N rows its place t * B + b in the padded batch.
+        order: for each row of a step, its sequence in the user's order, [B]; None if the same.
+        padded: T * B.
     """
 
-    def __init__(self, lengths: Tensor, T: int) -> None:
-        B, device = len(lengths), lengths.device
-        longest_first, self.order = torch.sort(lengths, descending=True, stable=True)
-        steps = torch.arange(T, device=device)[:, None]
-        alive = steps < longest_first
-        self.sizes = [rows for rows in alive.sum(1).tolist() if rows]
-        self.index = (steps * B + self.order)[alive]
-        self._padded = T * B
+    index: Tensor
+    order: Tensor | None
+    padded: int
 
     def pack(self, rows: Tensor) -> Tensor:
         """Rows [T * B, …] without those that are padding."""
@@ -69,24 +66,27 @@ class Packing:
 
     def pad(self, rows: Tensor) -> Tensor:
         """Rows [N, …] with zeros for what is padding."""
-        zeros = rows.new_zeros(self._padded, *rows.shape[1:])
+        zeros = rows.new_zeros(self.padded, *rows.shape[1:])
         return zeros.index_copy(0, self.index, rows)
 
     def sort(self, part: Tensor) -> Tensor:
         """One value for each sequence, [B, …], in the order of the rows."""
-        return part.index_select(0, self.order)
+        return part if self.order is None else part.index_select(0, self.order)
 
     def unsort(self, part: Tensor) -> Tensor:
         """One value for each sequence, back in the user's order."""
-        return part.index_select(0, self._inverse)
+        return part if self.inverse is None else part.index_select(0, self.inverse)
 
     @cached_property
-    def _inverse(self) -> Tensor:
-        return torch.argsort(self.order)
+    def inverse(self) -> Tensor | None:
+        """For each sequence in the user's order its row, [B]; None if the same."""
+        return None if self.order is None else torch.argsort(self.order)
 
 
-def packing_of(lengths: Tensor, T: int) -> Packing:
-    """The packing of sequences of these lengths.
+def packing_of(lengths: Tensor, T: int) -> tuple[Packing, list[int]]:
+    """The packing of sequences of these lengths, the longest first.
+
+    With it, how many sequences have a step t, for each t that any has.
 
     Raises:
         ArgumentError: a length is negative, or beyond T.
@@ -102,4 +102,9 @@ def packing_of(lengths: Tensor, T: int) -> Packing:
             f"lengths must lie between 0 and T = {T}, got {int(lengths.min())} "
             f"to {int(lengths.max())}"
         )
-    return Packing(lengths, T)
+    longest_first, order = torch.sort(lengths, descending=True, stable=True)
+    steps = torch.arange(T, device=lengths.device)[:, None]
+    alive = steps < longest_first
+    sizes = [rows for rows in alive.sum(1).tolist() if rows]
+    B = len(lengths)
+    return Packing((steps * B + order)[alive], order, T * B), sizes

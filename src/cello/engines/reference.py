@@ -76,7 +76,7 @@ def _program(run: Run) -> Program | None:
 
 def _without_padding(padded: Run, lengths: Tensor) -> RunResult:
     """Run on the rows that are no padding."""
-    packing = packing_of(lengths, len(padded.batch_sizes))
+    packing, sizes = packing_of(lengths, len(padded.batch_sizes))
     state, initial = (
         tuple(packing.sort(part) for part in parts) for parts in (padded.state, padded.initial)
     )
@@ -84,9 +84,7 @@ def _without_padding(padded: Run, lengths: Tensor) -> RunResult:
         None if rows is None else packing.pack(rows) for rows in (padded.reset, padded.forced)
     )
     data = packing.pack(padded.data)
-    result = run(
-        Run(data, packing.sizes, state, initial, padded.reverse, reset, forced, cell=padded.cell)
-    )
+    result = run(Run(data, sizes, state, initial, padded.reverse, reset, forced, cell=padded.cell))
     return RunResult(packing.pad(result.output), tuple(map(packing.unsort, result.state)))
 
 

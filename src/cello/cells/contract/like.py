@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["a_tensor_of", "autocast_active", "autocast_dtype", "like_of"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from cello.cells.contract.like import a_tensor_of, autocast_active, like_of
-from cello.cells.contract.shapes import check_part, is_several, parts_given, shape_of, shown
+from cello.cells.contract.shapes import check_part, parts_given, shape_of, shown
 from cello.cells.contract.state import HasState, shapes_of
 from cello.errors import CellError, DtypeError, ShapeError
 
@@ -18,10 +18,12 @@ __all__ = [
     "check_cell",
     "check_step_result",
     "check_x",
+    "checked_parts",
     "described",
     "kind_of",
     "name_of",
     "refuse_odd",
+    "shapes_given",
     "step_name_of",
 ]
 
@@ -142,18 +144,45 @@ def check_x(cell: HasState, x: Any) -> None:
 
 def _check_parts(cell: HasState, x: Any) -> None:
     """Check an input of one step that is not [B, size]: see `check_x`."""
-    dtype, size = like_of(cell).dtype, cell.input_size
-    parts = parts_given("x", size, x)
-    for called, (one, part) in parts.items():
-        check_part(called, one, part, dtype)
-        refuse_odd(called, part)
-    axes = {part.dim() - len(shape_of(one)) for one, part in parts.values()}
-    if axes != {1} or len({len(part) for _, part in parts.values()}) != 1:
-        got = [list(part.shape) for _, part in parts.values()]
+    size = cell.input_size
+    parts = checked_parts("x", size, x, like_of(cell).dtype)
+    leads = {lead for _, _, lead in parts.values()}
+    if len(leads) != 1 or len(leads.pop()) != 1:
         raise ShapeError(
             f"x must be {shown(size, 'B')} for one step of {name_of(cell)}, "
-            f"got {got if is_several(size) else got[0]}"
+            f"got {shapes_given(parts)}"
         )
+
+
+Parts = dict[str, tuple[Any, Tensor, torch.Size]]
+
+
+def checked_parts(called: str, size: Any, x: Any, dtype: torch.dtype) -> Parts:
+    """For each part of an input its size, its tensor, and the axes before those of a row.
+
+    Args:
+        called: the user's word for the input.
+        size: of the input.
+        x: the input.
+        dtype: that of the parameters.
+
+    Raises:
+        DtypeError, ShapeError, ArgumentError: a part is missing or does not fit; names it.
+    """
+    parts = {}
+    for name, (one, part) in parts_given(called, size, x).items():
+        check_part(name, one, part, dtype)
+        refuse_odd(name, part)
+        parts[name] = one, part, part.shape[: part.dim() - len(shape_of(one))]
+    return parts
+
+
+def shapes_given(parts: Parts) -> str:
+    """The shapes of the parts, for a message."""
+    shapes = {name: list(part.shape) for name, (_, part, _) in parts.items()}
+    if len(shapes) == 1:
+        return str(*shapes.values())
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
 def check_step_result(cell: HasState, result: Any, batch_size: int) -> None:

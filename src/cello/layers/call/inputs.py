@@ -13,12 +13,11 @@ from cello.cells.contract.shapes import (
     as_rows,
     check_part,
     is_several,
-    parts_given,
     shape_of,
     shown,
     width_of,
 )
-from cello.cells.contract.step_checks import refuse_odd
+from cello.cells.contract.step_checks import checked_parts, shapes_given
 from cello.errors import ShapeError
 
 __all__ = ["features_of", "side_by_side", "step_side_by_side"]
@@ -46,12 +45,12 @@ def side_by_side(layer: Any, x: Any, batch_first: bool, called: str) -> Any:
         check_part(called, size, x.data, dtype)
         return x._replace(data=as_rows(size, x.data, dtype))
     axes = ("B", "T") if batch_first else ("T", "B")
-    parts = _checked(called, size, x, dtype)
+    parts = checked_parts(called, size, x, dtype)
     most = max(len(lead) for _, _, lead in parts.values())
     if most not in (1, 2):
         raise ShapeError(
             f"{called} must be {shown(size, *axes)}, or {shown(size, 'T')} for one sequence, got "
-            f"{_got(size, parts)}"
+            f"{shapes_given(parts)}"
         )
     first, whole = next((name, lead) for name, (_, _, lead) in parts.items() if len(lead) == most)
     time = 1 if batch_first and most == 2 else 0
@@ -80,12 +79,13 @@ def step_side_by_side(layer: Any, x: Any, rows: int) -> tuple[Tensor, bool]:
         single = x.dim() == 1
         flat = x.unsqueeze(0) if single else x
     else:
-        parts = _checked("x", size, x, dtype)
+        parts = checked_parts("x", size, x, dtype)
         leads = {len(lead) for _, _, lead in parts.values()}
         single = leads == {0}
         whole = {1} if single else {len(part) for _, part, lead in parts.values() if lead}
         if len(leads) > 1 or len(whole) > 1:
-            raise ShapeError(f"x must be {shown(size, 'B')} for one step, got {_got(size, parts)}")
+            got = shapes_given(parts)
+            raise ShapeError(f"x must be {shown(size, 'B')} for one step, got {got}")
         value: Any = [part.unsqueeze(0) if single else part for _, part, _ in parts.values()]
         if isinstance(size, dict):
             value = dict(zip(size, value, strict=True))
@@ -96,20 +96,3 @@ def step_side_by_side(layer: Any, x: Any, rows: int) -> tuple[Tensor, bool]:
             "many sequences run at once is said by layer.stream(batch_size=…)"
         )
     return flat, single
-
-
-def _checked(called: str, size: Any, x: Any, dtype: torch.dtype) -> dict[str, Any]:
-    """For each part its size, its tensor, and the axes that it has before those of one row."""
-    parts = {}
-    for name, (one, part) in parts_given(called, size, x).items():
-        check_part(name, one, part, dtype)
-        refuse_odd(name, part)
-        parts[name] = one, part, part.shape[: part.dim() - len(shape_of(one))]
-    return parts
-
-
-def _got(size: Any, parts: dict[str, Any]) -> str:
-    shapes = {name: list(part.shape) for name, (_, part, _) in parts.items()}
-    if not is_several(size):
-        return str(next(iter(shapes.values())))
-    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())

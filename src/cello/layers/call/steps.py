@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from cello.cells.contract.shapes import INTEGERS
 from cello.cells.contract.step_checks import kind_of
 from cello.cells.tracing import is_traced, is_written_down
-from cello.engines import Alike, packing_of
+from cello.engines import Alike, Packing, packing_of
 from cello.errors import ArgumentError, DtypeError, EngineError, ShapeError
 
 __all__ = ["Steps", "of_its_own"]
@@ -33,10 +33,9 @@ class Steps:
         batch_sizes: how many sequences have a step t, for each t that any has; never growing.
         length: T, the steps of the padded form.
         batch_size: B, sequences; those without any step count too.
-        order: for each row of a step, its sequence in the user's order; None if the same.
-        index: for each row of `data`, its place t * B + b when padded; None if all are there.
-        lengths: of each sequence in the user's order, [B]; None if all are T. With lengths but
-            no index there is padding all the same, for `torch.compile` may not look at lengths.
+        packing: where the rows of `data` stand when padded; None if all are there.
+        lengths: of each sequence in the user's order, [B]; None if all are T. With lengths but no
+            packing there is padding all the same, for `torch.compile` may not look at lengths.
         form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
         whole: what goes back, if it is at hand: its rows are `data`. (To take it apart and put it
             together again is more than `torch.export` can follow for a batch of any size.)
@@ -47,8 +46,7 @@ class Steps:
     batch_sizes: Sequence[int]
     length: int
     batch_size: int
-    order: Tensor | None
-    index: Tensor | None
+    packing: Packing | None
     lengths: Tensor | None
     form: str
     whole: Tensor | None = None
@@ -93,7 +91,7 @@ class Steps:
                     f"cut {called} instead"
                 )
             T = x.shape[0]
-            return cls(x, Alike(1, int(T) if is_traced() else T), T, 1, None, None, None, "T", x)
+            return cls(x, Alike(1, int(T) if is_traced() else T), T, 1, None, None, "T", x)
         whole, form = x, "BT" if batch_first else "TB"
         if batch_first:
             x = x.transpose(0, 1)
@@ -102,13 +100,12 @@ class Steps:
         traced = is_traced()  # then sizes are tensors, from which those of other calls follow
         sizes = Alike(int(B), int(T)) if traced else Alike(B, T)
         if lengths is None:
-            return cls(flat, sizes, T, B, None, None, None, form, whole)
+            return cls(flat, sizes, T, B, None, None, form, whole)
         lengths = _integers(lengths, B).to(device=x.device, dtype=torch.int64)
         if (traced or torch.compiler.is_compiling()) and x.device.type == "cpu":
-            return cls(flat, sizes, T, B, None, None, lengths, form)
-        packing = packing_of(lengths, T)
-        rows = packing.pack(flat)
-        return cls(rows, packing.sizes, T, B, packing.order, packing.index, lengths, form)
+            return cls(flat, sizes, T, B, None, lengths, form)
+        packing, alive = packing_of(lengths, T)
+        return cls(packing.pack(flat), alive, T, B, packing, lengths, form)
 
     @classmethod
     def _of_packed(cls, x: PackedSequence) -> Steps:
@@ -130,12 +127,23 @@ class Steps:
         index = (torch.arange(T, device=device)[:, None] * B + sequence)[alive]
         lengths = torch.empty(B, dtype=torch.int64, device=device)
         lengths[sequence] = alive.sum(0)
-        return cls(x.data, sizes.tolist(), T, B, order, index, lengths, "packed")
+        packing = Packing(index, order, T * B)
+        return cls(x.data, sizes.tolist(), T, B, packing, lengths, "packed")
 
     @property
     def all_lengths(self) -> Tensor:
         """The length of each sequence, [B], whether or not they may differ."""
         return torch.full((self.batch_size,), self.length) if self.lengths is None else self.lengths
+
+    @property
+    def order(self) -> Tensor | None:
+        """For each row of a step, its sequence in the user's order; None if the same."""
+        return None if self.packing is None else self.packing.order
+
+    @property
+    def index(self) -> Tensor | None:
+        """For each row of `data`, its place t * B + b when padded; None if all are there."""
+        return None if self.packing is None else self.packing.index
 
     @property
     def is_ragged(self) -> bool:
@@ -145,17 +153,16 @@ class Steps:
     @property
     def is_padded(self) -> bool:
         """Whether they may, and there is padding among the rows."""
-        return self.lengths is not None and self.index is None
+        return self.lengths is not None and self.packing is None
 
     def without_padding(self) -> Steps:
         """The same steps without padding; whoever traces this cannot see through."""
         if not self.is_padded:
             return self
         assert self.lengths is not None
-        packing = packing_of(self.lengths, self.length)
-        rows, T, B = packing.pack(self.data), self.length, self.batch_size
-        sizes, order, index = packing.sizes, packing.order, packing.index
-        return Steps(rows, sizes, T, B, order, index, self.lengths, self.form)
+        packing, sizes = packing_of(self.lengths, self.length)
+        data = packing.pack(self.data)
+        return replace(self, data=data, batch_sizes=sizes, packing=packing, whole=None, source=None)
 
     @property
     def can_be_packed(self) -> bool:
@@ -165,8 +172,8 @@ class Steps:
     def with_data(self, data: Tensor, whole: Tensor | None = None) -> Steps:
         """The same steps with other values, [N, ...]; see `whole`."""
         return Steps(
-            data, self.batch_sizes, self.length, self.batch_size, self.order, self.index,
-            self.lengths, self.form, whole, self.source,
+            data, self.batch_sizes, self.length, self.batch_size, self.packing, self.lengths,
+            self.form, whole, self.source,
         )  # fmt: skip
 
     def map(self, function: Callable[[Any], Any]) -> Steps:
@@ -192,20 +199,18 @@ class Steps:
 
     def pad(self, data: Tensor) -> Tensor:
         """Rows [N, ...] as a time-major tensor [T, B, ...], zero where there is no step."""
-        if self.index is None:
-            padded = data.reshape(self.length, self.batch_size, *data.shape[1:])
-            if self.lengths is None:
-                return padded
-            alive = torch.arange(self.length, device=data.device)[:, None] < self.lengths
-            return torch.where(alive.reshape(*alive.shape, *[1] * (data.dim() - 1)), padded, 0)
-        flat = data.new_zeros(self.length * self.batch_size, *data.shape[1:])
-        flat = flat.index_copy(0, self.index, data)
-        return flat.reshape(self.length, self.batch_size, *data.shape[1:])
+        flat = data if self.packing is None else self.packing.pad(data)
+        padded = flat.reshape(self.length, self.batch_size, *data.shape[1:])
+        if not self.is_padded:
+            return padded
+        assert self.lengths is not None
+        alive = torch.arange(self.length, device=data.device)[:, None] < self.lengths
+        return torch.where(alive.reshape(*alive.shape, *[1] * (data.dim() - 1)), padded, 0)
 
     def unpad(self, padded: Tensor) -> Tensor:
         """A time-major tensor [T, B, ...] as rows [N, ...]."""
         flat = padded.reshape(self.length * self.batch_size, *padded.shape[2:])
-        return flat if self.index is None else flat[self.index]
+        return flat if self.packing is None else self.packing.pack(flat)
 
     def to_user(self) -> Any:
         """In the form in which it came."""
@@ -229,7 +234,8 @@ class Steps:
             packed = pack_padded_sequence(rows, lengths)
             return PackedSequence(packed.data, sizes, order, inverse)
         sizes = torch.tensor(self.batch_sizes, dtype=torch.int64)
-        return PackedSequence(of_its_own(self.data), sizes, self.order, self._inverse)
+        inverse = None if self.packing is None else self.packing.inverse
+        return PackedSequence(of_its_own(self.data), sizes, self.order, inverse)
 
     def like_user(self, name: str, value: Tensor, axes: int, called: str = "x") -> Tensor:
         """Rows [N, ...] of something that the user passes beside x, in the form of x.
@@ -253,20 +259,13 @@ class Steps:
             return value
         return self.unpad(value.transpose(0, 1) if self.form == "BT" else value)
 
-    @property
-    def _inverse(self) -> Tensor | None:
-        return None if self.order is None else torch.argsort(self.order)
-
     def sort_state(self, state: Any) -> tuple[Tensor, ...]:
         """States [B, size] from the user's order of sequences to that of the rows."""
-        if self.order is None:
-            return tuple(state)
-        return tuple(part[self.order] for part in state)
+        return tuple(state if self.packing is None else map(self.packing.sort, state))
 
     def unsort_state(self, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """States [B, size] back to the user's order of sequences."""
-        inverse = self._inverse
-        return state if inverse is None else tuple(part[inverse] for part in state)
+        return state if self.packing is None else tuple(map(self.packing.unsort, state))
 
 
 def of_its_own(tensor: Tensor) -> Tensor:

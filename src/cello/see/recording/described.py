@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.engines import Packing
 from cello.errors import ModelError
 from cello.layers import Steps
 from cello.ranges import Range, check_table, shown, whole
@@ -68,7 +69,8 @@ def layer_rows(described: Any, tensors: Mapping[str, Tensor], place: str) -> Lay
     rows = {name: tensor(key) for name, key in described["rows"].items()}
     if problem := _problem(T, B, sizes, index, lengths, rows):
         raise ModelError(f"{place}: {problem}")
-    steps = Steps(torch.empty(0), sizes, T, B, None, index, lengths, "TB")
+    packing = None if index is None else Packing(index, None, T * B)
+    steps = Steps(torch.empty(0), sizes, T, B, packing, lengths, "TB")
     return LayerRows(described["layer"], steps, rows)  # type: ignore[arg-type]  # none is None
 
 

@@ -101,7 +101,8 @@ class _Watcher:
     def _without_data(self, steps: Steps) -> Steps:
         """Which row is which step, in memory that is not the user's."""
         lengths = None if steps.lengths is None else self.keeper.copy(steps.lengths)
-        return replace(steps, data=steps.data.new_empty(0), order=None, lengths=lengths)
+        packing = steps.packing and replace(steps.packing, order=None)
+        return replace(steps, data=steps.data.new_empty(0), packing=packing, lengths=lengths)
 
     def _keeps(self, layer: str, name: str) -> bool:
         full = joined(layer, name)

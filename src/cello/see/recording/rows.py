@@ -64,10 +64,10 @@ class LayerRows:
     def rows_of(self, batch: int) -> Tensor:
         """The numbers of the rows of sequence `batch`, step by step."""
         places = torch.arange(self.length(batch)) * self.steps.batch_size + batch
-        if self.steps.index is None:
+        packing = self.steps.packing
+        if packing is None:
             return places
-        row_at = torch.full((self.steps.length * self.steps.batch_size,), -1)
-        index = self.steps.index.cpu()
+        row_at, index = torch.full((packing.padded,), -1), packing.index.cpu()
         row_at[index] = torch.arange(len(index))
         return row_at[places]
 

@@ -129,12 +129,13 @@ class Unpadded:
     def __init__(self, call: LoopCall) -> None:
         assert call.lengths is not None
         self._plan = plan = call.loops
-        self.packing = packing = packing_of(call.lengths, call.length)
+        packing, sizes = packing_of(call.lengths, call.length)
+        self.packing = packing
         given = OperationInputs(plan, call.tensors)
         given.rows = [packing.pack(part) for part in given.rows]
         given.start = [packing.sort(part) for part in given.start]
         given.initial = [packing.sort(part) for part in given.initial]
-        steps = StepTable.of(packing.sizes, call.reverse)
+        steps = StepTable.of(sizes, call.reverse)
         self.call = call._replace(
             tensors=given.all,
             forced=None if call.forced is None else packing.pack(call.forced),
