@@ -1,4 +1,7 @@
-"""The equations: one family of cells a file, in plain PyTorch."""
+"""The equations: one family of cells a file, in plain PyTorch.
+
+Imports errors and nothing else of the library; all other rooms may import it.
+"""
 
 from cello.cells.activations import ACTIVATIONS, Activation, activation_function
 from cello.cells.cell import Cell

@@ -1,4 +1,7 @@
-"""Networks as files, and as other libraries have them: specifications, saved models, PyTorch."""
+"""Networks as files, and as other libraries have them: specifications, saved models, PyTorch.
+
+Imports `layers` and below; `train` and the command line import it, and `see` does not.
+"""
 
 from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.pytorch import from_torch, to_torch

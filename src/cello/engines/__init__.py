@@ -1,4 +1,7 @@
-"""Ways to run the loop over time, and which one runs."""
+"""Ways to run the loop over time, and which one runs.
+
+Imports `program` and below; the layers hand their runs to it, and no engine imports another.
+"""
 
 from cello.engines.choose import (
     ENGINES,

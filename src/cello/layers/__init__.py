@@ -1,4 +1,7 @@
-"""A cell through time: layers, stacks, PyTorch's layers opened, one step at a time."""
+"""A cell through time: layers, stacks, PyTorch's layers opened, one step at a time.
+
+Imports the engines and below; `see`, `convert` and `tasks` import it.
+"""
 
 from cello.layers.accelerate import accelerate
 from cello.layers.bidirectional import Bidirectional

@@ -1,4 +1,7 @@
-"""A step as data: captured, checked, split."""
+"""A step as data: captured, checked, split.
+
+Imports the cells; engines run it, and `see` writes, draws and explains it.
+"""
 
 from cello.program.cache import program_as_is, program_of
 from cello.program.evaluate import evaluate, results_of

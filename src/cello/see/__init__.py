@@ -1,4 +1,7 @@
-"""Seeing what a network does: recordings, arithmetic, equations, parameters."""
+"""Seeing what a network does: recordings, and the questions that can be asked of them.
+
+Imports `layers` and below; the command line imports it, and `cello` hands on what is public.
+"""
 
 from cello.see.arithmetic.explain import Explanation
 from cello.see.diagnosis import Diagnosis, Finding, diagnose

@@ -1,4 +1,7 @@
-"""Data → batches → loss → metrics, one task a file."""
+"""Data → batches → loss → metrics, one task a file.
+
+Imports `layers` and below, and neither `see` nor `convert`; `train` and the command line import it.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -2,7 +2,7 @@
 
 The letters are those of the library: W weighs the input, R what is fed back, b is the bias; i, f,
 g, o are an LSTM's gates and n is what a gated unit would become. Where a paper uses others, the
-docstring says so.
+docstring says so. Imports `Cell` and the checks; `cello` hands it on as `cello.zoo`.
 
 >>> layer = cello.Recurrent(cello.zoo.MGUCell(3, 2))
 >>> y, state = layer(torch.zeros(7, 5, 3))

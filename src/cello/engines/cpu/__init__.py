@@ -1,4 +1,7 @@
-"""The CPU engine: the loop over time as compiled C."""
+"""The CPU engine: the loop over time as compiled C.
+
+Imports `program`, and of the other engines nothing; `engines.choose` imports it.
+"""
 
 from cello.engines.cpu.available import lacks
 from cello.engines.cpu.engine import NAME, refuses, run

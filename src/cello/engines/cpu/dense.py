@@ -166,7 +166,7 @@ class DenseLoop:
         return self.recipes[save]
 
 
-class _Differentiable(torch.autograd.Function):
+class _DenseFunction(torch.autograd.Function):
     """The forward loop with its backward loop, as the operation has them; see `operators`."""
 
     @staticmethod
@@ -187,8 +187,8 @@ class _Differentiable(torch.autograd.Function):
         return None, None, *ctx.loop.gradients(tensors, ctx.steps, [y, tape], grads, needs)
 
 
-# As `_Differentiable.apply` where no transform is active, which goes a longer way.
-_apply: Any = super(torch.autograd.Function, _Differentiable).apply
+# As `_DenseFunction.apply` where no transform is active, which goes a longer way.
+_apply: Any = super(torch.autograd.Function, _DenseFunction).apply
 
 
 def dense_loop(cell: Cell, x: Tensor, rows: int, least: int) -> DenseLoop | None:

@@ -1,6 +1,6 @@
 """`cello.RNN`, `LSTM` and `GRU` in place of PyTorch's layers of the same names.
 
-They are made of cells and `Recurrent`; `Stack` and `accelerate` use them.
+Imports the cells and `Recurrent`; `Stack` and `accelerate` import it.
 """
 
 from cello.layers.drop_in.base import DropIn

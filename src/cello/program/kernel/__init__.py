@@ -1,4 +1,7 @@
-"""A step in the form that a fused loop computes: vectors, regions, and the adjoint."""
+"""A step in the form that a fused loop computes: vectors, regions, and the adjoint.
+
+Imports `program` and its table of operations; the CPU engine imports it.
+"""
 
 from cello.program.kernel.builder import Lowered
 from cello.program.kernel.kernel import (

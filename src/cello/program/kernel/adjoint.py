@@ -21,8 +21,8 @@ from cello.program.kernel.nodes import (
     Graph,
     Load,
     Node,
-    Part,
     Shared,
+    Slice,
     ancestors,
 )
 from cello.program.kernel.primitives import PRIMITIVES
@@ -104,7 +104,7 @@ def adjoint(lowered: Lowered, seen: Iterable[str] = ()) -> Adjoint:
         total = _total(
             graph, [*cotangents.get(node, []), *_returned(graph, node, moved.get(node, []))]
         )
-        if isinstance(node, (Part, Gather)):
+        if isinstance(node, (Slice, Gather)):
             total = _wide(graph, total, node.length)
             for i, (arg, place) in enumerate(_features(node)):
                 moved.setdefault(arg, []).append((place, (total, i)))
@@ -149,9 +149,9 @@ def _total(graph: Graph, parts: list[Node]) -> Node:
     return total
 
 
-def _features(node: Part | Gather) -> list[Feature]:
+def _features(node: Slice | Gather) -> list[Feature]:
     """Which feature of an input each feature is."""
-    if isinstance(node, Part):
+    if isinstance(node, Slice):
         return [(node.arg, node.start + i) for i in range(node.length)]
     return [(node.args[number], i) for number, i in node.places]
 

@@ -25,8 +25,8 @@ __all__ = [
     "Graph",
     "Load",
     "Node",
-    "Part",
     "Shared",
+    "Slice",
     "TermSum",
     "ancestors",
 ]
@@ -148,7 +148,7 @@ class Fold(Node):
 
 
 @dataclass(eq=False)
-class Part(Node):
+class Slice(Node):
     """Features of a vector from `start` on, where it stands: nothing is computed."""
 
     arg: Node
@@ -259,10 +259,10 @@ class Graph:
         features = [(node, i if node.length > 1 else 0) for node, i in features]
         (first, start), length = features[0], len(features)
         if len(set(features)) == 1:
-            one = first if first.length == 1 else self._once(Part, 1, first, start)
+            one = first if first.length == 1 else self._once(Slice, 1, first, start)
             return one if length == 1 else self.call("copy", one, length=length)
         if features == [(first, start + i) for i in range(length)]:
-            return first if first.length == length else self._once(Part, length, first, start)
+            return first if first.length == length else self._once(Slice, length, first, start)
         args = {node: number for number, node in enumerate(dict.fromkeys(n for n, _ in features))}
         places = tuple((args[node], i) for node, i in features)
         return self._once(Gather, length, tuple(args), places)

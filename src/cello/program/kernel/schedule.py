@@ -22,7 +22,7 @@ from cello.program.kernel.nodes import (
     Graph,
     Load,
     Node,
-    Part,
+    Slice,
     TermSum,
 )
 from cello.program.kernel.sums import rebuild
@@ -117,12 +117,12 @@ def schedule(graph: Graph, kernel: Kernel) -> Schedule:
 
 
 def _is_computed(node: Node) -> bool:
-    return bool(node.inputs) and not isinstance(node, (Dot, Part))
+    return bool(node.inputs) and not isinstance(node, (Dot, Slice))
 
 
 def _whole(node: Node) -> Node:
     """The vector that it is a part of."""
-    return _whole(node.arg) if isinstance(node, Part) else node
+    return _whole(node.arg) if isinstance(node, Slice) else node
 
 
 def _read_from_memory(node: Node) -> list[Node]:
@@ -131,7 +131,7 @@ def _read_from_memory(node: Node) -> list[Node]:
     for arg in node.inputs:
         if isinstance(arg, Dot):
             found.append(arg.arg)
-        elif isinstance(arg, (Part, Fold)):
+        elif isinstance(arg, (Slice, Fold)):
             found.append(arg)
     return [_whole(arg) for arg in found]
 

@@ -12,7 +12,7 @@ from cello.program.kernel.nodes import (
     Gather,
     Graph,
     Node,
-    Part,
+    Slice,
     TermSum,
     ancestors,
 )
@@ -75,7 +75,7 @@ def rebuild(graph: Graph, node: Node, of: Callable[[Node], Node]) -> Node:
         return graph.fold(node.kind, of(node.arg))
     if isinstance(node, TermSum):
         return graph.sum([of(term) for term in node.terms])
-    if isinstance(node, Part):
+    if isinstance(node, Slice):
         arg = of(node.arg)
         return graph.gather([(arg, node.start + i) for i in range(node.length)])
     if isinstance(node, Gather):

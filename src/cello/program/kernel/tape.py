@@ -14,8 +14,8 @@ from cello.program.kernel.nodes import (
     Graph,
     Load,
     Node,
-    Part,
     Shared,
+    Slice,
     ancestors,
 )
 from cello.program.kernel.primitives import PRIMITIVES
@@ -92,7 +92,7 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
     for node in todo:
         if at_hand(node):
             continue
-        moved = isinstance(node, (Part, Gather))
+        moved = isinstance(node, (Slice, Gather))
         cheap = moved or (isinstance(node, Apply) and PRIMITIVES[node.function].cheap)
         ready = all(at_hand(arg) or arg in again for arg in node.inputs)
         if cheap and ready:

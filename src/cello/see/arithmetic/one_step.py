@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cello.errors import CaptureError, ModelError
 from cello.program import Program, Value
-from cello.see.arithmetic.evaluate import Evaluation
+from cello.see.arithmetic.evaluation import Evaluation
 from cello.see.recording.rows import LayerRows
 
 __all__ = ["evaluate", "evaluate_rows", "program_behind"]

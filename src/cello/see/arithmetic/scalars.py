@@ -11,7 +11,7 @@ from cello.errors import UnknownNameError
 from cello.program import Op, Value, is_random
 from cello.program.movement import MOVES, sources
 from cello.program.operations import facts
-from cello.see.arithmetic.evaluate import Evaluation
+from cello.see.arithmetic.evaluation import Evaluation
 from cello.see.arithmetic.reductions import RULES, products
 from cello.see.arithmetic.terms import Pairs, Term, Written
 from cello.see.formulas.notation import Expression, FunctionCall, Number, Part, Symbol

@@ -20,7 +20,7 @@ from cello.program import Op, Value
 from cello.program.operations import facts
 from cello.program.order import incoming_names
 from cello.see.arithmetic.consistency import disagreeing
-from cello.see.arithmetic.evaluate import Evaluation
+from cello.see.arithmetic.evaluation import Evaluation
 from cello.see.arithmetic.one_step import evaluate_rows, program_behind
 from cello.see.arithmetic.reductions import SHOWN_WHOLE
 from cello.see.arithmetic.scalars import ScalarFormulas

@@ -1,4 +1,4 @@
 """Which property of its input a memory holds, and which unit tells it.
 
-Imports `recording`; the page imports it.
+Imports `recording`; `record` and the command line import it.
 """

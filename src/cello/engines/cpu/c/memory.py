@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from cello.engines.cpu.c.expressions import identifier
 from cello.program.graph import Value
-from cello.program.kernel.nodes import Array, Fold, Load, Node, Part, Shared
+from cello.program.kernel.nodes import Array, Fold, Load, Node, Shared, Slice
 from cello.program.kernel.schedule import Schedule
 
 __all__ = ["Memory", "Packed", "address"]
@@ -90,7 +90,7 @@ class Memory:
         """The address of a node's features for row number `at`, without its offset."""
         if node in self.scratch:
             return f"team->s_{self.scratch[node]} + at * PADDED({self.width_of(node)})", 0
-        if isinstance(node, Part):
+        if isinstance(node, Slice):
             base, start = self.place(node.arg)
             return base, start + node.start
         if isinstance(node, Load):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.layout.ranks import ranks_of
-from cello.see.draw.paint.shapes import RADIUS, SIDE, Shape, shape_of
+from cello.see.draw.paint.block_sizes import RADIUS, SIDE, Shape, shape_of
 
 __all__ = ["Grid", "Item", "Link", "grid_of"]
 

@@ -7,9 +7,9 @@ from cello.see.draw.layout.grid import Grid, Item, grid_of
 from cello.see.draw.layout.order import sort_layers
 from cello.see.draw.layout.place import place_items
 from cello.see.draw.layout.route import TRACK, Bundle, Channel, End, channels_of
+from cello.see.draw.paint.block_sizes import RADIUS, label_text
 from cello.see.draw.paint.bodies import paint
 from cello.see.draw.paint.picture import Mark, Picture, Text, Wire
-from cello.see.draw.paint.shapes import RADIUS, label_text
 from cello.see.draw.paint.text import SMALL, width
 
 __all__ = ["picture_of"]

@@ -9,9 +9,9 @@ from cello.see.draw.diagram import Block
 from cello.see.draw.net.nets import input_block, last_stage, memory_block, stage_block
 from cello.see.draw.net.outline import Level, Stage, Track
 from cello.see.draw.net.step_values import StepValues
+from cello.see.draw.paint.block_sizes import Shape, shape_of
 from cello.see.draw.paint.bodies import paint
 from cello.see.draw.paint.picture import Mark, Picture, Text, Wire
-from cello.see.draw.paint.shapes import Shape, shape_of
 from cello.see.draw.paint.text import SMALL, subscripted, width
 
 __all__ = ["unrolled_picture"]

@@ -1,4 +1,4 @@
 """Shapes, text and SVG: how a placed drawing becomes a picture.
 
-Imports nothing of `see` but numbers.
+Imports the notation of formulas and no other room; all other rooms of drawings import it.
 """

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from cello.see.draw.diagram import Block, BlockRow
-from cello.see.draw.paint.picture import Picture, PlacedShape, Text
-from cello.see.draw.paint.shapes import (
+from cello.see.draw.paint.block_sizes import (
     LINE,
     RADIUS,
     ROW,
@@ -14,7 +13,8 @@ from cello.see.draw.paint.shapes import (
     text_lines,
     unit_room,
 )
-from cello.see.draw.paint.shapes import Shape as Room
+from cello.see.draw.paint.block_sizes import Shape as Room
+from cello.see.draw.paint.picture import Picture, PlacedShape, Text
 from cello.see.draw.paint.text import SIZE
 
 __all__ = ["paint"]

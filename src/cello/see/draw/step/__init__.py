@@ -1,4 +1,4 @@
 """The picture of one step of a cell: what it computes, as which blocks, and their names.
 
-Imports `layout` and `paint`; `front` imports it.
+Imports `paint`, the formulas and the arithmetic; `front` and `net` import it.
 """
