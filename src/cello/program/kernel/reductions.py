@@ -12,7 +12,7 @@ from cello.program.graph import Op, Value
 from cello.program.kernel.builder import Lowering
 from cello.program.kernel.nodes import Graph, Node
 from cello.program.kernel.shapes import axis, features, last
-from cello.program.operations import argument
+from cello.program.operations import argument, axes
 
 __all__ = ["REDUCTIONS"]
 
@@ -77,9 +77,7 @@ def best_of(g: Graph, kind: str, pieces: Pieces) -> Node:
 def _spread(kind: str, low: Lowering, op: Op) -> Made:
     """Sum, mean, amax, amin over axes of a row."""
     value, (folded, combine) = op.args[0], _FOLDS[kind]
-    given = argument(op, 1, "dim")
-    given = [given] if isinstance(given, int) else list(given)
-    along = {axis(a, value) - 1 for a in given}
+    along = {axis(number, value) - 1 for number in axes(op)}
     sizes = features(value)
     over_last = len(sizes) - 1 in along
     groups: dict[tuple[int, ...], list[Pieces]] = {}  # vectors that become one
@@ -101,6 +99,14 @@ def _spread(kind: str, low: Lowering, op: Op) -> Made:
     return {0: _as_shaped(low, op.outputs[0], made)}
 
 
+def _along_last(low: Lowering, op: Op) -> list[Pieces]:
+    """The vectors of what is given, along which the operation must work."""
+    value = op.args[0]
+    if [axis(number, value) for number in axes(op)] != [len(value.shape) - 1]:
+        low.refuse(op, f"{op.target} over another axis than the last")
+    return low.values[value]
+
+
 def _as_shaped(low: Lowering, out: Value, vectors: Sequence[Pieces]) -> list[Pieces]:
     """One number for each vector may be a vector of numbers, when the axis is dropped."""
     return low.assemble(
@@ -111,11 +117,9 @@ def _as_shaped(low: Lowering, out: Value, vectors: Sequence[Pieces]) -> list[Pie
 def _chosen(kind: str, low: Lowering, op: Op) -> Made:
     """`max(dim)`: as PyTorch, the gradient goes to one of the greatest, here the first."""
     value, g = op.args[0], low.graph
-    if axis(argument(op, 1, "dim"), value) != len(value.shape) - 1:
-        low.refuse(op, f"{op.target} over another axis than the last")
     starts = [float(start) for start, _ in low.pieces(value)]
     made = []
-    for vector in low.values[value]:
+    for vector in _along_last(low, op):
         best = best_of(g, kind, vector)
         places = [
             g.call("add", g.call("feature", node), start)
@@ -161,12 +165,10 @@ def _squares(g: Graph, vector: Pieces) -> Node:
 def _variance(root: bool, low: Lowering, op: Op) -> Made:
     """Of features; `var_mean` and `std_mean` have the mean beside it."""
     value, g = op.args[0], low.graph
-    axes, correction = argument(op, 1, "dim"), op.kwargs.get("correction", 1)
-    if axes is None or [axis(a, value) for a in axes] != [len(value.shape) - 1]:
-        low.refuse(op, f"{op.target} over another axis than the last")
+    correction = op.kwargs.get("correction", 1)
     less = last(value) - (1 if correction is None else correction)
     made, means = [], []
-    for vector in low.values[value]:
+    for vector in _along_last(low, op):
         apart, mean = _deviations(low, vector, last(value))
         variance = g.call("div", _squares(g, apart), float(max(less, 0)))
         made.append((g.call("sqrt", variance) if root else variance,))
@@ -207,13 +209,6 @@ def _scaled(
     return tuple(made)
 
 
-def _along_last(low: Lowering, op: Op) -> list[Pieces]:
-    value = op.args[0]
-    if axis(argument(op, 1, "dim"), value) != len(value.shape) - 1:
-        low.refuse(op, f"{op.target} over another axis than the last")
-    return low.values[value]
-
-
 def _shifted(low: Lowering, vector: Pieces) -> tuple[Pieces, Node]:
     """What is left under the greatest, which only keeps the exponential small."""
     g = low.graph
@@ -244,26 +239,18 @@ def _log_softmax(low: Lowering, op: Op) -> Made:
 
 
 def _logsumexp(low: Lowering, op: Op) -> Made:
-    value, g = op.args[0], low.graph
-    if [axis(a, value) for a in argument(op, 1, "dim")] != [len(value.shape) - 1]:
-        low.refuse(op, f"{op.target} over another axis than the last")
-    made = []
-    for vector in low.values[value]:
+    g, made = low.graph, []
+    for vector in _along_last(low, op):
         shifted, most = _shifted(low, vector)
         made.append((g.call("add", g.call("log", _total(g, shifted)), most),))
     return {0: _as_shaped(low, op.outputs[0], made)}
 
 
 def _norm(low: Lowering, op: Op) -> Made:
-    value, g = op.args[0], low.graph
-    axes = argument(op, 2, "dim")
-    order = argument(op, 1, "ord", 2)
-    if order not in (1, 2) or axes is None or len(axes) != 1:
-        low.refuse(op, f"{op.target} other than of order 1 or 2 over one axis")
-    if axis(axes[0], value) != len(value.shape) - 1:
-        low.refuse(op, f"{op.target} over another axis than the last")
-    made = []
-    for vector in low.values[value]:
+    g, made, order = low.graph, [], argument(op, 1, "ord", 2)
+    if order not in (1, 2):
+        low.refuse(op, f"{op.target} other than of order 1 or 2")
+    for vector in _along_last(low, op):
         if order == 1:
             made.append((fold_pieces(g, "sum", tuple(g.call("abs", node) for node in vector)),))
             continue
