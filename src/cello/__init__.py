@@ -18,6 +18,7 @@ from cello.layers.accelerate import accelerate
 if TYPE_CHECKING:
     from cello.cells import zoo
     from cello.convert import (
+        from_keras,
         from_rtneural,
         from_torch,
         load_model,
@@ -44,6 +45,7 @@ _LATER = {
     "load_recording": "see",
     "probe": "see",
     "record": "see",
+    "from_keras": "convert",
     "from_rtneural": "convert",
     "from_torch": "convert",
     "load_model": "convert",
@@ -79,6 +81,7 @@ __all__ = [
     "equations",
     "errors",
     "flow",
+    "from_keras",
     "from_rtneural",
     "from_torch",
     "intervene",

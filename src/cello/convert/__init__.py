@@ -4,6 +4,8 @@ Imports `layers` and below; `train` and the command line import it, and `see` do
 """
 
 from cello.convert.config import CONFIG, FORMAT, read_config
+from cello.convert.graph import NetGraph
+from cello.convert.keras import from_keras
 from cello.convert.pytorch import from_torch, to_torch
 from cello.convert.rtneural import from_rtneural, to_rtneural
 from cello.convert.saved import load_model, model_files, not_numbers, save_model
@@ -13,7 +15,9 @@ __all__ = [
     "CONFIG",
     "FORMAT",
     "Built",
+    "NetGraph",
     "build_net",
+    "from_keras",
     "from_rtneural",
     "from_torch",
     "load_model",

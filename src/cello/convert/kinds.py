@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from cello import cells, layers
 from cello.cells import zoo
+from cello.convert.graph import NetGraph
+from cello.convert.keras.masked import MaskedCell
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.encoders import ENCODERS
 
@@ -130,6 +132,8 @@ KINDS: dict[str, Kind] = {
             *(getattr(zoo, name) for name in zoo.__all__),
             *ENCODERS,
             layers.Log,
+            NetGraph,
+            MaskedCell,
         )
     },
     "Sequential": _of_modules(nn.Sequential),
@@ -141,6 +145,8 @@ KINDS: dict[str, Kind] = {
             "scale_grad_by_freq sparse",
             "EmbeddingBag": "num_embeddings* embedding_dim* max_norm norm_type "
             "scale_grad_by_freq mode sparse include_last_offset padding_idx",
+            "BatchNorm1d": "num_features* eps momentum affine track_running_stats",
+            "Conv1d": "in_channels* out_channels* kernel_size* stride padding dilation groups bias",
             "LayerNorm": "normalized_shape* eps elementwise_affine bias",
             "Dropout": "p inplace",
             "Identity": "",

@@ -1,0 +1,153 @@
+"""A network that is a graph: modules and a few functions, wired by numbers, that files can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, ShapeError
+
+__all__ = ["FUNCTIONS", "NetGraph"]
+
+
+def _product(values: Sequence[Tensor]) -> Tensor:
+    result = values[0]
+    for value in values[1:]:
+        result = result * value
+    return result
+
+
+def _largest(values: Sequence[Tensor]) -> Tensor:
+    result = values[0]
+    for value in values[1:]:
+        result = torch.maximum(result, value)
+    return result
+
+
+#: What a node may compute besides a module, of a list of tensors.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "add": lambda values: sum(values[1:], values[0]),
+    "average": lambda values: sum(values[1:], values[0]) / len(values),
+    "concatenate": lambda values, axis: torch.cat(list(values), axis),
+    "maximum": _largest,
+    "multiply": _product,
+    "subtract": lambda values: values[0] - values[1],
+    "mean": lambda values, axis: values[0].mean(axis),
+    "max": lambda values, axis: values[0].amax(axis),
+    "pad": lambda values, before: nn.functional.pad(values[0], (0, 0, before, 0)),
+    "flip": lambda values, axis: values[0].flip(axis),
+    "select": lambda values, axis, index: values[0].select(axis, index),
+    "reshape": lambda values, shape: values[0].reshape(values[0].shape[0], *shape),
+    "permute": lambda values, axes: values[0].permute(axes),
+    "repeat": lambda values, times: values[0].unsqueeze(1).expand(-1, times, -1),
+    "differs": lambda values, number: (values[0] != number).to(torch.get_default_dtype()),
+    "any_differs": lambda values, number: (
+        (values[0] != number).any(-1).to(torch.get_default_dtype())
+    ),
+    "keep": lambda values: values[0] * values[1].unsqueeze(-1),
+}
+
+
+class NetGraph(nn.Module):
+    """Modules that are wired otherwise than one after the other; what a reader of files makes.
+
+    Values are numbered: first the inputs of a call, then what each node gives, in order. A node
+    reads values before it, so there is no loop.
+
+    Args:
+        modules: the modules, each once; a node names one by its place here.
+        wiring: the nodes, `[what, values, options]` each: `what` is the number of a module or the
+            name of one of `FUNCTIONS`, `values` the numbers of what it reads, `options` a dict.
+        inputs: how many inputs a call takes.
+        outputs: the numbers of the values that a call returns; a tuple if there are several.
+        names: what the file calls each module.
+
+    A recurrent layer gives its output; its final states are values of the nodes
+    `["state", [layer's value], {"index": k}]`. With the option `states`, so many of what its node
+    reads, the last ones, are its initial states.
+
+    Called as `net(*inputs)`, with one tensor for each input.
+
+    Raises:
+        ArgumentError: a node names a module, a function or a value that there is not.
+
+    >>> double = NetGraph([nn.Tanh()], [[0, [0], {}], ["add", [0, 1], {}]], outputs=[2])
+    >>> double(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        wiring: Sequence[Sequence[Any]],
+        inputs: int = 1,
+        outputs: Sequence[int] = (-1,),
+        names: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.names = list(names) or [str(place) for place in range(len(modules))]
+        if len(self.names) != len(modules) or len(set(self.names)) != len(self.names):
+            raise ArgumentError(f"names must be {len(modules)} different names, got {self.names}")
+        self.parts = nn.ModuleDict()
+        for name, module in zip(self.names, modules, strict=True):
+            self.parts[name.replace(".", "_")] = module
+        self.wiring = [[what, list(values), dict(options)] for what, values, options in wiring]
+        self.inputs = inputs
+        self.outputs = list(outputs)
+        for place, (what, values, _) in enumerate(self.wiring):
+            known = what in range(len(modules)) if isinstance(what, int) else what in _KNOWN
+            if not known:
+                raise ArgumentError(f"wiring[{place}] is {what!r}, no module and no function")
+            if not values or not all(v in range(inputs + place) for v in values):
+                raise ArgumentError(f"wiring[{place}] reads {values}, of {inputs + place} values")
+        total = inputs + len(self.wiring)
+        if not self.outputs or not all(-total <= v < total for v in self.outputs):
+            raise ArgumentError(f"outputs must be numbers of the {total} values, got {outputs}")
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that make this graph again."""
+        return {
+            "modules": list(self.parts.values()),
+            "wiring": self.wiring,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "names": self.names,
+        }
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Run all nodes; see the class."""
+        if len(inputs) != self.inputs:
+            raise ShapeError(f"the net takes {self.inputs} inputs, got {len(inputs)}")
+        modules = list(self.parts.values())
+        values: list[Any] = list(inputs)
+        states: dict[int, list[Tensor]] = {}
+        for what, numbers, options in self.wiring:
+            read = [values[number] for number in numbers]
+            if what == "state":
+                values.append(states[numbers[0]][options["index"]])
+            elif isinstance(what, str):
+                values.append(FUNCTIONS[what](read, **options))
+            else:
+                count = len(read) - options.get("states", 0)
+                x = read[0] if count == 1 else tuple(read[:count])
+                given = (tuple(read[count:]),) if read[count:] else ()
+                result = modules[what](x, *given)
+                if isinstance(result, tuple):
+                    result, state = result
+                    states[len(values)] = _leaves(state)
+                values.append(result)
+        found = tuple(values[number] for number in self.outputs)
+        return found[0] if len(found) == 1 else found
+
+
+_KNOWN = {*FUNCTIONS, "state"}
+
+
+def _leaves(state: Any) -> list[Tensor]:
+    """The tensors in a state, in order."""
+    if isinstance(state, Tensor):
+        return [state]
+    return [leaf for part in state for leaf in _leaves(part)]

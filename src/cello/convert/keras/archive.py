@@ -1,0 +1,206 @@
+"""What stands in a file of Keras's: the configuration, and the arrays of each layer in order.
+
+`.keras` is a zip with `config.json` and `model.weights.h5`; the older `.h5` holds both in one.
+Nothing is unpacked to the disk, no link in a file is followed, and no array is read that claims to
+be larger than its file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cello.errors import ModelError
+
+__all__ = ["Archive", "open_archive"]
+
+#: No configuration of a network is longer.
+_LONGEST_CONFIG = 32 * 2**20
+_LARGEST_WEIGHTS = 2**31
+#: Where the arrays inside a layer stand, in the order in which a layer lists them.
+_INSIDE = ("forward_layer", "backward_layer", "layer", "cell")
+
+
+class Archive(NamedTuple):
+    """A file of Keras's.
+
+    Attributes:
+        config: the model, as `model.get_config()` within `class_name` and `config`.
+        version: of the Keras that wrote it, such as "3.15.1".
+        arrays: of each layer of the model, in the order of its weights, by the layer's name.
+    """
+
+    config: dict[str, Any]
+    version: str
+    arrays: dict[str, list[np.ndarray[Any, Any]]]
+
+
+def open_archive(file: Path) -> Archive:
+    """Read a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: it cannot be read, or is none of these.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise ModelError("reading Keras's files needs h5py: pip install 'cello[keras]'") from error
+    try:
+        if zipfile.is_zipfile(file):
+            return _keras(file, h5py)
+        with h5py.File(file, "r") as opened:
+            return _legacy(opened, h5py)
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    except FileNotFoundError as error:
+        raise ModelError(f"{file} does not exist") from error
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ModelError(f"{file} is damaged, or no file of Keras's: {error}") from error
+
+
+def _keras(file: Path, h5py: Any) -> Archive:
+    with zipfile.ZipFile(file) as archive:
+        config = _json(_member(archive, "config.json", _LONGEST_CONFIG))
+        try:
+            metadata = _json(_member(archive, "metadata.json", _LONGEST_CONFIG))
+        except ModelError:
+            metadata = {}
+        data = _member(archive, "model.weights.h5", _LARGEST_WEIGHTS)
+    with h5py.File(io.BytesIO(data), "r") as opened:
+        layers = config["config"]["layers"]
+        groups = _group(opened, "layers", h5py) if "layers" in opened else None
+        arrays = {}
+        for name, layer in zip(_groups(layers), layers, strict=True):
+            found = groups is not None and name in groups
+            told = layer["config"]
+            inside = list(_inside(_group(groups, name, h5py), told, h5py)) if found else []
+            arrays[str(told["name"])] = inside
+    return Archive(config, str(metadata.get("keras_version", "3")), arrays)
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    try:
+        info = archive.getinfo(name)
+    except KeyError as error:
+        raise ModelError(f"there is no {name} in it") from error
+    if info.file_size > most or info.file_size > 1000 * max(info.compress_size, 1000):
+        raise ModelError(f"{name} unpacks to {info.file_size:,} bytes, which no model needs")
+    with archive.open(info) as opened:
+        data = opened.read(info.file_size + 1)
+    if len(data) > info.file_size:
+        raise ModelError(f"{name} is longer than it says")
+    return data
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ModelError(f"the configuration must be a table, found {type(found).__name__}")
+    return found
+
+
+def _groups(parts: list[dict[str, Any]]) -> Iterator[str]:
+    """The groups that hold parts of a list, which are numbered by their class: lstm, lstm_1, …"""
+    used: dict[str, int] = {}
+    for part in parts:
+        kind = _snake(str(part["class_name"]))
+        number = used.get(kind, 0)
+        used[kind] = number + 1
+        yield f"{kind}_{number}" if number else kind
+
+
+def _snake(name: str) -> str:
+    """A class's name as Keras writes it in files: LSTM is lstm, TimeDistributed time_distributed.
+
+    >>> _snake("GlobalAveragePooling1D"), _snake("LSTMCell")
+    ('global_average_pooling1d', 'lstm_cell')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _inside(group: Any, config: dict[str, Any], h5py: Any) -> Iterator[np.ndarray[Any, Any]]:
+    """The arrays of a layer, then those of what is inside it, as its configuration lists that."""
+    if "vars" in group:
+        held = _group(group, "vars", h5py)
+        for name in sorted(held, key=int):
+            yield _array(held, name, h5py)
+    for name in _INSIDE:
+        if name in group:
+            yield from _inside(_group(group, name, h5py), {}, h5py)
+    if "cell" in group and "cells" in group["cell"]:
+        cells = _group(group, "cell/cells", h5py)
+        for name in _groups(config["cell"]["config"]["cells"]):
+            yield from _inside(_group(cells, name, h5py), {}, h5py)
+
+
+def _legacy(opened: Any, h5py: Any) -> Archive:
+    if "model_config" not in opened.attrs:
+        raise ModelError("there are weights in it, but no model: save the whole model")
+    text = opened.attrs["model_config"]
+    config = _json(text if isinstance(text, bytes) else str(text).encode())
+    version = opened.attrs.get("keras_version", "2")
+    version = version.decode() if isinstance(version, bytes) else str(version)
+    weights = _group(opened, "model_weights", h5py) if "model_weights" in opened else opened
+    arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
+    for layer in config.get("config", {}).get("layers", []):
+        name = str(layer["config"]["name"])
+        arrays[name] = []
+        if name in weights:
+            group = _group(weights, name, h5py)
+            paths = [
+                p.decode() if isinstance(p, bytes) else str(p)
+                for p in group.attrs.get("weight_names", [])
+            ]
+            arrays[name] = [
+                _array(group, path, h5py) for path in paths if "seed_generator" not in path
+            ]
+    return Archive(config, version, arrays)
+
+
+def _step_down(group: Any, path: str, h5py: Any) -> Any:
+    """What stands under a path, reached without following a link elsewhere."""
+    for name in path.split("/"):
+        if name not in group:
+            raise ModelError(f"there is no {path} in it")
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ModelError(f"{path} is a link, which is not followed")
+        group = group[name]
+    return group
+
+
+def _group(group: Any, path: str, h5py: Any) -> Any:
+    found = _step_down(group, path, h5py)
+    if not isinstance(found, h5py.Group):
+        raise ModelError(f"{path} must be a group of arrays")
+    return found
+
+
+def _array(group: Any, path: str, h5py: Any) -> np.ndarray[Any, Any]:
+    found = _step_down(group, path, h5py)
+    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
+        raise ModelError(f"{path} must be an array of numbers")
+    if found.external or found.is_virtual:
+        raise ModelError(f"{path} keeps its numbers in another file, which is not read")
+    stored = found.id.get_storage_size()
+    if found.nbytes > _LARGEST_WEIGHTS or found.nbytes > 1000 * max(stored, 1000):
+        raise ModelError(f"{path} {list(found.shape)} is larger than the file that holds it")
+    return np.asarray(found[()])

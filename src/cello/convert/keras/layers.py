@@ -1,0 +1,353 @@
+"""Keras's layers, each as modules of PyTorch's or of ours.
+
+Keras puts features last and time second, writes kernels as [inputs, outputs], and the gates of an
+LSTM in the order i f c o, those of a GRU in the order z r h; its z, as ours, keeps the old state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cello.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from cello.errors import ModelError
+from cello.ranges import shown
+
+__all__ = [
+    "ACTIVATIONS",
+    "CELLS",
+    "Arrays",
+    "activation",
+    "plain_layer",
+    "recurrent_cell",
+    "refuse",
+]
+
+#: Keras's activations that have a module; a cell's have the same names, but for these.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "softmax": lambda: nn.Softmax(-1),
+    "softplus": nn.Softplus,
+    "softsign": nn.Softsign,
+    "swish": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+_CELL_NAMES = {"swish": "silu"}
+
+
+class Arrays:
+    """The arrays of one layer, taken in order.
+
+    Args:
+        arrays: as the file lists them.
+        place: the layer, for errors.
+        version: of the Keras that wrote them.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray[Any, Any]], place: str, version: str) -> None:
+        self.arrays = list(arrays)
+        self.place = place
+        self.version = version
+
+    def take(self, what: str, *shape: int | None) -> Tensor:
+        """The next one, which must have this shape; None stands for any size.
+
+        Raises:
+            ModelError: there is none, or it has another.
+        """
+        if not self.arrays:
+            raise ModelError(f"{self.place} has no {what} in the file")
+        array = self.arrays.pop(0)
+        fits = array.ndim == len(shape) and all(
+            size is None or size == found for size, found in zip(shape, array.shape, strict=False)
+        )
+        if not fits or 0 in array.shape:
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            raise ModelError(f"{self.place}: {what} must be [{wanted}], found {list(array.shape)}")
+        dtype = torch.float64 if array.dtype == np.float64 else torch.float32
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+
+def refuse(place: str, why: str) -> ModelError:
+    """The error for what cannot be opened."""
+    return ModelError(f"{place} cannot be opened: {why}")
+
+
+def whole(config: dict[str, Any], name: str, place: str) -> int:
+    """A size in a layer's configuration."""
+    value = config.get(name)
+    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
+        raise ModelError(f"{place}: {name} must be a positive whole number, got {shown(value)}")
+    return value
+
+
+def activation(config: dict[str, Any], place: str, version: str, name: str = "activation") -> str:
+    """The name of an activation, as Keras's.
+
+    Raises:
+        ModelError: it is none that is known.
+    """
+    value = config.get(name) or "linear"
+    if isinstance(value, dict):  # as a registered object
+        value = value.get("config") if isinstance(value.get("config"), str) else value
+    if not isinstance(value, str) or value not in ACTIVATIONS:
+        raise refuse(place, f"{name}={shown(value)} is none of {', '.join(ACTIVATIONS)}")
+    if value == "hard_sigmoid" and not version.startswith("3"):
+        raise refuse(place, f"the hard_sigmoid of Keras {version} is another than that of Keras 3")
+    return value
+
+
+def _function(config: dict[str, Any], place: str, version: str, name: str = "activation") -> str:
+    value = activation(config, place, version, name)
+    return _CELL_NAMES.get(value, value)
+
+
+# ------------------------------------------------------------ cells
+
+
+def _simple(config: dict[str, Any], arrays: Arrays) -> Cell:
+    H = whole(config, "units", arrays.place)
+    W, R = arrays.take("kernel", None, H), arrays.take("recurrent_kernel", H, H)
+    bias = arrays.take("bias", H) if config.get("use_bias", True) else None
+    cell = ElmanCell(
+        W.shape[0], H, _function(config, arrays.place, arrays.version), bias=bias is not None
+    )
+    return _filled(cell, W=W.T, R=R.T, b=bias)
+
+
+def _lstm(config: dict[str, Any], arrays: Arrays) -> Cell:
+    H = whole(config, "units", arrays.place)
+    W, R = arrays.take("kernel", None, 4 * H), arrays.take("recurrent_kernel", H, 4 * H)
+    bias = arrays.take("bias", 4 * H) if config.get("use_bias", True) else None
+    function = _function(config, arrays.place, arrays.version)
+    cell = LSTMCell(
+        W.shape[0],
+        H,
+        _function(config, arrays.place, arrays.version, "recurrent_activation"),
+        function,
+        function,
+        bias=bias is not None,
+    )
+    return _filled(cell, W=W.T, R=R.T, b=bias)
+
+
+def _gru(config: dict[str, Any], arrays: Arrays) -> Cell:
+    H = whole(config, "units", arrays.place)
+    after = bool(config.get("reset_after", False))
+    W, R = arrays.take("kernel", None, 3 * H), arrays.take("recurrent_kernel", H, 3 * H)
+    bias = second = None
+    if config.get("use_bias", True):
+        shape = (2, 3 * H) if after else (3 * H,)
+        bias = _r_first(arrays.take("bias", *shape), -1)
+        if after:
+            first, again = bias
+            bias = torch.cat([(first + again)[: 2 * H], first[2 * H :]])
+            second = again[2 * H :]
+    cell = GRUCell(
+        W.shape[0],
+        H,
+        _function(config, arrays.place, arrays.version, "recurrent_activation"),
+        _function(config, arrays.place, arrays.version),
+        reset_after=after,
+        recurrent_bias=second is not None,
+        bias=bias is not None,
+    )
+    return _filled(cell, W=_r_first(W.T), R=_r_first(R.T), b=bias, d=second)
+
+
+def _r_first(weights: Tensor, axis: int = 0) -> Tensor:
+    """From the order z r h along an axis to r z n."""
+    z, r, h = weights.chunk(3, axis)
+    return torch.cat([r, z, h], axis)
+
+
+def _filled(module: Any, **weights: Tensor | None) -> Any:
+    given = {name: value for name, value in weights.items() if value is not None}
+    module.to(next(iter(given.values())).dtype).load_state_dict(given)
+    return module
+
+
+CELLS: dict[str, Callable[[dict[str, Any], Arrays], Cell]] = {
+    "SimpleRNN": _simple,
+    "SimpleRNNCell": _simple,
+    "LSTM": _lstm,
+    "LSTMCell": _lstm,
+    "GRU": _gru,
+    "GRUCell": _gru,
+}
+
+
+def recurrent_cell(kind: str, config: dict[str, Any], arrays: Arrays) -> Cell:
+    """The cell of a recurrent layer.
+
+    Raises:
+        ModelError: it is none of Keras's own, or its weights do not fit.
+    """
+    if kind not in CELLS:
+        raise refuse(arrays.place, f"{kind} is none of {', '.join(CELLS)}")
+    return CELLS[kind](config, arrays)
+
+
+# ------------------------------------------------------------ layers without memory
+
+
+class Plain(NamedTuple):
+    """A layer without memory.
+
+    Attributes:
+        modules: what runs, one after the other.
+        time_last: whether they want [B, F, T].
+        before: steps of zeros to put before the first.
+    """
+
+    modules: list[nn.Module]
+    time_last: bool = False
+    before: int = 0
+
+
+def plain_layer(kind: str, config: dict[str, Any], arrays: Arrays, rank: int) -> Plain | None:
+    """The modules of a layer that is one function of one tensor; None if it is none of these."""
+    read = _PLAIN.get(kind)
+    return read(config, arrays, rank) if read else None
+
+
+def _dense(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
+    size = whole(config, "units", arrays.place)
+    W = arrays.take("kernel", None, size)
+    bias = arrays.take("bias", size) if config.get("use_bias", True) else None
+    made = nn.utils.skip_init(nn.Linear, W.shape[0], size, bias=bias is not None)
+    return Plain([_filled(made, weight=W.T, bias=bias), *_then(config, arrays)])
+
+
+def _then(config: dict[str, Any], arrays: Arrays) -> list[nn.Module]:
+    """The activation of a layer, if it has one."""
+    name = activation(config, arrays.place, arrays.version)
+    return [] if name == "linear" else [ACTIVATIONS[name]()]
+
+
+def _embedding(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
+    rows, size = (whole(config, name, arrays.place) for name in ("input_dim", "output_dim"))
+    table = arrays.take("embeddings", rows, size)
+    return Plain([nn.Embedding.from_pretrained(table, freeze=False)])
+
+
+def _layer_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
+    _check_last_axis(config, arrays, rank)
+    scale, center = config.get("scale", True), config.get("center", True)
+    weight = arrays.take("gamma", None) if scale else None
+    bias = arrays.take("beta", None if weight is None else weight.shape[0]) if center else None
+    given = weight if weight is not None else bias
+    if given is None:
+        raise refuse(arrays.place, "a LayerNormalization without scale and center has no size")
+    made = nn.LayerNorm(given.shape[0], eps=_real(config, "epsilon", arrays.place))
+    weight = torch.ones_like(given) if weight is None else weight
+    return Plain(
+        [_filled(made, weight=weight, bias=torch.zeros_like(given) if bias is None else bias)]
+    )
+
+
+def _batch_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
+    _check_last_axis(config, arrays, rank)
+    if rank not in (2, 3):
+        raise refuse(arrays.place, "batch normalization needs [B, F] or [B, T, F]")
+    weight = arrays.take("gamma", None) if config.get("scale", True) else None
+    bias = arrays.take("beta", None) if config.get("center", True) else None
+    mean, variance = arrays.take("moving_mean", None), arrays.take("moving_variance", None)
+    made = nn.BatchNorm1d(
+        mean.shape[0],
+        eps=_real(config, "epsilon", arrays.place),
+        momentum=1 - _real(config, "momentum", arrays.place),
+    )
+    filled = _filled(
+        made,
+        weight=torch.ones_like(mean) if weight is None else weight,
+        bias=torch.zeros_like(mean) if bias is None else bias,
+        running_mean=mean,
+        running_var=variance,
+        num_batches_tracked=torch.tensor(0),
+    )
+    return Plain([filled], time_last=rank == 3)
+
+
+def _conv(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
+    if rank != 3 or config.get("data_format", "channels_last") != "channels_last":
+        raise refuse(arrays.place, "Conv1D needs [B, T, F]")
+    names = ("filters", "kernel_size", "strides", "dilation_rate")
+    size, kernel, stride, dilation = (whole(config, name, arrays.place) for name in names)
+    groups = whole({"groups": config.get("groups", 1)}, "groups", arrays.place)
+    W = arrays.take("kernel", kernel, None, size)
+    bias = arrays.take("bias", size) if config.get("use_bias", True) else None
+    padding = config.get("padding")
+    if padding not in ("valid", "same", "causal") or (padding == "same" and stride > 1):
+        raise refuse(arrays.place, f"padding={shown(padding)} with strides={stride}")
+    if size % groups:
+        raise ModelError(f"{arrays.place}: {size} filters in {groups} groups")
+    made = nn.Conv1d(
+        W.shape[1] * groups,
+        size,
+        kernel,
+        stride,
+        padding="same" if padding == "same" else 0,
+        dilation=dilation,
+        groups=groups,
+        bias=bias is not None,
+    )
+    filled = _filled(made, weight=W.permute(2, 1, 0), bias=bias)
+    before = (kernel - 1) * dilation if padding == "causal" else 0
+    return Plain([filled, *_then(config, arrays)], time_last=True, before=before)
+
+
+def _real(config: dict[str, Any], name: str, place: str) -> float:
+    value = config.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        raise ModelError(f"{place}: {name} must be a number from 0 on, got {shown(value)}")
+    return float(value)
+
+
+def _check_last_axis(config: dict[str, Any], arrays: Arrays, rank: int) -> None:
+    axis = config.get("axis", -1)
+    if axis not in (-1, [-1], rank - 1, [rank - 1]):
+        raise refuse(arrays.place, f"axis={shown(axis)} is not that of the features")
+
+
+def _of_one(make: Callable[[dict[str, Any], str], nn.Module]) -> Any:
+    return lambda config, arrays, _rank: Plain([make(config, arrays.place)])
+
+
+_PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
+    "Dense": _dense,
+    "Embedding": _embedding,
+    "LayerNormalization": _layer_norm,
+    "BatchNormalization": _batch_norm,
+    "Conv1D": _conv,
+    "Activation": lambda config, arrays, _: Plain(_then(config, arrays)),
+    "Dropout": _of_one(lambda config, place: nn.Dropout(min(1.0, _real(config, "rate", place)))),
+    "ReLU": _of_one(lambda config, place: _relu(config, place)),
+    "ELU": _of_one(lambda config, place: nn.ELU(_real(config, "alpha", place))),
+    "LeakyReLU": _of_one(
+        lambda config, place: nn.LeakyReLU(
+            _real({"slope": config.get("negative_slope", config.get("alpha"))}, "slope", place)
+        )
+    ),
+}
+
+
+def _relu(config: dict[str, Any], place: str) -> nn.Module:
+    if (
+        config.get("max_value") is not None
+        or config.get("negative_slope")
+        or config.get("threshold")
+    ):
+        raise refuse(place, "a ReLU with max_value, negative_slope or threshold")
+    return nn.ReLU()

@@ -1,0 +1,364 @@
+"""A model of Keras's as a network of ours: which layer reads which, masks, and what is returned."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cello.cells import Cell
+from cello.convert.graph import NetGraph
+from cello.convert.keras.archive import Archive, open_archive
+from cello.convert.keras.calls import call_of, keys_of
+from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse, whole
+from cello.convert.keras.masked import MaskedCell
+from cello.convert.keras.wires import Passed, Wiring
+from cello.errors import CelloError, ModelError
+from cello.layers import Bidirectional, Recurrent, Stack
+from cello.ranges import shown
+
+__all__ = ["from_keras"]
+
+
+def from_keras(file: str | Path) -> NetGraph | Stack:
+    """The network in a file of Keras's, in eval mode; no code from the file is run.
+
+    Sequential and functional models without loops, from `.keras` and from `.h5`: SimpleRNN, LSTM,
+    GRU (`reset_after` both ways), RNN of built-in cells and StackedRNNCells, Bidirectional with
+    every merge, TimeDistributed, Masking, Embedding, Dense, Conv1D, Dropout, the normalizations,
+    merges, reshapes and poolings. Keras itself is not needed, h5py is (`cello[keras]`).
+
+    Returns:
+        A `Stack` where each layer reads the one before and all of them give a value at each step;
+        otherwise a `NetGraph`, called with the model's inputs. Both read [B, T, features], as Keras
+        does. Dropout inside a recurrent layer, which acts in training alone, is left out.
+
+    Raises:
+        ModelError: the file cannot be read, or holds a layer that has no equal here, such as a
+            Lambda or a class of somebody's own; names it.
+    """
+    file = Path(file)
+    archive = open_archive(file)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _ModelReader(archive).build()
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+    except (
+        CelloError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        RuntimeError,
+        RecursionError,
+        OverflowError,
+    ) as error:  # whatever a configuration does that is none
+        raise ModelError(f"{file} holds no model that can be read: {error!r}") from error
+
+
+class _ModelReader(Wiring):
+    """Puts the layers of a model into a graph, one after the other."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__()
+        self.archive = archive
+
+    def build(self) -> NetGraph | Stack:
+        kind, config = self.archive.config["class_name"], self.archive.config["config"]
+        if kind == "Sequential":
+            outputs = self._sequential(config["layers"])
+        elif kind in ("Functional", "Model"):
+            outputs = self._functional(config)
+        else:
+            raise refuse(shown(kind), "it is no Sequential or functional model")
+        return self.net(outputs)
+
+    # ------------------------------------------------------------ which layer reads which
+
+    def _sequential(self, layers: Sequence[dict[str, Any]]) -> list[Passed]:
+        value = None
+        for layer in layers:
+            if value is None:
+                shape = self._input_shape(layer)
+                value = self.input(shape)
+                if layer["class_name"] == "InputLayer":
+                    continue
+            value = self._layer(layer, [value], {})[0]
+        if value is None or not self.nodes:
+            raise ModelError("the model has no layers")
+        return [value]
+
+    def _input_shape(self, layer: dict[str, Any]) -> Sequence[Any]:
+        config = layer["config"]
+        for name in ("batch_shape", "batch_input_shape"):
+            if config.get(name):
+                shape: Sequence[Any] = config[name]
+                return shape
+        build = layer.get("build_config", {}).get("input_shape")
+        if not build:
+            raise ModelError("the model's input has no shape: it was saved before it was built")
+        return list(build)
+
+    def _functional(self, config: dict[str, Any]) -> list[Passed]:
+        layers = {layer["config"]["name"]: layer for layer in config["layers"]}
+        values: dict[tuple[str, int, int], Passed] = {}
+        for name, _, _ in keys_of(config["input_layers"]):
+            values[name, 0, 0] = self.input(self._input_shape(layers[name]))
+        waiting = [
+            (name, node, *call_of(call))
+            for name, layer in layers.items()
+            for node, call in enumerate(layer.get("inbound_nodes") or [])
+        ]
+        while waiting:
+            ready = [w for w in waiting if all(key in values for key in (*w[2], *w[3]))]
+            if not ready:
+                raise ModelError(f"the layer {waiting[0][0]} reads what is never computed")
+            for name, node, read, states in ready:
+                given = {"initial_state": [values[key] for key in states]} if states else {}
+                found = self._layer(layers[name], [values[key] for key in read], given, node)
+                values |= {(name, node, place): value for place, value in enumerate(found)}
+            done = {(w[0], w[1]) for w in ready}
+            waiting = [w for w in waiting if (w[0], w[1]) not in done]
+        return [values[key] for key in keys_of(config["output_layers"])]
+
+    # ------------------------------------------------------------ one layer
+
+    def _layer(
+        self,
+        layer: dict[str, Any],
+        values: list[Passed],
+        given: dict[str, list[Passed]],
+        node: int = 0,
+    ) -> list[Passed]:
+        """Add a layer; what it gives."""
+        kind, config = layer["class_name"], layer["config"]
+        name = str(config["name"])
+        place = f"the layer {shown(name)} ({kind})"
+        if layer.get("registered_name"):
+            raise refuse(place, "it is a class of somebody's own")
+        if node:
+            raise refuse(place, "it is called more than once")
+        _check_dtype(config, place)
+        arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
+        if kind in _MERGES:
+            return [self._merge(kind, config, values, place)]
+        if len(values) != 1:
+            raise refuse(place, f"it reads {len(values)} tensors")
+        value = values[0]
+        if kind == "Bidirectional":
+            found = self._both_ways(config, value, given, arrays)
+        elif kind in CELLS or kind == "RNN":
+            found = self._recurrent(kind, config, value, given, arrays)
+        elif kind in _MOVES:
+            found = [_MOVES[kind](self, config, value, place)]
+        else:
+            found = [self._plain(kind, config, value, arrays)]
+        if arrays.arrays:
+            raise ModelError(f"{place} has {len(arrays.arrays)} arrays more than it takes")
+        return found
+
+    def _plain(self, kind: str, config: dict[str, Any], value: Passed, arrays: Arrays) -> Passed:
+        if kind == "TimeDistributed":
+            inner = config["layer"]
+            kind, config = inner["class_name"], {**inner["config"], "name": config["name"]}
+            if kind not in ("Dense", "Dropout", "Activation", "LayerNormalization", "ReLU", "ELU"):
+                raise refuse(arrays.place, f"{kind} at each time step")
+        made = plain_layer(kind, config, arrays, value.rank)
+        if made is None:
+            raise refuse(arrays.place, "it has no equal here")
+        if value.mask is not None and kind == "Conv1D":
+            raise refuse(arrays.place, "it reads masked steps")
+        number, rank = value.number, value.rank
+        if made.before:
+            number = self.node("pad", [number], before=made.before)
+        if made.time_last:
+            number = self.node("permute", [number], axes=[0, 2, 1])
+        for module in made.modules:
+            number = self.module(module, [number], config["name"])
+            if made.time_last and module is made.modules[0]:
+                number = self.node("permute", [number], axes=[0, 2, 1])
+        mask = value.mask
+        if kind == "Embedding":
+            rank += 1
+            if config.get("mask_zero"):
+                mask = self.node("differs", [value.number], number=0)
+        return Passed(number, rank, mask)
+
+    def _merge(self, kind: str, config: dict[str, Any], values: list[Passed], place: str) -> Passed:
+        if any(value.mask is not None for value in values):
+            raise refuse(place, "it merges masked sequences")
+        if len({value.rank for value in values}) != 1:
+            raise refuse(place, "it merges tensors of different dimensions")
+        options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
+        numbers = [value.number for value in values]
+        return Passed(self.node(_MERGES[kind], numbers, **options), values[0].rank)
+
+    # ------------------------------------------------------------ recurrent layers
+
+    def _cells(self, kind: str, config: dict[str, Any], arrays: Arrays) -> list[Cell]:
+        if kind != "RNN":
+            return [recurrent_cell(kind, config, arrays)]
+        inner = config["cell"]
+        cells = inner["config"]["cells"] if inner["class_name"] == "StackedRNNCells" else [inner]
+        return [recurrent_cell(cell["class_name"], cell["config"], arrays) for cell in cells]
+
+    def _recurrent(
+        self,
+        kind: str,
+        config: dict[str, Any],
+        value: Passed,
+        given: dict[str, list[Passed]],
+        arrays: Arrays,
+    ) -> list[Passed]:
+        cells = self._cells(kind, config, arrays)
+        _check_recurrent(config, value, arrays.place)
+        states = [state.number for state in given.get("initial_state", [])]
+        if states and (len(cells) > 1 or value.mask is not None):
+            raise refuse(arrays.place, "stacked or masked cells with an initial state")
+        if states and len(states) != len(cells[0].state):
+            raise ModelError(f"{arrays.place} is given {len(states)} initial states")
+        reads, mask = value.number, value.mask
+        if config.get("go_backwards"):
+            reads = self.node("flip", [reads], axis=1)
+            mask = None if mask is None else self.node("flip", [mask], axis=1)
+        names = [config["name"], *(f"{config['name']}_{k}" for k in range(1, len(cells)))]
+        found = []
+        for cell, name in zip(cells, names, strict=True):
+            count = len(cell.state)
+            if mask is not None:
+                cell = MaskedCell(cell, bool(config.get("zero_output_for_mask")))
+            layer = Recurrent(cell, batch_first=True)
+            options = {"states": len(states)} if states else {}
+            read = [reads, *([] if mask is None else [mask]), *states]
+            reads = self.module(layer, read, name, **options)
+            found.append((reads, count))
+        finals: list[Passed] = []
+        if config.get("return_state"):
+            finals = [
+                Passed(self.node("state", [number], index=place), 2)
+                for number, count in found
+                for place in range(count)
+            ]
+        if not config.get("return_sequences"):
+            return [Passed(self.node("select", [reads], axis=1, index=-1), 2), *finals]
+        return [Passed(reads, 3, mask), *finals]
+
+    def _both_ways(
+        self,
+        config: dict[str, Any],
+        value: Passed,
+        given: dict[str, list[Passed]],
+        arrays: Arrays,
+    ) -> list[Passed]:
+        there = config["layer"]
+        back = config.get("backward_layer") or there
+        merge, name = config.get("merge_mode", "concat"), config["name"]
+        if given or merge not in (*_JOINS, None):
+            raise refuse(arrays.place, f"merge_mode={shown(merge)} or initial states")
+        first = {**there["config"], "name": f"{name}_forward", "go_backwards": False}
+        second = {**back["config"], "name": f"{name}_backward", "go_backwards": True}
+        sequences = bool(first.get("return_sequences"))
+        join = {"concat": "concat", "sum": "sum", "ave": "mean"}.get(merge or "")
+        plain = sequences and value.mask is None and not first.get("return_state")
+        if join and plain and back["class_name"] == there["class_name"] != "RNN":
+            for part in (first, second):
+                _check_recurrent(part, value, arrays.place)
+            cells = [
+                self._cells(layer["class_name"], layer["config"], arrays)[0]
+                for layer in (there, back)
+            ]
+            layer = Bidirectional(*cells, join=join, batch_first=True)
+            return [Passed(self.module(layer, [value.number], name), 3)]
+        zero = {"zero_output_for_mask": sequences and value.mask is not None}
+        one = self._recurrent(there["class_name"], first | zero, value, {}, arrays)
+        two = self._recurrent(back["class_name"], second | zero, value, {}, arrays)
+        last = two[0].number
+        if sequences:
+            last = self.node("flip", [last], axis=1)
+        finals = [*one[1:], *two[1:]]
+        if merge is None:
+            return [one[0], Passed(last, one[0].rank, one[0].mask), *finals]
+        options = {"axis": -1} if merge == "concat" else {}
+        joined = self.node(_JOINS[merge], [one[0].number, last], **options)
+        return [Passed(joined, one[0].rank, value.mask if sequences else None), *finals]
+
+    # ------------------------------------------------------------ the graph
+
+    def masking(self, config: dict[str, Any], value: Passed, place: str) -> Passed:
+        if value.rank != 3:
+            raise refuse(place, "masking needs [B, T, F]")
+        mask = self.node("any_differs", [value.number], number=config.get("mask_value", 0.0))
+        return Passed(self.node("keep", [value.number, mask]), 3, mask)
+
+    def moved(self, what: str, value: Passed, rank: int, place: str, **options: Any) -> Passed:
+        """A node that moves or reduces numbers, which masks do not follow."""
+        if value.mask is not None:
+            raise refuse(place, "it reads masked steps")
+        return Passed(self.node(what, [value.number], **options), rank)
+
+
+_MERGES = {
+    "Add": "add",
+    "Average": "average",
+    "Concatenate": "concatenate",
+    "Maximum": "maximum",
+    "Multiply": "multiply",
+    "Subtract": "subtract",
+}
+_JOINS = {"concat": "concatenate", "sum": "add", "ave": "average", "mul": "multiply"}
+
+
+def _move(what: str, rank: Callable[[dict[str, Any], Passed], int], **given: Any) -> Any:
+    """A layer that is one function; `given` are its options, or how they follow from the layer."""
+
+    def add(reader: _ModelReader, config: dict[str, Any], value: Passed, place: str) -> Passed:
+        options = {n: v(config, place) if callable(v) else v for n, v in given.items()}
+        return reader.moved(what, value, rank(config, value), place, **options)
+
+    return add
+
+
+_MOVES: dict[str, Callable[[_ModelReader, dict[str, Any], Passed, str], Passed]] = {
+    "Masking": _ModelReader.masking,
+    "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
+    "Reshape": _move(
+        "reshape",
+        lambda config, _: 1 + len(config["target_shape"]),
+        shape=lambda config, _: [int(size) for size in config["target_shape"]],
+    ),
+    "Permute": _move(
+        "permute",
+        lambda _, value: value.rank,
+        axes=lambda config, _: [0, *(int(axis) for axis in config["dims"])],
+    ),
+    "RepeatVector": _move(
+        "repeat", lambda *_: 3, times=lambda config, place: whole(config, "n", place)
+    ),
+    "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
+    "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),
+}
+
+
+def _check_recurrent(config: dict[str, Any], value: Passed, place: str) -> None:
+    if value.rank != 3:
+        raise refuse(place, f"it reads a tensor of {value.rank} dimensions, not [B, T, F]")
+    if config.get("time_major"):
+        raise refuse(place, "time_major")
+    if config.get("stateful"):
+        warnings.warn(
+            f"{place} is stateful: here each call begins at zero; pass the state on, or stream()",
+            stacklevel=2,
+        )
+
+
+def _check_dtype(config: dict[str, Any], place: str) -> None:
+    dtype = config.get("dtype")
+    if isinstance(dtype, dict):
+        dtype = dtype.get("config", {}).get("name")
+    if dtype not in (None, "float32", "float64", "int32", "int64"):
+        raise refuse(place, f"its numbers are {shown(dtype)}, not float32 or float64")

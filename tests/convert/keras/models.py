@@ -1,0 +1,170 @@
+"""Models that Keras itself builds and writes, for the tests of the reader."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+import keras
+import numpy as np
+from keras import layers as L
+
+I = keras.Input  # noqa: E741
+S = keras.Sequential
+
+
+def _encoder_decoder():
+    source, target = I((None, 3)), I((None, 2))
+    _, h, c = L.LSTM(4, return_state=True)(source)
+    y = L.LSTM(4, return_sequences=True)(target, initial_state=[h, c])
+    return keras.Model([source, target], L.Dense(2, activation="softmax")(y))
+
+
+def _functional(function, *shapes):
+    inputs = [I(shape) for shape in shapes]
+    return keras.Model(inputs if len(inputs) > 1 else inputs[0], function(*inputs))
+
+
+def _both_ways(merge, sequences):
+    return S([I((None, 3)), L.Bidirectional(L.LSTM(4, return_sequences=sequences), merge)])
+
+
+#: How each model is made, by what it is there for.
+MODELS = {
+    "lstm": lambda: S([I((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
+    "last step": lambda: S([I((None, 3)), L.GRU(4), L.Dense(2, activation="softmax")]),
+    "reset before": lambda: S([I((None, 3)), L.GRU(4, reset_after=False)]),
+    "activations": lambda: S(
+        [
+            I((None, 3)),
+            L.GRU(
+                4,
+                use_bias=False,
+                activation="softsign",
+                recurrent_activation="hard_sigmoid",
+                return_sequences=True,
+            ),
+            L.LSTM(4, use_bias=False, activation="elu", return_sequences=True),
+            L.SimpleRNN(4, activation="swish", unroll=False),
+            L.Activation("gelu"),
+            L.LeakyReLU(),
+            L.ELU(),
+            L.ReLU(),
+        ]
+    ),
+    "backwards": lambda: S(
+        [I((None, 3)), L.SimpleRNN(4, return_sequences=True, go_backwards=True)]
+    ),
+    **{
+        f"both ways, {merge}, {'all steps' if sequences else 'last step'}": (
+            lambda merge=merge, sequences=sequences: _both_ways(merge, sequences)
+        )
+        for merge in ("concat", "sum", "ave", "mul")
+        for sequences in (True, False)
+    },
+    "both ways apart": lambda: _functional(
+        lambda x: L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode=None)(x), (None, 3)
+    ),
+    "masked": lambda: S(
+        [I((None, 3)), L.Masking(0.0), L.LSTM(4, return_sequences=True), L.Dense(3), L.GRU(3)]
+    ),
+    "masked both ways": lambda: S(
+        [
+            I((None, 3)),
+            L.Masking(0.0),
+            L.Bidirectional(L.LSTM(4, return_sequences=True)),
+            L.Bidirectional(L.GRU(4)),
+        ]
+    ),
+    "masked words": lambda: S(
+        [
+            I((None,), dtype="int32"),
+            L.Embedding(7, 3, mask_zero=True),
+            L.Bidirectional(L.LSTM(4)),
+            L.Dense(1, activation="sigmoid"),
+        ]
+    ),
+    "cells": lambda: S(
+        [
+            I((None, 3)),
+            L.RNN([L.LSTMCell(4), L.GRUCell(3), L.LSTMCell(2)], return_sequences=True),
+            L.RNN(L.SimpleRNNCell(2)),
+        ]
+    ),
+    "convolution and norms": lambda: S(
+        [
+            I((None, 3)),
+            L.Conv1D(5, 3, padding="causal", activation="relu", dilation_rate=2),
+            L.BatchNormalization(),
+            L.Conv1D(4, 4, padding="same", use_bias=False),
+            L.Conv1D(4, 2, strides=2, groups=2),
+            L.LSTM(4, return_sequences=True),
+            L.LayerNormalization(),
+            L.TimeDistributed(L.Dense(2)),
+            L.Dropout(0.5),
+            L.GlobalAveragePooling1D(),
+            L.BatchNormalization(scale=False, center=False),
+            L.LayerNormalization(scale=False),
+        ]
+    ),
+    "shapes": lambda: S(
+        [
+            I((6, 3)),
+            L.Permute((2, 1)),
+            L.LSTM(4, return_sequences=True),
+            L.Flatten(),
+            L.RepeatVector(3),
+            L.Reshape((2, 18)),
+            L.GRU(2, return_sequences=True),
+            L.GlobalMaxPooling1D(),
+        ]
+    ),
+    "branches": lambda: _functional(
+        lambda a: L.Add()(
+            [
+                L.LSTM(4, return_sequences=True)(a),
+                L.Average()([L.GRU(4, return_sequences=True)(a), L.Dense(4)(a)]),
+            ]
+        ),
+        (None, 3),
+    ),
+    "two inputs": lambda: _functional(
+        lambda a, b: L.Concatenate()(
+            [L.Multiply()([L.LSTM(4)(a), L.Dense(4)(b)]), L.Subtract()([b, L.Maximum()([b, b])])]
+        ),
+        (None, 3),
+        (2,),
+    ),
+    "encoder and decoder": _encoder_decoder,
+    "states": lambda: _functional(
+        lambda a: L.LSTM(4, return_state=True, return_sequences=True)(a), (None, 3)
+    ),
+    "dropout inside": lambda: S([I((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
+}
+
+
+def make(name):
+    """The model, with weights that are not those it was born with."""
+    model = MODELS[name]()
+    draw = np.random.default_rng(0)
+    for weight in model.weights:
+        if "seed" not in weight.path:
+            value = draw.standard_normal(weight.shape) / 2
+            weight.assign(abs(value) + 0.1 if "variance" in weight.path else value)
+    return model
+
+
+def inputs_of(model, T, B):
+    """Inputs of a model; where it masks, the first row ends early and the last begins late."""
+    draw = np.random.default_rng(T + B)
+    found = []
+    for tensor in model.inputs:
+        shape = [B, *(T if size is None else size for size in tensor.shape[1:])]
+        if tensor.dtype == "int32":
+            x = draw.integers(1, 7, shape)
+        else:
+            x = draw.standard_normal(shape).astype("float32")
+        if any("mask" in layer.name or getattr(layer, "mask_zero", 0) for layer in model.layers):
+            x[0, T // 2 :] = 0
+            x[-1, :1] = 0
+        found.append(x)
+    return found

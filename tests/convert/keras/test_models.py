@@ -1,0 +1,133 @@
+"""Keras's models, opened: what Keras computes, in both of its file formats."""
+
+import numpy as np
+import pytest
+import torch
+
+import cello
+from cello import from_keras
+from cello.convert import NetGraph
+from tests.convert.keras.models import MODELS, I, L, S, inputs_of, keras, make
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+    pytest.mark.filterwarnings("ignore:Layer 'flatten.*' .* was passed an input with a mask"),
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),
+]
+
+SIZES = ((6, 2), (6, 1), (9, 3))
+
+
+def _tensors(given):
+    return [torch.from_numpy(x) for x in given]
+
+
+def _call(net, given):
+    with torch.no_grad():
+        found = net(*_tensors(given))
+    found = found[0] if isinstance(net, cello.Stack) else found
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_computes_what_keras_does(name, tmp_path):
+    model = make(name)
+    keras_file, legacy = tmp_path / "model.keras", tmp_path / "model.h5"
+    model.save(keras_file)
+    model.save(legacy)
+    net, same = from_keras(keras_file), from_keras(legacy)
+    assert not any(module.training for module in net.modules())
+    for T, B in SIZES:
+        given = inputs_of(model, T, B)
+        expected = model(given if len(given) > 1 else given[0], training=False)
+        expected = expected if isinstance(expected, (list, tuple)) else [expected]
+        found = _call(net, given)
+        assert len(found) == len(expected)
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=2e-6)
+        for one, two in zip(found, _call(same, given), strict=True):
+            assert torch.equal(one, two)
+    cello.save_model(net, tmp_path / "ours")
+    for one, two in zip(found, _call(cello.load_model(tmp_path / "ours"), given), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_chain_of_layers_is_a_stack_and_can_be_streamed(tmp_path):
+    make("lstm").save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    assert isinstance(net, cello.Stack)
+    x = torch.randn(2, 5, 3)
+    stream = net.stream(batch_size=2)
+    steps = torch.stack([stream(x[:, t]) for t in range(5)], 1)
+    torch.testing.assert_close(steps, net(x)[0])
+
+
+@pytest.mark.parametrize("name", ["masked words", "branches", "encoder and decoder"])
+def test_a_graph_is_recorded_and_trained(name, tmp_path):
+    model = make(name)
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    assert isinstance(net, NetGraph)
+    given = _tensors(inputs_of(model, 6, 2))
+    with cello.engine("reference"):
+        expected = net(*given)
+    torch.testing.assert_close(net(*given), expected)
+    net(*given).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    recording = cello.record(net, *given) if len(given) == 1 else None
+    assert recording is None or recording.names
+
+
+def test_a_float64_model_stays_one(tmp_path):
+    model = S([I((None, 3), dtype="float64"), L.LSTM(4, dtype="float64")])
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    x = np.random.default_rng(0).standard_normal((2, 5, 3))
+    np.testing.assert_allclose(_call(net, [x])[0], model(x).detach().numpy(), atol=1e-12)
+
+
+@keras.saving.register_keras_serializable("mine")
+class Mine(L.LSTM):
+    """A layer of somebody's own."""
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        (lambda: [L.Lambda(lambda x: 2 * x)], r"the layer 'lambda\w*' \(Lambda\) cannot be opened"),
+        (lambda: [Mine(2)], r"\(Mine\) cannot be opened: it is a class of somebody's own"),
+        (lambda: [L.LSTM(2, activation="selu")], "activation='selu' is none of elu, gelu"),
+        (lambda: [L.Conv1D(2, 2, strides=2, padding="same")], "padding='same' with strides=2"),
+        (lambda: [L.Masking(), L.LSTM(2, return_sequences=True), L.Flatten()], "masked steps"),
+        (lambda: [L.TimeDistributed(L.Conv1D(2, 1))], "Conv1D at each time step"),
+        (lambda: [L.LSTM(2, dtype="float16")], "its numbers are 'float16'"),
+        (lambda: [L.ReLU(max_value=3.0)], "a ReLU with max_value"),
+        (lambda: [L.SpatialDropout1D(0.2)], "it has no equal here"),
+    ],
+)
+def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):
+    shape = (4, 3, 3) if "at each" in why else (4, 3)
+    model = S([I(shape), *layers()])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(cello.errors.ModelError, match=why):
+        from_keras(tmp_path / "model.keras")
+
+
+def test_a_layer_that_is_called_twice_is_refused(tmp_path):
+    x = I((None, 3))
+    layer = L.LSTM(3, return_sequences=True)
+    keras.Model(x, layer(layer(x))).save(tmp_path / "model.keras")
+    with pytest.raises(cello.errors.ModelError, match="is called more than once"):
+        from_keras(tmp_path / "model.keras")
+
+
+def test_carried_state_is_told(tmp_path):
+    S([I(batch_shape=(1, None, 3)), L.LSTM(2, stateful=True)]).save(tmp_path / "model.keras")
+    with pytest.warns(UserWarning, match="is stateful: here each call begins at zero"):
+        from_keras(tmp_path / "model.keras")
+
+
+def test_weights_alone_are_no_model(tmp_path):
+    make("lstm").save_weights(tmp_path / "only.weights.h5")
+    with pytest.raises(cello.errors.ModelError, match="no model: save the whole model"):
+        from_keras(tmp_path / "only.weights.h5")
