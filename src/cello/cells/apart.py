@@ -67,14 +67,14 @@ def _saving_plainly() -> Iterator[None]:
 
 @contextmanager
 def _without_modes() -> Iterator[None]:
-    """Without the modes of users; those of PyTorch's tracers, and the default device, stay."""
+    """Without any mode, be it a user's or of PyTorch's tracers; the default device stays."""
     functions = [_pop_mode() for _ in range(torch._C._len_torch_function_stack())]
     devices = [mode for mode in functions if isinstance(mode, DeviceContext)]
     for mode in reversed(devices):
         _push_mode(mode)
     try:
         with ExitStack() as stack:
-            while _is_a_users(dispatch._get_current_dispatch_mode()):
+            while dispatch._get_current_dispatch_mode() is not None:
                 stack.enter_context(dispatch._pop_mode_temporarily())
             yield
     finally:
@@ -82,10 +82,6 @@ def _without_modes() -> Iterator[None]:
             _pop_mode()
         for mode in reversed(functions):
             _push_mode(mode)
-
-
-def _is_a_users(mode: Any) -> bool:
-    return mode is not None and getattr(mode, "_mode_key", None) is None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from cello.cells.contract.shapes import checked_size, positive
 from cello.cells.contract.state import HasState, state_type
 from cello.cells.contract.step_checks import check_step_result
 from cello.cells.tools import NotScripted, is_proxy, leaf
+from cello.cells.tracing import unwarned
 from cello.errors import CellError
 
 __all__ = ["Cell", "is_name"]
@@ -154,9 +155,11 @@ class Cell(NotScripted, HasState):
         if is_proxy(x):
             node: tuple[Tensor, Any] = leaf(self, x, state)
             return node
-        state = check_call(self, x, state)
+        with unwarned():
+            state = check_call(self, x, state)
         result = self.step(x, *state)
-        check_step_result(self, result, len(state[0]))
+        with unwarned():
+            check_step_result(self, result, len(state[0]))
         return result[0], self.state_type(*result[1])
 
     def follows_autocast(self, _device: torch.device) -> bool:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
-__all__ = ["in_transform", "is_traced", "is_written_down", "set_profiler", "untraced"]
+__all__ = [
+    "in_transform",
+    "is_fake",
+    "is_traced",
+    "is_written_down",
+    "set_profiler",
+    "untraced",
+    "unwarned",
+]
+
+
+def is_fake(tensors: Iterable[Tensor]) -> bool:
+    """Whether one of them has no numbers, but a shape alone: a `FakeTensor`."""
+    return any(hasattr(tensor, "fake_mode") for tensor in tensors)
 
 
 def is_traced() -> bool:
@@ -39,6 +54,18 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         tracer._set_tracing_state(state)
+
+
+def unwarned() -> AbstractContextManager[None]:
+    """Run checks of sizes, about whose numbers `torch.jit.trace` would warn each time."""
+    return _unwarned() if is_traced() else nullcontext()
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        yield
 
 
 def set_profiler(profiler: Any) -> None:

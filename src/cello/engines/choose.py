@@ -16,7 +16,7 @@ from cello.cells import Cell
 from cello.cells.callers import users_level
 from cello.cells.contract.like import autocast_active
 from cello.cells.contract.step_checks import name_of
-from cello.cells.tracing import in_transform, is_traced, untraced
+from cello.cells.tracing import in_transform, is_fake, is_traced, is_written_down, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size
 from cello.engines.run import Run, RunResult
@@ -117,14 +117,14 @@ def run(run: Run, asked: str = "auto") -> RunResult:
     if is_traced():
         return _in_script(run, name)
     if name != "auto":
-        reason = _transformed(run.data.device) if name != "reference" else None
+        reason = _transformed(run) if name != "reference" else None
         reason = reason or ENGINES[name].refuses(run)
         if reason is not None:
             raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
         return ENGINES[name].run(run)
     if torch.compiler.is_compiling():
         return _traced(run)
-    if _transformed(run.data.device) is not None:
+    if _transformed(run) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
     for name, candidate in ENGINES.items():
@@ -143,7 +143,7 @@ def _in_script(run: Run, name: str) -> RunResult:
     """In the graph of `torch.jit.trace`: the compiled loop as a whole, or the loop of steps."""
     slow: Engine | None
     with untraced():  # what is found out here is not to be written down
-        transformed = _transformed(run.data.device)
+        transformed = _transformed(run)
         reason = transformed or cpu.refuses_script(run)
         if run.wanted is None and reason is None and name in ("auto", cpu.NAME):
             slow = None
@@ -191,14 +191,16 @@ def one_step(
     cell: Cell, rows: int, dtype: torch.dtype, device: torch.device, asked: str = "auto"
 ) -> cpu.OneStep | None:
     """A compiled step for streaming; None where the cell's own step has to run."""
-    if current_engine(asked) not in ("auto", "cpu"):
+    if current_engine(asked) not in ("auto", "cpu") or is_written_down():
         return None
     return cpu.one_step(cell, rows, dtype, device)
 
 
 def may_run_compiled(asked: str) -> bool:
-    """Whether nothing around asks for the step itself, on the CPU."""
-    return not torch.compiler.is_compiling() and not in_transform() and takes_loops(asked)
+    """Whether nothing around asks for the step itself or for its operations, on the CPU."""
+    if torch.compiler.is_compiling() or is_written_down():
+        return False
+    return not in_transform() and takes_loops(asked)
 
 
 def takes_loops(asked: str) -> bool:
@@ -217,7 +219,7 @@ def only_the_step_may_run() -> bool:
     return in_transform() or forward_ad._current_level >= 0
 
 
-def _transformed(device: torch.device) -> str | None:
+def _transformed(run: Run) -> str | None:
     """Why only the step itself may run here: something outside changes what operations do."""
     if torch.compiler.is_compiling():
         return "torch.compile is tracing"
@@ -225,8 +227,10 @@ def _transformed(device: torch.device) -> str | None:
         return "a transform of torch.func is active"
     if forward_ad._current_level >= 0:
         return "forward-mode differentiation is active"
-    if autocast_active(device):
+    if autocast_active(run.data.device):
         return "autocast is active"
+    if is_fake((run.data,)) and is_fake((*run.cell.parameters(), *run.cell.buffers())):
+        return "its parameters are FakeTensors, which have no numbers"
     return None
 
 

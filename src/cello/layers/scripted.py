@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import Any
 
 import torch
 from torch import nn
 
-from cello.cells.tracing import set_profiler, untraced
+from cello.cells.tracing import set_profiler, untraced, unwarned
 
 __all__ = ["Traceable", "lent"]
 
@@ -27,8 +26,7 @@ class Traceable:
         module: Any = super()
         with untraced(), torch.random.fork_rng():  # errors with numbers in them, and compilers
             here.forward(*args, **kwargs)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        with unwarned():
             return self._traced_result(module._slow_forward(*args, **kwargs))
 
     def _traced_result(self, result: Any) -> Any:

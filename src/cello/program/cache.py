@@ -11,6 +11,8 @@ import torch
 
 from cello.cells import Cell
 from cello.cells.contract.like import like_of
+from cello.cells.contract.step_checks import step_name_of
+from cello.cells.tracing import is_fake
 from cello.errors import CaptureError
 from cello.program.graph import Program
 from cello.program.guards.fast import FastGuard, fast_guard_of
@@ -93,6 +95,11 @@ def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
 def _traced(
     cell: Cell, dtype: torch.dtype, device: torch.device, one_row: bool, at: Sequence[int] = ()
 ) -> Program | str:
+    if is_fake((*cell.parameters(), *cell.buffers())):  # as long as they are, so not remembered
+        raise CaptureError(
+            f"{step_name_of(cell)} cannot be captured: its parameters are FakeTensors, which have "
+            "no numbers"
+        )
     try:
         return capture(cell, dtype=dtype, device=device, one_row=one_row, at=at)
     except CaptureError as error:
