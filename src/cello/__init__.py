@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         from_torch,
         load_model,
         save_model,
+        to_c,
         to_rtneural,
         to_torch,
     )
@@ -50,6 +51,7 @@ _LATER = {
     "from_torch": "convert",
     "load_model": "convert",
     "save_model": "convert",
+    "to_c": "convert",
     "to_rtneural": "convert",
     "to_torch": "convert",
     "zoo": "cells.zoo",
@@ -90,6 +92,7 @@ __all__ = [
     "probe",
     "record",
     "save_model",
+    "to_c",
     "to_rtneural",
     "to_torch",
     "zoo",

@@ -3,6 +3,7 @@
 Imports `layers` and below; `train` and the command line import it, and `see` does not.
 """
 
+from cello.convert.c import ExportedC, to_c
 from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.graph import NetGraph
 from cello.convert.keras import from_keras
@@ -15,6 +16,7 @@ __all__ = [
     "CONFIG",
     "FORMAT",
     "Built",
+    "ExportedC",
     "NetGraph",
     "build_net",
     "from_keras",
@@ -27,6 +29,7 @@ __all__ = [
     "not_numbers",
     "read_config",
     "save_model",
+    "to_c",
     "to_rtneural",
     "to_torch",
 ]

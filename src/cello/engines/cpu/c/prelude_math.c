@@ -1,14 +1,8 @@
 /* Cello's C prelude, part 2: functions, lane by lane. NaN and infinity give what PyTorch gives.
  *
- * The polynomials are minimax fits to the ranges given.
+ * The polynomials are minimax fits to the ranges given. Exported C (cello.convert.c) takes of this
+ * file what it needs, block by block, with a single lane: a definition refers to others by name alone.
  */
-
-#define LANES(name, function)                               \
-    INLINE vec name(vec x) {                                \
-        vec y;                                              \
-        for (int i = 0; i < VL; i++) y[i] = function(x[i]); \
-        return y;                                           \
-    }
 
 LANES(v_sqrt, LIBM(sqrt))
 LANES(v_floor, LIBM(floor))
@@ -27,13 +21,6 @@ LANES(v_asinh, LIBM(asinh))
 LANES(v_acosh, LIBM(acosh))
 LANES(v_atanh, LIBM(atanh))
 LANES(v_rint, LIBM(rint)) /* halves to the even number */
-
-#define LANES_OF_TWO(name, function)                              \
-    INLINE vec name(vec a, vec b) {                               \
-        vec y;                                                    \
-        for (int i = 0; i < VL; i++) y[i] = function(a[i], b[i]); \
-        return y;                                                 \
-    }
 
 LANES_OF_TWO(v_pow, LIBM(pow))
 LANES_OF_TWO(v_fmod, LIBM(fmod))
@@ -158,9 +145,8 @@ INLINE vec v_log(vec x) {
     mask small = (mask)(x < least);
     vec normal = select(small, x * (real)((int64_t)2 << MANTISSA_BITS), x);
     mask root_half = bits(splat((real)0x1.6a09e667f3bcdp-1));
-    mask e = (bits(normal) - root_half) >> MANTISSA_BITS;
-    vec f = as_vec(bits(normal) - (e << MANTISSA_BITS)) - 1, exponent;
-    for (int i = 0; i < VL; i++) exponent[i] = (real)e[i];
+    mask e = halved(bits(normal) - root_half, MANTISSA_BITS);
+    vec f = as_vec(bits(normal) - (e << MANTISSA_BITS)) - 1, exponent = as_reals(e);
     exponent = select(small, exponent - (MANTISSA_BITS + 1), exponent);
     vec s = f / (2 + f), z = s * s, half = (real)0.5 * f * f;
 #if CELLO_DOUBLE

@@ -106,6 +106,28 @@ INLINE vec negmuladd(vec a, vec b, vec c) { return muladd(-a, b, c); }
 INLINE vec as_vec(mask m) { return (vec)m; }
 INLINE mask bits(vec x) { return (mask)x; }
 
+/* Whole numbers as reals; and halved so many times, towards minus infinity. */
+INLINE vec as_reals(mask m) {
+    vec y;
+    for (int i = 0; i < VL; i++) y[i] = (real)m[i];
+    return y;
+}
+INLINE mask halved(mask m, int times) { return m >> times; }
+
+/* A function of C's, lane by lane. */
+#define LANES(name, function)                               \
+    INLINE vec name(vec x) {                                \
+        vec y;                                              \
+        for (int i = 0; i < VL; i++) y[i] = function(x[i]); \
+        return y;                                           \
+    }
+#define LANES_OF_TWO(name, function)                              \
+    INLINE vec name(vec a, vec b) {                               \
+        vec y;                                                    \
+        for (int i = 0; i < VL; i++) y[i] = function(a[i], b[i]); \
+        return y;                                                 \
+    }
+
 /* Per lane: m ? a : b, for a mask of 0 and -1. */
 INLINE vec select(mask m, vec a, vec b) {
 #if VECTOR_BYTES > 16 && !defined(__clang__)

@@ -1,0 +1,231 @@
+"""A net as the stages that its rows go through, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.cells import Cell
+from cello.cells.contract.shapes import width_of
+from cello.convert.proof import reads_of
+from cello.errors import ArgumentError, ConversionError
+from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
+from cello.layers.encoders import ENCODERS
+from cello.layers.layer import Layer
+
+__all__ = ["Cells", "Module", "Stage", "Table", "as_layers", "stages_of"]
+
+
+@dataclass
+class Cells:
+    """One cell through time, or two, one in each direction.
+
+    Attributes:
+        path: what the stage is called.
+        layers: one of each cell; it has the initial state, and says whether it reads from the end.
+        join: what becomes of two outputs, "concat", "sum" or "mean".
+    """
+
+    path: str
+    layers: list[Recurrent]
+    join: str = "concat"
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a step."""
+        return width_of(self.layers[0].input_size)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that come out."""
+        each = [width_of(layer.output_size) for layer in self.layers]
+        return sum(each) if self.join == "concat" else each[0]
+
+
+@dataclass
+class Table:
+    """The first stage of a net that reads ids.
+
+    Attributes:
+        path: what the stage is called.
+        encoder: the module.
+        ids: how many of a step.
+    """
+
+    path: str
+    encoder: Any
+    ids: int
+
+    @property
+    def inputs(self) -> int:
+        """Ids of a step."""
+        return self.ids
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that come out."""
+        own = getattr(self.encoder, "embedding_dim", None)
+        return int(self.encoder.output_size if own is None else own)
+
+
+@dataclass
+class Module:
+    """Ordinary modules: their outputs at a step depend on that step alone.
+
+    Attributes:
+        path: what the stage is called.
+        cell: runs them as its step.
+    """
+
+    path: str
+    cell: Cell
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a step."""
+        return width_of(self.cell.input_size)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that come out."""
+        return width_of(self.cell.output_size)
+
+
+Stage = Cells | Table | Module
+
+
+def as_layers(net: nn.Module) -> nn.Module:
+    """The net with our layers in place of PyTorch's; a layer around a lone cell.
+
+    What is in an `nn.Sequential` with layers becomes a `Stack`.
+    """
+    if isinstance(net, (Cell, nn.RNNCellBase)):
+        return Recurrent(net)
+    foreign = any(isinstance(m, nn.RNNBase) and not isinstance(m, DropIn) for m in net.modules())
+    net = accelerate(net) if foreign else net
+    if isinstance(net, nn.Sequential) and any(isinstance(part, (Layer, DropIn)) for part in net):
+        return Stack(*net, batch_first=any(getattr(part, "batch_first", False) for part in net))
+    return net
+
+
+def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
+    """The stages of `net`, which is in eval mode.
+
+    Args:
+        net: what `as_layers` has made.
+        ids: how many a step has, where the net takes any number.
+
+    Raises:
+        ConversionError: a module is none of the known ones.
+        ArgumentError: `ids` is missing, or not what the net takes.
+    """
+    stages: list[Stage] = []
+    width: int | None = None
+    for plain, group in groupby(_in_order(net, ""), lambda part: _is_plain(part[1])):
+        some = list(group)
+        if plain:
+            stages.append(_module(some, width))
+        for path, module in some if not plain else ():
+            if not isinstance(module, _TABLES):
+                stages += _cells(module, path)
+            elif stages:
+                raise ConversionError(f"{path} reads ids, which only a net's first module can")
+            else:
+                stages.append(Table(path, module, _ids(module, ids, path)))
+        width = stages[-1].outputs if stages else None
+    if not stages:
+        raise ConversionError("net has no module that computes anything")
+    for one, other in pairwise(stages):
+        if one.outputs != other.inputs:
+            raise ConversionError(
+                f"{other.path} takes {other.inputs} numbers a step, {one.path} gives {one.outputs}"
+            )
+    return stages
+
+
+_TABLES = (*ENCODERS, nn.Embedding)
+
+
+def _in_order(net: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+    if isinstance(net, (Stack, nn.Sequential)):
+        for name, module in net.named_children():
+            yield from _in_order(module, f"{path}.{name}" if path else name)
+    elif not isinstance(net, (nn.Identity, nn.Dropout)):
+        yield path, net
+
+
+def _is_plain(module: nn.Module) -> bool:
+    return not isinstance(module, (Layer, DropIn, *_TABLES))
+
+
+def _cells(module: nn.Module, path: str) -> Iterator[Cells]:
+    if isinstance(module, Recurrent):
+        yield Cells(path, [module])
+    elif isinstance(module, Bidirectional):
+        yield Cells(path, [module.forward_layer, module.backward_layer], module.join)
+    else:
+        assert isinstance(module, DropIn)
+        cells = list(module.cells().values())
+        ways = 1 + module.bidirectional
+        for number in range(module.num_layers):
+            some = cells[number * ways :][:ways]
+            layers = [Recurrent(cell, reverse=n == 1) for n, cell in enumerate(some)]
+            yield Cells(f"{path}.{number}" if path else f"{number}", layers)
+
+
+class _Modules(Cell):
+    """Ordinary modules as a step; Cell wants a state, nothing reads it."""
+
+    state = ("nothing",)
+
+    def __init__(self, modules: nn.Sequential, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, 1, output_size=outputs, state_sizes={"nothing": 1})
+        self.part = modules
+
+    def step(self, x: Tensor, nothing: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        return self.part(x), (nothing,)
+
+
+def _module(parts: list[tuple[str, nn.Module]], width: int | None) -> Module:
+    for path, module in parts:
+        if any(isinstance(inner, (Layer, DropIn)) for inner in module.modules()):
+            raise ConversionError(
+                f"{path or 'net'}, a {type(module).__name__}, holds recurrent layers: what it does "
+                "with them is not known; C is made of layers, cello.Stack and nn.Sequential"
+            )
+    modules = nn.Sequential(*(module for _, module in parts))
+    if width is None:
+        (width,) = reads_of(parts[0][1]).shape
+    like = next(iter(modules.parameters()), torch.zeros(()))
+    try:
+        with torch.no_grad():
+            outputs = modules(torch.zeros(2, width, dtype=like.dtype)).shape[1:].numel()
+    except Exception as error:
+        path = parts[0][0] or "net"
+        raise ConversionError(f"{path} cannot run on rows of {width} numbers: {error}") from error
+    return Module(parts[0][0], _Modules(modules, width, outputs).eval())
+
+
+def _ids(module: Any, ids: int | None, path: str) -> int:
+    """How many ids a step has."""
+    axes = reads_of(module).shape
+    if axes == (-1,):
+        if not isinstance(ids, int) or isinstance(ids, bool) or ids < 1:
+            raise ArgumentError(
+                f"must say how many ids a step has, for {type(module).__name__} takes any number; "
+                f"got {ids!r}",
+                argument="ids",
+            )
+        return ids
+    fixed = axes[0] if axes else 1
+    if ids not in (None, fixed):
+        raise ArgumentError(
+            f"must be {fixed}, for {path or 'net'} takes that many a step, got {ids!r}",
+            argument="ids",
+        )
+    return fixed

@@ -1,0 +1,85 @@
+"""Nets of every kind that C is made of, with the arguments that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+import cello
+from cello.cells import ElmanCell, GRUCell, JordanCell, LSTMCell
+from cello.layers import (
+    KHot,
+    Log,
+    OneHot,
+    Projection,
+    WindowEmbedding,
+    WindowProjection,
+)
+
+__all__ = ["NETS"]
+
+
+def _learned() -> nn.Module:
+    layer = cello.Recurrent(GRUCell(3, 4), initial_state="learned")
+    nn.init.normal_(layer.initial["h"])
+    return layer
+
+
+#: The net, and the arguments of `to_c`.
+NETS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
+    "both-ways": (
+        lambda: cello.Stack(
+            cello.Bidirectional(LSTMCell(3, 5)),
+            nn.Dropout(0.5),
+            cello.Recurrent(GRUCell(10, 4)),
+            nn.Linear(4, 2),
+        ),
+        {},
+    ),
+    "mean-and-sum": (
+        lambda: cello.Stack(
+            cello.Bidirectional(LSTMCell(3, 5), join="mean"),
+            cello.Bidirectional(ElmanCell(5, 4), join="sum"),
+            nn.Linear(4, 2),
+            nn.Tanh(),
+        ),
+        {},
+    ),
+    "sum": (lambda: cello.Bidirectional(GRUCell(3, 5), join="sum"), {}),
+    "lstm": (
+        lambda: cello.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2, dropout=0.5),
+        {},
+    ),
+    "torch-lstm": (lambda: nn.LSTM(3, 4, num_layers=2, batch_first=True), {}),
+    "reverse": (lambda: cello.Recurrent(LSTMCell(3, 4), reverse=True), {}),
+    "learned": (_learned, {}),
+    "one-hot": (
+        lambda: cello.Stack(
+            OneHot(7), cello.Recurrent(JordanCell(7, 6, 5, "tanh", "softmax")), Log()
+        ),
+        {},
+    ),
+    "k-hot": (lambda: cello.Stack(KHot(7), cello.LSTM(7, 3), nn.Linear(3, 7)), {"ids": 2}),
+    "projection": (
+        lambda: cello.Stack(Projection(7, 4), cello.LSTM(4, 3, bidirectional=True)),
+        {"ids": 9},
+    ),
+    "window": (lambda: cello.Stack(WindowEmbedding(7, 4, 3), cello.LSTM(12, 3)), {}),
+    "window-projection": (
+        lambda: cello.Stack(WindowProjection(9, 4, 3), cello.GRU(12, 3)),
+        {"ids": 4},
+    ),
+    "embedding": (
+        lambda: cello.Stack(nn.Embedding(9, 4), cello.GRU(4, 3), nn.Linear(3, 7), nn.Softmax(-1)),
+        {},
+    ),
+    "no-state": (
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 2)),
+        {},
+    ),
+    "sequential": (lambda: nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 4)), {}),
+    "cell": (lambda: GRUCell(3, 4), {}),
+    "encoder-alone": (lambda: cello.Stack(OneHot(7)), {}),
+}
