@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell, ForeignCell, state_type
 from cello.cells.contract.given_state import parts_of
-from cello.cells.contract.like import like_of
+from cello.cells.contract.like import a_tensor_of, like_of
 from cello.cells.contract.shapes import shape_of
 from cello.engines import is_dense
 from cello.errors import ArgumentError, CellError
@@ -175,9 +175,11 @@ def _fresh_copy(cell: Cell) -> Cell:
     if config is not None:
         like = like_of(cell)
         fresh = type(cell)(**copy.deepcopy(config)).train(cell.training)
-        fresh._apply(  # type: ignore[no-untyped-call]
-            lambda own: own.to(like.device, like.dtype if own.is_floating_point() else own.dtype)
-        )
+        own = a_tensor_of(fresh)
+        if own is not None and (own.device, own.dtype) != (like.device, like.dtype):
+            fresh._apply(  # type: ignore[no-untyped-call]
+                lambda t: t.to(like.device, like.dtype if t.is_floating_point() else t.dtype)
+            )
         return fresh
     twin = copy.deepcopy(cell)
     for module in twin.modules():
