@@ -13,7 +13,7 @@ from cello.cells import Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
 from cello.engines import EngineWarning, engine
 from cello.errors import CelloError
 from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
-from cello.layers.accelerate import accelerate
+from cello.layers.drop_in.accelerate import accelerate
 
 if TYPE_CHECKING:
     from cello.cells import zoo

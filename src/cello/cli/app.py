@@ -57,7 +57,7 @@ class Commands(Group):
 
 
 def _prepare_streams() -> None:
-    """Output may be closed, or go away: that ends no command before its work is done."""
+    """Make sure that no command ends before its work is done because its output is closed."""
     fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a sign gets \N{...} for it

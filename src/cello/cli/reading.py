@@ -17,7 +17,7 @@ __all__ = ["input_file"]
 
 @contextmanager
 def input_file(file: Path) -> Iterator[Path]:
-    """The file itself, or one with what comes from standard input, which is what messages name."""
+    """The file itself; for `-` a copy of standard input, which errors and warnings call so."""
     if str(file) != "-":
         yield file
         return

@@ -1,4 +1,4 @@
-"""How metrics are printed: one table of all, and one of what they are for each type or tag."""
+"""How metrics are printed: a table of the overall ones, and one with a row for each type or tag."""
 
 from __future__ import annotations
 

@@ -3,10 +3,9 @@
 Imports the engines and below; `see`, `convert` and `tasks` import it.
 """
 
-from cello.layers.accelerate import accelerate
 from cello.layers.bidirectional import Bidirectional
 from cello.layers.call.steps import Steps
-from cello.layers.drop_in import GRU, LSTM, RNN, DropIn
+from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
 from cello.layers.encoders import (
     KHot,
     Log,

@@ -14,11 +14,11 @@ from cello.cells.contract.given_state import parts_of
 from cello.cells.contract.shapes import width_of
 from cello.cells.contract.step_checks import refuse_odd
 from cello.errors import ArgumentError, DtypeError, ShapeError
-from cello.layers.accelerate import accelerate
 from cello.layers.call.inputs import features_of
 from cello.layers.call.result import OutputAndState, refuse_pair
 from cello.layers.call.steps import Steps
 from cello.layers.drop_in import DropIn
+from cello.layers.drop_in.accelerate import accelerate
 from cello.layers.encoders import (
     KHot,
     Log,

@@ -1,4 +1,4 @@
-"""The seam between a task and the loop that trains it.
+"""What the training loop asks of a task.
 
 A task turns data into batches, a loss and metrics, and knows nothing of the loop; the loop asks
 for batches, calls `Task.loss`, and knows nothing of text.

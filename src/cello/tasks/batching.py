@@ -67,7 +67,7 @@ class LazyBatches(Sequence[Batch]):
 
 
 def generator(purpose: str, seed: int, epoch: int) -> torch.Generator:
-    """The source of chance for one purpose in one epoch: always the same for the same three."""
+    """The random generator of one purpose in one epoch, always the same for the same three."""
     digest = hashlib.sha256(f"{purpose}/{seed}/{epoch}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -132,7 +132,7 @@ def bucket_by_size(
 
 
 def shard(numbers: Sequence[int], rank: int, world_size: int) -> list[int]:
-    """The share of process `rank` of the rows of a batch: every `world_size`-th.
+    """The rows of a batch that process `rank` trains on: every `world_size`-th.
 
     Raises:
         ArgumentError: fewer rows than processes, or no such rank.

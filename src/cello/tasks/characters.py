@@ -111,10 +111,10 @@ class Characters:
         """The task on text files, and on all text files in folders.
 
         Args:
-            train: files and folders; what is not given of the others is set aside from them as
-                `from_documents` does.
+            train: files and folders; validation and test data that are not given are set aside from
+                them, see `from_documents`.
             validation: files and folders that choose the best network.
-            test: files and folders for the last word.
+            test: files and folders for the test of the chosen network.
             **options: as `from_documents`.
 
         Raises:
@@ -205,9 +205,9 @@ class Characters:
             batch_size: at most so many rows, 32 unless given.
 
         Returns:
-            "bits_per_character"; "accuracy", how often the most likely character comes; and
-            "other_share", the share of characters that are "other": they are cheap to predict, so
-            that bits per character of texts with many of them do not compare.
+            "bits_per_character"; "accuracy", how often the next character is the one that the net
+            finds most likely; and "other_share", the share of characters that are "other": they are
+            cheap to predict, so that bits per character of texts with many of them do not compare.
 
         Raises:
             DataError: the task has no such split.

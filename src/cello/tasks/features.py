@@ -217,7 +217,8 @@ class WordFeatures:
         return self._seen[token]
 
     def gather(self, rows: Tensor, lengths: Sequence[int]) -> Tensor:
-        """The ids of sequences that stand one after the other, [N, K]; no window goes beyond one.
+        """The ids of sequences that stand one after the other, [N, K]; no window reaches into the
+        next.
 
         Args:
             rows: of all words, [N]; see `rows`.

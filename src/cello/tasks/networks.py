@@ -30,10 +30,10 @@ CAUSAL_KINDS = tuple(kind for kind in NETWORK_KINDS if not kind.startswith("bi-"
 
 
 def usual_window(kind: str) -> int:
-    """How many words to the left and right a tagger is shown beside each word, if none are asked.
+    """How many words to the left and to the right of each word a tagger sees by default.
 
-    A network that reads from the beginning only does not see what comes next otherwise; and
-    Jordan's remembers nothing but the tag before.
+    A network that reads forwards only would otherwise not see what comes next, and Jordan's network
+    remembers only the tag before.
 
     Source: Mesnil et al. 2013, "Investigation of recurrent-neural-network architectures and
     learning methods for spoken language understanding" (Elman and Jordan with context windows).
@@ -89,7 +89,7 @@ def build_network(
 
 
 def check_dropout(dropout: float) -> None:
-    """Whether something is left to learn from.
+    """Check that dropout leaves something to learn from.
 
     Raises:
         ArgumentError: it is out of range.

@@ -120,7 +120,8 @@ class Tagging:
             train: file with the training sequences.
             validation: file with those that choose the best network; without it, every tenth
                 training sequence is set aside for that.
-            test: file with those for the last word; without it there is no "test" split.
+            test: file with those for the test of the chosen network; without it there is no "test"
+            split.
             token: index of the column of the tokens; see `read_conll`.
             tag: index of the column of the tags.
             features: a kind of word features; see `WordFeatures`.

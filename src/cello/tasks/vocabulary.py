@@ -54,7 +54,7 @@ class Vocabulary:
         """The most frequent items, sorted by how often they occur, ties by the items themselves.
 
         Args:
-            items: what occurs, as often as it occurs; or how often each occurs.
+            items: all items, repeated as they occur; or how often each of them occurs.
             min_count: items that occur less often get no entry.
             max_size: at most so many entries, the "other" entry not counted.
             other: whether there is an "other" entry.

@@ -22,12 +22,11 @@ __all__ = ["Result", "check_folder", "fit"]
 
 
 class Result(NamedTuple):
-    """What training came to.
+    """The result of training.
 
     `history` has a row for each epoch; `validation` and `test` are the metrics of epoch
-    `best_epoch`, whose weights are kept. `seconds` counts all runs that resumed one another, with
-    what comes before the first epoch and after the last; that of a row of `history` is the time of
-    its epoch, training and validation.
+    `best_epoch`, whose weights are kept. `seconds` is the working time of this run and of those
+    that it resumed; in a row of `history` it is that of the epoch, training and validation.
     """
 
     folder: Path
@@ -63,11 +62,11 @@ def fit(
     checkpoint there, to the same weights, bit for bit on a CPU, as if it had never stopped, with
     the same training and validation data; `options` may then differ in what does not change the
     steps (more epochs, patience, how often to save and log; a schedule that ends with the last
-    epoch makes more epochs another run, and a warning says so). Of a run that is finished nothing
-    is trained; its result is returned again. The model is written anew if it is no longer there.
-    `on_event` is called with each
-    `cello.train.Event`, `progress` shows them; both in the first process only. (Strategies that
-    fork or spawn, as in notebooks, train copies of `net`: load the model from the folder then.)
+    epoch makes more epochs another run, and a warning says so). If the run is finished, nothing is
+    trained and its result is returned again. The model is written again if it is missing.
+    `on_event` is called with each `cello.train.Event`, `progress` shows them; both in the first
+    process only. (Strategies that fork or spawn, as in notebooks, train copies of `net`: load the
+    model from the folder then.)
 
     Raises:
         ArgumentError: the options make no sense, another run is at work in the folder, it already
@@ -111,7 +110,7 @@ def fit(
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """Whether a run can begin, or be resumed, in `folder`.
+    """Check that a run can begin, or be resumed, in `folder`.
 
     Raises:
         ArgumentError: it is a file, another run is at work there, or it holds a run already and

@@ -13,7 +13,7 @@ __all__ = ["factor", "make_schedule"]
 
 
 def factor(step: int, options: Options, total_steps: int) -> float:
-    """What the learning rate is multiplied with at `step` (from 0) of `total_steps`.
+    """The factor of the learning rate at `step` (from 0) of `total_steps`.
 
     It rises in a straight line over the warm-up and then stays, or goes down to reach zero where
     the training ends.

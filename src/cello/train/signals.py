@@ -35,8 +35,8 @@ _STOPPING = [
 class Signals:
     """Within `with Signals() as signals:` the first signal is only noted, in `signals.received`.
 
-    The second one interrupts at once, as without us. A signal that was ignored stays ignored, and
-    outside the main thread, where Python delivers none, nothing is done.
+    The second one interrupts at once, as it would without this. A signal that was ignored stays
+    ignored, and outside the main thread, where Python delivers none, nothing is done.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Signals:
 
     @property
     def exit_code(self) -> int:
-        """As shells count: 128 and the number of the signal."""
+        """128 plus the number of the signal, as shells have it."""
         return 128 + (self.received or signal.SIGINT)
 
     @contextmanager

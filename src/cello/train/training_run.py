@@ -74,13 +74,13 @@ class TrainingRun:
     # ------------------------------------------------------------ from start to end
 
     def start(self) -> None:
-        """Begin anew: seed, and a checkpoint of step 0, so that there always is one."""
+        """Begin a new run: seed, and write a checkpoint of step 0, so that there always is one."""
         rng.seed_all(self.options.seed + self.fabric.global_rank)
         self._begin()
         self.save()
 
     def resume(self) -> None:
-        """Begin where the newest checkpoint was written."""
+        """Go on from the newest checkpoint."""
         where = self.folder / "checkpoint"
         tree: Any = checkpoint.load(where) if self.fabric.is_global_zero else None
         tree = self.fabric.broadcast(tree)
@@ -109,7 +109,7 @@ class TrainingRun:
         rng.restore(mine["generators"], self.fabric.device)
 
     def warn_of_changes(self, before: dict[str, Any]) -> None:
-        """Say what may differ from the run that is resumed, where that changes what comes out."""
+        """Warn of what a resumed run may change, where that changes its result."""
         if not self.fabric.is_global_zero:
             return
         epochs, schedule, state = self.options.epochs, self.options.schedule, self.state
@@ -146,12 +146,12 @@ class TrainingRun:
 
     @property
     def epoch(self) -> int:
-        """The number, from 1, of the epoch under way; at the end, of the last one."""
+        """The number of the current epoch, counted from 1; at the end, of the last one."""
         return min(self.state.epoch + 1, max(self.options.epochs, self.state.epoch))
 
     @property
     def seconds(self) -> float:
-        """The time that this run and those that it goes on from have worked."""
+        """The working time of this run and of those that it resumes."""
         return time.perf_counter() - self.started
 
     @property

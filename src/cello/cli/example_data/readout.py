@@ -1,4 +1,4 @@
-"""The readout: an `nn.Linear` on top of a net, told in the way of a layer."""
+"""The readout: an `nn.Linear` on top of a net, shown like a layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a data file: values, whether they are what is stated, and the arithmetic."""
+"""The results of a data file: values, whether they are as stated, and the arithmetic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How one step comes about, in words of numbers."""
+    """How the values of one step come about, as text with numbers."""
 
     layer: str
     t: int

@@ -1,4 +1,4 @@
-"""Printing what came of a data file; `cello example` and `cello run` share it."""
+"""Prints the results of a data file; `cello example` and `cello run` share it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def print_report(file: DataFile, networks: list[NetworkReport], as_json: bool) -
 
 
 def _print_counts(networks: list[NetworkReport]) -> None:
-    """Several networks that only want to be counted, in one table."""
+    """Networks without a run, of which only the parameters are counted, in one table."""
     click.echo()
     rows = [[network.title, _count(network)] for network in networks]
     print_tables(["network", "parameters"], rows)

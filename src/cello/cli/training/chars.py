@@ -44,7 +44,7 @@ _ROWS = {
 @click.option(
     "--validation", type=_PATH, multiple=True, metavar="PATH", help="Text to choose the best by."
 )
-@click.option("--test", type=_PATH, multiple=True, metavar="PATH", help="Text for the last word.")
+@click.option("--test", type=_PATH, multiple=True, metavar="PATH", help="Text for the final test.")
 @options_of(Characters.from_documents, _TEXT)
 @options_of(Characters, _ROWS)
 @training(CAUSAL_KINDS)

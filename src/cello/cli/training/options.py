@@ -118,13 +118,13 @@ def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:
 
 
 def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Of `values` those of `names` that the user gave."""
+    """The values of the options `names` that the user gave."""
     found = {name: values[name] for name in names if values.get(name) not in (None, ())}
     return {name: None if value is NONE else value for name, value in found.items()}
 
 
 def filled(values: Mapping[str, Any], names: Iterable[str], **computed: Any) -> dict[str, Any]:
-    """`values`, and of `names` also what the user did not give: what is usual.
+    """`values`, where each option of `names` that the user did not give has its usual value.
 
     Args:
         values: by the names of the options of the command that runs.

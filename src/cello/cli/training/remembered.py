@@ -26,7 +26,7 @@ _NOT_KEPT = frozenset({"folder", "resume", "quiet", "as_json"})
 
 
 def recalled(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The values of all options of a run that is resumed, those given now before those kept.
+    """The values of all options of a run that is resumed; those given now replace those kept.
 
     Args:
         values: the values of this command's options.

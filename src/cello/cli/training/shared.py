@@ -140,7 +140,7 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(values: dict[str, Any]) -> None:
-    """Check options by themselves; what fits the data is checked where these are known."""
+    """Check each option by itself; whether it fits the data is checked once these are known."""
     from cello.train.fabric import make_fabric, quiet
     from cello.train.report.log import check_log
 
@@ -158,7 +158,7 @@ def _check(values: dict[str, Any]) -> None:
 
 
 def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> dict[str, Any]:
-    """All values that a run goes by, for its folder to keep: a default may change one day.
+    """The value of every option, for the run's folder to keep: a default may change one day.
 
     Args:
         values: the values of the command's options by name.

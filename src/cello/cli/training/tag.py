@@ -57,7 +57,7 @@ _PIECES = {
 )
 @click.option("--train", type=_FILE, metavar="FILE", help="Training data in the CoNLL form.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Data that choose the best network.")
-@click.option("--test", type=_FILE, metavar="FILE", help="Data for the last word.")
+@click.option("--test", type=_FILE, metavar="FILE", help="Data for the final test.")
 @options_of(python_tagging, _BOTH)
 @options_of(Tagging.from_conll, _WORDS)
 @options_of(WordFeatures.fit, _FEATURES)

@@ -56,16 +56,13 @@ def _over_last(operation: Any, position: int = 1) -> Composition:
         if keepdim:
             along = _axes(x, dim)
             shape = [1 if number in along else size for number, size in enumerate(x.shape)]
-        of_one = -1 if isinstance(dim, int) and operation in _OF_ONE_AXIS else [-1]
+        of_one = -1 if isinstance(dim, int) else [-1]
         made = operation(whole, *before, of_one, *rest, **kwargs)
         if isinstance(made, Tensor):
             return made.reshape(shape)
         return tuple(part.reshape(shape) for part in made)
 
     return composition
-
-
-_OF_ONE_AXIS = {aten.max.dim, aten.min.dim}
 
 
 def _with_axis_last(operation: Any) -> Composition:

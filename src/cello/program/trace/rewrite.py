@@ -14,6 +14,7 @@ __all__ = ["by_number", "is_in_place", "is_new", "is_view", "out_of_place"]
 
 aten = torch.ops.aten
 
+# They never stand in a program: the table of operations has what stands in their place.
 _IN_PLACE = {
     aten.bernoulli_.float: aten.bernoulli.p,
     aten.normal_.default: aten.normal_functional.default,

@@ -49,7 +49,7 @@ def accuracies(
 
 
 def bits(nats: float) -> float:
-    """Natural units of information in bits.
+    """Nats as bits.
 
     >>> bits(math.log(8))
     3.0

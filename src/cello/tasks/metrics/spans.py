@@ -24,7 +24,7 @@ SCHEMES: dict[str, dict[str, str]] = {
 def span_scheme(tags: Iterable[str]) -> str | None:
     """The way in which tags mark spans, a key of `SCHEMES`; None if they do not.
 
-    All of them are `O` or `P-TYPE` with prefixes P of one scheme: the first one that has them all.
+    Every tag is `O` or `P-TYPE`, with P a prefix of the scheme; of schemes that fit, the first one.
 
     >>> span_scheme(["O", "B-time", "I-time"]), span_scheme(["O", "B-to", "L-to", "U-time"])
     ('IOB', 'BILOU')

@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 def check_there(paths: Iterable[str | Path], *, folders: bool = False) -> None:
-    """Whether files can be read, before time is spent on what is in the first of them.
+    """Check that all files can be read, before time is spent on reading the first one.
 
     Args:
         paths: of files.

@@ -26,7 +26,7 @@ _NO_TENSORBOARD = (
 
 
 def check_log(kinds: Iterable[str]) -> None:
-    """Whether what writes these logs is installed.
+    """Check that the packages that write these logs are installed.
 
     Raises:
         ArgumentError: it is not.

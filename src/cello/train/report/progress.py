@@ -20,7 +20,7 @@ _SECONDS_BETWEEN_UPDATES = 0.1
 
 
 def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
-    """What an epoch came to, in one line; of the metrics, the one that is monitored.
+    """The result of an epoch in one line; of the metrics, the one that is monitored.
 
     >>> row = {"epoch": 2, "step": 40, "loss": 0.51234, "validation_accuracy": 0.875, "seconds": 3}
     >>> epoch_line(row, epochs=3, monitor="accuracy")

@@ -8,8 +8,8 @@ A checkpoint is a folder of its own::
         manifest.json          the size and SHA-256 of both
 
 It is written under another name, forced to the disk, and only then renamed, so what bears the
-name of a checkpoint is complete. The one before is kept as well, for the day on which a disk
-forgets: `load` checks the manifest, and goes back to it with a warning. Nothing is pickled.
+name of a checkpoint is complete. The one before is kept as well, in case the newest is damaged:
+`load` checks the manifest, and goes back with a warning. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def save(folder: Path, tree: Any, *, step: int) -> Path:
 
 
 def exists(folder: Path) -> bool:
-    """Whether `folder` holds a checkpoint, be it damaged."""
+    """Whether `folder` holds a checkpoint, damaged or not."""
     return bool(_complete(folder))
 
 

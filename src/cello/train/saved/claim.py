@@ -19,7 +19,7 @@ _OWNER = "owner"
 
 
 def check_free(folder: Path) -> None:
-    """Whether no other run works in `folder`, as far as can be told without writing there.
+    """Check that no other run works in `folder`, as far as can be told without writing there.
 
     Raises:
         ArgumentError: another run is at work there.

@@ -1,4 +1,4 @@
-"""What a resumed run must have in common with the run that it continues; errors name the rest."""
+"""What a resumed run must share with the run that it continues; errors name what differs."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ class RunState:
     """What all processes agree on.
 
     `step` optimizer steps and `epoch` epochs are done, and `batch` batches of the next epoch;
-    `waited` epochs have passed since the best one. Of the `seconds` of work, `epoch_began` were
-    before the epoch under way.
+    `waited` epochs have passed since the best one. `seconds` is the working time so far,
+    `epoch_began` what it was when the current epoch began.
     """
 
     step: int = 0
@@ -111,9 +111,8 @@ class RunState:
     ) -> bool:
         """Keep the weights of `net` if `metrics` are the best so far, and say whether they are.
 
-        Of equals the later one is kept, for it has learned longer; but it does not count as an
-        improvement to those who wait for one. Without validation data there are no metrics, and
-        the last epoch is the best.
+        Of equals the later one is kept, for it has learned longer; but for the patience it is no
+        improvement. Without validation data there are no metrics, and the last epoch is the best.
         """
         improved = equal = self.best is None or not self.best.metrics or not metrics
         if not improved and self.best is not None:

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
 from cello.errors import ArgumentError, DtypeError
-from cello.layers.drop_in import GRU, LSTM, RNN
+from cello.layers.drop_in.kinds import GRU, LSTM, RNN
 
 __all__ = ["accelerate"]
 
