@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         to_rtneural,
         to_torch,
     )
+    from cello.convert.onnx.export import to_onnx
     from cello.see import attribute, count_parameters, diagnose, equations, intervene
     from cello.see.draw import draw
     from cello.see.gradients.flow import flow
@@ -52,6 +53,7 @@ _LATER = {
     "load_model": "convert",
     "save_model": "convert",
     "to_c": "convert",
+    "to_onnx": "convert.onnx.export",
     "to_rtneural": "convert",
     "to_torch": "convert",
     "zoo": "cells.zoo",
@@ -93,6 +95,7 @@ __all__ = [
     "record",
     "save_model",
     "to_c",
+    "to_onnx",
     "to_rtneural",
     "to_torch",
     "zoo",
