@@ -1,10 +1,13 @@
 """The command line: one command a file, thin.
 
-Each module of `cello.cli.commands` that `COMMANDS` names holds a click command called `command`.
+Each module of `cello.cli.commands` that `COMMANDS` names holds a click command called `command`;
+`import`, a word of Python's, is `import_` there.
 What a command needs is imported when it runs. Imports all rooms; none imports it.
 """
 
 from __future__ import annotations
+
+import keyword
 
 from cello.cli.app import Commands
 
@@ -19,15 +22,21 @@ COMMANDS = (
     "predict",
     "evaluate",
     "sample",
+    "import",
     "show",
     "diagnose",
     "explore",
     "info",
 )
 
+
+def _module(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name
+
+
 cli = Commands(
     "cello",
-    modules={name: f"{__name__}.commands.{name}" for name in COMMANDS},
+    modules={name: f"{__name__}.commands.{_module(name)}" for name in COMMANDS},
     help="Recurrent networks whose memory you can see.",
     example="""
     cello example lstm

@@ -35,10 +35,10 @@ class Model(NamedTuple):
 
 
 def open_model(folder: Path, *, task: str | None = None, must_answer: bool = False) -> Model:
-    """Load a model that `cello train` or `cello.save_model` wrote.
+    """Load a model that `cello train` or `cello.save_model` wrote, or another library.
 
     Args:
-        folder: where it is.
+        folder: where it is, or a file in a format that `cello import` knows.
         task: the task that it must be for: "tag" or "chars"; it must then answer.
         must_answer: whether weights that contain NaN are an error; else a warning tells them.
 
@@ -49,6 +49,8 @@ def open_model(folder: Path, *, task: str | None = None, must_answer: bool = Fal
     from cello.convert import CONFIG, read_config
     from cello.tasks import check_network, task_from_config
 
+    if folder.is_file() and task is None:
+        return _of_another_library(folder, must_answer=must_answer)
     config = read_config(folder)
     told = config.get("task")
     found = told.get("task") if isinstance(told, dict) else None
@@ -65,6 +67,15 @@ def open_model(folder: Path, *, task: str | None = None, must_answer: bool = Fal
         with _named(folder / CONFIG):
             check_network(opened, net)
     return Model(net, opened, config)
+
+
+def _of_another_library(file: Path, *, must_answer: bool) -> Model:
+    from cello.convert import net_to_spec, not_numbers, open_file
+
+    net = open_file(file)
+    if must_answer and (said := not_numbers(net)):
+        raise ModelError(f"{file}: {said}; whatever it reads, it can give no answer")
+    return Model(net, None, {"net": net_to_spec(net), "task": None})
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Imports `layers` and below; `train` and the command line import it, and `see` do
 
 from cello.convert.c import ExportedC, to_c
 from cello.convert.config import CONFIG, FORMAT, read_config
+from cello.convert.formats import open_file
 from cello.convert.graph import NetGraph
 from cello.convert.keras import from_keras
 from cello.convert.pytorch import from_torch, to_torch
@@ -27,6 +28,7 @@ __all__ = [
     "net_from_spec",
     "net_to_spec",
     "not_numbers",
+    "open_file",
     "read_config",
     "save_model",
     "to_c",

@@ -19,6 +19,7 @@ __all__ = ["command"]
     example="""
     cello show model
     cello show model --json
+    cello show net.keras
     cello show model --c --layer 1 --backward
     """,
 )
@@ -62,7 +63,8 @@ def command(model: Path, as_c: bool, layer: str | None, backward: bool, as_json:
             }
         )
         return
-    click.echo(f"{model}, saved by Cello {opened.config.get('cello')}")
+    by = f"Cello {opened.config['cello']}" if "cello" in opened.config else "another library"
+    click.echo(f"{model}, saved by {by}")
     for line in _about_task(opened.config.get("task")):
         click.echo(line)
     click.echo(f"\n{opened.net}\n\n{counted}")

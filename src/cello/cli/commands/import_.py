@@ -1,0 +1,52 @@
+"""`cello import`: a network that another library wrote, as a model of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.output import json_option, print_json
+from cello.errors import ModelError
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    name="import",
+    example="""
+    cello import net.keras -o model
+    cello import plug-in.json -o model
+    cello show model
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "model",
+    required=True,
+    metavar="MODEL",
+    type=click.Path(path_type=Path),
+    help="Folder for the model; it must not hold one.",
+)
+@json_option
+def command(file: Path, model: Path, as_json: bool) -> None:
+    """Open a network of Keras's (.keras, .h5), RTNeural's (.json) or PyTorch's (.safetensors, .pt).
+
+    A file of PyTorch's must hold the weights of one recurrent layer. No code from a file is run.
+    """
+    from cello.convert import CONFIG, open_file, save_model
+    from cello.see import count_parameters
+
+    if (model / CONFIG).exists():
+        raise ModelError(f"{model} holds a model already: choose another folder")
+    net = open_file(file)
+    save_model(net, model)
+    counted = count_parameters(net)
+    if as_json:
+        print_json({"model": str(model), "parameters": counted.total})
+        return
+    click.echo(f"{net}\n\n{counted.total:,} parameters, saved in {model}")

@@ -1,0 +1,38 @@
+"""The formats of others that are opened, by the ending of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from cello.convert.keras import from_keras
+from cello.convert.pytorch import from_torch
+from cello.convert.rtneural import from_rtneural
+from cello.errors import ModelError
+
+__all__ = ["FORMATS", "open_file"]
+
+#: How a file is read, and whose format it is.
+FORMATS: dict[str, tuple[Callable[[Path], nn.Module], str]] = {
+    ".keras": (from_keras, "Keras"),
+    ".h5": (from_keras, "Keras"),
+    ".hdf5": (from_keras, "Keras"),
+    ".json": (from_rtneural, "RTNeural"),
+    ".safetensors": (from_torch, "PyTorch"),
+    ".pt": (from_torch, "PyTorch"),
+    ".pth": (from_torch, "PyTorch"),
+}
+
+
+def open_file(file: Path) -> nn.Module:
+    """The network in a file that another library wrote, in eval mode.
+
+    Raises:
+        ModelError: its ending is none that is known, or it cannot be read.
+    """
+    if file.suffix.lower() not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ModelError(f"{file} ends in none of {known}: which format it has is not known")
+    return FORMATS[file.suffix.lower()][0](file).eval()
