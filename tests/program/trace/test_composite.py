@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import cello
 from cello.program import capture
+from cello.program.trace.functions import IN_OTHER_WORDS
 
 KINDS: dict[str, Any] = {
     "gru": nn.GRUCell,
@@ -108,3 +109,30 @@ def test_gates_inside_are_fused_into_one_step() -> None:
     y, _ = layer(x)  # a warning would be an error
     stepper = layer.stream(2)
     assert torch.equal(torch.stack([stepper(x_t) for x_t in x]), y)
+
+
+B, HEADS = 5, 3
+FACTORS = [
+    (B, HEADS, 2, 4), (B, 1, 2, 4), (B, HEADS, 1, 4), (B, HEADS, 2, 1), (HEADS, 2, 4), (2, 4),
+    (B, 2, 4), (B, 2, HEADS, 2, 4), (2, HEADS, 2, 4), (1, HEADS, 2, 4), (B, 2, 1, 1, 4), (4,),
+]  # fmt: skip
+
+
+def test_products_of_many_axes_are_those_of_pytorch() -> None:
+    """Of rows with rows, with tensors that have none, with axes that are stretched."""
+    count = 0
+    for one in FACTORS:
+        for other in FACTORS:
+            a = torch.randn(one, dtype=torch.float64)
+            b = torch.randn(other, dtype=torch.float64)
+            b = b.mT if b.dim() > 1 else b
+            try:
+                expected = torch.matmul(a, b)
+            except RuntimeError:  # axes that do not fit
+                continue
+            torch.testing.assert_close(IN_OTHER_WORDS[torch.matmul](a, b), expected)
+            count += 1
+    assert count > 80
+    x, W = torch.randn(B, HEADS, 2, 4), torch.randn(6, 4)
+    found = IN_OTHER_WORDS[torch._C._nn.linear](x, W, torch.ones(6))
+    torch.testing.assert_close(found, torch.nn.functional.linear(x, W, torch.ones(6)))

@@ -31,14 +31,33 @@ def _each(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
-    if a.dim() == 3 and b.dim() <= 2 and a.shape[1] <= _FEW:
-        return _each(lambda part: torch.matmul(part, b), a)
-    return torch.matmul(a, b)
+    axes = max(a.dim(), b.dim())
+    if a.dim() == 2 and b.dim() >= 3:  # its rows are those of b
+        return _matmul(b.transpose(-1, -2), a.t()).transpose(-1, -2)
+    if a.dim() >= 3 and b.dim() <= 2 and a.shape[1] <= _FEW:
+        return _each(lambda part: _matmul(part, b), a)
+    if axes < 4 or min(a.dim(), b.dim()) < 3:
+        return torch.matmul(a, b)
+    if a.shape[-1] == b.shape[-2] == 1:
+        return a * b
+    if a.shape[-2] == 1:
+        return (a.transpose(-1, -2) * b).sum(-2, keepdim=True)
+    if b.shape[-1] == 1:
+        return (a * b.transpose(-1, -2)).sum(-1, keepdim=True)
+    heads = max(part.shape[1 - axes] for part in (a, b) if part.dim() >= axes - 1)
+    if heads > _FEW:
+        return torch.matmul(a, b)
+
+    def of(part: Tensor, head: int) -> Tensor:
+        place = part.dim() + 1 - axes
+        return part.select(place, head if part.shape[place] > 1 else 0) if place >= 0 else part
+
+    return torch.stack([_matmul(of(a, head), of(b, head)) for head in range(heads)], 1)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    few = x.dim() == 3 and x.shape[1] <= _FEW
-    return _each(lambda part: F.linear(part, weight, bias), x) if few else F.linear(x, weight, bias)
+    few = x.dim() >= 3 and x.shape[1] <= _FEW
+    return _each(lambda part: _linear(part, weight, bias), x) if few else F.linear(x, weight, bias)
 
 
 def _einsum(equation: Any, *operands: Any) -> Tensor:

@@ -131,6 +131,11 @@ EXPRESSIONS = """
     (a.view(-1, 2, 2) @ c.heads[0]).flatten(1) + b
     F.linear(a.view(-1, 2, 2), c.heads[0], c.v[:2]).flatten(1) * b
     torch.einsum("bij,jk->bki", a.view(-1, 2, 2), c.heads[1]).flatten(1) + b
+    (a.view(-1, 2, 2, 1) @ b.view(-1, 2, 1, 2)).sum(1).flatten(1)
+    (a.view(-1, 2, 1, 2) @ c.heads).flatten(1) * b
+    (a.view(-1, 2, 1, 2) @ b.view(-1, 1, 2, 2) @ c.heads[0]).flatten(1)
+    (torch.stack([a, b], 1).view(-1, 2, 2, 2) @ b.view(-1, 1, 2, 2)).sum(1).flatten(1)
+    (c.heads[0] @ a.view(-1, 2, 2) @ c.heads[1].T).flatten(1) + b
     torch.outer(c.v, c.v)[0] * a + b
     torch.kron(c.M[:2, :2], c.M[:2, :2])[0] * a
     F.conv1d(a[:, None], c.filter, padding=1)[:, 0] + b
