@@ -67,14 +67,17 @@ def _saving_plainly() -> Iterator[None]:
 
 @contextmanager
 def _without_modes() -> Iterator[None]:
-    """Without any mode, be it a user's or of PyTorch's tracers; the default device stays."""
+    """Without the modes of users and, but where they compile, those of PyTorch's tracers.
+
+    The default device stays.
+    """
     functions = [_pop_mode() for _ in range(torch._C._len_torch_function_stack())]
     devices = [mode for mode in functions if isinstance(mode, DeviceContext)]
     for mode in reversed(devices):
         _push_mode(mode)
     try:
         with ExitStack() as stack:
-            while dispatch._get_current_dispatch_mode() is not None:
+            while _is_in_the_way(dispatch._get_current_dispatch_mode()):
                 stack.enter_context(dispatch._pop_mode_temporarily())
             yield
     finally:
@@ -82,6 +85,11 @@ def _without_modes() -> Iterator[None]:
             _pop_mode()
         for mode in reversed(functions):
             _push_mode(mode)
+
+
+def _is_in_the_way(mode: Any) -> bool:
+    of_tracer = getattr(mode, "_mode_key", None) is not None  # what it compiles has no numbers
+    return mode is not None and not (of_tracer and torch.compiler.is_compiling())
 
 
 @contextmanager

@@ -23,7 +23,9 @@ __all__ = [
 
 
 def is_fake(tensors: Iterable[Tensor]) -> bool:
-    """Whether one of them has no numbers, but a shape alone: a `FakeTensor`."""
+    """Whether one of them has no numbers, but a shape alone, and no tracer has made it so."""
+    if torch.compiler.is_compiling():
+        return False
     return any(hasattr(tensor, "fake_mode") for tensor in tensors)
 
 
