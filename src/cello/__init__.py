@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         to_rtneural,
         to_torch,
     )
-    from cello.convert.onnx.export import to_onnx
+    from cello.convert.onnx.onnx_file import to_onnx
     from cello.see import attribute, count_parameters, diagnose, equations, intervene
     from cello.see.draw import draw
     from cello.see.gradients.flow import flow
@@ -53,7 +53,7 @@ _LATER = {
     "load_model": "convert",
     "save_model": "convert",
     "to_c": "convert",
-    "to_onnx": "convert.onnx.export",
+    "to_onnx": "convert.onnx.onnx_file",
     "to_rtneural": "convert",
     "to_torch": "convert",
     "zoo": "cells.zoo",

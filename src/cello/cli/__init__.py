@@ -24,6 +24,7 @@ COMMANDS = (
     "sample",
     "import",
     "show",
+    "export",
     "diagnose",
     "explore",
     "info",

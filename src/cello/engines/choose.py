@@ -182,6 +182,10 @@ def _traced(run: Run) -> RunResult:
     """The compiled loops as a whole, or the loop of steps, unrolled."""
     if autocast_active(run.data.device):
         return reference.run(run)
+    if torch.onnx.is_in_onnx_export():
+        from cello.engines.scanned import run_scanned
+
+        return run_scanned(run) or reference.run(run)
     from cello.engines.cpu.traced import run_traced
 
     return run_traced(run) or reference.run(run)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import cello
 from cello.cells import zoo
-from cello.convert.onnx import export
+from cello.convert.onnx import onnx_file
 from cello.convert.onnx.operators import operator_of
 from cello.convert.onnx.step import Step
 from cello.convert.proof import Case, reads_of, run_net
@@ -207,7 +207,7 @@ def test_a_model_that_is_none_is_not_written(
 
 def test_bfloat16_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="bfloat16"):
-        export.to_onnx(cello.LSTM(3, 4).bfloat16(), tmp_path / "net.onnx")
+        onnx_file.to_onnx(cello.LSTM(3, 4).bfloat16(), tmp_path / "net.onnx")
 
 
 def test_ids_read_by_a_module_that_is_not_known(tmp_path: Path) -> None:

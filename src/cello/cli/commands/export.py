@@ -1,0 +1,85 @@
+"""`cello export`: a saved model as another library's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cello.cli.command import Command
+from cello.cli.models import open_model
+from cello.cli.output import json_option, print_json
+from cello.errors import ArgumentError
+
+__all__ = ["command"]
+
+
+@click.command(
+    cls=Command,
+    example="""
+    cello export model net.onnx
+    cello export model step.onnx --stream --test-vector step.npz
+    cello export model net.json
+    """,
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--stream", is_flag=True, help="The graph of one step: state in, state out.")
+@click.option(
+    "--test-vector",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write inputs with their outputs beside it, as .npz.",
+)
+@json_option
+def command(model: Path, out: Path, stream: bool, test_vector: Path | None, as_json: bool) -> None:
+    """Write MODEL as OUT, whose ending says what it becomes: .onnx, or .json for RTNeural.
+
+    A file is written once what it computes has proved equal to the model.
+    """
+    ending = out.suffix.lower()
+    if ending not in _WRITERS:
+        raise ArgumentError(
+            f"OUT must end in one of {', '.join(_WRITERS)}, which says what it becomes; got {out}"
+        )
+    if ending != ".onnx" and (stream or test_vector is not None):
+        raise ArgumentError("--stream and --test-vector go with a file that ends in .onnx")
+    net = open_model(model, must_answer=True).net
+    told = _WRITERS[ending](net, out, stream, test_vector)
+    if as_json:
+        print_json({"file": str(out), **told})
+        return
+    click.echo(f"{out}: {told.pop('format')}")
+    for key, value in told.items():
+        click.echo(f"  {key.replace('_', ' ')}: {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key or 'net'} → {part}" for key, part in value.items()) or "none"
+    return f"{value:.1e}" if isinstance(value, float) else str(value)
+
+
+def _onnx(net: Any, out: Path, stream: bool, test_vector: Path | None) -> dict[str, Any]:
+    from cello.convert.onnx.onnx_file import to_onnx
+
+    made = to_onnx(net, out, stream=stream, test_vector=test_vector)
+    return {
+        "format": "ONNX, one step" if stream else "ONNX, for every T and B",
+        "cells": made.operators,
+        "states": made.states,
+        "inputs_compared": made.proof.cases,
+        "largest_difference": made.proof.largest,
+    }
+
+
+def _rtneural(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> dict[str, Any]:
+    from cello.convert import to_rtneural
+
+    to_rtneural(net, out)
+    return {"format": "RTNeural"}
+
+
+#: What writes a file with each ending.
+_WRITERS = {".onnx": _onnx, ".json": _rtneural}

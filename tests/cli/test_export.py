@@ -1,0 +1,65 @@
+"""`cello export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cello
+from cello.convert import save_model
+from tests.cli.running import run, run_json
+from tests.convert.onnx.test_to_onnx import session
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    save_model(cello.Stack(cello.LSTM(3, 4), torch.nn.Linear(4, 2)), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_becomes_onnx(model: Path, tmp_path: Path):
+    text = run("export", model, tmp_path / "net.onnx").stdout
+    assert "ONNX, for every T and B" in text
+    assert "cells: 0.0 → LSTM" in text
+    assert "states: 0.h_0 → 0.h_n, 0.c_0 → 0.c_n" in text
+    assert "largest difference: " in text
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    found = session(tmp_path / "net.onnx").run(["y"], {"x": x})[0]
+    wanted = cello.load_model(model)(torch.from_numpy(x))[0].detach().numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_one_step_with_a_vector(model: Path, tmp_path: Path):
+    out, vector = tmp_path / "s.onnx", tmp_path / "s.npz"
+    told = run_json("export", model, out, "--stream", "--test-vector", vector)
+    assert told["format"] == "ONNX, one step"
+    assert told["cells"] == {"0.0": "step"}
+    with np.load(vector) as held:
+        assert held["x"].ndim == 2
+
+
+def test_a_tagger_becomes_onnx(kinds_model: Path, tmp_path: Path):
+    assert "LSTM" in run("export", kinds_model, tmp_path / "net.onnx").stdout
+
+
+def test_a_model_becomes_rtneural(model: Path, tmp_path: Path):
+    assert "RTNeural" in run("export", model, tmp_path / "net.json").stdout
+    assert cello.from_rtneural(tmp_path / "net.json")[0].hidden_size == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        (["net.pb"], "OUT must end in one of .onnx, .json", 2),
+        (["net.json", "--stream"], "go with a file that ends in .onnx", 2),
+        (["missing/net.onnx"], "missing", 1),
+    ],
+)
+def test_what_cannot_be_written(
+    model: Path, tmp_path: Path, words: list[str], said: str, code: int
+):
+    assert said in run("export", model, tmp_path / words[0], *words[1:], code=code).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
