@@ -47,7 +47,7 @@ class Calls:
         """As if it had not been called before."""
         with self.patch.context() as patch:
             for module in LAYERS:
-                patch.setattr(f"{module}.nobody_listens", lambda *_: False)
+                patch.setattr(f"{module}.is_unwatched", lambda *_: False)
             return layer(*args, **more)
 
     def same(self, layer: nn.Module, *args: Any, **more: Any) -> None:

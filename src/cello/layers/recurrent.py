@@ -17,7 +17,7 @@ from cello.errors import ArgumentError, ShapeError
 from cello.layers.call.result import OutputAndState, refuse_pair
 from cello.layers.call.states import state_given
 from cello.layers.call.steps import Steps, of_its_own
-from cello.layers.hooks.watch import nobody_listens
+from cello.layers.hooks.watch import is_unwatched
 from cello.layers.layer import Layer, called, step_of
 from cello.layers.quantized import Qconfig
 from cello.layers.through_time import run_cell
@@ -120,7 +120,7 @@ class Recurrent(Layer):
             return None
         if type(self).run is not Recurrent.run or not is_dense(x) or x.dim() != 3:
             return None
-        if not nobody_listens(x, self.engine):
+        if not is_unwatched(x, self.engine):
             return None
         cell: Any = self._modules["cell"]
         x = x.transpose(0, 1) if self.batch_first else x

@@ -40,7 +40,7 @@ class Streamed(Traceable, NotScripted, nn.Module):
         raise NotImplementedError
 
     def _dense(self, x: Any, state: Any) -> tuple[Any, Any] | None:
-        """What a call returns, if compiled loops are known for such an x and nobody listens."""
+        """What a call returns, if compiled loops are known for such an x and nobody watches."""
         return None
 
     def stream(self, batch_size: int | None = None, *, state: Any = None) -> Stepper:

@@ -11,7 +11,7 @@ from cello.cells.contract.state import state_in_rows
 from cello.engines import Run, StepTable, dense_loop, is_dense, run, under_autocast
 from cello.layers.call.steps import Steps
 from cello.layers.hooks.intervene import run_intervened
-from cello.layers.hooks.watch import hooks, nobody_listens, observer
+from cello.layers.hooks.watch import hooks, is_unwatched, observer
 
 __all__ = ["run_cell"]
 
@@ -86,9 +86,9 @@ def run_cell(
 def _known(
     cell: Cell, steps: Steps, state: tuple[Tensor, ...] | None, reverse: bool, engine: str
 ) -> tuple[Steps, Any] | None:
-    """The same, if a compiled loop is known for such steps and nobody listens."""
+    """The same, if a compiled loop is known for such steps and nobody watches."""
     x, sizes = steps.data, steps.batch_sizes
-    if not is_dense(x) or not sizes or not nobody_listens(x, engine):
+    if not is_dense(x) or not sizes or not is_unwatched(x, engine):
         return None
     if sizes[0] != steps.batch_size:
         return None

@@ -33,7 +33,7 @@ from cello.errors import ArgumentError
 from cello.layers.call.result import refuse_pair
 from cello.layers.call.states import stacked, states_stacked, unstacked
 from cello.layers.call.steps import Steps, of_its_own
-from cello.layers.hooks.watch import hook_providers, nobody_listens, observer
+from cello.layers.hooks.watch import hook_providers, is_unwatched, observer
 from cello.layers.layer import check_input, check_reset
 from cello.layers.quantized import Qconfig
 from cello.layers.recurrent import Recurrent
@@ -123,7 +123,7 @@ class DropIn(Streamed, nn.RNNBase):
             return None
         if not is_dense(x) or x.dim() != 3 or x.dtype is torch.bfloat16:
             return None
-        if not nobody_listens(x, "auto") or not self._weights_are_parameters():
+        if not is_unwatched(x, "auto") or not self._weights_are_parameters():
             return None
         self._give(self._flat_weights)
         x = x.transpose(0, 1) if self.batch_first else x

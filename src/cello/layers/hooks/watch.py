@@ -20,7 +20,7 @@ __all__ = [
     "hook_providers",
     "hooking",
     "hooks",
-    "nobody_listens",
+    "is_unwatched",
     "observer",
     "observing",
 ]
@@ -59,7 +59,7 @@ class HookProvider(Protocol):
 
 
 _observer: ContextVar[Observer | None] = ContextVar("cello_observer", default=None)
-_holders: ContextVar[tuple[HookProvider, ...]] = ContextVar("cello_holders", default=())
+_providers: ContextVar[tuple[HookProvider, ...]] = ContextVar("cello_holders", default=())
 
 
 def observer() -> Observer | None:
@@ -83,33 +83,33 @@ def hook_providers() -> tuple[HookProvider, ...]:
     """Who takes hold of values now, the outermost first; nobody of what `torch.compile` traces."""
     if torch.compiler.is_compiling():
         return ()
-    return _holders.get()
+    return _providers.get()
 
 
-def nobody_listens(x: Tensor, engine: str) -> bool:
+def is_unwatched(x: Tensor, engine: str) -> bool:
     """Whether a call on x may run a compiled loop, and nothing around has to see it."""
     return (
         can_bypass_dispatcher((x,))
         and takes_loops(engine)
         and _observer.get() is None
-        and not _holders.get()
+        and not _providers.get()
     )
 
 
 @contextmanager
-def hooking(holder: HookProvider) -> Iterator[None]:
-    """Let `holder` take hold of values inside the block, after those of the blocks around."""
-    token = _holders.set((*_holders.get(), holder))
+def hooking(provider: HookProvider) -> Iterator[None]:
+    """Let `provider` set values inside the block, after those of the blocks around."""
+    token = _providers.set((*_providers.get(), provider))
     try:
         yield
     finally:
-        _holders.reset(token)
+        _providers.reset(token)
 
 
 def hooks(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, list[Hook]]:
-    """What all holders do with the values of this run, in turn."""
+    """What all providers do with the values of this run, in turn."""
     found: dict[Value, list[Hook]] = {}
-    for holder in hook_providers():
-        for value, some in holder.hooks(module, place, run, steps).items():
+    for provider in hook_providers():
+        for value, some in provider.hooks(module, place, run, steps).items():
             found.setdefault(value, []).extend(some)
     return found

@@ -18,7 +18,7 @@ from cello.errors import CaptureError
 from cello.program.guards.key import GuardKey
 from cello.program.guards.places import contents, put_back
 
-__all__ = ["RandomDrawnError", "untouched"]
+__all__ = ["RandomDrawnError", "no_side_effects"]
 
 
 class RandomDrawnError(CaptureError):
@@ -26,7 +26,7 @@ class RandomDrawnError(CaptureError):
 
 
 @contextmanager
-def untouched(cell: Cell) -> Iterator[None]:
+def no_side_effects(cell: Cell) -> Iterator[None]:
     """Run a block that must not change anything that the step of `cell` can read.
 
     Raises:

@@ -45,7 +45,7 @@ def _rows_are_not_normalized(op: Op) -> bool:
 
 
 #: What is known besides what an operation is made of, by the name without the overload.
-_TOLD: dict[str, Operation] = {
+_ENTRIES: dict[str, Operation] = {
     **POINTWISE,
     # Numbers in the same or in other places.
     "detach": _moving("copy", grad=False, put_back=aten.alias.default),
@@ -108,8 +108,8 @@ _TOLD: dict[str, Operation] = {
 
 #: By the name without the overload.
 OPERATIONS = {
-    **_TOLD,
-    **{n: replace(_TOLD.get(n, Operation()), composed=made) for n, made in COMPOSITIONS.items()},
+    **_ENTRIES,
+    **{n: replace(_ENTRIES.get(n, Operation()), composed=made) for n, made in COMPOSITIONS.items()},
 }
 
 _NONE, _POINTWISE = Operation(), Operation("pointwise")
@@ -117,8 +117,8 @@ _NONE, _POINTWISE = Operation(), Operation("pointwise")
 
 def facts(op: Op) -> Operation:
     """The entry of an operation; for one without, what PyTorch's tags say."""
-    untold = _POINTWISE if is_pointwise(op) else _NONE
-    return OPERATIONS.get(op.target._opname, untold)
+    unlisted = _POINTWISE if is_pointwise(op) else _NONE
+    return OPERATIONS.get(op.target._opname, unlisted)
 
 
 def is_pointwise(op: Op) -> bool:

@@ -19,7 +19,7 @@ from cello.cells.contract.state import in_rows, step_arguments
 from cello.cells.contract.step_checks import check_step_result, name_of, step_name_of
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Op, Program, Value, map_leaves
-from cello.program.guards.side_effects import RandomDrawnError, untouched
+from cello.program.guards.side_effects import RandomDrawnError, no_side_effects
 from cello.program.operations import creation
 from cello.program.sizes import of_any_size
 from cello.program.trace.elsewhere import Elsewhere
@@ -101,7 +101,7 @@ def capture(
                 for number, how in enumerate(around[1:], 1)
             ]
 
-        with apart(cell), untouched(cell):
+        with apart(cell), no_side_effects(cell):
             return copy_context().run(all_of_them)
 
     try:
