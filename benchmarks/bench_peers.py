@@ -14,10 +14,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.util import find_spec
+from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,10 +28,15 @@ from benchmarks.bench_compile import calls
 from benchmarks.case import Case, Measured, Skipped
 from benchmarks.loops import plain_loop
 from benchmarks.passes import GRID, QUICK_SIZES, backward, by_place, cotangent, forward, sizes_of
+from cello.convert.c.machine import build
+from cello.convert.c.proof import CompiledNet
+from cello.convert.c.source import source_of
+from cello.convert.c.stages import as_layers, stages_of
 
 FASTER = 1.0
 STEP_RATIO = 2.0  # at most half of ONNX Runtime's time
 STEP_SIZES = [32, 128]
+SAMPLE_SIZES, SAMPLES = (16, 32, 64), 100  # at 48 kHz a sample has 20.8 µs
 UNROLLED = [(1, 20, 32), (32, 20, 128)]  # B, T, H
 
 OURS: dict[str, Callable[[int], cello.Cell]] = {
@@ -42,6 +49,7 @@ TORCHS: dict[str, Callable[[int, int], nn.RNNCellBase]] = {"LSTM": nn.LSTMCell, 
 def cases() -> Iterator[Case | Skipped]:
     yield from jax_scan()
     yield from onnx_runtime()
+    yield from exported_c()
     yield from compiled_loop()
 
 
@@ -129,7 +137,7 @@ def onnx_runtime() -> Iterator[Case | Skipped]:
         yield Skipped("one LSTM step in ONNX Runtime", reason)
         return
     for hidden in STEP_SIZES:
-        from benchmarks.onnx_step import lstm_step
+        from benchmarks.onnx_step import step
 
         cell = nn.LSTMCell(hidden, hidden)
         weights = {name: p.detach().numpy() for name, p in cell.named_parameters()}
@@ -137,10 +145,68 @@ def onnx_runtime() -> Iterator[Case | Skipped]:
         yield Case(
             "one LSTM step | ONNX Runtime",
             partial(cello.Recurrent(cell).stream(), x),
-            partial(lstm_step(weights), x.numpy()),
+            partial(step("LSTM", weights), x.numpy()),
             {"B": 1, "T": 1, "H": hidden},
             least_ratio=STEP_RATIO,
         )
+
+
+def exported_c() -> Iterator[Case | Skipped]:
+    """Samples one by one, as in an audio plug-in: 100 in a call of the C, of ONNX Runtime each."""
+    if reason := _missing("onnx", "onnxruntime"):
+        yield Skipped("exported C", reason)
+        return
+    for kind, (hidden, each) in product(TORCHS, product(SAMPLE_SIZES, (True, False))):
+        cell = TORCHS[kind](1, hidden)
+        x = torch.randn(SAMPLES, 1, 1)
+        how = "a sample a call" if each else "all in one call"
+        yield Case(
+            f"{kind} exported to C | ONNX Runtime, {how}",
+            _LazyC(cell, x),
+            _LazyOnnx(kind, cell, x, each),
+            {"B": 1, "T": SAMPLES, "H": hidden},
+            quick=hidden == 32,
+            least_ratio=FASTER if each else None,
+        )
+
+
+class _LazyC:
+    """The C of a cell, for this machine, over x from the initial state on."""
+
+    def __init__(self, cell: nn.RNNCellBase, x: torch.Tensor) -> None:
+        self.cell, self.x = cell, x.flatten(1).numpy()
+
+    @cached_property
+    def net(self) -> CompiledNet:
+        layer = as_layers(self.cell)
+        source = source_of(
+            stages_of(layer, None), "net", torch.float32, math="own", int8=False, rounded=False
+        )
+        compile_ = partial(build, optimize=("-O3", "-march=native"))
+        return CompiledNet(source, layer, self.x.shape[1:], compile_)
+
+    def __call__(self) -> Any:
+        return self.net.block(self.x)
+
+
+class _LazyOnnx:
+    """ONNX Runtime over x from zeros on, one step a call or all."""
+
+    def __init__(self, kind: str, cell: nn.RNNCellBase, x: torch.Tensor, each: bool) -> None:
+        self.kind, self.cell, self.x, self.each = kind, cell, x.numpy(), each
+
+    @cached_property
+    def run(self) -> Callable[..., Any]:
+        from benchmarks.onnx_step import block
+
+        weights = {name: p.detach().numpy() for name, p in self.cell.named_parameters()}
+        return block(self.kind, weights)
+
+    def __call__(self) -> Any:
+        if not self.each:
+            return self.run(self.x, anew=True)[:, 0]
+        rows = (self.run(row[None], anew=t == 0) for t, row in enumerate(self.x))
+        return np.concatenate(list(rows))[:, 0]
 
 
 # ---------------------------------------------------------------- torch.compile

@@ -1,4 +1,4 @@
-"""One step of an LSTM in ONNX Runtime, called from Python with its state as inputs and outputs."""
+"""An LSTM or GRU in ONNX Runtime, called from Python with its state as inputs and outputs."""
 
 from __future__ import annotations
 
@@ -9,35 +9,41 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, checker, helper, numpy_helper
 
-__all__ = ["lstm_step"]
+__all__ = ["block", "step"]
 
 OPSET = 17
 IR_VERSION = 8  # of the time of that opset: what is asked of a runtime is no more than needed
+#: PyTorch's gates in the order of ONNX: i f g o to i o f c, r z n to z r h.
+_ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+_STATES = {"LSTM": ("h", "c"), "GRU": ("h",)}
 
 
-def lstm_step(weights: dict[str, Any]) -> Callable[[Any], Any]:
-    """A function x [1, I] → h [1, H] that keeps its state.
+def block(kind: str, weights: dict[str, Any]) -> Callable[..., Any]:
+    """A function x [T, 1, I] → y [T, 1, H] that keeps its state, unless it is to begin anew.
 
     Args:
-        weights: numpy arrays under the names of nn.LSTMCell, whose gates lie in the order i f g o;
-            ONNX has i o f g.
+        kind: "LSTM" or "GRU".
+        weights: numpy arrays under the names of nn.LSTMCell or nn.GRUCell.
     """
-    h4, inputs = weights["weight_ih"].shape
-    hidden = h4 // 4
-    order = np.concatenate([np.arange(hidden) + hidden * gate for gate in (0, 3, 1, 2)])
+    rows, inputs = weights["weight_ih"].shape
+    order, states = _ORDER[kind], _STATES[kind]
+    hidden = rows // len(order)
+    rows_of = np.concatenate([np.arange(hidden) + hidden * gate for gate in order])
     own = {
-        "W": weights["weight_ih"][order][None],
-        "R": weights["weight_hh"][order][None],
-        "B": np.concatenate([weights["bias_ih"][order], weights["bias_hh"][order]])[None],
+        "W": weights["weight_ih"][rows_of][None],
+        "R": weights["weight_hh"][rows_of][None],
+        "B": np.concatenate([weights["bias_ih"][rows_of], weights["bias_hh"][rows_of]])[None],
     }
+    after = [f"{name}_n" for name in states]
+    options = {"linear_before_reset": 1} if kind == "GRU" else {}
     node = helper.make_node(
-        "LSTM", ["x", "W", "R", "B", "", "h", "c"], ["", "h_n", "c_n"], hidden_size=hidden
+        kind, ["x", "W", "R", "B", "", *states], ["y", *after], hidden_size=hidden, **options
     )
     graph = helper.make_graph(
         [node],
-        "step",
-        [_tensor("x", inputs), _tensor("h", hidden), _tensor("c", hidden)],
-        [_tensor("h_n", hidden), _tensor("c_n", hidden)],
+        "block",
+        [_tensor("x", "T", 1, inputs), *(_tensor(name, 1, 1, hidden) for name in states)],
+        [_tensor("y", "T", 1, 1, hidden), *(_tensor(name, 1, 1, hidden) for name in after)],
         [numpy_helper.from_array(value, name) for name, value in own.items()],
     )
     model = helper.make_model(
@@ -45,19 +51,28 @@ def lstm_step(weights: dict[str, Any]) -> Callable[[Any], Any]:
     )
     checker.check_model(model)
     onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
     )
-    state = {name: np.zeros((1, 1, hidden), np.float32) for name in ("h", "c")}
+    state = {name: np.zeros((1, 1, hidden), np.float32) for name in states}
 
-    def step(x: Any) -> Any:
-        state["h"], state["c"] = session.run(None, {"x": x[None], **state})
-        return state["h"][0]
+    def run(x: Any, *, anew: bool = False) -> Any:
+        if anew:
+            state.update({name: np.zeros((1, 1, hidden), np.float32) for name in states})
+        y, *now = session.run(None, {"x": x, **state})
+        state.update(zip(states, now, strict=True))
+        return y[:, 0]
 
-    return step
+    return run
 
 
-def _tensor(name: str, size: int) -> Any:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, size])
+def step(kind: str, weights: dict[str, Any]) -> Callable[[Any], Any]:
+    """A function x [1, I] → h [1, H] that keeps its state."""
+    run = block(kind, weights)
+    return lambda x: run(x[None])[0]
+
+
+def _tensor(name: str, *shape: Any) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

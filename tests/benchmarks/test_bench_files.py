@@ -91,7 +91,8 @@ def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bench_peers, "find_spec", lambda name: None)
     cases = [*bench_peers.cases()]
     skipped = [case for case in cases if isinstance(case, Skipped)]
-    assert [case.name for case in skipped] == ["JAX lax.scan", "one LSTM step in ONNX Runtime"]
+    names = ["JAX lax.scan", "one LSTM step in ONNX Runtime", "exported C"]
+    assert [case.name for case in skipped] == names
     assert skipped[0].reason == 'jax is not installed; pip install "cello[bench]"'
     assert skipped[1].reason.startswith("onnx and onnxruntime are not installed")
     assert any(isinstance(case, Case) for case in cases)
@@ -117,8 +118,7 @@ def test_peers_that_are_installed_compute_the_same():
     ).stdout.splitlines()
     there = {name: importlib.util.find_spec(name) is not None for name in PEERS}
     equal = [line for line in lines if line.startswith("equal")]
-    expected = 4 * there["jax"] + (there["onnx"] and there["onnxruntime"])
+    onnx = there["onnx"] and there["onnxruntime"]
+    expected = 4 * there["jax"] + 5 * onnx
     assert [line.endswith(" True") for line in equal] == [True] * expected
-    assert len(lines) - len(equal) == 2 - bool(there["jax"]) - bool(
-        there["onnx"] and there["onnxruntime"]
-    )
+    assert len(lines) - len(equal) == 3 - there["jax"] - 2 * onnx

@@ -22,7 +22,7 @@ from cello.engines.cpu.plan import Plan, plan_of
 from cello.errors import CaptureError, ConversionError
 from cello.program import Value, program_of
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
-from cello.program.kernel.nodes import Array, Constant, Dot, Fold, Gather, Node, Shared
+from cello.program.kernel.nodes import Array, Constant, Dot, Fold, Gather, Node, Shared, TermSum
 
 __all__ = ["CellFunction", "Weights", "cell_function"]
 
@@ -226,13 +226,21 @@ class _Step:
     def _region(self, region: Region) -> list[str]:
         lines: list[str] = []
         sums: dict[Node, str] = {}
-        for node in region.sums:
-            place = f"SUM{self.sums}"
+        together: dict[tuple[tuple[str, int], ...], list[TermSum]] = {}
+        for node in region.sums:  # those that multiply the same numbers
+            together.setdefault(tuple(self._read(dot) for dot in _dots(node)), []).append(node)
+        for reads, nodes in together.items():
+            place, count = f"SUM{self.sums}", region.length * len(nodes)
             self.sums += 1
-            self.scratch += node.length
-            sums[node] = f"{place}[unit]"
-            lines += [f"real {place}[{node.length}];", f"fill({place}, 0, {node.length});"]
-            lines += [self._dot(term, place) for term in node.terms if isinstance(term, Dot)]
+            self.scratch += count
+            for number, node in enumerate(nodes):
+                start = f"{number * region.length} + " if number else ""
+                sums[node] = f"{place}[{start}unit]"
+            lines += [f"real {place}[{count}];", f"fill({place}, 0, {count});"]
+            for (x, _), dots in zip(reads, zip(*map(_dots, nodes), strict=True), strict=True):
+                matrix = np.concatenate([self._matrix(dot) for dot in dots], axis=1)
+                names = " ".join(dict.fromkeys(dot.matrix.name for dot in dots))
+                lines.append(self.weights.dot(matrix, x, place, f"{self.path}: {names}"))
         for fold in region.folds:
             begin = NEUTRAL[fold.kind]
             lines.append(f"{self.memory.place(fold)[0]}[0] = {begin};")
@@ -248,13 +256,18 @@ class _Step:
         given.update(f"s_{name}" for name in memory.scratch.values())
         return _Statements(region, memory, sums, given)
 
-    def _dot(self, dot: Dot, place: str) -> str:
-        whole = self._values(dot.matrix)
-        shape = dot.matrix.shape
-        down = int(shape[1]) if len(shape) > 1 else 1
-        table = whole.reshape(-1, down)
-        table = table.T if dot.transposed else table
-        part = table[dot.k0 : dot.k0 + dot.arg.length, dot.n0 : dot.n0 + dot.length]
+    def _read(self, dot: Dot) -> tuple[str, int]:
+        """Where the numbers begin that a product reads, and how many there are."""
         where, start = self.memory.place(dot.arg)
-        x = f"{where} + {start}" if start else where
-        return self.weights.dot(part, x, place, f"{self.path}: {dot.matrix.name}")
+        return f"{where} + {start}" if start else where, dot.arg.length
+
+    def _matrix(self, dot: Dot) -> NDArray[Any]:
+        """What a product multiplies with, [inputs, outputs]."""
+        shape = dot.matrix.shape
+        table = self._values(dot.matrix).reshape(-1, int(shape[1]) if len(shape) > 1 else 1)
+        table = table.T if dot.transposed else table
+        return table[dot.k0 : dot.k0 + dot.arg.length, dot.n0 : dot.n0 + dot.length]
+
+
+def _dots(node: TermSum) -> list[Dot]:
+    return [term for term in node.terms if isinstance(term, Dot)]

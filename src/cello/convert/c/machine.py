@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cello.convert.c.source import NetInC
@@ -16,14 +17,14 @@ __all__ = ["build", "code_size"]
 _SECONDS = 600
 
 
-def build(code: Path, library: Path) -> None:
+def build(code: Path, library: Path, *, optimize: Sequence[str] = ("-O2",)) -> None:
     """Compile a library.
 
     Raises:
         CompilerError: there is no compiler.
         ConversionError: it refuses the file.
     """
-    _compile("-std=c99", "-O2", "-fPIC", "-shared", str(code), "-o", str(library), "-lm")
+    _compile("-std=c99", *optimize, "-fPIC", "-shared", str(code), "-o", str(library), "-lm")
 
 
 def code_size(source: NetInC) -> int | None:

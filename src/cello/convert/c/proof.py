@@ -80,6 +80,11 @@ class CompiledNet:
         half = len(x) // 2
         return np.concatenate([self._run(x[:half]), *(self._step(row)[None] for row in x[half:])])
 
+    def block(self, x: Array) -> Array:
+        """The outputs of one sequence, from the initial state, in one call."""
+        self._call("reset", self.state)
+        return self._run(x)
+
     def _step(self, x: Array) -> Array:
         y = np.full(self.source.outputs, np.nan, self.real)
         self._call("step", self.state, self._input(x), y)
