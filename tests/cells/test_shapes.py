@@ -213,6 +213,7 @@ def wrong(**parts: Any) -> dict[str, Any]:
         (5, "x must be a dict of .* got int"),
         (wrong(word=torch.zeros(T, B)), r"x\['word'\] must be a tensor of integers, got"),
         (wrong(word=torch.full((T, B), 2**60)), r"x\['word'\] must hold whole numbers up to"),
+        (torch.full((T, B, 10), 0.5).double(), r"x\['word'\] must hold whole numbers, side .* 0.5"),
         (wrong(value=torch.zeros(T, B, 2)), r"x\['value'\] must be \[…, 3\], got \[6, 3, 2\]"),
         (
             wrong(value=torch.zeros(T, B, 3)),
@@ -226,6 +227,12 @@ def wrong(**parts: Any) -> dict[str, Any]:
 def test_inputs_that_do_not_fit(x: Any, message: str) -> None:
     with pytest.raises(CelloError, match=message):
         cello.Recurrent(Clinical().double())(x)
+
+
+def test_a_stepper_refuses_a_word_that_is_no_whole_number() -> None:
+    stepper = cello.Recurrent(Clinical().double()).stream(B)
+    with pytest.raises(CelloError, match=r"x\['word'\] must hold whole numbers"):
+        stepper(torch.full((B, 10), 0.5).double())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.cells.tracing import is_fake
 from cello.errors import ArgumentError, DtypeError, ShapeError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "as_rows",
     "as_shaped",
     "check_part",
+    "check_side_by_side",
     "checked_size",
     "is_several",
     "parts_given",
@@ -200,7 +202,7 @@ def check_part(called: str, size: Any, part: Any, dtype: torch.dtype) -> None:
         if part.dtype not in INTEGERS:
             raise DtypeError(f"{called} must be a tensor of integers, got {part.dtype}")
         most = round(2 / torch.finfo(dtype).eps)
-        if not torch.compiler.is_compiling() and part.numel() and int(part.abs().max()) > most:
+        if _has_numbers(part) and int(part.abs().max()) > most:
             raise ArgumentError(
                 f"{called} must hold whole numbers up to {most:,}, all that {dtype} can tell "
                 f"apart, got {int(part.abs().max()):,}"
@@ -209,6 +211,36 @@ def check_part(called: str, size: Any, part: Any, dtype: torch.dtype) -> None:
         raise DtypeError(
             f"{called} must have the dtype of the parameters, {dtype}, got {part.dtype}"
         )
+
+
+def check_side_by_side(called: str, size: Any, rows: Any) -> None:
+    """Check the whole numbers of an input [..., width] whose parts are side by side already.
+
+    Raises:
+        ArgumentError: one is not whole, or larger than its dtype can tell apart.
+    """
+    if not isinstance(rows, Tensor) or rows.dim() == 0 or rows.shape[-1] != width_of(size):
+        return  # refused for that
+    start = 0
+    for key, one in _sizes_of(size).items():
+        part = rows[..., start]
+        start += width_of(one)
+        if one != INTEGER or not rows.is_floating_point() or not _has_numbers(part):
+            continue
+        whole = (part == part.trunc()) & (part.abs() <= 2 / torch.finfo(part.dtype).eps)
+        whole |= part.isnan()  # what is behind the end of a sequence may be anything
+        if not whole.all():
+            raise ArgumentError(
+                f"{called}[{key!r}] must hold whole numbers, side by side with others too, got "
+                f"{part[~whole][0].item()}"
+            )
+
+
+def _has_numbers(part: Tensor) -> bool:
+    """Whether they can be looked at."""
+    return bool(part.numel()) and not (
+        torch.compiler.is_compiling() or part.is_meta or is_fake((part,))
+    )
 
 
 def parts_given(called: str, size: Any, x: Any) -> dict[str, tuple[Any, Any]]:

@@ -12,6 +12,7 @@ from cello.cells.contract.like import like_of
 from cello.cells.contract.shapes import (
     as_rows,
     check_part,
+    check_side_by_side,
     is_several,
     shape_of,
     shown,
@@ -39,6 +40,7 @@ def side_by_side(layer: Any, x: Any, batch_first: bool, called: str) -> Any:
     """
     size = layer.input_size
     if isinstance(x, (Tensor, PackedSequence)) and is_several(size):
+        check_side_by_side(called, size, x.data if isinstance(x, PackedSequence) else x)
         return x
     dtype = like_of(layer).dtype
     if isinstance(x, PackedSequence):
@@ -76,6 +78,7 @@ def step_side_by_side(layer: Any, x: Any, rows: int) -> tuple[Tensor, bool]:
     """
     size, dtype = layer.input_size, like_of(layer).dtype
     if isinstance(x, Tensor) and is_several(size):
+        check_side_by_side("x", size, x)
         single = x.dim() == 1
         flat = x.unsqueeze(0) if single else x
     else:
