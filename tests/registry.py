@@ -21,6 +21,16 @@ from cello.cells.contract.state import shapes_of
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 
 
+class Base(cello.Cell):
+    """For steps of tests that need no more than one product."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, I)
+        self.W = nn.Linear(I, I)
+
+
 class LeakyCell(cello.Cell):
     """A unit that leaks: h' = (1 - a) * h + a * tanh(W x + R h + b)."""
 

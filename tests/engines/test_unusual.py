@@ -11,14 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cello
-
-
-class Base(cello.Cell):
-    state = ("h",)
-
-    def __init__(self) -> None:
-        super().__init__(3, 3)
-        self.W = nn.Linear(3, 3)
+from tests.registry import Base
 
 
 def agree(cell: cello.Cell) -> None:

@@ -15,15 +15,7 @@ from torch.nn import functional as F
 import cello
 from cello.errors import CaptureError, CellError
 from cello.program import BATCH, capture, program_of, split
-from tests.registry import CAPTURED, BranchingCell, LeakyCell, MixingCell, NoGradCell, make
-
-
-class Base(cello.Cell):
-    state = ("h",)
-
-    def __init__(self) -> None:
-        super().__init__(3, 3)
-        self.W = nn.Linear(3, 3)
+from tests.registry import CAPTURED, Base, BranchingCell, LeakyCell, MixingCell, NoGradCell, make
 
 
 def targets(ops: list) -> list[str]:

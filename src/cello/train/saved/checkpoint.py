@@ -28,7 +28,7 @@ from cello.tree import flatten, unflatten
 
 __all__ = ["FORMAT", "exists", "load", "save"]
 
-FORMAT = 2  # 1 told less of the data
+FORMAT = 2  # files of format 1 hold less about the data
 KEEP = 2
 _NAME = re.compile(r"(\d{6,})-step-\d+")
 _UNFINISHED = ".unfinished-"
@@ -90,7 +90,7 @@ def load(folder: Path) -> Any:
     for path in reversed(_complete(folder)):
         try:
             tree = _read(path)
-        except Exception as error:  # whatever bytes that are none of ours lead to
+        except Exception as error:  # any: the bytes may be anything
             damaged.append(f"{path.name}: {error}")
             continue
         for why in damaged:

@@ -6,7 +6,7 @@ from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.layout.grid import Grid, Item, grid_of
 from cello.see.draw.layout.order import sort_layers
 from cello.see.draw.layout.place import place_items
-from cello.see.draw.layout.route import TRACK, Bundle, Channel, End, channels_of
+from cello.see.draw.layout.route import TRACK, Bundle, End, channels_of
 from cello.see.draw.paint.block_sizes import RADIUS, label_text
 from cello.see.draw.paint.bodies import paint
 from cello.see.draw.paint.picture import Mark, Picture, Text, Wire
@@ -46,7 +46,7 @@ class _Painter:
                 self._item(item, rank)
         for number, channel in enumerate(self.channels):
             for bundle in channel.bundles:
-                self._bundle(number, channel, bundle)
+                self._bundle(number, bundle)
         y = self.picture.height - MARGIN - _LINE * (len(diagram.legend) - 1) - 2
         for line in diagram.legend:
             text = Text(self.picture.width / 2, y, line, "small")
@@ -121,7 +121,7 @@ class _Painter:
             number = Text(left, base, label.number, "number", "start", block.label.value)
             self.picture.texts.append(number)
 
-    def _bundle(self, number: int, channel: Channel, bundle: Bundle) -> None:
+    def _bundle(self, number: int, bundle: Bundle) -> None:
         bottom, top = self.bottom[number], self.top[number]
         value = bundle.wire.label.value
         first, *others = bundle.ends
