@@ -50,6 +50,18 @@ def test_a_model_becomes_rtneural(model: Path, tmp_path: Path):
     assert cello.from_rtneural(tmp_path / "net.json")[0].hidden_size == 4
 
 
+def test_a_model_becomes_c(model: Path, tmp_path: Path):
+    text = run("export", model, "--c", tmp_path / "c").stdout
+    assert "C99" in text
+    assert "largest difference: " in text
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {"net.c", "net.h"}
+
+
+def test_one_place_to_write_to(model: Path, tmp_path: Path):
+    for words in ([], [tmp_path / "net.onnx", "--c", tmp_path]):
+        assert "either OUT, or --c DIR" in run("export", model, *words, code=2).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said", "code"),
     [

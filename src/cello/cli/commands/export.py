@@ -21,10 +21,18 @@ __all__ = ["command"]
     cello export model net.onnx
     cello export model step.onnx --stream --test-vector step.npz
     cello export model net.json
+    cello export model --c folder
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--c",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write C99 with the weights into this folder instead of OUT.",
+)
 @click.option("--stream", is_flag=True, help="The graph of one step: state in, state out.")
 @click.option(
     "--test-vector",
@@ -33,24 +41,37 @@ __all__ = ["command"]
     help="Write inputs with their outputs beside it, as .npz.",
 )
 @json_option
-def command(model: Path, out: Path, stream: bool, test_vector: Path | None, as_json: bool) -> None:
+def command(
+    model: Path,
+    out: Path | None,
+    folder: Path | None,
+    stream: bool,
+    test_vector: Path | None,
+    as_json: bool,
+) -> None:
     """Write MODEL as OUT, whose ending says what it becomes: .onnx, or .json for RTNeural.
 
     A file is written once what it computes has proved equal to the model.
     """
-    ending = out.suffix.lower()
-    if ending not in _WRITERS:
+    if (out is None) == (folder is None):
+        raise ArgumentError("say where to: either OUT, or --c DIR for C")
+    ending = ".c" if out is None else out.suffix.lower()
+    if out is not None and ending not in _WRITERS:
         raise ArgumentError(
             f"OUT must end in one of {', '.join(_WRITERS)}, which says what it becomes; got {out}"
         )
     if ending != ".onnx" and (stream or test_vector is not None):
         raise ArgumentError("--stream and --test-vector go with a file that ends in .onnx")
     net = open_model(model, must_answer=True).net
-    told = _WRITERS[ending](net, out, stream, test_vector)
+    if folder is not None:
+        told = _c(net, folder)
+    else:
+        assert out is not None
+        told = _WRITERS[ending](net, out, stream, test_vector)
     if as_json:
-        print_json({"file": str(out), **told})
+        print_json({"file": str(out or folder), **told})
         return
-    click.echo(f"{out}: {told.pop('format')}")
+    click.echo(f"{out or folder}: {told.pop('format')}")
     for key, value in told.items():
         click.echo(f"  {key.replace('_', ' ')}: {_shown(value)}")
 
@@ -58,6 +79,8 @@ def command(model: Path, out: Path, stream: bool, test_vector: Path | None, as_j
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key or 'net'} → {part}" for key, part in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(value)
     return f"{value:.1e}" if isinstance(value, float) else str(value)
 
 
@@ -79,6 +102,19 @@ def _rtneural(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> 
 
     to_rtneural(net, out)
     return {"format": "RTNeural"}
+
+
+def _c(net: Any, folder: Path) -> dict[str, Any]:
+    from cello.convert import to_c
+
+    made = to_c(net, folder)
+    sizes = ("code_bytes", "weight_bytes", "state_bytes", "stack_bytes")
+    return {
+        "format": "C99",
+        "files": [str(file) for file in made.files],
+        **{name: getattr(made, name) for name in sizes},
+        "largest_difference": made.difference,
+    }
 
 
 #: What writes a file with each ending.
