@@ -166,7 +166,7 @@ def test_what_can_be_read_in_two_ways_is_refused() -> None:
     [
         (lambda h: (h, 3), "must be made of tensors, it holds int"),
         (lambda h: (h, (h, len(h))), "must be made of tensors, it holds int"),
-        (lambda h: h.unsqueeze(0), r"a row for each input, not \[1, B, 4\]"),
+        (lambda h: h[None, None], r"must be \[B, …\] or \[layers, B, …\], not \[1, 1, B, 4\]"),
         (lambda h: (h, h > 0), "must have the dtype of x, torch.float32, not torch.bool"),
         (lambda h: (h.sum(), h), r"an output must be \[B, size\], not \[\]"),
     ],
@@ -199,3 +199,49 @@ def test_in_a_graph_of_the_compiler(kind: type[Stranger]) -> None:
     layer, x = cello.Recurrent(kind(), engine="reference"), torch.randn(3, 2, I)
     compiled = torch.compile(layer, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x)[0], layer(x)[0])
+
+
+class Layers(nn.Module):
+    """Keeps its state as PyTorch's layers do, [layers, B, H]: with one of them inside, or cells."""
+
+    input_size, hidden_size = 3, 4
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        made = {"gru": nn.GRU(3, 4), "lstm": nn.LSTM(3, 4, 2)}
+        sizes = ((3, 4), (4, 4))
+        self.inner = made.get(kind) or nn.ModuleList(nn.GRUCell(*size) for size in sizes)
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        if not isinstance(self.inner, nn.ModuleList):
+            y, state = self.inner(x.unsqueeze(0), state)
+            return y.squeeze(0), state
+        state = x.new_zeros(2, len(x), 4) if state is None else state
+        new = []
+        for cell, h in zip(self.inner, state, strict=True):
+            x = cell(x, h)
+            new.append(x)
+        return x, torch.stack(new)
+
+
+@pytest.mark.filterwarnings("ignore::cello.engines.EngineWarning")
+@pytest.mark.parametrize("kind", ["gru", "lstm", "cells"])
+def test_a_state_may_have_its_layers_before_its_rows(kind: str) -> None:
+    module = Layers(kind).double()
+    layer = cello.Recurrent(module)
+    x = torch.randn(5, 3, 3, dtype=torch.float64)
+    state, outputs = None, []
+    for x_t in x:
+        y, state = module(x_t, state)
+        outputs.append(y)
+    y, final = layer(x)
+    torch.testing.assert_close(y, torch.stack(outputs))
+    parts = state if isinstance(state, tuple) else (state,)
+    for mine, own in zip(final, parts, strict=True):
+        torch.testing.assert_close(mine, own.transpose(0, 1).flatten(1))
+    short, _ = layer(x, lengths=torch.tensor([2, 5, 0]))
+    torch.testing.assert_close(short[:2, 0], y[:2, 0])
+    again, _ = layer(x[2:], layer(x[:2])[1])
+    torch.testing.assert_close(again, y[2:])
+    stepper = layer.stream(3)
+    torch.testing.assert_close(torch.stack([stepper(x_t) for x_t in x]), y)

@@ -65,7 +65,8 @@ class ForeignCell(Cell):
     If it takes back either, the one counts whose every part it reads, row by row.
 
     The state's parts are called as the module's dict, named tuple or data class calls them; else h;
-    h and c; or s0, s1, …. A part [B, *shape] becomes [B, size] in a layer's state.
+    h and c; or s0, s1, …. A part [B, *shape] becomes [B, size] in a layer's state, and so does one
+    [layers, B, size], as PyTorch's layers have it.
 
     Args:
         module: has `input_size` and `hidden_size`.

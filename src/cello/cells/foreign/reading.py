@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from cello.errors import CellError
 
 __all__ = ["Reading", "read"]
 
-ROWS = 7  # of the batch that is tried
+ROWS = 13  # of the batch that is tried: more than there are layers in a state [layers, B, size]
 
 
 class Reading(NamedTuple):
@@ -35,12 +35,14 @@ class Reading(NamedTuple):
         form: of the state, with numbers in place of its tensors.
         shapes: of one row of each of them.
         output_size: of the output.
+        axes: that of the rows in each of them: 0, or 1 in a state [layers, B, size].
     """
 
     how: str
     form: Any
     shapes: tuple[tuple[int, ...], ...]
     output_size: int
+    axes: tuple[int, ...]
 
     def __call__(self, result: Any) -> tuple[Tensor, list[Tensor]]:
         """The output and the parts of the next state, each [B, size].
@@ -55,6 +57,7 @@ class Reading(NamedTuple):
                 f"a module must return its state in one form, first it was {self.form}, "
                 f"now it is {form} (numbers stand for tensors)"
             )
+        parts = self.by_row(parts)
         rows = [part if part.dim() == 2 else part.reshape(len(part), -1) for part in parts]
         return (rows[0] if output is None else output), rows
 
@@ -64,7 +67,16 @@ class Reading(NamedTuple):
             part if len(shape) == 1 else part.reshape(len(part), *shape)
             for part, shape in zip(parts, self.shapes, strict=True)
         ]
-        return filled(self.form, own)
+        return self.filled(own)
+
+    def by_row(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """The parts of a state of the module's, each with its rows first."""
+        pairs = zip(parts, self.axes, strict=True)
+        return [part.transpose(0, axis) if axis else part for part, axis in pairs]
+
+    def filled(self, parts: Sequence[Tensor]) -> Any:
+        """The state as the module has it, of parts with their rows first."""
+        return filled(self.form, [part.contiguous() for part in self.by_row(parts)])
 
     def sizes(self) -> list[int]:
         """The size of each part."""
@@ -180,21 +192,28 @@ class _Trial:
         form, parts = apart_from(state)
         if not parts:
             raise CellError("a state must hold a tensor")
+        axes = []
         for part in parts:
-            if part.dim() < 1 or part.shape[0] != ROWS:
+            if ROWS not in part.shape[:2]:
                 shape = ", ".join("B" if n == ROWS else str(n) for n in part.shape)
-                raise CellError(f"a part of a state must have a row for each input, not [{shape}]")
+                raise CellError(
+                    f"a part of a state must be [B, …] or [layers, B, …], not [{shape}]"
+                )
+            axes.append(part.shape.index(ROWS))
             if part.dtype != self.x.dtype:
                 raise CellError(
                     f"a part of a state must have the dtype of x, {self.x.dtype}, not {part.dtype}"
                 )
+        parts = [part.transpose(0, axis) for part, axis in zip(parts, axes, strict=True)]
         output = parts[0].reshape(ROWS, -1) if output is None else output
         if output.dim() != 2 or len(output) != ROWS:
             raise CellError(f"an output must be [B, size], not {list(output.shape)}")
-        return Reading(how, form, tuple(tuple(p.shape[1:]) for p in parts), output.shape[1])
+        return Reading(
+            how, form, tuple(tuple(p.shape[1:]) for p in parts), output.shape[1], tuple(axes)
+        )
 
     def _state(self, reading: Reading, make: Callable[..., Tensor]) -> Any:
-        return filled(reading.form, [make(ROWS, *shape) for shape in reading.shapes])
+        return reading.filled([make(ROWS, *shape) for shape in reading.shapes])
 
     def _compare_beginnings(self, reading: Reading, result: Any) -> None:
         """Say so if it does not begin with zeros by itself: a layer does."""
@@ -233,18 +252,23 @@ class _Trial:
     def _mixes_rows(self, reading: Reading) -> bool:
         """Whether the first row of the state has a say in other rows."""
         parts = [self.random(ROWS, *shape) for shape in reading.shapes]
-        before = apart_from(self(filled(reading.form, parts)))[1]
+        before = self._made_of(reading, parts)
         for part in parts:
             part[0] += 1
-        after = apart_from(self(filled(reading.form, parts)))[1]
+        after = self._made_of(reading, parts)
         return not all(torch.equal(a[1:], b[1:]) for a, b in zip(before, after, strict=True))
+
+    def _made_of(self, reading: Reading, parts: list[Tensor]) -> list[Tensor]:
+        """All that is returned for a state, each with its rows first."""
+        made = apart_from(self(reading.filled(parts)))[1]
+        return [part.transpose(0, 1) if len(part) != ROWS else part for part in made]
 
     def _ignores_a_part(self, reading: Reading) -> bool:
         """Whether there is a part of the state on which nothing depends."""
         parts = [self.random(ROWS, *shape) for shape in reading.shapes]
         with torch.enable_grad():
             leaves = [part.clone().requires_grad_() for part in parts]
-            made = apart_from(self(filled(reading.form, leaves)))[1]
+            made = apart_from(self(reading.filled(leaves)))[1]
             total = torch.stack([part.sum() for part in made]).sum()
         flows: Any = [None] * len(leaves)
         if total.requires_grad:
@@ -253,7 +277,7 @@ class _Trial:
             if flow is not None:
                 continue
             changed = [part + (place == number) for place, part in enumerate(parts)]
-            after = apart_from(self(filled(reading.form, changed)))[1]
+            after = apart_from(self(reading.filled(changed)))[1]
             if all(torch.equal(a, b) for a, b in zip(made, after, strict=True)):
                 return True
         return False
