@@ -57,6 +57,15 @@ def test_a_model_becomes_c(model: Path, tmp_path: Path):
     assert {path.name for path in (tmp_path / "c").iterdir()} == {"net.c", "net.h"}
 
 
+def test_c_with_options(model: Path, tmp_path: Path):
+    told = run_json("export", model, "--c", tmp_path / "amp", "--name", "amp", "--int8", "--libm")
+    assert told["largest_difference"] < 1e-5 < told["int8_costs"] < 0.1
+    assert "amp_step(" in (tmp_path / "amp" / "amp.h").read_text()
+    said = run("export", model, "--c", tmp_path / "no", "--name", "int", code=2).stderr
+    assert "keyword of C" in said
+    assert not (tmp_path / "no").exists()
+
+
 def test_one_place_to_write_to(model: Path, tmp_path: Path):
     for words in ([], [tmp_path / "net.onnx", "--c", tmp_path]):
         assert "either OUT, or --c DIR" in run("export", model, *words, code=2).stderr
@@ -67,6 +76,7 @@ def test_one_place_to_write_to(model: Path, tmp_path: Path):
     [
         (["net.pb"], "OUT must end in one of .onnx, .json", 2),
         (["net.json", "--stream"], "go with a file that ends in .onnx", 2),
+        (["net.onnx", "--int8"], "go with --c", 2),
         (["missing/net.onnx"], "missing", 1),
     ],
 )

@@ -21,7 +21,7 @@ __all__ = ["command"]
     cello export model net.onnx
     cello export model step.onnx --stream --test-vector step.npz
     cello export model net.json
-    cello export model --c folder
+    cello export model --c folder --name amp --int8
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -33,6 +33,12 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Write C99 with the weights into this folder instead of OUT.",
 )
+@click.option(
+    "--name", default="net", show_default=True, help="What the C and all in it is called."
+)
+@click.option("--ids", type=int, help="C: ids of a step, where the net takes any number.")
+@click.option("--int8", is_flag=True, help="C: matrices in 8 bits.")
+@click.option("--libm", is_flag=True, help="C: exponentials of the C library.")
 @click.option("--stream", is_flag=True, help="The graph of one step: state in, state out.")
 @click.option(
     "--test-vector",
@@ -45,6 +51,10 @@ def command(
     model: Path,
     out: Path | None,
     folder: Path | None,
+    name: str,
+    ids: int | None,
+    int8: bool,
+    libm: bool,
     stream: bool,
     test_vector: Path | None,
     as_json: bool,
@@ -62,9 +72,12 @@ def command(
         )
     if ending != ".onnx" and (stream or test_vector is not None):
         raise ArgumentError("--stream and --test-vector go with a file that ends in .onnx")
+    if folder is None and (int8 or libm or ids is not None):
+        raise ArgumentError("--ids, --int8 and --libm go with --c")
     net = open_model(model, must_answer=True).net
     if folder is not None:
-        told = _c(net, folder)
+        weights, math = ("int8" if int8 else "float"), ("libm" if libm else "own")
+        told = _c(net, folder, name=name, ids=ids, weights=weights, math=math)
     else:
         assert out is not None
         told = _WRITERS[ending](net, out, stream, test_vector)
@@ -104,16 +117,18 @@ def _rtneural(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> 
     return {"format": "RTNeural"}
 
 
-def _c(net: Any, folder: Path) -> dict[str, Any]:
+def _c(net: Any, folder: Path, **options: Any) -> dict[str, Any]:
     from cello.convert import to_c
 
-    made = to_c(net, folder)
+    made = to_c(net, folder, **options)
     sizes = ("code_bytes", "weight_bytes", "state_bytes", "stack_bytes")
     return {
         "format": "C99",
         "files": [str(file) for file in made.files],
         **{name: getattr(made, name) for name in sizes},
-        "largest_difference": made.difference,
+        **({"largest_difference": made.difference} if made.why_not is None else {}),
+        **({"not_proved": made.why_not} if made.why_not is not None else {}),
+        **({"int8_costs": made.int8_loss[0]} if made.int8_loss is not None else {}),
     }
 
 
