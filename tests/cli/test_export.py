@@ -72,16 +72,14 @@ def test_one_place_to_write_to(model: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said", "code"),
+    ("words", "said"),
     [
-        (["net.pb"], "OUT must end in one of .onnx, .json", 2),
-        (["net.json", "--stream"], "go with a file that ends in .onnx", 2),
-        (["net.onnx", "--int8"], "go with --c", 2),
-        (["missing/net.onnx"], "missing", 1),
+        (["net.pb"], "OUT must end in one of .onnx, .json"),
+        (["net.json", "--stream"], "go with a file that ends in .onnx"),
+        (["missing/net.onnx"], "cannot write"),
+        (["net.onnx", "--int8"], "go with --c"),
     ],
 )
-def test_what_cannot_be_written(
-    model: Path, tmp_path: Path, words: list[str], said: str, code: int
-):
-    assert said in run("export", model, tmp_path / words[0], *words[1:], code=code).stderr
+def test_what_cannot_be_written(model: Path, tmp_path: Path, words: list[str], said: str):
+    assert said in run("export", model, tmp_path / words[0], *words[1:], code=2).stderr
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -18,9 +18,10 @@ import cello
 from cello.cells import zoo
 from cello.convert.onnx import onnx_file
 from cello.convert.onnx.operators import operator_of
+from cello.convert.onnx.primitives import FUNCTIONS
 from cello.convert.onnx.step import Step
 from cello.convert.proof import Case, reads_of, run_net
-from cello.errors import ArgumentError, ConversionError
+from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection
 from tests.convert.nets import all_nets
 from tests.registry import CELLS, MORE, H, I
@@ -199,10 +200,38 @@ def test_a_wrong_weight_is_found_and_nothing_written(
 def test_a_model_that_is_none_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cello.convert.onnx.through_time.Time.of", lambda *_: ("m", "l", "n"))
-    with pytest.raises((ConversionError, AttributeError)):
-        cello.to_onnx(cello.LSTM(3, 4), tmp_path / "net.onnx")
+    monkeypatch.setitem(FUNCTIONS, "sigmoid", lambda put, x: put("Sigmiod", x))
+    with pytest.raises(ConversionError, match=r"net.onnx is no valid ONNX model: .*Sigmiod"):
+        cello.to_onnx(cello.Recurrent(cello.JordanCell(3, 4, 2)), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot write .*net\.onnx: No such file"):
+        cello.to_onnx(cello.LSTM(3, 4), tmp_path / "none" / "net.onnx")
+
+
+class Counted(cello.Cell):
+    """A cell that reads a whole number a step."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__("integer", H)
+        self.table = nn.Embedding(5, H)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = 0.5 * h + self.table(x)
+        return h, (h,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_cell_that_reads_whole_numbers(dtype: torch.dtype, tmp_path: Path) -> None:
+    net = cello.Recurrent(Counted()).to(dtype)
+    assert cello.to_onnx(net, tmp_path / "net.onnx").operators == {"": "Scan"}
+    run = session(tmp_path / "net.onnx")
+    x = torch.tensor([[0, 4], [3, 1]])
+    close(net(x)[0].detach(), run.run(["y"], {"x": x.numpy()})[0])
 
 
 def test_bfloat16_is_refused(tmp_path: Path) -> None:

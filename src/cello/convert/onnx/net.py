@@ -133,14 +133,14 @@ class Exporting:
 
     def _recurrent(self, layer: Recurrent, x: str, path: str) -> str:
         cell = layer.cell
-        rows = self._rows(x, cell.input_size)
+        rows = self._rows(x, cell.input_size, layer)
         names, start = [], []
         learned = layer.initial_state == "learned"
         for name, shape in shapes_of(cell).items():
             default = layer.initial[name] if learned else _zeros(layer, shape)
             names.append(joined(path, name))
             state = self._state(names[-1], [*shape], array_of(default)[None])
-            start.append(self._rows(state, cell.state_sizes[name], state=True))
+            start.append(self._rows(state, cell.state_sizes[name], layer, state=True))
         y, final = self._cell(cell, rows, start, path, reverse=layer.reverse)
         for name, part, shape in zip(names, final, shapes_of(cell).values(), strict=True):
             size = [-1, *shape]
@@ -223,11 +223,11 @@ class Exporting:
         self.put.same(part, out)
         self._outputs.append(helper.make_tensor_value_info(out, _kind(like), shape))
 
-    def _rows(self, x: str, size: Any, *, state: bool = False) -> str:
+    def _rows(self, x: str, size: Any, layer: Recurrent, *, state: bool = False) -> str:
         """What has shapes as rows, the numbers of each side by side."""
         if size == INTEGER:
-            kind = helper.np_dtype_to_tensor_dtype(np.dtype(np.float32))
-            return self.put("Unsqueeze", self.put("Cast", x, to=kind), self.put.integers(-1))
+            x = self.put("Cast", x, to=_kind(layer.like()))
+            return self.put("Unsqueeze", x, self.put.integers(-1))
         if is_several(size) or len(shape_of(size)) == 1:
             return x
         lead = [0] if state or self.stream else [0, 0]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cello.convert.onnx.net import Exporting
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of
 from cello.engines import engine
-from cello.errors import ConversionError
+from cello.errors import ConversionError, ModelError
 from cello.files import replace
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
@@ -101,9 +101,12 @@ def to_onnx(
     side = _Side(graph, model, file)
     proof = prove(net, side, name=file.name, lengths=not stream)
     vector = None if test_vector is None else side.vector()
-    replace(file, model)
-    if vector is not None and test_vector is not None:
-        replace(Path(test_vector), vector)
+    try:
+        if vector is not None and test_vector is not None:
+            replace(Path(test_vector), vector)
+        replace(file, model)
+    except OSError as error:
+        raise ModelError(f"cannot write {error.filename or file}: {error.strerror}") from error
     return Exported(file, graph.operators, graph.states, proof)
 
 
