@@ -139,6 +139,13 @@ def test_a_row_that_begins_anew(layer: cello.Recurrent, x: Tensor) -> None:
 
 
 @torch.no_grad()
+def test_resets_that_are_a_column_of_more() -> None:
+    layer, reset = layer_of("elman"), torch.rand(T, B) < 0.4
+    x = torch.randn(T, 1, I)
+    same(layer(x, reset=reset[:, 3:4]), layer(x, reset=reset[:, 3:4].clone()))
+
+
+@torch.no_grad()
 def in_pieces(layer: Any, x: Tensor) -> None:
     y, state = layer(x)
     first, middle = layer(x[:2])
@@ -258,6 +265,50 @@ def test_on_any_number_of_threads(
     for threads in (2, 3, 5):
         torch.set_num_threads(threads)
         same(gradients(layer, x), alone)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "reverse"),
+    [(zoo.MinGRUCell, SINGLE, False), (zoo.IndRNNCell, DOUBLE, True)],
+    ids=["minGRU", "IndRNN"],
+)
+def test_threads_that_share_units_without_waiting(
+    kind: Any, dtype: torch.dtype, reverse: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each unit goes through time by itself: backward too if x needs no gradient."""
+    monkeypatch.setattr(library, "WORTH_A_THREAD", 0)
+    torch.manual_seed(2)
+    size, steps = 70, 230  # blocks of units for two threads and more, steps for two rounds
+    cell = kind(I, size).to(dtype)
+    layer = cello.Recurrent(cell, reverse=reverse, engine="cpu")
+    plain = cello.Recurrent(cell, reverse=reverse, engine="reference")
+    x, reset = torch.randn(steps, 2, I, dtype=dtype), torch.rand(steps, 2) < 0.1
+    start = torch.randn(2, size, dtype=dtype).requires_grad_()
+    wanted = (start, *cell.parameters())
+
+    def found(layer: Any, rows: int, **options: Any) -> tuple[Tensor, ...]:
+        y, (h,) = layer(x[:, :rows], (start[:rows],), **options)
+        loss = (y * torch.linspace(-1, 2, y.numel(), dtype=dtype).view_as(y)).sum() + h.sum()
+        return y, h, *torch.autograd.grad(loss, wanted)
+
+    for rows, options in [
+        (1, {}),
+        (1, {"reset": reset[:, :1]}),
+        (2, {"lengths": torch.tensor([steps, 40])}),
+        (2, {"reset": reset}),
+    ]:
+        torch.set_num_threads(1)
+        alone = found(layer, rows, **options)
+        if dtype == DOUBLE:
+            torch.testing.assert_close(alone, found(plain, rows, **options))
+        with torch.no_grad():
+            quiet = layer(x[:, :rows], (start[:rows],), **options)[0]
+        same(quiet, alone[0])
+        for threads in (2, 4, 7):
+            torch.set_num_threads(threads)
+            same(found(layer, rows, **options), alone)
+            with torch.no_grad():
+                same(layer(x[:, :rows], (start[:rows],), **options)[0], quiet)
 
 
 STRICT = """

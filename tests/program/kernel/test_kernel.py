@@ -18,6 +18,7 @@ from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Apply, Dot, Fold, Graph, Load, TermSum, ancestors
 from cello.program.kernel.schedule import Schedule
+from tests import registry
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 
@@ -273,6 +274,42 @@ def test_the_gradient_of_the_input_runs_after_the_backward_loop() -> None:
     dx = [store.node for store in loop.stores if store.array.kind == "dx"]
     assert dx
     assert {plan.home[node].phase for node in dx} == {"after"}
+
+
+def test_units_that_go_through_time_by_themselves_are_seen_in_the_step() -> None:
+    fused = {name: cell for name in registry.CELLS if (cell := _lowers(name)) is not None}
+    alone = {name for name, cell in fused.items() if scheduled(cell)[1].by_unit}
+    assert {"MinGRUCell", "MinLSTMCell", "IndRNNCell"} <= alone
+    mixed = {"elman", "lstm", "gru", "torch-gru", "JANETCell", "LayerNormLSTMCell", "pieces"}
+    assert mixed <= fused.keys()
+    assert not mixed & alone
+    _, back = scheduled(fused["MinGRUCell"], "backward")
+    assert not back.by_unit  # the gradient of x is a product with what all units have left
+
+
+def _lowers(name: str) -> cello.Cell | None:
+    cell = registry.make(name, torch.float32)
+    try:
+        lower(capture(cell))
+    except CaptureError:
+        return None
+    return cell
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda cell, x, h: h.roll(1, -1) + cell.W(x),
+        lambda cell, x, h: h.flip(-1) * cell.p + cell.W(x),
+        lambda cell, x, h: h * h.sum(-1, keepdim=True) + cell.W(x),
+        lambda cell, x, h: h[:, :1] + cell.W(x),
+        lambda cell, x, h: torch.cat([h[:, 2:], h[:, :2]], -1) + cell.W(x),
+        lambda cell, x, h: torch.cat([h[:, :2], cell.W(x)[:, 2:]], -1),
+        lambda cell, x, h: h + torch.softmax(cell.W(x), -1),
+    ],
+)
+def test_a_unit_that_needs_another_is_seen(step: Callable[..., Tensor]) -> None:
+    assert not scheduled(OneStep(step))[1].by_unit
 
 
 def test_every_node_is_computed_after_what_it_reads() -> None:

@@ -115,6 +115,7 @@ class Library:
         threads, parts = self._threads(steps)
         run, barrier = pool() if threads > 1 else (0, 0)
         workspace = self._workspace(threads)
+        reset = None if reset is None else reset.contiguous()  # it may be a column of a larger one
         first = 0 if steps.table is None else steps.table.data_ptr()
         second = first and first + 8 * steps.length
         pointers = [
@@ -137,9 +138,8 @@ class Library:
             return 1, 1
         if steps.rows >= available:
             return available, 1
-        if self.rendered.weights < WORTH_SHARING:
-            return max(1, steps.rows), 1
-        parts = available // max(1, steps.rows)
+        shares = self.rendered.shares or (self.rendered.weights >= WORTH_SHARING and available)
+        parts = max(1, min(shares, available // max(1, steps.rows)))
         return parts * max(1, steps.rows), parts
 
     def _workspace(self, threads: int) -> tuple[int, int, Tensor]:

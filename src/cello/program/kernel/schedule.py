@@ -80,6 +80,32 @@ class Schedule:
     outside: list[Node]
     next_states: dict[str, tuple[Array, int]]
 
+    @property
+    def by_unit(self) -> bool:
+        """Whether each unit goes through time by itself.
+
+        Then no feature needs more than what is given and the same feature of what else is
+        computed, at this step and at the one before, and threads that share the units of a row
+        wait for nobody.
+        """
+        sizes = {region.length for region in self.regions}.union(self.kernel.states.values())
+        if len(sizes) != 1 or not self.kernel.states:
+            return False
+        for region in self.regions:
+            stored = [store.node for store in region.stores]
+            whole = {arg for node in region.nodes for arg in _read_from_memory(node)}
+            whole.update(_whole(node) for node in stored if isinstance(node, Slice))
+            read = [arg for node in region.nodes for arg in node.inputs]
+            chained = {arg for arg in (*read, *stored, *whole) if self._is_chained(arg)}
+            if region.folds or any(arg.length not in sizes for arg in chained):
+                return False
+            if any(arg in chained or arg in self.home for arg in whole):
+                return False
+        return True
+
+    def _is_chained(self, node: Node) -> bool:
+        return isinstance(node, Load) and node.array.kind == self.kernel.chain
+
     def of(self, phase: str) -> list[Region]:
         """The regions of a phase."""
         return [region for region in self.regions if region.phase == phase]

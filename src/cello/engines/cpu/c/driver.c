@@ -5,8 +5,11 @@
 #define PADDED(n) (((long)(n) + VL - 1) / VL * VL)
 #define BLOCKS(n, width) (((n) + (long)VL * (width) - 1) / ((long)VL * (width)))
 #define TOGETHER 192 /* rows for which the phase before the loop runs at once */
-#define SHARE_BEGIN (blocks * team->part / team->parts)
-#define SHARE_END (blocks * (team->part + 1) / team->parts)
+/* The blocks of a thread of the team, which shares out `many` at a time. */
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define SHARE(part, many) LEAST(blocks, (blocks + (many) - 1) / (many) * (part) / team->parts * (many))
+#define SHARE_BEGIN SHARE(team->part, 1)
+#define SHARE_END SHARE(team->part + 1, 1)
 /* Blocks of units in order, and the one after each. Where the weights of a step do not fit into the cache,
  * every other step goes through them the other way: what the last step has left there is read first. */
 #define FOR_BLOCKS(from, to)                                                                   \

@@ -43,6 +43,8 @@ class Memory:
         matrices: tensors without rows that products multiply with.
         packed: parts of matrices in packed form.
         names: of all these in C, no two alike.
+        together: vectors of units that threads share out at a time, the same ones in all regions,
+            if each unit goes through time by itself; else 0.
     """
 
     schedule: Schedule
@@ -53,6 +55,7 @@ class Memory:
     matrices: dict[Value, None] = field(default_factory=dict)
     packed: list[Packed] = field(default_factory=list)
     names: dict[tuple[str, str], str] = field(default_factory=dict)
+    together: int = 0
 
     def __post_init__(self) -> None:
         for region in self.schedule.regions:

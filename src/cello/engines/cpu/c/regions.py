@@ -70,6 +70,9 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
     )
     lines.indent += 1
     folds = region.folds
+    begin, end = "SHARE_BEGIN", "SHARE_END"
+    if memory.together > width:
+        begin, end = (f"SHARE(team->part{p}, {memory.together // width})" for p in ("", " + 1"))
     if folds:  # a fold needs all features: the first of a team takes them
         lines.add("if (team->part > 0) return;")
     for fold in folds:
@@ -77,8 +80,7 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
         lines.add(f"    fold_begin({memory.place(fold)[0]}, {NEUTRAL[fold.kind]});")
     lines.add(
         f"const long blocks = BLOCKS({n}, {width});",
-        f"const long from = {'0' if folds else 'SHARE_BEGIN'}, "
-        f"to = {'blocks' if folds else 'SHARE_END'};",
+        f"const long from = {'0' if folds else begin}, to = {'blocks' if folds else end};",
     )
     to_and_fro = bool(groups) and region.phase == "loop" and not folds
     pairs = to_and_fro and go_in_pairs(groups, width)

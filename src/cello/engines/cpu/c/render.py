@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import lcm
 
 from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.c.prelude import driver, prelude, walk
+from cello.engines.cpu.c.products import groups_of, tile_width
 from cello.engines.cpu.c.regions import render_region
 from cello.program.graph import Value
 from cello.program.kernel.kernel import Kernel
@@ -39,6 +41,8 @@ class Rendered:
         slots: the pointers that its function `run` takes, in order.
         work: multiplications that one row of one step takes.
         weights: numbers in the matrices that the loop streams.
+        shares: among how many threads the units of a row can be shared out without waiting, if
+            each goes through time by itself (`Schedule.by_unit`); else 0.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Rendered:
     slots: tuple[Slot, ...]
     work: int
     weights: int
+    shares: int
 
 
 _STATE_SLOTS = {
@@ -64,6 +69,9 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
     """
     plan = schedule(graph, kernel)
     memory = Memory(plan)
+    if plan.by_unit:
+        widths = (tile_width(r, groups_of(r, memory), memory) for r in plan.regions)
+        memory.together = lcm(*widths)
     functions: list[str] = []
     calls: dict[str, list[tuple[str, int]]] = {"before": [], "loop": [], "after": []}
     counts: dict[str, int] = {}
@@ -87,7 +95,7 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
         _structs(kernel, memory, slots),
         *functions,
         _definitions(kernel, memory, slots, feedback),
-        _phases(calls),
+        _phases(calls, waits=not plan.by_unit),
         _packing(memory),
         walk(),
     ]
@@ -97,7 +105,11 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
         for packed in memory.packed
         if packed.name.startswith("loop")
     )
-    return Rendered(f"{kernel.cell}_{kernel.name}", "\n".join(parts), slots, work, weights)
+    shares = 0
+    if plan.by_unit:
+        shares = -(-plan.regions[0].length * kernel.item_size // (64 * memory.together))
+    name = f"{kernel.cell}_{kernel.name}"
+    return Rendered(name, "\n".join(parts), slots, work, weights, shares)
 
 
 def _slots(kernel: Kernel, memory: Memory) -> tuple[Slot, ...]:
@@ -126,6 +138,7 @@ def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lists = ["prev"] if kernel.name == "forward" else ["carry", "prev"]
     lines = [
         f"#define BACKWARD {int(kernel.name == 'backward')}",
+        f"#define BY_UNIT {memory.together}",
         f"#define STATES {len(kernel.states)}",
         f"static const long SIZE[{states}] = {{{_listed(kernel.states.values())}}};",
         f"#define WIDEST {max(kernel.states.values(), default=1)}",
@@ -201,8 +214,8 @@ def _definitions(
     return "\n".join(lines)
 
 
-def _phases(calls: dict[str, list[tuple[str, int]]]) -> str:
-    """The functions of a phase; a team waits for all its threads after each level."""
+def _phases(calls: dict[str, list[tuple[str, int]]], *, waits: bool) -> str:
+    """The functions of a phase; if it `waits`, a team does for all its threads after each level."""
     lines = []
     for phase, regions in calls.items():
         lines.append(
@@ -211,7 +224,7 @@ def _phases(calls: dict[str, list[tuple[str, int]]]) -> str:
         )
         for number, (name, level) in enumerate(regions):
             lines.append(f"    {name}(kernel, team, first, rows);")
-            if number + 1 == len(regions) or regions[number + 1][1] != level:
+            if waits and (number + 1 == len(regions) or regions[number + 1][1] != level):
                 lines.append("    if (team->parts > 1) kernel->shape.barrier();")
         lines += ["}", ""]
     return "\n".join(lines)

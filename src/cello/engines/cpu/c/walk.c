@@ -1,5 +1,6 @@
 /* The walk through time, and what is called from outside. What a cell adds stands before: the structs Kernel
- * and Team; BACKWARD; STATES, the SIZE of each, which of them is FEEDBACK (or -1), which MOVES (its new value
+ * and Team; BACKWARD; BY_UNIT (vectors of units that threads share out at a time, each its own through all
+ * of time, or 0); STATES, the SIZE of each, which of them is FEEDBACK (or -1), which MOVES (its new value
  * is written where that of a later step will be); the macros that list arrays; the functions next_state and
  * kept_state, and those of the phases: before, loop, after. */
 
@@ -71,6 +72,21 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
 
 /* ---------------------------------------------------------------- through time */
 
+/* The units of a state that a thread of a team sees to between steps: all, or those that it computes. */
+INLINE long units_before(UNUSED const Team *team, UNUSED long part, long size) {
+#if BY_UNIT
+    const long blocks = BLOCKS(size, BY_UNIT);
+    return LEAST(size, SHARE(part, 1) * BY_UNIT * VL);
+#else
+    return part == team->part ? 0 : size;
+#endif
+}
+INLINE void copy_units(const Team *team, real *to, const real *from, long size) {
+    const long first = units_before(team, team->part, size);
+    memcpy(to + first, from + first, (units_before(team, team->part + 1, size) - first) * sizeof(real));
+}
+#define SEES_TO_STATES (BY_UNIT || team->part == 0)
+
 /* Gathers the rows of the next few steps, from step `done` on; returns the step after them. */
 static long rows_from(const Shape *shape, Team *team, long done) {
     const long count = team->to - team->from;
@@ -124,11 +140,13 @@ INLINE void cut_off(const Kernel *kernel, Team *team, long t, long first, long a
         for (int s = 0; s < STATES; s++) {
             if (reset) {
                 real *sum = kernel->grad_initial[s] + seq * SIZE[s];
-                for (long i = 0; i < SIZE[s] && team->part == 0; i++) sum[i] += team->last[s][r][i];
+                const long first_unit = units_before(team, team->part, SIZE[s]);
+                const long end = units_before(team, team->part + 1, SIZE[s]);
+                for (long i = first_unit; i < end && SEES_TO_STATES; i++) sum[i] += team->last[s][r][i];
                 team->last[s][r] = kernel->zeros;
             } else if (s == FEEDBACK && kernel->forced && has) {
                 real *known = kernel->grad_forced + (offset_of(shape, before) + seq) * SIZE[s];
-                if (team->part == 0) memcpy(known, team->last[s][r], SIZE[s] * sizeof(real));
+                if (SEES_TO_STATES) copy_units(team, known, team->last[s][r], SIZE[s]);
                 team->last[s][r] = kernel->zeros;
             }
         }
@@ -184,15 +202,15 @@ static void walk(const Kernel *kernel, Team *team) {
         for (int s = 0; s < STATES; s++)
             for (long r = 0; MOVES[s] && r < count; r++) {
                 real *own = team->own[s] + r * PADDED(SIZE[s]);
-                if (team->last[s][r] != own) memcpy(own, team->last[s][r], SIZE[s] * sizeof(real));
+                if (team->last[s][r] != own) copy_units(team, own, team->last[s][r], SIZE[s]);
                 team->last[s][r] = own;
             }
-        if (team->parts > 1) shape->barrier();
+        if (team->parts > 1 && !BY_UNIT) shape->barrier();
         done = step;
     }
-    for (long r = 0; r < count && team->part == 0; r++)
+    for (long r = 0; r < count && SEES_TO_STATES; r++)
         for (int s = 0; s < STATES; s++)
-            memcpy(kernel->END[s] + (team->from + r) * SIZE[s], team->last[s][r], SIZE[s] * sizeof(real));
+            copy_units(team, kernel->END[s] + (team->from + r) * SIZE[s], team->last[s][r], SIZE[s]);
 }
 
 /* ---------------------------------------------------------------- from outside */

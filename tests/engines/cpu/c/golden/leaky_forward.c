@@ -3,6 +3,7 @@
 #define CELLO_DOUBLE 0
 
 #define BACKWARD 0
+#define BY_UNIT 0
 #define STATES 1
 static const long SIZE[1] = {5};
 #define WIDEST 5

@@ -3,6 +3,7 @@
 #define CELLO_DOUBLE 0
 
 #define BACKWARD 1
+#define BY_UNIT 0
 #define STATES 2
 static const long SIZE[2] = {5, 5};
 #define WIDEST 5
