@@ -107,6 +107,8 @@ EXPRESSIONS = """
     F.one_hot((a[:, 0] > 0).long(), 4).to(a.dtype) * b
     F.embedding((a[:, 0] > 0).long(), c.M) * b
     c.M[(a[:, 0] > 0).long()] * b
+    c.M[(a[:, 0] * 3).long().clamp(0, 3)] * b
+    c.M[(a[:, 1] * 3).long().clamp(min=0).clamp_max(2)] * b
     torch.sort(a, 1)[0] * b
     torch.topk(a, 2, 1)[0].repeat(1, 2) * b
     torch.median(a, 1, keepdim=True)[0] * b
