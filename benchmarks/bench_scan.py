@@ -19,7 +19,7 @@ SIZES = [(1, 1000, 16), (1, 1000, 128), (4, 1000, 32), (1, 16000, 16), (1, 16000
 
 
 def scanned(cell: zoo.MinGRUCell, x: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-    """h = a h + b of all steps by doubling: log2 T rounds over whole tensors."""
+    """All steps of h = a h + b by doubling: log2 T rounds over whole tensors."""
     z_z, b = F.linear(x, cell.W, cell.b).chunk(2, dim=-1)
     z = torch.sigmoid(z_z)
     a, h, step = 1 - z, z * b, 1
