@@ -5,6 +5,7 @@ A cell of the library that is not here fails `test_registry_is_complete`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 import cello
 from cello import zoo
 from cello.cells import ACTIVATIONS
+from cello.cells.contract.shapes import is_several, shape_of, width_of
 from cello.cells.contract.state import shapes_of
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
@@ -250,11 +252,27 @@ def in_evaluation(name: str) -> cello.Cell:
     return RANDOM[name]().eval()
 
 
-#: What cells of the zoo need besides I and H, or get so that small tests reach all of them.
-MORE = {"ClockworkCell": ((1, 3),), "SCRNCell": (2,)}
+#: What cells of the zoo get in place of I and H, so that rows of x have I numbers and small tests
+#: reach all of a step.
+GIVEN: dict[str, tuple[Any, ...]] = {
+    "CfCCell": (2, H, 3),
+    "ClockworkCell": (I, H, (1, 3)),
+    "ConvLSTMCell": ((1, 1, I), 2),
+    "DeltaNetCell": (I, 3),
+    "GRUDCell": (1, H, 0.5),
+    "LMUCell": (I, H, 3, 4.0),
+    "LTCCell": (2, H, 2),
+    "MCLSTMCell": (2, H),
+    "MLSTMCell": (I, 3),
+    "MogrifierLSTMCell": (I, H, 3),
+    "PhasedLSTMCell": (2, H, 0.6),
+    "RHNCell": (I, H, 2),
+    "S6Cell": (I, 2),
+    "SCRNCell": (I, H, 2),
+}
 ZOO: dict[str, Callable[[], cello.Cell]] = {
     **{
-        name: partial(getattr(zoo, name), I, H, *MORE.get(name, ()))
+        name: partial(getattr(zoo, name), *GIVEN.get(name, (I, H)))
         for name in zoo.__all__
         if name not in RANDOM
     },
@@ -312,7 +330,24 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
 CAPTURED = [name for name in CELLS if name != "branching"]
 ROW_WISE = [name for name in CELLS if name not in ("mixing", "branching")]
 #: Whose step takes or returns more than [B, size].
-SHAPED = ("matrix-memory", "convolutional", "two-inputs", "named-inputs")
+SHAPED = (
+    *("matrix-memory", "convolutional", "two-inputs", "named-inputs"),
+    *("CfCCell", "ConvLSTMCell", "DeltaNetCell", "GRUDCell", "LTCCell", "MCLSTMCell"),
+    *("MLSTMCell", "PhasedLSTMCell", "S6Cell"),
+)
+#: Cells of the zoo whose loops test_engines_agree compiles, with outputs, states, recordings and all
+#: gradients. Other tests that compile for each cell leave these out, unless all is to be tested.
+COMPILED_ONCE = (
+    ()
+    if os.environ.get("HYPOTHESIS_PROFILE") == "full"
+    else (
+        *("BRCCell", "CfCCell", "ConvLSTMCell", "DeltaNetCell", "LMUCell", "LRUCell", "LTCCell"),
+        *("MCLSTMCell", "MLSTMCell", "MUT1Cell", "MUT2Cell", "MUT3Cell", "MogrifierLSTMCell"),
+        *("NBRCCell", "NestedLSTMCell", "PhasedLSTMCell", "RANCell", "RHNCell", "STARCell"),
+    )
+)
+#: Whose gradient is not that of their values, on purpose.
+OTHER_GRADIENT = ("no-grad", "LIFCell")
 #: What the compiled loops have no form for.
 NOT_FUSED = ("mixing", "branching")
 #: For what has nothing to do with activations.
@@ -324,6 +359,13 @@ def make(name: str, dtype: torch.dtype = torch.float64) -> cello.Cell:
     torch.manual_seed(1)
     cell = cello.Recurrent(CELLS[name]()).cell
     return cell.to(dtype)
+
+
+def x_of(cell: cello.Cell, *rows: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """A random x of the cell; parts of several are side by side."""
+    size = cell.input_size
+    shape = (width_of(size),) if is_several(size) else shape_of(size)
+    return torch.randn(*rows, *shape, dtype=dtype)
 
 
 def state_of(cell: cello.Cell, *rows: int, dtype: torch.dtype = torch.float64) -> Any:

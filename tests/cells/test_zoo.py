@@ -16,28 +16,11 @@ import torch
 
 import cello
 from cello import zoo
-from tests.cells.by_hand import arrays, one_step, sigmoid
-from tests.registry import ZOO, H, I, make
+from tests.cells.by_hand import Array, Given, numpy_of, one_step, sigmoid, tensors_of
+from tests.cells.by_hand_newer import NEWER
+from tests.registry import ZOO, H, make, x_of
 
-Array = np.ndarray
 tanh, exp, log = np.tanh, np.exp, np.log
-
-
-class Given(dict):
-    """Parameters by name; packed ones gate by gate, as W_i and so on."""
-
-    def __init__(self, cell: cello.Cell) -> None:
-        super().__init__(arrays(cell))
-        for name, array in list(self.items()):
-            if array.ndim and len(array) == len(cell.gates) * cell.hidden_size:
-                parts = np.split(array, len(cell.gates))
-                self |= {f"{name}_{g}": part for g, part in zip(cell.gates, parts, strict=True)}
-
-    def __getattr__(self, name: str) -> Array:
-        return self[name]
-
-    def drive(self, gate: str, x: Array, h: Array) -> Array:
-        return self[f"W_{gate}"] @ x + self[f"R_{gate}"] @ h + self[f"b_{gate}"]
 
 
 def normal(v: Array) -> Array:
@@ -243,6 +226,7 @@ BY_HAND: dict[str, Callable[..., tuple[Array, ...]]] = {
     "UGRNNCell": ugrnn,
     "UnICORNNCell": unicornn,
     "ZoneoutLSTMCell-eval": zoneout_lstm,
+    **NEWER,
 }
 
 
@@ -263,8 +247,7 @@ def test_two_steps_by_hand(name: str) -> None:
         np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
         for part, expected_part in zip(new, state, strict=True):
             np.testing.assert_allclose(part, expected_part, rtol=1e-9, atol=1e-12)
-        y, new = cell(torch.from_numpy(x)[None], tuple(torch.from_numpy(s)[None] for s in state))
-        y, new = y[0].detach().numpy(), tuple(part[0].detach().numpy() for part in new)
+        y, new = numpy_of(cell(tensors_of(x), tuple(map(tensors_of, state))))
 
 
 # ------------------------------------------------------------ what holds for all
@@ -281,7 +264,7 @@ def test_every_cell_names_its_source_and_its_shapes() -> None:
 
 def test_the_page_shows_every_cell_and_its_states() -> None:
     page = (Path(cello.__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([a-z ]+) \| .+ \| .+ \(\d{4}\) \|$", page, re.M)
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([A-Za-z_ ]+) \| .+ \| .+ \(\d{4}\) \|$", page, re.M)
     assert len(rows) == len(zoo.__all__)
     assert dict(rows) == {name: " ".join(getattr(zoo, name).state) for name in zoo.__all__}
 
@@ -292,5 +275,6 @@ def test_config_builds_the_cell_again(name: str) -> None:
     twin = type(cell)(**cell.config()).eval()
     assert twin.config() == cell.config()
     twin.load_state_dict(cell.state_dict())
-    x = torch.randn(2, I)
-    assert torch.equal(twin(x)[0], cell(x)[0])
+    x = x_of(cell, 3, 2, dtype=torch.float32)
+    with cello.engine("reference"):
+        assert torch.equal(cello.Recurrent(twin)(x)[0], cello.Recurrent(cell)(x)[0])

@@ -43,6 +43,33 @@ from cello.errors import ArgumentError, DtypeError
         (lambda: zoo.JANETCell(3, 4, longest=2), r"^longest must be at least 3 steps, got 2$"),
         (lambda: zoo.UGRNNCell(3, 4, float("inf")), r"^forget_bias must be a number that is fin"),
         (lambda: zoo.SLSTMCell(3, 4, float("inf")), r"^forget_bias must be a number that is fin"),
+        (lambda: zoo.STARCell(3, 4, longest=2), r"^longest must be at least 3 steps, got 2$"),
+        (lambda: zoo.MLSTMCell(3, 4, float("inf")), r"^forget_bias must be a number that is fin"),
+        (lambda: zoo.MLSTMCell(3, 0), r"^hidden_size must be at least 1, got 0$"),
+        (lambda: zoo.DeltaNetCell(3, 0), r"^hidden_size must be at least 1, got 0$"),
+        (lambda: zoo.ConvLSTMCell((1, 5), 2, 4), r"^kernel_size must be odd, got 4$"),
+        (lambda: zoo.ConvLSTMCell((1, 0), 2), r"^input_size\[1\] must be at least 1, got 0$"),
+        (lambda: zoo.LRUCell(3, 4, r_min=-0.1), r"^r_min must be a number at least 0 and below 1"),
+        (lambda: zoo.LRUCell(3, 4, 0.9, 0.5), r"^r_max .* above 0.9 and at most 1, got 0.5$"),
+        (lambda: zoo.LRUCell(3, 4, max_phase=0), r"^max_phase must be a number above 0"),
+        (lambda: zoo.S6Cell(3, 4, rank=0), r"^rank must be at least 1, got 0$"),
+        (lambda: zoo.S6Cell(0, 4), r"^input_size must be at least 1, got 0$"),
+        (lambda: zoo.LMUCell(3, 4, theta=0), r"^theta must be a number above 0, got 0$"),
+        (lambda: zoo.LMUCell(3, 4, order=0), r"^order must be at least 1, got 0$"),
+        (lambda: zoo.GRUDCell(0, 4), r"^features must be at least 1, got 0$"),
+        (lambda: zoo.GRUDCell(3, 4, float("nan")), r"^mean must be a number that is finite"),
+        (lambda: zoo.LTCCell(3, 4, unfolds=0), r"^unfolds must be at least 1, got 0$"),
+        (lambda: zoo.CfCCell(3, 4, trunk_size=0), r"^trunk_size must be at least 1, got 0$"),
+        (lambda: zoo.PhasedLSTMCell(3, 4, ratio=0), r"^ratio .* above 0 and at most 1, got 0$"),
+        (lambda: zoo.PhasedLSTMCell(3, 4, leak=-1), r"^leak must be a number at least 0"),
+        (lambda: zoo.PhasedLSTMCell(3, 4, longest=0), r"^longest must be a number above 0"),
+        (lambda: zoo.MogrifierLSTMCell(3, 4, rounds=0), r"^rounds must be at least 1, got 0$"),
+        (lambda: zoo.RHNCell(3, 4, depth=0), r"^depth must be at least 1, got 0$"),
+        (lambda: zoo.RHNCell(3, 4, gate_bias=float("inf")), r"^gate_bias must be a number that"),
+        (lambda: zoo.MCLSTMCell(0, 4), r"^features must be at least 1, got 0$"),
+        (lambda: zoo.LIFCell(3, 4, decay_i=1), r"^decay_i .* at least 0 and below 1, got 1$"),
+        (lambda: zoo.LIFCell(3, 4, decay_u=2), r"^decay_u .* at least 0 and at most 1, got 2$"),
+        (lambda: zoo.LIFCell(3, 4, slope=0), r"^slope must be a number above 0, got 0$"),
         (
             lambda: zoo.ClockworkCell(3, 5, periods=(1, 2)),
             r"^periods must be as many as share out the 5 units evenly, got 2$",
@@ -54,6 +81,12 @@ from cello.errors import ArgumentError, DtypeError
 def test_constants_that_make_no_sense(build: Callable[[], cello.Cell], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         build()
+
+
+@pytest.mark.parametrize("size", [3, (3,), (1, 2, 2, 2, 2), "integer"])
+def test_a_picture_has_channels_and_places(size: object) -> None:
+    with pytest.raises(DtypeError, match=r"^input_size must be a tuple of channels and one to thr"):
+        zoo.ConvLSTMCell(size, 2)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", ["0.1", None, True])

@@ -11,18 +11,18 @@ import cello
 from cello import zoo
 from cello.convert import net_from_spec, net_to_spec
 from cello.errors import ArgumentError
-from tests.registry import ZOO, I
+from tests.registry import ZOO, x_of
 
 
 def test_a_saved_zoo_needs_no_classes(tmp_path: Path):
     net = torch.nn.Sequential(*(cello.Recurrent(build()) for build in ZOO.values())).eval()
     cello.save_model(net, tmp_path)
     again = cello.load_model(tmp_path).eval()
-    x = torch.randn(3, 2, I)
     with cello.engine("reference"):
         for ours, theirs in zip(net, again, strict=True):
             assert type(theirs.cell) is type(ours.cell)
             assert theirs.cell.config() == ours.cell.config()
+            x = x_of(ours.cell, 3, 2, dtype=torch.float32)
             assert torch.equal(theirs(x)[0], ours(x)[0])
 
 

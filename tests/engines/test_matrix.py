@@ -13,7 +13,7 @@ from torch import Tensor
 import cello
 from cello.cells.contract.shapes import width_of
 from cello.engines import ENGINES, Run, run
-from tests.registry import CAPTURED, CELLS, NOT_FUSED, RANDOM, make
+from tests.registry import CAPTURED, CELLS, COMPILED_ONCE, NOT_FUSED, OTHER_GRADIENT, RANDOM, make
 
 # Every choice makes a file of C for most cells; `make test-full` tries all of them.
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
@@ -115,7 +115,7 @@ def greatest_error(found: dict, truth: dict) -> float:
 ROUNDING = {torch.float32: (2**-20, 2**-18), torch.bfloat16: (2**-8, 0.02)}
 
 
-@pytest.mark.parametrize("name", CAPTURED)
+@pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
 @pytest.mark.parametrize("dtype", ROUNDING)
 def test_few_bits_err_no_more_than_in_the_step_itself(name: str, dtype: torch.dtype) -> None:
     """Both against float64, for the step itself may err: in bfloat16, a norm of 4 features does."""
@@ -154,7 +154,7 @@ def test_gradcheck(name: str, compiled_quickly: None) -> None:
     leaves = [given["data"], *given["state"], *given["initial"]]
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
     # The parameters are leaves that the cell holds: gradcheck changes them in place.
-    if name != "no-grad":  # its gradient is not that of its value, on purpose
+    if name not in OTHER_GRADIENT:
         assert torch.autograd.gradcheck(function, (*leaves, *parameters.values()))
 
 
@@ -181,7 +181,7 @@ def test_double_backward(name: str, compiled_quickly: None) -> None:
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
 
 
-@pytest.mark.parametrize("name", CAPTURED)
+@pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
 def test_recording_changes_no_bit(name: str) -> None:
     cell, sizes = make(name, torch.float32), SHAPES["ragged"]
     given = sample(cell, sizes, torch.float32, resets=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
-from tests.registry import DISTINCT, ROW_WISE, I, make, state_of
+from tests.registry import DISTINCT, ROW_WISE, I, make, state_of, x_of
 
 ENGINES = ["split", "reference"]
 
@@ -32,7 +32,7 @@ def close(ours: object, theirs: object) -> None:
 def test_lengths_are_a_loop_over_single_sequences(name: str, reverse: bool, engine: str) -> None:
     layer = layer_of(name, reverse=reverse, engine=engine)
     lengths = torch.tensor([3, 0, 5, 1, 5])
-    x = random(5, 5, I).requires_grad_()
+    x = x_of(layer.cell, 5, 5).requires_grad_()
     state = state_of(layer.cell, 5)
     y, final = layer(x, state, lengths=lengths)
     for row, length in enumerate(lengths.tolist()):
@@ -50,7 +50,7 @@ def test_lengths_are_a_loop_over_single_sequences(name: str, reverse: bool, engi
 @pytest.mark.parametrize("name", DISTINCT)
 def test_reverse_is_flipping(name: str) -> None:
     backward, forward = layer_of(name, reverse=True), layer_of(name)
-    x = random(6, 3, I)
+    x = x_of(forward.cell, 6, 3)
     y, state = backward(x)
     flipped, expected = forward(x.flip(0))
     close(y, flipped.flip(0))
@@ -60,7 +60,7 @@ def test_reverse_is_flipping(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in DISTINCT if n in ROW_WISE])
 def test_batch_first_unbatched_and_packed(name: str) -> None:
     layer = layer_of(name)
-    x, lengths = random(4, 3, I), torch.tensor([4, 2, 3])
+    x, lengths = x_of(layer.cell, 4, 3), torch.tensor([4, 2, 3])
     y, state = layer(x)
     layer.batch_first = True
     turned, again = layer(x.transpose(0, 1))
@@ -84,7 +84,7 @@ def test_batch_first_unbatched_and_packed(name: str) -> None:
 @pytest.mark.parametrize("name", DISTINCT)
 def test_a_sequence_in_pieces_is_the_whole(name: str) -> None:
     layer = layer_of(name)
-    x = random(7, 2, I)
+    x = x_of(layer.cell, 7, 2)
     reset = torch.rand(7, 2) < 0.3
     whole, end = layer(x, reset=reset)
     first, state = layer(x[:3], reset=reset[:3])
@@ -97,7 +97,7 @@ def test_a_sequence_in_pieces_is_the_whole(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in DISTINCT if n in ROW_WISE])
 def test_reset_begins_anew(name: str, engine: str) -> None:
     layer = layer_of(name, engine=engine)
-    x, reset = random(6, 2, I), torch.zeros(6, 2, dtype=torch.bool)
+    x, reset = x_of(layer.cell, 6, 2), torch.zeros(6, 2, dtype=torch.bool)
     reset[2, 0] = reset[4, 1] = True
     carried = state_of(layer.cell, 2)
     y, _ = layer(x, carried, reset=reset)
@@ -185,7 +185,7 @@ def test_empty_input(name: str, shape: tuple[int, int], engine: str) -> None:
     assert y.shape == (T, B, layer.output_size)
     if T == 0:
         close(tuple(state), given)
-    all_empty, state = layer(random(3, 2, I), lengths=torch.zeros(2).long())
+    all_empty, state = layer(x_of(layer.cell, 3, 2), lengths=torch.zeros(2).long())
     assert not all_empty.any()
     assert not any(part.any() for part in state)
     unbatched, _ = layer(random(0, I))
@@ -196,7 +196,7 @@ def test_empty_input(name: str, shape: tuple[int, int], engine: str) -> None:
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_nan_and_infinity_pass_through(name: str, value: float) -> None:
     layer = layer_of(name)
-    x = random(4, 2, I)
+    x = x_of(layer.cell, 4, 2)
     expected, _ = layer(x)
     x[2, 0] = value
     y, _ = layer(x)
@@ -209,7 +209,7 @@ def test_nan_and_infinity_pass_through(name: str, value: float) -> None:
 @pytest.mark.parametrize("name", DISTINCT)
 def test_dtypes(name: str, dtype: torch.dtype) -> None:
     layer = cello.Recurrent(make(name, dtype))
-    x = torch.randn(3, 2, I, dtype=dtype)
+    x = x_of(layer.cell, 3, 2, dtype=dtype)
     y, state = layer(x, lengths=torch.tensor([3, 1]))
     assert y.dtype == dtype
     assert all(part.dtype == dtype for part in state)

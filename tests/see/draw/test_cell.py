@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.cells.contract.shapes import width_of
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.step.cells import cell_diagram
-from tests.registry import ACTIVATED, CAPTURED, RANDOM, make
+from tests.registry import ACTIVATED, CAPTURED, RANDOM, make, x_of
 from tests.see.draw.drawings import SVG, collisions, labels, numbers, read
 from tests.see.odd_cells import ODD, Hostile, LongNames
 
@@ -64,7 +63,7 @@ def test_a_cell_that_draws_random_numbers(name: str):
 def test_every_number_of_a_step_has_room(name: str):
     cell = make(name)
     layer = cello.Recurrent(cell, engine="reference")
-    recording = cello.record(layer, -1e-4 * torch.rand(3, 2, width_of(cell.input_size)).double())
+    recording = cello.record(layer, -1e-4 * x_of(cell, 3, 2).abs())
     drawing = cello.draw(cell, recording=recording, t=2, batch=1)
     assert collisions(drawing.svg) == []
     for value, shown in numbers(drawing.svg).items():
@@ -294,7 +293,7 @@ def test_the_counts_of_the_blocks_add_up():
     for name in (name for name in DRAWN if name != "mixing"):  # which uses one parameter twice
         cell = make(name)
         shown = labels(cello.draw(cell, parameters=True).svg)
-        counts = [label for label in shown if re.fullmatch(r"[\d×+ ]+( = \d+)?", label)]
+        counts = [label for label in shown if re.fullmatch(r"\d[\d×+ ]*( = \d+)?", label)]
         totals = [re.findall(r"\d+", label.rpartition(" = ")[2]) for label in counts]
         total = sum(math.prod(map(int, numbers)) for numbers in totals if numbers)
         assert total == cello.count_parameters(cell).total, name

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
-from cello.cells.contract.shapes import shape_of, width_of
+from cello.cells.contract.shapes import shape_of
 from cello.errors import (
     ArgumentError,
     CaptureError,
@@ -93,7 +93,7 @@ def test_nothing_is_left_after_the_block():
 def test_setting_a_state_is_running_on_from_it(name: str):
     """Of any cell: what it produces at step 2, and what it reads at step 3."""
     layer = cello.Recurrent(registry.make(name).eval())
-    x = inputs(T, B, width_of(layer.input_size))
+    x = registry.x_of(layer.cell, T, B)
     state = layer.cell.state[0]
     new = torch.rand(1, B, *shape_of(layer.cell.state_sizes[state]), dtype=torch.float64)
     for name, t in ((state, 2), (f"{state}_prev", 3)):

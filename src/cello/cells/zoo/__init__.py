@@ -10,37 +10,78 @@ docstring says so. Imports `Cell` and the checks; `cello` hands it on as `cello.
 torch.Size([7, 5, 2])
 """
 
+from cello.cells.zoo.bistable import BRCCell, NBRCCell
 from cello.cells.zoo.exponential import SLSTMCell
-from cello.cells.zoo.light import FastGRNNCell, JANETCell, LiGRUCell, MGUCell, UGRNNCell
-from cello.cells.zoo.lstms import CoupledLSTMCell, LayerNormLSTMCell, MultiplicativeLSTMCell
+from cello.cells.zoo.light import (
+    FastGRNNCell,
+    JANETCell,
+    LiGRUCell,
+    MGUCell,
+    RANCell,
+    STARCell,
+    UGRNNCell,
+)
+from cello.cells.zoo.lstms import (
+    CoupledLSTMCell,
+    LayerNormLSTMCell,
+    MCLSTMCell,
+    MogrifierLSTMCell,
+    MultiplicativeLSTMCell,
+    NestedLSTMCell,
+)
 from cello.cells.zoo.noisy import RecurrentDropoutLSTMCell, ZoneoutLSTMCell
 from cello.cells.zoo.oscillators import CoRNNCell, LEMCell, UnICORNNCell
 from cello.cells.zoo.parallel import MinGRUCell, MinLSTMCell
-from cello.cells.zoo.reservoirs import CTRNNCell, EchoStateCell
-from cello.cells.zoo.searched import NASCell
-from cello.cells.zoo.simple import AntisymmetricCell, ClockworkCell, IndRNNCell, SCRNCell
+from cello.cells.zoo.reservoirs import CTRNNCell, EchoStateCell, LIFCell
+from cello.cells.zoo.searched import MUT1Cell, MUT2Cell, MUT3Cell, NASCell
+from cello.cells.zoo.shaped import ConvLSTMCell, DeltaNetCell, MLSTMCell
+from cello.cells.zoo.simple import AntisymmetricCell, ClockworkCell, IndRNNCell, RHNCell, SCRNCell
+from cello.cells.zoo.state_spaces import LMUCell, LRUCell, S6Cell
+from cello.cells.zoo.timed import CfCCell, GRUDCell, LTCCell, PhasedLSTMCell
 
 __all__ = [
     "AntisymmetricCell",
+    "BRCCell",
     "CTRNNCell",
+    "CfCCell",
     "ClockworkCell",
     "CoRNNCell",
+    "ConvLSTMCell",
     "CoupledLSTMCell",
+    "DeltaNetCell",
     "EchoStateCell",
     "FastGRNNCell",
+    "GRUDCell",
     "IndRNNCell",
     "JANETCell",
     "LEMCell",
+    "LIFCell",
+    "LMUCell",
+    "LRUCell",
+    "LTCCell",
     "LayerNormLSTMCell",
     "LiGRUCell",
+    "MCLSTMCell",
     "MGUCell",
+    "MLSTMCell",
+    "MUT1Cell",
+    "MUT2Cell",
+    "MUT3Cell",
     "MinGRUCell",
     "MinLSTMCell",
+    "MogrifierLSTMCell",
     "MultiplicativeLSTMCell",
     "NASCell",
+    "NBRCCell",
+    "NestedLSTMCell",
+    "PhasedLSTMCell",
+    "RANCell",
+    "RHNCell",
     "RecurrentDropoutLSTMCell",
+    "S6Cell",
     "SCRNCell",
     "SLSTMCell",
+    "STARCell",
     "UGRNNCell",
     "UnICORNNCell",
     "ZoneoutLSTMCell",

@@ -12,7 +12,15 @@ from cello.cells.zoo.checks import number
 from cello.cells.zoo.packed import PackedCell
 from cello.errors import ArgumentError
 
-__all__ = ["FastGRNNCell", "JANETCell", "LiGRUCell", "MGUCell", "UGRNNCell"]
+__all__ = [
+    "FastGRNNCell",
+    "JANETCell",
+    "LiGRUCell",
+    "MGUCell",
+    "RANCell",
+    "STARCell",
+    "UGRNNCell",
+]
 
 Step = tuple[Tensor, tuple[Tensor]]
 
@@ -137,9 +145,7 @@ class JANETCell(PackedCell):
         if longest is None:
             self._add_to_bias("f", 1.0)
         else:
-            if positive("longest", longest) < 3:
-                raise ArgumentError(f"longest must be at least 3 steps, got {longest}")
-            self._add_to_bias("f", torch.empty(hidden_size).uniform_(1, longest - 1).log())
+            self._add_to_bias("f", _log_of_lengths(longest, hidden_size))
 
     def step(self, x: Tensor, h: Tensor) -> Step:
         """One step: x [B, I], h [B, H] → h [B, H]."""
@@ -231,3 +237,103 @@ class FastGRNNCell(Cell):
         z, n = torch.sigmoid(drive + self.b_z), torch.tanh(drive + self.b_n)
         h = (torch.sigmoid(self.zeta) * (1 - z) + torch.sigmoid(self.nu)) * n + z * h
         return h, (h,)
+
+
+class RANCell(PackedCell):
+    """The recurrent additive network: the memory is a weighted sum of inputs, and nothing else::
+
+        n = W_n x
+        i = σ(W_i x + R_i h_prev + b_i)
+        f = σ(W_f x + R_f h_prev + b_f)
+        c = i ⊙ n + f ⊙ c_prev
+        h = tanh(c)
+
+    h_prev is tanh(c_prev), so that c alone is carried.
+
+    Source: K. Lee, O. Levy and L. Zettlemoyer, "Recurrent Additive Networks", arXiv:1705.07393
+    (2017), section 2; n is c with a tilde there.
+
+    Args:
+        input_size: features of one input, I.
+        hidden_size: memories, H.
+
+    Shapes: W [2H, I], R [2H, H], b [2H], in the order i f; W_n [H, I]; x [B, I], c [B, H].
+
+    >>> y, state = RANCell(3, 2)(torch.ones(5, 3))
+    >>> y.shape
+    torch.Size([5, 2])
+    """
+
+    state = ("c",)
+    gates = ("i", "f")
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.W_n = self._uniform(hidden_size, input_size)
+
+    def step(self, x: Tensor, c: Tensor) -> Step:
+        """One step: x [B, I], c [B, H] → h [B, H], (c,)."""
+        z_i, z_f = self._drive(x, torch.tanh(c))
+        n, i, f = F.linear(x, self.W_n), torch.sigmoid(z_i), torch.sigmoid(z_f)
+        c = i * n + f * c
+        h = torch.tanh(c)
+        return h, (c,)
+
+
+class STARCell(Cell):
+    """The stackable recurrent cell: one gate, and a tanh over all, so that many may be stacked::
+
+        k = σ(W_k x + R h_prev + b_k)
+        z = tanh(W_z x + b_z)
+        h = tanh((1 − k) ⊙ h_prev + k ⊙ z)
+
+    As in the paper, matrices start orthogonal and biases 0, but for b_k: with `longest` it is
+    minus the logarithm of a number drawn from 1 to `longest` − 1.
+
+    Source: M. O. Turkoglu, S. D'Aronco, J. D. Wegner and K. Schindler, "Gating Revisited: Deep
+    Multi-layer RNNs That Can Be Trained", IEEE Transactions on Pattern Analysis and Machine
+    Intelligence 44 (2022), section 4.
+
+    Args:
+        input_size: features of one input, I.
+        hidden_size: units, H.
+        longest: over how many steps the longest dependency reaches, see above.
+
+    Shapes: W [2H, I], b [2H], in the order k z; R [H, H]; x [B, I], h [B, H].
+
+    Raises:
+        ArgumentError: a size is not positive, or `longest` is below 3.
+
+    >>> y, state = STARCell(3, 2)(torch.ones(5, 3))
+    >>> y.shape
+    torch.Size([5, 2])
+    """
+
+    state = ("h",)
+    gates = ("k", "z")
+
+    def __init__(self, input_size: int, hidden_size: int, longest: int | None = None) -> None:
+        super().__init__(input_size, hidden_size)
+        self.longest = longest
+        self.W = self._uniform(2 * hidden_size, input_size)
+        self.R = self._uniform(hidden_size, hidden_size)
+        self.b = nn.Parameter(torch.zeros(2 * hidden_size))
+        for part in (*self.W.detach().chunk(2), self.R.detach()):
+            nn.init.orthogonal_(part)
+        if longest is not None:
+            with torch.no_grad():
+                self.b[:hidden_size] -= _log_of_lengths(longest, hidden_size)
+
+    def step(self, x: Tensor, h: Tensor) -> Step:
+        """One step: x [B, I], h [B, H] → h [B, H]."""
+        z_k, z_z = F.linear(x, self.W, self.b).chunk(2, dim=-1)
+        k, z = torch.sigmoid(z_k + F.linear(h, self.R)), torch.tanh(z_z)
+        h = torch.tanh((1 - k) * h + k * z)
+        return h, (h,)
+
+
+def _log_of_lengths(longest: int, count: int) -> Tensor:
+    """Log u, with as many u drawn from 1 to `longest` − 1."""
+    if positive("longest", longest) < 3:
+        raise ArgumentError(f"longest must be at least 3 steps, got {longest}")
+    return torch.empty(count).uniform_(1, longest - 1).log()

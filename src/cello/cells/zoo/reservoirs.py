@@ -1,4 +1,4 @@
-"""Rate networks of neuroscience, and a random one that is never trained."""
+"""Networks of neuroscience, of rates and of spikes, and a random one that is never trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cello.cells.cell import Cell
 from cello.cells.contract.shapes import positive
 from cello.cells.zoo.checks import number
 
-__all__ = ["CTRNNCell", "EchoStateCell"]
+__all__ = ["CTRNNCell", "EchoStateCell", "LIFCell"]
 
 Step = tuple[Tensor, tuple[Tensor]]
 
@@ -153,3 +153,64 @@ class EchoStateCell(Cell):
         n = torch.tanh(F.linear(x, self.W, self.b) + F.linear(h, self.R))
         h = (1 - self.leak) * h + self.leak * n
         return h, (h,)
+
+
+class LIFCell(Cell):
+    """Leaky integrate and fire: a unit's voltage u fires at 1, a spike s, and is lowered by 1::
+
+        i = decay_i · i_prev + W x + R s_prev
+        u = decay_u · u_prev + i − s_prev
+        s = 1 where u > 1, else 0
+
+    A spike has no gradient of use, so s has that of v / (1 + slope |v|), with v = u − 1: written
+    with `detach`, by which the same arithmetic is fused.
+
+    Source: E. O. Neftci, H. Mostafa and F. Zenke, "Surrogate Gradient Learning in Spiking Neural
+    Networks", IEEE Signal Processing Magazine 36 (2019), equations 4 and 5, with the surrogate of
+    F. Zenke and S. Ganguli, "SuperSpike", Neural Computation 30 (2018).
+
+    Args:
+        input_size: features of one input, I.
+        hidden_size: units, H.
+        decay_i: what is left of a current after a step.
+        decay_u: what is left of a voltage.
+        slope: the narrowness of the surrogate's gradient.
+
+    Shapes: W [H, I], R [H, H]; x [B, I], i, u and s [B, H].
+
+    Raises:
+        ArgumentError: a size is not positive, or a number is out of bounds.
+
+    >>> y, state = LIFCell(3, 2)(torch.full((5, 3), 9.0))
+    >>> bool(((y == 0) | (y == 1)).all())
+    True
+    """
+
+    state = ("i", "u", "s")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        decay_i: float = 0.8,
+        decay_u: float = 0.9,
+        slope: float = 10.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.decay_i = number("decay_i", decay_i, at_least=0, below=1)
+        self.decay_u = number("decay_u", decay_u, at_least=0, at_most=1)
+        self.slope = number("slope", slope, above=0)
+        self.W = self._uniform(hidden_size, input_size)
+        self.R = self._uniform(hidden_size, hidden_size)
+
+    def step(
+        self, x: Tensor, i: Tensor, u: Tensor, s: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """One step: x [B, I], i, u and s [B, H] → s, (i, u, s)."""
+        i = self.decay_i * i + F.linear(x, self.W) + F.linear(s, self.R)
+        u = self.decay_u * u + i - s
+        v = u - 1
+        smooth = v / (1 + self.slope * v.abs())
+        fired = (v > 0).to(v)
+        s = smooth + (fired - smooth).detach()
+        return s, (i, u, s)

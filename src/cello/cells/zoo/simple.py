@@ -14,7 +14,7 @@ from cello.cells.contract.shapes import positive
 from cello.cells.zoo.checks import number
 from cello.errors import ArgumentError
 
-__all__ = ["AntisymmetricCell", "ClockworkCell", "IndRNNCell", "SCRNCell"]
+__all__ = ["AntisymmetricCell", "ClockworkCell", "IndRNNCell", "RHNCell", "SCRNCell"]
 
 
 class IndRNNCell(Cell):
@@ -235,3 +235,57 @@ class ClockworkCell(Cell):
         h = torch.where(due, n, h)
         wait = torch.where(due, self.period, wait) - 1
         return h, (h, wait)
+
+
+class RHNCell(Cell):
+    """The recurrent highway network: a step is several layers deep, each with a carry gate::
+
+        s = h_prev
+        n = tanh(R_n1 s + b_n1 + W_n x)
+        t = σ(R_t1 s + b_t1 + W_t x)
+        s = t ⊙ n + (1 − t) ⊙ s             and so on, `depth` times, x at the first alone
+        h = s
+
+    Source: J. G. Zilly, R. K. Srivastava, J. Koutník and J. Schmidhuber, "Recurrent Highway
+    Networks", ICML (2017), section 4, with coupled gates; n is h there.
+
+    Args:
+        input_size: features of one input, I.
+        hidden_size: units, H.
+        depth: layers in a step.
+        gate_bias: what b_t starts with, added to the drawn value; a low one tends to keep.
+
+    Shapes: W [2H, I], each R [2H, H] and each b [2H], in the order n t; x [B, I], h [B, H].
+
+    >>> y, state = RHNCell(3, 2, depth=4)(torch.ones(5, 3))
+    >>> y.shape
+    torch.Size([5, 2])
+    """
+
+    state = ("h",)
+    gates = ("n", "t")
+
+    def __init__(
+        self, input_size: int, hidden_size: int, depth: int = 5, gate_bias: float = -2.0
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.depth = positive("depth", depth)
+        self.gate_bias = number("gate_bias", gate_bias)
+        self.W = self._uniform(2 * hidden_size, input_size)
+        packed = 2 * hidden_size
+        self.R = nn.ParameterList(self._uniform(packed, hidden_size) for _ in range(depth))
+        self.b = nn.ParameterList(self._uniform(packed) for _ in range(depth))
+        with torch.no_grad():
+            for b in self.b:
+                b[hidden_size:] += gate_bias
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        """One step: x [B, I], h [B, H] → h [B, H]."""
+        for layer, (R, b) in enumerate(zip(self.R, self.b, strict=True)):
+            drive = F.linear(h, R, b)
+            if layer == 0:
+                drive = drive + F.linear(x, self.W)
+            z_n, z_t = drive.chunk(2, dim=-1)
+            n, t = torch.tanh(z_n), torch.sigmoid(z_t)
+            h = t * n + (1 - t) * h
+        return h, (h,)

@@ -20,7 +20,7 @@ import cello
 from cello.cells.contract.shapes import width_of
 from cello.engines import Run, run
 from tests.engines.test_matrix import sample
-from tests.registry import DISTINCT, NOT_FUSED, LeakyCell, make
+from tests.registry import COMPILED_ONCE, DISTINCT, NOT_FUSED, LeakyCell, make
 
 
 def counted(function: Callable[[], Any]) -> int:
@@ -29,7 +29,7 @@ def counted(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", [name for name in DISTINCT if name not in NOT_FUSED])
+@pytest.mark.parametrize("name", [n for n in DISTINCT if n not in (*NOT_FUSED, *COMPILED_ONCE)])
 def test_products_are_counted_as_the_step_runs_them(name: str) -> None:
     cell, sizes = make(name), [4, 4, 2, 1]
     for reverse, resets in ((False, True), (True, False)):

@@ -10,7 +10,7 @@ import torch
 import cello
 from cello.see.arithmetic.templates import line_templates
 from cello.see.page.bundle import script
-from tests.registry import DISTINCT, H, I, make
+from tests.registry import DISTINCT, H, I, make, x_of
 
 # What is added up over the batch, or depends on numbers that have no name.
 INCOMPLETE = {
@@ -21,6 +21,11 @@ INCOMPLETE = {
     "matrix-memory": {"k", "y"},
     "convolutional": {"h"},
     "LayerNormLSTMCell": {"drive", "h"},
+    "ConvLSTMCell": {"drive"},
+    "LTCCell": {"f"},
+    "MCLSTMCell": {"i", "total"},
+    "MogrifierLSTMCell": {"z_f", "z_i", "z", "z_o"},
+    "RHNCell": {"drive"},
 }
 
 # Weights that are made of others: in a long sum, a page writes their numbers.
@@ -43,7 +48,8 @@ def record(name: str) -> cello.Recording:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.uniform_(-1, 1)
-        return cello.record(net.eval(), 2 * torch.randn(6, 1, I, dtype=torch.float64))
+    with torch.no_grad(), cello.engine("split"):  # that all engines give these has its own tests
+        return cello.record(net.eval(), 2 * x_of(net.cell, 6, 1))
 
 
 @pytest.mark.parametrize("name", DISTINCT)
