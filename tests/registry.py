@@ -335,7 +335,7 @@ SHAPED = (
     *("CfCCell", "ConvLSTMCell", "DeltaNetCell", "GRUDCell", "LTCCell", "MCLSTMCell"),
     *("MLSTMCell", "PhasedLSTMCell", "S6Cell"),
 )
-#: Cells of the zoo whose loops test_engines_agree compiles, with outputs, states, recordings and all
+#: Cells of the zoo whose loops test_engines_agree compiles: outputs, states, recordings and all
 #: gradients. Other tests that compile for each cell leave these out, unless all is to be tested.
 COMPILED_ONCE = (
     ()

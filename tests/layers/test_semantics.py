@@ -9,13 +9,17 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
-from tests.registry import DISTINCT, ROW_WISE, I, make, state_of, x_of
+from tests.registry import COMPILED_ONCE, DISTINCT, ROW_WISE, I, make, state_of, x_of
 
 ENGINES = ["split", "reference"]
 
 
-def layer_of(name: str, **options: object) -> cello.Recurrent:
-    return cello.Recurrent(make(name), **options)
+def layer_of(
+    name: str, dtype: torch.dtype = torch.float64, engine: str | None = None, **options: object
+) -> cello.Recurrent:
+    if name in COMPILED_ONCE:
+        engine = engine or "split"
+    return cello.Recurrent(make(name, dtype), engine=engine, **options)
 
 
 def random(*shape: int) -> Tensor:
@@ -208,13 +212,13 @@ def test_nan_and_infinity_pass_through(name: str, value: float) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", DISTINCT)
 def test_dtypes(name: str, dtype: torch.dtype) -> None:
-    layer = cello.Recurrent(make(name, dtype))
+    layer = layer_of(name, dtype)
     x = x_of(layer.cell, 3, 2, dtype=dtype)
     y, state = layer(x, lengths=torch.tensor([3, 1]))
     assert y.dtype == dtype
     assert all(part.dtype == dtype for part in state)
     close_enough = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2}[dtype]
-    exact, _ = cello.Recurrent(layer.cell.double())(x.double(), lengths=torch.tensor([3, 1]))
+    exact, _ = layer.double()(x.double(), lengths=torch.tensor([3, 1]))
     torch.testing.assert_close(y.double(), exact, rtol=close_enough, atol=close_enough)
 
 
