@@ -126,25 +126,26 @@ RANGES: dict[str, Range] = {
     # Sizes of networks. What does not fit the memory is refused where it is known.
     **dict.fromkeys(
         "input_size hidden_size output_size in_features out_features num_embeddings embedding_dim "
-        "size embedding_size context_size connections".split(),
+        "size embedding_size context_size connections features order".split(),
         _SIZE,
     ),
     "projection_size": _OPTIONAL_SIZE,
-    "longest": _OPTIONAL_SIZE,
+    **dict.fromkeys(("longest", "rank", "trunk_size"), _OPTIONAL_SIZE),
     "proj_size": whole(0, 2**31 - 1),
-    "layers": whole(1, 1000),
+    **dict.fromkeys("layers depth rounds unfolds kernel_size".split(), whole(1, 1000)),
     "num_layers": whole(1, 1000),
     "window": whole(0, 1000),
     "window_size": whole(1, 2001),
     "normalized_shape": several(_SIZE, "a list of whole numbers from 1"),
-    "periods": several(_SIZE, "a list of whole numbers from 1"),
+    **dict.fromkeys(("periods", "shape"), several(_SIZE, "a list of whole numbers from 1")),
     "padding_idx": whole(-(2**31), 2**31 - 1, optional=True),
     "dim": whole(-16, 15, optional=True),
     # Constants of cells and modules.
     **dict.fromkeys("dropout p zoneout_c zoneout_h".split(), _SHARE),
     **dict.fromkeys(
         "forget_bias epsilon gamma alpha noise dt spectral_radius leak input_scale beta norm_type "
-        "eps negative_slope threshold min_val max_val".split(),
+        "eps negative_slope threshold min_val max_val r_min r_max max_phase theta ratio "
+        "log_longest mean gate_bias decay_i decay_u slope".split(),
         _NUMBER,
     ),
     "max_norm": real(0, optional=True),

@@ -48,7 +48,7 @@ from cello.errors import ArgumentError, DtypeError
         (lambda: zoo.MLSTMCell(3, 0), r"^hidden_size must be at least 1, got 0$"),
         (lambda: zoo.DeltaNetCell(3, 0), r"^hidden_size must be at least 1, got 0$"),
         (lambda: zoo.ConvLSTMCell((1, 5), 2, 4), r"^kernel_size must be odd, got 4$"),
-        (lambda: zoo.ConvLSTMCell((1, 0), 2), r"^input_size\[1\] must be at least 1, got 0$"),
+        (lambda: zoo.ConvLSTMCell((1, 0), 2), r"^shape\[1\] must be at least 1, got 0$"),
         (lambda: zoo.LRUCell(3, 4, r_min=-0.1), r"^r_min must be a number at least 0 and below 1"),
         (lambda: zoo.LRUCell(3, 4, 0.9, 0.5), r"^r_max .* above 0.9 and at most 1, got 0.5$"),
         (lambda: zoo.LRUCell(3, 4, max_phase=0), r"^max_phase must be a number above 0"),
@@ -62,7 +62,7 @@ from cello.errors import ArgumentError, DtypeError
         (lambda: zoo.CfCCell(3, 4, trunk_size=0), r"^trunk_size must be at least 1, got 0$"),
         (lambda: zoo.PhasedLSTMCell(3, 4, ratio=0), r"^ratio .* above 0 and at most 1, got 0$"),
         (lambda: zoo.PhasedLSTMCell(3, 4, leak=-1), r"^leak must be a number at least 0"),
-        (lambda: zoo.PhasedLSTMCell(3, 4, longest=0), r"^longest must be a number above 0"),
+        (lambda: zoo.PhasedLSTMCell(3, 4, log_longest=0), r"^log_longest must be a number above 0"),
         (lambda: zoo.MogrifierLSTMCell(3, 4, rounds=0), r"^rounds must be at least 1, got 0$"),
         (lambda: zoo.RHNCell(3, 4, depth=0), r"^depth must be at least 1, got 0$"),
         (lambda: zoo.RHNCell(3, 4, gate_bias=float("inf")), r"^gate_bias must be a number that"),
@@ -85,7 +85,7 @@ def test_constants_that_make_no_sense(build: Callable[[], cello.Cell], message: 
 
 @pytest.mark.parametrize("size", [3, (3,), (1, 2, 2, 2, 2), "integer"])
 def test_a_picture_has_channels_and_places(size: object) -> None:
-    with pytest.raises(DtypeError, match=r"^input_size must be a tuple of channels and one to thr"):
+    with pytest.raises(DtypeError, match=r"^shape must be a tuple of channels and one to thr"):
         zoo.ConvLSTMCell(size, 2)  # type: ignore[arg-type]
 
 

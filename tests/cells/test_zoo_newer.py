@@ -275,7 +275,7 @@ def test_units_that_sleep_change_no_bit() -> None:
 
 
 def test_clocks_start_as_the_paper_says() -> None:
-    cell = zoo.PhasedLSTMCell(2, 2000, longest=4.0)
+    cell = zoo.PhasedLSTMCell(2, 2000, log_longest=4.0)
     logs = cell.period.detach().log()
     assert bool(((logs >= 0) & (logs <= 4)).all())
     assert float(logs.mean()) == pytest.approx(2, abs=0.1)

@@ -35,8 +35,7 @@ class ConvLSTMCell(Cell):
     Precipitation Nowcasting", NeurIPS (2015), section 3.1.
 
     Args:
-        input_size: channels and places of one input, such as (3, 32, 32); one to three axes of
-            places.
+        shape: of one input: channels and one to three axes of places, such as (3, 32, 32).
         hidden_size: channels of the memory, H.
         kernel_size: places that a convolution sees along each axis, an odd number k.
 
@@ -45,7 +44,7 @@ class ConvLSTMCell(Cell):
 
     Raises:
         ArgumentError: a size is not positive, or `kernel_size` is even.
-        DtypeError: `input_size` is not a tuple of two to four ints.
+        DtypeError: `shape` is not a tuple of two to four ints.
 
     >>> y, state = ConvLSTMCell((1, 5, 6), 2)(torch.ones(4, 1, 5, 6))
     >>> y.shape, state.c.shape
@@ -55,20 +54,17 @@ class ConvLSTMCell(Cell):
     state = ("h", "c")
     gates = ("i", "f", "g", "o")
 
-    def __init__(self, input_size: Sequence[int], hidden_size: int, kernel_size: int = 3) -> None:
-        if not isinstance(input_size, (tuple, list)) or len(input_size) - 1 not in _CONVOLUTIONS:
+    def __init__(self, shape: Sequence[int], hidden_size: int, kernel_size: int = 3) -> None:
+        if not isinstance(shape, (tuple, list)) or len(shape) - 1 not in _CONVOLUTIONS:
             raise DtypeError(
-                "input_size must be a tuple of channels and one to three axes of places, such as "
-                f"(3, 32, 32), got {input_size!r}"
+                "shape must be a tuple of channels and one to three axes of places, such as "
+                f"(3, 32, 32), got {shape!r}"
             )
-        channels, *places = input_size
-        shape = (positive("hidden_size", hidden_size), *places)
-        super().__init__(
-            tuple(input_size),
-            hidden_size,
-            output_size=shape,
-            state_sizes=dict.fromkeys("hc", shape),
-        )
+        channels, *places = (positive(f"shape[{n}]", size) for n, size in enumerate(shape))
+        memory = (positive("hidden_size", hidden_size), *places)
+        sizes = {"h": memory, "c": memory}
+        super().__init__(tuple(shape), hidden_size, output_size=memory, state_sizes=sizes)
+        self.shape = tuple(shape)
         if positive("kernel_size", kernel_size) % 2 == 0:
             raise ArgumentError(f"kernel_size must be odd, got {kernel_size}")
         self.kernel_size = kernel_size
@@ -76,9 +72,9 @@ class ConvLSTMCell(Cell):
         self.W = self._uniform(4 * hidden_size, channels, *seen)
         self.R = self._uniform(4 * hidden_size, hidden_size, *seen)
         self.b = self._uniform(4 * hidden_size)
-        self.w_i = self._uniform(*shape)
-        self.w_f = self._uniform(*shape)
-        self.w_o = self._uniform(*shape)
+        self.w_i = self._uniform(*memory)
+        self.w_f = self._uniform(*memory)
+        self.w_o = self._uniform(*memory)
 
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step: x [B, C, places], h and c [B, H, places] → h, (h, c)."""

@@ -192,8 +192,8 @@ class PhasedLSTMCell(Cell):
         c = k ⊙ c_new + (1 − k) ⊙ c_prev
         h = k ⊙ σ(z_o) ⊙ tanh(c_new) + (1 − k) ⊙ h_prev
 
-    leak is 0 in evaluation. period starts as exp(u), u drawn from 0 to `longest`; shift is drawn
-    from 0 to the period.
+    leak is 0 in evaluation. period starts as exp(u), u drawn from 0 to `log_longest`; shift is
+    drawn from 0 to the period.
 
     Source: D. Neil, M. Pfeiffer and S.-C. Liu, "Phased LSTM: Accelerating Recurrent Network
     Training for Long or Event-based Sequences", NeurIPS (2016), section 2, without peepholes.
@@ -203,7 +203,7 @@ class PhasedLSTMCell(Cell):
         hidden_size: memories, H.
         ratio: the part of a period in which a unit is awake.
         leak: see above.
-        longest: the logarithm of the longest period.
+        log_longest: the logarithm of the longest period.
 
     Shapes: W [4H, F], R [4H, H], b [4H], in the order i f g o; period and shift [H]; value [B, F],
     time [B, 1], the moment of the step; h and c [B, H].
@@ -226,17 +226,17 @@ class PhasedLSTMCell(Cell):
         hidden_size: int,
         ratio: float = 0.05,
         leak: float = 0.001,
-        longest: float = 3.0,
+        log_longest: float = 3.0,
     ) -> None:
         super().__init__({"value": positive("features", features), "time": 1}, hidden_size)
         self.features = features
         self.ratio = number("ratio", ratio, above=0, at_most=1)
         self.leak = number("leak", leak, at_least=0, at_most=1)
-        self.longest = number("longest", longest, above=0)
+        self.log_longest = number("log_longest", log_longest, above=0)
         self.W = self._uniform(4 * hidden_size, features)
         self.R = self._uniform(4 * hidden_size, hidden_size)
         self.b = self._uniform(4 * hidden_size)
-        self.period = nn.Parameter(torch.empty(hidden_size).uniform_(0, longest).exp())
+        self.period = nn.Parameter(torch.empty(hidden_size).uniform_(0, log_longest).exp())
         self.shift = nn.Parameter(torch.rand(hidden_size) * self.period.detach())
 
     def step(self, x: Inputs, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
