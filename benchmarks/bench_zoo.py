@@ -14,13 +14,17 @@ from benchmarks.case import Case, Group
 from benchmarks.loops import plain_loop
 from benchmarks.passes import allowed, backward, sizes_of
 from cello import zoo
+from cello.cells.contract.shapes import is_several, shape_of, width_of
 
 SIZES: list[tuple[tuple[int, int, int], float]] = [  # B, T, H, and the aim for the mean ratio
     ((1, 100, 32), 50.0),
     ((16, 100, 64), 10.0),
     ((32, 100, 128), 3.0),
 ]
-QUICK = ("LSTMCell", "GRUCell", "JordanCell", "LayerNormLSTMCell", "SLSTMCell")
+QUICK = (
+    *("LSTMCell", "GRUCell", "JordanCell", "LayerNormLSTMCell", "SLSTMCell"),
+    *("ConvLSTMCell", "DeltaNetCell", "GRUDCell", "LIFCell", "S6Cell"),
+)
 
 OURS: dict[str, Callable[[int], cello.Cell]] = {
     "ElmanCell": lambda size: cello.ElmanCell(size, size),
@@ -32,25 +36,40 @@ OURS: dict[str, Callable[[int], cello.Cell]] = {
     "GRUCell": lambda size: cello.GRUCell(size, size),
     "GRUCell, reset before": lambda size: cello.GRUCell(size, size, reset_after=False),
 }
-# What a cell of the zoo needs besides its sizes.
-MORE: dict[str, dict[str, Any]] = {
-    "ClockworkCell": {"periods": (1, 2, 4, 8)},
-    "SCRNCell": {"context_size": 16},
+# How a cell of the zoo is made where its sizes alone do not do. The input has H numbers, whatever
+# its parts are.
+GIVEN: dict[str, Callable[[int], cello.Cell]] = {
+    "CfCCell": lambda size: zoo.CfCCell(size - 1, size),
+    "ClockworkCell": lambda size: zoo.ClockworkCell(size, size, periods=(1, 2, 4, 8)),
+    "ConvLSTMCell": lambda size: zoo.ConvLSTMCell((size // 8, 8), size // 8),
+    "DeltaNetCell": lambda size: zoo.DeltaNetCell(size, 16),
+    "GRUDCell": lambda size: zoo.GRUDCell(size // 3, size),
+    "LTCCell": lambda size: zoo.LTCCell(size - 1, size),
+    "MCLSTMCell": lambda size: zoo.MCLSTMCell(size - 1, size),
+    "MLSTMCell": lambda size: zoo.MLSTMCell(size, 16),
+    "PhasedLSTMCell": lambda size: zoo.PhasedLSTMCell(size - 1, size),
+    "S6Cell": lambda size: zoo.S6Cell(size, 4),
+    "SCRNCell": lambda size: zoo.SCRNCell(size, size, context_size=16),
 }
 
 
 def cells() -> dict[str, Callable[[int], cello.Cell]]:
     """All cells by name, made from H; the input has H features too."""
-    published = {
-        name: partial(_of_the_zoo, kind, MORE.get(name, {}))
-        for name in zoo.__all__
-        if isinstance(kind := getattr(zoo, name), type) and issubclass(kind, cello.Cell)
-    }
+    published = {name: GIVEN.get(name, partial(_of_the_zoo, name)) for name in zoo.__all__}
     return OURS | published
 
 
-def _of_the_zoo(kind: Callable[..., cello.Cell], more: dict[str, Any], size: int) -> cello.Cell:
-    return kind(size, size, **more)
+def _of_the_zoo(name: str, size: int) -> cello.Cell:
+    cell: cello.Cell = getattr(zoo, name)(size, size)
+    return cell
+
+
+def input_of(cell: cello.Cell, *rows: int) -> Tensor:
+    """A random x of the cell; parts of several are side by side, and none is below 0."""
+    size = cell.input_size
+    if is_several(size):
+        return torch.rand(*rows, width_of(size))
+    return torch.randn(*rows, *shape_of(size))
 
 
 def plain(cell: Any, x: Tensor) -> Callable[[], Any]:
@@ -64,7 +83,7 @@ def cases() -> Iterator[Case]:
             torch.manual_seed(0)
             # In evaluation, where no cell draws random numbers: the two sides would draw others.
             cell = make(hidden).eval()
-            x = torch.randn(steps, batch, hidden)
+            x = input_of(cell, steps, batch)
             yield Case(
                 name,
                 backward(cello.Recurrent(cell), cell, x.clone()),

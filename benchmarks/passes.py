@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -77,9 +78,9 @@ def _tensors(result: Any) -> list[Tensor]:
 
 
 def sizes_of(x: Tensor) -> dict[str, int | str]:
-    """The columns for an input x [T, B, H]."""
-    steps, batch, hidden = x.shape
-    return {"B": batch, "T": steps, "H": hidden}
+    """The columns for an input x [T, B, H], or of another shape with H numbers a row."""
+    steps, batch, *shape = x.shape
+    return {"B": batch, "T": steps, "H": math.prod(shape)}
 
 
 def two_passes(

@@ -42,7 +42,7 @@ class GRUDCell(Cell):
     z r n; value, seen and gap [B, F], the gap being the time since each was last seen; h [B, H],
     last [B, F].
 
-    >>> seen = torch.tensor([[True, False, True]])
+    >>> seen = torch.tensor([[1.0, 0.0, 1.0]])
     >>> x = {"value": torch.ones(1, 3), "seen": seen, "gap": torch.ones(1, 3)}
     >>> y, state = GRUDCell(3, 2)(x)
     >>> state.last
