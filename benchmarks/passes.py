@@ -153,9 +153,9 @@ def cotangent(shape: torch.Size, dtype: torch.dtype) -> Tensor:
 
     Divided so that a parameter's gradient is a mean over steps and rows.
     """
-    steps, rows, _ = shape
-    weights = torch.linspace(-1.0, 1.0, steps)[:, None, None] / (steps * rows)
-    return weights.expand(shape).to(dtype).contiguous()
+    steps, rows = shape[:2]
+    weights = torch.linspace(-1.0, 1.0, steps) / (steps * rows)
+    return weights.reshape(-1, *(1 for _ in shape[1:])).expand(shape).to(dtype).contiguous()
 
 
 def by_place(result: Any) -> tuple[Tensor, list[tuple[Tensor, ...]]]:

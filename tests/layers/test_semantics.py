@@ -15,10 +15,10 @@ ENGINES = ["split", "reference"]
 
 
 def layer_of(
-    name: str, dtype: torch.dtype = torch.float64, engine: str | None = None, **options: object
+    name: str, dtype: torch.dtype = torch.float64, engine: str = "auto", **options: object
 ) -> cello.Recurrent:
-    if name in COMPILED_ONCE:
-        engine = engine or "split"
+    if engine == "auto" and name in COMPILED_ONCE:
+        engine = "split"
     return cello.Recurrent(make(name, dtype), engine=engine, **options)
 
 
