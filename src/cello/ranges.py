@@ -132,7 +132,7 @@ RANGES: dict[str, Range] = {
     "projection_size": _OPTIONAL_SIZE,
     **dict.fromkeys(("longest", "rank", "trunk_size"), _OPTIONAL_SIZE),
     "proj_size": whole(0, 2**31 - 1),
-    **dict.fromkeys("layers depth rounds unfolds kernel_size".split(), whole(1, 1000)),
+    **dict.fromkeys("layers depth rounds unfolds".split(), whole(1, 1000)),
     "num_layers": whole(1, 1000),
     "window": whole(0, 1000),
     "window_size": whole(1, 2001),

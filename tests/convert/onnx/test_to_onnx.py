@@ -24,7 +24,7 @@ from cello.convert.proof import Case, reads_of, run_net
 from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection
 from tests.convert.nets import all_nets
-from tests.registry import CELLS, MORE, H, I
+from tests.registry import CELLS, GIVEN, H, I
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 #: What the equations of a cell are, where they are an operator of ONNX's.
@@ -307,5 +307,5 @@ def test_attributes_of_the_operators() -> None:
 
 def test_cells_that_are_no_operator_of_onnx() -> None:
     for name in ("CoupledLSTMCell", "LiGRUCell", "UGRNNCell", "JANETCell"):
-        cell = getattr(zoo, name)(I, H, *MORE.get(name, ()))
+        cell = getattr(zoo, name)(*GIVEN.get(name, (I, H)))
         assert operator_of(Step(cell, "net")) is None
