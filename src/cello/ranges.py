@@ -126,7 +126,7 @@ RANGES: dict[str, Range] = {
     # Sizes of networks. What does not fit the memory is refused where it is known.
     **dict.fromkeys(
         "input_size hidden_size output_size in_features out_features num_embeddings embedding_dim "
-        "size embedding_size context_size connections features order".split(),
+        "size embedding_size context_size connections order".split(),
         _SIZE,
     ),
     "projection_size": _OPTIONAL_SIZE,

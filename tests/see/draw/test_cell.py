@@ -290,7 +290,9 @@ def test_parameters_are_counted_against_a_plain_layer():
 
 
 def test_the_counts_of_the_blocks_add_up():
-    for name in (name for name in DRAWN if name != "mixing"):  # which uses one parameter twice
+    for name in (
+        name for name in DRAWN if name not in ("mixing", "LTCCell")
+    ):  # these use one twice
         cell = make(name)
         shown = labels(cello.draw(cell, parameters=True).svg)
         counts = [label for label in shown if re.fullmatch(r"\d[\d×+ ]*( = \d+)?", label)]
