@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import re
@@ -355,8 +356,12 @@ def test_as_a_process_it_is_one_line(words_model: Path, words_file: Path, tmp_pa
 
 def test_every_cell_can_be_outlined():
     for name in cello.cells.zoo.__all__:
-        size = {"context_size": 2} if name == "SCRNCell" else {}
-        cell = {"type": name, "input_size": 4, "hidden_size": 40_000, **size}
+        taken = inspect.signature(getattr(cello.cells.zoo, name)).parameters
+        sizes = {"input_size": 4, "in_features": 4, "shape": [2, 8, 8], "context_size": 2}
+        sizes = {key: size for key, size in sizes.items() if key in taken}
+        hidden_size = 2_000 if "shape" in taken else 40_000
+        sizes |= {"hidden_size": hidden_size} if "hidden_size" in taken else {"input_size": 40_000}
+        cell = {"type": name, **sizes}
         with torch.device("meta"), Largest() as largest:
             net = net_from_spec({"type": "Recurrent", "cell": cell})
         assert largest.bytes < BOUND

@@ -260,7 +260,7 @@ class MCLSTMCell(Cell):
     redistribution R that does not depend on the input.
 
     Args:
-        features: that steer, A.
+        in_features: that steer, A.
         hidden_size: memories, H.
 
     Shapes: W [2H, A], U [2H, H], b [2H], in the order i o; B [H, H]; mass [B, 1], a [B, A]; h and
@@ -275,10 +275,10 @@ class MCLSTMCell(Cell):
     state = ("c",)
     gates = ("i", "o")
 
-    def __init__(self, features: int, hidden_size: int) -> None:
-        super().__init__({"mass": 1, "a": positive("features", features)}, hidden_size)
-        self.features = features
-        self.W = self._uniform(2 * hidden_size, features)
+    def __init__(self, in_features: int, hidden_size: int) -> None:
+        super().__init__({"mass": 1, "a": positive("in_features", in_features)}, hidden_size)
+        self.in_features = in_features
+        self.W = self._uniform(2 * hidden_size, in_features)
         self.U = self._uniform(2 * hidden_size, hidden_size)
         self.b = self._uniform(2 * hidden_size)
         self.B = self._uniform(hidden_size, hidden_size)

@@ -34,7 +34,7 @@ class GRUDCell(Cell):
     Values", Scientific Reports 8 (2018), Methods, where seen is m and gap is δ.
 
     Args:
-        features: values of one step, F.
+        in_features: values of one step, F.
         hidden_size: units, H.
         mean: to which values fade, 0 if they are normalised.
 
@@ -52,17 +52,19 @@ class GRUDCell(Cell):
     state = ("h", "last")
     gates = ("z", "r", "n")
 
-    def __init__(self, features: int, hidden_size: int, mean: float = 0.0) -> None:
-        sizes = dict.fromkeys(("value", "seen", "gap"), features)
-        super().__init__(sizes, hidden_size, state_sizes={"last": positive("features", features)})
-        self.features = features
+    def __init__(self, in_features: int, hidden_size: int, mean: float = 0.0) -> None:
+        sizes = dict.fromkeys(("value", "seen", "gap"), in_features)
+        super().__init__(
+            sizes, hidden_size, state_sizes={"last": positive("in_features", in_features)}
+        )
+        self.in_features = in_features
         self.mean = number("mean", mean)
-        self.w_x = self._uniform(features)
-        self.b_x = self._uniform(features)
-        self.W_h = self._uniform(hidden_size, features)
+        self.w_x = self._uniform(in_features)
+        self.b_x = self._uniform(in_features)
+        self.W_h = self._uniform(hidden_size, in_features)
         self.b_h = self._uniform(hidden_size)
-        self.W = self._uniform(3 * hidden_size, features)
-        self.V = self._uniform(3 * hidden_size, features)
+        self.W = self._uniform(3 * hidden_size, in_features)
+        self.V = self._uniform(3 * hidden_size, in_features)
         self.R = self._uniform(3 * hidden_size, hidden_size)
         self.b = self._uniform(3 * hidden_size)
 
@@ -96,7 +98,7 @@ class LTCCell(Cell):
     algorithm 1, with the sigmoid as f.
 
     Args:
-        features: of one value, F.
+        in_features: of one value, F.
         hidden_size: units, H.
         unfolds: the solver's steps in one of the cell's.
 
@@ -110,11 +112,11 @@ class LTCCell(Cell):
 
     state = ("h",)
 
-    def __init__(self, features: int, hidden_size: int, unfolds: int = 6) -> None:
-        super().__init__({"value": positive("features", features), "gap": 1}, hidden_size)
-        self.features = features
+    def __init__(self, in_features: int, hidden_size: int, unfolds: int = 6) -> None:
+        super().__init__({"value": positive("in_features", in_features), "gap": 1}, hidden_size)
+        self.in_features = in_features
         self.unfolds = positive("unfolds", unfolds)
-        self.W = self._uniform(hidden_size, features)
+        self.W = self._uniform(hidden_size, in_features)
         self.R = self._uniform(hidden_size, hidden_size)
         self.b = self._uniform(hidden_size)
         self.A = self._uniform(hidden_size)
@@ -143,7 +145,7 @@ class CfCCell(Cell):
     Intelligence 4 (2022), equation 4 with a shared trunk of one layer, where k is h.
 
     Args:
-        features: of one value, F.
+        in_features: of one value, F.
         hidden_size: units, H.
         trunk_size: units of what f, g and k share, K; as many as H unless given.
 
@@ -159,12 +161,12 @@ class CfCCell(Cell):
     state = ("h",)
     gates = ("f", "g", "k")
 
-    def __init__(self, features: int, hidden_size: int, trunk_size: int | None = None) -> None:
-        super().__init__({"value": positive("features", features), "gap": 1}, hidden_size)
-        self.features = features
+    def __init__(self, in_features: int, hidden_size: int, trunk_size: int | None = None) -> None:
+        super().__init__({"value": positive("in_features", in_features), "gap": 1}, hidden_size)
+        self.in_features = in_features
         self.trunk_size = trunk_size
         size = hidden_size if trunk_size is None else positive("trunk_size", trunk_size)
-        self.W = self._uniform(size, features)
+        self.W = self._uniform(size, in_features)
         self.R = self._uniform(size, hidden_size)
         self.b = self._uniform(size)
         self.V = self._uniform(3 * hidden_size, size)
@@ -199,7 +201,7 @@ class PhasedLSTMCell(Cell):
     Training for Long or Event-based Sequences", NeurIPS (2016), section 2, without peepholes.
 
     Args:
-        features: of one value, F.
+        in_features: of one value, F.
         hidden_size: memories, H.
         ratio: the part of a period in which a unit is awake.
         leak: see above.
@@ -222,18 +224,18 @@ class PhasedLSTMCell(Cell):
 
     def __init__(
         self,
-        features: int,
+        in_features: int,
         hidden_size: int,
         ratio: float = 0.05,
         leak: float = 0.001,
         log_longest: float = 3.0,
     ) -> None:
-        super().__init__({"value": positive("features", features), "time": 1}, hidden_size)
-        self.features = features
+        super().__init__({"value": positive("in_features", in_features), "time": 1}, hidden_size)
+        self.in_features = in_features
         self.ratio = number("ratio", ratio, above=0, at_most=1)
         self.leak = number("leak", leak, at_least=0, at_most=1)
         self.log_longest = number("log_longest", log_longest, above=0)
-        self.W = self._uniform(4 * hidden_size, features)
+        self.W = self._uniform(4 * hidden_size, in_features)
         self.R = self._uniform(4 * hidden_size, hidden_size)
         self.b = self._uniform(4 * hidden_size)
         self.period = nn.Parameter(torch.empty(hidden_size).uniform_(0, log_longest).exp())
