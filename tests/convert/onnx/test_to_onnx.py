@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +311,12 @@ def test_cells_that_are_no_operator_of_onnx() -> None:
     for name in ("CoupledLSTMCell", "LiGRUCell", "UGRNNCell", "JANETCell"):
         cell = getattr(zoo, name)(*GIVEN.get(name, (I, H)))
         assert operator_of(Step(cell, "net")) is None
+
+
+def test_it_can_be_named_without_the_extra(monkeypatch, tmp_path):
+    for name in [name for name in sys.modules if name.startswith("cello.convert.onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
+    write = importlib.import_module("cello.convert.onnx.onnx_file").to_onnx
+    with pytest.raises(ImportError, match=r"pip install 'cello\[onnx\]'"):
+        write(cello.Recurrent(cello.GRUCell(2, 3)), tmp_path / "net.onnx")

@@ -6,15 +6,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from cello.convert.onnx.net import Exporting
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of
 from cello.engines import engine
 from cello.errors import ConversionError, ModelError
@@ -22,6 +19,9 @@ from cello.files import replace
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
 from cello.layers.stream import Streamed
+
+if TYPE_CHECKING:
+    from cello.convert.onnx.net import Exporting
 
 __all__ = ["Exported", "to_onnx"]
 
@@ -81,6 +81,7 @@ def to_onnx(
             says where. Then nothing is written.
         ArgumentError: a bidirectional layer cannot run one step at a time.
         ModelError: the file cannot be written.
+        ImportError: the extra `cello[onnx]` is not installed.
 
     >>> import tempfile, cello
     >>> net = cello.Recurrent(cello.LSTMCell(3, 4))
@@ -90,6 +91,7 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
+    Exporting = _exporting()
     file = Path(file)
     if stream and isinstance(net, Streamed):
         net.in_turn()
@@ -110,7 +112,23 @@ def to_onnx(
     return Exported(file, graph.operators, graph.states, proof)
 
 
+def _exporting() -> type[Exporting]:
+    """The class that needs the extra, imported when a net is written and not before."""
+    try:
+        import onnxruntime  # noqa: F401
+
+        from cello.convert.onnx.net import Exporting
+    except ImportError as error:
+        raise ImportError(
+            "ONNX files need onnx and onnxruntime, which come with Cello's extra onnx: "
+            "pip install 'cello[onnx]'"
+        ) from error
+    return Exporting
+
+
 def _checked(model: Any, file: Path) -> bytes:
+    import onnx
+
     try:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
@@ -124,6 +142,8 @@ class _Side:
     """The model, run by ONNX Runtime."""
 
     def __init__(self, graph: Exporting, model: bytes, file: Path) -> None:
+        import onnxruntime
+
         self.graph = graph
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
