@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -84,9 +85,9 @@ def test_constants_that_make_no_sense(build: Callable[[], cello.Cell], message: 
 
 
 @pytest.mark.parametrize("size", [3, (3,), (1, 2, 2, 2, 2), "integer"])
-def test_a_picture_has_channels_and_places(size: object) -> None:
+def test_a_picture_has_channels_and_places(size: Any) -> None:
     with pytest.raises(DtypeError, match=r"^shape must be a tuple of channels and one to thr"):
-        zoo.ConvLSTMCell(size, 2)  # type: ignore[arg-type]
+        zoo.ConvLSTMCell(size, 2)
 
 
 @pytest.mark.parametrize("value", ["0.1", None, True])

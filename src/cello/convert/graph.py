@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -13,27 +14,13 @@ from cello.errors import ArgumentError, ShapeError
 __all__ = ["FUNCTIONS", "NetGraph"]
 
 
-def _product(values: Sequence[Tensor]) -> Tensor:
-    result = values[0]
-    for value in values[1:]:
-        result = result * value
-    return result
-
-
-def _largest(values: Sequence[Tensor]) -> Tensor:
-    result = values[0]
-    for value in values[1:]:
-        result = torch.maximum(result, value)
-    return result
-
-
 #: What a node may compute besides a module, of a list of tensors.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda values: sum(values[1:], values[0]),
     "average": lambda values: sum(values[1:], values[0]) / len(values),
     "concatenate": lambda values, axis: torch.cat(list(values), axis),
-    "maximum": _largest,
-    "multiply": _product,
+    "maximum": lambda values: reduce(torch.maximum, values),
+    "multiply": lambda values: reduce(torch.mul, values),
     "subtract": lambda values: values[0] - values[1],
     "mean": lambda values, axis: values[0].mean(axis),
     "max": lambda values, axis: values[0].amax(axis),

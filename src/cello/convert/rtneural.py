@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.pytorch import from_torch
+from cello.convert.row_wise import in_order
 from cello.convert.same_as_torch import TorchWeights, torch_weights
 from cello.errors import ModelError
 from cello.files import replace
@@ -252,7 +253,8 @@ def to_rtneural(net: nn.Module, file: str | Path) -> None:
     """
     file = Path(file)
     layers: list[dict[str, Any]] = []
-    for path, module in _in_order(net, "net"):
+    for names, module in in_order(net):
+        path = "net" + "".join(f"[{name}]" for name in names)
         name = next((n for n, kind in _ACTIVATIONS.items() if type(module) is kind), None)
         if name is not None:
             if not layers or layers[-1]["type"] != "dense" or layers[-1]["activation"]:
@@ -275,15 +277,6 @@ def to_rtneural(net: nn.Module, file: str | Path) -> None:
         replace(file, text.encode())
     except OSError as error:
         raise ModelError(f"cannot write {file}: {error}") from error
-
-
-def _in_order(net: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    """The modules that run one after the other, with their paths."""
-    if isinstance(net, (Stack, nn.Sequential)):
-        for number, module in enumerate(net):
-            yield from _in_order(module, f"{path}[{number}]")
-    elif not isinstance(net, (nn.Dropout, nn.Identity)):
-        yield path, net
 
 
 def _recurrent_entries(module: nn.Module, path: str) -> list[dict[str, Any]]:

@@ -177,6 +177,7 @@ def _fresh_copy(cell: Cell) -> Cell:
         fresh = type(cell)(**copy.deepcopy(config)).train(cell.training)
         own = a_tensor_of(fresh)
         if own is not None and (own.device, own.dtype) != (like.device, like.dtype):
+            # Not `to`, which would make complex parameters real.
             fresh._apply(  # type: ignore[no-untyped-call]
                 lambda t: t.to(like.device, like.dtype if t.is_floating_point() else t.dtype)
             )

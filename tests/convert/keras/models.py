@@ -8,34 +8,34 @@ import keras
 import numpy as np
 from keras import layers as L
 
-I = keras.Input  # noqa: E741
+Input = keras.Input
 S = keras.Sequential
 
 
 def _encoder_decoder():
-    source, target = I((None, 3)), I((None, 2))
+    source, target = Input((None, 3)), Input((None, 2))
     _, h, c = L.LSTM(4, return_state=True)(source)
     y = L.LSTM(4, return_sequences=True)(target, initial_state=[h, c])
     return keras.Model([source, target], L.Dense(2, activation="softmax")(y))
 
 
 def _functional(function, *shapes):
-    inputs = [I(shape) for shape in shapes]
+    inputs = [Input(shape) for shape in shapes]
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], function(*inputs))
 
 
 def _both_ways(merge, sequences):
-    return S([I((None, 3)), L.Bidirectional(L.LSTM(4, return_sequences=sequences), merge)])
+    return S([Input((None, 3)), L.Bidirectional(L.LSTM(4, return_sequences=sequences), merge)])
 
 
 #: How each model is made, by what it is there for.
 MODELS = {
-    "lstm": lambda: S([I((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
-    "last step": lambda: S([I((None, 3)), L.GRU(4), L.Dense(2, activation="softmax")]),
-    "reset before": lambda: S([I((None, 3)), L.GRU(4, reset_after=False)]),
+    "lstm": lambda: S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
+    "last step": lambda: S([Input((None, 3)), L.GRU(4), L.Dense(2, activation="softmax")]),
+    "reset before": lambda: S([Input((None, 3)), L.GRU(4, reset_after=False)]),
     "activations": lambda: S(
         [
-            I((None, 3)),
+            Input((None, 3)),
             L.GRU(
                 4,
                 use_bias=False,
@@ -52,7 +52,7 @@ MODELS = {
         ]
     ),
     "backwards": lambda: S(
-        [I((None, 3)), L.SimpleRNN(4, return_sequences=True, go_backwards=True)]
+        [Input((None, 3)), L.SimpleRNN(4, return_sequences=True, go_backwards=True)]
     ),
     **{
         f"both ways, {merge}, {'all steps' if sequences else 'last step'}": (
@@ -65,11 +65,11 @@ MODELS = {
         lambda x: L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode=None)(x), (None, 3)
     ),
     "masked": lambda: S(
-        [I((None, 3)), L.Masking(0.0), L.LSTM(4, return_sequences=True), L.Dense(3), L.GRU(3)]
+        [Input((None, 3)), L.Masking(0.0), L.LSTM(4, return_sequences=True), L.Dense(3), L.GRU(3)]
     ),
     "masked both ways": lambda: S(
         [
-            I((None, 3)),
+            Input((None, 3)),
             L.Masking(0.0),
             L.Bidirectional(L.LSTM(4, return_sequences=True)),
             L.Bidirectional(L.GRU(4)),
@@ -77,7 +77,7 @@ MODELS = {
     ),
     "masked words": lambda: S(
         [
-            I((None,), dtype="int32"),
+            Input((None,), dtype="int32"),
             L.Embedding(7, 3, mask_zero=True),
             L.Bidirectional(L.LSTM(4)),
             L.Dense(1, activation="sigmoid"),
@@ -85,14 +85,14 @@ MODELS = {
     ),
     "cells": lambda: S(
         [
-            I((None, 3)),
+            Input((None, 3)),
             L.RNN([L.LSTMCell(4), L.GRUCell(3), L.LSTMCell(2)], return_sequences=True),
             L.RNN(L.SimpleRNNCell(2)),
         ]
     ),
     "convolution and norms": lambda: S(
         [
-            I((None, 3)),
+            Input((None, 3)),
             L.Conv1D(5, 3, padding="causal", activation="relu", dilation_rate=2),
             L.BatchNormalization(),
             L.Conv1D(4, 4, padding="same", use_bias=False),
@@ -108,7 +108,7 @@ MODELS = {
     ),
     "shapes": lambda: S(
         [
-            I((6, 3)),
+            Input((6, 3)),
             L.Permute((2, 1)),
             L.LSTM(4, return_sequences=True),
             L.Flatten(),
@@ -138,7 +138,7 @@ MODELS = {
     "states": lambda: _functional(
         lambda a: L.LSTM(4, return_state=True, return_sequences=True)(a), (None, 3)
     ),
-    "dropout inside": lambda: S([I((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
+    "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 import cello
 from cello import from_keras
 from cello.convert import NetGraph
-from tests.convert.keras.models import MODELS, I, L, S, inputs_of, keras, make
+from tests.convert.keras.models import MODELS, Input, L, S, inputs_of, keras, make
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
@@ -79,7 +79,7 @@ def test_a_graph_is_recorded_and_trained(name, tmp_path):
 
 
 def test_a_float64_model_stays_one(tmp_path):
-    model = S([I((None, 3), dtype="float64"), L.LSTM(4, dtype="float64")])
+    model = S([Input((None, 3), dtype="float64"), L.LSTM(4, dtype="float64")])
     model.save(tmp_path / "model.keras")
     net = from_keras(tmp_path / "model.keras")
     x = np.random.default_rng(0).standard_normal((2, 5, 3))
@@ -107,14 +107,14 @@ class Mine(L.LSTM):
 )
 def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):
     shape = (4, 3, 3) if "at each" in why else (4, 3)
-    model = S([I(shape), *layers()])
+    model = S([Input(shape), *layers()])
     model.save(tmp_path / "model.keras")
     with pytest.raises(cello.errors.ModelError, match=why):
         from_keras(tmp_path / "model.keras")
 
 
 def test_a_layer_that_is_called_twice_is_refused(tmp_path):
-    x = I((None, 3))
+    x = Input((None, 3))
     layer = L.LSTM(3, return_sequences=True)
     keras.Model(x, layer(layer(x))).save(tmp_path / "model.keras")
     with pytest.raises(cello.errors.ModelError, match="is called more than once"):
@@ -122,7 +122,7 @@ def test_a_layer_that_is_called_twice_is_refused(tmp_path):
 
 
 def test_carried_state_is_told(tmp_path):
-    S([I(batch_shape=(1, None, 3)), L.LSTM(2, stateful=True)]).save(tmp_path / "model.keras")
+    S([Input(batch_shape=(1, None, 3)), L.LSTM(2, stateful=True)]).save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="is stateful: here each call begins at zero"):
         from_keras(tmp_path / "model.keras")
 

@@ -122,33 +122,34 @@ def _parts(source: NetInC, finals: list[Array]) -> list[Tensor]:
 
 def _given(net: Any, tensors: Iterator[Tensor]) -> Iterator[Array]:
     """The fields, [B, …], of the tensors of a state."""
-    if isinstance(net, Stack):
-        for module in net:
-            yield from _given(module, tensors)
-    elif isinstance(net, Bidirectional):
-        for layer in (net.forward_layer, net.backward_layer):
-            yield from _given(layer, tensors)
-    elif isinstance(net, Recurrent):
-        yield from (next(tensors).numpy() for _ in net.cell.state)
-    elif isinstance(net, DropIn):
-        cells = list(net.cells().values())
-        parts = [next(tensors).numpy() for _ in cells[0].state]
-        yield from (part[number] for number in range(len(cells)) for part in parts)
+    for layer in _layers(net):
+        if isinstance(layer, Recurrent):
+            yield from (next(tensors).numpy() for _ in layer.cell.state)
+        else:
+            cells = list(layer.cells().values())
+            parts = [next(tensors).numpy() for _ in cells[0].state]
+            yield from (part[number] for number in range(len(cells)) for part in parts)
 
 
 def _made(net: Any, fields: Iterator[Tensor]) -> Iterator[Tensor]:
     """The tensors of a state, of the fields."""
+    for layer in _layers(net):
+        if isinstance(layer, Recurrent):
+            for shape in shapes_of(layer.cell).values():
+                field = next(fields)
+                yield field.reshape(len(field), *shape)
+        else:
+            cells = layer.cells().values()
+            joined = stacked([tuple(next(fields) for _ in cell.state) for cell in cells])
+            yield from joined if isinstance(joined, tuple) else (joined,)
+
+
+def _layers(net: Any) -> Iterator[Recurrent | DropIn]:
+    """The layers that have a state, in the order of the net's state."""
     if isinstance(net, Stack):
         for module in net:
-            yield from _made(module, fields)
+            yield from _layers(module)
     elif isinstance(net, Bidirectional):
-        for layer in (net.forward_layer, net.backward_layer):
-            yield from _made(layer, fields)
-    elif isinstance(net, Recurrent):
-        for shape in shapes_of(net.cell).values():
-            field = next(fields)
-            yield field.reshape(len(field), *shape)
-    elif isinstance(net, DropIn):
-        cells = net.cells().values()
-        joined = stacked([tuple(next(fields) for _ in cell.state) for cell in cells])
-        yield from joined if isinstance(joined, tuple) else (joined,)
+        yield from (net.forward_layer, net.backward_layer)
+    elif isinstance(net, (Recurrent, DropIn)):
+        yield net

@@ -8,11 +8,12 @@ from itertools import groupby, pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
 from cello.convert.proof import reads_of
+from cello.convert.row_wise import RowWise, in_order
 from cello.errors import ArgumentError, ConversionError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.encoders import ENCODERS
@@ -126,7 +127,8 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
     """
     stages: list[Stage] = []
     width: int | None = None
-    for plain, group in groupby(_in_order(net, ""), lambda part: _is_plain(part[1])):
+    named = ((".".join(path), module) for path, module in in_order(net))
+    for plain, group in groupby(named, lambda part: _is_plain(part[1])):
         some = list(group)
         if plain:
             stages.append(_module(some, width))
@@ -151,14 +153,6 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
 _TABLES = (*ENCODERS, nn.Embedding)
 
 
-def _in_order(net: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
-    if isinstance(net, (Stack, nn.Sequential)):
-        for name, module in net.named_children():
-            yield from _in_order(module, f"{path}.{name}" if path else name)
-    elif not isinstance(net, (nn.Identity, nn.Dropout)):
-        yield path, net
-
-
 def _is_plain(module: nn.Module) -> bool:
     return not isinstance(module, (Layer, DropIn, *_TABLES))
 
@@ -178,19 +172,6 @@ def _cells(module: nn.Module, path: str) -> Iterator[Cells]:
             yield Cells(f"{path}.{number}" if path else f"{number}", layers)
 
 
-class _Modules(Cell):
-    """Ordinary modules as a step; Cell wants a state, nothing reads it."""
-
-    state = ("nothing",)
-
-    def __init__(self, modules: nn.Sequential, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, 1, output_size=outputs, state_sizes={"nothing": 1})
-        self.part = modules
-
-    def step(self, x: Tensor, nothing: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-        return self.part(x), (nothing,)
-
-
 def _module(parts: list[tuple[str, nn.Module]], width: int | None) -> Module:
     for path, module in parts:
         if any(isinstance(inner, (Layer, DropIn)) for inner in module.modules()):
@@ -208,7 +189,7 @@ def _module(parts: list[tuple[str, nn.Module]], width: int | None) -> Module:
     except Exception as error:
         path = parts[0][0] or "net"
         raise ConversionError(f"{path} cannot run on rows of {width} numbers: {error}") from error
-    return Module(parts[0][0], _Modules(modules, width, outputs).eval())
+    return Module(parts[0][0], RowWise(modules, width, outputs).eval())
 
 
 def _ids(module: Any, ids: int | None, path: str) -> int:

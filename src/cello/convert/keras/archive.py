@@ -68,8 +68,6 @@ def open_archive(file: Path) -> Archive:
         KeyError,
         TypeError,
         AttributeError,
-        RecursionError,
-        NotImplementedError,
         zipfile.BadZipFile,
     ) as error:
         raise ModelError(f"{file} is damaged, or no file of Keras's: {error}") from error

@@ -321,6 +321,16 @@ def _check_last_axis(config: dict[str, Any], arrays: Arrays, rank: int) -> None:
         raise refuse(arrays.place, f"axis={shown(axis)} is not that of the features")
 
 
+def _relu(config: dict[str, Any], place: str) -> nn.Module:
+    if (
+        config.get("max_value") is not None
+        or config.get("negative_slope")
+        or config.get("threshold")
+    ):
+        raise refuse(place, "a ReLU with max_value, negative_slope or threshold")
+    return nn.ReLU()
+
+
 def _of_one(make: Callable[[dict[str, Any], str], nn.Module]) -> Any:
     return lambda config, arrays, _rank: Plain([make(config, arrays.place)])
 
@@ -333,7 +343,7 @@ _PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
     "Conv1D": _conv,
     "Activation": lambda config, arrays, _: Plain(_then(config, arrays)),
     "Dropout": _of_one(lambda config, place: nn.Dropout(min(1.0, _real(config, "rate", place)))),
-    "ReLU": _of_one(lambda config, place: _relu(config, place)),
+    "ReLU": _of_one(_relu),
     "ELU": _of_one(lambda config, place: nn.ELU(_real(config, "alpha", place))),
     "LeakyReLU": _of_one(
         lambda config, place: nn.LeakyReLU(
@@ -341,13 +351,3 @@ _PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
         )
     ),
 }
-
-
-def _relu(config: dict[str, Any], place: str) -> nn.Module:
-    if (
-        config.get("max_value") is not None
-        or config.get("negative_slope")
-        or config.get("threshold")
-    ):
-        raise refuse(place, "a ReLU with max_value, negative_slope or threshold")
-    return nn.ReLU()

@@ -55,7 +55,6 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
         IndexError,
         AttributeError,
         RuntimeError,
-        RecursionError,
         OverflowError,
     ) as error:  # whatever a configuration does that is none
         raise ModelError(f"{file} holds no model that can be read: {error!r}") from error

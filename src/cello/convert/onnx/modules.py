@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from cello.cells import Cell
 from cello.convert.onnx.step import Step, array_of
 from cello.convert.onnx.through_time import one_step
 from cello.convert.onnx.writer import NodeWriter
+from cello.convert.row_wise import RowWise
 from cello.errors import ConversionError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
 
@@ -40,21 +40,7 @@ def written(put: NodeWriter, module: Any, x: str, sample: Tensor, place: str) ->
             f"{place} ({type(module).__name__}) reads whole numbers; of the modules that do, "
             "nn.Embedding and Cello's encoders can be written as ONNX"
         )
-    return one_step(put, Step(_OneRow(module, sample.shape[-1]), place), x, [""])[0]
-
-
-class _OneRow(Cell):
-    """A module as a step that remembers nothing."""
-
-    state = ("nothing",)
-
-    def __init__(self, module: nn.Module, width: int) -> None:
-        super().__init__(width, 1)
-        self.module = module
-        self.train(module.training)
-
-    def step(self, x: Tensor, nothing: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-        return self.module(x), (nothing,)
+    return one_step(put, Step(RowWise(module, sample.shape[-1]), place), x, [""])[0]
 
 
 def _linear(put: NodeWriter, module: Any, x: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,8 +116,7 @@ def to_onnx(
 def _exporting() -> type[Exporting]:
     """The class that needs the extra, imported when a net is written and not before."""
     try:
-        import onnxruntime  # noqa: F401
-
+        importlib.import_module("onnxruntime")
         from cello.convert.onnx.net import Exporting
     except ImportError as error:
         raise ImportError(
