@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import cello
 from cello.errors import ArgumentError, ModelError
-from tests.see.recording.test_recorder import tensors
+from tests.see.recording.test_same_bits import tensors
 
 
 @pytest.fixture
