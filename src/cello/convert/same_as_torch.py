@@ -7,10 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cello.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from cello.errors import ModelError
+from cello.cells import Cell
+from cello.convert.recurrence import Recurrence, Step, recurrence_of
+from cello.errors import ConversionError, ModelError
+from cello.layers.mode import evaluating
 
-__all__ = ["TorchWeights", "torch_weights"]
+__all__ = ["TorchWeights", "recurrence_in", "torch_weights"]
+
+_ORDERS = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}
 
 
 class TorchWeights(NamedTuple):
@@ -34,6 +38,23 @@ class TorchWeights(NamedTuple):
     nonlinearity: str | None = None
 
 
+def recurrence_in(cell: Cell, path: str, whose: str) -> Recurrence:
+    """The recurrence that the equations of `cell` are, in eval mode.
+
+    Raises:
+        ModelError: none of the three; `whose` says what it is not, such as "PyTorch's".
+    """
+    try:
+        with evaluating(cell):
+            found = recurrence_of(Step(cell, path))
+    except ConversionError:  # no operations on each row: none of the three
+        found = None
+    if found is None:
+        library = whose.removesuffix("'s")
+        raise differs(cell, path, whose, f"{library} has an RNN, an LSTM and a GRU only")
+    return found
+
+
 def torch_weights(cell: Cell, path: str) -> TorchWeights:
     """The weights of `cell` as the layer of PyTorch's that computes the same would hold them.
 
@@ -42,52 +63,39 @@ def torch_weights(cell: Cell, path: str) -> TorchWeights:
     Raises:
         ModelError: no layer of PyTorch's computes what this cell does; says what differs.
 
+    >>> from cello.cells import ElmanCell
     >>> torch_weights(ElmanCell(3, 2), "net").kind
     'RNN'
     """
-    step = type(cell).step
-    if isinstance(cell, LSTMCell) and step is LSTMCell.step:
-        return _lstm(cell, path)
-    if isinstance(cell, GRUCell) and step is GRUCell.step:
-        return _gru(cell, path)
-    if isinstance(cell, ElmanCell) and step is ElmanCell.step:
-        if cell.activation not in ("tanh", "relu"):
-            raise _differs(cell, path, f"its activation is {cell.activation!r}, not tanh or relu")
-        zero = None if cell.b is None else torch.zeros_like(cell.b)
-        return TorchWeights("RNN", cell.W, cell.R, cell.b, zero, nonlinearity=str(cell.activation))
-    raise _differs(cell, path, "PyTorch has an RNN, an LSTM and a GRU only")
-
-
-def _lstm(cell: LSTMCell, path: str) -> TorchWeights:
-    _check_activations(cell, path, gate_activation="sigmoid", activation="tanh")
-    _check_activations(cell, path, output_activation="tanh")
-    if cell.peephole:
-        raise _differs(cell, path, "it has peepholes")
-    W, b = cell.W, cell.b
-    R = cell.R if cell.recurrent else W.new_zeros(W.shape[0], cell.output_size)
-    zero = None if b is None else torch.zeros_like(b)
-    return TorchWeights("LSTM", W, R, b, zero, cell.P)
-
-
-def _gru(cell: GRUCell, path: str) -> TorchWeights:
-    _check_activations(cell, path, gate_activation="sigmoid", activation="tanh")
-    if not cell.reset_after:
-        raise _differs(cell, path, "it resets before the product (reset_after=False)")
-    b, d = cell.b, cell.d
-    if b is None and d is None:
-        return TorchWeights("GRU", cell.W, cell.R, None, None)
-    b = cell.W.new_zeros(cell.W.shape[0]) if b is None else b
+    found = recurrence_in(cell, path, "PyTorch's")
+    why = _why_not(found)
+    if why:
+        raise differs(cell, path, "PyTorch's", why)
+    W, R, b = found.stacked(_ORDERS[found.kind])
+    nonlinearity = found.activations["activation"] if found.kind == "RNN" else None
+    if not found.has_bias:
+        return TorchWeights(found.kind, W, R, None, None, found.projection, nonlinearity)
     second = torch.zeros_like(b)
-    if d is not None:
-        second = torch.cat([second[: 2 * cell.hidden_size], d])
-    return TorchWeights("GRU", cell.W, cell.R, b, second)
+    if found.d is not None:
+        second[2 * found.hidden_size :] = found.d
+    return TorchWeights(found.kind, W, R, b, second, found.projection, nonlinearity)
 
 
-def _check_activations(cell: Cell, path: str, **wanted: str) -> None:
-    for name, function in wanted.items():
-        if (found := getattr(cell, name)) != function:
-            raise _differs(cell, path, f"its {name} is {found!r}, not {function}")
+def _why_not(found: Recurrence) -> str | None:
+    """What PyTorch's layer of this kind does otherwise."""
+    for role, name in found.activations.items():
+        if found.kind == "RNN":
+            if name not in ("tanh", "relu"):
+                return f"its activation is {name!r}, not tanh or relu"
+        elif name != (wanted := "sigmoid" if role == "gate_activation" else "tanh"):
+            return f"its {role} is {name!r}, not {wanted}"
+    if found.peepholes:
+        return "it has peepholes"
+    if not found.reset_after:
+        return "it resets before the product (reset_after=False)"
+    return None
 
 
-def _differs(cell: Cell, path: str, why: str) -> ModelError:
-    return ModelError(f"{path} ({cell._get_name()}) is no layer of PyTorch's: {why}")
+def differs(cell: Cell, path: str, whose: str, why: str) -> ModelError:
+    """The error for a cell that a library has not."""
+    return ModelError(f"{path} ({cell._get_name()}) is no layer of {whose}: {why}")

@@ -21,8 +21,8 @@ from cello.cells import zoo
 from cello.convert.onnx import onnx_file
 from cello.convert.onnx.operators import operator_of
 from cello.convert.onnx.primitives import FUNCTIONS
-from cello.convert.onnx.step import Step
 from cello.convert.proof import Case, reads_of, run_net
+from cello.convert.recurrence import Step
 from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection
 from tests.convert.nets import all_nets

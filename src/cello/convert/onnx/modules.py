@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from cello.convert.onnx.step import Step, array_of
+from cello.convert.onnx.step import array_of
 from cello.convert.onnx.through_time import one_step
 from cello.convert.onnx.writer import NodeWriter
+from cello.convert.recurrence import Step
 from cello.convert.row_wise import RowWise
 from cello.errors import ConversionError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection

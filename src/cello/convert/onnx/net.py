@@ -15,10 +15,11 @@ from cello.cells import Cell
 from cello.cells.contract.shapes import INTEGER, is_several, shape_of, width_of
 from cello.cells.contract.state import shapes_of
 from cello.convert.onnx.modules import written
-from cello.convert.onnx.step import Step, array_of
+from cello.convert.onnx.step import array_of
 from cello.convert.onnx.through_time import Made, Time, one_step, through_time
 from cello.convert.onnx.writer import OPSET, NodeWriter
 from cello.convert.proof import Reads
+from cello.convert.recurrence import Step
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack
 from cello.layers.paths import joined
 

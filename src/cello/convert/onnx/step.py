@@ -13,14 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cello.cells import Cell
 from cello.convert.onnx.primitives import FUNCTIONS, exact_sigmoid
 from cello.convert.onnx.writer import NodeWriter
-from cello.engines.interpreter import tensors_of
-from cello.errors import CaptureError, ConversionError
-from cello.program import Value, evaluate, program_as_is
-from cello.program.kernel.builder import Lowered
-from cello.program.kernel.lower import lower
+from cello.convert.recurrence import Step
+from cello.errors import ConversionError
 from cello.program.kernel.nodes import (
     Apply,
     Array,
@@ -33,11 +29,10 @@ from cello.program.kernel.nodes import (
     Shared,
     Slice,
     TermSum,
-    ancestors,
 )
 from cello.program.kernel.primitives import PRIMITIVES
 
-__all__ = ["Step", "StepLines", "array_of"]
+__all__ = ["StepLines", "array_of"]
 
 
 def array_of(tensor: Tensor) -> Any:
@@ -51,68 +46,6 @@ def array_of(tensor: Tensor) -> Any:
             "a net in bfloat16 cannot be run by ONNX Runtime on a CPU: net.float()"
         )
     return tensor.detach().cpu().numpy()
-
-
-class Step:
-    """A traced step as vectors, and the tensors that it reads.
-
-    Attributes:
-        cell: whose step it is.
-        lowered: the vectors.
-        needed: all of them that the results need, in order.
-        stateful: those that need the state before the step.
-        with_rows: those that are not the same for every row.
-        divides: whether something in it makes much of numbers that are almost 0.
-
-    Raises:
-        ConversionError: the step cannot be written as operations on each row; says why.
-    """
-
-    def __init__(self, cell: Cell, place: str) -> None:
-        self.cell, self.place = cell, place
-        try:
-            program = program_as_is(cell)
-            self.lowered: Lowered = lower(program)
-        except CaptureError as error:
-            raise ConversionError(f"{place} cannot be written as ONNX: {error}") from error
-        if self.lowered.drawn:
-            raise ConversionError(f"{place} draws random numbers in eval mode too")
-        self.tensors: dict[Value, Any] = tensors_of(program, cell)
-        with torch.no_grad():
-            evaluate(self.lowered.once, self.tensors, 0)
-        self.dtype = array_of(torch.empty(0, dtype=program.x.dtype)).dtype
-        self.output = self.lowered.nodes(program.output)
-        self.next_state = {n: self.lowered.nodes(v) for n, v in program.next_state.items()}
-        ends = [*self.output, *(node for nodes in self.next_state.values() for node in nodes)]
-        self.needed = ancestors(ends)
-        self.stateful: set[Node] = set()
-        for node in self.needed:
-            before = isinstance(node, Load) and node.array.kind == "prev"
-            if before or self.stateful.intersection(node.inputs):
-                self.stateful.add(node)
-        self.divides = any(isinstance(n, Apply) and n.function in _STEEP for n in self.needed)
-        self.with_rows: set[Node] = set()
-        for node in self.needed:
-            if isinstance(node, Load) or self.with_rows.intersection(node.inputs):
-                self.with_rows.add(node)
-
-    def ahead(self) -> list[Node]:
-        """What the loop reads of all that needs no state: reckoned for all steps at once."""
-        ends = {node for nodes in (self.output, *self.next_state.values()) for node in nodes}
-        read = ends.union(*(node.inputs for node in self.stateful))
-        return [n for n in self.needed if n in read & self.with_rows and n not in self.stateful]
-
-    def shared(self, node: Shared) -> Any:
-        """The numbers of a vector that has no rows."""
-        flat = array_of(self.tensors[node.value]).reshape(-1)
-        return flat[node.start : node.start + node.length].astype(self.dtype)
-
-    def matrix(self, dot: Dot) -> Any:
-        """The factor [k, n] of a product."""
-        whole = array_of(self.tensors[dot.matrix])
-        whole = whole.reshape(len(whole), -1)
-        whole = whole.T if dot.transposed else whole
-        return whole[dot.k0 : dot.k0 + dot.arg.length, dot.n0 : dot.n0 + dot.length]
 
 
 class StepLines:
@@ -133,6 +66,7 @@ class StepLines:
         known: Mapping[Node, str] | None = None,
     ) -> None:
         self.step, self.put, self.loads = step, writer, loads
+        self.dtype = array_of(torch.empty(0, dtype=step.dtype)).dtype
         self.made: dict[Node, str] = dict(known or {})
         self._lead: str | None = None
         self._products: dict[Any, list[Dot]] = {}
@@ -176,17 +110,17 @@ class StepLines:
         return self.put("Slice", name, *ends, name=node.name)
 
     def _shared(self, node: Shared) -> str:
-        return self.put.constant(self.step.shared(node), node.value.name)
+        return self.put.constant(array_of(self.step.shared(node)), node.value.name)
 
     def _constant(self, node: Constant) -> str:
         return self._number(node.value)
 
     def _number(self, value: float) -> str:
-        return self.put.constant(np.array([value], self.step.dtype))
+        return self.put.constant(np.array([value], self.dtype))
 
     def _apply(self, node: Apply) -> str:
         if node.function == "feature":
-            return self.put.constant(np.arange(node.args[0].length, dtype=self.step.dtype))
+            return self.put.constant(np.arange(node.args[0].length, dtype=self.dtype))
 
         def put(operator: str, *operands: Any, **attributes: Any) -> str:
             names = [a if isinstance(a, str) else self._number(a) for a in operands]
@@ -236,9 +170,9 @@ class StepLines:
         ends = [n.n0 + n.length for n in group]
         arg = self._numbers(node.arg)
         if len(group) == 1 or node not in group or ends[:-1] != [n.n0 for n in group[1:]]:
-            factor = self.put.constant(self.step.matrix(node), node.matrix.name)
+            factor = self.put.constant(array_of(self.step.matrix(node)), node.matrix.name)
             return self.put("MatMul", arg, factor, name=node.name)
-        side_by_side = np.concatenate([self.step.matrix(n) for n in group], axis=1)
+        side_by_side = array_of(torch.cat([self.step.matrix(n) for n in group], 1))
         whole = self.put("MatMul", arg, self.put.constant(side_by_side, node.matrix.name))
         sizes = self.put.integers(*(n.length for n in group))
         names = [n.name or "split" for n in group]
@@ -279,6 +213,5 @@ class StepLines:
         return self.put("Expand", name, shape)
 
 
-_STEEP = ("div", "log", "pow", "reciprocal", "rsqrt", "sqrt")
 _PASSING = ("copy", "stop", "share", *(n for n, entry in PRIMITIVES.items() if entry.passes))
 _TRUTHS = ("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not")

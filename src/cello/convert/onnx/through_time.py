@@ -9,8 +9,9 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from cello.convert.onnx.operators import Operator, operator_of
-from cello.convert.onnx.step import Step, StepLines
+from cello.convert.onnx.step import StepLines
 from cello.convert.onnx.writer import NodeWriter
+from cello.convert.recurrence import Step
 
 __all__ = ["Time", "one_step", "through_time"]
 
@@ -103,7 +104,7 @@ def _scan(
     rows = [before.rows([node]) for node in ahead]
 
     body = NodeWriter(put)
-    kind = helper.np_dtype_to_tensor_dtype(step.dtype)
+    kind = helper.np_dtype_to_tensor_dtype(before.dtype)
     given = {name: body.name(f"{name}_prev") for name in step.next_state}
     mask = body.name("is_step")
     names = [body.name(node.name or "row") for node in ahead]
@@ -113,7 +114,7 @@ def _scan(
     made = []
     for name, nodes in step.next_state.items():
         made.append(body("Where", mask, lines.rows(nodes), given[name], name=name))
-    zero = body.constant(np.array([0], step.dtype))
+    zero = body.constant(np.array([0], before.dtype))
     made.append(body("Where", mask, lines.rows(step.output), zero, name="output"))
 
     def info(name: str, width: int | None, dtype: int = kind) -> Any:
