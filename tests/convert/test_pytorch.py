@@ -8,9 +8,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import cello
-from cello import from_torch, to_torch
+from cello import accelerate, from_torch, proof_of, to_torch
 from cello.cells import TorchLSTMCell
-from cello.errors import ArgumentError, DtypeError, ModelError
+from cello.convert.pytorch.same_as_torch import torch_weights
+from cello.errors import ArgumentError, ConversionError, DtypeError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 
@@ -178,6 +179,62 @@ def test_a_step_of_the_users_own_is_refused():
 
     with pytest.raises(ModelError, match="Mine"):
         to_torch(cello.Recurrent(Mine(3, 4)))
+
+
+class TestProof:
+    """Nothing is returned that does not compute what the other side computes."""
+
+    @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+    def test_it_says_how_equal_the_two_are(self, make):
+        ours = from_torch(make())
+        for made in (ours, to_torch(ours)):
+            assert proof_of(made).cases == 19
+            assert proof_of(made).relative < 1e-5
+            assert not proof_of(made).not_run
+
+    def test_of_each_layer_and_of_a_stack_as_a_whole(self):
+        net = cello.Stack(cello.LSTM(3, 4), cello.Bidirectional(cello.GRUCell(4, 2)), nn.Tanh())
+        assert proof_of(to_torch(net)).cases == 19 + 19 + 8
+        net = cello.Stack(nn.Tanh(), cello.LSTM(3, 4))
+        proof = proof_of(to_torch(net))
+        assert (proof.cases, "its first module, Tanh" in proof.not_run) == (19, True)
+        assert proof_of(net) is None
+
+    def test_cells(self):
+        for cell in (nn.RNNCell(3, 4), nn.LSTMCell(3, 4), nn.GRUCell(3, 4)):
+            ours = from_torch(cell)
+            assert proof_of(ours).cases == proof_of(to_torch(ours)).cases == 19
+
+    def test_half_precision_and_no_numbers(self):
+        proof = proof_of(from_torch(nn.LSTM(3, 4, dtype=torch.float16)))
+        assert proof.cases == 19
+        proof = proof_of(from_torch(nn.LSTM(3, 4, device="meta")))
+        assert (proof.cases, str(proof)) == (
+            0,
+            "not run: nn.LSTM: on the meta device there are no numbers",
+        )
+
+    def test_a_wrong_weight_is_found(self, monkeypatch):
+        def wrong(cell, path):
+            found = torch_weights(cell, path)
+            return found._replace(weight_hh=found.weight_hh + 0.1)
+
+        monkeypatch.setattr("cello.convert.pytorch.outwards.torch_weights", wrong)
+        net = cello.Recurrent(cello.GRUCell(3, 4))
+        with pytest.raises(ConversionError, match=r"net as nn\.GRU is not equal to the net"):
+            to_torch(net)
+        with pytest.raises(ConversionError, match=r"net\[0\] as nn.GRU is not equal"):
+            to_torch(cello.Stack(net))
+
+    def test_a_layer_that_was_read_wrong_is_found(self, monkeypatch):
+        def wrong(module):
+            made = accelerate(copy.deepcopy(module))
+            made[1].bias_hh_l0.data[0] += 0.1
+            return made
+
+        monkeypatch.setattr("cello.convert.pytorch.inwards.accelerate", wrong)
+        with pytest.raises(ConversionError, match=r"^nn\.LSTM 1 is not equal to the net"):
+            from_torch(nn.Sequential(nn.Linear(3, 3), nn.LSTM(3, 4)))
 
 
 class TestBadInput:

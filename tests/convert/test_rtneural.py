@@ -10,8 +10,9 @@ from torch import nn
 
 import cello
 from cello import from_rtneural, to_rtneural
-from cello.convert.rtneural import _LARGEST
-from cello.errors import ModelError
+from cello.convert.proof import proof_of
+from cello.convert.rtneural.inwards import _LARGEST
+from cello.errors import ConversionError, ModelError
 
 
 def _sigmoid(x):
@@ -151,18 +152,27 @@ def test_what_rtneural_has_not_is_refused_and_leaves_no_file(make, why, tmp_path
 
 
 def test_what_was_written_wrong_is_not_put_in_place(tmp_path, monkeypatch):
-    monkeypatch.setattr("cello.convert.rtneural._r_and_z_exchanged", lambda rows: rows.flip(0))
+    monkeypatch.setattr("cello.convert.rtneural.outwards.r_and_z_exchanged", lambda w: w.flip(0))
     file = tmp_path / "net.json"
     file.write_text("mine")
     net = cello.Stack(nn.Linear(1, 2), cello.GRU(2, 3))
-    monkeypatch.setattr("cello.convert.rtneural._READERS", {"dense": _wrong, "gru": _wrong})
-    with pytest.raises(ModelError, match=r"differs from net by .* at x \[1, 1, 1\]"):
+    with pytest.raises(ConversionError, match=r"net.json is not equal .* \(T = 1, B = 1\)"):
         to_rtneural(net, file)
     assert file.read_text() == "mine"
 
 
-def _wrong(weights, width, size, place):
-    return nn.Linear(width, size)
+def test_what_was_read_wrong_is_not_returned(plug_in, monkeypatch):
+    monkeypatch.setattr("cello.convert.rtneural.inwards.r_and_z_exchanged", lambda rows: rows)
+    with pytest.raises(ConversionError, match=r"is not equal to the net: the output"):
+        from_rtneural(plug_in[0])
+
+
+def test_both_ways_say_how_equal_the_two_are(plug_in, tmp_path):
+    net = from_rtneural(plug_in[0])
+    written = to_rtneural(net, tmp_path / "net.json")
+    for proof in (proof_of(net), written):
+        assert proof.cases > 10
+        assert 0 < proof.largest < 1e-5
 
 
 def test_a_folder_that_is_not_there(tmp_path):

@@ -8,6 +8,7 @@ from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.formats import open_file
 from cello.convert.graph import NetGraph
 from cello.convert.keras import from_keras
+from cello.convert.proof import Proof, proof_of
 from cello.convert.pytorch import from_torch, to_torch
 from cello.convert.rtneural import from_rtneural, to_rtneural
 from cello.convert.saved import load_model, model_files, not_numbers, save_model
@@ -19,6 +20,7 @@ __all__ = [
     "Built",
     "ExportedC",
     "NetGraph",
+    "Proof",
     "build_net",
     "from_keras",
     "from_rtneural",
@@ -29,6 +31,7 @@ __all__ = [
     "net_to_spec",
     "not_numbers",
     "open_file",
+    "proof_of",
     "read_config",
     "save_model",
     "to_c",

@@ -10,24 +10,34 @@ should make, the net runs in float64 too: a sine of 10,000 is not known any bett
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
-from cello.cells.contract.shapes import INTEGER, is_several, shape_of, width_of
+from cello.convert.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.engines import engine
-from cello.errors import ArgumentError, ConversionError
-from cello.layers import DropIn, Stack
-from cello.layers.encoders import ENCODERS, OneHot, WindowEmbedding
-from cello.layers.layer import Layer
+from cello.errors import ConversionError
 from cello.layers.mode import evaluating
 from cello.layers.stream import Streamed
 
-__all__ = ["Case", "OtherSide", "Proof", "Reads", "draw_input", "prove", "reads_of", "run_net"]
+__all__ = [
+    "Case",
+    "OtherSide",
+    "Proof",
+    "Reads",
+    "draw_input",
+    "proof_of",
+    "prove",
+    "proved",
+    "reads_of",
+    "run_net",
+    "together",
+]
 
 #: How far apart the numbers of both sides may lie, as a share of the largest one (of 1, where all
 #: are smaller): rounding differs, for sums are taken in another order.
@@ -36,8 +46,6 @@ TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 2e-2, to
 _TIMES, _UNSURE = 8.0, 1e-2
 #: (T, B) of the random cases.
 _SIZES = ((1, 1), (1, 3), (6, 1), (5, 4), (9, 2))
-#: How many ids a step of a net has that takes any number of them.
-_SEVERAL = 3
 
 
 class Case(NamedTuple):
@@ -45,24 +53,28 @@ class Case(NamedTuple):
 
     Attributes:
         name: in words, for a message.
-        x: the input as the net takes it, [T, B, ...], or [B, T, ...] if it has `batch_first`.
+        x: the input as the net takes it, [T, B, ...], or [B, T, ...] if it has `batch_first`; a
+            tuple of all inputs where it takes several.
         state: the tensors of the state in the order of `run_net`; None for the initial one.
         lengths: int64 [B], or None for whole sequences.
     """
 
     name: str
-    x: Tensor
+    x: Any
     state: list[Tensor] | None = None
     lengths: Tensor | None = None
 
 
-#: Runs the other side: the output and the tensors of the final state, as `run_net` returns them.
-OtherSide = Callable[[Case], tuple[Tensor, Sequence[Tensor]]]
+#: Runs the other side: the output, a tuple of several, and the tensors of the final state, as
+#: `run_net` returns them.
+OtherSide = Callable[[Case], tuple[Any, Sequence[Tensor]]]
+#: Draws an input of T steps and B rows.
+Draw = Callable[[int, int, torch.Generator], Any]
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found equal.
+    """What was found equal, and what could not be compared.
 
     Attributes:
         cases: how many inputs both sides were run on.
@@ -70,113 +82,80 @@ class Proof:
         relative: the largest difference, as a share of the largest number of its tensor (of 1,
             where all are smaller).
         where: the case and the tensor of `relative`.
+        not_run: what could not be run, and why; "" if that is nothing.
     """
 
-    cases: int
-    largest: float
-    relative: float
-    where: str
+    cases: int = 0
+    largest: float = 0.0
+    relative: float = 0.0
+    where: str = ""
+    not_run: str = ""
 
     def __str__(self) -> str:
-        return (
+        found = (
             f"equal on {self.cases} inputs; largest difference {self.largest:.1e} "
             f"({self.relative:.1e} of the largest number: {self.where})"
         )
+        if not self.not_run:
+            return found
+        return f"{found}; not run: {self.not_run}" if self.cases else f"not run: {self.not_run}"
 
 
-# ------------------------------------------------------------ what a net reads
+def together(proofs: Iterable[Proof]) -> Proof:
+    """Several proofs as one.
 
-
-class Reads(NamedTuple):
-    """What a net reads at each step of a sequence.
-
-    Attributes:
-        shape: of one step of one sequence; -1 for an axis of any length.
-        ids: how many ids there are, for whole numbers; 0 for real ones.
-        lowest: the lowest id.
+    >>> together([Proof(2, 1e-7, 1e-7, "a"), Proof(3, 2e-7, 1e-8, "b")])
+    Proof(cases=5, largest=2e-07, relative=1e-07, where='a', not_run='')
     """
-
-    shape: tuple[int, ...]
-    ids: int = 0
-    lowest: int = 0
-
-
-def reads_of(net: Any) -> Reads:
-    """What `net` reads, as its first module says.
-
-    Raises:
-        ArgumentError: the first module does not say so.
-
-    >>> import cello
-    >>> reads_of(cello.Stack(nn.Embedding(9, 3), cello.GRU(3, 4)))
-    Reads(shape=(), ids=9, lowest=0)
-    """
-    if isinstance(net, (Stack, nn.Sequential)) and len(net):
-        return reads_of(net[0])
-    if isinstance(net, (Layer, DropIn)):
-        size = net.input_size
-        if size == INTEGER:
-            return Reads((), ids=_FEW)
-        return Reads((width_of(size),) if is_several(size) else shape_of(size))
-    if isinstance(net, nn.Embedding):
-        return Reads((), ids=net.num_embeddings)
-    if isinstance(net, WindowEmbedding):
-        return Reads((net.window_size,), ids=net.size, lowest=-1)
-    if isinstance(net, ENCODERS):
-        several = not isinstance(net, OneHot)
-        return Reads((-1,) if several else (), ids=net.size, lowest=-1 if several else 0)
-    if isinstance(net, nn.Linear):
-        return Reads((net.in_features,))
-    if isinstance(net, nn.LayerNorm):
-        return Reads(tuple(net.normalized_shape))
-    raise ArgumentError(
-        f"what net reads is not known: its first module, {type(net).__name__}, does not say how "
-        "many features it takes; begin with a recurrent layer, nn.Linear, nn.Embedding or an "
-        "encoder of Cello's"
+    some = list(proofs)
+    worst = max(some, key=lambda proof: proof.relative, default=Proof())
+    return Proof(
+        sum(proof.cases for proof in some),
+        max((proof.largest for proof in some), default=0.0),
+        worst.relative,
+        worst.where,
+        "; ".join(dict.fromkeys(proof.not_run for proof in some if proof.not_run)),
     )
 
 
-#: Of a cell that takes whole numbers, those that are tried.
-_FEW = 2
+_PROOFS: weakref.WeakKeyDictionary[Any, Proof] = weakref.WeakKeyDictionary()
 
 
-def draw_input(
-    net: Any, T: int, B: int, generator: torch.Generator, several: int = _SEVERAL
-) -> Tensor:
-    """A random input of `net`: [T, B, ...], or [B, T, ...] if it has `batch_first`.
+def proved(made: Any, proof: Proof) -> None:
+    """Keep the proof of what a conversion has made, beside it: nothing is put into it."""
+    _PROOFS[made] = proof
 
-    An axis of any length has so many: `several`.
+
+def proof_of(made: Any) -> Proof | None:
+    """How what a conversion has returned was proved equal to what it was made of.
+
+    Args:
+        made: what `from_torch`, `to_torch`, `from_keras`, `to_keras` or `from_rtneural` returned.
+
+    Returns:
+        On how many inputs both sides were run, the largest difference, and what could not be run;
+        None for what no conversion of this process has returned.
+
+    >>> import cello
+    >>> proof = proof_of(cello.to_torch(cello.GRU(3, 4)))
+    >>> proof.cases, proof.largest < 1e-5
+    (19, True)
     """
-    reads = reads_of(net)
-    lead = (B, T) if getattr(net, "batch_first", False) else (T, B)
-    if not reads.ids:
-        return torch.randn(*lead, *reads.shape, generator=generator, dtype=_dtype_of(net))
-    if -1 not in reads.shape:
-        lowest, shape = reads.lowest, (*lead, *reads.shape)
-        return torch.randint(lowest, reads.ids, shape, generator=generator)
-    count = min(several, reads.ids)  # distinct ids, the first of which may be none
-    order = torch.rand(*lead, reads.ids, generator=generator).argsort(-1)[..., :count]
-    none = torch.rand(*lead, 1, generator=generator) < 0.5
-    ids = torch.where(none & (torch.arange(count) == 0), reads.lowest, order)
-    return nn.functional.pad(ids, (0, several - count), value=reads.lowest)
-
-
-def _dtype_of(net: nn.Module) -> torch.dtype:
-    floats = (p for p in (*net.parameters(), *net.buffers()) if p.is_floating_point())
-    return next((p.dtype for p in floats), torch.get_default_dtype())
+    return _PROOFS.get(made)
 
 
 # ------------------------------------------------------------ the net itself
 
 
-def run_net(net: Any, case: Case) -> tuple[Tensor, dict[str, Tensor]]:
-    """The output of `net` and the tensors of its final state by name, such as "[1].h".
+def run_net(net: Any, case: Case) -> tuple[Any, dict[str, Tensor]]:
+    """The output of `net`, a tuple of several, and the tensors of its final state by name.
 
-    It runs step by step on the reference engine, in eval mode, without gradients.
+    A name is such as "[1].h". It runs step by step on the reference engine, in eval mode, without
+    gradients.
     """
     with torch.no_grad(), evaluating(net), engine("reference"):
         if not isinstance(net, Streamed):
-            return net(case.x), {}
+            return net(*case.x) if isinstance(case.x, tuple) else net(case.x), {}
         state = None
         if case.state is not None:
             like, spec = tree_flatten_with_path(net(case.x)[1])
@@ -187,11 +166,11 @@ def run_net(net: Any, case: Case) -> tuple[Tensor, dict[str, Tensor]]:
         return y, {keystr(path): part for path, part in parts if part is not None}
 
 
-def _cases(net: Any, lengths: bool, states: bool, several: int) -> Iterator[Case]:
+def _cases(net: Any, draw: Draw, lengths: bool, states: bool) -> Iterator[Case]:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(T: int, B: int, sizes: Sequence[int] | None = None, given: bool = False) -> Case:
-        x = draw_input(net, T, B, generator, several)
+        x = draw(T, B, generator)
         name = f"T = {T}, B = {B}"
         state = None
         if given:
@@ -212,11 +191,23 @@ def _cases(net: Any, lengths: bool, states: bool, several: int) -> Iterator[Case
             yield drawn(6, len(sizes), sizes)
             if has_state:
                 yield drawn(6, len(sizes), sizes, given=True)
-    if reads_of(net).ids:
+    if not _floats(drawn(1, 1).x):
         return
     for name, factor in (("zeros", 0.0), ("numbers around 1e-40", 1e-40), ("around 1e4", 1e4)):
         case = drawn(4, 3)
-        yield case._replace(name=f"{case.name}, x of {name}", x=case.x * factor)
+        x = _of_each(case.x, lambda x, factor=factor: x * factor)
+        yield case._replace(name=f"{case.name}, x of {name}", x=x)
+
+
+def _floats(x: Any) -> bool:
+    return any(part.is_floating_point() for part in (x if isinstance(x, tuple) else (x,)))
+
+
+def _of_each(x: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Each input changed, but for ids."""
+    if isinstance(x, tuple):
+        return tuple(_of_each(part, change) for part in x)
+    return change(x) if x.is_floating_point() else x
 
 
 # ------------------------------------------------------------ both sides
@@ -227,19 +218,23 @@ def prove(
     other: OtherSide,
     *,
     name: str,
+    draw: Draw | None = None,
     lengths: bool = True,
     states: bool = True,
+    finals: bool = True,
     tolerance: float | None = None,
-    several: int = _SEVERAL,
+    several: int = SEVERAL,
 ) -> Proof:
     """Run `net` and what was made of it on the same inputs, and compare what comes out.
 
     Args:
-        net: a layer, a stack, a drop-in, or a module from tensor to tensor.
+        net: a layer, a stack, a drop-in, or a module from tensors to tensors.
         other: runs the other side. Past the end of a sequence its output is 0.
         name: what the other side is called in a message, such as "net.onnx".
-        lengths: whether it takes sequences of several lengths.
+        draw: makes an input of T steps and B rows; by default one of the kind that `net` reads.
+        lengths: whether the other side takes sequences of several lengths.
         states: whether it takes a state to begin with.
+        finals: whether it gives the final state.
         tolerance: how far apart numbers may lie, as a share of the largest one of their tensor (of
             1, where all are smaller); by default what rounding makes in the net's dtype.
         several: ids of a step, of a net that takes any number of them.
@@ -256,41 +251,67 @@ def prove(
     >>> prove(net, other, name="the same again").cases
     19
     """
-    allowed = TOLERANCES[_dtype_of(net)] if tolerance is None else tolerance
-    worst, largest, count = (-1.0, ""), 0.0, 0
-    for case in _cases(net, lengths, states, several):
+    allowed = TOLERANCES[dtype_of(net)] if tolerance is None else tolerance
+
+    def by_itself(T: int, B: int, generator: torch.Generator) -> Tensor:
+        return draw_input(net, T, B, generator, several)
+
+    found, cases = [], 0
+    for case in _cases(net, draw or by_itself, lengths, states):
+        cases += 1
         expected, final = run_net(net, case)
         try:
             y, state = other(case)
         except Exception as error:
             raise ConversionError(f"{name} cannot run {case.name}: {error}") from error
+        final = final if finals else {}
         if len(state) != len(final):
             raise ConversionError(
                 f"{name} gives {len(state)} tensors as the final state, the net {len(final)}"
             )
-        wanted = {"the output": expected, **{f"the final state{n}": p for n, p in final.items()}}
-        for number, ((what, a), b) in enumerate(zip(wanted.items(), (y, *state), strict=True)):
-            if a.shape != b.shape:
-                raise ConversionError(
-                    f"{name} is not equal to the net: {what} is {list(b.shape)} instead of "
-                    f"{list(a.shape)} ({case.name})"
-                )
-            apart, scale = _apart(a, b), _scale(a)
-            if (apart > allowed * scale).any():  # as little as the net itself is sure of?
-                apart = _beyond(apart, a, _exactly(net, case, number), scale)
-            furthest = float(apart.max()) if apart.numel() else 0.0
-            if furthest > allowed * scale:
-                place = int(apart.argmax())
-                index = [int(i) for i in torch.unravel_index(torch.tensor(place), a.shape)]
-                raise ConversionError(
-                    f"{name} is not equal to the net: {what}{index} is "
-                    f"{float(b.flatten()[place])!r} instead of {float(a.flatten()[place])!r} "
-                    f"({case.name})"
-                )
-            worst = max(worst, (furthest / scale, f"{what}, {case.name}"))
-            largest = max(largest, furthest)
-        count += 1
-    return Proof(count, largest, *worst)
+        wanted = {**_outputs(expected), **{f"the final state{n}": p for n, p in final.items()}}
+        given = [*_outputs(y).values(), *state]
+        if len(given) != len(wanted):
+            raise ConversionError(
+                f"{name} gives {len(given)} tensors, the net {len(wanted)}: {', '.join(wanted)}"
+            )
+        for number, ((what, a), b) in enumerate(zip(wanted.items(), given, strict=True)):
+            found.append(_compared(net, case, number, (what, a, b), allowed, name))
+    return replace(together(found), cases=cases)
+
+
+def _outputs(y: Any) -> dict[str, Tensor]:
+    if isinstance(y, Tensor):
+        return {"the output": y}
+    return {f"output {place}": part for place, part in enumerate(y)}
+
+
+def _compared(
+    net: Any, case: Case, number: int, pair: tuple[str, Tensor, Tensor], allowed: float, name: str
+) -> Proof:
+    """Two tensors that must be equal, the net's first.
+
+    Raises:
+        ConversionError: they are not.
+    """
+    what, a, b = pair
+    if a.shape != b.shape:
+        raise ConversionError(
+            f"{name} is not equal to the net: {what} is {list(b.shape)} instead of "
+            f"{list(a.shape)} ({case.name})"
+        )
+    apart, scale = _apart(a, b), _scale(a)
+    if (apart > allowed * scale).any():  # as little as the net itself is sure of?
+        apart = _beyond(apart, a, _exactly(net, case, number), scale)
+    furthest = float(apart.max()) if apart.numel() else 0.0
+    if furthest > allowed * scale:
+        place = int(apart.argmax())
+        index = [int(i) for i in torch.unravel_index(torch.tensor(place), a.shape)]
+        raise ConversionError(
+            f"{name} is not equal to the net: {what}{index} is "
+            f"{float(b.flatten()[place])!r} instead of {float(a.flatten()[place])!r} ({case.name})"
+        )
+    return Proof(1, furthest, furthest / scale, f"{what}, {case.name}")
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
@@ -308,13 +329,13 @@ def _scale(a: Tensor) -> float:
 
 def _exactly(net: Any, case: Case, number: int) -> Tensor | None:
     """What the net gives in float64, if it can run there: the output, or a part of the state."""
-    x = case.x.double() if case.x.is_floating_point() else case.x
+    x = _of_each(case.x, Tensor.double)
     state = None if case.state is None else [part.double() for part in case.state]
     try:
         y, final = run_net(copy.deepcopy(net).double(), case._replace(x=x, state=state))
     except Exception:  # a step of a user's that is made for one dtype
         return None
-    return [y, *final.values()][number]
+    return [*_outputs(y).values(), *final.values()][number]
 
 
 def _beyond(apart: Tensor, a: Tensor, exact: Tensor | None, scale: float) -> Tensor:

@@ -105,16 +105,19 @@ def _onnx(net: Any, out: Path, stream: bool, test_vector: Path | None) -> dict[s
         "format": "ONNX, one step" if stream else "ONNX, for every T and B",
         "cells": made.operators,
         "states": made.states,
-        "inputs_compared": made.proof.cases,
-        "largest_difference": made.proof.largest,
+        **_compared(made.proof),
     }
 
 
 def _rtneural(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> dict[str, Any]:
     from cello.convert import to_rtneural
 
-    to_rtneural(net, out)
-    return {"format": "RTNeural"}
+    proof = to_rtneural(net, out)
+    return {"format": "RTNeural", **_compared(proof)}
+
+
+def _compared(proof: Any) -> dict[str, Any]:
+    return {"inputs_compared": proof.cases, "largest_difference": proof.largest}
 
 
 def _c(net: Any, folder: Path, **options: Any) -> dict[str, Any]:

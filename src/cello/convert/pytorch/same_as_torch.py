@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.convert.recurrence import Recurrence, Step, recurrence_of
-from cello.errors import ConversionError, ModelError
-from cello.layers.mode import evaluating
+from cello.convert.recurrence import Recurrence
+from cello.convert.recurrence.asked import differs, recurrence_in
 
-__all__ = ["TorchWeights", "recurrence_in", "torch_weights"]
+__all__ = ["TorchWeights", "torch_weights"]
 
 _ORDERS = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}
 
@@ -36,23 +35,6 @@ class TorchWeights(NamedTuple):
     bias_hh: Tensor | None
     weight_hr: Tensor | None = None
     nonlinearity: str | None = None
-
-
-def recurrence_in(cell: Cell, path: str, whose: str) -> Recurrence:
-    """The recurrence that the equations of `cell` are, in eval mode.
-
-    Raises:
-        ModelError: none of the three; `whose` says what it is not, such as "PyTorch's".
-    """
-    try:
-        with evaluating(cell):
-            found = recurrence_of(Step(cell, path))
-    except ConversionError:  # no operations on each row: none of the three
-        found = None
-    if found is None:
-        library = whose.removesuffix("'s")
-        raise differs(cell, path, whose, f"{library} has an RNN, an LSTM and a GRU only")
-    return found
 
 
 def torch_weights(cell: Cell, path: str) -> TorchWeights:
@@ -94,8 +76,3 @@ def _why_not(found: Recurrence) -> str | None:
     if not found.reset_after:
         return "it resets before the product (reset_after=False)"
     return None
-
-
-def differs(cell: Cell, path: str, whose: str, why: str) -> ModelError:
-    """The error for a cell that a library has not."""
-    return ModelError(f"{path} ({cell._get_name()}) is no layer of {whose}: {why}")

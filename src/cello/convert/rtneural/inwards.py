@@ -1,4 +1,4 @@
-"""RTNeural's files, the format of neural audio plug-ins: read and written.
+"""RTNeural's files, the format of neural audio plug-ins, read.
 
 J. Chowdhury, "RTNeural: Fast Neural Inferencing for Real-Time Systems", arXiv:2106.03037 (2021).
 A file is JSON in one of two forms: the layers of a Keras model with their weights (rows are
@@ -17,19 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cello.convert.proof import Proof, proof_of, prove, proved, together
 from cello.convert.pytorch import from_torch
-from cello.convert.row_wise import in_order
-from cello.convert.same_as_torch import TorchWeights, torch_weights
+from cello.convert.rtneural.computed import FileSide
 from cello.errors import ModelError
-from cello.files import replace
-from cello.layers import GRU, LSTM, DropIn, Recurrent, Stack
-from cello.layers.mode import evaluating
-from cello.layers.paths import joined
+from cello.layers import GRU, LSTM, DropIn, Stack
 from cello.ranges import shown
 
-__all__ = ["from_rtneural", "to_rtneural"]
+__all__ = ["ACTIVATIONS", "from_rtneural", "r_and_z_exchanged"]
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
     "sigmoid": nn.Sigmoid,
@@ -38,14 +35,15 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 _LARGEST = 256 * 2**20
 
 
-# ------------------------------------------------------------ in
-
-
 def from_rtneural(file: str | Path) -> Stack:
     """The network in a JSON file of RTNeural's, in eval mode.
 
     Both forms are read. In that of a state dict the layers follow each other in the order of the
     file, with nothing between them: which functions a model puts there, the file does not say.
+
+    What is returned has been run beside RTNeural's equations, as they are written once more in
+    `cello.convert.rtneural.computed`, and of a state dict beside PyTorch's layers; RTNeural itself,
+    a library in C++, is not run. `cello.proof_of` says what that has shown.
 
     Returns:
         A `Stack` of `nn.Linear`, activations, `cello.LSTM` and `cello.GRU`; x is [T, B, features].
@@ -53,6 +51,7 @@ def from_rtneural(file: str | Path) -> Stack:
     Raises:
         ModelError: the file cannot be read, is damaged, or has a layer that is not one of these;
             says which.
+        ConversionError: the network does not compute what the file says; says where.
     """
     file = Path(file)
     try:
@@ -64,9 +63,18 @@ def from_rtneural(file: str | Path) -> Stack:
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file} is no JSON file: {error}") from error
     try:
-        return _stack(data)
+        net = _stack(data)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
+    proved(net, _proof(net, data, file))
+    return net
+
+
+def _proof(net: Stack, data: dict[str, Any], file: Path) -> Proof:
+    if "layers" in data:
+        side = FileSide(data["layers"], batch_first=False)
+        return prove(net, side, name=file.name, states=False, finals=False)
+    return together(found for module in net if (found := proof_of(module)) is not None)
 
 
 def _stack(data: Any) -> Stack:
@@ -105,12 +113,12 @@ def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
                     "computes tanh"
                 )
         elif activation is not None:
-            if not isinstance(activation, str) or activation not in _ACTIVATIONS:
+            if not isinstance(activation, str) or activation not in ACTIVATIONS:
                 raise ModelError(
                     f"{place} ({kind}) has the activation {shown(activation)}; known are "
-                    + ", ".join(_ACTIVATIONS)
+                    + ", ".join(ACTIVATIONS)
                 )
-            yield _ACTIVATIONS[activation]()
+            yield ACTIVATIONS[activation]()
 
 
 def _last_size(shape: Any, place: str) -> int:
@@ -167,10 +175,10 @@ def _gru(weights: list[Any], width: int, size: int, place: str) -> nn.Module:
     bias = _array(weights, 2, (2, 3 * size), place)
     return _filled(
         GRU(width, size),
-        weight_ih_l0=_r_and_z_exchanged(_array(weights, 0, (width, 3 * size), place).T),
-        weight_hh_l0=_r_and_z_exchanged(_array(weights, 1, (size, 3 * size), place).T),
-        bias_ih_l0=_r_and_z_exchanged(bias[0]),
-        bias_hh_l0=_r_and_z_exchanged(bias[1]),
+        weight_ih_l0=r_and_z_exchanged(_array(weights, 0, (width, 3 * size), place).T),
+        weight_hh_l0=r_and_z_exchanged(_array(weights, 1, (size, 3 * size), place).T),
+        bias_ih_l0=r_and_z_exchanged(bias[0]),
+        bias_hh_l0=r_and_z_exchanged(bias[1]),
     )
 
 
@@ -182,7 +190,7 @@ _READERS: dict[str, Callable[[list[Any], int, int, str], nn.Module]] = {
 }
 
 
-def _r_and_z_exchanged(rows: Tensor) -> Tensor:
+def r_and_z_exchanged(rows: Tensor) -> Tensor:
     """From the order z r n to r z n, or back."""
     one, two, n = rows.chunk(3)
     return torch.cat([two, one, n])
@@ -224,115 +232,3 @@ def _check_chain(modules: list[nn.Module]) -> None:
             width = module.hidden_size * (1 + module.bidirectional)
         elif isinstance(module, nn.Linear):
             width = module.out_features
-
-
-# ------------------------------------------------------------ out
-
-
-def to_rtneural(net: nn.Module, file: str | Path) -> None:
-    """Write `net` as JSON for RTNeural, in the form of Keras's models.
-
-    What is written is read again and compared with `net` before the file is put in its place.
-
-    Args:
-        net: a recurrent layer, or a `Stack` of them, of `nn.Linear` and of Tanh, ReLU and Sigmoid
-            behind a Linear. LSTM and GRU as PyTorch has them, by whichever class; Dropout and
-            Identity are left out.
-        file: where to; one that is there is replaced.
-
-    Raises:
-        ModelError: RTNeural has no such layer, or the file cannot be written; names it.
-
-    >>> import tempfile, cello
-    >>> net = cello.Stack(cello.Recurrent(cello.GRUCell(1, 8)), nn.Linear(8, 1))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     to_rtneural(net, f"{folder}/net.json")
-    ...     again = from_rtneural(f"{folder}/net.json")
-    >>> again[0]
-    GRU(1, 8)
-    """
-    file = Path(file)
-    layers: list[dict[str, Any]] = []
-    for names, module in in_order(net):
-        path = "net" + "".join(f"[{name}]" for name in names)
-        name = next((n for n, kind in _ACTIVATIONS.items() if type(module) is kind), None)
-        if name is not None:
-            if not layers or layers[-1]["type"] != "dense" or layers[-1]["activation"]:
-                raise ModelError(f"{path} ({type(module).__name__}) must follow an nn.Linear")
-            layers[-1]["activation"] = name
-        elif isinstance(module, nn.Linear):
-            bias = torch.zeros(module.out_features) if module.bias is None else module.bias
-            layers.append(_entry("dense", "", module.out_features, module.weight.T, bias))
-            layers[-1]["reads"] = module.in_features
-        else:
-            layers += _recurrent_entries(module, path)
-    if not layers:
-        raise ModelError("net has no layer that RTNeural knows")
-    width = layers[0]["reads"]
-    for layer in layers:
-        del layer["reads"]
-    text = json.dumps({"in_shape": [None, None, width], "layers": layers}, indent=1)
-    _prove(net, text, width)
-    try:
-        replace(file, text.encode())
-    except OSError as error:
-        raise ModelError(f"cannot write {file}: {error}") from error
-
-
-def _recurrent_entries(module: nn.Module, path: str) -> list[dict[str, Any]]:
-    """The layers of a recurrent module, one for each cell."""
-    if isinstance(module, DropIn) and not module.bidirectional:
-        cells = {joined(path, place): cell for place, cell in module.cells().items()}
-    elif isinstance(module, Recurrent) and not module.reverse and module.initial_state == "zeros":
-        cells = {f"{path}.cell": module.cell}
-    else:
-        raise ModelError(
-            f"{path} ({type(module).__name__}) is no layer that RTNeural knows: dense, LSTM and "
-            "GRU that read forward from zeros"
-        )
-    return [_recurrent_entry(torch_weights(cell, place), place) for place, cell in cells.items()]
-
-
-def _recurrent_entry(part: TorchWeights, path: str) -> dict[str, Any]:
-    if part.kind == "RNN" or part.weight_hr is not None:
-        raise ModelError(f"{path}: RTNeural has no RNN, and no LSTM with a projection")
-    W, R = part.weight_ih, part.weight_hh
-    zero = W.new_zeros(W.shape[0])
-    both = [zero if b is None else b for b in (part.bias_ih, part.bias_hh)]
-    if part.kind == "LSTM":
-        return _entry("lstm", "tanh", R.shape[1], W.T, R.T, both[0] + both[1])
-    W, R, *both = (_r_and_z_exchanged(rows) for rows in (W, R, *both))
-    return _entry("gru", "tanh", R.shape[1], W.T, R.T, torch.stack(both))
-
-
-def _entry(kind: str, activation: str, size: int, *weights: Tensor) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "activation": activation,
-        "shape": [None, None, size],
-        "weights": [weight.detach().tolist() for weight in weights],
-        "reads": weights[0].shape[0],
-    }
-
-
-def _prove(net: nn.Module, text: str, width: int) -> None:
-    """Compare what is to be written with `net`, on random inputs.
-
-    Raises:
-        ModelError: they differ.
-    """
-    again = _stack(json.loads(text)).double()
-    draw = torch.Generator().manual_seed(0)
-    with evaluating(net), torch.no_grad():
-        for T, B, scale in ((1, 1, 1.0), (50, 2, 1.0), (7, 3, 10.0)):
-            x = scale * torch.randn(T, B, width, generator=draw)
-            like = next(net.parameters())
-            given = x.transpose(0, 1) if getattr(net, "batch_first", False) else x
-            found = net(given.to(like))
-            y = found[0] if isinstance(found, tuple) else found
-            y = y.transpose(0, 1) if getattr(net, "batch_first", False) else y
-            largest = float((again(x.double())[0] - y.double().cpu()).abs().max())
-            if not largest < 1e-4:
-                raise ModelError(
-                    f"what was written differs from net by {largest:.1e} at x [{T}, {B}, {width}]"
-                )

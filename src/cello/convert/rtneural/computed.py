@@ -1,0 +1,103 @@
+"""What RTNeural computes of a file in the form of Keras's models: its equations, once more.
+
+RTNeural itself is a library of C++ templates; this is what its layers do with the arrays of a
+file, in float64, one sequence at a time: dense/dense.h, lstm/lstm.h and gru/gru.h there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cello.convert.proof import Case
+
+__all__ = ["FileSide"]
+
+_Array = NDArray[Any]
+
+
+class FileSide:
+    """The layers of a file, run one after the other; a call is the other side of a proof.
+
+    Args:
+        layers: of the file.
+        batch_first: whether the net that it is compared with reads [B, T, features].
+    """
+
+    def __init__(self, layers: Sequence[dict[str, Any]], batch_first: bool) -> None:
+        self.layers = [
+            (
+                _KINDS[layer["type"].removeprefix("time-distributed-")],
+                [np.asarray(array, np.float64) for array in layer["weights"]],
+                _FUNCTIONS[layer.get("activation") or ""],
+            )
+            for layer in layers
+        ]
+        self.width = int(layers[-1]["shape"][-1])
+        self.batch_first = batch_first
+
+    def __call__(self, case: Case) -> tuple[Tensor, Sequence[Tensor]]:
+        """The outputs of each sequence; RTNeural begins at zero and hands no state out."""
+        x = case.x if self.batch_first else case.x.transpose(0, 1)
+        lengths = [x.shape[1]] * len(x) if case.lengths is None else case.lengths.tolist()
+        made = torch.zeros(*x.shape[:2], self.width, dtype=torch.float64)
+        for row, y, length in zip(x.double().numpy(), made, lengths, strict=True):
+            if length:
+                y[:length] = torch.from_numpy(self._sequence(row[:length]))
+        return made if self.batch_first else made.transpose(0, 1), []
+
+    def _sequence(self, x: _Array) -> _Array:
+        with np.errstate(over="ignore"):
+            for run, weights, activation in self.layers:
+                x = run(x, *weights, activation)
+        return x
+
+
+_Function = Callable[[_Array], _Array]
+
+
+def _sigmoid(x: _Array) -> _Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+_FUNCTIONS: dict[str, _Function] = {
+    "": lambda x: x,
+    "tanh": np.tanh,
+    "sigmoid": _sigmoid,
+    "relu": lambda x: np.maximum(x, 0),
+}
+
+
+def _dense(x: _Array, W: _Array, b: _Array, activation: _Function) -> _Array:
+    return activation(x @ W + b)
+
+
+def _lstm(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> _Array:
+    """Columns i f c o."""
+    H = len(U)
+    h, c, made = np.zeros(H), np.zeros(H), []
+    for now in x:
+        i, f, g, o = np.split(now @ W + h @ U + b, 4)
+        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        h = _sigmoid(o) * np.tanh(c)
+        made.append(h)
+    return np.stack(made)
+
+
+def _gru(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> _Array:
+    """Columns z r c; the reset acts after the product, whose bias is the second."""
+    h, made = np.zeros(len(U)), []
+    for now in x:
+        (z_x, r_x, c_x), (z_h, r_h, c_h) = np.split(now @ W + b[0], 3), np.split(h @ U + b[1], 3)
+        z, r = _sigmoid(z_x + z_h), _sigmoid(r_x + r_h)
+        h = (1 - z) * np.tanh(c_x + r * c_h) + z * h
+        made.append(h)
+    return np.stack(made)
+
+
+_KINDS: dict[str, Callable[..., _Array]] = {"dense": _dense, "lstm": _lstm, "gru": _gru}
