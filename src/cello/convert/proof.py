@@ -13,6 +13,7 @@ import copy
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -195,7 +196,7 @@ def _cases(net: Any, draw: Draw, lengths: bool, states: bool) -> Iterator[Case]:
         return
     for name, factor in (("zeros", 0.0), ("numbers around 1e-40", 1e-40), ("around 1e4", 1e4)):
         case = drawn(4, 3)
-        x = _of_each(case.x, lambda x, factor=factor: x * factor)
+        x = _of_each(case.x, partial(torch.mul, other=factor))
         yield case._replace(name=f"{case.name}, x of {name}", x=x)
 
 

@@ -70,7 +70,7 @@ class _CellSide:
             return _row_by_row(case, 0, self._sequence)
 
     def _sequence(self, x: Tensor, state: Any) -> tuple[Tensor, list[Tensor]]:
-        now = None if state is None else state[0] if len(state) == 1 else tuple(state)
+        now: Any = None if state is None else state[0] if len(state) == 1 else tuple(state)
         made = []
         for row in x:
             now = self.cell(row, now)
