@@ -31,7 +31,7 @@ from benchmarks.passes import GRID, QUICK_SIZES, backward, by_place, cotangent, 
 from cello.convert.c.machine import build
 from cello.convert.c.proof import CompiledNet
 from cello.convert.c.source import source_of
-from cello.convert.c.stages import as_layers, stages_of
+from cello.layers.stages import as_layers, stages_of
 
 FASTER = 1.0
 STEP_RATIO = 2.0  # at most half of ONNX Runtime's time

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
-from cello.convert.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.engines import engine
 from cello.errors import ConversionError
 from cello.layers.mode import evaluating
+from cello.layers.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.layers.stream import Streamed
 
 __all__ = [

@@ -91,7 +91,7 @@ def test_weights_read_back_exactly(tmp_path: Path) -> None:
 
 def _text(net: torch.nn.Module, folder: Path) -> str:
     from cello.convert.c.source import source_of
-    from cello.convert.c.stages import stages_of
+    from cello.layers.stages import stages_of
 
     return source_of(
         stages_of(net, None), "net", torch.float32, math="own", int8=False, rounded=False

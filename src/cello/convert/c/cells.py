@@ -131,8 +131,8 @@ class _Memory(Memory):
 class _Statements(Body):
     """The statements for one feature."""
 
-    def _local(self, node: Node, expression: str, kind: str = "vec") -> str:
-        return super()._local(node, expression, kind.replace("vec", "real"))
+    def _declare(self, kind: str, name: str, expression: str) -> None:
+        super()._declare(kind.replace("vec", "real"), name, expression)
 
     def _number(self, value: float) -> str:
         return scalar(value)

@@ -15,13 +15,13 @@ from cello.convert.c.machine import build, code_size
 from cello.convert.c.names import check_name
 from cello.convert.c.proof import CompiledNet, differences
 from cello.convert.c.source import NetInC, source_of
-from cello.convert.c.stages import as_layers, stages_of
 from cello.convert.proof import Case, draw_input, prove, run_net
 from cello.engines.cpu.toolchain.build import compiler
 from cello.errors import ArgumentError, CompilerError, ConversionError, DtypeError
 from cello.files import replace
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
+from cello.layers.stages import as_layers, stages_of
 
 __all__ = ["ExportedC", "to_c"]
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from cello._version import __version__
 from cello.convert.c.cells import CellFunction, Weights, cell_function
 from cello.convert.c.numbers import Numbers, comment
 from cello.convert.c.prelude import needed
-from cello.convert.c.stages import Cells, Stage, Table
 from cello.engines.cpu.c.expressions import identifier
 from cello.layers import Recurrent
+from cello.layers.stages import Cells, Stage, Table
 
 __all__ = ["NetInC", "source_of"]
 
@@ -186,32 +185,26 @@ class _NetWriter:
 
     def _table(self, stage: Table) -> _Pass:
         """The first stage of a net that reads ids; an id that there is not counts as none."""
-        encoder, name = stage.encoder, "ids_0"
-        kind = type(encoder).__name__
-        size = encoder.num_embeddings if isinstance(encoder, nn.Embedding) else encoder.size
-        outputs = encoder.output_size if not isinstance(encoder, nn.Embedding) else 0
-        if kind in ("OneHot", "KHot"):
+        name, outputs = "ids_0", stage.outputs
+        if stage.rows == "count":
             each = "y[x[k]] += 1;"
         else:
-            table = encoder.weight.detach().to("cpu", self.dtype).numpy()
-            width = table.shape[1]
-            outputs = outputs or width
+            table = stage.encoder.weight.detach().to("cpu", self.dtype).numpy()
+            rows, width = table.shape
             array = self.weights.numbers.put(table, f"{stage.path or 'net'}: weight")
-            if kind in ("Embedding", "WindowEmbedding"):
-                each = f"copy(y + k * {width}, {array} + x[k] * {width}, {width});"
-            elif kind == "Projection":
-                each = f"add(y, {array} + x[k] * {width}, {width});"
-            else:
-                rows = len(table)
-                each = (
-                    f"add(y + x[k] / {rows} * {width}, {array} + x[k] % {rows} * {width}, {width});"
-                )
+            target, row = {
+                "beside": (f"y + k * {width}", "x[k]"),
+                "sum": ("y", "x[k]"),
+                "window": (f"y + x[k] / {rows} * {width}", f"x[k] % {rows}"),
+            }[stage.rows]
+            put = "copy" if stage.rows == "beside" else "add"
+            each = f"{put}({target}, {array} + {row} * {width}, {width});"
         self.functions.append(
-            f"/* {comment(stage.path or 'net')}: {comment(kind)} */\n"
+            f"/* {comment(stage.path or 'net')}: {comment(type(stage.encoder).__name__)} */\n"
             f"static void {name}(const int32_t *x, real *y) {{\n"
             f"    fill(y, 0, {outputs});\n"
             f"    for (int k = 0; k < {stage.ids}; k++)\n"
-            f"        if (x[k] >= 0 && x[k] < {size}) {each}\n"
+            f"        if (x[k] >= 0 && x[k] < {stage.size}) {each}\n"
             "}\n"
         )
         return _Pass([(f"{name}({{x}}, {{y}});", False)], stage.ids, outputs)

@@ -12,9 +12,9 @@ from cello.convert.onnx.step import array_of
 from cello.convert.onnx.through_time import one_step
 from cello.convert.onnx.writer import NodeWriter
 from cello.convert.recurrence import Step
-from cello.convert.row_wise import RowWise
 from cello.errors import ConversionError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
+from cello.layers.row_wise import RowWise
 
 __all__ = ["written"]
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from cello.convert.proof import Proof, prove
 from cello.convert.pytorch.same_as_torch import TorchWeights, torch_weights
-from cello.convert.reads import dtype_of
-from cello.convert.row_wise import in_order
 from cello.convert.rtneural.computed import FileSide
 from cello.convert.rtneural.inwards import ACTIVATIONS, r_and_z_exchanged
 from cello.errors import ModelError
 from cello.files import replace
 from cello.layers import DropIn, Recurrent
 from cello.layers.paths import joined
+from cello.layers.reads import dtype_of
+from cello.layers.row_wise import in_order
 
 __all__ = ["to_rtneural"]
 

@@ -20,7 +20,7 @@ class Body:
     """The statements for the features of one row from `unit` on.
 
     As they stand they work on a vector of features, of which `left` are there; what a subclass
-    overrides writes them for one feature.
+    overrides writes them for one feature, or in another language.
 
     Attributes:
         region: what is computed.
@@ -29,6 +29,8 @@ class Body:
         lines: the statements.
         given: names that no statement may declare.
     """
+
+    expressions: Mapping[str, str] = EXPRESSIONS
 
     def __init__(
         self, region: Region, memory: Memory, sums: Mapping[Node, str], given: Iterable[str] = ()
@@ -65,8 +67,12 @@ class Body:
 
     def _local(self, node: Node, expression: str, kind: str = "vec") -> str:
         self.names[node] = name = self._new_name(node)
-        self.lines.append(f"const {kind} {name} = {expression};")
+        self._declare(kind, name, expression)
         return name
+
+    def _declare(self, kind: str, name: str, expression: str) -> None:
+        """A constant, which holds numbers ("vec") or truths ("mask")."""
+        self.lines.append(f"const {kind} {name} = {expression};")
 
     def _new_name(self, node: Node) -> str:
         name = identifier(node.name or f"t{len(self.taken)}", self.taken | self.given)
@@ -84,7 +90,7 @@ class Body:
         args = [
             self._mask(arg) if i < masks else self._vector(arg) for i, arg in enumerate(node.args)
         ]
-        return EXPRESSIONS[node.function].format(*args)
+        return self.expressions[node.function].format(*args)
 
     def _gathered(self, node: Gather) -> str:
         """Features from where they stand, one by one."""
@@ -112,7 +118,7 @@ class Body:
     def _mask(self, node: Node) -> str:
         if self._is_mask(node) and node in self.names:
             return self.names[node]
-        return f"(mask)({self._vector(node)} != 0)"
+        return self.expressions["ne"].format(self._vector(node), "0")
 
     def _vector(self, node: Node) -> str:
         """The node as a vector of numbers, loaded when it is first needed."""
@@ -128,7 +134,7 @@ class Body:
             expression = self._get(place, padded=node in self.memory.scratch)
         if self._is_mask(node):  # kept as numbers
             name = self._new_name(node)
-            self.lines.append(f"const vec {name} = {expression};")
+            self._declare("vec", name, expression)
             return name
         return self._local(node, expression)
 

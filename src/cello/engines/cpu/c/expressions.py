@@ -1,4 +1,4 @@
-"""The C of each pointwise function, and names that C allows."""
+"""Each pointwise function as C and as JavaScript writes it, and names that C allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from cello.engines.cpu.c.prelude import driver, prelude
 from cello.program.kernel.primitives import PRIMITIVES
 
-__all__ = ["EXPRESSIONS", "identifier", "number", "scalar"]
+__all__ = ["EXPRESSIONS", "JAVASCRIPT", "identifier", "number", "scalar"]
 
 # Arguments are vectors; those of and, or, not and the first of where are masks.
 EXPRESSIONS: dict[str, str] = {
@@ -41,6 +41,24 @@ EXPRESSIONS: dict[str, str] = {
 for _name, _primitive in PRIMITIVES.items():
     _own = "{0}" if _primitive.passes else f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
     EXPRESSIONS.setdefault(_name, _own)
+
+#: The same in JavaScript, number by number; a mask is true or false there.
+JAVASCRIPT = EXPRESSIONS | {
+    "at_least": "({0} < {1} || {1} !== {1} ? {1} : {0})",
+    "at_most": "({0} > {1} || {1} !== {1} ? {1} : {0})",
+    "where": "({} ? {} : {})",
+    "share": "({2} === {2} ? {0} : {1})",
+    "lt": "({} < {})",
+    "le": "({} <= {})",
+    "gt": "({} > {})",
+    "ge": "({} >= {})",
+    "eq": "({} === {})",
+    "ne": "({} !== {})",
+    "and": "({} && {})",
+    "or": "({} || {})",
+    "not": "!{}",
+    "feature": "unit",
+}
 
 # Keywords, what a region's function has itself, and words that compilers know without a header.
 _OWN = """

@@ -12,12 +12,12 @@ from torch import nn
 
 from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
-from cello.convert.proof import reads_of
-from cello.convert.row_wise import RowWise, in_order
 from cello.errors import ArgumentError, ConversionError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.encoders import ENCODERS
 from cello.layers.layer import Layer
+from cello.layers.reads import reads_of
+from cello.layers.row_wise import RowWise, in_order
 
 __all__ = ["Cells", "Module", "Stage", "Table", "as_layers", "stages_of"]
 
@@ -66,6 +66,24 @@ class Table:
     def inputs(self) -> int:
         """Ids of a step."""
         return self.ids
+
+    @property
+    def size(self) -> int:
+        """How many ids there are."""
+        own = getattr(self.encoder, "num_embeddings", None)
+        return int(self.encoder.size if own is None else own)
+
+    @property
+    def rows(self) -> str:
+        """What becomes of the rows of the table that the ids name.
+
+        "count": there is none, each output is how often its id is there. "beside": they stand side
+        by side. "sum": they are added up. "window": an id names a row and the place that it is
+        added to: it is the place times the rows of the table, and the row.
+        """
+        kind = type(self.encoder).__name__
+        known = {"OneHot": "count", "KHot": "count", "Projection": "sum"}
+        return known.get(kind, "window" if kind == "WindowProjection" else "beside")
 
     @property
     def outputs(self) -> int:
@@ -177,7 +195,7 @@ def _module(parts: list[tuple[str, nn.Module]], width: int | None) -> Module:
         if any(isinstance(inner, (Layer, DropIn)) for inner in module.modules()):
             raise ConversionError(
                 f"{path or 'net'}, a {type(module).__name__}, holds recurrent layers: what it does "
-                "with them is not known; C is made of layers, cello.Stack and nn.Sequential"
+                "with them is not known; only layers, cello.Stack and nn.Sequential can be followed"
             )
     modules = nn.Sequential(*(module for _, module in parts))
     if width is None:
