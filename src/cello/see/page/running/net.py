@@ -63,7 +63,7 @@ def running_net(net: nn.Module, ids: int | None = None) -> RunningNet:
     """
     layers = as_layers(net)
     with evaluating(layers):
-        return _Writer(layers).written(stages_of(layers, ids))
+        return _Describer(layers).written(stages_of(layers, ids))
 
 
 @dataclass
@@ -90,7 +90,7 @@ class _Weights:
         return self.known[key]
 
 
-class _Writer:
+class _Describer:
     def __init__(self, net: nn.Module) -> None:
         tensors = [*net.parameters(), *net.buffers()]
         dtypes = {t.dtype for t in tensors if t.is_floating_point()}

@@ -84,14 +84,14 @@ def step_function(cell: Cell, dtype: torch.dtype, *, forced: bool = True) -> Ste
         size = int(value.shape[1])
         places[value] = (at, size)
         at += 2 * size
-    found = _Writer(plan, cell).written()
+    found = _StepWriter(plan, cell).written()
     found.width = math.prod(program.x.shape[1:])
     found.forced = {n: places[v] for n, v in program.names.items() if v in places}
     return found
 
 
 @dataclass(eq=False)
-class _Memory(Memory):
+class _Places(Memory):
     """Arrays of the function's own and of the caller's; a place is an array, and an offset.
 
     Attributes:
@@ -130,11 +130,11 @@ class _Memory(Memory):
         return " + ".join([*row, *([str(place[1])] if place[1] else []), *([unit] * bool(unit))])
 
 
-class _Statements(Body):
+class _Numbers(Body):
     """The statements for one feature."""
 
     expressions = JAVASCRIPT
-    memory: _Memory
+    memory: _Places
 
     def _declare(self, kind: str, name: str, expression: str) -> None:
         rounds = kind == "vec" and self.memory.item_size == 4
@@ -178,7 +178,7 @@ class _Statements(Body):
         self.lines.append(f"{place} = {total};")
 
 
-class _Writer:
+class _StepWriter:
     """Writes one step."""
 
     def __init__(self, plan: Plan, cell: Cell) -> None:
@@ -196,7 +196,7 @@ class _Writer:
         self.kernel.chain = ""  # all is done at the step itself, nothing for many steps ahead
         self.program, self.known = program, shared_tensors(plan, cell)
         self.schedule = schedule(lowered.graph, self.kernel)
-        self.memory = _Memory(self.schedule)
+        self.memory = _Places(self.schedule)
         self.order = order
 
     def written(self) -> StepFunction:
@@ -266,7 +266,7 @@ class _Writer:
         given = {*_RESERVED, *memory.names.values()}
         given.update(f"s_{name}" for name in memory.scratch.values())
         memory.ahead = []
-        body = _Statements(region, memory, sums, given)
+        body = _Numbers(region, memory, sums, given)
         if body.lines:
             lines += memory.ahead
             lines.append(f"for (let unit = 0; unit < {region.length}; unit++) {{")
