@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.errors import ConversionError
-from cello.layers.mode import evaluating
 from cello.layers.paths import cells_of, joined
 from cello.layers.stages import Cells, Stage, Table, as_layers, stages_of
 from cello.see.page.running.step import step_function
@@ -45,7 +44,7 @@ class RunningNet:
 
 
 def running_net(net: nn.Module, ids: int | None = None) -> RunningNet:
-    """The JavaScript of a net, in eval mode.
+    """The JavaScript of a net, in the mode that it is in; `nn.Dropout` between layers is left out.
 
     Args:
         net: a layer, or a `Stack` or `nn.Sequential` of layers, modules that work on each step by
@@ -62,8 +61,7 @@ def running_net(net: nn.Module, ids: int | None = None) -> RunningNet:
     (['table', 'cells', 'cells'], 165)
     """
     layers = as_layers(net)
-    with evaluating(layers):
-        return _Describer(layers).written(stages_of(layers, ids))
+    return _Describer(layers).written(stages_of(layers, ids))
 
 
 @dataclass
