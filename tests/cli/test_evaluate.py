@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -130,3 +131,42 @@ def test_the_table_at_the_end_of_training_is_short(capsys: pytest.CaptureFixture
     assert "t1 " in capsys.readouterr().out
     print_scores({"validation": {}, "test": {}}, None)
     assert capsys.readouterr().out == ""
+
+
+def test_the_columns_of_the_training_data_are_known(tmp_path: Path):
+    """A model that was trained on other columns reads them again without being told."""
+    rows = [line.split() for line in WORDS.splitlines()]
+    text = "\n".join(" ".join(["7", row[0], row[1], "x"]) if row else "" for row in rows)
+    (tmp_path / "other.txt").write_text(text)
+    file = tmp_path / "other.txt"
+    task = Tagging.from_conll(file, file, token=1, tag=2, features="both", min_count=1, window=1)
+    torch.manual_seed(0)
+    net = build_network("elman", task.features.encoder(), 6, task.output_size)
+    save_model(net, tmp_path / "model", task=task.config())
+    assert open_model(tmp_path / "model").task.columns == (1, 2)  # type: ignore[union-attr]
+    found = run_json("evaluate", tmp_path / "model", file)
+    assert found["unseen_tags"] == []
+    assert found == run_json("evaluate", tmp_path / "model", file, "--token", 1, "--tag", 2)
+    assert found != run_json("evaluate", tmp_path / "model", file, "--token", 0)
+    tokens = [row["tokens"] for row in run_json("predict", tmp_path / "model", file)]
+    assert tokens[0] == ["arrive", "Taipei", "on", "November", "2nd"]
+    (first, *_) = run_json("predict", tmp_path / "model", file, "--color", "h")["sequences"]
+    assert first["tokens"] == tokens[0]
+    run("record", tmp_path / "model", file, "-o", tmp_path / "a.html")
+    assert "Taipei" in (tmp_path / "a.html").read_text()
+
+
+def test_the_usual_columns_are_not_written_down(words_model: Path):
+    assert "columns" not in open_model(words_model).config["task"]
+
+
+@pytest.mark.parametrize("columns", [3, [1], [1, 1], [1, "2"], [True, 2], None])
+def test_columns_that_are_none(columns: object, words_model: Path, tmp_path: Path):
+    config = json.loads((words_model / "config.json").read_text())
+    config["task"]["columns"] = columns
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "weights.safetensors").write_bytes(
+        (words_model / "weights.safetensors").read_bytes()
+    )
+    error = run("evaluate", tmp_path, tmp_path, code=2).stderr
+    assert "task.columns must be a list of two columns" in error

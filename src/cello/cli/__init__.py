@@ -24,6 +24,7 @@ COMMANDS = (
     "sample",
     "import",
     "show",
+    "record",
     "export",
     "diagnose",
     "explore",

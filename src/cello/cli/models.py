@@ -1,13 +1,14 @@
-"""A saved model, opened for use."""
+"""A saved model, or a file of another library's, opened for use."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cello.cli.output import busy
 from cello.errors import ModelError
 from cello.ranges import shown
 
@@ -34,45 +35,72 @@ class Model(NamedTuple):
     config: dict[str, Any]
 
 
-def open_model(folder: Path, *, task: str | None = None, must_answer: bool = False) -> Model:
+def open_model(
+    path: Path, *, tasks: Sequence[str | None] | None = None, must_answer: bool = False
+) -> Model:
     """Load a model that `cello train` or `cello.save_model` wrote, or another library.
 
     Args:
-        folder: where it is, or a file in a format that `cello import` knows.
-        task: the task that it must be for: "tag" or "chars"; it must then answer.
+        path: the folder where it is, a file in it, or a file in a format that `cello import` knows.
+        tasks: those that it may be for, "tag", "chars" or None; any unless given.
         must_answer: whether weights that contain NaN are an error; else a warning tells them.
 
     Raises:
         ModelError: there is no model, it is damaged, its network and its task do not fit each
-            other, it is for another task than `task`, or it must answer and holds NaN.
+            other, it is for another task, or it must answer and holds NaN.
     """
     from cello.convert import CONFIG, read_config
     from cello.tasks import check_network, task_from_config
 
-    if folder.is_file() and task is None:
-        return _of_another_library(folder, must_answer=must_answer)
+    folder = _folder_of(path)
+    if folder is None:
+        _check_task(None, tasks, path)
+        return _of_another_library(path, must_answer=must_answer)
     config = read_config(folder)
     told = config.get("task")
     found = told.get("task") if isinstance(told, dict) else None
-    if task is not None and found != task:
-        what, better = _TASKS.get(found, ("", "")) if isinstance(found, str | None) else ("", "")
-        if what:
-            raise ModelError(f"{folder} {what}: use {better}")
-        known = "one of tag, chars"
-        raise ModelError(f"{folder / CONFIG}: task.task must be {known}, got {shown(found)}")
+    _check_task(found, tasks, folder)
     with _named(folder / CONFIG):
         opened = None if told is None else task_from_config(told)
-    net = _load(folder, must_answer=must_answer or task is not None)
+    net = _load(folder, must_answer=must_answer)
     if opened is not None:
         with _named(folder / CONFIG):
             check_network(opened, net)
     return Model(net, opened, config)
 
 
-def _of_another_library(file: Path, *, must_answer: bool) -> Model:
-    from cello.convert import net_to_spec, not_numbers, open_file
+def _folder_of(path: Path) -> Path | None:
+    """The folder of the saved model that this is, or is a file of; None for another's file."""
+    from cello.convert import CONFIG
+    from cello.convert.saved import WEIGHTS
 
-    net = open_file(file)
+    if path.is_file() and not (path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file()):
+        return None
+    return path.parent if path.is_file() else path
+
+
+def _check_task(found: Any, tasks: Sequence[str | None] | None, path: Path) -> None:
+    if tasks is None or found in tasks:
+        return
+    from cello.convert import CONFIG
+
+    if not isinstance(found, str | None) or found not in _TASKS:
+        raise ModelError(
+            f"{path / CONFIG}: task.task must be one of tag, chars, got {shown(found)}"
+        )
+    what, better = _TASKS[found]
+    raise ModelError(f"{path} {what}: use {better}")
+
+
+def _of_another_library(file: Path, *, must_answer: bool) -> Model:
+    from cello.cells import Cell
+    from cello.convert import net_to_spec, not_numbers, open_file
+    from cello.layers import Recurrent
+
+    with busy(f"reading {file}"):
+        net = open_file(file)
+    if isinstance(net, Cell):
+        net = Recurrent(net)  # a step alone reads no sequences
     if must_answer and (said := not_numbers(net)):
         raise ModelError(f"{file}: {said}; whatever it reads, it can give no answer")
     return Model(net, None, {"net": net_to_spec(net), "task": None})

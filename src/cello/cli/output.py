@@ -6,7 +6,8 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "busy",
     "json_option",
     "paragraph",
     "print_json",
@@ -35,7 +37,9 @@ json_option: Callable[[Any], Any] = click.option(
 
 #: The option of the commands that read words.
 token_option: Callable[[Any], Any] = click.option(
-    "--token", type=int, default=0, show_default=True, help="Column of the words, counted from 0."
+    "--token",
+    type=int,
+    help="Column of the words, counted from 0.  [default: that of the training data]",
 )
 
 #: The option of the commands that show arithmetic.
@@ -62,6 +66,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return value
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[None]:
+    """Say on a terminal what takes a while, until it is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(doing):
+        yield
 
 
 def rich_output() -> Console:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from cello.cli.inputs import Given, as_batch, read_inputs, reads_characters
 from cello.cli.models import Model
 from cello.cli.output import print_json, rich_output
-from cello.cli.tokens import reads_characters, token_sequences
 from cello.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -16,33 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["colour"]
 
 
-class _Piece(NamedTuple):
-    """One sequence: what the network reads step by step, and how it is printed."""
-
-    tokens: tuple[str, ...]
-    separator: str
-
-    def values_by_character(self, values: list[float]) -> tuple[str, list[float]]:
-        text, spread = "", []
-        for token, value in zip(self.tokens, values, strict=True):
-            shown = token + self.separator
-            text += shown
-            spread += [value] * len(shown)
-        return text, spread
-
-
-def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> None:
+def colour(model: Model, path: Path, memory: str, token: int | None, as_json: bool) -> None:
     """Print the text of a file, coloured.
 
     Args:
         model: what reads it.
-        path: a text file, or one in the CoNLL form for a model of words.
+        path: a text file, one in the CoNLL form for a model of words, or numbers.
         memory: NAME or NAME:UNIT, as in a recording.
         token: the column of the words.
         as_json: print the values instead.
 
     Raises:
-        ModelError: the model has no task, so nobody knows how it reads text.
         DataError: the file cannot be read, or holds nothing.
         ArgumentError: there is no such unit.
         UnknownNameError: nothing has this name.
@@ -50,7 +34,7 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
     import torch
 
     name, unit = _parse(memory)
-    pieces = _pieces(model, path, token)
+    pieces = read_inputs(model, path, token, "colour")
     recorded = [_values(model, piece, name) for piece in pieces]
     every = torch.cat([values for _, values in recorded])
     full = recorded[0][0]
@@ -65,7 +49,8 @@ def colour(model: Model, path: Path, memory: str, token: int, as_json: bool) -> 
         print_json({"name": full, "unit": chosen, "sequences": sequences})
         return
     how = _meaning(model, full) + (", which varies most here" if unit is None else "")
-    _print(pieces, rows, f"{full} unit {chosen}{how}", _scale(every[:, chosen]))
+    separator = "" if reads_characters(model) else " " if model.task is not None else "\n"
+    _print(pieces, rows, separator, f"{full} unit {chosen}{how}", _scale(every[:, chosen]))
 
 
 def _meaning(model: Model, name: str) -> str:
@@ -87,24 +72,18 @@ def _parse(memory: str) -> tuple[str, int | None]:
     return name, int(number)
 
 
-def _pieces(model: Model, path: Path, token: int) -> list[_Piece]:
-    separator = "" if reads_characters(model) else " "
-    return [_Piece(s, separator) for s in token_sequences(model, path, token, "colour")]
-
-
-def _values(model: Model, piece: _Piece, name: str) -> tuple[str, Tensor]:
+def _values(model: Model, piece: Given, name: str) -> tuple[str, Tensor]:
     """The full name of the value, and its value [T, size] at each step."""
     import torch
 
     from cello.see import record
     from cello.see.names import find
 
-    assert model.task is not None
-    ids = model.task.features.encode(piece.tokens).unsqueeze(1)
     with torch.no_grad():
-        names = record(model.net, ids[:1]).names
+        names = record(model.net, as_batch(model.net, [piece.x[:1]])[0]).names
         full = find(name, names)
-        return full, record(model.net, ids, only=full)[full][:, 0].double()
+        x, _ = as_batch(model.net, [piece.x])
+        return full, record(model.net, x, only=full)[full][:, 0].double()
 
 
 def _scale(values: Tensor) -> tuple[float, float]:
@@ -117,12 +96,17 @@ def _scale(values: Tensor) -> tuple[float, float]:
 
 
 def _print(
-    pieces: list[_Piece], rows: list[list[float]], name: str, scale: tuple[float, float]
+    pieces: list[Given],
+    rows: list[list[float]],
+    separator: str,
+    name: str,
+    scale: tuple[float, float],
 ) -> None:
     from cello.cli.coloured import legend, print_coloured
 
     console = rich_output()
     legend(console, *scale, name)
     for piece, row in zip(pieces, rows, strict=True):
-        text, values = piece.values_by_character(row)
-        print_coloured(console, text, values, *scale)
+        shown = [token + separator for token in piece.tokens]
+        values = [v for text, v in zip(shown, row, strict=True) for _ in text]
+        print_coloured(console, "".join(shown), values, *scale)

@@ -10,7 +10,7 @@ from torch import nn
 from cello.convert.keras import from_keras
 from cello.convert.pytorch import from_torch
 from cello.convert.rtneural import from_rtneural
-from cello.errors import ModelError
+from cello.errors import ArgumentError, ModelError
 
 __all__ = ["FORMATS", "open_file"]
 
@@ -26,13 +26,23 @@ FORMATS: dict[str, tuple[Callable[[Path], nn.Module], str]] = {
 }
 
 
-def open_file(file: Path) -> nn.Module:
+def open_file(file: Path, *, prefix: str | None = None) -> nn.Module:
     """The network in a file that another library wrote, in eval mode.
 
+    Args:
+        file: any of these formats.
+        prefix: of weights of PyTorch's, which recurrent layer; see `from_torch`.
+
     Raises:
+        ArgumentError: `prefix` is none of the layers, or is needed and not given.
         ModelError: its ending is none that is known, or it cannot be read.
     """
     if file.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
         raise ModelError(f"{file} ends in none of {known}: which format it has is not known")
-    return FORMATS[file.suffix.lower()][0](file).eval()
+    read, whose = FORMATS[file.suffix.lower()]
+    if prefix is not None:
+        if whose != "PyTorch":
+            raise ArgumentError(f"prefix={prefix!r} is for weights of PyTorch's, not {whose}'s")
+        return from_torch(file, prefix=prefix).eval()
+    return read(file).eval()

@@ -66,6 +66,9 @@ class NetGraph(nn.Module):
     torch.Size([2, 3])
     """
 
+    #: Whether a sequence's steps are its second axis, as in Keras's models.
+    batch_first = True
+
     def __init__(
         self,
         modules: Sequence[nn.Module],

@@ -8,7 +8,7 @@ from typing import Any
 from cello.errors import ModelError
 from cello.ranges import Range, check_table, shown
 
-__all__ = ["CHARACTERS", "GROUPS", "TABLE", "TAGS", "TEXTS", "entries"]
+__all__ = ["CHARACTERS", "COLUMNS", "GROUPS", "TABLE", "TAGS", "TEXTS", "entries"]
 
 
 def _texts(values: Any) -> bool:
@@ -28,6 +28,11 @@ GROUPS = Range(
     dict,
     lambda table: all(isinstance(names, list) and _texts(names) for names in table.values()),
     "a table with a list of tags for each name",
+)
+COLUMNS = Range(
+    list,
+    lambda two: len(two) == 2 and all(type(c) is int for c in two) and two[0] != two[1],
+    "a list of two columns, that of the tokens and that of the tags",
 )
 
 

@@ -24,7 +24,11 @@ _PIECE = 2048
 
 
 def on_file(
-    task: Tagging | Characters, path: str | Path, *, token: int = 0, tag: int = -1
+    task: Tagging | Characters,
+    path: str | Path,
+    *,
+    token: int | None = None,
+    tag: int | None = None,
 ) -> Tagging | Characters:
     """The same task with the split "test": what is in a file.
 
@@ -33,8 +37,8 @@ def on_file(
         path: for words and their tags a file in the CoNLL form; for the kinds of characters Python
             source, whose kinds Python tells; for the next character a text file, or a folder of
             them.
-        token: the column of the words, counted from 0.
-        tag: the column of the tags.
+        token: the column of the words, counted from 0; that of the task's files unless given.
+        tag: the column of the tags, likewise.
 
     Raises:
         DataError: the file cannot be read, is wrong, or holds nothing.
@@ -42,6 +46,8 @@ def on_file(
     if isinstance(task, Characters):
         documents = {"test": read_documents([path])}
         return Characters(documents, task.features.vocabulary, batch_size=task.batch_size)
+    token = task.columns[0] if token is None else token
+    tag = task.columns[1] if tag is None else tag
     known = set(task.tags)
     if isinstance(task.features, WordFeatures):
         sentences = Sentences.read(path, token=token, tag=tag)
@@ -62,7 +68,12 @@ def on_file(
 
 def _with(task: Tagging, examples: Examples | list[Example], unseen: list[str]) -> Tagging:
     return Tagging(
-        task.features, task.tags, held_out={"test": examples}, unseen=unseen, groups=task.groups
+        task.features,
+        task.tags,
+        held_out={"test": examples},
+        unseen=unseen,
+        groups=task.groups,
+        columns=task.columns,
     )
 
 

@@ -26,7 +26,7 @@ from cello.tasks.batching import (
     picked,
     shuffled_batches,
 )
-from cello.tasks.described import GROUPS, TABLE, TAGS, entries
+from cello.tasks.described import COLUMNS, GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics.accuracies import accuracies
 from cello.tasks.metrics.spans import span_scheme, span_scores
@@ -41,6 +41,9 @@ _EVALUATION_STEPS = 2**17
 
 #: Examples that are made at once, where all are wanted in their order.
 _AT_ONCE = 256
+
+#: Of the tokens, and of the tags.
+_COLUMNS = 0, -1
 
 
 class Tagging:
@@ -59,6 +62,7 @@ class Tagging:
         corpus: all that `train` draws its examples from, by which a resumed run knows that they
             are the same; those of the first epoch unless given.
         groups: names of groups of tags whose accuracy is reported as "GROUP_accuracy".
+        columns: of the tokens and of the tags in its files of words.
         batch_size: sequences a batch.
         teacher_forcing: in so many epochs, the first ones, a network that feeds its output back
             (Jordan's) is given the true tags in place of its own; then it runs free.
@@ -81,6 +85,7 @@ class Tagging:
         unseen: Sequence[str] = (),
         corpus: Sequence[Example] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
+        columns: tuple[int, int] = _COLUMNS,
         batch_size: int = 32,
         teacher_forcing: int = 1,
         seed: int = 0,
@@ -90,6 +95,7 @@ class Tagging:
         self.tags = tuple(tags)
         self.unseen = tuple(unseen)
         self.groups = {name: tuple(members) for name, members in (groups or {}).items()}
+        self.columns = columns
         self.batch_size = batch_size
         self.teacher_forcing = teacher_forcing
         self.seed = seed
@@ -162,6 +168,7 @@ class Tagging:
             train=lambda epoch: kept,  # noqa: ARG005
             held_out={name: Examples(split, words, ids) for name, split in splits.items()},
             unseen=unseen,
+            columns=(token, tag),
             batch_size=batch_size,
             teacher_forcing=teacher_forcing,
             seed=seed,
@@ -273,12 +280,14 @@ class Tagging:
         return predicted
 
     def config(self) -> dict[str, Any]:
-        """Features, tags and groups, as JSON."""
+        """Features, tags and groups, as JSON; columns too where they are not the usual ones."""
+        told = {"columns": list(self.columns)} if self.columns != _COLUMNS else {}
         return {
             "task": self.name,
             "features": self.features.config(),
             "tags": list(self.tags),
             "groups": {name: list(members) for name, members in self.groups.items()},
+            **told,
         }
 
     @classmethod
@@ -288,8 +297,12 @@ class Tagging:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        found = entries(config, "task", {"features": TABLE, "tags": TAGS, "groups": GROUPS})
-        return cls(features_from_config(found["features"]), found["tags"], groups=found["groups"])
+        rules = {"features": TABLE, "tags": TAGS, "groups": GROUPS}
+        if "columns" in config:
+            rules["columns"] = COLUMNS
+        found = entries(config, "task", rules)
+        columns = tuple(found.pop("columns", _COLUMNS))
+        return cls(features_from_config(found.pop("features")), **found, columns=columns)
 
 
 def _in_order(examples: Sequence[Example]) -> Iterator[Example]:

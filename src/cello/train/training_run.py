@@ -47,7 +47,8 @@ class TrainingRun:
     ) -> None:
         self.fabric, self.task, self.net = fabric, task, net
         self.options, self.folder, self.listeners = options, folder, listeners
-        model_files(net, task.config())  # what cannot be saved fails now
+        told = task.config()
+        model_files(net, told)  # what cannot be saved fails now
         optimizer = torch.optim.AdamW(
             net.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
@@ -62,7 +63,7 @@ class TrainingRun:
             "number of processes": fabric.world_size,
             "device": fabric.device.type,
             "option": options.fixed(),
-            "task": {"name": task.name, **task.config()},
+            "task": {"name": task.name, **{k: v for k, v in told.items() if k != "columns"}},
             "network": net_to_spec(net),
             "weights": weights_of(net),
             "training data": training_data(task, first),

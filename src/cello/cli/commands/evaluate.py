@@ -24,7 +24,9 @@ __all__ = ["command"]
 @click.argument("file", type=click.Path(path_type=Path))
 @token_option
 @click.option(
-    "--tag", type=int, default=-1, show_default=True, help="Column of the tags; -1 is the last."
+    "--tag",
+    type=int,
+    help="Column of the tags; -1 is the last.  [default: that of the training data]",
 )
 @click.option(
     "--batch-size",
@@ -34,7 +36,12 @@ __all__ = ["command"]
 )
 @json_option
 def command(
-    model: Path, file: Path, token: int, tag: int, batch_size: int | None, as_json: bool
+    model: Path,
+    file: Path,
+    token: int | None,
+    tag: int | None,
+    batch_size: int | None,
+    as_json: bool,
 ) -> None:
     """Score a saved MODEL on a labelled FILE, which may be - for standard input.
 

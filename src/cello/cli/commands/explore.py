@@ -27,6 +27,7 @@ _FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
     example="""
     cello explore model
     cello explore model some.py --port 8000
+    cello explore net.keras measured.csv
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -49,14 +50,15 @@ def command(model: Path, text: str | None, port: int, host: str, no_browser: boo
     """Open a page on what a model does with a text, which can be changed there.
 
     The page shows every value of every step, and lets values be forced. A model of characters
-    reads all of the text as one sequence, a model of words each line. Ctrl-C stops it.
+    reads all of the text as one sequence, a model of words each line, a net without a task numbers,
+    a step on each line (see cello record). Ctrl-C stops it.
     """
     from cello.cli.models import open_model
     from cello.see.page.serve import Server
     from cello.see.page.session import LiveSession
 
     opened = open_model(model)
-    first = _FIRST_TEXT if text is None else _given(opened, text)
+    first = _first(opened) if text is None else _given(opened, text)
     session = LiveSession(opened.net, _reader(opened), first, title=model.name or str(model))
     server = Server(session, host, port)
     click.echo(f"the page is at {server.url}\nCtrl-C stops it")
@@ -68,11 +70,19 @@ def command(model: Path, text: str | None, port: int, host: str, no_browser: boo
         click.echo("stopped")
 
 
+def _first(model: Model) -> str:
+    """What a page begins with where nothing is given."""
+    if model.task is not None:
+        return _FIRST_TEXT
+    from cello.cli.number_files import some_numbers
+
+    return some_numbers(model.net)
+
+
 def _given(model: Model, text: str) -> str:
     """The text of a file if there is one of this name, else the text itself."""
-    from cello.cli.tokens import reads_characters
+    from cello.cli.inputs import reads_characters, token_sequences
     from cello.errors import DataError
-    from cello.tasks.readers.conll import read_conll
     from cello.tasks.readers.text_files import read_text
 
     path = Path(text)
@@ -82,10 +92,14 @@ def _given(model: Model, text: str) -> str:
         is_file = False
     if not is_file:
         return text
+    if model.task is None:
+        from cello.cli.number_files import as_text, read_numbers
+
+        return as_text(read_numbers(model.net, path))
     if reads_characters(model):
         return read_text(path)
     try:
-        sequences = [sequence.tokens for sequence in read_conll(path, token=0, tag=None)]
+        sequences = token_sequences(model, path, None, "explore")
     except DataError:
         sequences = []
     if all(len(tokens) == 1 for tokens in sequences):  # running text
@@ -95,11 +109,14 @@ def _given(model: Model, text: str) -> str:
 
 def _reader(model: Model) -> Read:
     """What turns a text into what the net reads."""
-    from cello.cli.tokens import reads_characters
-    from cello.errors import ModelError
+    from cello.cli.inputs import reads_characters
 
     if model.task is None:
-        raise ModelError("the model has no task, so it is not known how it reads text")
+        from cello.cli.number_files import parse_numbers
+
+        return lambda text: [
+            (tokens, x.unsqueeze(1)) for tokens, x in parse_numbers(model.net, text, "line")
+        ]
     features = model.task.features
     whole = reads_characters(model)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json
+from cello.cli.output import busy, json_option, print_json
 from cello.errors import ModelError
 
 __all__ = ["command"]
@@ -19,6 +19,7 @@ __all__ = ["command"]
     example="""
     cello import net.keras -o model
     cello import plug-in.json -o model
+    cello import tagger.safetensors --prefix encoder.lstm. -o model
     cello show model
     """,
 )
@@ -32,19 +33,26 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Folder for the model; it must not hold one.",
 )
+@click.option(
+    "--prefix",
+    help="Of weights of PyTorch's: which recurrent layer, where the file holds several.",
+)
 @json_option
-def command(file: Path, model: Path, as_json: bool) -> None:
+def command(file: Path, model: Path, prefix: str | None, as_json: bool) -> None:
     """Open a network of Keras's (.keras, .h5), RTNeural's (.json) or PyTorch's (.safetensors, .pt).
 
-    A file of PyTorch's must hold the weights of one recurrent layer. No code from a file is run.
+    Of a file of weights of PyTorch's, the recurrent layer becomes the model. No code from a file is
+    run.
     """
     from cello.convert import CONFIG, open_file, save_model
     from cello.see import count_parameters
 
     if (model / CONFIG).exists():
         raise ModelError(f"{model} holds a model already: choose another folder")
-    net = open_file(file)
-    save_model(net, model)
+    with busy(f"reading {file}"):
+        net = open_file(file, prefix=prefix)
+    with busy(f"writing {model}"):
+        save_model(net, model)
     counted = count_parameters(net)
     if as_json:
         print_json({"model": str(model), "parameters": counted.total})

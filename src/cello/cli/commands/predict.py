@@ -14,6 +14,7 @@ from cello.cli.output import json_option, print_json, token_option
 if TYPE_CHECKING:
     from torch import nn
 
+    from cello.cli.models import Model
     from cello.tasks import Tagging
 
 __all__ = ["command"]
@@ -25,6 +26,7 @@ __all__ = ["command"]
     cello predict model some.py
     cello predict model some.py --color c:12
     cello predict words-model new.txt > tagged.txt
+    cello predict net.keras measured.csv
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -38,18 +40,22 @@ __all__ = ["command"]
 )
 @token_option
 @json_option
-def command(model: Path, file: Path, memory: str | None, token: int, as_json: bool) -> None:
-    """Give each element of FILE its tag; FILE may be - for standard input.
+def command(model: Path, file: Path, memory: str | None, token: int | None, as_json: bool) -> None:
+    """Give each element of FILE its tag, or what a net without a task makes of its numbers.
+
+    FILE may be - for standard input.
 
     A model of words takes the CoNLL form and adds a last column with its tags; where lines differ
     in length, columns are separated by tabs, and shorter lines have empty ones. A model of
     characters, such as the default one, takes plain text, and prints each stretch of one tag on a
-    line: the tag, a tab, and the text as JSON.
+    line: the tag, a tab, and the text as JSON. A net without a task, such as one in a file of
+    another library's, reads numbers (see cello record) and prints a line of them for each step.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
 
-    opened = open_model(model, task=None if memory is not None else "tag")
+    tasks = None if memory is not None else ("tag", None)
+    opened = open_model(model, tasks=tasks, must_answer=memory is None)
     with input_file(file) as path:
         if memory is not None:
             from cello.cli.unit_colours import colour
@@ -59,11 +65,37 @@ def command(model: Path, file: Path, memory: str | None, token: int, as_json: bo
         from cello.tasks import Tagging
         from cello.tasks.features import CharacterFeatures
 
+        if opened.task is None:
+            _numbers(opened, path, as_json)
+            return
         assert isinstance(opened.task, Tagging)
         if isinstance(opened.task.features, CharacterFeatures):
             _tag_text(opened.task, opened.net, path, as_json)
         else:
             _tag_words(opened.task, opened.net, path, token, as_json)
+
+
+def _numbers(model: Model, path: Path, as_json: bool) -> None:
+    """Numbers: a line for each step, or for each sequence if the net gives no more."""
+    import torch
+
+    from cello.cli.inputs import as_batch, read_inputs
+
+    found = []
+    with torch.no_grad():
+        for sequence in read_inputs(model, path, None, "read"):
+            x, _ = as_batch(model.net, [sequence.x])
+            y = model.net(x)
+            while isinstance(y, tuple):
+                y = y[0]
+            axis = 0 if getattr(model.net, "batch_first", False) or y.dim() < 3 else 1
+            found.append(y.select(axis, 0).flatten(1) if y.dim() > 2 else y)
+    if as_json:
+        print_json([rows.tolist() for rows in found])
+        return
+    of_steps = "\n\n" if len(found[0]) > 1 else "\n"
+    lines = ["\n".join(",".join(map(str, row)) for row in rows.numpy()) for rows in found]
+    click.echo(of_steps.join(lines))
 
 
 def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
@@ -87,11 +119,12 @@ def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
         click.echo(f"{run['tag']}\t{json.dumps(run['text'], ensure_ascii=False)}")
 
 
-def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int, as_json: bool) -> None:
+def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int | None, as_json: bool) -> None:
     """Words: the rows of the file, each with its tag."""
     from cello.tasks.readers.conll import format_rows, read_conll, read_rows, separator_of
 
-    tokens = [sequence.tokens for sequence in read_conll(path, token=token, tag=None)]
+    column = task.columns[0] if token is None else token
+    tokens = [sequence.tokens for sequence in read_conll(path, token=column, tag=None)]
     tags = task.predict(net, tokens)
     if as_json:
         pairs = zip(tokens, tags, strict=True)

@@ -42,7 +42,7 @@ def command(
     from cello.layers import Stack
     from cello.tasks import Characters
 
-    opened = open_model(model, task="chars")
+    opened = open_model(model, tasks=["chars"], must_answer=True)
     assert isinstance(opened.task, Characters)
     assert isinstance(opened.net, Stack)
     known = opened.task.features.vocabulary

@@ -35,7 +35,10 @@ __all__ = ["command"]
 )
 @json_option
 def command(model: Path, as_c: bool, layer: str | None, backward: bool, as_json: bool) -> None:
-    """Print a model's network, its parameters and its equations, or its loops in C."""
+    """Print a model's network, its parameters and its equations, or its loops in C.
+
+    MODEL is a saved model, or a file in any format that cello import knows, which stays as it is.
+    """
     from cello.cli.example_data.formulas import formulas, formulas_text
     from cello.cli.example_data.loops import loops, loops_text
     from cello.cli.models import open_model

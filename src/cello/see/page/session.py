@@ -225,7 +225,10 @@ class LiveSession(Session):
         notice: list[int] = []
         if longest > _STEPS or len(found) > _SEQUENCES:
             notice = [_SEQUENCES, _STEPS]
-        return [(tokens[:_STEPS], x[:_STEPS]) for tokens, x in found[:_SEQUENCES]], notice
+        read = [(tokens[:_STEPS], x[:_STEPS]) for tokens, x in found[:_SEQUENCES]]
+        if getattr(self.net, "batch_first", False):
+            read = [(tokens, x.transpose(0, 1)) for tokens, x in read]
+        return read, notice
 
 
 def _title(number: int, tokens: Sequence[str]) -> str:
