@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         proof_of,
         save_model,
         to_c,
+        to_keras,
         to_rtneural,
         to_torch,
     )
@@ -55,6 +56,7 @@ _LATER = {
     "proof_of": "convert",
     "save_model": "convert",
     "to_c": "convert",
+    "to_keras": "convert",
     "to_onnx": "convert.onnx.onnx_file",
     "to_rtneural": "convert",
     "to_torch": "convert",
@@ -98,6 +100,7 @@ __all__ = [
     "record",
     "save_model",
     "to_c",
+    "to_keras",
     "to_onnx",
     "to_rtneural",
     "to_torch",

@@ -46,8 +46,17 @@ def test_a_tagger_becomes_onnx(kinds_model: Path, tmp_path: Path):
 
 
 def test_a_model_becomes_rtneural(model: Path, tmp_path: Path):
-    assert "RTNeural" in run("export", model, tmp_path / "net.json").stdout
+    text = run("export", model, tmp_path / "net.json").stdout
+    assert "RTNeural" in text
+    assert "largest difference: " in text
     assert cello.from_rtneural(tmp_path / "net.json")[0].hidden_size == 4
+
+
+def test_a_model_becomes_one_of_keras(model: Path, tmp_path: Path):
+    text = run("export", model, tmp_path / "net.keras").stdout
+    assert "Keras" in text
+    assert "inputs compared: " in text
+    assert cello.from_keras(tmp_path / "net.keras")[0].cell.hidden_size == 4
 
 
 def test_a_model_becomes_c(model: Path, tmp_path: Path):
@@ -74,7 +83,7 @@ def test_one_place_to_write_to(model: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["net.pb"], "OUT must end in one of .onnx, .json"),
+        (["net.pb"], "OUT must end in one of .onnx, .json, .keras"),
         (["net.json", "--stream"], "go with a file that ends in .onnx"),
         (["missing/net.onnx"], "cannot write"),
         (["net.onnx", "--int8"], "go with --c"),

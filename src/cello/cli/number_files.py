@@ -16,8 +16,8 @@ from torch import nn
 
 from cello.cli.inputs import Given
 from cello.convert import NetGraph
-from cello.convert.reads import Reads, reads_of
 from cello.errors import ArgumentError, DataError
+from cello.layers.reads import Reads, reads_of
 from cello.ranges import shown
 
 __all__ = ["as_text", "parse_numbers", "read_numbers", "some_numbers"]

@@ -7,7 +7,7 @@ from cello.convert.c import ExportedC, to_c
 from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.formats import open_file
 from cello.convert.graph import NetGraph
-from cello.convert.keras import from_keras
+from cello.convert.keras import from_keras, to_keras
 from cello.convert.proof import Proof, proof_of
 from cello.convert.pytorch import from_torch, to_torch
 from cello.convert.rtneural import from_rtneural, to_rtneural
@@ -35,6 +35,7 @@ __all__ = [
     "read_config",
     "save_model",
     "to_c",
+    "to_keras",
     "to_rtneural",
     "to_torch",
 ]

@@ -10,7 +10,6 @@ from cello.convert import NetGraph
 from tests.convert.keras.models import MODELS, Input, L, S, inputs_of, keras, make
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
     pytest.mark.filterwarnings("ignore:Layer 'flatten.*' .* was passed an input with a mask"),
     pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["command"]
     example="""
     cello export model net.onnx
     cello export model step.onnx --stream --test-vector step.npz
+    cello export model net.keras
     cello export model net.json
     cello export model --c folder --name amp --int8
     """,
@@ -59,7 +61,7 @@ def command(
     test_vector: Path | None,
     as_json: bool,
 ) -> None:
-    """Write MODEL as OUT, whose ending says what it becomes: .onnx, or .json for RTNeural.
+    """Write MODEL as OUT, whose ending says what it becomes: .onnx, .keras, or .json for RTNeural.
 
     A file is written once what it computes has proved equal to the model.
     """
@@ -116,6 +118,18 @@ def _rtneural(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> 
     return {"format": "RTNeural", **_compared(proof)}
 
 
+def _keras(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> dict[str, Any]:
+    from cello.convert import proof_of, to_keras
+    from cello.files import replace
+
+    model = to_keras(net)
+    with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+        written = Path(folder, "net.keras")
+        model.save(written)
+        replace(out, written.read_bytes())
+    return {"format": "Keras", **_compared(proof_of(model))}
+
+
 def _compared(proof: Any) -> dict[str, Any]:
     return {"inputs_compared": proof.cases, "largest_difference": proof.largest}
 
@@ -136,4 +150,4 @@ def _c(net: Any, folder: Path, **options: Any) -> dict[str, Any]:
 
 
 #: What writes a file with each ending.
-_WRITERS = {".onnx": _onnx, ".json": _rtneural}
+_WRITERS = {".onnx": _onnx, ".json": _rtneural, ".keras": _keras}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cello.cells.contract.state import shapes_of
 from cello.convert.c.source import NetInC
 from cello.convert.proof import Case
-from cello.layers import Bidirectional, DropIn, Recurrent, Stack
-from cello.layers.call.states import stacked
+from cello.convert.state_parts import parts_of, state_of
 
 __all__ = ["CompiledNet", "differences"]
 
@@ -58,17 +56,17 @@ class CompiledNet:
         x = case.x.transpose(0, 1) if first else case.x
         steps, batch = x.shape[:2]
         rows = x.reshape(steps, batch, -1).numpy()
-        given = None if case.state is None else list(_given(self.net, iter(case.state)))
+        given = None if case.state is None else parts_of(self.net, case.state)
         y = np.zeros((steps, batch, self.source.outputs), self.real)
         finals = []
         for b in range(batch):
             length = steps if case.lengths is None else int(case.lengths[b])
-            begin = [part[b].reshape(-1) for part in given] if given else None
+            begin = [part[b].reshape(-1).numpy() for part in given] if given else None
             y[:length, b] = self.sequence(rows[:length, b], begin)
             finals.append(self.state[: sum(self.source.fields.values())].copy())
         parts = _parts(self.source, finals)
         out = torch.from_numpy(y).reshape(steps, batch, *self.shape)
-        return out.transpose(0, 1) if first else out, list(_made(self.net, iter(parts)))
+        return out.transpose(0, 1) if first else out, state_of(self.net, parts)
 
     def sequence(self, x: Array, begin: list[Array] | None = None) -> Array:
         """The outputs of one sequence: the first half in one call, then step by step."""
@@ -111,45 +109,7 @@ def differences(one: CompiledNet, other: CompiledNet, x: Array) -> Array:
     return np.asarray(one.sequence(x).astype(float) - other.sequence(x))
 
 
-# ------------------------------------------------------------ the state in a struct and in a net
-
-
 def _parts(source: NetInC, finals: list[Array]) -> list[Tensor]:
     """Each field of the struct, [B, size]."""
     table = torch.from_numpy(np.stack(finals))
     return list(table.split(list(source.fields.values()), dim=1)) if source.fields else []
-
-
-def _given(net: Any, tensors: Iterator[Tensor]) -> Iterator[Array]:
-    """The fields, [B, …], of the tensors of a state."""
-    for layer in _layers(net):
-        if isinstance(layer, Recurrent):
-            yield from (next(tensors).numpy() for _ in layer.cell.state)
-        else:
-            cells = list(layer.cells().values())
-            parts = [next(tensors).numpy() for _ in cells[0].state]
-            yield from (part[number] for number in range(len(cells)) for part in parts)
-
-
-def _made(net: Any, fields: Iterator[Tensor]) -> Iterator[Tensor]:
-    """The tensors of a state, of the fields."""
-    for layer in _layers(net):
-        if isinstance(layer, Recurrent):
-            for shape in shapes_of(layer.cell).values():
-                field = next(fields)
-                yield field.reshape(len(field), *shape)
-        else:
-            cells = layer.cells().values()
-            joined = stacked([tuple(next(fields) for _ in cell.state) for cell in cells])
-            yield from joined if isinstance(joined, tuple) else (joined,)
-
-
-def _layers(net: Any) -> Iterator[Recurrent | DropIn]:
-    """The layers that have a state, in the order of the net's state."""
-    if isinstance(net, Stack):
-        for module in net:
-            yield from _layers(module)
-    elif isinstance(net, Bidirectional):
-        yield from (net.forward_layer, net.backward_layer)
-    elif isinstance(net, (Recurrent, DropIn)):
-        yield net

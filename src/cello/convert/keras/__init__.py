@@ -1,8 +1,9 @@
-"""Keras's model files, opened without TensorFlow and without running code from them.
+"""Keras's model files, opened without TensorFlow and without running code from them; and models.
 
-Imports layers, cells and the graph of `cello.convert`; `cello.convert` hands on `from_keras`.
+Imports layers, cells, `convert.recurrence` and the graph of `cello.convert`, which hands both on.
 """
 
 from cello.convert.keras.model import from_keras
+from cello.convert.keras.out import to_keras
 
-__all__ = ["from_keras"]
+__all__ = ["from_keras", "to_keras"]

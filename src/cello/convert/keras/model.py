@@ -138,7 +138,7 @@ class _ModelReader(Wiring):
         kind, config = layer["class_name"], layer["config"]
         name = str(config["name"])
         place = f"the layer {shown(name)} ({kind})"
-        if layer.get("registered_name"):
+        if layer.get("registered_name") and kind not in _OPERATIONS:
             raise refuse(place, "it is a class of somebody's own")
         if node:
             raise refuse(place, "it is called more than once")
@@ -322,6 +322,13 @@ def _move(what: str, rank: Callable[[dict[str, Any], Passed], int], **given: Any
     return add
 
 
+def _time(config: dict[str, Any], place: str) -> int:
+    """The axis of time, which is the only one that is turned around."""
+    if config.get("axis") not in (1, [1]):
+        raise refuse(place, f"axis={shown(config.get('axis'))} is not that of time")
+    return 1
+
+
 _MOVES: dict[str, Callable[[_ModelReader, dict[str, Any], Passed, str], Passed]] = {
     "Masking": _ModelReader.masking,
     "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
@@ -340,7 +347,10 @@ _MOVES: dict[str, Callable[[_ModelReader, dict[str, Any], Passed, str], Passed]]
     ),
     "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
     "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),
+    "Flip": _move("flip", lambda _, value: value.rank, axis=_time),
 }
+#: Functions of `keras.ops` that a model may hold, under the name of their class.
+_OPERATIONS = ("Flip",)
 
 
 def _check_recurrent(config: dict[str, Any], value: Passed, place: str) -> None:

@@ -1,0 +1,108 @@
+"""`cello.to_keras`: a net as a model of Keras's that has proved itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cello.convert.keras.out.building import Building, OnItsWay
+from cello.convert.keras.out.library import keras_library
+from cello.convert.proof import TOLERANCES, Case, prove, proved
+from cello.convert.state_parts import parts_of, state_of
+from cello.errors import ModelError
+from cello.layers.mode import evaluating
+from cello.layers.paths import check_module
+from cello.layers.reads import dtype_of, reads_of
+
+__all__ = ["to_keras"]
+
+
+def to_keras(net: nn.Module, *, states: bool = False) -> Any:
+    """A model of Keras's that computes what `net` does in eval mode; `net` stays as it is.
+
+    It reads [B, T, features], as Keras does, also where `net` reads [T, B, features], or ids
+    [B, T]; T and B are free. A cell becomes SimpleRNN, LSTM or GRU where its equations are that
+    layer's, by whichever class. Keras runs it beside the net before it is returned;
+    `cello.proof_of` says what that has shown.
+
+    Args:
+        net: a layer, or a `Stack` or `nn.Sequential` of layers, `nn.Linear`, `nn.Embedding`,
+            `OneHot`, `nn.LayerNorm`, `nn.Dropout` and activations.
+        states: whether the model also takes the initial states and returns the final ones: inputs
+            [x, *states] to outputs [y, *states], cell by cell, each [B, H].
+
+    Returns:
+        A functional model, with the backend that Keras has been imported with, else that of
+        KERAS_BACKEND, else torch. `model.save("net.keras")` writes it.
+
+    Raises:
+        ModelError: Keras has no such layer; names it, and what differs.
+        ConversionError: what was made does not compute what `net` does; says where.
+        ArgumentError: what `net` reads is not known.
+        ImportError: Keras 3 is not installed.
+
+    >>> import cello
+    >>> net = cello.Stack(cello.Recurrent(cello.LSTMCell(3, 4)), nn.Linear(4, 1))
+    >>> model = to_keras(net)
+    >>> [type(layer).__name__ for layer in model.layers], model.output_shape
+    (['InputLayer', 'LSTM', 'Dense'], (None, None, 1))
+    """
+    check_module(net)
+    keras = keras_library()
+    reads = reads_of(net)
+    if -1 in reads.shape or (reads.ids and reads.shape):
+        raise ModelError("net reads several ids a step, which no layer of Keras's does")
+    dtype = dtype_of(net)
+    if dtype not in (torch.float32, torch.float64):
+        raise ModelError(f"a net in {dtype} must be net.float() first: Keras computes in float32")
+    with evaluating(net), torch.no_grad():
+        build = Building(keras, str(dtype).removeprefix("torch."), states=states)
+        kind = "int32" if reads.ids else build.dtype
+        x = keras.Input((None, *reads.shape), name=build.name("x"), dtype=kind)
+        y = build.tensor(build.module(net, OnItsWay(x), ""))
+        model = keras.Model([x, *build.given] if states else x, [y, *build.final] if states else y)
+        build.fill()
+    side = _KerasSide(keras, model, net, states=states)
+    proof = prove(
+        net,
+        side,
+        name="the model",
+        lengths=False,
+        states=states,
+        finals=states,
+        tolerance=TOLERANCES[torch.float32],  # Keras rounds some of float64 to it
+    )
+    proved(model, proof)
+    return model
+
+
+class _KerasSide:
+    """A model, run by Keras."""
+
+    def __init__(self, keras: Any, model: Any, net: nn.Module, *, states: bool) -> None:
+        self.keras, self.model, self.net, self.states = keras, model, net, states
+        self.first = bool(getattr(net, "batch_first", False))
+
+    def __call__(self, case: Case) -> tuple[Tensor, Sequence[Tensor]]:
+        """The output as the net has it, and the final state."""
+        x = self._turned(case.x)
+        given = [x]
+        if self.states:
+            given += self._begin(case, len(x))
+        arrays = [part.contiguous().numpy() for part in given]
+        found = self.model(arrays if self.states else arrays[0], training=False)
+        made = found if self.states else [found]
+        y, *final = [torch.from_numpy(self.keras.ops.convert_to_numpy(part)) for part in made]
+        return self._turned(y), state_of(self.net, final) if self.states else []
+
+    def _begin(self, case: Case, B: int) -> list[Tensor]:
+        if case.state is not None:
+            return parts_of(self.net, case.state)
+        dtype = dtype_of(self.net)
+        return [torch.zeros(B, part.shape[1], dtype=dtype) for part in self.model.inputs[1:]]
+
+    def _turned(self, x: Tensor) -> Tensor:
+        return x if self.first else x.transpose(0, 1)

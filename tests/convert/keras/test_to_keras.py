@@ -1,0 +1,195 @@
+"""Nets as Keras's models: what Keras computes with them, and what comes back from its files."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import cello
+from cello import from_keras, proof_of, to_keras
+from cello.convert.proof import Case, run_net
+from cello.convert.recurrence import recurrence_of
+from cello.convert.state_parts import parts_of, state_of
+from cello.errors import ArgumentError, ConversionError, ModelError
+from cello.layers.encoders import KHot, OneHot
+from tests.convert.keras.models import keras
+
+
+def _stack():
+    return cello.Stack(
+        nn.Embedding(7, 3),
+        cello.GRU(3, 4, 2, bidirectional=True, dropout=0.1),
+        nn.LayerNorm(8),
+        nn.Dropout(0.5),
+        nn.Identity(),
+        nn.Linear(8, 2, bias=False),
+        nn.Softmax(-1),
+    )
+
+
+NETS = {
+    "lstm": lambda: cello.Recurrent(cello.LSTMCell(3, 4)),
+    "gru": lambda: cello.Recurrent(cello.GRUCell(3, 4, recurrent_bias=True), batch_first=True),
+    "reset before": lambda: cello.Recurrent(cello.GRUCell(3, 4, reset_after=False)),
+    "no bias": lambda: cello.GRU(3, 4, bias=False),
+    "one bias of two": lambda: cello.Recurrent(
+        cello.GRUCell(3, 4, bias=False, recurrent_bias=True)
+    ),
+    "elman": lambda: cello.Recurrent(cello.ElmanCell(3, 4, "softsign")),
+    "activations": lambda: cello.Recurrent(cello.LSTMCell(3, 4, "hard_sigmoid", "elu", "elu")),
+    "other words": lambda: cello.Recurrent(cello.zoo.MGUCell(3, 4)),
+    "backwards": lambda: cello.Recurrent(cello.LSTMCell(3, 4), reverse=True),
+    "forward and back": lambda: cello.Stack(
+        cello.Recurrent(cello.GRUCell(3, 4), reverse=True),
+        cello.Recurrent(cello.GRUCell(4, 4)),
+        cello.Recurrent(cello.GRUCell(4, 3), reverse=True),
+        nn.Linear(3, 2),
+    ),
+    "both ways": lambda: cello.Bidirectional(
+        cello.LSTMCell(3, 4), cello.LSTMCell(3, 4), join="mean"
+    ),
+    "two sizes": lambda: cello.Bidirectional(cello.GRUCell(3, 4), cello.GRUCell(3, 2)),
+    "relu": lambda: cello.RNN(3, 4, 2, nonlinearity="relu"),
+    "drop-in": lambda: cello.LSTM(3, 4, 2, bidirectional=True, batch_first=True),
+    "stack": _stack,
+    "one hot": lambda: cello.Stack(OneHot(5), cello.GRU(5, 4)),
+    "activation layers": lambda: cello.Stack(
+        cello.LSTM(3, 4), nn.ELU(0.5), nn.LeakyReLU(0.2), nn.GELU(), nn.SiLU(), nn.Hardtanh(),
+        nn.Softplus(), nn.Softsign(), nn.Hardsigmoid(), nn.Sigmoid(), nn.Tanh(), nn.ReLU(),
+    ),
+    "doubles": lambda: cello.Stack(cello.LSTM(3, 4), nn.Linear(4, 2)).double(),
+}  # fmt: skip
+
+
+def _input(net, T, B):
+    torch.manual_seed(T)
+    first = net[0] if isinstance(net, cello.Stack) else net
+    if hasattr(first, "input_size"):
+        return torch.randn(B, T, first.input_size, dtype=next(net.parameters()).dtype)
+    return torch.randint(0, 5, (B, T))
+
+
+def _turned(net, x):
+    return x if net.batch_first else x.transpose(0, 1)
+
+
+def _close(found, expected):
+    found = torch.from_numpy(keras.ops.convert_to_numpy(found)).to(expected)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_keras_computes_what_the_net_does(name):
+    net = NETS[name]()
+    model = to_keras(net)
+    proof = proof_of(model)
+    assert proof.cases >= 5
+    assert proof.relative < 1e-5
+    assert net.training
+    for T, B in ((1, 1), (6, 3)):
+        x = _input(net, T, B)
+        _close(model(x.numpy()), _turned(net, run_net(net, Case("", _turned(net, x)))[0]))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_states_are_inputs_and_outputs(name):
+    net = NETS[name]()
+    model = to_keras(net, states=True)
+    x = _input(net, 4, 3)
+    _, final = run_net(net, Case("", _turned(net, x)))
+    begin = [torch.randn_like(part) for part in final.values()]
+    y, final = run_net(net, Case("", _turned(net, x), begin))
+    parts = parts_of(net, begin)
+    assert len(model.inputs) == len(model.outputs) == 1 + len(parts)
+    found, *after = model([x.numpy(), *(part.numpy() for part in parts)])
+    _close(found, _turned(net, y))
+    for one, two in zip(after, parts_of(net, list(final.values())), strict=True):
+        _close(one, two)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_keras_writes_of_it_comes_back(name, tmp_path):
+    net = NETS[name]()
+    to_keras(net).save(tmp_path / "net.keras")
+    again = from_keras(tmp_path / "net.keras")
+    x = _input(net, 5, 2)
+    y = run_net(net, Case("", _turned(net, x)))[0]
+    found = again(x)
+    found = found[0] if isinstance(found, tuple) else found
+    torch.testing.assert_close(found, _turned(net, y), rtol=1e-5, atol=1e-5)
+
+
+def test_a_state_is_told_apart_into_cells_and_back():
+    net = cello.Stack(cello.LSTM(3, 4, 2, bidirectional=True), cello.Recurrent(cello.GRUCell(8, 2)))
+    tensors = [torch.randn(4, 3, 4), torch.randn(4, 3, 4), torch.randn(3, 2)]
+    parts = parts_of(net, tensors)
+    assert [list(part.shape) for part in parts] == [[3, 4]] * 8 + [[3, 2]]
+    assert torch.equal(parts[3], tensors[1][1])
+    for one, two in zip(state_of(net, parts), tensors, strict=True):
+        assert torch.equal(one, two)
+
+
+REFUSED = {
+    "it has peepholes": lambda: cello.Recurrent(cello.LSTMCell(3, 4, peephole=True)),
+    "it projects": lambda: cello.LSTM(3, 4, proj_size=2),
+    "its gate_activation is 'leaky_relu', and Keras has": lambda: cello.Recurrent(
+        cello.GRUCell(3, 4, "leaky_relu")
+    ),
+    "its output_activation is 'identity' and its activation 'tanh'": lambda: cello.Recurrent(
+        cello.LSTMCell(3, 4, output_activation="identity")
+    ),
+    r"net.0.cell \(JordanCell\) is no layer of Keras's": lambda: cello.Stack(
+        cello.Recurrent(cello.JordanCell(3, 4, 2))
+    ),
+    "net learns its initial state": lambda: cello.Recurrent(
+        cello.GRUCell(3, 4), initial_state="learned"
+    ),
+    r"net.1 \(Mish\) is no layer of Keras's": lambda: cello.Stack(cello.GRU(3, 4), nn.Mish()),
+    "dim=0, where Keras's goes over the last": lambda: cello.Stack(cello.GRU(3, 4), nn.Softmax(0)),
+    r"net.1 \(BatchNorm1d\) must read \[B, features, T\]": lambda: nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4)
+    ),
+    "several ids a step": lambda: cello.Stack(KHot(5), cello.GRU(5, 4)),
+    r"net.float\(\) first": lambda: cello.GRU(3, 4).bfloat16(),
+}
+
+
+@pytest.mark.parametrize(("why", "make"), REFUSED.items(), ids=range(len(REFUSED)))
+def test_what_keras_has_not_is_refused_by_name(why, make):
+    with pytest.raises(ModelError, match=why):
+        to_keras(make())
+
+
+def test_states_of_two_kinds_of_cells_are_refused():
+    net = cello.Bidirectional(cello.LSTMCell(3, 4), cello.GRUCell(3, 4))
+    assert proof_of(to_keras(net)).relative < 1e-5
+    with pytest.raises(ModelError, match="2 states forward and 1 backward"):
+        to_keras(net, states=True)
+
+
+def test_what_is_read_must_be_known():
+    with pytest.raises(ArgumentError, match="its first module, Tanh, does not say"):
+        to_keras(cello.Stack(nn.Tanh(), cello.LSTM(3, 4)))
+
+
+def test_a_wrong_weight_is_found(monkeypatch):
+    def wrong(step):
+        found = recurrence_of(step)
+        found.gates["z"].R[0, 0] += 0.1  # one number
+        return found
+
+    monkeypatch.setattr("cello.convert.recurrence.asked.recurrence_of", wrong)
+    with pytest.raises(ConversionError, match=r"the model is not equal to the net: .* instead"):
+        to_keras(cello.GRU(3, 4))
+
+
+def test_without_keras_it_says_what_is_needed(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "keras", None)
+    with pytest.raises(ImportError, match="Keras 3 is needed"):
+        to_keras(cello.GRU(3, 4))
+
+
+def test_dropout_acts_in_training(tmp_path):
+    model = to_keras(cello.Stack(cello.GRU(3, 40), nn.Dropout(0.5)))
+    y = keras.ops.convert_to_numpy(model(np.ones((1, 5, 3), "float32"), training=True))
+    assert (y == 0).any()
