@@ -14,6 +14,19 @@ from cello.errors import ArgumentError, ShapeError
 __all__ = ["FUNCTIONS", "NetGraph"]
 
 
+def _dot(values: Sequence[Tensor], axes: Sequence[int], normalize: bool) -> Tensor:
+    """Products of the vectors that two tensors [B, ...] have along an axis each."""
+    if normalize:
+        values = [
+            value * value.square().sum(axis, keepdim=True).clamp_min(1e-12).rsqrt()
+            for value, axis in zip(values, axes, strict=True)
+        ]
+    a, b = values[0].movedim(axes[0], -1), values[1].movedim(axes[1], 1)
+    rest = (*a.shape[1:-1], *b.shape[2:]) or (1,)
+    rows = a.reshape(len(a), -1, a.shape[-1])
+    return (rows @ b.reshape(len(b), b.shape[1], -1)).reshape(len(a), *rest)
+
+
 #: What a node may compute besides a module, of a list of tensors.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda values: sum(values[1:], values[0]),
@@ -21,6 +34,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "concatenate": lambda values, axis: torch.cat(list(values), axis),
     "maximum": lambda values: reduce(torch.maximum, values),
     "multiply": lambda values: reduce(torch.mul, values),
+    "dot": _dot,
     "subtract": lambda values: values[0] - values[1],
     "mean": lambda values, axis: values[0].mean(axis),
     "max": lambda values, axis: values[0].amax(axis),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cello import cells, layers
 from cello.cells import zoo
 from cello.convert.graph import NetGraph
+from cello.convert.keras.functions import KerasActivation
 from cello.convert.keras.masked import MaskedCell
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.encoders import ENCODERS
@@ -134,6 +135,7 @@ KINDS: dict[str, Kind] = {
             layers.Log,
             NetGraph,
             MaskedCell,
+            KerasActivation,
         )
     },
     "Sequential": _of_modules(nn.Sequential),
@@ -149,6 +151,9 @@ KINDS: dict[str, Kind] = {
             "Conv1d": "in_channels* out_channels* kernel_size* stride padding dilation groups bias",
             "LayerNorm": "normalized_shape* eps elementwise_affine bias",
             "Dropout": "p inplace",
+            "Dropout1d": "p inplace",
+            "MaxPool1d": "kernel_size* stride padding dilation return_indices ceil_mode",
+            "AvgPool1d": "kernel_size* stride padding ceil_mode count_include_pad",
             "Identity": "",
             "Sigmoid": "",
             "Tanh": "",
@@ -159,6 +164,16 @@ KINDS: dict[str, Kind] = {
             "SiLU": "inplace",
             "Softplus": "beta threshold",
             "Softsign": "",
+            "CELU": "alpha inplace",
+            "SELU": "inplace",
+            "GLU": "dim",
+            "Mish": "inplace",
+            "ReLU6": "inplace",
+            "LogSigmoid": "",
+            "Tanhshrink": "",
+            "Hardshrink": "lambd",
+            "Softshrink": "lambd",
+            "Hardswish": "inplace",
             "Hardsigmoid": "inplace",
             "Hardtanh": "min_val max_val inplace",
             "Softmax": "dim",

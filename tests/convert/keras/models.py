@@ -118,6 +118,28 @@ MODELS = {
             L.GlobalMaxPooling1D(),
         ]
     ),
+    "pooled": lambda: S(
+        [
+            Input((12, 3)),
+            L.SpatialDropout1D(0.3),
+            L.MaxPooling1D(2, strides=1),
+            L.AveragePooling1D(3),
+            L.GRU(4, return_sequences=True, activation=L.LeakyReLU(0.3)),
+            L.Dense(3, activation=L.ELU(0.5)),
+            L.Softmax(),
+        ]
+    ),
+    "products": lambda: _functional(
+        lambda a, b: L.Concatenate()(
+            [
+                L.Dot(1)([L.LSTM(4)(a), L.Dense(4)(b)]),
+                L.Dot(-1, normalize=True)([L.GRU(3)(a), L.Dense(3)(b)]),
+                L.Flatten()(L.Dot((2, 1))([L.GRU(2, return_sequences=True)(a), L.Dense(2)(b)])),
+            ]
+        ),
+        (6, 3),
+        (2,),
+    ),
     "branches": lambda: _functional(
         lambda a: L.Add()(
             [

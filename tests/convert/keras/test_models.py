@@ -7,6 +7,7 @@ import torch
 import cello
 from cello import from_keras
 from cello.convert import NetGraph
+from cello.convert.keras.functions import ACTIVATIONS, KERAS_2
 from tests.convert.keras.models import MODELS, Input, L, S, inputs_of, keras, make
 
 pytestmark = [
@@ -85,6 +86,56 @@ def test_a_float64_model_stays_one(tmp_path):
     np.testing.assert_allclose(_call(net, [x])[0], model(x).detach().numpy(), atol=1e-12)
 
 
+CELL_ACTIVATIONS = sorted(set(ACTIVATIONS) - {"glu", KERAS_2})
+
+
+@pytest.mark.usefixtures("step_by_step")
+@pytest.mark.parametrize("name", CELL_ACTIVATIONS)
+def test_every_activation(name, tmp_path):
+    """Each that Keras has, in a cell, as a gate, in a layer of its own and in a Dense."""
+    model = S(
+        [
+            Input((None, 3)),
+            L.Dense(4, activation=name),
+            L.SimpleRNN(4, activation=name, return_sequences=True),
+            L.LSTM(4, recurrent_activation=name, return_sequences=True),
+            L.Activation(name),
+        ]
+    )
+    draw = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(draw.standard_normal(weight.shape) / 9)
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    for T, B in SIZES:
+        given = inputs_of(model, T, B)
+        np.testing.assert_allclose(
+            _call(net, given)[0], model(given[0]).detach().numpy(), atol=2e-5, rtol=1e-5
+        )
+    cello.save_model(net, tmp_path / "ours")
+    again = _call(cello.load_model(tmp_path / "ours"), given)[0]
+    assert torch.equal(again, _call(net, given)[0])
+
+
+def test_all_activations_of_keras_are_known_but_two():
+    known = set(keras.src.activations.ALL_OBJECTS_DICT)
+    assert known - set(ACTIVATIONS) == {"threshold", "sparsemax"}
+    assert set(ACTIVATIONS) - known == {KERAS_2}
+
+
+def test_one_that_halves_is_a_layer_only(tmp_path):
+    model = S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(6, activation="glu")])
+    model.save(tmp_path / "model.keras")
+    given = inputs_of(model, 5, 2)
+    found = _call(from_keras(tmp_path / "model.keras"), given)[0]
+    np.testing.assert_allclose(found, model(given[0]).detach().numpy(), atol=2e-6)
+    cell = S([Input((None, 3)), L.SimpleRNN(4)])
+    cell.layers[0].cell.activation = keras.activations.glu
+    cell.save(tmp_path / "cell.keras")
+    with pytest.raises(cello.errors.ModelError, match="activation='glu' gives half of what"):
+        from_keras(tmp_path / "cell.keras")
+
+
 @keras.saving.register_keras_serializable("mine")
 class Mine(L.LSTM):
     """A layer of somebody's own."""
@@ -95,13 +146,18 @@ class Mine(L.LSTM):
     [
         (lambda: [L.Lambda(lambda x: 2 * x)], r"the layer 'lambda\w*' \(Lambda\) cannot be opened"),
         (lambda: [Mine(2)], r"\(Mine\) cannot be opened: it is a class of somebody's own"),
-        (lambda: [L.LSTM(2, activation="selu")], "activation='selu' is none of elu, gelu"),
+        (
+            lambda: [L.LSTM(2, activation=keras.activations.threshold)],
+            "'threshold' is none of celu",
+        ),
+        (lambda: [L.LSTM(2, activation=L.PReLU())], r"activation=.* is none of celu"),
+        (lambda: [L.MaxPooling1D(2, padding="same")], "padding='same'"),
         (lambda: [L.Conv1D(2, 2, strides=2, padding="same")], "padding='same' with strides=2"),
         (lambda: [L.Masking(), L.LSTM(2, return_sequences=True), L.Flatten()], "masked steps"),
         (lambda: [L.TimeDistributed(L.Conv1D(2, 1))], "Conv1D at each time step"),
         (lambda: [L.LSTM(2, dtype="float16")], "its numbers are 'float16'"),
         (lambda: [L.ReLU(max_value=3.0)], "a ReLU with max_value"),
-        (lambda: [L.SpatialDropout1D(0.2)], "it has no equal here"),
+        (lambda: [L.GaussianNoise(0.2)], "it has no equal here"),
     ],
 )
 def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):

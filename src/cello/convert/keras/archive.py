@@ -157,6 +157,8 @@ def _legacy(opened: Any, h5py: Any) -> Archive:
     config = _json(text if isinstance(text, bytes) else str(text).encode())
     version = opened.attrs.get("keras_version", "2")
     version = version.decode() if isinstance(version, bytes) else str(version)
+    if isinstance(config.get("config"), list):  # a Sequential model of Keras before 2.2.3
+        config["config"] = {"layers": config["config"]}
     weights = _group(opened, "model_weights", h5py) if "model_weights" in opened else opened
     arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
     for layer in config.get("config", {}).get("layers", []):

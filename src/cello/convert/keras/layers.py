@@ -14,36 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from cello.convert.keras.functions import ACTIVATIONS, CELL_NAMES, KERAS_2
 from cello.errors import ModelError
 from cello.ranges import shown
 
 __all__ = [
-    "ACTIVATIONS",
     "CELLS",
     "Arrays",
-    "activation",
     "plain_layer",
     "recurrent_cell",
     "refuse",
 ]
-
-#: Keras's activations that have a module; a cell's have the same names, but for these.
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "hard_sigmoid": nn.Hardsigmoid,
-    "hard_tanh": nn.Hardtanh,
-    "linear": nn.Identity,
-    "relu": nn.ReLU,
-    "sigmoid": nn.Sigmoid,
-    "silu": nn.SiLU,
-    "softmax": lambda: nn.Softmax(-1),
-    "softplus": nn.Softplus,
-    "softsign": nn.Softsign,
-    "swish": nn.SiLU,
-    "tanh": nn.Tanh,
-}
-_CELL_NAMES = {"swish": "silu"}
 
 
 class Arrays:
@@ -93,25 +74,31 @@ def whole(config: dict[str, Any], name: str, place: str) -> int:
     return value
 
 
-def activation(config: dict[str, Any], place: str, version: str, name: str = "activation") -> str:
-    """The name of an activation, as Keras's.
+def _activation(config: dict[str, Any], arrays: Arrays, name: str = "activation") -> Any:
+    """An activation: its name, as in `ACTIVATIONS`, or the module of a layer that stands for one.
 
     Raises:
         ModelError: it is none that is known.
     """
     value = config.get(name) or "linear"
-    if isinstance(value, dict):  # as a registered object
-        value = value.get("config") if isinstance(value.get("config"), str) else value
-    if not isinstance(value, str) or value not in ACTIVATIONS:
-        raise refuse(place, f"{name}={shown(value)} is none of {', '.join(ACTIVATIONS)}")
-    if value == "hard_sigmoid" and not version.startswith("3"):
-        raise refuse(place, f"the hard_sigmoid of Keras {version} is another than that of Keras 3")
-    return value
+    if isinstance(value, dict):
+        told = value.get("config")
+        if value.get("class_name") in _AS_ACTIVATION and isinstance(told, dict):
+            return _PLAIN[value["class_name"]](told, arrays, 0).modules[0]
+        value = told if isinstance(told, str) else value  # as a registered object
+    if not isinstance(value, str) or value not in ACTIVATIONS or value == KERAS_2:
+        known = ", ".join(known for known in ACTIVATIONS if known != KERAS_2)
+        raise refuse(arrays.place, f"{name}={shown(value)} is none of {known}")
+    old = value == "hard_sigmoid" and not arrays.version.startswith("3")
+    return KERAS_2 if old else value
 
 
-def _function(config: dict[str, Any], place: str, version: str, name: str = "activation") -> str:
-    value = activation(config, place, version, name)
-    return _CELL_NAMES.get(value, value)
+def _of_cell(config: dict[str, Any], arrays: Arrays, name: str = "activation") -> Any:
+    """An activation as a cell of ours takes it: a name, or a module."""
+    value = _activation(config, arrays, name)
+    if value == "glu":
+        raise refuse(arrays.place, f"{name}={value!r} gives half of what it is given")
+    return CELL_NAMES.get(value) or ACTIVATIONS[value]() if isinstance(value, str) else value
 
 
 # ------------------------------------------------------------ cells
@@ -121,9 +108,7 @@ def _simple(config: dict[str, Any], arrays: Arrays) -> Cell:
     H = whole(config, "units", arrays.place)
     W, R = arrays.take("kernel", None, H), arrays.take("recurrent_kernel", H, H)
     bias = arrays.take("bias", H) if config.get("use_bias", True) else None
-    cell = ElmanCell(
-        W.shape[0], H, _function(config, arrays.place, arrays.version), bias=bias is not None
-    )
+    cell = ElmanCell(W.shape[0], H, _of_cell(config, arrays), bias=bias is not None)
     return _filled(cell, W=W.T, R=R.T, b=bias)
 
 
@@ -131,15 +116,8 @@ def _lstm(config: dict[str, Any], arrays: Arrays) -> Cell:
     H = whole(config, "units", arrays.place)
     W, R = arrays.take("kernel", None, 4 * H), arrays.take("recurrent_kernel", H, 4 * H)
     bias = arrays.take("bias", 4 * H) if config.get("use_bias", True) else None
-    function = _function(config, arrays.place, arrays.version)
-    cell = LSTMCell(
-        W.shape[0],
-        H,
-        _function(config, arrays.place, arrays.version, "recurrent_activation"),
-        function,
-        function,
-        bias=bias is not None,
-    )
+    function, gate = _of_cell(config, arrays), _of_cell(config, arrays, "recurrent_activation")
+    cell = LSTMCell(W.shape[0], H, gate, function, function, bias=bias is not None)
     return _filled(cell, W=W.T, R=R.T, b=bias)
 
 
@@ -158,13 +136,32 @@ def _gru(config: dict[str, Any], arrays: Arrays) -> Cell:
     cell = GRUCell(
         W.shape[0],
         H,
-        _function(config, arrays.place, arrays.version, "recurrent_activation"),
-        _function(config, arrays.place, arrays.version),
+        _of_cell(config, arrays, "recurrent_activation"),
+        _of_cell(config, arrays),
         reset_after=after,
         recurrent_bias=second is not None,
         bias=bias is not None,
     )
     return _filled(cell, W=_r_first(W.T), R=_r_first(R.T), b=bias, d=second)
+
+
+def _cudnn(make: Callable[[dict[str, Any], Arrays], Cell], gates: int) -> Any:
+    """A layer for CuDNN, which reads the memory of each kernel as [outputs, inputs], has two biases
+    for each gate, and no functions but the usual ones.
+    """
+
+    def read(config: dict[str, Any], arrays: Arrays) -> Cell:
+        H = whole(config, "units", arrays.place)
+        kernels = [arrays.take("kernel", None, gates * H)]
+        kernels.append(arrays.take("recurrent_kernel", H, gates * H))
+        both = arrays.take("bias", 2 * gates * H).reshape(2, -1)
+        parts = [[k.reshape(H, -1).T for k in kernel.chunk(gates, 1)] for kernel in kernels]
+        made = [*(torch.cat(part, 1) for part in parts), both.sum(0) if gates == 4 else both]
+        arrays.arrays[:0] = [array.numpy() for array in made]
+        usual = {"units": H, "activation": "tanh", "recurrent_activation": "sigmoid"}
+        return make({**usual, "reset_after": True}, arrays)
+
+    return read
 
 
 def _r_first(weights: Tensor, axis: int = 0) -> Tensor:
@@ -186,6 +183,8 @@ CELLS: dict[str, Callable[[dict[str, Any], Arrays], Cell]] = {
     "LSTMCell": _lstm,
     "GRU": _gru,
     "GRUCell": _gru,
+    "CuDNNLSTM": _cudnn(_lstm, 4),
+    "CuDNNGRU": _cudnn(_gru, 3),
 }
 
 
@@ -233,8 +232,10 @@ def _dense(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
 
 def _then(config: dict[str, Any], arrays: Arrays) -> list[nn.Module]:
     """The activation of a layer, if it has one."""
-    name = activation(config, arrays.place, arrays.version)
-    return [] if name == "linear" else [ACTIVATIONS[name]()]
+    value = _activation(config, arrays)
+    if isinstance(value, str):
+        return [] if value == "linear" else [ACTIVATIONS[value]()]
+    return [value]
 
 
 def _embedding(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
@@ -309,6 +310,19 @@ def _conv(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
     return Plain([filled, *_then(config, arrays)], time_last=True, before=before)
 
 
+def _pool(make: Callable[[int, int], nn.Module]) -> Any:
+    def read(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
+        if rank != 3 or config.get("data_format", "channels_last") != "channels_last":
+            raise refuse(arrays.place, "pooling needs [B, T, F]")
+        size = whole(config, "pool_size", arrays.place)
+        stride = whole(config, "strides", arrays.place) if config.get("strides") else size
+        if config.get("padding") != "valid":
+            raise refuse(arrays.place, f"padding={shown(config.get('padding'))}")
+        return Plain([make(size, stride)], time_last=True)
+
+    return read
+
+
 def _real(config: dict[str, Any], name: str, place: str) -> float:
     value = config.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
@@ -320,6 +334,12 @@ def _check_last_axis(config: dict[str, Any], arrays: Arrays, rank: int) -> None:
     axis = config.get("axis", -1)
     if axis not in (-1, [-1], rank - 1, [rank - 1]):
         raise refuse(arrays.place, f"axis={shown(axis)} is not that of the features")
+
+
+def _softmax(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
+    if config.get("axis", -1) != -1:
+        raise refuse(arrays.place, f"axis={shown(config['axis'])} is not that of the features")
+    return Plain([nn.Softmax(-1)])
 
 
 def _relu(config: dict[str, Any], place: str) -> nn.Module:
@@ -343,6 +363,12 @@ _PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
     "BatchNormalization": _batch_norm,
     "Conv1D": _conv,
     "Activation": lambda config, arrays, _: Plain(_then(config, arrays)),
+    "MaxPooling1D": _pool(nn.MaxPool1d),
+    "AveragePooling1D": _pool(nn.AvgPool1d),
+    "SpatialDropout1D": lambda config, arrays, _: Plain(
+        [nn.Dropout1d(min(1.0, _real(config, "rate", arrays.place)))], time_last=True
+    ),
+    "Softmax": _softmax,
     "Dropout": _of_one(lambda config, place: nn.Dropout(min(1.0, _real(config, "rate", place)))),
     "ReLU": _of_one(_relu),
     "ELU": _of_one(lambda config, place: nn.ELU(_real(config, "alpha", place))),
@@ -352,3 +378,6 @@ _PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
         )
     ),
 }
+
+#: Layers that may stand in the place of an activation.
+_AS_ACTIVATION = ("ReLU", "ELU", "LeakyReLU", "Softmax")

@@ -170,7 +170,7 @@ class _ModelReader(Wiring):
         made = plain_layer(kind, config, arrays, value.rank)
         if made is None:
             raise refuse(arrays.place, "it has no equal here")
-        if value.mask is not None and kind == "Conv1D":
+        if value.mask is not None and (kind == "Conv1D" or kind.endswith("Pooling1D")):
             raise refuse(arrays.place, "it reads masked steps")
         number, rank = value.number, value.rank
         if made.before:
@@ -191,6 +191,12 @@ class _ModelReader(Wiring):
     def _merge(self, kind: str, config: dict[str, Any], values: list[Passed], place: str) -> Passed:
         if any(value.mask is not None for value in values):
             raise refuse(place, "it merges masked sequences")
+        if kind == "Dot" and len(values) == 2:
+            axes = config["axes"] if isinstance(config["axes"], list) else [config["axes"]] * 2
+            axes = [a % v.rank for a, v in zip(axes, values, strict=True)]
+            numbers, normal = [value.number for value in values], bool(config.get("normalize"))
+            rank = max(2, values[0].rank + values[1].rank - 3)
+            return Passed(self.node("dot", numbers, axes=axes, normalize=normal), rank)
         if len({value.rank for value in values}) != 1:
             raise refuse(place, "it merges tensors of different dimensions")
         options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
@@ -305,6 +311,7 @@ _MERGES = {
     "Add": "add",
     "Average": "average",
     "Concatenate": "concatenate",
+    "Dot": "dot",
     "Maximum": "maximum",
     "Multiply": "multiply",
     "Subtract": "subtract",

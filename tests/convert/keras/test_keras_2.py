@@ -1,0 +1,156 @@
+"""Files of Keras 2 and before: what they say otherwise than those of Keras 3.
+
+They are made here from files that Keras 3 writes, changed as the older one wrote them; what they
+mean is computed by Keras 3.
+"""
+
+import json
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import torch
+
+import cello
+from cello import from_keras
+from tests.convert.keras.models import Input, L, S, make
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
+
+
+def _old_sigmoid(x):
+    return keras.ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+def _drawn(model):
+    draw = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(draw.standard_normal(weight.shape))
+    return model
+
+
+def _changed(file, change, version="2.2.4"):
+    """The file as another Keras wrote it; `change` is given the table of the model."""
+    with h5py.File(file, "r+") as opened:
+        config = json.loads(opened.attrs["model_config"])
+        config = change(config, opened["model_weights"]) or config
+        opened.attrs["model_config"] = json.dumps(config)
+        opened.attrs["keras_version"] = version
+    return file
+
+
+def _close(net, model, x, atol=3e-6):
+    with torch.no_grad():
+        y = net(torch.from_numpy(x))
+    y = y[0] if isinstance(net, cello.Stack) else y
+    np.testing.assert_allclose(y, model(x).detach().numpy(), atol=atol)
+
+
+X = 2 * np.random.default_rng(1).standard_normal((3, 7, 5)).astype("float32")
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+@pytest.mark.parametrize("version", ["2.0.2", "2.2.4", "2.15.0", "3.0.0", "3.15.1"])
+def test_hard_sigmoid_is_that_of_the_version(layer, version, tmp_path):
+    """The one of Keras 2 is 0.2 x + 0.5 between 0 and 1, that of Keras 3 x / 6 + 1 / 2."""
+    old = version.startswith("2")
+    gate = _old_sigmoid if old else "hard_sigmoid"
+    make_layer = {"LSTM": L.LSTM, "GRU": L.GRU}[layer]
+    model = _drawn(
+        S(
+            [
+                Input((None, 5)),
+                make_layer(4, recurrent_activation=gate, return_sequences=True),
+                L.Dense(3, activation=gate),
+            ]
+        )
+    )
+    written = S(
+        [
+            Input((None, 5)),
+            make_layer(4, recurrent_activation="hard_sigmoid", return_sequences=True),
+            L.Dense(3, activation="hard_sigmoid"),
+        ]
+    )
+    written.set_weights(model.get_weights())
+    written.save(tmp_path / "model.h5")
+    net = from_keras(_changed(tmp_path / "model.h5", lambda c, w: None, version))
+    _close(net, model, X)
+    with cello.engine("reference"):
+        _close(net, model, X)
+    cello.save_model(net, tmp_path / "ours")
+    _close(cello.load_model(tmp_path / "ours"), model, X)
+
+
+def test_a_sequential_model_of_old_is_a_list(tmp_path):
+    model = make("last step")
+    model.save(tmp_path / "model.h5")
+
+    def change(config, weights):
+        layers = [
+            layer for layer in config["config"]["layers"] if layer["class_name"] != "InputLayer"
+        ]
+        layers[0]["config"]["batch_input_shape"] = [None, None, 3]
+        return {"class_name": "Sequential", "config": layers}
+
+    _close(from_keras(_changed(tmp_path / "model.h5", change, "2.1.4")), model, X[..., :3])
+
+
+def _transposed(kernel, gates):
+    """Keras's conversion of a kernel for CuDNN: each gate's numbers along the other axis first."""
+    return np.hstack([k.T.reshape(k.shape, order="C") for k in np.hsplit(kernel, gates)])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+@pytest.mark.parametrize("both", [False, True])
+def test_layers_for_cudnn(kind, both, tmp_path):
+    """Kernels are transposed gate by gate; there are two biases, of an LSTM one after the other."""
+    layer = L.LSTM(4, return_sequences=True) if kind == "LSTM" else L.GRU(4, return_sequences=True)
+    model = _drawn(S([Input((None, 5)), L.Bidirectional(layer) if both else layer, L.Dense(2)]))
+    model.save(tmp_path / "model.h5")
+    gates = 4 if kind == "LSTM" else 3
+
+    def change(config, weights):
+        told = config["config"]["layers"][1]
+        for part in (
+            (told["config"]["layer"], told["config"]["backward_layer"]) if both else (told,)
+        ):
+            part["class_name"] = f"CuDNN{kind}"
+            for name in ("activation", "recurrent_activation", "use_bias", "reset_after"):
+                part["config"].pop(name, None)
+        group = weights[told["config"]["name"]]
+        for path in group.attrs["weight_names"]:
+            path = path.decode() if isinstance(path, bytes) else path
+            array = group[path][()]
+            if path.split("/")[-1].startswith("recurrent"):
+                array = np.hstack([k.T for k in np.hsplit(array, gates)])
+            elif "kernel" in path.split("/")[-1]:
+                array = _transposed(array, gates)
+            elif kind == "LSTM":
+                share = np.linspace(-1, 1, array.size).astype("float32")
+                array = np.concatenate([array - share, share])
+            else:
+                array = array.reshape(-1)
+            del group[path]
+            group[path] = array
+
+    net = from_keras(_changed(tmp_path / "model.h5", change))
+    _close(net, model, X)
+    cells = [m for m in net.modules() if isinstance(m, cello.Cell)]
+    assert len(cells) == 1 + both
+    assert all(
+        cell.gate_activation == "sigmoid" for cell in cells if hasattr(cell, "gate_activation")
+    )
+
+
+def test_doubled_biases_of_another_size_are_refused(tmp_path):
+    S([Input((None, 5)), L.LSTM(4)]).save(tmp_path / "model.h5")
+
+    def change(config, weights):
+        config["config"]["layers"][1]["class_name"] = "CuDNNLSTM"
+
+    with pytest.raises(cello.errors.ModelError, match=r"bias must be \[32\], found \[16\]"):
+        from_keras(_changed(tmp_path / "model.h5", change))
