@@ -127,6 +127,41 @@ def test_a_strangers_cell_is_wrapped() -> None:
     assert state.s1.tolist() == [[1.0] * 4] * 5
 
 
+class Plain(nn.Module):
+    """Its state is a bare tensor, which its own variable h is not."""
+
+    input_size, hidden_size = 3, 4
+
+    def forward(self, x, state=None):
+        h = x.new_zeros(len(x), 4) if state is None else state
+        h = torch.tanh(h + x.sum(1, keepdim=True))
+        s0 = h * 2
+        return s0 + 1
+
+
+class Swapped(Plain):
+    def forward(self, x, state=None):
+        c, h = state if state is not None else [x.new_zeros(len(x), 4)] * 2
+        h = torch.tanh(h + x.sum(1, keepdim=True))
+        c = c + h
+        return h, (c, h)
+
+
+def test_a_strangers_state_never_has_the_name_of_another_variable() -> None:
+    x = torch.randn(2, 5, 3)
+    plain, swapped = Plain(), Swapped()
+    recording = cello.record(cello.Recurrent(plain, batch_first=True), x)
+    held = torch.tanh(recording["t0_prev"] + recording["x"].sum(-1, keepdim=True))
+    torch.testing.assert_close(recording["h"], held)
+    torch.testing.assert_close(recording["s0"], held * 2)
+    torch.testing.assert_close(recording["t0"], held * 2 + 1)
+    cell = as_cell(swapped)
+    assert cell.state == ("c", "h")
+    y, state = cell(x[0])
+    torch.testing.assert_close(state.h, y)
+    assert torch.equal(state.c, state.h)
+
+
 def test_a_stranger_who_fails_is_refused_with_reasons() -> None:
     class Fails(nn.Module):
         input_size, hidden_size = 3, 4

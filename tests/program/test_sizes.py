@@ -68,7 +68,7 @@ class Flat(Faulty):
 
 class Twice(Faulty):
     def step(self, x, h):
-        h = torch.cat([h, h]).view(2, -1, 4).sum(0)
+        h = torch.cat([h, h]).roll(1, 0).view(2, -1, 4).sum(0)
         return h, (h,)
 
 
@@ -182,8 +182,8 @@ def test_no_message_holds_them(kind: type[Faulty], rows: int) -> None:
         (WrongProduct, "shapes cannot be multiplied (Bx3 and 4x3)"),
         (WrongState, "state.h must be [B, 4], got [B, 3]"),
         (WrongNorm, "input of size[B, 3]"),
-        (Flat, "aten.view.default is given 3·B, where of the batch size only B itself"),
-        (Twice, "is [2·B, 4], where of the batch size only B itself can stand"),
+        (Flat, "one axis holds the rows and 3 elements of each, B·3 in all"),
+        (Twice, "one axis holds the rows and 2 elements of each, B·2 in all"),
         (Repeated, "is [2·B, 4]"),
         (OneLess, "is given B − 1, where of the batch size only B itself can stand"),
         (ByRows, "cannot do B rows"),

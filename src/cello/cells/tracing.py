@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "set_profiler",
     "untraced",
     "unwarned",
+    "with_locals",
 ]
 
 
@@ -76,3 +78,39 @@ def set_profiler(profiler: Any) -> None:
         sys.setprofile(profiler)
     else:  # a profiler written in C, such as cProfile's
         profiler.enable()
+
+
+def with_locals(
+    function: Any, call: Callable[[], Any], watch: Callable[[Any, str, Any], None] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """What `call` returns, and the local variables that `function`, called by it, has at its end.
+
+    Only the outermost call of the function counts, not what that calls; what is called meanwhile is
+    shown to `watch`, as to a profiler. What is not a Python function (a scripted one, say) has no
+    local variables to see.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    seen: dict[str, Any] = {}
+    depth = 0
+
+    def profile(frame: Any, event: str, argument: Any) -> None:
+        nonlocal depth
+        if watch is not None and depth:
+            watch(frame, event, argument)
+        if frame.f_code is not code:
+            return
+        if event == "call":
+            depth += 1
+        elif event == "return":
+            depth -= 1
+            if depth == 0:
+                seen.update(frame.f_locals)
+
+    before: Any = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        result = call()
+    finally:
+        set_profiler(before)
+    seen.pop("self", None)
+    return result, seen

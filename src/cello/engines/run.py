@@ -13,7 +13,8 @@ from cello.cells.contract.like import autocast_dtype
 from cello.cells.contract.shapes import width_of
 from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
-from cello.program import Program, Value, program_of
+from cello.errors import CaptureError
+from cello.program import Program, Value, program_of, program_of_values
 
 __all__ = [
     "Rows",
@@ -88,6 +89,17 @@ class Run(Rows):
             rows = (sizes.rows,) if isinstance(sizes, Alike) and sizes.length else sizes
             self.program = program_of(self.cell, self.data.dtype, self.data.device, rows=rows)
         return self.program
+
+    def seen(self) -> Program:
+        """What the step computes, for those who do not ask for its gradients.
+
+        Raises:
+            CaptureError: it cannot be captured.
+        """
+        try:
+            return self.captured()
+        except CaptureError:
+            return program_of_values(self.cell, self.data.dtype, self.data.device)
 
     def records(self, name: str) -> bool:
         """Whether the value of this name is to be recorded."""

@@ -3,7 +3,7 @@
 Imports the cells; engines run it, and `see` writes, draws and explains it.
 """
 
-from cello.program.cache import program_as_is, program_of
+from cello.program.cache import program_as_is, program_of, program_of_values
 from cello.program.evaluate import evaluate, results_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.guards.fast import FastGuard, fast_guard_of
@@ -36,6 +36,7 @@ __all__ = [
     "needed_ops",
     "program_as_is",
     "program_of",
+    "program_of_values",
     "results_of",
     "split",
     "step_with_locals",

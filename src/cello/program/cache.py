@@ -20,7 +20,7 @@ from cello.program.guards.key import GuardKey
 from cello.program.lazy import initialize
 from cello.program.trace.capture import capture
 
-__all__ = ["program_as_is", "program_of"]
+__all__ = ["program_as_is", "program_of", "program_of_values"]
 
 # What is known of a cell, by what it can read. A refusal is kept as its message: an error would
 # keep alive all that its traceback holds.
@@ -31,17 +31,38 @@ _lock = threading.RLock()
 
 
 def program_as_is(cell: Cell) -> Program:
-    """The program of `cell` for inputs of its own dtype and device.
+    """What `cell` computes from inputs of its own dtype and device; see `program_of_values`.
 
     Raises:
         CaptureError: the step cannot be captured.
     """
     like = like_of(cell)
-    return program_of(cell, like.dtype, like.device)
+    return program_of_values(cell, like.dtype, like.device)
+
+
+def program_of_values(
+    cell: Cell, dtype: torch.dtype, device: torch.device, *, rows: Collection[int] = ()
+) -> Program:
+    """The program of `cell`, for those who only look at what it computes, not at its gradients.
+
+    It is there for a step with a `torch.autograd.Function` as well, whose gradients are its own.
+
+    Raises:
+        CaptureError: the step cannot be captured.
+    """
+    try:
+        return program_of(cell, dtype, device, rows=rows)
+    except CaptureError:
+        return program_of(cell, dtype, device, rows=rows, values_only=True)
 
 
 def program_of(
-    cell: Cell, dtype: torch.dtype, device: torch.device, *, rows: Collection[int] = ()
+    cell: Cell,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    rows: Collection[int] = (),
+    values_only: bool = False,
 ) -> Program:
     """The program of `cell` for inputs of this dtype and device, traced when it is first needed.
 
@@ -49,8 +70,9 @@ def program_of(
     attribute, however deep, a method, a global variable, a mode. So a changed constant or
     activation counts from the next call on.
 
-    It holds for steps of so many `rows`: a step may look at their number, and do something else
-    for one, or for any other.
+    Its gradients are those of the step, unless it is asked for `values_only`. It holds for steps of
+    so many `rows`: a step may look at their number, and do something else for one, or for any
+    other.
 
     Raises:
         CaptureError: the step cannot be captured; remembered too.
@@ -58,19 +80,19 @@ def program_of(
     guard = fast_guard_of(cell)
     known = _look(cell, dtype, device) if guard is None else guard.found
     one_row = 1 in rows
-    key = (dtype, device, one_row, torch.get_default_dtype())
+    key = (dtype, device, one_row, torch.get_default_dtype(), values_only)
     found = known.get(key)
     if found is None:
         with _lock:
             found = known.get(key)
             if found is None:
-                found = known[key] = _traced(cell, dtype, device, one_row)
+                found = known[key] = _traced(cell, dtype, device, one_row, values_only)
     if isinstance(found, str):
         raise CaptureError(found)
     if found.asks_size:
         for number in set(rows):
             if number not in found.tried:
-                tried = _traced(cell, dtype, device, one_row, [number])
+                tried = _traced(cell, dtype, device, one_row, values_only, [number])
                 found.tried[number] = tried if isinstance(tried, str) else ""
             if why := found.tried[number]:
                 raise CaptureError(why)
@@ -93,7 +115,12 @@ def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
 
 
 def _traced(
-    cell: Cell, dtype: torch.dtype, device: torch.device, one_row: bool, at: Sequence[int] = ()
+    cell: Cell,
+    dtype: torch.dtype,
+    device: torch.device,
+    one_row: bool,
+    values_only: bool,
+    at: Sequence[int] = (),
 ) -> Program | str:
     if is_fake((*cell.parameters(), *cell.buffers())):  # as long as they are, so not remembered
         raise CaptureError(
@@ -101,6 +128,8 @@ def _traced(
             "no numbers"
         )
     try:
-        return capture(cell, dtype=dtype, device=device, one_row=one_row, at=at)
+        return capture(
+            cell, dtype=dtype, device=device, one_row=one_row, at=at, values_only=values_only
+        )
     except CaptureError as error:
         return str(error)

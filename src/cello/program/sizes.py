@@ -1,10 +1,11 @@
-"""How a message speaks of the numbers of rows that a step was traced with: as B, the user's."""
+"""How a message speaks of a step: of its line, and of the numbers of rows as B, the user's."""
 
 from __future__ import annotations
 
+import linecache
 import re
 
-__all__ = ["of_any_size", "shown"]
+__all__ = ["of_any_size", "said", "shown"]
 
 _NUMBER = re.compile(r"\d+")
 
@@ -43,3 +44,14 @@ def of_any_size(first: str, second: str | None, sizes: tuple[int, int]) -> str:
         said = ["B" if int(number) == sizes[0] else number for number in numbers]
     words = iter(said)
     return _NUMBER.sub(lambda _: next(words), first)
+
+
+def said(where: str) -> str:
+    """A line of the user's for a message: where it is, and what it says.
+
+    >>> said("unknown line")
+    '(unknown line)'
+    """
+    file, _, line = where.rpartition(":")
+    text = linecache.getline(file, int(line)).strip() if line.isdecimal() else ""
+    return f"({where})" + (f", `{text}`" if text else "")

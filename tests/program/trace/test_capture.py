@@ -85,7 +85,7 @@ class InPlaceOnView(Base):
 
 class Rows(Base):
     def step(self, x, h):
-        h = h.view(-1).view(len(x), 3)
+        h = h.view(-1).roll(1).view(len(x), 3)
         return h, (h,)
 
 
@@ -204,6 +204,22 @@ class Averaging(Base):
         return h, (h,)
 
 
+class Normalizing(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def step(self, x, h):
+        h = h + self.norm(self.W(x))
+        return h, (h,)
+
+
+class Complex(Base):
+    def step(self, x, h):
+        z = torch.complex(h, x) * self.W.weight[0]
+        return z.abs(), (z.real,)
+
+
 class Narrowing(Base):
     def step(self, x, h):
         count = (x > 0).int()
@@ -217,7 +233,7 @@ class Narrowing(Base):
     [
         (InPlaceOnState, r"add_\S+ changes h_prev in place \(.*test_capture\.py:\d+\)"),
         (InPlaceOnView, r"changes a tensor in place that shares its memory"),
-        (Rows, r"given 3·B, where of the batch size only B itself"),
+        (Rows, r"one axis holds the rows and 3 elements of each, B·3 in all.*`h = h.view\(-1\)"),
         (DecidesByBatch, r"depends on the batch size"),
         (Counting, r"it changes the cell itself \(calls\)"),
         (MovingBuffer, r"it changes the cell itself \(mean\)"),
@@ -227,8 +243,11 @@ class Narrowing(Base):
         (Logging, r"it changes the cell itself \(log\)"),
         (
             StraightThrough,
-            r"an autograd.Function has a gradient of its own.*capture\.py:\d+\)",
+            r"an autograd.Function has a gradient of its own.*capture\.py:\d+\), "
+            r"`h = h \+ Sign.apply\(self.W\(x\)\)`; s \+ \(z - s\).detach\(\) has the value of z",
         ),
+        (BranchingCell, r"\), `.*`; torch\.where\(condition, a, b\), which computes both, fuses"),
+        (Normalizing, r"batch norm in training reckons with all rows .*, `h = .*`; in evaluation"),
         (BehindTheBack, r"clamp_\S+ changes a tensor in place behind the back of its gradient"),
         (ToList, r"reads the values in a tensor, with tolist \(.*test_capture\.py:\d+\)"),
         (ToNumpy, r"reads the values in a tensor, with numpy"),
@@ -247,6 +266,25 @@ def test_refusals_say_why(cell: type, message: str) -> None:
         assert torch.equal(value, before[name])
     assert getattr(made, "calls", 0) == 0
     assert getattr(made, "log", []) == []
+
+
+def test_what_a_function_computes_is_written_explained_and_drawn() -> None:
+    cell, x = StraightThrough(), torch.randn(4, 2, 3)
+    layer = cello.Recurrent(cell)
+    with pytest.warns(cello.EngineWarning, match=r"`h = h \+ Sign\.apply\(self\.W\(x\)\)`"):
+        recording = cello.record(layer, x)
+    assert str(cello.equations(cell)) == "h = h_prev + sign(W x + W.bias)"
+    assert "h[0] = " in str(recording.explain(t=2))
+    assert "sign" in cello.draw(cell).svg
+    with pytest.raises(CaptureError):  # whoever asks for gradients
+        capture(cell)
+
+
+def test_complex_numbers_run_split_and_say_what_fuses() -> None:
+    cell, x = Complex(), torch.randn(4, 2, 3)
+    with pytest.warns(cello.EngineWarning, match=r"complex numbers do not fuse.*`z = torch\.compl"):
+        y, _ = cello.Recurrent(cell)(x)
+    torch.testing.assert_close(y, cello.Recurrent(cell, engine="reference")(x)[0])
 
 
 def test_random_numbers_of_another_thread_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,32 @@ class Weights(cello.Cell):
         return h, (h,)
 
 
+class Layer(cello.Cell):
+    """A layer of PyTorch's that is given one step, or the few that the state remembers."""
+
+    state = ("h", "c", "past")
+
+    def __init__(self, kind: str, *, steps: int = 1, **options: Any) -> None:
+        directions = 2 if options.get("bidirectional") else 1
+        layers = directions * options.get("num_layers", 1)
+        shapes: dict[str, int | tuple[int, ...]] = {"h": (layers, 4), "c": (layers, 4)}
+        super().__init__(
+            3, 4, output_size=4 * directions, state_sizes=shapes | {"past": (steps, 3)}
+        )
+        self.inner = getattr(nn, kind)(3, 4, **options)
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor, past: Tensor) -> Any:
+        past = torch.cat([past[:, 1:], x.unsqueeze(1)], 1)
+        first = self.inner.batch_first
+        rows, columns = h.transpose(0, 1).contiguous(), c.transpose(0, 1).contiguous()
+        has_c = isinstance(self.inner, nn.LSTM)
+        given = (past if first else past.transpose(0, 1), (rows, columns) if has_c else rows)
+        y, after = self.inner(*given)
+        rows, columns = after if has_c else (after, columns)
+        h, c = rows.transpose(0, 1), columns.transpose(0, 1)
+        return (y[:, -1] if first else y[-1]), (h, c, past)
+
+
 class Beginning(cello.Cell):
     """A cell of PyTorch's that is given no state."""
 
@@ -78,6 +104,12 @@ CELLS: dict[str, Any] = {
     "two": lambda: Inside("lstm", bias=True, steps=2),
     "weights": Weights,
     "beginning": Beginning,
+    "LSTM": lambda: Layer("LSTM"),
+    "GRU": lambda: Layer("GRU", bias=False),
+    "RNN": lambda: Layer("RNN", nonlinearity="relu"),
+    "two layers": lambda: Layer("GRU", num_layers=2, dropout=0.5).eval(),
+    "both ways": lambda: Layer("LSTM", bidirectional=True, num_layers=2, steps=3),
+    "batch first": lambda: Layer("RNN", batch_first=True, steps=2),
 }
 
 
@@ -102,6 +134,32 @@ def test_parameters_are_known_by_their_names() -> None:
     program = capture(Inside("gru", bias=True))
     assert "cells.0.weight_hh" in program.parameters
     assert not program.constants
+
+
+def test_a_layer_of_one_step_is_written_as_its_cell() -> None:
+    class One(cello.Cell):
+        state = ("h",)
+
+        def __init__(self) -> None:
+            super().__init__(3, 4)
+            self.inner = nn.RNN(3, 4, bias=False)
+
+        def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+            _, h = self.inner(x.unsqueeze(0), h.unsqueeze(0))
+            h = h[0]
+            return h, (h,)
+
+    names = ("inner.weight_ih_l0 x", "inner.weight_hh_l0 h_prev")
+    assert str(cello.equations(One())) == f"h = tanh({names[0]} + {names[1]})"
+
+
+def test_masks_between_layers_are_those_of_the_step() -> None:
+    cell, x = Layer("GRU", num_layers=2, dropout=0.5), torch.randn(5, 2, 3)
+    found = []
+    for engine in ("reference", "split"):
+        torch.manual_seed(3)
+        found.append(cello.Recurrent(cell, engine=engine)(x)[0])
+    torch.testing.assert_close(*found)
 
 
 def test_gates_inside_are_fused_into_one_step() -> None:

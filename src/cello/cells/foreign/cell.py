@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from string import ascii_lowercase
 from typing import Any
 
 from torch import Tensor, nn
@@ -65,7 +66,8 @@ class ForeignCell(Cell):
     If it takes back either, the one counts whose every part it reads, row by row.
 
     The state's parts are called as the module's dict, named tuple or data class calls them; else h;
-    h and c; or s0, s1, …. A part [B, *shape] becomes [B, size] in a layer's state, and so does one
+    h and c; or s0, s1, …, which they also are where a local variable of its `forward` called h or c
+    holds something else. A part [B, *shape] becomes [B, size] in a layer's state, and so does one
     [layers, B, size], as PyTorch's layers have it.
 
     Args:
@@ -124,4 +126,11 @@ def _names(reading: Reading) -> tuple[str, ...]:
     if own and all(map(is_name, own)):
         return tuple(own)
     count = len(reading.shapes)
-    return ("h", "c")[:count] if count < 3 else tuple(f"s{number}" for number in range(count))
+    usual = ("h", "c")[:count] if count < 3 else tuple(f"s{number}" for number in range(count))
+    if all(reading.held.get(name, number) == number for number, name in enumerate(usual)):
+        return usual
+    theirs = {reading.held.get(name, -1): name for name in usual}
+    if set(theirs) == set(range(count)):
+        return tuple(theirs[number] for number in range(count))
+    neutral = ([f"{letter}{number}" for number in range(count)] for letter in ascii_lowercase[18:])
+    return next(tuple(names) for names in neutral if not reading.held.keys() & set(names))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from cello.cells.apart import apart
 from cello.cells.callers import users_level
 from cello.cells.contract.like import like_of
 from cello.cells.foreign.form import apart_from, filled
+from cello.cells.tracing import with_locals
 from cello.errors import CellError
 
 __all__ = ["Reading", "read"]
@@ -36,6 +38,8 @@ class Reading(NamedTuple):
         shapes: of one row of each of them.
         output_size: of the output.
         axes: that of the rows in each of them: 0, or 1 in a state [layers, B, size].
+        held: by the name of each local variable of the module's own function that holds a tensor,
+            the number of the tensor of the state that it is, -1 if it is none.
     """
 
     how: str
@@ -43,6 +47,7 @@ class Reading(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
     output_size: int
     axes: tuple[int, ...]
+    held: Mapping[str, int] = MappingProxyType({})
 
     def __call__(self, result: Any) -> tuple[Tensor, list[Tensor]]:
         """The output and the parts of the next state, each [B, size].
@@ -152,7 +157,7 @@ class _Trial:
                 reading = found[0] if len(found) == 1 else self._choice(found)
                 if begin is None:
                     self._compare_beginnings(reading, result)
-                return reading
+                return reading._replace(held=self._held(reading))
         raise CellError(
             f"{self.name} cannot be called as cell(x, state) with x [B, {self.x.shape[1]}]: "
             + "; ".join(dict.fromkeys(self.said))
@@ -214,6 +219,16 @@ class _Trial:
 
     def _state(self, reading: Reading, make: Callable[..., Tensor]) -> Any:
         return reading.filled([make(ROWS, *shape) for shape in reading.shapes])
+
+    def _held(self, reading: Reading) -> dict[str, int]:
+        """Which local variables hold the state as it is when the module returns, or as it was."""
+        state = self._state(reading, self.new)
+        result, variables = with_locals(self.module.forward, partial(self, state))
+        after = apart_from(_divided(reading.how, result)[1])[1]
+        numbers = {id(part): number for number, part in enumerate(apart_from(state)[1])}
+        numbers.update((id(part), number) for number, part in enumerate(after))
+        tensors = {name: held for name, held in variables.items() if isinstance(held, Tensor)}
+        return {name: numbers.get(id(tensor), -1) for name, tensor in tensors.items()}
 
     def _compare_beginnings(self, reading: Reading, result: Any) -> None:
         """Say so if it does not begin with zeros by itself: a layer does."""

@@ -26,6 +26,7 @@ from cello.program.kernel.nodes import (
 )
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import closing, features, last, outer
+from cello.program.sizes import said
 
 __all__ = ["Lowered", "Lowering"]
 
@@ -99,7 +100,7 @@ class Lowering:
 
     def refuse(self, op: Op | None, reason: str) -> NoReturn:
         """Raise the error that says why not."""
-        where = f" ({op.where})" if op is not None else ""
+        where = f" {said(op.where)}" if op is not None else ""
         error = CaptureError(f"{self.program.step} cannot be fused: {reason}{where}")
         error.op = op
         raise error

@@ -51,6 +51,12 @@ class _Walk(Lowering):
                 self.result.once.append(op)
                 continue
             rule = rule_of(op)
+            if any(value.dtype.is_complex for value in op.outputs):
+                self.refuse(
+                    op,
+                    "complex numbers do not fuse; their real and imaginary parts do, "
+                    "as real tensors",
+                )
             if rule is None:
                 self.refuse(op, f"a fused loop has no {op.target}")
             if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):

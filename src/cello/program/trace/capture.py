@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextvars import copy_context
-from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cello.cells import Cell
 from cello.cells.apart import apart
-from cello.cells.contract.shapes import width_of
-from cello.cells.contract.state import in_rows, step_arguments
-from cello.cells.contract.step_checks import check_step_result, name_of, step_name_of
+from cello.cells.contract.step_checks import step_name_of
 from cello.errors import CaptureError, CelloError
-from cello.program.graph import Op, Program, Value, map_leaves
+from cello.program.graph import Program
 from cello.program.guards.side_effects import RandomDrawnError, no_side_effects
-from cello.program.operations import creation
 from cello.program.sizes import of_any_size
-from cello.program.trace.elsewhere import Elsewhere
-from cello.program.trace.lines import blame, in_function, where_from
-from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
+from cello.program.trace.lines import blame
 from cello.program.trace.merge import merge
-from cello.program.trace.rewrite import by_number, is_in_place, is_new, is_view, out_of_place
-from cello.program.trace.unseen import Unseen
-from cello.program.trace.views import Views
+from cello.program.trace.one_trace import PLAIN, Around, InStepError, Trace
+from cello.program.trace.rows_first import Places
 
 __all__ = ["capture"]
 
 # Traced at three batch sizes: what differs between the traces in just this way is the batch size,
 # everything else is a constant. A few rows, and a single one, are what steps make exceptions for.
 SIZES = (17, 3, 2)
-SIZES_FROM_ONE = (1, 17, 2)
+SIZES_FROM_ONE = (17, 1, 2)
 
-_DETACH = torch.ops.aten.detach.default
-_ONE_VALUE = {"_local_scalar_dense"}
-_BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-
-
-class _Around(NamedTuple):
-    """What else differs between the traces, since it may between calls."""
-
-    grads: bool  # whether the step runs with gradients
-    part: bool  # whether input and state are parts of something that has gradients
-
-
-_PLAIN = _Around(grads=True, part=False)
-_AROUND = (_PLAIN, _Around(grads=True, part=True), _Around(grads=False, part=False))
+_AROUND = (PLAIN, Around(grads=True, part=True), Around(grads=False, part=False))
 
 
 def capture(
@@ -60,6 +38,7 @@ def capture(
     device: torch.device | str = "cpu",
     one_row: bool = False,
     at: Sequence[int] = (),
+    values_only: bool = False,
 ) -> Program:
     """Trace one step of `cell` into a program.
 
@@ -69,6 +48,7 @@ def capture(
         device: of inputs and states.
         one_row: whether the program is to hold for a single row as well.
         at: further numbers of rows for which it is to hold.
+        values_only: whether its gradients do not matter, but only what it computes.
 
     Raises:
         CaptureError: the step does something that depends on data, on the batch size or on what
@@ -89,19 +69,22 @@ def capture(
     """
     dtype = dtype or torch.get_default_dtype()
     sizes = (*(SIZES_FROM_ONE if one_row else SIZES), *at)
-    around = (*_AROUND, *[_PLAIN] * len(at))
+    plain = PLAIN._replace(values_only=values_only)
+    around = (*(a._replace(values_only=values_only) for a in _AROUND), *[plain] * len(at))
 
-    def traced(sizes: Sequence[int], around: Sequence[_Around]) -> list[Program]:
+    def traced(sizes: Sequence[int], around: Sequence[Around]) -> list[Program]:
         def all_of_them() -> list[Program]:
-            first = _trace(cell, 0, sizes, around[0], dtype, device)
+            places = Places()
+            first = _trace(cell, 0, sizes, around[0], dtype, device, places)
             read = (*cell.parameters(), *cell.buffers(), *first.constants.values())
             no_gradients = any(tensor.is_inference() for tensor in read)
             return [first] + [
-                _trace(cell, number, sizes, _PLAIN if no_gradients else how, dtype, device)
+                _trace(cell, number, sizes, plain if no_gradients else how, dtype, device, places)
                 for number, how in enumerate(around[1:], 1)
             ]
 
-        with apart(cell), no_side_effects(cell):
+        # Attention is captured as the products that it is made of.
+        with apart(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH):
             return copy_context().run(all_of_them)
 
     try:
@@ -112,7 +95,7 @@ def capture(
     try:
         program = merge(programs, sizes, "the batch size")
     except CaptureError:  # whatever it depends on
-        merge(traced(sizes, [_PLAIN] * len(sizes)), sizes, "the batch size")
+        merge(traced(sizes, [plain] * len(sizes)), sizes, "the batch size")
         same = sizes[:1] * len(around)
         merge(traced(same, around), same, "whether there are gradients around it")
         raise
@@ -124,9 +107,10 @@ def _trace(
     cell: Cell,
     number: int,
     sizes: Sequence[int],
-    around: _Around,
+    around: Around,
     dtype: torch.dtype,
     device: Any,
+    places: Places,
 ) -> Program:
     """The step at one of the numbers of rows; what is raised inside it speaks of none.
 
@@ -135,14 +119,14 @@ def _trace(
         CelloError: of what it returned, or raised inside it by a cell that it calls.
     """
     try:
-        return _Trace(cell, sizes[number], around, dtype, device).program
-    except _InStepError as error:
+        return Trace(cell, sizes[number], around, dtype, device, places).program
+    except InStepError as error:
         inside = error.inside
     here, there = sizes[number], sizes[number - 1]
     try:
-        _Trace(cell, there, around, dtype, device)
+        Trace(cell, there, around, dtype, device, Places())
         other = None
-    except _InStepError as error:
+    except InStepError as error:
         other = str(error.inside)
     except CelloError:
         other = None
@@ -153,245 +137,3 @@ def _trace(
     raise CaptureError(
         f"{step_name_of(cell)} cannot be captured: {reason} ({blame(inside)})"
     ) from inside
-
-
-class _InStepError(Exception):
-    """What was raised inside a step, or of what it returned."""
-
-    def __init__(self, inside: Exception) -> None:
-        super().__init__(str(inside))
-        self.inside = inside
-
-
-class _Trace(TorchDispatchMode):
-    """One run of the step with `size` rows, written down in `program`."""
-
-    def __init__(
-        self, cell: Cell, size: int, around: _Around, dtype: torch.dtype, device: Any
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.device = torch.device(device)
-        self.around = around
-        self.unseen = Unseen(self.refuse, size)
-        self.refused: CaptureError | None = None
-        self.elsewhere = Elsewhere(self.device)
-        self.values: dict[int, Value] = {}  # by the id of the tensor
-        self.alive: list[Tensor] = []  # so that no id is used twice
-        self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
-        self.views = Views()
-        self.fixed: set[int] = set()  # ids of tensors that no operation may change
-        self.with_grad: set[int] = set()  # ids of tensors made where gradients are on
-        self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
-        own = [*cell.parameters(), *cell.buffers()]
-        self.sharing.update((memory, 2) for t in own if (memory := _memory(t)) is not None)
-
-        x = self.given(size, width_of(cell.input_size), dtype)
-        widths = map(width_of, cell.state_sizes.values())
-        state = tuple(self.given(size, width, dtype) for width in widths)
-        old = {n: self.value(t, f"{n}_prev") for n, t in zip(cell.state, state, strict=True)}
-        given = self.value(x, "x")
-        program = Program(name_of(cell), given, old, {}, {}, [], given, {}, step=step_name_of(cell))
-        self.program = program
-        self.fixed.update(map(id, (x, *state)))
-
-        try:
-            # Where gradients are on, the mode that an operation sees is what the step has set.
-            with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(around.grads):
-                torch.default_generator.manual_seed(size)
-                self.dice = torch.default_generator.get_state()
-                with self.unseen, self:
-                    inside = step_arguments(cell, x, state)
-                    result, variables = step_with_locals(cell, *inside, self.unseen.watch)
-                check_step_result(cell, result, size)
-                with self.unseen, self:
-                    rows = in_rows(cell, result)
-                self.look_at_dice("")
-                if torch.is_grad_enabled() != around.grads:
-                    self.refuse("it leaves gradients switched on or off")
-        except CaptureError:
-            raise
-        except Exception as error:
-            if self.refused is not None:  # TorchScript makes an error of its own of it
-                raise self.refused from error
-            raise _InStepError(error) from error
-        if self.refused is not None:  # the step has caught it
-            raise self.refused
-        # Tensors of PyTorch's own tracers have attributes, too, but are of another class.
-        if any(type(part) is Tensor and vars(part) for part in (result[0], *result[1])):
-            raise self.refusal("its results have attributes, which are not carried on")
-
-        program.asks_size = self.unseen.asks_size
-        program.output = self.operand(rows[0])
-        program.next_state = {n: self.operand(t) for n, t in zip(cell.state, rows[1], strict=True)}
-        named = {"x": x} | named_tensors(cell, *inside, result, variables)
-        named.update((f"{n}_prev", t) for n, t in zip(cell.state, inside[1], strict=True))
-        program.names = {n: self.values[id(t)] for n, t in named.items() if id(t) in self.values}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first capture imports all of torch._dynamo, about a second
-
-    def given(self, size: int, width: int, dtype: torch.dtype) -> Tensor:
-        """An input or a state."""
-        if not self.around.part:
-            return torch.zeros(size, width, dtype=dtype, device="cpu")
-        with torch.enable_grad():
-            whole = torch.zeros(size + 1, width, dtype=dtype, device="cpu", requires_grad=True)
-            return whole[1:]
-
-    def refusal(self, why: str) -> CaptureError:
-        """The error that says why the step cannot be captured."""
-        return CaptureError(f"{self.program.step} cannot be captured: {why}")
-
-    def refuse(self, why: str) -> NoReturn:
-        """Refuse the step, even if it catches what is raised here."""
-        self.refused = self.refusal(why)
-        raise self.refused
-
-    def value(self, tensor: Tensor, name: str) -> Value:
-        """A new value for `tensor`."""
-        made = Value(name, tuple(tensor.shape), tensor.dtype)
-        self.values[id(tensor)] = made
-        self.alive.append(tensor)
-        return made
-
-    def operand(self, leaf: Any) -> Any:
-        """What stands in the program for an argument of an operation."""
-        if isinstance(leaf, torch.ScriptObject):  # such as the packed weights of a quantized Linear
-            self.refuse(
-                f"an operation reads an object that is no tensor ({where_from(sys._getframe(1))})"
-            )
-        if not isinstance(leaf, Tensor):
-            return leaf
-        if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
-            name = self.known.get(id(leaf))
-            if name is None and _memory(leaf) in self.sharing:
-                self.refuse(
-                    "it reads a tensor in a way that does not show where it comes from "
-                    f"({where_from(sys._getframe(1))})"
-                )
-            made = self.value(leaf, (name or "constant").replace(".", "_"))
-            self.fixed.add(id(leaf))
-            if name is None:
-                self.program.constants[made] = leaf
-            else:
-                self.program.parameters[name] = made
-        return self.values[id(leaf)]
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        with unwatched():
-            try:
-                return self.write_down(func, args, kwargs or {}, sys._getframe(1))
-            except CaptureError as error:
-                self.refused = error  # even if the step catches it
-                raise
-
-    def write_down(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: Any
-    ) -> Any:
-        """Run an operation that is called in `frame`, and add it to the program."""
-        where = where_from(frame)
-        inside = map_leaves(self.operand, list(args))
-        by_data = _BY_DATA.intersection(func.tags) and not by_number(func, args)
-        if func._opname in _ONE_VALUE or by_data:
-            how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
-            self.refuse(f"it decides by the values in a tensor, with {func} ({how}{where})")
-        if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
-            self.refuse(
-                f"it runs {func} from code that is none of Python's, such as what "
-                f"torch.jit.script has made ({where})"
-            )
-        grad = torch.is_grad_enabled()
-        if grad and not self.around.grads:
-            self.refuse(f"it switches gradients on, wherever it is called ({where})")
-        if self.around.grads and not grad and in_function(frame):
-            self.refuse(
-                "an autograd.Function has a gradient of its own, which its operations do not tell "
-                f"({where})"
-            )
-        if is_random := torch.Tag.nondeterministic_seeded in func.tags:
-            self.look_at_dice(f" ({where})")
-        target, arguments = func, tuple(inside)
-        if is_in_place(func):
-            self.may_change(args[0], func, where)
-            target, more = out_of_place(func, len(args), where)
-            arguments += more
-            if func is torch.ops.aten.copy_.default:
-                arguments = (self.of_dtype(args[1], args[0].dtype), list(args[0].shape))
-            elif self.elsewhere.run(target, args + more, kwargs).dtype != args[0].dtype:
-                self.refuse(f"{func} changes a tensor in place, but not its dtype ({where})")
-        named = map_leaves(self.elsewhere.device_of, map_leaves(self.operand, kwargs))
-        result = self.elsewhere.run(func, args, kwargs)
-        if is_random:
-            self.dice = torch.default_generator.get_state()
-        results = result if isinstance(result, (tuple, list)) else (result,)
-        if not all(isinstance(part, Tensor) for part in results):
-            if any(isinstance(part, Tensor) for part in results):
-                raise CaptureError(f"{func} returns more than tensors ({where})")
-            return result  # a question about a tensor, such as its device
-        if made := creation(func, args, results[0], self.device):
-            target, arguments, named = made
-        if func._opname in ("view", "_unsafe_view"):  # PyTorch leaves a -1 as it is, or does not
-            arguments = (arguments[0], list(results[0].shape))
-
-        outputs = tuple(self.value(part, target._opname) for part in results)
-        for part in results:
-            memory = part.untyped_storage()._cdata
-            shares = is_view(func) or (memory in self.sharing and not is_in_place(func))
-            self.sharing[memory] = 2 if shares else 1
-        if grad:
-            self.with_grad.update(map(id, results))
-        is_tuple = isinstance(result, (tuple, list))
-        self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
-        if is_in_place(func):
-            self.views.written(args[0], partial(self.emit, where, grad))
-        elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], inside[0])):
-            self.views.note(result, func, args, kwargs)
-        return result
-
-    def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
-        """What stands in the program for a tensor with its numbers as others."""
-        value: Value = self.operand(tensor)
-        if value.dtype == dtype:
-            return value
-        made = Value(value.name, value.shape, dtype)
-        target, grad = torch.ops.aten._to_copy.default, torch.is_grad_enabled()
-        self.program.ops.append(Op(target, (value,), {"dtype": dtype}, (made,), False, "", grad))
-        return made
-
-    def emit(
-        self, where: str, grad: bool, target: Any, args: tuple[Any, ...], result: Tensor
-    ) -> None:
-        """Write down what no call has asked for; `result` holds it already."""
-        inside = map_leaves(self.operand, args)
-        made = self.value(result, target._opname)
-        self.program.ops.append(Op(target, inside, {}, (made,), False, where, grad))
-
-    def look_at_dice(self, where: str) -> None:
-        """Refuse a step that itself decides which random numbers are drawn."""
-        if not torch.equal(self.dice, torch.default_generator.get_state()):
-            self.refuse(f"it sets the state of PyTorch's random numbers{where}")
-
-    def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
-        """Refuse a change in place that another value would see."""
-        if id(tensor) in self.fixed:
-            what = self.values[id(tensor)].name
-            raise CaptureError(f"{func} changes {what} in place ({where})")
-        root = self.views.root(tensor)
-        if not torch.is_grad_enabled() and self.with_grad.intersection((id(tensor), id(root))):
-            raise CaptureError(
-                f"{func} changes a tensor in place behind the back of its gradient ({where})"
-            )
-        memory = tensor.untyped_storage()._cdata
-        made_here = [t for t in self.alive if _memory(t) == memory and id(t) not in self.fixed]
-        if self.sharing.get(memory, 2) > 1 and not self.views.are_all(root, made_here):
-            raise CaptureError(
-                f"{func} changes a tensor in place that shares its memory with another ({where})"
-            )
-
-
-def _memory(tensor: Tensor) -> int | None:
-    """The piece of memory that the tensor looks at, if it is one."""
-    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided else None

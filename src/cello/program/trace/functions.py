@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["IN_OTHER_WORDS"]
+__all__ = ["IN_OTHER_WORDS", "matmul"]
 
 _FEW = 64  # so many products are written one by one
 
@@ -30,12 +30,13 @@ def _each(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.stack([function(part) for part in x.unbind(1)], 1)
 
 
-def _matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """`torch.matmul`, as products of each row that stands first."""
     axes = max(a.dim(), b.dim())
     if a.dim() == 2 and b.dim() >= 3:  # its rows are those of b
-        return _matmul(b.transpose(-1, -2), a.t()).transpose(-1, -2)
+        return matmul(b.transpose(-1, -2), a.t()).transpose(-1, -2)
     if a.dim() >= 3 and b.dim() <= 2 and a.shape[1] <= _FEW:
-        return _each(lambda part: _matmul(part, b), a)
+        return _each(lambda part: matmul(part, b), a)
     if axes < 4 or min(a.dim(), b.dim()) < 3:
         return torch.matmul(a, b)
     if a.shape[-1] == b.shape[-2] == 1:
@@ -52,7 +53,7 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
         place = part.dim() + 1 - axes
         return part.select(place, head if part.shape[place] > 1 else 0) if place >= 0 else part
 
-    return torch.stack([_matmul(of(a, head), of(b, head)) for head in range(heads)], 1)
+    return torch.stack([matmul(of(a, head), of(b, head)) for head in range(heads)], 1)
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -117,7 +118,7 @@ def _product(a: Tensor, own: str, b: Tensor, others: str, output: str) -> Tensor
     sizes = a.shape[: 1 + len(kept)] + b.shape[len(summed) :]
     matrix = b.reshape(b.shape[: len(summed)].numel(), b.shape[len(summed) :].numel())
     if kept:
-        made = _matmul(a.reshape(a.shape[0], sizes[1 : 1 + len(kept)].numel(), -1), matrix)
+        made = matmul(a.reshape(a.shape[0], sizes[1 : 1 + len(kept)].numel(), -1), matrix)
     else:
         made = a.reshape(a.shape[0], -1) @ matrix
     return made.reshape(sizes).permute(back)
@@ -160,7 +161,7 @@ _TENSOR: Any = Tensor
 #: By what a mode for functions is handed.
 IN_OTHER_WORDS: dict[Any, Callable[..., Tensor]] = {
     F.one_hot: _one_hot,
-    **dict.fromkeys((torch.matmul, _TENSOR.matmul, _TENSOR.__matmul__), _matmul),
+    **dict.fromkeys((torch.matmul, _TENSOR.matmul, _TENSOR.__matmul__), matmul),
     _nn.linear: _linear,
     torch.einsum: _einsum,
     F.cosine_similarity: _cosine_similarity,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["blame", "in_function", "is_the_steps", "where_from"]
+__all__ = ["blame", "caller_of_function", "is_the_steps", "where_from"]
 
 _CELLO = Path(__file__).parents[2]
 _NOT_THE_USERS = (
@@ -50,13 +50,13 @@ def _is_standard(file: str) -> bool:
     return file.startswith((_STANDARD, "<frozen")) and "-packages" not in file
 
 
-def in_function(frame: Any) -> bool:
-    """Whether a call comes from the forward of a `torch.autograd.Function`."""
+def caller_of_function(frame: Any) -> Any:
+    """What applies the `torch.autograd.Function` whose forward a call comes from; None if none."""
     while frame is not None:
         if frame.f_code is _apply.__func__.__code__:
-            return True
+            return frame.f_back
         frame = frame.f_back
-    return False
+    return None
 
 
 def blame(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.tracing import set_profiler
+from cello.cells.tracing import with_locals
 
 __all__ = ["named_tensors", "step_with_locals", "unwatched"]
 
@@ -25,35 +24,8 @@ def step_with_locals(
     """Run one step; return its result, and its local variables as they are when it returns.
 
     What is called meanwhile is shown to `watch`, as to a profiler; it may raise.
-
-    Only the outermost call of the step's own function counts, not what that calls. A step that is
-    not a Python function (a scripted one, say) has no local variables to see.
     """
-    code = getattr(inspect.unwrap(cell.named_function), "__code__", None)
-    seen: dict[str, Any] = {}
-    depth = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal depth
-        if watch is not None and depth:
-            watch(frame, event, argument)
-        if frame.f_code is not code:
-            return
-        if event == "call":
-            depth += 1
-        elif event == "return":
-            depth -= 1
-            if depth == 0:
-                seen.update(frame.f_locals)
-
-    before: Any = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        result = cell.step(x, *state)
-    finally:
-        set_profiler(before)
-    seen.pop("self", None)
-    return result, seen
+    return with_locals(cell.named_function, lambda: cell.step(x, *state), watch)
 
 
 @contextmanager

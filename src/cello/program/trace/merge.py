@@ -12,11 +12,15 @@ from torch import Tensor
 
 from cello.errors import CaptureError
 from cello.program.checks import check
-from cello.program.graph import BATCH, Op, Program, Value, needed_ops
+from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops
 from cello.program.movement import SAME
 from cello.program.sizes import shown
 
 __all__ = ["merge"]
+
+aten: Any = torch.ops.aten
+
+_VIEWS = {aten.view.default, aten._unsafe_view.default}
 
 
 def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Program:
@@ -42,10 +46,19 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
     for constants in zip(*(program.constants for program in programs), strict=False):
         tensors = [p.constants[value] for p, value in zip(programs, constants, strict=True)]
         merger.constant(constants, tensors)
+    copies: set[Op] = set()
     if any(len(other.ops) != len(first.ops) for other in others):
+        copies.update(_copies(first))
+        for other in others:
+            _drop(other, _copies(other))
+    if any(len(other.ops) != len(first.ops) - len(copies) for other in others):
         merger.fail("the number of its operations", "")
-    for op, *again in zip(*(program.ops for program in programs), strict=True):
-        merger.op(op, again)
+    rest = iter(zip(*(other.ops for other in others), strict=True))
+    for op in first.ops:
+        if op in copies:
+            merger.copy(op)
+        else:
+            merger.op(op, list(next(rest)))
     _drop_unused(first)
     _name_values(first)
     return check(first)
@@ -96,9 +109,16 @@ class _Merger:
                 self.fail("a constant", "")
         self.pair(values[0], list(values[1:]))
 
+    def copy(self, op: Op) -> None:
+        """What only the first has copied."""
+        self.pair(op.outputs[0], self.same[op.args[0]], op)
+
     def op(self, op: Op, others: list[Op]) -> None:
         for other in others:
-            if op.target is not other.target or len(op.outputs) != len(other.outputs):
+            alike = {op.target, other.target} <= _VIEWS
+            if (op.target is not other.target and not alike) or len(op.outputs) != len(
+                other.outputs
+            ):
                 self.fail("which operations it runs", op.where)
         op.args = self.tree(op.args, [other.args for other in others], op)
         op.kwargs = self.tree(op.kwargs, [other.kwargs for other in others], op)
@@ -131,6 +151,33 @@ class _Merger:
                     self.fail_number(f"{op.target} is given {number}", op.where)
                 self.fail(f"what {op.target} is given", op.where)
         return a
+
+
+def _copies(program: Program) -> list[Op]:
+    """What `reshape` and `contiguous` copy, as they do with what does not lie in order.
+
+    A single row more often does than many.
+    """
+    cuts = any(op.grad for op in program.ops)  # then what is without is so by the step's own word
+    made = [op for op in program.ops if op.target is aten.clone.default and (op.grad or not cuts)]
+    return [op for op in made if "memory_format" in op.kwargs]
+
+
+def _drop(program: Program, copies: list[Op]) -> None:
+    """Let a trace read what has been copied instead of the copies."""
+    same: dict[Value, Value] = {}
+
+    def original(leaf: Any) -> Any:
+        return same.get(leaf, leaf) if isinstance(leaf, Value) else leaf
+
+    for op in program.ops:
+        op.args = map_leaves(original, op.args)
+        if op in copies:
+            same[op.outputs[0]] = op.args[0]
+    program.ops = [op for op in program.ops if op not in copies]
+    program.output = original(program.output)
+    program.next_state = map_leaves(original, program.next_state)
+    program.names = map_leaves(original, program.names)
 
 
 def _drop_unused(program: Program) -> None:

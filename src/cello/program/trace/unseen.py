@@ -14,6 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
 from cello.program.trace.composite import as_equations
+from cello.program.trace.functions import IN_OTHER_WORDS
 from cello.program.trace.lines import is_the_steps, where_from
 
 __all__ = ["Unseen"]
@@ -90,8 +91,11 @@ class Unseen(TorchFunctionMode):
         asks_size: whether the step has asked for the size of a tensor with `rows` rows.
     """
 
-    def __init__(self, refuse: Callable[[str], NoReturn], rows: int) -> None:
+    def __init__(
+        self, refuse: Callable[[str], NoReturn], rows: int, lies_elsewhere: Callable[[Any], bool]
+    ) -> None:
         super().__init__()
+        self.lies_elsewhere = lies_elsewhere  # whether the rows of an argument stand first
         self.refuse, self.rows = refuse, rows
         self.asked = self.asks_size = False
 
@@ -106,7 +110,8 @@ class Unseen(TorchFunctionMode):
             self.asks_size = True
         before, self.asked = self.asked, True
         try:
-            return as_equations(func)(*args, **(kwargs or {}))
+            plain = func in IN_OTHER_WORDS and self.lies_elsewhere((args, kwargs))
+            return (func if plain else as_equations(func))(*args, **(kwargs or {}))
         finally:
             self.asked = before
 

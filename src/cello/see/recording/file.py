@@ -16,7 +16,7 @@ from cello import files, tree
 from cello._version import __version__
 from cello.errors import ModelError
 from cello.layers.paths import cells_of, check_net
-from cello.program import program_of
+from cello.program import program_of_values
 from cello.ranges import shown
 from cello.sealed import check_format, own_memory, to_bytes
 from cello.see.recording.described import layer_rows
@@ -113,7 +113,9 @@ def load(kind: type[R], path: str | os.PathLike[str], net: nn.Module | None) -> 
         cell = cells.get(layer.layer.partition("#")[0])
         if cell is not None and layer.rows:
             like = next(iter(layer.rows.values()))
-            layer.source = Source.of(cell, partial(program_of, cell, like.dtype, like.device))
+            layer.source = Source.of(
+                cell, partial(program_of_values, cell, like.dtype, like.device)
+            )
     return kind(layers, result)
 
 

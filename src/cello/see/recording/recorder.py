@@ -75,7 +75,7 @@ class _Watcher:
         path = self.paths.get(module, type(module).__name__)
         layer = self.calls.named(joined(path, place))
         self.running = (run, layer, None)  # from here on, for tracing runs inner layers too
-        source = Source.of(run.cell, run.captured)
+        source = Source.of(run.cell, run.seen)
         self.running = (run, layer, source)
         if self.patterns is None or source.program is None:
             return ()

@@ -1,0 +1,107 @@
+"""How the rows lie in a tensor where they do not stand first, and what is known of a step's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["Laid", "LaidRows", "Made", "tensors_in"]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """How the rows lie in a tensor, and the tensor with its rows first.
+
+    Attributes:
+        rows_first: [B, …], the axes of the tensor, without that of the rows unless it holds more
+            than one element for each of them.
+        at: that axis; its length is outer · B · inner.
+        outer: how often all rows follow one another there.
+        inner: how many elements of a row follow one another there.
+    """
+
+    rows_first: Tensor
+    at: int = 0
+    outer: int = 1
+    inner: int = 1
+
+    @property
+    def many(self) -> int:
+        """How many elements of a row lie along the axis of the rows."""
+        return self.outer * self.inner
+
+    @property
+    def rank(self) -> int:
+        """Of the tensor itself."""
+        return self.rows_first.dim() - (self.many > 1)
+
+    def lies_as(self, other: Laid | None) -> bool:
+        """Whether the rows of another lie the same way."""
+        return other is not None and self._way == other._way
+
+    @property
+    def _way(self) -> tuple[int, int, int]:
+        return self.at, self.outer, self.inner
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the rows stand first by themselves."""
+        return self.at == 0 and self.many == 1
+
+    def axis(self, axis: int) -> int:
+        """The axis of `rows_first` that is an axis of the tensor's."""
+        return axis + 1 if axis < self.at else axis + (self.many > 1)
+
+    def like(self, rows_first: Tensor, at: int | None = None) -> Laid:
+        """Another tensor with its rows lying the same way."""
+        return Laid(rows_first, self.at if at is None else at, self.outer, self.inner)
+
+
+#: What an operation makes of tensors whose rows lie somewhere; None where it is not known.
+Made = list[Laid] | None
+
+
+class LaidRows:
+    """Of the tensors of one trace, which hold something of each row, and where.
+
+    Attributes:
+        count: how many rows there are.
+        laid: by the id of a tensor, how its rows lie where they do not stand first.
+        with_rows: ids of all tensors that hold something of each row.
+        parts: by the id of what was stacked, along which axis, and of what.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.laid: dict[int, Laid] = {}
+        self.with_rows: set[int] = set()
+        self.parts: dict[int, tuple[int, list[Tensor]]] = {}
+
+    def concerns(self, tree: Any) -> bool:
+        """Whether the rows of one of the tensors in nested arguments lie elsewhere."""
+        return bool(self.laid) and any(id(tensor) in self.laid for tensor in tensors_in(tree))
+
+    def is_by_row(self, tree: Any) -> bool:
+        """Whether one of the tensors in nested arguments holds something of each row."""
+        return any(id(tensor) in self.with_rows for tensor in tensors_in(tree))
+
+    def of(self, leaf: Any) -> Laid | None:
+        """How a tensor's rows lie; None if it has none, or they lie in a way that is not known."""
+        if not isinstance(leaf, Tensor) or id(leaf) not in self.with_rows:
+            return None
+        plain = Laid(leaf) if leaf.shape[:1] == (self.count,) else None
+        return self.laid.get(id(leaf), plain)
+
+
+def tensors_in(tree: Any) -> Iterator[Tensor]:
+    """The tensors in nested arguments."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from tensors_in(part)
+    elif isinstance(tree, dict):
+        yield from tensors_in(tuple(tree.values()))
