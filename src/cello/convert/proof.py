@@ -45,7 +45,7 @@ __all__ = [
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 #: Of the net's own rounding, what the other side may add, and from where it tells nothing.
 _TIMES, _UNSURE = 8.0, 1e-2
-#: (T, B) of the random cases.
+#: (T, B) of the random cases; what is more than random has the last.
 _SIZES = ((1, 1), (1, 3), (6, 1), (5, 4), (9, 2))
 
 
@@ -167,7 +167,9 @@ def run_net(net: Any, case: Case) -> tuple[Any, dict[str, Tensor]]:
         return y, {keystr(path): part for path, part in parts if part is not None}
 
 
-def _cases(net: Any, draw: Draw, lengths: bool, states: bool) -> Iterator[Case]:
+def _cases(
+    net: Any, draw: Draw, sizes: Sequence[tuple[int, int]], lengths: bool, states: bool
+) -> Iterator[Case]:
     generator = torch.Generator().manual_seed(0)
 
     def drawn(T: int, B: int, sizes: Sequence[int] | None = None, given: bool = False) -> Case:
@@ -183,19 +185,19 @@ def _cases(net: Any, draw: Draw, lengths: bool, states: bool) -> Iterator[Case]:
         return Case(name, x, state, None if sizes is None else torch.tensor(sizes))
 
     has_state = states and isinstance(net, Streamed)
-    for T, B in _SIZES:
+    for T, B in sizes:
         yield drawn(T, B)
         if has_state:
             yield drawn(T, B, given=True)
     if lengths and isinstance(net, Streamed):
-        for sizes in ([4, 1, 6, 3], [0, 5, 0], [2]):
-            yield drawn(6, len(sizes), sizes)
+        for some in ([4, 1, 6, 3], [0, 5, 0], [2]):
+            yield drawn(6, len(some), some)
             if has_state:
-                yield drawn(6, len(sizes), sizes, given=True)
-    if not _floats(drawn(1, 1).x):
+                yield drawn(6, len(some), some, given=True)
+    if not _floats(drawn(*sizes[0]).x):
         return
     for name, factor in (("zeros", 0.0), ("numbers around 1e-40", 1e-40), ("around 1e4", 1e4)):
-        case = drawn(4, 3)
+        case = drawn(*sizes[-1])
         x = _of_each(case.x, partial(torch.mul, other=factor))
         yield case._replace(name=f"{case.name}, x of {name}", x=x)
 
@@ -220,6 +222,7 @@ def prove(
     *,
     name: str,
     draw: Draw | None = None,
+    sizes: Sequence[tuple[int, int]] = _SIZES,
     lengths: bool = True,
     states: bool = True,
     finals: bool = True,
@@ -233,6 +236,7 @@ def prove(
         other: runs the other side. Past the end of a sequence its output is 0.
         name: what the other side is called in a message, such as "net.onnx".
         draw: makes an input of T steps and B rows; by default one of the kind that `net` reads.
+        sizes: (T, B) of the random inputs; those of zeros and large numbers have the last.
         lengths: whether the other side takes sequences of several lengths.
         states: whether it takes a state to begin with.
         finals: whether it gives the final state.
@@ -258,7 +262,7 @@ def prove(
         return draw_input(net, T, B, generator, several)
 
     found, cases = [], 0
-    for case in _cases(net, draw or by_itself, lengths, states):
+    for case in _cases(net, draw or by_itself, sizes, lengths, states):
         cases += 1
         expected, final = run_net(net, case)
         try:

@@ -1,5 +1,9 @@
 """Keras's models, opened: what Keras computes, in both of its file formats."""
 
+import json
+import sys
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +12,7 @@ import cello
 from cello import from_keras
 from cello.convert import NetGraph
 from cello.convert.keras.functions import ACTIVATIONS, KERAS_2
+from cello.errors import ConversionError
 from tests.convert.keras.models import MODELS, Input, L, S, inputs_of, keras, make
 
 pytestmark = [
@@ -36,6 +41,9 @@ def test_it_computes_what_keras_does(name, tmp_path):
     model.save(keras_file)
     model.save(legacy)
     net, same = from_keras(keras_file), from_keras(legacy)
+    for opened in (net, same):
+        assert cello.proof_of(opened).cases >= 5
+        assert cello.proof_of(opened).relative < 1e-5
     assert not any(module.training for module in net.modules())
     for T, B in SIZES:
         given = inputs_of(model, T, B)
@@ -134,6 +142,46 @@ def test_one_that_halves_is_a_layer_only(tmp_path):
     cell.save(tmp_path / "cell.keras")
     with pytest.raises(cello.errors.ModelError, match="activation='glu' gives half of what"):
         from_keras(tmp_path / "cell.keras")
+
+
+def test_what_was_read_wrong_is_not_returned(tmp_path, monkeypatch):
+    make("reset before").save(tmp_path / "model.keras")
+    monkeypatch.setattr("cello.convert.keras.layers._r_first", lambda weights, axis=0: weights)
+    with pytest.raises(ConversionError, match=r"the model of Keras's is not equal to the net: the"):
+        from_keras(tmp_path / "model.keras")
+
+
+def test_without_keras_it_says_that_nothing_was_run(tmp_path, monkeypatch):
+    make("lstm").save(tmp_path / "model.keras")
+    monkeypatch.setitem(sys.modules, "keras", None)
+    proof = cello.proof_of(from_keras(tmp_path / "model.keras"))
+    assert proof.cases == 0
+    assert proof.not_run.startswith("nothing was run, only sizes were compared: Keras 3 is needed")
+
+
+def test_what_would_take_too_much_memory_is_not_run(tmp_path):
+    model = S([Input((3,)), L.RepeatVector(2_000_000_000), L.GRU(2)])
+    model.save(tmp_path / "model.keras")
+    proof = cello.proof_of(from_keras(tmp_path / "model.keras"))
+    assert proof.not_run == "something in it is 2,000,000,000 steps or numbers long"
+
+
+def test_keras_is_given_no_objects_that_a_file_names(tmp_path):
+    file = tmp_path / "model.keras"
+    make("lstm").save(file)
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    for layer in config["config"]["layers"]:
+        layer["module"] = "antigravity"  # which would open a browser
+        named = {"module": "antigravity", "class_name": "fly", "config": {}, "registered_name": "x"}
+        layer["config"] |= {"kernel_initializer": named, "bias_regularizer": named}
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    assert cello.proof_of(from_keras(file)).cases >= 5
+    assert "antigravity" not in sys.modules
 
 
 @keras.saving.register_keras_serializable("mine")

@@ -12,10 +12,12 @@ import torch
 from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
+from cello.convert.keras.beside import prove_beside_keras
 from cello.convert.keras.calls import call_of, keys_of
 from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse, whole
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.wires import Passed, Wiring
+from cello.convert.proof import proved
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
 from cello.ranges import shown
@@ -29,7 +31,9 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
     Sequential and functional models without loops, from `.keras` and from `.h5`: SimpleRNN, LSTM,
     GRU (`reset_after` both ways), RNN of built-in cells and StackedRNNCells, Bidirectional with
     every merge, TimeDistributed, Masking, Embedding, Dense, Conv1D, Dropout, the normalizations,
-    merges, reshapes and poolings. Keras itself is not needed, h5py is (`cello[keras]`).
+    merges, reshapes and poolings. Keras itself is not needed, h5py is (`cello[keras]`). Where Keras
+    is installed, its own layers, with the arrays of the file, run beside the network before that is
+    returned; `cello.proof_of` says what that has shown, and where nothing could be run.
 
     Returns:
         A `Stack` where each layer reads the one before and all of them give a value at each step;
@@ -39,12 +43,14 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
     Raises:
         ModelError: the file cannot be read, or holds a layer that has no equal here, such as a
             Lambda or a class of somebody's own; names it.
+        ConversionError: the network does not compute what Keras's layers do; says where.
     """
     file = Path(file)
     archive = open_archive(file)
     try:
         with torch.random.fork_rng(devices=[]):
-            return _ModelReader(archive).build()
+            reader = _ModelReader(archive)
+            net = reader.build()
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     except (
@@ -58,6 +64,8 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
         OverflowError,
     ) as error:  # whatever a configuration does that is none
         raise ModelError(f"{file} holds no model that can be read: {error!r}") from error
+    proved(net, prove_beside_keras(net, archive, reader.shapes))
+    return net
 
 
 class _ModelReader(Wiring):
@@ -66,6 +74,7 @@ class _ModelReader(Wiring):
     def __init__(self, archive: Archive) -> None:
         super().__init__()
         self.archive = archive
+        self.shapes: list[Sequence[Any]] = []
 
     def build(self) -> NetGraph | Stack:
         kind, config = self.archive.config["class_name"], self.archive.config["config"]
@@ -85,6 +94,7 @@ class _ModelReader(Wiring):
             if value is None:
                 shape = self._input_shape(layer)
                 value = self.input(shape)
+                self.shapes.append(shape[1:])
                 if layer["class_name"] == "InputLayer":
                     continue
             value = self._layer(layer, [value], {})[0]
@@ -107,7 +117,9 @@ class _ModelReader(Wiring):
         layers = {layer["config"]["name"]: layer for layer in config["layers"]}
         values: dict[tuple[str, int, int], Passed] = {}
         for name, _, _ in keys_of(config["input_layers"]):
-            values[name, 0, 0] = self.input(self._input_shape(layers[name]))
+            shape = self._input_shape(layers[name])
+            values[name, 0, 0] = self.input(shape)
+            self.shapes.append(shape[1:])
         waiting = [
             (name, node, *call_of(call))
             for name, layer in layers.items()
