@@ -57,6 +57,7 @@ def prove_beside_keras(net: Any, archive: Archive, shapes: Sequence[Sequence[Any
         model = _Rebuilt(keras, archive).model()
     except Exception as error:  # whatever Keras raises of what it does not take
         return Proof(not_run=f"Keras cannot build the model: {_first_line(error)}")
+
     def other(case: Case) -> tuple[Any, list[Tensor]]:
         given = case.x if isinstance(case.x, tuple) else (case.x,)
         arrays = [part.contiguous().numpy() for part in given]

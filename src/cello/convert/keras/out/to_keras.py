@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.keras.out.building import Building, OnItsWay
 from cello.convert.keras.library import keras_library
+from cello.convert.keras.out.building import Building, OnItsWay
 from cello.convert.proof import TOLERANCES, Case, prove, proved
 from cello.convert.state_parts import parts_of, state_of
 from cello.errors import ModelError
