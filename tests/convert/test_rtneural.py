@@ -236,7 +236,7 @@ class TestBadFiles:
             from_rtneural(tmp_path / "none.json")
         with open(tmp_path / "large.json", "wb") as file:
             file.truncate(_LARGEST + 1)
-        with pytest.raises(ModelError, match="is larger than 256 MiB"):
+        with pytest.raises(ModelError, match="is larger than 64 MiB"):
             from_rtneural(tmp_path / "large.json")
 
     def test_mutated_files_are_read_or_refused(self, plug_in, tmp_path):

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,11 @@ __all__ = ["Archive", "open_archive"]
 #: No configuration of a network is longer.
 _LONGEST_CONFIG = 32 * 2**20
 _LARGEST_WEIGHTS = 2**31
+#: Numbers of a net hardly pack: what unpacks to more than this, and to so many times the bytes that
+#: it has, is no net.
+_SMALL, _TIMES = 2**24, 10
 #: Where the arrays inside a layer stand, in the order in which a layer lists them.
+_DEEPEST = 5
 _INSIDE = ("forward_layer", "backward_layer", "layer", "cell")
 
 
@@ -53,10 +58,11 @@ def open_archive(file: Path) -> Archive:
     except ImportError as error:
         raise ModelError("reading Keras's files needs h5py: pip install 'cello[keras]'") from error
     try:
+        reader = _Hdf5(h5py, file.stat().st_size)
         if zipfile.is_zipfile(file):
-            return _keras(file, h5py)
+            return _keras(file, reader)
         with h5py.File(file, "r") as opened:
-            return _legacy(opened, h5py)
+            return _legacy(opened, reader)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     except FileNotFoundError as error:
@@ -68,12 +74,14 @@ def open_archive(file: Path) -> Archive:
         KeyError,
         TypeError,
         AttributeError,
+        MemoryError,
         zipfile.BadZipFile,
+        zlib.error,
     ) as error:
         raise ModelError(f"{file} is damaged, or no file of Keras's: {error}") from error
 
 
-def _keras(file: Path, h5py: Any) -> Archive:
+def _keras(file: Path, reader: _Hdf5) -> Archive:
     with zipfile.ZipFile(file) as archive:
         config = _json(_member(archive, "config.json", _LONGEST_CONFIG))
         try:
@@ -81,14 +89,14 @@ def _keras(file: Path, h5py: Any) -> Archive:
         except ModelError:
             metadata = {}
         data = _member(archive, "model.weights.h5", _LARGEST_WEIGHTS)
-    with h5py.File(io.BytesIO(data), "r") as opened:
+    with reader.h5py.File(io.BytesIO(data), "r") as opened:
         layers = config["config"]["layers"]
-        groups = _group(opened, "layers", h5py) if "layers" in opened else None
+        groups = reader.group(opened, "layers") if "layers" in opened else None
         arrays = {}
         for name, layer in zip(_groups(layers), layers, strict=True):
             found = groups is not None and name in groups
             told = layer["config"]
-            inside = list(_inside(_group(groups, name, h5py), told, h5py)) if found else []
+            inside = list(_inside(reader.group(groups, name), told, reader)) if found else []
             arrays[str(told["name"])] = inside
     return Archive(config, str(metadata.get("keras_version", "3")), arrays)
 
@@ -98,7 +106,7 @@ def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
         info = archive.getinfo(name)
     except KeyError as error:
         raise ModelError(f"there is no {name} in it") from error
-    if info.file_size > most or info.file_size > 1000 * max(info.compress_size, 1000):
+    if info.file_size > most or info.file_size > max(_SMALL, _TIMES * info.compress_size):
         raise ModelError(f"{name} unpacks to {info.file_size:,} bytes, which no model needs")
     with archive.open(info) as opened:
         data = opened.read(info.file_size + 1)
@@ -135,22 +143,26 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _inside(group: Any, config: dict[str, Any], h5py: Any) -> Iterator[np.ndarray[Any, Any]]:
+def _inside(
+    group: Any, config: dict[str, Any], reader: _Hdf5, depth: int = 0
+) -> Iterator[np.ndarray[Any, Any]]:
     """The arrays of a layer, then those of what is inside it, as its configuration lists that."""
+    if depth > _DEEPEST:
+        raise ModelError(f"{group.name} stands more than {_DEEPEST} groups deep in its layer")
     if "vars" in group:
-        held = _group(group, "vars", h5py)
+        held = reader.group(group, "vars")
         for name in sorted(held, key=int):
-            yield _array(held, name, h5py)
+            yield reader.array(held, name)
     for name in _INSIDE:
         if name in group:
-            yield from _inside(_group(group, name, h5py), {}, h5py)
+            yield from _inside(reader.group(group, name), {}, reader, depth + 1)
     if "cell" in group and "cells" in group["cell"]:
-        cells = _group(group, "cell/cells", h5py)
+        cells = reader.group(group, "cell/cells")
         for name in _groups(config["cell"]["config"]["cells"]):
-            yield from _inside(_group(cells, name, h5py), {}, h5py)
+            yield from _inside(reader.group(cells, name), {}, reader)
 
 
-def _legacy(opened: Any, h5py: Any) -> Archive:
+def _legacy(opened: Any, reader: _Hdf5) -> Archive:
     if "model_config" not in opened.attrs:
         raise ModelError("there are weights in it, but no model: save the whole model")
     text = opened.attrs["model_config"]
@@ -159,48 +171,59 @@ def _legacy(opened: Any, h5py: Any) -> Archive:
     version = version.decode() if isinstance(version, bytes) else str(version)
     if isinstance(config.get("config"), list):  # a Sequential model of Keras before 2.2.3
         config["config"] = {"layers": config["config"]}
-    weights = _group(opened, "model_weights", h5py) if "model_weights" in opened else opened
+    weights = reader.group(opened, "model_weights") if "model_weights" in opened else opened
     arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
     for layer in config.get("config", {}).get("layers", []):
         name = str(layer["config"]["name"])
         arrays[name] = []
         if name in weights:
-            group = _group(weights, name, h5py)
+            group = reader.group(weights, name)
             paths = [
                 p.decode() if isinstance(p, bytes) else str(p)
                 for p in group.attrs.get("weight_names", [])
             ]
             arrays[name] = [
-                _array(group, path, h5py) for path in paths if "seed_generator" not in path
+                reader.array(group, path) for path in paths if "seed_generator" not in path
             ]
     return Archive(config, version, arrays)
 
 
-def _step_down(group: Any, path: str, h5py: Any) -> Any:
-    """What stands under a path, reached without following a link elsewhere."""
-    for name in path.split("/"):
-        if name not in group:
-            raise ModelError(f"there is no {path} in it")
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ModelError(f"{path} is a link, which is not followed")
-        group = group[name]
-    return group
+class _Hdf5:
+    """Takes groups and arrays out of an HDF5 file, without following a link elsewhere.
 
+    Args:
+        h5py: the library.
+        size: bytes of the file; all arrays together may have no more than a file of this size could
+            hold, however often it names one of them.
+    """
 
-def _group(group: Any, path: str, h5py: Any) -> Any:
-    found = _step_down(group, path, h5py)
-    if not isinstance(found, h5py.Group):
-        raise ModelError(f"{path} must be a group of arrays")
-    return found
+    def __init__(self, h5py: Any, size: int) -> None:
+        self.h5py = h5py
+        self.left = min(_LARGEST_WEIGHTS, max(_SMALL, _TIMES * size))
 
+    def step_down(self, group: Any, path: str) -> Any:
+        for name in path.split("/"):
+            if name not in group:
+                raise ModelError(f"there is no {path} in it")
+            if not isinstance(group.get(name, getlink=True), self.h5py.HardLink):
+                raise ModelError(f"{path} is a link, which is not followed")
+            group = group[name]
+        return group
 
-def _array(group: Any, path: str, h5py: Any) -> np.ndarray[Any, Any]:
-    found = _step_down(group, path, h5py)
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "fiu":
-        raise ModelError(f"{path} must be an array of numbers")
-    if found.external or found.is_virtual:
-        raise ModelError(f"{path} keeps its numbers in another file, which is not read")
-    stored = found.id.get_storage_size()
-    if found.nbytes > _LARGEST_WEIGHTS or found.nbytes > 1000 * max(stored, 1000):
-        raise ModelError(f"{path} {list(found.shape)} is larger than the file that holds it")
-    return np.asarray(found[()])
+    def group(self, group: Any, path: str) -> Any:
+        found = self.step_down(group, path)
+        if not isinstance(found, self.h5py.Group):
+            raise ModelError(f"{path} must be a group of arrays")
+        return found
+
+    def array(self, group: Any, path: str) -> np.ndarray[Any, Any]:
+        found = self.step_down(group, path)
+        if not isinstance(found, self.h5py.Dataset) or found.dtype.kind not in "fiu":
+            raise ModelError(f"{path} must be an array of numbers")
+        if found.external or found.is_virtual:
+            raise ModelError(f"{path} keeps its numbers in another file, which is not read")
+        stored = found.id.get_storage_size()
+        self.left -= found.nbytes
+        if self.left < 0 or found.nbytes > max(1000, _TIMES * stored):
+            raise ModelError(f"{path} {list(found.shape)} is larger than the file that holds it")
+        return np.asarray(found[()])

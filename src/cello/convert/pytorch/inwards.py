@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, as_cell
-from cello.convert.proof import Proof, proved, together
+from cello.convert.proof import TOLERANCES, Proof, proved, together
 from cello.convert.pytorch.torch_side import prove_layer
 from cello.errors import ArgumentError, DtypeError, ModelError
 from cello.layers import DropIn, accelerate
@@ -24,6 +25,11 @@ from cello.layers import DropIn, accelerate
 __all__ = ["from_torch"]
 
 _CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
+#: A tensor may be a view that repeats its numbers: all of them may be so many times as large as the
+#: file, or have so many bytes.
+_TIMES, _SMALL = 10, 2**24
+#: Parameters of a layer at most, and names that an error tells.
+_MOST, _SHOWN = 10_000, 10
 _GATES = {1: "RNN", 3: "GRU", 4: "LSTM"}
 _KEY = re.compile(
     r"(?P<prefix>.*?)(?P<name>weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)"
@@ -102,8 +108,11 @@ def _read(file: Path) -> Mapping[str, Tensor]:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(file)
+            return _checked(load_file(file), file)
+        _check_packed(file)
         found = torch.load(file, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except FileNotFoundError as error:
         raise ModelError(f"{file} does not exist") from error
     except Exception as error:  # whatever the readers raise on what they cannot read
@@ -113,7 +122,39 @@ def _read(file: Path) -> Mapping[str, Tensor]:
         ) from error
     if not isinstance(found, Mapping):
         raise ModelError(f"{file} holds a {type(found).__name__}, not a state dict")
-    return found
+    if not _holds_tensors(found):  # a checkpoint, with the state dict under a name?
+        found = next(filter(_holds_tensors, found.values()), found)
+    return _checked(found, file)
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values())
+
+
+def _check_packed(file: Path) -> None:
+    """`torch.save` packs nothing: a file that unpacks to more than it has is no file of its."""
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        total = sum(info.file_size for info in archive.infolist())
+    if total > file.stat().st_size:
+        raise ModelError(f"{file} unpacks to {total:,} bytes, which torch.save never does")
+
+
+def _checked(state: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """The same, if all tensors together are no larger than such a file can hold."""
+    left = max(_SMALL, _TIMES * file.stat().st_size)
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            continue
+        if value.layout != torch.strided or value.is_quantized:
+            raise ModelError(f"{file}: {name} is sparse or quantized, not an array of numbers")
+        left -= value.numel() * value.element_size()
+        if left < 0:
+            raise ModelError(
+                f"{file}: {name} {list(value.shape)} is larger than the file that holds it"
+            )
+    return state
 
 
 def _from_state_dict(
@@ -126,7 +167,7 @@ def _from_state_dict(
         matched = _KEY.fullmatch(key) if isinstance(key, str) else None
         if matched and isinstance(value, Tensor):
             groups.setdefault(matched["prefix"], {})[key[len(matched["prefix"]) :]] = value
-    shown = ", ".join(map(repr, groups)) or "none"
+    shown = ", ".join(map(repr, list(groups)[:_SHOWN])) + ", …" * (len(groups) > _SHOWN) or "none"
     if prefix is None and len(groups) == 1:
         prefix = next(iter(groups))
     if prefix is None:
@@ -144,11 +185,19 @@ def _layer(
 ) -> nn.Module:
     """The layer or the cell whose parameters these are."""
     is_cell = "weight_ih" in weights
+    if len(weights) > _MOST:
+        raise ModelError(
+            f"{prefix}weight_ih_l0 and its kin are {len(weights):,}: no net has as many"
+        )
     first = "" if is_cell else "_l0"
     where = f"{prefix}weight_ih{first}"
     W, R = (weights.get(f"{name}{first}") for name in ("weight_ih", "weight_hh"))
     if W is None or R is None or W.dim() != 2 or R.dim() != 2 or 0 in (*W.shape, *R.shape):
         raise ModelError(f"{where} and weight_hh{first} must both be there, as matrices")
+    if W.dtype not in TOLERANCES:
+        raise ModelError(
+            f"{where} holds {str(W.dtype).removeprefix('torch.')}, not floats of 16 bits or more"
+        )
     P = weights.get(f"weight_hr{first}")
     hidden = P.shape[-1] if P is not None and P.dim() == 2 else R.shape[1]
     gates = W.shape[0] / hidden if hidden else 0

@@ -32,7 +32,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
 }
 #: A file of weights for a plug-in has some kilobytes; this is far more than one can run.
-_LARGEST = 256 * 2**20
+_LARGEST = 64 * 2**20
 
 
 def from_rtneural(file: str | Path) -> Stack:
@@ -62,6 +62,8 @@ def from_rtneural(file: str | Path) -> Stack:
         raise ModelError(f"cannot read {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file} is no JSON file: {error}") from error
+    except MemoryError as error:
+        raise ModelError(f"{file} does not fit into the memory of this machine") from error
     try:
         net = _stack(data)
     except ModelError as error:
@@ -141,7 +143,7 @@ def _numbers(value: Any, place: str, shape: tuple[int, ...] | None = None) -> Te
         ModelError: they are not numbers, or not of this shape.
     """
     try:
-        array = np.array(value)
+        array = np.array(value if _all_numbers(value) else None)
     except (ValueError, RecursionError):
         array = np.array(None)
     wanted = "numbers" if shape is None else f"numbers {list(shape)}"
@@ -152,6 +154,13 @@ def _numbers(value: Any, place: str, shape: tuple[int, ...] | None = None) -> Te
     if not np.isfinite(array).all():
         raise ModelError(f"{place} contains NaN or infinity")
     return torch.from_numpy(array).to(torch.get_default_dtype())
+
+
+def _all_numbers(value: Any) -> bool:
+    """Whether lists hold numbers only: of a long text, NumPy makes an array as wide for each."""
+    if isinstance(value, list):
+        return all(map(_all_numbers, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _dense(weights: list[Any], width: int, size: int, place: str) -> nn.Module:
