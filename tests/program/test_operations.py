@@ -303,7 +303,7 @@ def test_every_entry_has_a_case() -> None:
 def test_every_rule_is_named_by_an_entry() -> None:
     rules = {entry.rule for entry in OPERATIONS.values()}
     assert kernel.RULES.keys() <= rules | {entry.kind for entry in OPERATIONS.values()}
-    assert reductions.RULES.keys() | symbols.RULES.keys() | reductions.SHOWN_WHOLE <= rules
+    assert reductions.RULES.keys() | symbols.RULES.keys() | reductions.WITH_OTHERS <= rules
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -14,6 +14,7 @@ import cello
 from cello import zoo
 from cello.see.recording.outputs import output_of
 from tests import registry
+from tests.cells import strangers
 
 I, H, T, B = registry.I, registry.H, 5, 3  # noqa: E741
 LENGTHS = torch.tensor([2, 5, 4])
@@ -100,6 +101,11 @@ _MAKERS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Any], dict[str, A
     "gru": (lambda: cell("gru"), floats, {}),
     "zoo": (lambda: cello.Recurrent(zoo.LEMCell(I, H)), floats, {}),
     "own-cell": (lambda: cell("two-sizes"), floats, {}),
+    "matrix-memory": (lambda: cell("matrix-memory"), floats, {}),
+    "convolutional": (lambda: cell("convolutional"), floats, {}),
+    "two-inputs": (lambda: cell("two-inputs"), floats, {"lengths": LENGTHS}),
+    "inner-gru": (lambda: cell("inner-gru"), floats, {}),
+    "dict-state": (lambda: cello.Recurrent(strangers.Nested()), floats, {}),
     "reverse": (lambda: cello.Recurrent(cello.GRUCell(I, H), reverse=True), floats, {}),
     "bidirectional": (lambda: cello.Bidirectional(cello.LSTMCell(I, H)), floats, {}),
     "stack": (of_lengths, floats, {}),

@@ -24,7 +24,7 @@ def slope(of: Any, step: float = 1e-6) -> Any:
 def first_steps(kind: Kind) -> dict[str, Any]:
     """Of every value that is set, its last unit at step 1 of all sequences."""
     rec = cello.record(kind.net, kind.x, **kind.options)
-    return {name: (1, rec[name].shape[-1] - 1) for name in rec.names}
+    return {name: (1, rec[name][0].flatten(1).shape[1] - 1) for name in rec.names}
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -43,7 +43,7 @@ def test_flow_is_the_slope_of_what_interventions_change(name: str):
             with torch.no_grad(), cello.intervene(kind.net, change):
                 return kind.loss().item()
 
-        found.append(flow[value][t, :, unit].sum().item())
+        found.append(flow[value][t].flatten(1)[:, unit].sum().item())
         expected.append(slope(moved))
     assert len(found) >= 3
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-8)
@@ -60,7 +60,7 @@ def final_after(kind: Kind, states: list[str], at: tuple[str, int, int], end: tu
             cello.intervene(kind.net, {name: (t, unit, lambda rows, t: rows + by)}),
         ):
             rec = cello.record(kind.net, kind.x, **kind.options)
-        return torch.cat([rec[state][end] for state in states])
+        return torch.cat([rec[state][end].flatten() for state in states])
 
     return final
 
@@ -75,14 +75,14 @@ def test_memory_is_what_a_small_change_leaves_in_the_final_state(name: str):
         states = [".".join(filter(None, (layer, state))) for state in memory.states]
         lengths = cello.record(kind.net, kind.x, **kind.options).lengths_of(states[0]).tolist()
         for full, left in zip(states, memory.left.values(), strict=True):
-            unit = left.shape[1] - 1
+            unit = left[0].numel() - 1
             squares = []
             for b, length in enumerate(lengths):
                 t, end = (1, 0) if reverse else (length - 2, length - 1)
                 final = final_after(kind, states, (f"{full}_prev", t, unit), (end, b))
                 squares.append(slope(final).square().sum())
             expected = torch.stack(squares).mean().sqrt().item()
-            assert left[2, unit].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
+            assert left[2].flatten()[unit].item() == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
 def features_of(kind: Kind) -> tuple[nn.Module, Any]:
@@ -169,7 +169,7 @@ def test_probe_is_the_share_of_pairs_in_the_right_order(name: str):
     label = torch.cat([y for _, y in held_out])
     assert found.steps == (36, 36)
     for value in dict.fromkeys(unit.name for unit in found):
-        values = torch.cat([rec[value][:, 0] for rec in recs]).detach()
+        values = torch.cat([rec[value][:, 0] for rec in recs]).detach().flatten(1)
         yes, no = values[label][:, None], values[~label][None]
         expected = ((yes > no).double() + (yes == no).double() / 2).mean((0, 1))
         torch.testing.assert_close(found.scores(value), expected, rtol=1e-12, atol=0)
@@ -184,7 +184,7 @@ def test_an_intervention_is_a_replay_of_the_rest(name: str):
         before = kind.loss()
         with cello.intervene(kind.net, {n: (..., ..., rec[n]) for n in rec.names}):
             torch.testing.assert_close(kind.loss(), before)
-        states = [n for n in rec.names if n.endswith(("h_prev", "y_prev"))]
+        states = [n for n in rec.names if n.endswith(("h_prev", "y_prev", "S_prev"))]
         with cello.intervene(kind.net, {n: (slice(1, None), ..., 0.0) for n in states}):
             assert (kind.loss() - before).abs().item() > 1e-4
 

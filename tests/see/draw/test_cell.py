@@ -290,7 +290,7 @@ def test_parameters_are_counted_against_a_plain_layer():
 
 
 #: Whose step, or whose drawing, computes with one parameter in two places.
-USES_ONE_TWICE = ("mixing", "LTCCell", "PhasedLSTMCell", "MogrifierLSTMCell")
+USES_ONE_TWICE = ("mixing", "LTCCell", "PhasedLSTMCell")
 
 
 def test_the_counts_of_the_blocks_add_up():

@@ -104,7 +104,7 @@ y = log_softmax(V new + V.bias)""",
 add = W x + R h_prev + W.bias
 peak = max(|add|)
 a = (add / (peak + 1))·0.9
-h = (a if a > 0 else 0.1·a) + 0.5·h_prev""",
+h = (a if a > 0 else 0.1·detach(a)) + 0.5·h_prev""",
     "stranger": """\
 candidate = tanh(module.mix concat(x, h_prev) + module.mix.bias)
 trace = 0.9·c_prev + 0.1·candidate
@@ -125,7 +125,7 @@ c = i ⊙ g + f ⊙ c_prev
 n = i + f ⊙ n_prev
 h = o ⊙ c / n""",
     "ClockworkCell": """\
-due = wait_prev ≤ 0
+due = (wait_prev ≤ 0)
 n = tanh(W x + (mask ⊙ R) h_prev + b)
 h = n if due else h_prev
 wait = (period if due else wait_prev) − 1""",
@@ -146,6 +146,38 @@ dt_1 = σ(x_1 + y_1)
 dt_2 = σ(x_2 + y_2)
 z = (1 − dt_1) ⊙ z_prev + dt_1 ⊙ tanh(x_z + y_z)
 y = (1 − dt_2) ⊙ y_prev + dt_2 ⊙ tanh(x_y + R_y z)""",
+    "ConvLSTMCell": """\
+z_i = W_i ∗ x + R_i ∗ h_prev + b_i
+z_f = W_f ∗ x + R_f ∗ h_prev + b_f
+z = W_g ∗ x + R_g ∗ h_prev + b_g
+z_o = W_o ∗ x + R_o ∗ h_prev + b_o
+i = σ(z_i + w_i ⊙ c_prev)
+f = σ(z_f + w_f ⊙ c_prev)
+g = tanh(z)
+c = i ⊙ g + f ⊙ c_prev
+o = σ(z_o + w_o ⊙ c)
+h = o ⊙ tanh(c)""",
+    "LIFCell": """\
+i = 0.8·i_prev + W x + R s_prev
+u = 0.9·u_prev + i − s_prev
+v = u − 1
+smooth = v / (10·|v| + 1)
+fired = (v > 0)
+s = smooth + detach(fired − smooth)""",
+    "MogrifierLSTMCell": """\
+mul_1 = 2·σ(Q.0 h_prev) ⊙ x
+mul_3 = 2·σ(Q.1 mul_1) ⊙ h_prev
+mul_5 = 2·σ(Q.2 mul_3) ⊙ mul_1
+z_i = W_i mul_5 + R_i mul_3 + b_i
+z_f = W_f mul_5 + R_f mul_3 + b_f
+z = W_g mul_5 + R_g mul_3 + b_g
+z_o = W_o mul_5 + R_o mul_3 + b_o
+i = σ(z_i)
+f = σ(z_f)
+o = σ(z_o)
+g = tanh(z)
+c = i ⊙ g + f ⊙ c_prev
+h = o ⊙ tanh(c)""",
 }
 
 

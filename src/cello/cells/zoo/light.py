@@ -248,7 +248,7 @@ class RANCell(PackedCell):
         c = i ⊙ n + f ⊙ c_prev
         h = tanh(c)
 
-    h_prev is tanh(c_prev), so that c alone is carried.
+    h_prev is tanh(c_prev), `before` in recordings, so that c alone is carried.
 
     Source: K. Lee, O. Levy and L. Zettlemoyer, "Recurrent Additive Networks", arXiv:1705.07393
     (2017), section 2; n is c with a tilde there.
@@ -273,7 +273,8 @@ class RANCell(PackedCell):
 
     def step(self, x: Tensor, c: Tensor) -> Step:
         """One step: x [B, I], c [B, H] → h [B, H], (c,)."""
-        z_i, z_f = self._drive(x, torch.tanh(c))
+        before = torch.tanh(c)
+        z_i, z_f = self._drive(x, before)
         n, i, f = F.linear(x, self.W_n), torch.sigmoid(z_i), torch.sigmoid(z_f)
         c = i * n + f * c
         h = torch.tanh(c)

@@ -236,8 +236,9 @@ class NestedLSTMCell(PackedCell):
         z_i, z_f, z, z_o = self._drive(x, h)
         i, f, o = torch.sigmoid(z_i), torch.sigmoid(z_f), torch.sigmoid(z_o)
         inside, kept = i * torch.tanh(z), f * c
-        drive = F.linear(inside, self.V, self.a) + F.linear(kept, self.U)
-        v_i, v_f, v, v_o = drive.chunk(4, dim=-1)
+        v_i, v_f, v, v_o = (F.linear(inside, self.V, self.a) + F.linear(kept, self.U)).chunk(
+            4, dim=-1
+        )
         d = torch.sigmoid(v_i) * torch.tanh(v) + torch.sigmoid(v_f) * d
         c = torch.sigmoid(v_o) * torch.tanh(d)
         h = o * torch.tanh(c)

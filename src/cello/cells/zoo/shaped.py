@@ -79,8 +79,9 @@ class ConvLSTMCell(Cell):
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One step: x [B, C, places], h and c [B, H, places] → h, (h, c)."""
         convolve, edge = _CONVOLUTIONS[x.dim() - 2], self.kernel_size // 2
-        drive = convolve(x, self.W, self.b, padding=edge) + convolve(h, self.R, padding=edge)
-        z_i, z_f, z, z_o = drive.chunk(4, dim=1)
+        z_i, z_f, z, z_o = (
+            convolve(x, self.W, self.b, padding=edge) + convolve(h, self.R, padding=edge)
+        ).chunk(4, dim=1)
         i, f = torch.sigmoid(z_i + self.w_i * c), torch.sigmoid(z_f + self.w_f * c)
         g = torch.tanh(z)
         c = i * g + f * c

@@ -76,8 +76,7 @@ class GRUDCell(Cell):
         filled = torch.where(seen > 0.5, value, fading * last + (1 - fading) * self.mean)
         faded = torch.exp(-torch.relu(F.linear(gap, self.W_h, self.b_h))) * h
         R_z, R_r, R_n = self.R.chunk(3)
-        drive = F.linear(filled, self.W, self.b) + F.linear(seen, self.V)
-        x_z, x_r, x_n = drive.chunk(3, dim=-1)
+        x_z, x_r, x_n = (F.linear(filled, self.W, self.b) + F.linear(seen, self.V)).chunk(3, dim=-1)
         z = torch.sigmoid(x_z + F.linear(faded, R_z))
         r = torch.sigmoid(x_r + F.linear(faded, R_r))
         n = torch.tanh(x_n + F.linear(r * faded, R_n))
@@ -248,8 +247,7 @@ class PhasedLSTMCell(Cell):
         rising, leak = 2 * phase / self.ratio, self.leak if self.training else 0.0
         awake = torch.where(phase < self.ratio / 2, rising, 2 - rising)
         k = torch.where(phase < self.ratio, awake, leak * phase)
-        drive = F.linear(value, self.W, self.b) + F.linear(h, self.R)
-        z_i, z_f, z, z_o = drive.chunk(4, dim=-1)
+        z_i, z_f, z, z_o = (F.linear(value, self.W, self.b) + F.linear(h, self.R)).chunk(4, dim=-1)
         i, f, o = torch.sigmoid(z_i), torch.sigmoid(z_f), torch.sigmoid(z_o)
         g = torch.tanh(z)
         c_new = i * g + f * c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -40,12 +40,16 @@ class Evaluation:
             self.values[value] = tensor.detach().cpu()
         for name, value in program.parameters.items():
             self.values[value] = parameters[name].detach().cpu()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for op in program.ops:
-                self._take(op, recorded)
+        self.take(program.ops)
 
-    def _take(self, op: Op, recorded: Mapping[Value, Tensor]) -> None:
-        open_outputs = [value for value in op.outputs if value not in recorded]
+    def take(self, ops: Iterable[Op]) -> None:
+        """Add what `ops` make to the values, but for what is known."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for op in ops:
+                self._take(op)
+
+    def _take(self, op: Op) -> None:
+        open_outputs = [value for value in op.outputs if value not in self.values]
         if self.missing.intersection(op.inputs):
             self.missing.update(open_outputs)
             return

@@ -44,7 +44,7 @@ class Line:
 
     def write(self, style: Style) -> tuple[str, str]:
         """Both sides of the first sign of equality."""
-        right = f"{self.formula.write(style)} = {Number(self.value).write(style)}"
+        right = f"{self.formula.side(style)} = {Number(self.value).write(style)}"
         return self.left.write(style), right
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cello.program import Op, Value
-from cello.program.operations import axes, facts
+from cello.program.operations import argument, axes, facts
 from cello.see.arithmetic.terms import Pairs, Writer, Written
 from cello.see.formulas.notation import (
     Expression,
@@ -27,11 +27,12 @@ from cello.see.formulas.notation import (
     Root,
     Sum,
 )
-from cello.see.formulas.writing import add, multiply, subtract
+from cello.see.formulas.writing import add, called, multiply, subtract
 
-__all__ = ["RULES", "SHOWN_WHOLE", "products"]
+__all__ = ["RULES", "WITH_OTHERS", "is_shown_whole", "length", "products", "rule_of"]
 
 Found = tuple[Expression, Tensor, float] | None
+Rule = Callable[[Writer, Op, Value, int], Found]
 
 
 def _size(number: Tensor) -> float:
@@ -116,11 +117,18 @@ def _addmm(w: Writer, op: Op, value: Value, element: int) -> Found:
 def _rows(w: Writer, op: Op) -> Tensor:
     """The places in the input that lie along the operation's axes, [what is kept, along them]."""
     shape = w.values[op.args[0]].shape
-    along = [axis % len(shape) for axis in axes(op) or range(len(shape))]
+    given = axes(op) if facts(op).dim else argument(op, 1, "dim")
+    given = [given] if isinstance(given, int) else given or range(len(shape))
+    along = [axis % len(shape) for axis in given]
     kept = [axis for axis in range(len(shape)) if axis not in along]
-    length = math.prod(shape[axis] for axis in along)
+    count = math.prod(shape[axis] for axis in along)
     places = torch.arange(shape.numel()).reshape(shape)
-    return places.permute(kept + along).reshape(-1, length)
+    return places.permute(kept + along).reshape(-1, count)
+
+
+def length(w: Writer, op: Op) -> int:
+    """How many numbers lie along the operation's axes."""
+    return _rows(w, op).shape[1]
 
 
 def _along(w: Writer, op: Op, element: int) -> tuple[Tensor, Tensor]:
@@ -155,8 +163,10 @@ def _mean(w: Writer, op: Op, _value: Value, element: int) -> Found:
     return Quotient(expression, Number(count)), total / count, size / count
 
 
-def _extreme(name: str) -> Callable[[Writer, Op, Value, int], Found]:
-    def rule(w: Writer, op: Op, _value: Value, element: int) -> Found:
+def _extreme(name: str) -> Rule:
+    def rule(w: Writer, op: Op, value: Value, element: int) -> Found:
+        if value is not op.outputs[0]:  # where it stands
+            return _by_name(w, op, value, element)
         places, numbers = _along(w, op, element)
         shown = _largest(numbers if name == "max" else -numbers, w.limit)
         best = int(numbers.argmax() if name == "max" else numbers.argmin())
@@ -204,15 +214,91 @@ def _logsumexp(w: Writer, op: Op, _value: Value, element: int) -> Found:
 
 
 def _norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
-    if len(op.args) > 1 and op.args[1] != 2:
+    p = argument(op, 1, "ord", 2)
+    if p in (0, math.inf, -math.inf):
         return None
     places, numbers = _along(w, op, element)
     shown = _largest(numbers.abs(), w.limit)
     parts = [w.written(op.args[0], int(places[k])) for k in shown]
-    squares = sum((part.value**2 for part in parts), torch.zeros((), dtype=torch.float64))
-    expressions: list[Expression] = [Power(part.expression, Number(2)) for part in parts]
-    expressions, squares, _ = _with_rest(w, expressions, squares, numbers**2, shown)
-    return Root(Sum(tuple(expressions))), squares.sqrt(), _size(squares.sqrt())
+    powers = sum((part.value.abs() ** p for part in parts), torch.zeros((), dtype=torch.float64))
+    expressions = [_to_power(part.expression, p) for part in parts]
+    expressions, powers, _ = _with_rest(w, expressions, powers, numbers.abs() ** p, shown)
+    total, result = add(*expressions), powers ** (1 / p)
+    if p == 1:
+        return total, result, _size(result)
+    root = Root(total) if p == 2 else Power(total, Quotient(Number(1), Number(p)))
+    return root, result, _size(result)
+
+
+def _to_power(base: Expression, p: float) -> Expression:
+    absolute = FunctionCall("abs", (base,))
+    return absolute if p == 1 else Power(base if p == 2 else absolute, Number(p))
+
+
+def _variance(w: Writer, op: Op, value: Value, element: int) -> Found:
+    """Of squares about a mean, which is a number; or their mean, the second result of some."""
+    if value is not op.outputs[0]:
+        return _mean(w, op, value, element)
+    places, numbers = _along(w, op, element)
+    correction = argument(op, 2, "correction", 1)
+    if not isinstance(correction, (int, float)) or isinstance(correction, bool):
+        return None
+    mean, below = w.use(numbers.mean()), max(0, len(numbers) - correction)
+    shown = _largest((numbers - mean.detach()).abs(), w.limit)
+    parts = [w.written(op.args[0], int(places[k])) for k in shown]
+    middle = Number(mean.detach().item())
+    squares = sum(((part.value - mean) ** 2 for part in parts), torch.zeros(()).double())
+    expressions: list[Expression] = [
+        Power(subtract(part.expression, middle), Number(2)) for part in parts
+    ]
+    expressions, squares, size = _with_rest(
+        w, expressions, squares, (numbers - mean.detach()) ** 2, shown
+    )
+    fraction, result = Quotient(add(*expressions), Number(below)), squares / below
+    if "deviation" in facts(op).rule:
+        return Root(fraction), result.sqrt(), _size(result.sqrt())
+    return fraction, result, size / below if below else math.nan
+
+
+def _running(join: Callable[..., Expression], made: Callable[[Tensor], Tensor]) -> Rule:
+    """Of a number and all before it along the axis."""
+
+    def rule(w: Writer, op: Op, value: Value, element: int) -> Found:
+        row = next(row for row in _rows(w, op) if element in row)
+        if value is not op.outputs[0] or len(row) > w.limit + 1:
+            return None
+        places = row[: row.tolist().index(element) + 1]
+        parts = [w.written(op.args[0], int(place)) for place in places]
+        result = made(torch.stack([part.value for part in parts]))
+        return join(*(part.expression for part in parts)), result, _size(result)
+
+    return rule
+
+
+def _prod(w: Writer, op: Op, value: Value, element: int) -> Found:
+    places, _ = _along(w, op, element)
+    if len(places) > w.limit + 1:
+        return _by_name(w, op, value, element)
+    parts = [w.written(op.args[0], int(place)) for place in places]
+    result = torch.stack([part.value for part in parts]).prod()
+    return multiply(*(part.expression for part in parts)), result, _size(result)
+
+
+def _by_name(w: Writer, op: Op, value: Value, element: int) -> Found:
+    """The operation's name, and of the numbers that it is made of the largest."""
+    places, numbers = _along(w, op, element)
+    shown = _largest(numbers.abs(), w.limit)
+    parts = [w.written(op.args[0], int(places[k])).expression for k in shown]
+    known = w.values[value].flatten()[element]
+    return called(op, value, _with_count(parts, len(numbers))), known, _size(known)
+
+
+def _join(name: str) -> Callable[..., Expression]:
+    return lambda *parts: FunctionCall(name, parts) if len(parts) > 1 else parts[0]
+
+
+def _log_of_sum(*parts: Expression) -> Expression:
+    return FunctionCall("log", (add(*(FunctionCall("exp", (part,)) for part in parts)),))
 
 
 def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
@@ -236,7 +322,7 @@ def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
 
 
 #: By the rule that the entry of an operation names.
-RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {
+RULES: dict[str, Rule] = {
     "product": _mm,
     "product and sum": _addmm,
     "sum": _sum,
@@ -249,8 +335,34 @@ RULES: dict[str, Callable[[Writer, Op, Value, int], Found]] = {
     "log_softmax": _softmax,
     "logsumexp": _logsumexp,
     "norm": _norm,
+    "variance": _variance,
+    "deviation": _variance,
     "layer_norm": _layer_norm,
 }
 
-#: Those of which all terms are written, in their order, if there are not many.
-SHOWN_WHOLE = frozenset(("sum", "mean", "amax", "amin", "max", "min", "norm"))
+#: Of operations that a fused loop has no rule for, by their own names.
+_NAMED: dict[str, Rule] = {
+    "cumsum": _running(add, torch.sum),
+    "cumprod": _running(multiply, torch.prod),
+    "cummax": _running(_join("max"), torch.max),
+    "cummin": _running(_join("min"), torch.min),
+    "logcumsumexp": _running(_log_of_sum, lambda x: torch.logsumexp(x, 0)),
+    "prod": _prod,
+    "_safe_softmax": _softmax,
+    **dict.fromkeys("any all count_nonzero nansum argmax argmin nanmean median".split(), _by_name),
+}
+
+#: Those that need more numbers than the terms that are written.
+WITH_OTHERS = frozenset(
+    ("softmax", "log_softmax", "logsumexp", "variance", "deviation", "layer_norm")
+)
+
+
+def rule_of(op: Op) -> Rule | None:
+    """How one number of the operation's result is written, if it is known."""
+    return RULES.get(facts(op).rule) or _NAMED.get(op.target._opname)
+
+
+def is_shown_whole(op: Op) -> bool:
+    """Whether all terms are written, in their order, if there are not many, and nothing else."""
+    return op.target._opname != "_safe_softmax" and facts(op).rule not in WITH_OTHERS

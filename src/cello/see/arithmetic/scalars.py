@@ -9,13 +9,21 @@ from torch import Tensor
 
 from cello.errors import UnknownNameError
 from cello.program import Op, Value, is_random
+from cello.program.expand import expanded
 from cello.program.movement import MOVES, sources
-from cello.program.operations import facts
 from cello.see.arithmetic.evaluation import Evaluation
-from cello.see.arithmetic.reductions import RULES, products
+from cello.see.arithmetic.reductions import products, rule_of
 from cello.see.arithmetic.terms import Pairs, Term, Written
 from cello.see.formulas.notation import Expression, FunctionCall, Number, Part, Symbol
-from cello.see.formulas.writing import PARTS, by_numbers, fixed_values, is_pointwise, write
+from cello.see.formulas.writing import (
+    PARTS,
+    by_numbers,
+    called,
+    cut_off,
+    fixed_values,
+    is_pointwise,
+    write,
+)
 
 __all__ = ["ScalarFormulas"]
 
@@ -44,6 +52,7 @@ class ScalarFormulas:
         self.fixed_names = {value: name for name, value in program.parameters.items()}
         self.fixed_names |= dict.fromkeys(program.constants, "constant")
         self.fixed = fixed_values(program)
+        self.cut_off = cut_off(program)
         self.incoming = {program.x: "x"} | {v: f"{n}_prev" for n, v in program.state.items()}
         self._sources: dict[Op, list[tuple[list[Value], Tensor]]] = {}
         self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}
@@ -109,6 +118,9 @@ class ScalarFormulas:
         if op is None:
             return self.number(value, element)
         name = op.target._opname
+        if value in self.cut_off:
+            term = self.of(op.args[0], element)
+            return Term(FunctionCall(name, (term.expression,)), term.value)
         if name in MOVES and isinstance(op.args[0], (Value, list, tuple)):
             return self._moved(op, value, element)
         if is_random(op):
@@ -119,11 +131,25 @@ class ScalarFormulas:
             return self.number(value, element)
         if name == "view_as_real":
             return self._part(op, element)
-        if facts(op).rule in RULES:
+        if rule_of(op) is not None:
             return self._reduced(op, value, element)
         if is_pointwise(op):
             return self._pointwise(op, value, element)
+        if self._taken_apart(op):
+            return self._made(value, element)
         return self._called(op, value, element)
+
+    def _taken_apart(self, op: Op) -> bool:
+        """Put those that an operation is made of in its place, if there are any."""
+        parts = expanded(op, self.evaluation.program.x.dtype)
+        if parts == [op]:
+            return False
+        self.evaluation.take(parts)
+        for part in parts:
+            self.maker.update(dict.fromkeys(part.outputs, part))
+            if self.fixed.issuperset(part.inputs):
+                self.fixed.update(part.outputs)
+        return True
 
     def _moved(self, op: Op, value: Value, element: int) -> Term:
         self._check_known(op)
@@ -154,8 +180,8 @@ class ScalarFormulas:
             return Term(Symbol("random"), torch.tensor(torch.nan))
         if self.inside:
             return self.number(value, element)
-        is_usual = value is op.outputs[0] and op.kwargs.get("dtype") is None
-        found = RULES[facts(op).rule](self, op, value, element) if is_usual else None
+        rule = rule_of(op) if op.kwargs.get("dtype") is None else None
+        found = rule and rule(self, op, value, element)
         if found is None:
             return self._called(op, value, element)
         expression, result, size = found
@@ -176,7 +202,10 @@ class ScalarFormulas:
             results = self.evaluation.run(op, known=known)
         except (RuntimeError, TypeError):  # an operation that wants more axes than none
             return self._called(op, value, element)
-        return Term(expression, self.use(results[op.outputs.index(value)]))
+        result = results[op.outputs.index(value)]
+        if result.grad_fn is not None and "NotImplemented" in result.grad_fn.name():
+            result = result.detach()  # such as heaviside, which has no slope
+        return Term(expression, self.use(result))
 
     def broadcast(self, small: torch.Size, large: torch.Size) -> Tensor:
         """For each element of `large`, which of `small` goes with it."""
@@ -194,8 +223,7 @@ class ScalarFormulas:
             if source in self.named or source in self.fixed_names
         ]
         known = self.number(value, element)
-        function = str(op.target).rpartition(".")[0]
-        return Term(FunctionCall(function, tuple(names)), known.value)
+        return Term(called(op, value, names), known.value)
 
     def _behind(self, values: Iterable[Value]) -> list[Value]:
         """All that these were made from, back to what has a name, nearest first."""

@@ -22,7 +22,7 @@ from cello.program.order import incoming_names
 from cello.see.arithmetic.consistency import disagreeing
 from cello.see.arithmetic.evaluation import Evaluation
 from cello.see.arithmetic.one_step import evaluate_rows, program_behind
-from cello.see.arithmetic.reductions import SHOWN_WHOLE
+from cello.see.arithmetic.reductions import is_shown_whole, length
 from cello.see.arithmetic.scalars import ScalarFormulas
 from cello.see.arithmetic.terms import Pairs, Term, Written
 from cello.see.formulas.notation import Expression, Part, Symbol
@@ -134,7 +134,7 @@ class _Writer(ScalarFormulas):
             return None
         left = Symbol(name) if size == 1 else Part(Symbol(name), unit)
         sides: tuple[Expression, ...] = left, term.shown, _Hole([name, unit])
-        texts = " = ".join(side.write(self.style) for side in sides).split(_Hole.mark)
+        texts = " = ".join(side.side(self.style) for side in sides).split(_Hole.mark)
         return [json.loads(text) if number % 2 else text for number, text in enumerate(texts)]
 
     def number(self, value: Value, element: int) -> Term:
@@ -181,9 +181,7 @@ class _Writer(ScalarFormulas):
         return super()._moved(op, value, element)
 
     def _reduced(self, op: Op, value: Value, element: int) -> Term:
-        entry = facts(op)
-        count = self.values[op.args[0]].numel() // max(1, self.values[value].numel())
-        can_be_open = entry.kind == "product"
-        if can_be_open or (entry.rule in SHOWN_WHOLE and count <= self.limit + 1):
+        can_be_open = facts(op).kind == "product"
+        if can_be_open or (is_shown_whole(op) and length(self, op) <= self.limit + 1):
             return super()._reduced(op, value, element)
         raise _Unwritable

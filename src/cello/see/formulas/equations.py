@@ -70,4 +70,4 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
 
 def _of_cell(cell: Cell, style: Style) -> str:
     lines = Symbols(program_as_is(cell), cell.gates).lines()
-    return style.equations((left.write(style), right.write(style)) for left, right in lines)
+    return style.equations((left.write(style), right.side(style)) for left, right in lines)

@@ -13,6 +13,7 @@ from cello.see.formulas.styles import ATOM, CHOICE, POWER, PRODUCT, SUM, Style
 __all__ = [
     "Choice",
     "Compare",
+    "Convolution",
     "Expression",
     "FunctionCall",
     "MatrixProduct",
@@ -51,6 +52,10 @@ class Expression:
     def without_sign(self) -> tuple[bool, Expression]:
         """Whether there is a minus before it, and what follows the minus."""
         return False, self
+
+    def side(self, style: Style) -> str:
+        """Written as a side of an equation: a comparison in brackets."""
+        return self.write(style)
 
 
 @dataclass(frozen=True)
@@ -155,7 +160,9 @@ class Sum(Expression):
                 text += f" {sign} "
             elif negative:
                 text += sign
-            text += rest.within(style, PRODUCT if negative else SUM)
+            part = rest.within(style, PRODUCT if negative else SUM)
+            twice = negative and rest.without_sign()[0] and rest.binds(style) >= PRODUCT
+            text += style.brackets(part) if twice else part
         return text
 
 
@@ -191,6 +198,14 @@ class MatrixProduct(Expression):
 
     def write(self, style: Style) -> str:
         return self.matrix.within(style, ATOM) + style.apply + self.to.within(style, ATOM)
+
+
+@dataclass(frozen=True)
+class Convolution(MatrixProduct):
+    """W ∗ x: a filter moved over the places of x."""
+
+    def write(self, style: Style) -> str:
+        return self.matrix.within(style, ATOM) + style.over + self.to.within(style, ATOM)
 
 
 @dataclass(frozen=True)
@@ -262,6 +277,9 @@ class Compare(Expression):
     def write(self, style: Style) -> str:
         left, right = self.left.within(style, SUM), self.right.within(style, SUM)
         return f"{left} {style.compare(self.sign)} {right}"
+
+    def side(self, style: Style) -> str:
+        return style.brackets(self.write(style))
 
 
 @dataclass(frozen=True)

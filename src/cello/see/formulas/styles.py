@@ -22,6 +22,7 @@ class Style:
     """
 
     dot, each, apply, minus, plus, dots = "·", " ⊙ ", " ", "−", "+", "…"
+    over = " ∗ "  # a filter over what it is moved along
     fraction_level = PRODUCT
 
     def __init__(self, digits: int = 5, *, numbers: bool = False) -> None:
@@ -91,6 +92,7 @@ class Latex(Style):
     """LaTeX, for math mode."""
 
     dot, each, apply, minus, plus, dots = r" \cdot ", r" \odot ", r"\,", "-", "+", r"\dots"
+    over = r" \ast "
     fraction_level = ATOM
 
     _FUNCTIONS = frozenset(("tanh", "exp", "log", "sin", "cos", "max", "min"))

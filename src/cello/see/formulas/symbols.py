@@ -13,6 +13,7 @@ from cello.program.movement import CUTS
 from cello.program.operations import argument, axes, facts
 from cello.program.order import in_order, incoming_names
 from cello.see.formulas.notation import (
+    Convolution,
     Expression,
     FunctionCall,
     MatrixProduct,
@@ -25,8 +26,9 @@ from cello.see.formulas.writing import (
     PARTS,
     add,
     by_numbers,
+    called,
+    cut_off,
     fixed_values,
-    function,
     is_pointwise,
     write,
 )
@@ -56,14 +58,23 @@ class Symbols:
             for value, tensor in program.constants.items()
         }
         self.fixed = fixed_values(program)
+        self.cut_off = cut_off(program)
         self.named.update((value, value.name) for value in self._used_again())
 
     def _used_again(self) -> list[Value]:
-        """Values without a name that several operations read: each gets a line of its own."""
+        """Values without a name that are written several times: each gets a line of its own."""
         readers: Counter[Value] = Counter()
-        for op in self.program.ops:
-            if op.target._opname not in CUTS | {"select"}:
-                readers.update(set(op.inputs))
+        parts: Counter[Value] = Counter()  # in how many a value without a name is written
+        for op in reversed(self.program.ops):
+            pieces = sum(1 if v in self.named else parts[v] for v in op.outputs)
+            if op.target._opname in CUTS | {"select"}:
+                parts[op.args[0]] += pieces
+                continue
+            is_whole = op.target._opname == "convolution" or facts(op).kind == "product"
+            for source in set(op.inputs):
+                is_repeated = is_whole and source not in self.fixed
+                readers[source] += max(1, pieces) if is_repeated else 1
+                parts[source] = max(parts[source], pieces)
         moves = ("copy", "cut", "pick", "join", "turn", "reshape", "squeeze", "expand")
         return [
             value
@@ -129,7 +140,13 @@ class Symbols:
         name, kind = op.target._opname, facts(op).kind
         if is_random(op):
             return by_numbers(op)
-        if kind in ("cut", "turn") or name in ("cat", "select"):
+        if value in self.cut_off:
+            return FunctionCall(name, (self.of(op.args[0], units, axis),))
+        if name == "convolution":
+            found = self._convolution(op, units, axis)
+            if found is not None:
+                return found
+        if kind in ("cut", "turn", "pick") or name == "cat":
             found = self._moved(op, value, units, axis)
             if found is not None:
                 return found
@@ -151,13 +168,24 @@ class Symbols:
             fill = op.args[-1] if is_full else facts(op).fill
             return by_numbers(op) if fill is None else Number(fill)
         if is_pointwise(op):
-            return write(op, lambda source: self._beside(source, value, units))
-        return _part(function(name, [self.of(source, None) for source in op.inputs]), units)
+            return write(op, lambda source: self._beside(source, value, units, axis))
+        return _part(called(op, value, [self.of(source, None) for source in op.inputs]), units)
 
-    def _beside(self, source: Value, value: Value, units: Units) -> Expression:
+    def _beside(self, source: Value, value: Value, units: Units, axis: int) -> Expression:
         """An input of an operation that works unit by unit: the same units of it."""
-        stretched = not source.shape or source.shape[-1:] != value.shape[-1:]
-        return self.of(source, None if stretched else units)
+        rank = len(value.shape)
+        place = axis % rank - rank if units else -1  # counted from the end
+        stretched = source.shape[place:][:1] != value.shape[place:][:1]
+        return self.of(source, None) if stretched else self.of(source, units, place)
+
+    def _convolution(self, op: Op, units: Units, axis: int) -> Expression | None:
+        """A filter for each channel of the result, which are what may be cut."""
+        x, weight, bias, _stride, _padding, _dilation, transposed = op.args[:7]
+        rank = len(weight.shape)
+        if transposed or (units is not None and axis % rank != 1):
+            return None
+        product = Convolution(self.of(weight, units, -rank), self.of(x, None))
+        return product if bias is None else add(product, self.of(bias, units))
 
     def _moved(self, op: Op, value: Value, units: Units, axis: int) -> Expression | None:
         name, kind, source = op.target._opname, facts(op).kind, op.args[0]
@@ -174,19 +202,27 @@ class Symbols:
             if axis == -1 and units is None:
                 return Transposed(self.of(source, None))
             return self.of(source, units, -2 if axis == -1 else -1)
-        if name == "select":
+        if kind == "pick":
             along = axes(op)[0] % rank
-            index = argument(op, 2, "index", 0) % _size(source.shape[along])
+            size = _size(source.shape[along])
+            if size == 1:
+                return self.of(source, units, axis)
+            index = op.outputs.index(value)
+            if name == "select":
+                index = argument(op, 2, "index", 0) % size
             parts = self.maker.get(source)
             if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
                 return FunctionCall(PARTS[index], (self.of(parts.args[0], units),))
-            return _part(self.of(source, None), (index, index + 1)) if along == rank - 1 else None
+            whole = along == rank - 1 or (along == 1 and units is None)
+            return _part(self.of(source, None), (index, index + 1)) if whole else None
         if source.shape == value.shape:
             return self.of(source, units, axis)
         if name == "slice" and len(op.args) > 4 and op.args[4] != 1:
             return None  # every second unit, say
         along = axes(op)[0] % rank
-        if along != (axis % rank):
+        if units is None and along == 1:
+            axis = along - rank
+        if along != axis % rank:
             return None
         first = self._begin(op, value, along)
         start, stop = units or (0, value.shape[along])
@@ -202,6 +238,8 @@ class Symbols:
 
     def _joined(self, op: Op, units: Units, axis: int) -> Expression | None:
         rank = len(op.outputs[0].shape)
+        if units is None:
+            axis = axes(op)[0] % rank - rank
         if axes(op)[0] % rank != axis % rank:
             return None
         start, stop = units or (0, op.outputs[0].shape[axis])

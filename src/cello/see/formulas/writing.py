@@ -26,6 +26,8 @@ __all__ = [
     "PARTS",
     "add",
     "by_numbers",
+    "called",
+    "cut_off",
     "fixed_values",
     "function",
     "is_pointwise",
@@ -39,6 +41,20 @@ def fixed_values(program: Program) -> set[Value]:
     """Parameters, constants, and what is made of these alone: the same at every step."""
     made = (value for op in split(program).once for value in op.outputs)
     return {*program.parameters.values(), *program.constants, *made}
+
+
+def cut_off(program: Program) -> set[Value]:
+    """What the step detaches from what gradients would otherwise flow back through."""
+    reached = {program.x, *program.state.values()}
+    found: set[Value] = set()
+    for op in program.ops:
+        if not reached.isdisjoint(op.inputs):
+            if op.target._opname == "detach":
+                found.update(op.outputs)
+            elif op.grad:
+                real = (v for v in op.outputs if v.dtype.is_floating_point or v.dtype.is_complex)
+                reached.update(real)
+    return found
 
 
 #: The parts of a complex number, as they lie.
@@ -80,6 +96,21 @@ def function(name: str, arguments: Sequence[Expression]) -> Expression:
     entry = OPERATIONS.get(name)
     written = entry.written if entry is not None else ""
     return FunctionCall(written if written and isinstance(written, str) else name, tuple(arguments))
+
+
+#: What each result is, of operations with several.
+_RESULTS = {
+    **{name: (name, f"arg{name}") for name in ("max", "min")},
+    "aminmax": ("min", "max"),
+    "var_mean": ("var", "mean"),
+    "std_mean": ("std", "mean"),
+}
+
+
+def called(op: Op, value: Value, arguments: Sequence[Expression]) -> Expression:
+    """The function by which the operation makes this one of its results."""
+    names = _RESULTS.get(op.target._opname) if len(op.outputs) > 1 else None
+    return function(names[op.outputs.index(value)] if names else op.target._opname, arguments)
 
 
 def by_numbers(op: Op) -> Expression:

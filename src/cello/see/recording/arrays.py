@@ -24,7 +24,8 @@ def to_xarray(recording: Recorded, *names: str) -> xarray.Dataset:
     """As an `xarray.Dataset` with the dimensions time, batch and unit.
 
     Where a sequence has ended there is NaN. The values that are asked for may differ in size:
-    then "unit" is the size that most of them have, and "unit_3", say, that of a value of 3.
+    then "unit" is the size that most of them have, and "unit_3", say, that of a value of 3. A value
+    of the name of a dimension, such as time, is called value_time.
 
     Args:
         recording: what was recorded.
@@ -68,7 +69,8 @@ def to_xarray(recording: Recorded, *names: str) -> xarray.Dataset:
     if chosen:
         first = next(iter(chosen))
         coordinates["length"] = ("batch", recording.lengths_of(first).cpu().numpy())
-    return xarray.Dataset(variables, coordinates)
+    values = {f"value_{n}" if n in coordinates else n: v for n, v in variables.items()}
+    return xarray.Dataset(values, coordinates)
 
 
 def _check_same_sequences(chosen: dict[str, tuple[LayerRows, Tensor]]) -> None:

@@ -21,7 +21,7 @@ INCOMPLETE = {
     "matrix-memory": {"k", "y"},
     "convolutional": {"h"},
     "LayerNormLSTMCell": {"drive", "h"},
-    "ConvLSTMCell": {"drive"},
+    "ConvLSTMCell": {"z_f", "z_i", "z", "z_o"},
     "LTCCell": {"f"},
     "MCLSTMCell": {"i", "total"},
     "MogrifierLSTMCell": {"z_f", "z_i", "z", "z_o"},

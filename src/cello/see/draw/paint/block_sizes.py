@@ -112,7 +112,7 @@ def _body(block: Block) -> tuple[float, float]:
         case "times" | "plus":
             if len(block.text) == 1 and len(block.inputs) <= 3:
                 return RADIUS, 2 * RADIUS
-            return max(widest / 2 + _PAD, pins + 10), 2 * RADIUS
+            return max(widest / 2 + _PAD, pins + 10), 2 * RADIUS + more
         case "memory":
             return max(widest / 2 + 15, 25), 28 + more
         case "layer":

@@ -39,6 +39,7 @@ __all__ = ["Builder"]
 LONGEST = 210  # of a line in a block, unless a single term of a sum needs more
 LINES = 6  # in a block; a formula that needs more is named, not written out
 GATES = {e.written or n for n, e in OPERATIONS.items() if e.bounds == (0.0, 1.0)}  # what can be one
+WITH_BOUNDS = ("max", "min", "remainder", "fmod", "clamp")  # say little without their numbers
 _HERE = Symbol("·")  # stands in a block's text for a value that has no name
 
 
@@ -238,7 +239,7 @@ class Builder:
 
     def _call(self, node: FunctionCall) -> Block:
         values = [argument for argument in node.arguments if not is_fixed(argument)]
-        if len(values) > 1:
+        if len(values) > 1 or (node.name in WITH_BOUNDS and len(node.arguments) > 1):
             return self._of(node, "other", values)
         name = subscripted(Style().function(node.name).replace("_", " "))
         inputs = list(map(self.block, values))
