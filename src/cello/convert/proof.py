@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
 from cello.engines import engine
-from cello.errors import ConversionError
+from cello.errors import CelloError, ConversionError
 from cello.layers.mode import evaluating
 from cello.layers.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.layers.stream import Streamed
@@ -153,18 +153,33 @@ def run_net(net: Any, case: Case) -> tuple[Any, dict[str, Tensor]]:
 
     A name is such as "[1].h". It runs step by step on the reference engine, in eval mode, without
     gradients.
+
+    Raises:
+        ConversionError: the net itself cannot run the input.
     """
-    with torch.no_grad(), evaluating(net), engine("reference"):
-        if not isinstance(net, Streamed):
-            return net(*case.x) if isinstance(case.x, tuple) else net(case.x), {}
-        state = None
-        if case.state is not None:
-            like, spec = tree_flatten_with_path(net(case.x)[1])
-            left = iter(case.state)
-            state = tree_unflatten([None if p is None else next(left) for _, p in like], spec)
-        y, final = net(case.x, state, lengths=case.lengths)
-        parts, _ = tree_flatten_with_path(final)
-        return y, {keystr(path): part for path, part in parts if part is not None}
+    try:
+        with torch.no_grad(), evaluating(net), engine("reference"):
+            return _run(net, case)
+    except CelloError:
+        raise
+    except Exception as error:
+        raise ConversionError(
+            f"the net itself cannot run {case.name or 'a random input'}, so that there is nothing "
+            f"to compare with: {error}"
+        ) from error
+
+
+def _run(net: Any, case: Case) -> tuple[Any, dict[str, Tensor]]:
+    if not isinstance(net, Streamed):
+        return net(*case.x) if isinstance(case.x, tuple) else net(case.x), {}
+    state = None
+    if case.state is not None:
+        like, spec = tree_flatten_with_path(net(case.x)[1])
+        left = iter(case.state)
+        state = tree_unflatten([None if p is None else next(left) for _, p in like], spec)
+    y, final = net(case.x, state, lengths=case.lengths)
+    parts, _ = tree_flatten_with_path(final)
+    return y, {keystr(path): part for path, part in parts if part is not None}
 
 
 def _cases(

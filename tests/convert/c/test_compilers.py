@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "both-ways": {},
     "projection": {"weights": "int8"},
     "embedding": {"math": "libm"},
+    "window-projection": {"weights": "int8"},
 }
 #: Clang's runtime for addresses is a package of its own: there faults end the program.
 SANITIZED = {
@@ -95,26 +98,65 @@ def test_arm64(tmp_path: Path) -> None:
     _check(net, [emulator, str(program)], 1e-5)
 
 
+#: Who compiles for a Cortex-M4: the command, and how the target is told.
+MICROCONTROLLER = {
+    "arm-none-eabi-gcc": (["arm-none-eabi-gcc"], ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"]),
+    "clang": (["clang"], ["--target=arm-none-eabi", "-mcpu=cortex-m4"]),
+    "zig": (
+        [sys.executable, "-m", "ziglang", "cc"],
+        ["-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4+vfp4d16sp", "-fno-unwind-tables"],
+    ),
+}
+
+
 @pytest.mark.parametrize("weights", ["float", "int8"])
-def test_a_microcontroller(weights: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("who", MICROCONTROLLER)
+def test_a_microcontroller(
+    who: str, weights: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """A Cortex-M4 without a C library: nothing is called but what compilers call themselves."""
-    compiler = _needs("clang")
-    cello.to_c(cello.Stack(cello.GRU(1, 8), torch.nn.Linear(8, 1)), tmp_path, weights=weights)
-    target = ["--target=arm-none-eabi", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-ffreestanding"]
+    compiler, target = MICROCONTROLLER[who]
+    _needs(compiler[0])
+    report = cello.to_c(
+        cello.Stack(cello.LSTM(1, 16), torch.nn.Linear(16, 1)), tmp_path, weights=weights
+    )
     made = tmp_path / "net.o"
-    command = [compiler, *target, *STRICT, "-Os", "-c", str(tmp_path / "net.c"), "-o", str(made)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [*compiler, *target, "-mfloat-abi=hard", "-ffreestanding", *STRICT, "-Os"]
+    done = subprocess.run(
+        [*command, "-c", str(tmp_path / "net.c"), "-o", str(made)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    undefined = _undefined(made.read_bytes())
+    data = made.read_bytes()
+    undefined = _undefined(data)
     assert undefined <= {"memcpy", "memset", "__aeabi_memcpy4", "__aeabi_memclr4"}, undefined
+    code, constants = _sizes(data)
+    record_property("bytes of code", code)
+    assert 500 < code < 2500  # docs/c.md: 1.2 KB
+    # Some single numbers go into the instructions.
+    assert report.weight_bytes - 16 <= constants < report.weight_bytes + 500
+
+
+def _heads(data: bytes) -> list[Any]:
+    """The heads of the sections of an ELF object file of 32 bits."""
+    whole = np.frombuffer(data, np.uint8)
+    begin = int(whole[0x20:0x24].view("<u4")[0])
+    size, count = (int(n) for n in whole[0x2E:0x32].view("<u2"))
+    return [whole[begin + n * size :][:40].view("<u4") for n in range(count)]
+
+
+def _sizes(data: bytes) -> tuple[int, int]:
+    """Bytes of the instructions of an object file, and of its constants."""
+    kept = [head for head in _heads(data) if head[1] == 1 and head[2] & 2]
+    code = sum(int(head[5]) for head in kept if head[2] & 4)
+    return code, sum(int(head[5]) for head in kept) - code
 
 
 def _undefined(data: bytes) -> set[str]:
     """What an ELF object file of 32 bits asks others for."""
-    whole = np.frombuffer(data, np.uint8)
-    begin = int(whole[0x20:0x24].view("<u4")[0])
-    size, count = (int(n) for n in whole[0x2E:0x32].view("<u2"))
-    heads = [whole[begin + n * size :][:40].view("<u4") for n in range(count)]
+    whole, heads = np.frombuffer(data, np.uint8), _heads(data)
     table = next(head for head in heads if head[1] == 2)  # the symbols
     words = heads[int(table[6])]
     found = set()

@@ -42,6 +42,17 @@ def test_every_net(name: str, tmp_path: Path) -> None:
     assert report.difference < 1e-5
 
 
+@pytest.mark.parametrize("name", ["embedding", "projection", "window", "window-projection"])
+def test_tables_are_kept_in_8_bits_too(name: str, tmp_path: Path) -> None:
+    make_net, arguments = NETS[name]
+    whole = cello.to_c(make_net(), tmp_path, **arguments)
+    small = cello.to_c(make_net(), tmp_path, weights="int8", **arguments)
+    assert "_int8(y" in (tmp_path / "net.c").read_text()
+    assert small.weight_bytes < 0.6 * whole.weight_bytes
+    assert small.int8_loss is not None
+    assert 0 < small.int8_loss[1] < small.int8_loss[0] < 0.02
+
+
 def test_float64_and_the_functions_of_the_c_library(tmp_path: Path) -> None:
     net = NETS["both-ways"][0]().double()
     report = cello.to_c(net, tmp_path)

@@ -122,3 +122,25 @@ def test_ids_that_are_not_there_count_as_none(tmp_path: Path) -> None:
     """The net refuses them; C, where nobody can raise, reads nothing outside of its tables."""
     report = cello.to_c(cello.Stack(nn.Embedding(5, 2), cello.GRU(2, 2)), tmp_path)
     assert "if (x[k] >= 0 && x[k] < 5)" in report.files[0].read_text()
+
+
+class OneClass(cello.Cell):
+    """Reads whole numbers, of which there is one."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__("integer", 4)
+        self.W = torch.nn.Linear(1, 4)
+
+    def step(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        h = torch.tanh(self.W(torch.nn.functional.one_hot(x, 1).float()) + h)
+        return h, (h,)
+
+
+def test_a_net_that_cannot_run_what_is_drawn_says_so(tmp_path: Path) -> None:
+    net = cello.Recurrent(OneClass())
+    for write, name in ((cello.to_c, "net"), (cello.to_onnx, "net.onnx")):
+        with pytest.raises(ConversionError, match=r"the net itself cannot run .*num_classes"):
+            write(net, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -53,7 +53,7 @@ class Weights:
 
     Attributes:
         numbers: where to.
-        int8: in 8 bits, with a scale for each output.
+        int8: in 8 bits, with a scale for each output, or each number of a row of a table.
         rounded: as floats, but with the values that 8 bits leave: to prove the other form by.
     """
 
@@ -66,16 +66,36 @@ class Weights:
         inputs, outputs = matrix.shape
         if not (self.int8 or self.rounded):
             return f"dot({x}, {inputs}, {self.numbers.put(matrix, what)}, {outputs}, {y});"
-        if not np.isfinite(matrix).all():
-            raise ConversionError(f"{what} contains NaN or infinity: it cannot be kept in 8 bits")
-        largest = np.abs(matrix).max(axis=0) / 127
-        scale = np.where(largest > 0, largest, 1).astype(matrix.dtype)
-        whole = np.clip(np.rint(matrix / scale), -127, 127).astype(np.int8)
+        whole, scale = _in_8_bits(matrix, what)
         if self.rounded:
             near = (whole * scale).astype(matrix.dtype)
             return f"dot({x}, {inputs}, {self.numbers.put(near, what)}, {outputs}, {y});"
         names = self.numbers.put(whole.T, what), self.numbers.put(scale, f"scales of {what}")
         return f"dot_int8({x}, {inputs}, {', '.join(names)}, {outputs}, {y});"
+
+    def row(self, how: str, y: str, table: NDArray[Any], at: str, what: str) -> str:
+        """The call that puts a row of `table`, number `at`, into y: by "copy" or by "add"."""
+        width = table.shape[1]
+        if self.int8 or self.rounded:
+            whole, scale = _in_8_bits(table, what)
+            if self.int8:
+                names = self.numbers.put(whole, what), self.numbers.put(scale, f"scales of {what}")
+                return f"{how}_int8({y}, {names[0]} + {at} * {width}, {names[1]}, {width});"
+            table = (whole * scale).astype(table.dtype)
+        return f"{how}({y}, {self.numbers.put(table, what)} + {at} * {width}, {width});"
+
+
+def _in_8_bits(matrix: NDArray[Any], what: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Whole numbers from -127 to 127, and what each column is to be multiplied by.
+
+    Raises:
+        ConversionError: there are numbers that are none.
+    """
+    if not np.isfinite(matrix).all():
+        raise ConversionError(f"{what} contains NaN or infinity: it cannot be kept in 8 bits")
+    largest = np.abs(matrix).max(axis=0) / 127
+    scale = np.where(largest > 0, largest, 1).astype(matrix.dtype)
+    return np.clip(np.rint(matrix / scale), -127, 127).astype(np.int8), scale
 
 
 def cell_function(

@@ -103,6 +103,15 @@ static void add(real *to, const real *from, int count) {
     for (int i = 0; i < count; i++) to[i] += from[i];
 }
 
+/* The same for a row of 8 bits, with a scale for each number. */
+static void copy_int8(real *to, const int8_t *from, const real *scale, int count) {
+    for (int i = 0; i < count; i++) to[i] = (real)from[i] * scale[i];
+}
+
+static void add_int8(real *to, const int8_t *from, const real *scale, int count) {
+    for (int i = 0; i < count; i++) to[i] += (real)from[i] * scale[i];
+}
+
 static void multiply(real *to, real by, int count) {
     for (int i = 0; i < count; i++) to[i] *= by;
 }

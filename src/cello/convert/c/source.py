@@ -191,14 +191,14 @@ class _NetWriter:
         else:
             table = stage.encoder.weight.detach().to("cpu", self.dtype).numpy()
             rows, width = table.shape
-            array = self.weights.numbers.put(table, f"{stage.path or 'net'}: weight")
             target, row = {
                 "beside": (f"y + k * {width}", "x[k]"),
                 "sum": ("y", "x[k]"),
                 "window": (f"y + x[k] / {rows} * {width}", f"x[k] % {rows}"),
             }[stage.rows]
             put = "copy" if stage.rows == "beside" else "add"
-            each = f"{put}({target}, {array} + {row} * {width}, {width});"
+            what = f"{stage.path or 'net'}: weight"
+            each = self.weights.row(put, target, table, row, what)
         self.functions.append(
             f"/* {comment(stage.path or 'net')}: {comment(type(stage.encoder).__name__)} */\n"
             f"static void {name}(const int32_t *x, real *y) {{\n"

@@ -18,7 +18,7 @@ from cello.convert.keras.archive import Archive
 from cello.convert.keras.calls import call_of, keys_of
 from cello.convert.keras.library import keras_library
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
-from cello.errors import ModelError
+from cello.errors import CelloError, ModelError
 
 __all__ = ["prove_beside_keras"]
 
@@ -143,7 +143,7 @@ class _Inputs:
         for T in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
             try:
                 run_net(self.net, Case("", self.draw(T, 1, torch.Generator().manual_seed(0))))
-            except (RuntimeError, ValueError, IndexError):
+            except CelloError:
                 continue
             return T
         return None

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cello.convert.proof import Case, Proof, draw_input, prove, reads_of
+from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
 from cello.errors import ConversionError, ModelError
 from cello.files import replace
@@ -97,8 +97,9 @@ def to_onnx(
     if stream and isinstance(net, Streamed):
         net.in_turn()
     reads = reads_of(net)
+    sample = draw_input(net, 1, 1, torch.Generator().manual_seed(0))
+    run_net(net, Case("", sample))
     with torch.no_grad(), evaluating(net), engine("reference"):
-        sample = draw_input(net, 1, 1, torch.Generator().manual_seed(0))
         graph = Exporting(net, sample, reads, stream=stream)
     model = _checked(graph.model, file)
     side = _Side(graph, model, file)
