@@ -179,6 +179,33 @@ def test_a_vector_to_test_with(tmp_path: Path) -> None:
     close(net(torch.from_numpy(held["x"]))[0].detach(), held["y"])
 
 
+@pytest.mark.parametrize(
+    ("make", "nodes"),
+    [
+        (lambda: cello.Bidirectional(cello.LSTMCell(3, 4, peephole=True)), {"LSTM": 1}),
+        (lambda: cello.Bidirectional(cello.GRUCell(3, 4), join="sum"), {"GRU": 1}),
+        (lambda: cello.Bidirectional(cello.GRUCell(3, 4), join="mean"), {"GRU": 1}),
+        (lambda: cello.RNN(3, 4, 2, bidirectional=True, nonlinearity="relu"), {"RNN": 2}),
+        (
+            lambda: cello.Bidirectional(
+                cello.GRUCell(3, 4), cello.GRUCell(3, 4, reset_after=False)
+            ),
+            {"GRU": 2},
+        ),
+        (lambda: cello.Bidirectional(cello.GRUCell(3, 4), cello.GRUCell(3, 2)), {"GRU": 2}),
+        (lambda: cello.Bidirectional(cello.GRUCell(3, 4), cello.LSTMCell(3, 4)),
+         {"GRU": 1, "LSTM": 1}),
+    ],
+)  # fmt: skip
+def test_both_directions_are_one_operator_where_they_can(
+    make: Any, nodes: dict[str, int], tmp_path: Path
+) -> None:
+    made = cello.to_onnx(make(), tmp_path / "net.onnx")
+    assert set(made.operators.values()) == set(nodes)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    assert {kind: kinds.count(kind) for kind in nodes} == nodes
+
+
 # ------------------------------------------------------------ nothing wrong is written
 
 

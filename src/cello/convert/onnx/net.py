@@ -16,7 +16,7 @@ from cello.cells.contract.shapes import INTEGER, is_several, shape_of, width_of
 from cello.cells.contract.state import shapes_of
 from cello.convert.onnx.modules import written
 from cello.convert.onnx.step import array_of
-from cello.convert.onnx.through_time import Made, Time, one_step, through_time
+from cello.convert.onnx.through_time import Made, Time, both_ways, one_step, through_time
 from cello.convert.onnx.writer import OPSET, NodeWriter
 from cello.convert.proof import Reads
 from cello.convert.recurrence import Step
@@ -133,36 +133,56 @@ class Exporting:
         return written(self.put, net, x, sample, joined("net", path)), net(sample)
 
     def _recurrent(self, layer: Recurrent, x: str, path: str) -> str:
-        cell = layer.cell
-        rows = self._rows(x, cell.input_size, layer)
-        names, start = [], []
+        start = self._start(layer, path)
+        rows = self._rows(x, layer.cell.input_size, layer)
+        y, final = self._cell(layer.cell, rows, start, path, reverse=layer.reverse)
+        self._finish(layer, final, path)
+        return y
+
+    def _start(self, layer: Recurrent, path: str) -> list[str]:
+        """The initial states as rows, each an input of the graph."""
+        cell, start = layer.cell, []
         learned = layer.initial_state == "learned"
         for name, shape in shapes_of(cell).items():
             default = layer.initial[name] if learned else _zeros(layer, shape)
-            names.append(joined(path, name))
-            state = self._state(names[-1], [*shape], array_of(default)[None])
+            state = self._state(joined(path, name), [*shape], array_of(default)[None])
             start.append(self._rows(state, cell.state_sizes[name], layer, state=True))
-        y, final = self._cell(cell, rows, start, path, reverse=layer.reverse)
-        for name, part, shape in zip(names, final, shapes_of(cell).values(), strict=True):
+        return start
+
+    def _finish(self, layer: Recurrent, final: Sequence[str], path: str) -> None:
+        """The final states, each an output of the graph."""
+        for part, (name, shape) in zip(final, shapes_of(layer.cell).items(), strict=True):
             size = [-1, *shape]
             part = part if len(shape) == 1 else self.put("Reshape", part, self.put.integers(*size))
-            self._final(name, part, ["B", *shape], layer.like())
-        return y
+            self._final(joined(path, name), part, ["B", *shape], layer.like())
 
     def _bidirectional(self, layer: Bidirectional, x: str, path: str) -> str:
-        pairs = {"forward": layer.forward_layer, "backward": layer.backward_layer}
-        made = [
-            self._shaped(self._recurrent(part, x, joined(path, way)), part.output_size)
-            for way, part in pairs.items()
-        ]
+        parts = [layer.forward_layer, layer.backward_layer]
+        paths = [joined(path, way) for way in ("forward", "backward")]
+        starts = [self._start(part, at) for part, at in zip(parts, paths, strict=True)]
+        rows = self._rows(x, parts[0].cell.input_size, parts[0])
+        made, finals = self._both_ways([part.cell for part in parts], rows, starts, paths)
+        for part, final, at in zip(parts, finals, paths, strict=True):
+            self._finish(part, final, at)
+        if isinstance(made, str):  # [T, 2, B, H]
+            return self._joined(made, layer.join)
+        ys = [self._shaped(y, part.output_size) for y, part in zip(made, parts, strict=True)]
         factor = _JOINS[layer.join]
         if factor is None:
-            return self.put("Concat", *made, axis=len(self._lead()))
-        total = self.put("Add", *made)
+            return self.put("Concat", *ys, axis=len(self._lead()))
+        total = self.put("Add", *ys)
         if factor == 1:
             return total
         half = layer.backward_layer.like().new_tensor(factor)
         return self.put("Mul", total, self.put.constant(array_of(half)))
+
+    def _joined(self, Y: str, join: str) -> str:
+        """The outputs of both directions, [T, 2, B, H], as one of each step."""
+        if join != "concat":
+            operator = "ReduceSum" if join == "sum" else "ReduceMean"
+            return self.put(operator, Y, self.put.integers(1), keepdims=0)
+        side_by_side = self.put("Transpose", Y, perm=[0, 2, 1, 3])
+        return self.put("Reshape", side_by_side, self.put.integers(0, 0, -1))
 
     def _drop_in(self, layer: DropIn, x: str, path: str) -> str:
         cells = layer.cells()
@@ -176,33 +196,69 @@ class Exporting:
             name: self._state(joined(path, name), [size], zeros(size), len(cells))
             for name, size in sizes.items()
         }
-        finals: dict[str, list[str]] = {name: [] for name in sizes}
+        starts = [
+            [self.put("Gather", whole[n], self._number(number), axis=0) for n in sizes]
+            for number in range(len(cells))
+        ]
+        finals: list[list[str]] = []
         ways = 1 + layer.bidirectional
-        made: list[str] = []
-        for number, (place, cell) in enumerate(cells.items()):
-            start = [self.put("Gather", whole[n], self._number(number), axis=0) for n in sizes]
-            y, final = self._cell(cell, x, start, joined(path, place), reverse=number % ways == 1)
-            for name, part in zip(sizes, final, strict=True):
-                finals[name].append(self.put("Unsqueeze", part, self.put.integers(0)))
-            made.append(y)
-            if len(made) == ways:
-                x, made = made[0] if ways == 1 else self.put("Concat", *made, axis=-1), []
-        for name, size in sizes.items():
-            parts = finals[name]
+        places = [joined(path, place) for place in cells]
+        each = list(cells.values())
+        for number in range(0, len(cells), ways):
+            here = slice(number, number + ways)
+            if ways == 1:
+                x, final = self._cell(
+                    each[number], x, starts[number], places[number], reverse=False
+                )
+                finals.append(final)
+                continue
+            made, both = self._both_ways(each[here], x, starts[here], places[here])
+            finals += both
+            if isinstance(made, str):
+                x = self._joined(made, "concat")
+            else:
+                x = self.put("Concat", *made, axis=-1)
+        for number, (name, size) in enumerate(sizes.items()):
+            parts = [self.put("Unsqueeze", final[number], self.put.integers(0)) for final in finals]
             part = parts[0] if len(parts) == 1 else self.put("Concat", *parts, axis=0)
             self._final(joined(path, name), part, [len(cells), "B", size], _zeros(layer, ()))
         return x
 
+    def _both_ways(
+        self, cells: Sequence[Cell], x: str, starts: Sequence[Sequence[str]], paths: Sequence[str]
+    ) -> tuple[str | list[str], list[list[str]]]:
+        """The outputs, of one operator [T, 2, B, H] or of each direction, and the final states."""
+        steps = [self._step(cell, path) for cell, path in zip(cells, paths, strict=True)]
+        found = None if self.stream else both_ways(self.put, steps, x, starts, self.time)
+        if found is not None:
+            kind, Y, finals = found
+            for path in paths:
+                self._became(path, kind)
+            return Y, finals
+        made = [
+            self._run(steps[way], x, starts[way], paths[way], reverse=way == 1) for way in (0, 1)
+        ]
+        return [y for y, _ in made], [final for _, final in made]
+
     def _cell(self, cell: Cell, x: str, start: Sequence[str], path: str, *, reverse: bool) -> Made:
+        return self._run(self._step(cell, path), x, start, path, reverse=reverse)
+
+    def _step(self, cell: Cell, path: str) -> Step:
         step = Step(cell, joined("net", path))
         names = list(step.lowered.program.names)
         self._cells[path] = {"cell": type(cell).__name__, "values": names}
+        return step
+
+    def _run(self, step: Step, x: str, start: Sequence[str], path: str, *, reverse: bool) -> Made:
         if self.stream:
             self.operators[path] = "step"
             return one_step(self.put, step, x, start)
         kind, made = through_time(self.put, step, x, start, self.time, reverse=reverse)
-        self.operators[path] = self._cells[path]["operator"] = kind
+        self._became(path, kind)
         return made
+
+    def _became(self, path: str, kind: str) -> None:
+        self.operators[path] = self._cells[path]["operator"] = kind
 
     # ------------------------------------------------------------ states and shapes
 

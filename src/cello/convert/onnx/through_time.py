@@ -13,7 +13,7 @@ from cello.convert.onnx.step import StepLines
 from cello.convert.onnx.writer import NodeWriter
 from cello.convert.recurrence import Step
 
-__all__ = ["Time", "one_step", "through_time"]
+__all__ = ["Time", "both_ways", "one_step", "through_time"]
 
 Made = tuple[str, list[str]]  # the output and the state after it, as rows
 
@@ -60,8 +60,29 @@ def through_time(
     """The step over x [T, B, I]; first of all which operator it is."""
     operator = operator_of(step)
     if operator is not None:
-        return operator.kind, _operator(put, step, operator, x, state, time, reverse)
+        direction = "reverse" if reverse else "forward"
+        Y, (after,) = _operators(put, [operator], [step], x, [state], time, direction)
+        return operator.kind, (put("Squeeze", Y, put.integers(1)), after)
     return "Scan", _scan(put, step, x, state, time, reverse)
+
+
+def both_ways(
+    put: NodeWriter, steps: Sequence[Step], x: str, states: Sequence[Sequence[str]], time: Time
+) -> tuple[str, str, list[list[str]]] | None:
+    """One operator for a step forward and another backward.
+
+    Returns:
+        Which operator, its outputs [T, 2, B, H], and the states after each step's last; None if
+        the two steps are not one operator with one size and the same attributes.
+    """
+    found = [operator_of(step) for step in steps]
+    one, two = found
+    if one is None or two is None or one.kind != two.kind or one.attributes != two.attributes:
+        return None
+    if one.hidden_size != two.hidden_size or (one.P is None) != (two.P is None):
+        return None
+    made = _operators(put, [one, two], steps, x, states, time, "bidirectional")
+    return one.kind, *made
 
 
 def _loads(step: Step, state: Sequence[str]) -> dict[tuple[str, str], str]:
@@ -69,31 +90,54 @@ def _loads(step: Step, state: Sequence[str]) -> dict[tuple[str, str], str]:
     return dict(zip(names, state, strict=True))
 
 
-def _operator(
+def _operators(
     put: NodeWriter,
-    step: Step,
-    found: Operator,
+    found: Sequence[Operator],
+    steps: Sequence[Step],
     x: str,
-    state: Sequence[str],
+    states: Sequence[Sequence[str]],
     time: Time,
-    back: bool,
-) -> Made:
-    given = dict(zip(step.next_state, state, strict=True))
-    first = put.integers(0)
-    starts = [put("Unsqueeze", given[name], first) for name in found.states]
-    weights = [put.constant(part, found.kind) for part in (found.W, found.R, found.B)]
-    peepholes = [] if found.P is None else [put.constant(found.P, "peepholes")]
-    ends = [f"Y_{name}" for name in found.states]
+    direction: str,
+) -> tuple[str, list[list[str]]]:
+    """A node for one operator or two: its outputs [T, ways, B, H], and the states after each."""
+    given = [
+        dict(zip(s.next_state, some, strict=True)) for s, some in zip(steps, states, strict=True)
+    ]
+    first, one = put.integers(0), found[0]
+
+    def together(parts: Sequence[str]) -> str:
+        some = [put("Unsqueeze", part, first) for part in parts]
+        return some[0] if len(some) == 1 else put("Concat", *some, axis=0)
+
+    def constant(part: str, wish: str) -> str:
+        return put.constant(np.concatenate([getattr(each, part) for each in found]), wish)
+
+    starts = [
+        together([some[each.states[number]] for some, each in zip(given, found, strict=True)])
+        for number in range(len(one.states))
+    ]
+    weights = [constant(part, one.kind) for part in ("W", "R", "B")]
+    peepholes = [] if one.P is None else [constant("P", "peepholes")]
+    ends = [f"Y_{name}" for name in one.states]
+    attributes = {
+        name: value * len(found) if name == "activations" else value
+        for name, value in one.attributes.items()
+    }
     Y, *final = put.several(
-        found.kind, x, *weights, time.lengths, *starts, *peepholes,
-        names=["Y", *ends], hidden_size=found.hidden_size,
-        direction="reverse" if back else "forward", **found.attributes,
+        one.kind, x, *weights, time.lengths, *starts, *peepholes,
+        names=["Y", *ends], hidden_size=one.hidden_size, direction=direction, **attributes,
     )  # fmt: skip
-    after = {}
-    for name, end in zip(found.states, final, strict=True):
-        last = put("Squeeze", end, first)  # ONNX Runtime makes it 0 of a sequence without a step
-        after[name] = put("Where", time.none, given[name], last)
-    return put("Squeeze", Y, put.integers(1)), [after[name] for name in step.next_state]
+    after: list[dict[str, str]] = [{} for _ in found]
+    for number, end in enumerate(final):
+        lasts = [end]
+        if len(found) > 1:
+            lasts = put.several("Split", end, names=[end] * len(found), axis=0, num_outputs=2)
+        for each, last, some, made in zip(found, lasts, given, after, strict=True):
+            name = each.states[number]  # ONNX Runtime makes it 0 of a sequence without a step
+            made[name] = put("Where", time.none, some[name], put("Squeeze", last, first))
+    return Y, [
+        [made[name] for name in step.next_state] for made, step in zip(after, steps, strict=True)
+    ]
 
 
 def _scan(
