@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from cello.cells.tracing import set_profiler, untraced, unwarned
+from cello.errors import ConversionError
 
 __all__ = ["Traceable", "lent"]
 
@@ -22,12 +23,26 @@ class Traceable:
 
     def _slow_forward(self, *args: Any, **kwargs: Any) -> Any:
         """What a call does while `torch.jit.trace` looks on."""
+        if torch.onnx.is_in_onnx_export():
+            return self._for_the_old_exporter(*args, **kwargs)
         here: Any = self
         module: Any = super()
         with untraced(), torch.random.fork_rng():  # errors with numbers in them, and compilers
             here.forward(*args, **kwargs)
         with unwarned():
             return self._traced_result(module._slow_forward(*args, **kwargs))
+
+    def _for_the_old_exporter(self, *_args: Any, **_kwargs: Any) -> Any:
+        """What a call does while `torch.onnx.export` looks on with ``dynamo=False``.
+
+        Raises:
+            ConversionError: that exporter has nothing for it.
+        """
+        raise ConversionError(
+            f"torch.onnx.export with dynamo=False cannot write {type(self).__name__}: leave dynamo "
+            "at True, or call cello.to_onnx(net, file); cello.to_torch(net) makes a module of "
+            "PyTorch's layers alone, where PyTorch has them"
+        )
 
     def _traced_result(self, result: Any) -> Any:
         """The result in a form that a tracer takes."""

@@ -13,6 +13,7 @@ from torch.export import Dim
 
 import cello
 from cello.cells import zoo
+from cello.errors import ConversionError
 from tests.convert.onnx.test_to_onnx import close, session
 
 pytestmark = [
@@ -73,3 +74,41 @@ def test_one_graph_for_all_sizes(name: str, tmp_path: Path) -> None:
         found = run.run(None, dict(zip(names, (part.numpy() for part in given), strict=True)))
         for wanted, part in zip((y, *state), found, strict=True):
             close(wanted.detach(), part)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: cello.LSTM(3, 4, 2, bidirectional=True),
+        lambda: nn.Sequential(cello.GRU(3, 4, batch_first=True)),
+        lambda: cello.RNN(3, 4),
+    ],
+)
+def test_the_old_exporter_writes_what_it_has(make: Any, tmp_path: Path) -> None:
+    net, file = make().eval(), tmp_path / "net.onnx"
+    torch.onnx.export(
+        net,
+        (torch.randn(5, 2, 3),),
+        file,
+        dynamo=False,
+        input_names=["x"],
+        dynamic_axes={"x": {0: "T", 1: "B"}},
+    )
+    x = torch.randn(4, 3, 3)
+    y, h = net(x)
+    found = session(file).run(None, {"x": x.numpy()})
+    for ours, theirs in zip((y, *(h if isinstance(h, tuple) else (h,))), found, strict=True):
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: cello.Recurrent(cello.LSTMCell(3, 4)),
+        lambda: cello.Bidirectional(cello.GRUCell(3, 4)),
+        lambda: cello.Stack(cello.GRU(3, 4), nn.Linear(4, 2)),
+    ],
+)
+def test_the_old_exporter_is_told_what_to_use_instead(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"dynamo=False cannot write .*cello.to_onnx\(net"):
+        torch.onnx.export(make(), (torch.randn(5, 2, 3),), tmp_path / "net.onnx", dynamo=False)

@@ -189,6 +189,13 @@ class DropIn(Streamed, nn.RNNBase):
             self.states_of(hx, check_input(self, x, None, self.batch_first, "input"))
             raise
 
+    def _for_the_old_exporter(self, *args: Any, **kwargs: Any) -> Any:
+        """PyTorch's own code, which that exporter knows; it passes every argument by its place."""
+        x, hx, *more = [*args, None][: max(2, len(args))]
+        if [*more, *kwargs.values()].count(None) < len(more) + len(kwargs):
+            return super()._for_the_old_exporter()
+        return self.namesake.forward(self, x, hx)
+
     def _run_torch(self, steps: Steps, hx: Any) -> tuple[Steps, Any]:
         """Run PyTorch's own code."""
         if steps.is_ragged:
