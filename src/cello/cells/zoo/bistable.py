@@ -23,7 +23,7 @@ class BRCCell(Cell):
     No unit hears another: all is remembered by the unit itself.
 
     Source: N. Vecoven, D. Ernst and G. Drion, "A bio-inspired bistable recurrent cell allows for
-    long-lasting memory", PLoS ONE 16 (2021), section 3.2, where W is U.
+    long-lasting memory", PLoS ONE 16 (2021), where W is U.
 
     Args:
         input_size: features of one input, I.
@@ -61,7 +61,7 @@ class NBRCCell(Cell):
         h = c ⊙ h_prev + (1 − c) ⊙ tanh(W_n x + a ⊙ h_prev)
 
     Source: N. Vecoven, D. Ernst and G. Drion, "A bio-inspired bistable recurrent cell allows for
-    long-lasting memory", PLoS ONE 16 (2021), section 3.3, where W is U and R is W.
+    long-lasting memory", PLoS ONE 16 (2021), where W is U and R is W.
 
     Args:
         input_size: features of one input, I.

@@ -251,7 +251,7 @@ class RANCell(PackedCell):
     h_prev is tanh(c_prev), `before` in recordings, so that c alone is carried.
 
     Source: K. Lee, O. Levy and L. Zettlemoyer, "Recurrent Additive Networks", arXiv:1705.07393
-    (2017), section 2; n is c with a tilde there.
+    (2017); n is c with a tilde there.
 
     Args:
         input_size: features of one input, I.
@@ -293,7 +293,7 @@ class STARCell(Cell):
 
     Source: M. O. Turkoglu, S. D'Aronco, J. D. Wegner and K. Schindler, "Gating Revisited: Deep
     Multi-layer RNNs That Can Be Trained", IEEE Transactions on Pattern Analysis and Machine
-    Intelligence 44 (2022), section 4.
+    Intelligence 44 (2022).
 
     Args:
         input_size: features of one input, I.

@@ -153,7 +153,7 @@ class MogrifierLSTMCell(PackedCell):
         c = σ(z_i) ⊙ tanh(z) + σ(z_f) ⊙ c_prev
         h = σ(z_o) ⊙ tanh(c)
 
-    Source: G. Melis, T. Kočiský and P. Blunsom, "Mogrifier LSTM", ICLR (2020), section 2, with
+    Source: G. Melis, T. Kočiský and P. Blunsom, "Mogrifier LSTM", ICLR (2020), with
     matrices of full rank; those of even rounds are R there.
 
     Args:
@@ -205,7 +205,7 @@ class NestedLSTMCell(PackedCell):
         c = σ(v_o) ⊙ tanh(d)
         h = σ(z_o) ⊙ tanh(c)
 
-    Source: J. R. A. Moniz and D. Krueger, "Nested LSTMs", ACML (2017), section 2, where V, U, a
+    Source: J. R. A. Moniz and D. Krueger, "Nested LSTMs", ACML (2017), where V, U, a
     and d are W, U, b and c with a tilde.
 
     Args:
@@ -257,7 +257,7 @@ class MCLSTMCell(Cell):
 
     In sum c and h are c_prev and the mass. a are further features, which only steer.
 
-    Source: P.-J. Hoedt et al., "MC-LSTM: Mass-Conserving LSTM", ICML (2021), section 2, with a
+    Source: P.-J. Hoedt et al., "MC-LSTM: Mass-Conserving LSTM", ICML (2021), with a
     redistribution R that does not depend on the input.
 
     Args:

@@ -166,7 +166,7 @@ class LIFCell(Cell):
     with `detach`, by which the same arithmetic is fused.
 
     Source: E. O. Neftci, H. Mostafa and F. Zenke, "Surrogate Gradient Learning in Spiking Neural
-    Networks", IEEE Signal Processing Magazine 36 (2019), equations 4 and 5, with the surrogate of
+    Networks", IEEE Signal Processing Magazine 36 (2019), with the surrogate of
     F. Zenke and S. Ganguli, "SuperSpike", Neural Computation 30 (2018).
 
     Args:

@@ -71,7 +71,7 @@ class MUT1Cell(Cell):
         h = z ⊙ n + (1 − z) ⊙ h_prev
 
     Source: R. Jozefowicz, W. Zaremba and I. Sutskever, "An Empirical Exploration of Recurrent
-    Network Architectures", ICML (2015), MUT1 of section 3. There is no W_n there, for x has as
+    Network Architectures", ICML (2015), MUT1. There is no W_n there, for x has as
     many features as there are units; nor is there here, if it has.
 
     Args:
@@ -118,7 +118,7 @@ class MUT2Cell(Cell):
         h = z ⊙ n + (1 − z) ⊙ h_prev
 
     Source: R. Jozefowicz, W. Zaremba and I. Sutskever, "An Empirical Exploration of Recurrent
-    Network Architectures", ICML (2015), MUT2 of section 3. There is no W_r there, for x has as
+    Network Architectures", ICML (2015), MUT2. There is no W_r there, for x has as
     many features as there are units; nor is there here, if it has.
 
     Args:
@@ -165,7 +165,7 @@ class MUT3Cell(PackedCell):
         h = z ⊙ n + (1 − z) ⊙ h_prev
 
     Source: R. Jozefowicz, W. Zaremba and I. Sutskever, "An Empirical Exploration of Recurrent
-    Network Architectures", ICML (2015), MUT3 of section 3.
+    Network Architectures", ICML (2015), MUT3.
 
     Args:
         input_size: features of one input, I.

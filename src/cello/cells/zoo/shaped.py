@@ -32,7 +32,7 @@ class ConvLSTMCell(Cell):
     * is a convolution over the places, padded with zeros so that their number stays.
 
     Source: X. Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for
-    Precipitation Nowcasting", NeurIPS (2015), section 3.1.
+    Precipitation Nowcasting", NeurIPS (2015).
 
     Args:
         shape: of one input: channels and one to three axes of places, such as (3, 32, 32).
@@ -106,9 +106,8 @@ class MLSTMCell(Cell):
     m keeps the exponentials from overflowing; C and n are the paper's, divided by exp(m). Above and
     below the line of h stands a factor more, exp(m) where m is below 0, lest exp(−m) overflow.
 
-    Source: M. Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS (2024), section 2.3
-    and the stabilised form of the appendix, with one head and the sigmoid as the forget gate's
-    activation.
+    Source: M. Beck et al., "xLSTM: Extended Long Short-Term Memory", NeurIPS (2024), in its
+    stabilised form, with one head and the sigmoid as the forget gate's activation.
 
     Args:
         input_size: features of one input, I.
@@ -167,7 +166,7 @@ class DeltaNetCell(Cell):
         y = S q
 
     Source: I. Schlag, K. Irie and J. Schmidhuber, "Linear Transformers Are Secretly Fast Weight
-    Programmers", ICML (2021), section 4.2; q and k are silu(W x) over its length, as in S. Yang
+    Programmers", ICML (2021), the delta rule; q and k are silu(W x) over its length, as in S. Yang
     et al., "Parallelizing Linear Transformers with the Delta Rule over Sequence Length", NeurIPS
     (2024).
 

@@ -247,7 +247,7 @@ class RHNCell(Cell):
         h = s
 
     Source: J. G. Zilly, R. K. Srivastava, J. Koutník and J. Schmidhuber, "Recurrent Highway
-    Networks", ICML (2017), section 4, with coupled gates; n is h there.
+    Networks", ICML (2017), with coupled gates; n is h there.
 
     Args:
         input_size: features of one input, I.

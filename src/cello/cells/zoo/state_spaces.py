@@ -27,7 +27,7 @@ class LRUCell(Cell):
     h_re + i h_im is the state, multiplied at each step by r exp(i angle); y is a real part.
 
     Source: A. Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML
-    (2023), section 3 and appendix A: r² starts evenly between the squares of `r_min` and `r_max`,
+    (2023), as in its appendix A: r² starts evenly between the squares of `r_min` and `r_max`,
     the angle between 0 and `max_phase`, exp(gamma) as √(1 − r²), B, C and D as Glorot's.
 
     Args:
@@ -98,7 +98,7 @@ class S6Cell(Cell):
     Each feature of the input has N numbers of memory; delta says how long a step takes it.
 
     Source: A. Gu and T. Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces",
-    arXiv:2312.00752 (2023), algorithm 2 and section 3.6, where B times delta stands for B held
+    arXiv:2312.00752 (2023), algorithm 2 in section 3.2, where B times delta stands for B held
     over a step, as in the authors' code. A starts as −1 to −N, D as 1, and b so that delta is
     from 0.001 to 0.1.
 
@@ -154,7 +154,7 @@ class LMUCell(Cell):
     coefficients of a window that slides, held over a step. They are no part of a saved model.
 
     Source: A. R. Voelker, I. Kajić and C. Eliasmith, "Legendre Memory Units: Continuous-Time
-    Representation in Recurrent Neural Networks", NeurIPS (2019), section 2; e_m starts as 0, the
+    Representation in Recurrent Neural Networks", NeurIPS (2019); e_m starts as 0, the
     other e as LeCun's uniform, matrices as Glorot's normal.
 
     Args:

@@ -31,7 +31,7 @@ class GRUDCell(Cell):
     does not matter.
 
     Source: Z. Che et al., "Recurrent Neural Networks for Multivariate Time Series with Missing
-    Values", Scientific Reports 8 (2018), Methods, where seen is m and gap is δ.
+    Values", Scientific Reports 8 (2018), where seen is m and gap is δ.
 
     Args:
         in_features: values of one step, F.
@@ -93,8 +93,8 @@ class LTCCell(Cell):
     This is a solver's step of dh/dt = −(1/tau + f) ⊙ h + f ⊙ A that no dt makes unstable. dt is the
     time since the step before, |gap|, over `unfolds`; tau is exp(log_tau).
 
-    Source: R. Hasani et al., "Liquid Time-constant Networks", AAAI (2021), equation 3 and
-    algorithm 1, with the sigmoid as f.
+    Source: R. Hasani et al., "Liquid Time-constant Networks", AAAI (2021), with its
+    fused solver and the sigmoid as f.
 
     Args:
         in_features: of one value, F.
@@ -141,7 +141,7 @@ class CfCCell(Cell):
         h = t ⊙ tanh(g) + (1 − t) ⊙ tanh(k)
 
     Source: R. Hasani et al., "Closed-form continuous-time neural networks", Nature Machine
-    Intelligence 4 (2022), equation 4 with a shared trunk of one layer, where k is h.
+    Intelligence 4 (2022), with a shared trunk of one layer, where k is h.
 
     Args:
         in_features: of one value, F.
@@ -197,7 +197,7 @@ class PhasedLSTMCell(Cell):
     drawn from 0 to the period.
 
     Source: D. Neil, M. Pfeiffer and S.-C. Liu, "Phased LSTM: Accelerating Recurrent Network
-    Training for Long or Event-based Sequences", NeurIPS (2016), section 2, without peepholes.
+    Training for Long or Event-based Sequences", NeurIPS (2016), without peepholes.
 
     Args:
         in_features: of one value, F.
