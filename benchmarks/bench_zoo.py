@@ -1,4 +1,8 @@
-"""Every cell of the library and of its zoo against a plain PyTorch loop over the same step."""
+"""Every cell of the library and of its zoo against a plain PyTorch loop over the same step.
+
+Among them are a matrix as the memory, maps, several inputs a step; and, written here, a cell with
+PyTorch's own inside and a module of somebody else's whose state is a dict.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import cello
 from benchmarks.case import Case, Group
@@ -24,7 +28,40 @@ SIZES: list[tuple[tuple[int, int, int], float]] = [  # B, T, H, and the aim for 
 QUICK = (
     *("LSTMCell", "GRUCell", "JordanCell", "LayerNormLSTMCell", "SLSTMCell"),
     *("ConvLSTMCell", "DeltaNetCell", "GRUDCell", "LIFCell", "S6Cell"),
+    *("nn.GRUCell inside", "a dict as the state"),
 )
+
+
+class Inside(cello.Cell):
+    """PyTorch's own cell inside of a step, beside a slow trace."""
+
+    state = ("h", "trace")
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, size)
+        self.inner = nn.GRUCell(size, size)
+
+    def step(self, x: Tensor, h: Tensor, trace: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h = self.inner(x, h)
+        trace = 0.9 * trace + 0.1 * h
+        return h - trace, (h, trace)
+
+
+class DictState(nn.Module):
+    """A module of somebody else's, called as `module(x, state)`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.input_size = self.hidden_size = size
+        self.mix = nn.Linear(2 * size, 2 * size)
+
+    def forward(self, x: Tensor, state: dict[str, Tensor] | None = None) -> Any:
+        state = state or {name: torch.zeros_like(x) for name in ("fast", "slow")}
+        new, rate = self.mix(torch.cat([x, state["fast"]], dim=1)).chunk(2, dim=1)
+        slow = state["slow"] + torch.sigmoid(rate) * (torch.tanh(new) - state["slow"])
+        fast = torch.tanh(new + slow)
+        return fast, {"fast": fast, "slow": slow}
+
 
 OURS: dict[str, Callable[[int], cello.Cell]] = {
     "ElmanCell": lambda size: cello.ElmanCell(size, size),
@@ -35,6 +72,8 @@ OURS: dict[str, Callable[[int], cello.Cell]] = {
     "LSTMCell, projection": lambda size: cello.LSTMCell(size, size, projection_size=size // 2),
     "GRUCell": lambda size: cello.GRUCell(size, size),
     "GRUCell, reset before": lambda size: cello.GRUCell(size, size, reset_after=False),
+    "nn.GRUCell inside": Inside,
+    "a dict as the state": lambda size: cello.Recurrent(DictState(size)).cell,
 }
 # How a cell of the zoo is made where its sizes alone do not do. The input has H numbers, whatever
 # its parts are.
