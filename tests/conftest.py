@@ -33,6 +33,14 @@ settings.register_profile("full", settings.get_profile("default"), max_examples=
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def calls_in_cpp() -> None:
+    """What else is built behind a user's back is there before the first test, where it can be."""
+    from cello.engines.cpu.node.extension import make
+
+    make()
+
+
 @pytest.fixture(autouse=True)
 def same_start() -> Iterator[None]:
     """Every test starts from the same seed, one thread, float32, and leaves it so."""

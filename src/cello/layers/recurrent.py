@@ -129,9 +129,6 @@ class Recurrent(Layer):
         if loop is None or not loop.takes(state):
             return None
         y, final = loop(x, state, StepTable(T, B, T * B, None, self.reverse))
-        if y.requires_grad:  # what is made last has its gradient first
-            final = [of_its_own(part) for part in final]
-            y = y if self.batch_first else of_its_own(y)
         return y.transpose(0, 1) if self.batch_first else y, cell.state_type(*final)
 
     def run(

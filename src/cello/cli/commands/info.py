@@ -54,6 +54,7 @@ def command(as_json: bool) -> None:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "engines": ["auto", *ENGINES],
         "compiler": _compiler(),
+        "calls": _calls(),
         "cache": str(cache_folder()),
         "default data": _default_data(),
     }
@@ -96,6 +97,16 @@ def _compiler() -> str:
         return str(compiler())
     except CompilerError as error:
         return str(error)
+
+
+def _calls() -> str:
+    """Whether a call of a compiled loop is C++, or why it is Python."""
+    from cello.engines.cpu.node.extension import extension, why_not
+
+    if extension() is not None:
+        return "in C++"
+    reason = why_not()
+    return "in C++ once it is built, after some calls" if reason is None else f"in Python: {reason}"
 
 
 def _default_data() -> str:

@@ -16,6 +16,7 @@ from cello.engines.cpu.batched import in_batch
 from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors
 from cello.engines.cpu.library import NOWHERE, StepTable
+from cello.engines.cpu.node.recipes import node_of
 from cello.engines.cpu.op.call import LoopCall
 from cello.engines.cpu.op.direct import PLAIN_TENSORS, can_bypass_dispatcher
 from cello.engines.cpu.op.forward import ForwardRecipe
@@ -30,6 +31,8 @@ __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 _requires_grad = attrgetter("requires_grad")
 _unwrap = torch._C._functorch.unwrap_if_dead  # what a transform has made that is over
 _LIMIT = 16  # sizes that are kept for one cell
+_PATIENCE = 64  # calls in Python, after which it is worth to build what runs without it
+_FELT = 1 << 26  # multiplications of a call, above which nobody feels what Python takes
 
 
 def is_dense(x: Any) -> bool:
@@ -55,10 +58,13 @@ class DenseLoop:
         self.plan, self.dtype, self.inputs = plan, dtype, cell.input_size
         self.recipes: dict[bool, tuple[ForwardRecipe, int]] = {}  # by whether a tape is left
         self.backward: dict[Any, BackwardRecipe] = {}  # by what needs a gradient
+        self.node: Any = None  # in C++, of as much as is known here
+        self.calls = 0  # without it
         self.output = plan.program.output.shape[1]
         self.state = [(rows, *shape) for shape in shapes_of(cell).values()]
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=dtype) for shape in self.state]
+            self.like = torch.empty(0, dtype=dtype)
         self.without_state = 1 + len(plan.shared)
         known = shared_tensors(plan, cell)
         self.own = [known[value] for value in plan.shared]
@@ -86,7 +92,7 @@ class DenseLoop:
     def __call__(
         self, x: Tensor, state: Sequence[Tensor] | None, steps: StepTable
     ) -> tuple[Tensor, Sequence[Tensor]]:
-        """The outputs [..., O] and the final state; to autograd results of one operation.
+        """The outputs [..., O] and the final state, each with a place of its own in the graph.
 
         Args:
             x: [..., I], the rows of all steps in their order; see `is_dense`.
@@ -99,19 +105,30 @@ class DenseLoop:
             for place, made in zip(self.places, self.plan.once(*self.given), strict=True):
                 own[place] = made
         tensors = [x, *own] if state is None else [x, *own, *state]
+        plain = PLAIN_TENSORS.issuperset(map(type, tensors))
+        if plain and self.node is not None and steps.table is None:
+            length, rows, reverse = steps.length, steps.rows, steps.reverse
+            found = self.node.run(tensors, length, rows, reverse, self.gradients_of)
+            if found is not None:
+                return found  # type: ignore[no-any-return]
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
             return self.run(tensors, steps, False)[:2]
-        if PLAIN_TENSORS.issuperset(map(type, tensors)):
+        if plain:
             y, *final = _apply(self, steps, *map(_unwrap, tensors))
-            return y, final
-        y, *final = differentiable(self._call(tensors, steps))
-        return y.view(*x.shape[:-1], self.output), final
+        else:
+            y, *final = differentiable(self._call(tensors, steps))
+        final = [part.view_as(part) for part in final]
+        return y.view(*x.shape[:-1], self.output), final  # what is made last has its gradient first
 
     def run(
         self, tensors: Sequence[Tensor], steps: StepTable, save: bool
     ) -> tuple[Tensor, Sequence[Tensor], Tensor | None]:
         """The outputs, the final state, and the tape if `save`."""
         recipe, width = self.recipes.get(save) or self._recipe(save)
+        if steps.total * recipe.loop.rendered.work < _FELT:
+            self.calls += 1
+            if self.calls % _PATIENCE == 0:
+                self._tell(begin=True)
         x = tensors[0]
         new = x.new_empty
         y, final = new((*x.shape[:-1], self.output)), [*map(torch.empty_like, self.zeros)]
@@ -140,6 +157,7 @@ class DenseLoop:
         if recipe is None:
             recipe = backward_recipe(self.plan, (), grads, [*needs, *more])
             self.backward[needs] = recipe
+            self._tell()
         given = self._operands(tensors)
         grads = plain(grads, self.dtype)
         return recipe(given, made, grads, steps, None, None)[: len(needs)]
@@ -163,7 +181,48 @@ class DenseLoop:
         loop = self.plan.forward(save=save)
         recipe = loop.recipe(ForwardRecipe, self.plan, ())
         self.recipes[save] = recipe, loop.tape.width if loop.tape is not None else 0
+        self._tell()
         return self.recipes[save]
+
+    def _tell(self, *, begin: bool = False) -> None:
+        """Let what runs in C++ know what is known here."""
+        forward = {save: recipe for save, (recipe, _) in self.recipes.items()}
+        self.node = node_of(
+            self.output,
+            self.without_state,
+            self.like,
+            self.zeros,
+            forward,
+            self.backward,
+            begin=begin,
+        )
+
+    def gradients_of(
+        self,
+        saved: list[Tensor],
+        grads: list[Any],
+        needs: tuple[bool, ...],
+        length: int,
+        rows: int,
+        reverse: bool,
+        changed: bool,
+    ) -> list[Tensor | None]:
+        """Those of a node in C++, where something is out of the ordinary.
+
+        Args:
+            saved: the tensors, the outputs and the tape.
+            grads: of the outputs and the final state.
+            needs: which tensors need one.
+            length: T.
+            rows: B.
+            reverse: see `StepTable`.
+            changed: whether the outputs have been changed in place.
+        """
+        *tensors, y, tape = saved
+        steps = StepTable(length, rows, length * rows, None, reverse)
+        if changed:
+            y = self.run(tensors, steps, True)[0]  # has the same bits as it had
+        return self.gradients(tensors, steps, [y, tape], grads, needs)
 
 
 class _DenseFunction(torch.autograd.Function):

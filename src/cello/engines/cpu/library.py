@@ -85,6 +85,12 @@ class Library:
             self._pack.restype, self._pack.argtypes = None, run.argtypes
             self._run = run
 
+    def in_numbers(self) -> list[int]:
+        """The addresses of its functions, and what decides how many threads run."""
+        self.load()
+        functions = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in (self._run, self._bytes))
+        return [*functions, self.rendered.work, self.rendered.weights, self.rendered.shares]
+
     def new_workspace(self) -> Tensor:
         """Memory for one thread."""
         return torch.empty(self._bytes(1) + 64, dtype=torch.uint8)
@@ -133,7 +139,7 @@ class Library:
 
     def _threads(self, steps: StepTable) -> tuple[int, int]:
         """How many threads run, and how many of them share the units of a row."""
-        available = torch.get_num_threads()
+        available = torch.get_num_threads()  # node/loop.cpp decides the same
         if available == 1 or steps.total * self.rendered.work < 2 * WORTH_A_THREAD:
             return 1, 1
         if steps.rows >= available:

@@ -32,7 +32,7 @@ from cello.engines import (
 from cello.errors import ArgumentError
 from cello.layers.call.result import refuse_pair
 from cello.layers.call.states import stacked, states_stacked, unstacked
-from cello.layers.call.steps import Steps, of_its_own
+from cello.layers.call.steps import Steps
 from cello.layers.hooks.watch import hook_providers, is_unwatched, observer
 from cello.layers.layer import check_input, check_reset
 from cello.layers.quantized import Qconfig
@@ -144,10 +144,7 @@ class DropIn(Streamed, nn.RNNBase):
             x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
         if not final:
             return None
-        state = stacked(final)
-        if self.batch_first:
-            return x.transpose(0, 1), state  # what is made last has its gradient first
-        return of_its_own(x) if x.requires_grad else x, state
+        return x.transpose(0, 1) if self.batch_first else x, stacked(final)
 
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
         """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.

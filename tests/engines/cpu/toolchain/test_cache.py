@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,7 @@ def test_an_entry_is_named_by_all_that_made_it(monkeypatch: pytest.MonkeyPatch):
     ]
     monkeypatch.setattr(cache, "_processor", lambda: "another processor")
     names.append(cache.entry_name("lstm", "source", COMPILER))
-    monkeypatch.setattr(cache, "flags", lambda: ("-O0",))
-    names.append(cache.entry_name("lstm", "source", COMPILER))
+    names.append(cache.entry_name("lstm", "source", replace(COMPILER, flags=("-O0",))))
     digests = [name.rpartition("-")[2] for name in names]
     assert [name.rpartition("-")[0] for name in names] == ["lstm", "gru", *["lstm"] * 4]
     assert digests[0] == digests[1]

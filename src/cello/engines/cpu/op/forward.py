@@ -36,8 +36,8 @@ class ForwardRecipe:
         more = [("array", "y"), *(("final", name) for name in plan.program.state)]
         more += [("array", f"seen_{name}") for name in names]
         more += [("array", "tape"), ("forced", "")]
-        order, _ = order_of(plan, loop, more)
-        self.pointers = itemgetter(*order)
+        self.order, _ = order_of(plan, loop, more)
+        self.pointers = itemgetter(*self.order)
         slots = [slot.of for slot in loop.rendered.slots]
         widths = {str(array): array.width for array in slots if isinstance(array, Array)}
         self.output, self.seen = widths["y"], [widths[f"seen_{name}"] for name in names]

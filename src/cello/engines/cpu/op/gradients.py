@@ -87,8 +87,8 @@ class BackwardRecipe:
         more += [("grad_initial", name) for name in states]
         more += [("forced", ""), ("grad_forced", "")]
         more += [("array", str(array)) for array in arrays]
-        order, places = order_of(plan, loop, more)
-        self.pointers = itemgetter(*order)
+        self.order, places = order_of(plan, loop, more)
+        self.pointers = itemgetter(*self.order)
         self.makers = [self._maker(array, names) for array in arrays]
         self.needs = list(needs)
         self.of_start = any(needs[end - 2 * self.count : end - self.count])

@@ -11,7 +11,7 @@ from cello.engines.cpu.toolchain import cache
 from cello.engines.cpu.toolchain.compiler import HOW_TO_GET_ONE, Compiler, candidates
 from cello.errors import CompilerError
 
-__all__ = ["build", "compiler"]
+__all__ = ["build", "compiler", "found"]
 
 # What kernels need of a compiler and of the system's headers.
 _PROBE = """\
@@ -29,17 +29,23 @@ int cello_probe(float x) {
 """
 
 
-def build(name: str, source: str) -> ctypes.CDLL:
-    """Load the library that this C source makes, compiling it if that was not done before.
+def build(name: str, source: str, by: Compiler | None = None) -> ctypes.CDLL:
+    """Load the library that this source makes, compiling it if that was not done before.
 
     Args:
         name: what the files in the cache begin with.
-        source: the whole C file.
+        source: the whole file.
+        by: what compiles it, if not the C compiler in use.
 
     Raises:
         CompilerError: there is no compiler, none works, or it refuses the source.
     """
-    return _library(name, source, compiler())
+    return _library(name, source, by or compiler())
+
+
+def found(name: str, source: str, by: Compiler) -> ctypes.CDLL | None:
+    """The same if it has been compiled before."""
+    return _find(cache.entry_name(name, source, by))
 
 
 def compiler() -> Compiler:
@@ -107,7 +113,7 @@ def _make(entry: str, source: str, compiler: Compiler) -> ctypes.CDLL:
     reason = "there is no folder for temporary files"
     for folder in cache.places():
         try:
-            text = folder / f"{entry}.c"
+            text = folder / f"{entry}{compiler.ending}"
             files.replace(text, source.encode())
             content = compiler.compile(text, zig_cache=folder / "zig")
             return ctypes.CDLL(str(cache.store(folder, entry, content, compiler)))

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from cello import files
-from cello.engines.cpu.toolchain.compiler import Compiler, flags
+from cello.engines.cpu.toolchain.compiler import Compiler
 
 __all__ = [
     "CacheWarning",
@@ -149,7 +149,7 @@ def _strangers(status: os.stat_result) -> str | None:
 
 def entry_name(name: str, source: str, compiler: Compiler) -> str:
     """The name that a library's files have in common; another for all that would change it."""
-    parts = (source, *flags(), compiler.identity, _processor())
+    parts = (source, *compiler.flags, compiler.identity, _processor())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return f"{re.sub(r'[^A-Za-z0-9_.]', '_', name)[:60]}-{digest[:20]}"
 
@@ -178,7 +178,7 @@ def store(folder: Path, entry: str, content: bytes, compiler: Compiler) -> Path:
     library.chmod(0o700)
     about = {
         "compiler": list(compiler.command),
-        "flags": list(flags()),
+        "flags": list(compiler.flags),
         "processor": _processor(),
         "seal": files.seal(content),
     }

@@ -11,67 +11,16 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cello.errors import CompilerError
 
-__all__ = ["Compiler", "candidates", "flags"]
+__all__ = ["Compiler", "candidates", "flags", "identity_of"]
 
 _SHOWN_LINES = 12
 
 HOW_TO_GET_ONE = "install gcc or clang, or `pip install cello[cc]`, or name one in $CC"
-
-
-@dataclass(frozen=True)
-class Compiler:
-    """A C compiler that was found; whether it works is not yet known.
-
-    Attributes:
-        command: the words that its call begins with.
-        place: where it was found, as a reader would say it.
-        identity: changes when the compiler is exchanged for another one.
-    """
-
-    command: tuple[str, ...]
-    place: str
-    identity: str
-
-    def __str__(self) -> str:
-        return f"{shlex.join(self.command)} ({self.place})"
-
-    def compile(self, source: Path, zig_cache: Path | None = None) -> bytes:
-        """Build a library and return the file's content.
-
-        Everything that is written on the way lies in a folder of its own, which is gone afterwards,
-        also when the user interrupts.
-
-        Args:
-            source: the C file.
-            zig_cache: where zig keeps what it builds for itself, if the user has not said.
-
-        Raises:
-            CompilerError: shows the command and what the compiler said.
-        """
-        try:
-            with tempfile.TemporaryDirectory(prefix="cello-") as folder:
-                library = Path(folder, "library.so")
-                command = [*self.command, *flags(), str(source), "-o", str(library), *_LIBRARIES]
-                environment = os.environ | {"TMPDIR": folder}
-                if zig_cache is not None:
-                    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
-                status, said = _call(command, folder, environment)
-                if status == 0 and library.exists():
-                    return library.read_bytes()
-        except OSError as error:
-            raise CompilerError(f"{self} cannot be run: {error}") from error
-        raise CompilerError(
-            f"{self} could not compile {source}:\n{_first_lines(said)}\n"
-            f"    The command was: {shlex.join(command)}"
-        )
-
-
-_LIBRARIES = ("-lm", "-lpthread")
 
 
 def flags() -> tuple[str, ...]:
@@ -94,6 +43,61 @@ def flags() -> tuple[str, ...]:
     )
 
 
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler that was found; whether it works is not yet known.
+
+    Attributes:
+        command: the words that its call begins with.
+        place: where it was found, as a reader would say it.
+        identity: changes when the compiler is exchanged for another one.
+        flags: how it is called.
+        libraries: what it links.
+        ending: of the files that it takes.
+    """
+
+    command: tuple[str, ...]
+    place: str
+    identity: str
+    flags: tuple[str, ...] = field(default_factory=flags)
+    libraries: tuple[str, ...] = ("-lm", "-lpthread")
+    ending: str = ".c"
+
+    def __str__(self) -> str:
+        return f"{shlex.join(self.command)} ({self.place})"
+
+    def compile(self, source: Path, zig_cache: Path | None = None) -> bytes:
+        """Build a library and return the file's content.
+
+        Everything that is written on the way lies in a folder of its own, which is gone afterwards,
+        also when the user interrupts.
+
+        Args:
+            source: the C file.
+            zig_cache: where zig keeps what it builds for itself, if the user has not said.
+
+        Raises:
+            CompilerError: shows the command and what the compiler said.
+        """
+        try:
+            with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+                library = Path(folder, "library.so")
+                command = [*self.command, *self.flags, str(source), "-o", str(library)]
+                command += self.libraries
+                environment = os.environ | {"TMPDIR": folder}
+                if zig_cache is not None:
+                    environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
+                status, said = _call(command, folder, environment)
+                if status == 0 and library.exists():
+                    return library.read_bytes()
+        except OSError as error:
+            raise CompilerError(f"{self} cannot be run: {error}") from error
+        raise CompilerError(
+            f"{self} could not compile {source}:\n{_first_lines(said)}\n"
+            f"    The command was: {shlex.join(command)}"
+        )
+
+
 def candidates() -> Iterator[Compiler]:
     """The compilers that there are, the one to prefer first.
 
@@ -112,19 +116,19 @@ def candidates() -> Iterator[Compiler]:
                 "it to let cc, gcc, clang or the package ziglang be looked for"
             )
         command: tuple[str, ...] = (found, *words[1:])
-        yield Compiler(command, "from $CC", _identity(command))
+        yield Compiler(command, "from $CC", identity_of(command))
         return
     seen = set()
     for name in ("cc", "gcc", "clang"):
         found = _which(name)
         if found is not None and (real := os.path.realpath(found)) not in seen:
             seen.add(real)
-            yield Compiler((found,), "on the PATH", _identity((found,)))
+            yield Compiler((found,), "on the PATH", identity_of((found,)))
     zig = importlib.util.find_spec("ziglang")
     if zig is not None and zig.origin is not None and sys.executable:
         binary = Path(zig.origin).with_name("zig.exe" if os.name == "nt" else "zig")
         command = (sys.executable, "-m", "ziglang", "cc")
-        yield Compiler(command, "the package ziglang", _identity((str(binary),)))
+        yield Compiler(command, "the package ziglang", identity_of((str(binary),)))
 
 
 def _words(command: str) -> list[str]:
@@ -143,7 +147,7 @@ def _which(name: str) -> str | None:
     return os.path.abspath(found) if found is not None else None
 
 
-def _identity(words: tuple[str, ...]) -> str:
+def identity_of(words: tuple[str, ...]) -> str:
     """The words, and path, size and time of every file that they name."""
     parts = [*words]
     for word in words:
