@@ -90,7 +90,7 @@ class DenseLoop:
         )
 
     def __call__(
-        self, x: Tensor, state: Sequence[Tensor] | None, steps: StepTable
+        self, x: Tensor, state: Sequence[Tensor] | None, steps: StepTable, stacked: bool = False
     ) -> tuple[Tensor, Sequence[Tensor]]:
         """The outputs [..., O] and the final state, each with a place of its own in the graph.
 
@@ -98,6 +98,7 @@ class DenseLoop:
             x: [..., I], the rows of all steps in their order; see `is_dense`.
             state: what to begin with, see `takes`; zeros if None.
             steps: which rows each step has; each sequence has one step at least.
+            stacked: whether the final state gets an axis of length 1 before the others.
         """
         own = self.own
         if self.plan.once is not None:
@@ -108,16 +109,17 @@ class DenseLoop:
         plain = PLAIN_TENSORS.issuperset(map(type, tensors))
         if plain and self.node is not None and steps.table is None:
             length, rows, reverse = steps.length, steps.rows, steps.reverse
-            found = self.node.run(tensors, length, rows, reverse, self.gradients_of)
+            found = self.node.run(tensors, length, rows, reverse, self.gradients_of, stacked)
             if found is not None:
                 return found  # type: ignore[no-any-return]
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
-            return self.run(tensors, steps, False)[:2]
+            y, final, _ = self.run(tensors, steps, False)
+            return y, [part.unsqueeze(0) for part in final] if stacked else final
         if plain:
             y, *final = _apply(self, steps, *map(_unwrap, tensors))
         else:
             y, *final = differentiable(self._call(tensors, steps))
-        final = [part.view_as(part) for part in final]
+        final = [part.unsqueeze(0) if stacked else part.view_as(part) for part in final]
         return y.view(*x.shape[:-1], self.output), final  # what is made last has its gradient first
 
     def run(

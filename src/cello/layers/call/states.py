@@ -14,7 +14,7 @@ from cello.engines import is_dense
 from cello.layers.call.result import refuse_pair
 from cello.layers.call.steps import Steps
 
-__all__ = ["stacked", "state_given", "states_stacked", "unstacked"]
+__all__ = ["stacked", "state_given", "state_of_parts", "states_stacked", "unstacked"]
 
 
 def state_given(cell: Cell, state: Any, steps: Steps) -> tuple[Tensor, ...]:
@@ -58,6 +58,11 @@ def stacked(states: Sequence[Sequence[Tensor]]) -> Any:
         parts = [part.unsqueeze(0) for part in states[0]]
     else:
         parts = [torch.stack(part) for part in zip(*states, strict=True)]
+    return state_of_parts(parts)
+
+
+def state_of_parts(parts: Sequence[Tensor]) -> Any:
+    """A state as PyTorch has it of its parts, which have the axis of layers."""
     return tuple(parts) if len(parts) > 1 else parts[0]
 
 

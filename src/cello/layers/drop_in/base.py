@@ -31,8 +31,8 @@ from cello.engines import (
 )
 from cello.errors import ArgumentError
 from cello.layers.call.result import refuse_pair
-from cello.layers.call.states import stacked, states_stacked, unstacked
-from cello.layers.call.steps import Steps
+from cello.layers.call.states import stacked, state_of_parts, states_stacked, unstacked
+from cello.layers.call.steps import Steps, of_its_own
 from cello.layers.hooks.watch import hook_providers, is_unwatched, observer
 from cello.layers.layer import check_input, check_reset
 from cello.layers.quantized import Qconfig
@@ -130,7 +130,7 @@ class DropIn(Streamed, nn.RNNBase):
         cells, ways = self._kept_cells, 1 + self.bidirectional
         states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
         final: list[Any] = []
-        T, B, _ = x.shape
+        (T, B, _), alone = x.shape, len(cells) == 1
         for first in range(0, len(states), ways):
             outputs = []
             for number in range(first, first + ways):
@@ -138,13 +138,16 @@ class DropIn(Streamed, nn.RNNBase):
                 loop = dense_loop(cell, x, B, B)
                 if loop is None or not loop.takes(state):
                     return None
-                made, end = loop(x, state, StepTable(T, B, T * B, None, number > first))
+                made, end = loop(x, state, StepTable(T, B, T * B, None, number > first), alone)
                 outputs.append(made)
                 final.append(end)
             x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
         if not final:
             return None
-        return x.transpose(0, 1) if self.batch_first else x, stacked(final)
+        last = state_of_parts(final[0]) if alone else stacked(final)
+        if self.batch_first:
+            return x.transpose(0, 1), last  # what is made last has its gradient first
+        return x if alone else of_its_own(x), last
 
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
         """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.

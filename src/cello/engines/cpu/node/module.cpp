@@ -10,12 +10,13 @@ void set_history(const Tensor &result, const c10::intrusive_ptr<Node> &node, lon
     torch::autograd::set_history(result, own);
 }
 
-/* run(tensors, steps, rows, reverse, slow) -> (outputs, final states), or None */
+/* run(tensors, steps, rows, reverse, slow, stacked) -> (outputs, final states), or None; the states with an axis
+ * of length 1 before the others if `stacked` */
 PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t) {
     HANDLE_TH_ERRORS
     const std::shared_ptr<Loop> &loop = ((PyLoop *)self)->loop;
     const long steps = PyLong_AsLong(args[1]), rows = PyLong_AsLong(args[2]), total = steps * rows;
-    const bool reverse = args[3] == Py_True;
+    const bool reverse = args[3] == Py_True, stacked = args[5] == Py_True;
     variable_list tensors;
     bool train = false;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(args[0]); i++) {
@@ -40,7 +41,11 @@ PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t) {
         y = empty(sizes, loop->options);
         if (recipe->width) tape = empty({total, recipe->width}, loop->options);
         results.push_back(y);
-        for (const Tensor &state : loop->zeros) results.push_back(empty(state.sizes(), loop->options));
+        for (const Tensor &state : loop->zeros) {
+            c10::DimVector shape(state.sizes());
+            if (stacked) shape.insert(shape.begin(), 1);
+            results.push_back(empty(shape, loop->options));
+        }
         all.insert(all.end(), results.begin(), results.end());
         all.push_back(tape);
         all.emplace_back();

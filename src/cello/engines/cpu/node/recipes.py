@@ -31,8 +31,8 @@ def node_of(
 ) -> Any | None:
     """What runs a loop and leaves a node, where it knows how; None where there is no extension.
 
-    Its method `run(tensors, steps, rows, reverse, slowly)` returns the outputs and the final
-    states, or None.
+    Its method `run(tensors, steps, rows, reverse, slowly, stacked)` returns the outputs and the
+    final states, or None.
 
     Args:
         output: features of the output.
