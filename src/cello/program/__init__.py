@@ -3,7 +3,7 @@
 Imports the cells; engines run it, and `see` writes, draws and explains it.
 """
 
-from cello.program.cache import program_as_is, program_of, program_of_values
+from cello.program.cache import key_of, program_as_is, program_of, program_of_values
 from cello.program.evaluate import evaluate, results_of
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
 from cello.program.guards.fast import FastGuard, fast_guard_of
@@ -31,6 +31,7 @@ __all__ = [
     "is_random",
     "is_row_wise",
     "is_view",
+    "key_of",
     "map_leaves",
     "named_tensors",
     "needed_ops",

@@ -20,7 +20,7 @@ from cello.program.guards.key import GuardKey
 from cello.program.lazy import initialize
 from cello.program.trace.capture import capture
 
-__all__ = ["program_as_is", "program_of", "program_of_values"]
+__all__ = ["key_of", "program_as_is", "program_of", "program_of_values"]
 
 # What is known of a cell, by what it can read. A refusal is kept as its message: an error would
 # keep alive all that its traceback holds.
@@ -80,7 +80,7 @@ def program_of(
     guard = fast_guard_of(cell)
     known = _look(cell, dtype, device) if guard is None else guard.found
     one_row = 1 in rows
-    key = (dtype, device, one_row, torch.get_default_dtype(), values_only)
+    key = key_of(dtype, device, one_row=one_row, values_only=values_only)
     found = known.get(key)
     if found is None:
         with _lock:
@@ -97,6 +97,13 @@ def program_of(
             if why := found.tried[number]:
                 raise CaptureError(why)
     return found
+
+
+def key_of(
+    dtype: torch.dtype, device: torch.device, *, one_row: bool, values_only: bool = False
+) -> Any:
+    """Where a program stands among what is known of a cell; see `program_of`."""
+    return dtype, device, one_row, torch.get_default_dtype(), values_only
 
 
 def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:

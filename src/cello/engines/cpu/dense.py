@@ -24,7 +24,7 @@ from cello.engines.cpu.op.gradients import BackwardRecipe, backward_recipe
 from cello.engines.cpu.op.memory_layout import compute_dtype, plain
 from cello.engines.cpu.op.operators import backward, differentiable
 from cello.engines.cpu.plan import Plan
-from cello.program import FastGuard, Program, fast_guard_of
+from cello.program import FastGuard, Program, fast_guard_of, key_of
 
 __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 
@@ -280,7 +280,7 @@ def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> Pl
         return None
     if compute_dtype(x.dtype) != x.dtype or (like is not None and like.dtype != x.dtype):
         return None
-    program = guard.found.get((x.dtype, x.device, least == 1, torch.get_default_dtype()))
+    program = guard.found.get(key_of(x.dtype, x.device, one_row=least == 1))
     if not isinstance(program, Program):
         return None
     if program.asks_size and (least < rows or program.tried.get(rows) != ""):
