@@ -7,7 +7,8 @@ PyTorch raises in the same place, so that code which catches PyTorch's catches o
     CelloError
     ├── ArgumentError (ValueError, RuntimeError)   an argument has a value that makes no sense
     │   ├── ShapeError                  ... a tensor has the wrong shape
-    │   └── DtypeError (TypeError)      ... a tensor has the wrong dtype, an object the wrong type
+    │   ├── DtypeError (TypeError)      ... a tensor has the wrong dtype, an object the wrong type
+    │   └── RangeError (IndexError)     ... a number in a tensor has no row in a table
     ├── CellError                       a cell breaks the contract of `state` and `step`
     ├── CaptureError                    a step cannot be turned into a program
     ├── EngineError (RuntimeError)      the engine asked for cannot run this cell
@@ -37,6 +38,7 @@ __all__ = [
     "DtypeError",
     "EngineError",
     "ModelError",
+    "RangeError",
     "ShapeError",
     "TrainingError",
     "UnknownNameError",
@@ -76,6 +78,10 @@ class ShapeError(ArgumentError):
 
 class DtypeError(ArgumentError, TypeError):
     """A tensor does not have the expected dtype, or an object not the expected type."""
+
+
+class RangeError(ArgumentError, IndexError):
+    """A whole number in a tensor has no row in a table that is read by it, as an embedding is."""
 
 
 class CellError(CelloError):

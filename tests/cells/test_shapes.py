@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
 from cello.convert import load_model, save_model
-from cello.errors import CellError, CelloError, DtypeError
+from cello.errors import CellError, CelloError, DtypeError, RangeError
 from tests.registry import make
 
 
@@ -293,7 +293,12 @@ def test_export_with_several_inputs() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 10])
-def test_a_number_that_the_embedding_lacks_is_no_number(number: int) -> None:
+def test_a_number_that_the_embedding_lacks_is_an_error(number: int) -> None:
     x = clinical_input() | {"word": torch.full((T, B), number)}
     layer = cello.Recurrent(Clinical().double(), engine="cpu")
-    assert layer(x)[0].isnan().all()
+    said = r"no row in the table .*test_shapes\.py:\d+\), `.*word"
+    with pytest.raises(RangeError, match=said):
+        layer(x)
+    with pytest.raises(IndexError):
+        layer.stream(B)({name: part if name == "who" else part[0] for name, part in x.items()})
+    layer(clinical_input())

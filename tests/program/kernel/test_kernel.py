@@ -94,6 +94,36 @@ def test_a_cut_goes_through_a_sum_over_another_axis() -> None:
     assert cuts_of(program)[program.state["h"]] == [(0, 1), (1, 3)]
 
 
+class Matrix(cello.Cell):
+    """A matrix memory, multiplied by a vector in one of the ways to write it."""
+
+    state = ("S",)
+
+    def __init__(self, times: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__(I, 8, state_sizes={"S": (8, 8)})
+        self.W = nn.Linear(I, 8)
+        self.times = times
+
+    def step(self, x: Tensor, S: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        k = self.W(x)
+        S = S + torch.einsum("bi,bj->bij", k - self.times(S, k), k)
+        return self.times(S, k), (S,)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        lambda S, k: torch.einsum("bij,bj->bi", S, k),
+        lambda S, k: (S @ k.unsqueeze(-1)).squeeze(-1),
+        lambda S, k: torch.bmm(S, k.view(-1, 8, 1)).view(-1, 8),
+        lambda S, k: (S * k.view(-1, 1, 8)).sum(-1),
+    ],
+)
+def test_a_matrix_stays_whole_rows(times: Callable[[Tensor, Tensor], Tensor]) -> None:
+    lowered = lower(capture(Matrix(times)))
+    assert [node.length for node in lowered.nodes(lowered.program.next_state["S"])] == [8] * 8
+
+
 # ---------------------------------------------------------------- refusals
 
 
@@ -110,7 +140,11 @@ def _pairs(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
 
 
 def _wide(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
-    return (torch.tanh(cell.W(x)).unsqueeze(1).expand(-1, 65, H)).sum(1) + h
+    return torch.sin(torch.tanh(cell.W(x)).unsqueeze(1).expand(-1, 65, H)).sum(1) + h
+
+
+def _wider(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
+    return torch.tanh(cell.W(x)).unsqueeze(1).expand(-1, 1025, H)[:, 0] + h
 
 
 def _integers(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
@@ -127,7 +161,8 @@ def _another_dtype(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
         (_sorted, "aten.sort.default"),
         (_over_rows, "aten.mean.dim"),
         (_pairs, "aten.t.default does not treat each row by itself"),
-        (_wide, "aten.expand.default makes 65 vectors a row"),
+        (_wide, "aten.sin.default makes 65 vectors a row"),
+        (_wider, "aten.expand.default makes 1025 vectors a row"),
         (_integers, "aten.add.Tensor of whole numbers"),
         (_another_dtype, "torch.float64"),
     ],

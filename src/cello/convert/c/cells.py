@@ -115,7 +115,7 @@ def cell_function(
         ConversionError: the compiled engine has no loop for the step, or it draws random numbers.
     """
     try:
-        plan = plan_of(program_of(cell, dtype, torch.device("cpu")), cell.feedback)
+        plan = plan_of(program_of(cell, dtype, torch.device("cpu")), cell.feedback, whole=True)
     except CaptureError as error:
         raise ConversionError(f"{path} has no C: {error}") from error
     if plan.ahead is not None or plan.drawn:

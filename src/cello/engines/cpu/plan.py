@@ -17,17 +17,21 @@ from cello.engines.cpu.c.render import Rendered
 from cello.engines.cpu.c.render import render as render_c
 from cello.engines.cpu.library import Library
 from cello.engines.render import render as render_python
-from cello.errors import CaptureError, CompilerError, EngineError
-from cello.program import Op, Program, Value, from_text, needed_ops, to_text
+from cello.errors import CaptureError, CompilerError, EngineError, RangeError
+from cello.program import Op, Program, Value, from_text, needed_ops, split, to_text, values_in
 from cello.program.ahead import Ahead, ahead_of
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
+from cello.program.sizes import said
 
 __all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]
 
 
 _R = TypeVar("_R")
+
+# What takes elements by their numbers.
+_CHOOSING = {"embedding", "index", "gather"}
 
 
 class Loop:
@@ -174,9 +178,17 @@ def _widening(ahead: Ahead) -> Widening:
     """
     made = list(dict.fromkeys([*ahead.columns, *ahead.names.values()]))
     function = render_python("ahead", ahead.ops, [], [ahead.x, *ahead.given], made)()
+    choosing = [op for op in ahead.ops if op.target._opname in _CHOOSING]
 
     def widen(data: Tensor, known: Mapping[Value, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        parts = function(data, *(known[value] for value in ahead.given))
+        try:
+            parts = function(data, *(known[value] for value in ahead.given))
+        except IndexError as error:
+            places = dict.fromkeys(said(op.where) for op in choosing)
+            raise RangeError(
+                f"a number in the input has no row in the table that it is looked up in: {error} "
+                + " or ".join(places)
+            ) from error
         found = dict(zip(made, parts, strict=True))
         columns = [found[value].flatten(1) for value in ahead.columns]
         return torch.cat([data, *columns], dim=1), {n: found[v] for n, v in ahead.names.items()}
@@ -189,27 +201,41 @@ _by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def plan_of(program: Program, feedback: str | None) -> Plan:
+def plan_of(program: Program, feedback: str | None, *, whole: bool = False) -> Plan:
     """The plan of a program.
+
+    Args:
+        program: the captured step.
+        feedback: see `Cell.feedback`.
+        whole: whether the loop has to do all by itself that it can, also what PyTorch's operation
+            does ahead of it because it refuses numbers that are out of range; a loop has NaN there.
 
     Raises:
         CaptureError: a fused loop does not have all its operations.
     """
-    plan: Plan | str | None = program.derived.get("cpu")  # or why there is none
+    key = "cpu, whole" if whole else "cpu"
+    plan: Plan | str | None = program.derived.get(key)  # or why there is none
     if plan is None:
         with _lock:
-            plan = program.derived.get("cpu")
+            plan = program.derived.get(key)
             if plan is None:
-                plan = program.derived["cpu"] = _made(program, feedback)
+                early = set() if whole else _choosing(program)
+                plan = program.derived[key] = _made(program, feedback, early)
     if isinstance(plan, str):
         raise CaptureError(plan)
     return plan
 
 
-def _made(program: Program, feedback: str | None) -> Plan | str:
-    """The plan; what the loop does not have and needs no state runs ahead of it."""
-    early: set[Op] = set()
-    ahead: Ahead | None = None
+def _choosing(program: Program) -> set[Op]:
+    """What takes elements by the numbers in the input."""
+    ops = [op for op in split(program).before if op.target._opname in _CHOOSING]
+    given = {op: op.args[2 if op.target._opname == "gather" else 1] for op in ops}
+    return {op for op in ops if any(value.batched for value in values_in(given[op]))}
+
+
+def _made(program: Program, feedback: str | None, early: set[Op]) -> Plan | str:
+    """The plan; what the loop lacks and needs no state runs ahead of it, as `early` does."""
+    ahead = ahead_of(program, early) if early else None
     while True:
         try:
             plan = Plan(program if ahead is None else ahead.program, feedback, ahead)

@@ -67,10 +67,13 @@ def _link(cuts: Cuts, whole: Value, part: Value, start: int) -> None:
 
 
 def _reshape(cuts: Cuts, source: Value, made: Value) -> None:
-    """The same features in other rows: the shorter rows are pieces of the longer ones."""
+    """The same features in other rows: the shorter rows are pieces of the longer ones.
+
+    Rows of one number each are none: they would cut all that meets them into single numbers.
+    """
     longer, shorter = sorted((source, made), key=last, reverse=True)
     size = last(shorter)
-    if not size or last(longer) % size or features(source) == features(made):
+    if size < 2 or last(longer) % size or features(source) == features(made):
         if last(source) == last(made):
             _link(cuts, source, made, 0)
         return

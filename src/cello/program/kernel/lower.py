@@ -12,12 +12,14 @@ from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
 from cello.program.kernel.rules import rule_of
 from cello.program.kernel.shapes import last, outer
+from cello.program.movement import MOVES
 from cello.program.operations import facts, is_random
 from cello.program.rows import is_row_wise
 
 __all__ = ["lower"]
 
 LARGEST = 64  # vectors in a row: a bound on the length of the code
+MOVED = 16 * LARGEST  # the same of what only moves them, such as the windows of a convolution
 
 
 def lower(program: Program) -> Lowered:
@@ -63,7 +65,8 @@ class _Walk(Lowering):
                 self.refuse(op, f"{op.target} of whole numbers")
             if not is_row_wise(op):
                 self.refuse(op, f"{op.target} does not treat each row by itself")
-            if op not in self.closing and outer(op.outputs[0]) > LARGEST:
+            largest = MOVED if op.target._opname in MOVES else LARGEST
+            if op not in self.closing and outer(op.outputs[0]) > largest:
                 self.refuse(op, f"{op.target} makes {outer(op.outputs[0])} vectors a row")
             rule(self, op)
         for name, value in [*program.names.items(), *program.next_state.items()]:
