@@ -160,6 +160,49 @@ MODELS = {
     "states": lambda: _functional(
         lambda a: L.LSTM(4, return_state=True, return_sequences=True)(a), (None, 3)
     ),
+    "masked, backwards, with its state": lambda: _functional(
+        lambda a: L.GRU(4, go_backwards=True, return_state=True, return_sequences=True)(
+            L.Masking(0.0)(a)
+        ),
+        (None, 3),
+    ),
+    "words in a graph": lambda: keras.Model(
+        ids := Input((None,), dtype="int32"),
+        L.Dense(2)(L.Bidirectional(L.LSTM(4))(L.Embedding(7, 3, mask_zero=True)(ids))),
+    ),
+    "a mask of its own": lambda: _functional(
+        lambda a: L.GRU(4, return_sequences=True)(
+            a, mask=keras.ops.any(keras.ops.not_equal(a, 0.0), axis=-1)
+        ),
+        (None, 3),
+    ),
+    "both ways with their states": lambda: _functional(
+        lambda a: L.Bidirectional(L.LSTM(4, return_state=True, return_sequences=True))(a), (None, 3)
+    ),
+    "both ways of cells": lambda: S(
+        [
+            Input((None, 3)),
+            L.Bidirectional(L.RNN(L.GRUCell(4), return_sequences=True)),
+            L.Bidirectional(L.RNN(L.LSTMCell(3)), merge_mode="sum"),
+        ]
+    ),
+    "two ways that differ": lambda: S(
+        [
+            Input((None, 3)),
+            L.Bidirectional(
+                L.LSTM(4, return_sequences=True),
+                backward_layer=L.GRU(4, return_sequences=True, go_backwards=True),
+            ),
+        ]
+    ),
+    "gates by the order of their weights": lambda: S(
+        [
+            Input((None, 3)),
+            L.LSTM(4, unit_forget_bias=False, use_bias=False, return_sequences=True),
+            L.GRU(4, use_bias=False, return_sequences=True),
+            L.GRU(4, use_bias=False, reset_after=False),
+        ]
+    ),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 

@@ -7,14 +7,13 @@ mean is computed by Keras 3.
 import json
 
 import h5py
-import keras
 import numpy as np
 import pytest
 import torch
 
 import cello
 from cello import from_keras
-from tests.convert.keras.models import Input, L, S, make
+from tests.convert.keras.models import Input, L, S, keras, make
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),

@@ -225,9 +225,17 @@ def test_a_layer_that_is_called_twice_is_refused(tmp_path):
 
 
 def test_carried_state_is_told(tmp_path):
-    S([Input(batch_shape=(1, None, 3)), L.LSTM(2, stateful=True)]).save(tmp_path / "model.keras")
+    model = S([Input(batch_shape=(1, None, 3)), L.LSTM(2, stateful=True, return_sequences=True)])
+    model.save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="is stateful: here each call begins at zero"):
-        from_keras(tmp_path / "model.keras")
+        net = from_keras(tmp_path / "model.keras")
+    x = np.random.default_rng(0).standard_normal((1, 8, 3)).astype("float32")
+    first, second = torch.from_numpy(x).split(5, 1)
+    y, state = net(first)
+    z, _ = net(second, state)  # what Keras's layer does of its own accord
+    model.reset_states() if hasattr(model, "reset_states") else model.layers[0].reset_state()
+    for ours, part in ((y, first), (z, second)):
+        np.testing.assert_allclose(ours.detach(), model(part.numpy()).detach(), atol=2e-6)
 
 
 def test_weights_alone_are_no_model(tmp_path):

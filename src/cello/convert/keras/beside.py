@@ -176,7 +176,7 @@ class _Rebuilt:
                 inputs.append(x)
                 if layer["class_name"] == "InputLayer":
                     continue
-            x = self._call(layer, [x], [])[0]
+            x = self._call(layer, [x], {})[0]
         return inputs, [x]
 
     def _functional(self, config: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -185,17 +185,24 @@ class _Rebuilt:
         inputs = [self._input(layers[name]) for name, _, _ in keys]
         values: dict[tuple[str, int, int], Any] = dict(zip(keys, inputs, strict=True))
         waiting = [
-            (name, *call_of(call))
+            (name, call_of(call))
             for name, layer in layers.items()
             for call in layer.get("inbound_nodes") or []
         ]
         while waiting:
-            ready = [w for w in waiting if all(key in values for key in (*w[1], *w[2]))]
+            ready = [w for w in waiting if all(key in values for key in w[1].keys)]
             if not ready:
                 raise ModelError("a layer reads what is never computed")
-            for name, read, states in ready:
-                given = [values[key] for key in states]
-                found = self._call(layers[name], [values[key] for key in read], given)
+            for name, call in ready:
+                given = {"initial_state": [values[key] for key in call.states]}
+                given = {k: v for k, v in given.items() if v}
+                if call.mask is not None:
+                    given["mask"] = values[call.mask]
+                read = [values[key] for key in call.read]
+                if layers[name]["class_name"] == "NotEqual":
+                    found = [self.keras.ops.not_equal(read[0], call.number)]
+                else:
+                    found = self._call(layers[name], read, given)
                 values |= {(name, 0, place): value for place, value in enumerate(found)}
             waiting = [w for w in waiting if w not in ready]
         return inputs, [values[key] for key in keys_of(config["output_layers"])]
@@ -208,12 +215,13 @@ class _Rebuilt:
         kind = layer["class_name"]
         return self.keras.Input(tuple(shape[1:]), dtype="int32" if kind == "Embedding" else dtype)
 
-    def _call(self, layer: dict[str, Any], read: list[Any], states: list[Any]) -> list[Any]:
+    def _call(self, layer: dict[str, Any], read: list[Any], more: dict[str, Any]) -> list[Any]:
         kind, config = layer["class_name"], layer["config"]
         if kind == "Flip":
             return [self.keras.ops.flip(read[0], axis=1)]
+        if kind == "Any":
+            return [self.keras.ops.any(read[0], axis=-1)]
         made = self._made(kind, config)
-        more = {"initial_state": states} if states else {}
         found = made(read if len(read) > 1 else read[0], **more)
         arrays = self.archive.arrays.get(str(config["name"]), [])
         if arrays:

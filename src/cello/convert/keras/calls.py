@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from cello.errors import ModelError
 from cello.ranges import shown
 
-__all__ = ["call_of", "keys_of"]
+__all__ = ["Called", "call_of", "keys_of"]
+
+Key = tuple[str, int, int]
 
 
-def keys_of(layers: Any) -> list[tuple[str, int, int]]:
+def keys_of(layers: Any) -> list[Key]:
     """The tensors that a list of inputs or outputs names."""
     if layers and isinstance(layers[0], str):
         layers = [layers]
     return [(str(name), int(node), int(place)) for name, node, place in layers]
 
 
-def call_of(call: Any) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
-    """What one call of a layer reads: its inputs, and initial states."""
+class Called(NamedTuple):
+    """What one call of a layer reads.
+
+    Attributes:
+        read: its inputs.
+        states: its initial states.
+        mask: its mask, if the call names one.
+        number: what an operation takes besides, such as the one that a mask compares with.
+    """
+
+    read: list[Key]
+    states: list[Key]
+    mask: Key | None = None
+    number: float = 0.0
+
+    @property
+    def keys(self) -> list[Key]:
+        """All of the tensors."""
+        return [*self.read, *self.states, *([] if self.mask is None else [self.mask])]
+
+
+def call_of(call: Any) -> Called:
+    """What one call of a layer reads."""
     if isinstance(call, dict):
-        read = list(_tensors(call.get("args", [])))
-        kwargs = dict(call.get("kwargs", {}))
+        args, kwargs = call.get("args", []), dict(call.get("kwargs", {}))
+        read = list(_tensors(args))
         states = list(_tensors(kwargs.pop("initial_state", None)))
+        mask = list(_tensors(kwargs.pop("mask", None)))
         if "sequence" in kwargs or "inputs" in kwargs:
             read += list(_tensors(kwargs.pop("sequence", None) or kwargs.pop("inputs", None)))
-        return read, [*states, *_tensors(kwargs)]
+        if len(mask) > 1:
+            raise ModelError("a layer is called with several masks")
+        number = args[1] if len(args) > 1 and isinstance(args[1], (int, float)) else 0.0
+        return Called(read, [*states, *_tensors(kwargs)], mask[0] if mask else None, number)
     read = []
     for name, node, place, *more in call:
-        if more and more[0]:
+        if more and any(key != "training" for key in more[0]):
             raise ModelError(f"the layer that reads {shown(name)} is called with arguments")
         read.append((str(name), int(node), int(place)))
-    return read, []
+    return Called(read, [])
 
 
 def _tensors(value: Any) -> Any:

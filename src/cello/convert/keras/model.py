@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
 from cello.convert.keras.beside import prove_beside_keras
 from cello.convert.keras.calls import call_of, keys_of
-from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse, whole
+from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
 from cello.convert.keras.masked import MaskedCell
+from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
 from cello.convert.keras.wires import Passed, Wiring
 from cello.convert.proof import proved
 from cello.errors import CelloError, ModelError
@@ -121,21 +123,36 @@ class _ModelReader(Wiring):
             values[name, 0, 0] = self.input(shape)
             self.shapes.append(shape[1:])
         waiting = [
-            (name, node, *call_of(call))
+            (name, node, call_of(call))
             for name, layer in layers.items()
             for node, call in enumerate(layer.get("inbound_nodes") or [])
         ]
         while waiting:
-            ready = [w for w in waiting if all(key in values for key in (*w[2], *w[3]))]
+            ready = [w for w in waiting if all(key in values for key in w[2].keys)]
             if not ready:
                 raise ModelError(f"the layer {waiting[0][0]} reads what is never computed")
-            for name, node, read, states in ready:
-                given = {"initial_state": [values[key] for key in states]} if states else {}
-                found = self._layer(layers[name], [values[key] for key in read], given, node)
+            for name, node, call in ready:
+                read = [values[key] for key in call.read]
+                if call.mask is not None:
+                    read = [replace(value, mask=values[call.mask].number) for value in read]
+                states = [values[key] for key in call.states]
+                if _is_of_a_mask(layers[name]):
+                    found = [self._of_a_mask(layers[name], read[0], call.number)]
+                else:
+                    given = {"initial_state": states} if states else {}
+                    found = self._layer(layers[name], read, given, node)
                 values |= {(name, node, place): value for place, value in enumerate(found)}
             done = {(w[0], w[1]) for w in ready}
             waiting = [w for w in waiting if (w[0], w[1]) not in done]
         return [values[key] for key in keys_of(config["output_layers"])]
+
+    def _of_a_mask(self, layer: dict[str, Any], value: Passed, number: float) -> Passed:
+        """One of the operations that Keras 3 makes a mask of, where it writes them down."""
+        if layer["class_name"] == "NotEqual":
+            return Passed(self.node("differs", [value.number], number=number), value.rank)
+        if layer["config"].get("axis") not in (-1, [-1]) or layer["config"].get("keepdims"):
+            raise refuse(f"the layer {shown(layer['config']['name'])} (Any)", "its axis")
+        return Passed(self.node("any_differs", [value.number], number=0.0), value.rank - 1)
 
     # ------------------------------------------------------------ one layer
 
@@ -150,7 +167,7 @@ class _ModelReader(Wiring):
         kind, config = layer["class_name"], layer["config"]
         name = str(config["name"])
         place = f"the layer {shown(name)} ({kind})"
-        if layer.get("registered_name") and kind not in _OPERATIONS:
+        if layer.get("registered_name") and kind not in OPERATIONS:
             raise refuse(place, "it is a class of somebody's own")
         if node:
             raise refuse(place, "it is called more than once")
@@ -165,8 +182,10 @@ class _ModelReader(Wiring):
             found = self._both_ways(config, value, given, arrays)
         elif kind in CELLS or kind == "RNN":
             found = self._recurrent(kind, config, value, given, arrays)
-        elif kind in _MOVES:
-            found = [_MOVES[kind](self, config, value, place)]
+        elif kind == "Masking":
+            found = [self._masking(config, value, place)]
+        elif kind in MOVES:
+            found = [self._moved(MOVES[kind](config, value, place), value, place)]
         else:
             found = [self._plain(kind, config, value, arrays)]
         if arrays.arrays:
@@ -306,17 +325,17 @@ class _ModelReader(Wiring):
 
     # ------------------------------------------------------------ the graph
 
-    def masking(self, config: dict[str, Any], value: Passed, place: str) -> Passed:
+    def _masking(self, config: dict[str, Any], value: Passed, place: str) -> Passed:
         if value.rank != 3:
             raise refuse(place, "masking needs [B, T, F]")
         mask = self.node("any_differs", [value.number], number=config.get("mask_value", 0.0))
         return Passed(self.node("keep", [value.number, mask]), 3, mask)
 
-    def moved(self, what: str, value: Passed, rank: int, place: str, **options: Any) -> Passed:
+    def _moved(self, moved: Moved, value: Passed, place: str) -> Passed:
         """A node that moves or reduces numbers, which masks do not follow."""
         if value.mask is not None:
             raise refuse(place, "it reads masked steps")
-        return Passed(self.node(what, [value.number], **options), rank)
+        return Passed(self.node(moved.what, [value.number], **moved.options), moved.rank)
 
 
 _MERGES = {
@@ -331,45 +350,9 @@ _MERGES = {
 _JOINS = {"concat": "concatenate", "sum": "add", "ave": "average", "mul": "multiply"}
 
 
-def _move(what: str, rank: Callable[[dict[str, Any], Passed], int], **given: Any) -> Any:
-    """A layer that is one function; `given` are its options, or how they follow from the layer."""
-
-    def add(reader: _ModelReader, config: dict[str, Any], value: Passed, place: str) -> Passed:
-        options = {n: v(config, place) if callable(v) else v for n, v in given.items()}
-        return reader.moved(what, value, rank(config, value), place, **options)
-
-    return add
-
-
-def _time(config: dict[str, Any], place: str) -> int:
-    """The axis of time, which is the only one that is turned around."""
-    if config.get("axis") not in (1, [1]):
-        raise refuse(place, f"axis={shown(config.get('axis'))} is not that of time")
-    return 1
-
-
-_MOVES: dict[str, Callable[[_ModelReader, dict[str, Any], Passed, str], Passed]] = {
-    "Masking": _ModelReader.masking,
-    "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
-    "Reshape": _move(
-        "reshape",
-        lambda config, _: 1 + len(config["target_shape"]),
-        shape=lambda config, _: [int(size) for size in config["target_shape"]],
-    ),
-    "Permute": _move(
-        "permute",
-        lambda _, value: value.rank,
-        axes=lambda config, _: [0, *(int(axis) for axis in config["dims"])],
-    ),
-    "RepeatVector": _move(
-        "repeat", lambda *_: 3, times=lambda config, place: whole(config, "n", place)
-    ),
-    "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
-    "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),
-    "Flip": _move("flip", lambda _, value: value.rank, axis=_time),
-}
-#: Functions of `keras.ops` that a model may hold, under the name of their class.
-_OPERATIONS = ("Flip",)
+def _is_of_a_mask(layer: dict[str, Any]) -> bool:
+    kind = layer["class_name"]
+    return kind in ("NotEqual", "Any") and layer.get("registered_name") in (None, kind)
 
 
 def _check_recurrent(config: dict[str, Any], value: Passed, place: str) -> None:

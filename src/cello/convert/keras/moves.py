@@ -1,0 +1,61 @@
+"""Keras's layers that move or reduce numbers, each one function of one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cello.convert.keras.layers import refuse, whole
+from cello.convert.keras.wires import Passed
+from cello.ranges import shown
+
+__all__ = ["MOVES", "OPERATIONS", "Moved"]
+
+
+class Moved(NamedTuple):
+    """A node of a graph: the function, the dimensions of what it gives, and its options."""
+
+    what: str
+    rank: int
+    options: dict[str, Any]
+
+
+def _move(what: str, rank: Callable[[dict[str, Any], Passed], int], **given: Any) -> Any:
+    """A layer that is one function; `given` are its options, or how they follow from the layer."""
+
+    def read(config: dict[str, Any], value: Passed, place: str) -> Moved:
+        options = {n: v(config, place) if callable(v) else v for n, v in given.items()}
+        return Moved(what, rank(config, value), options)
+
+    return read
+
+
+def _time(config: dict[str, Any], place: str) -> int:
+    """The axis of time, which is the only one that is turned around."""
+    if config.get("axis") not in (1, [1]):
+        raise refuse(place, f"axis={shown(config.get('axis'))} is not that of time")
+    return 1
+
+
+#: How each layer is read, of its configuration, what it is given, and its place for an error.
+MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
+    "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
+    "Reshape": _move(
+        "reshape",
+        lambda config, _: 1 + len(config["target_shape"]),
+        shape=lambda config, _: [int(size) for size in config["target_shape"]],
+    ),
+    "Permute": _move(
+        "permute",
+        lambda _, value: value.rank,
+        axes=lambda config, _: [0, *(int(axis) for axis in config["dims"])],
+    ),
+    "RepeatVector": _move(
+        "repeat", lambda *_: 3, times=lambda config, place: whole(config, "n", place)
+    ),
+    "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
+    "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),
+    "Flip": _move("flip", lambda _, value: value.rank, axis=_time),
+}
+#: Functions of `keras.ops` that a model may hold, under the name of their class.
+OPERATIONS = ("Flip",)
