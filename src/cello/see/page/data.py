@@ -15,6 +15,7 @@ The head::
                 `cello.see.arithmetic.templates`; fixed are the numbers of blocks
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
     begin       {layer, value, unit} to begin with, if the caller has chosen
+    running     the net, if the page runs it itself: see `cello.see.page.running.given`
 """
 
 from __future__ import annotations

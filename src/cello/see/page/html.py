@@ -17,6 +17,7 @@ from cello.see.page.arithmetic import add_lines, arithmetic
 from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
+from cello.see.page.running.given import add_running
 from cello.see.page.shares import add_shares
 from cello.see.recording.recorded import Recorded
 
@@ -61,7 +62,10 @@ def to_html(
     add_shares(recordings, data, shares)
     add_lines(recordings, data, limit=max(_EXACT, size // 20))
     data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
-    text = document(data.head["title"] or path.stem, "offline", *_coded(data, precision))
+    steps = add_running(recordings, data)
+    text = document(
+        data.head["title"] or path.stem, "offline", *_coded(data, precision), steps=steps
+    )
     try:
         files.replace(path, text.encode())
     except OSError as error:
@@ -108,7 +112,13 @@ def json_in_html(value: Any) -> str:
 
 
 def document(
-    title: str, entry: str, before: str = "", after: str = "", *, connect: str = "'none'"
+    title: str,
+    entry: str,
+    before: str = "",
+    after: str = "",
+    *,
+    connect: str = "'none'",
+    steps: str = "[]",
 ) -> str:
     """A page: our script and our style, and a policy that lets nothing else run or load.
 
@@ -118,8 +128,9 @@ def document(
         before: elements before the script.
         after: and after it.
         connect: what the page may speak to.
+        steps: of the net, in JavaScript; see `cello.see.page.running`.
     """
-    code = f'(() => {{\n"use strict";\n{script(entry)}\n}})();'
+    code = f'(() => {{\n"use strict";\nconst NET_STEPS = {steps};\n{script(entry)}\n}})();'
     policy = (
         f"default-src 'none'; script-src '{_sha256(code)}'; style-src 'unsafe-inline'; "
         f"img-src data: blob:; connect-src {connect}; base-uri 'none'; form-action 'none'"

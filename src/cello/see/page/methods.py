@@ -32,6 +32,10 @@ def to_html(
     shown of the net's code and of tokens is text, whatever it holds; nothing is loaded from
     anywhere.
 
+    The page carries the net, up to 2 MB of weights, and runs it with another input, with values
+    that are forced, or with other weights. When it is opened it compares a run of its own with the
+    recording. What cannot run there says why.
+
     Args:
         recording: what is shown.
         path: the file.

@@ -110,8 +110,9 @@ export class Book {
   async lines({ sequence, layer, t, unit }, values) {
     const { lines, arithmetic } = this.head;
     const found = new Map(arithmetic[[sequence, layer, t, unit].join("/")]);
+    const told = () => this.source.told?.({ sequence, layer, t, unit }, found) ?? found;
     const open = lines[layer];
-    if (!open) return found;
+    if (!open) return told();
     const fixed = await Promise.all(open.fixed.map((number) => this.block(number)));
     const known = new Map(values.map((shown) => [shown.name, shown]));
     const at = (source, place) => {
@@ -122,6 +123,6 @@ export class Book {
       const digits = Math.min(known.get(name).digits, 5);
       if (!found.has(name)) found.set(name, filled(line, at, open.terms, digits));
     }
-    return found;
+    return told();
   }
 }

@@ -36,6 +36,12 @@ export function drawCurve(canvas, lines, scale, view, look) {
   axis(context, x, view, look);
 }
 
+// The number at a height, two digits of its scale.
+export function numberAt(y, { bottom, top }) {
+  const share = clamp((y - 6) / (HEIGHT - 12), 0, 1);
+  return Number((top - share * (top - bottom)).toPrecision(3));
+}
+
 // The step that is looked at, on a canvas of its own above the curve.
 export function drawNow(canvas, t, view, colour) {
   const context = cleared(canvas, view.width, HEIGHT);

@@ -15,6 +15,7 @@ export class Detail {
     this.diagram = make("div", { className: "diagram", hidden: true, role: "group" });
     this.shadow = this.diagram.attachShadow({ mode: "open" }); // its style is its own
     this.wanted = this.drawn = ""; // which step, and which one is there
+    this.press = null; // is told the value that is pressed in the diagram
   }
 
   async show(book, { sequence, layer: name, t, unit }) {
@@ -125,6 +126,7 @@ export class Detail {
     for (const place of this.shadow.querySelectorAll("[data-value]")) {
       place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
       place.addEventListener("pointerleave", (event) => this.light(null, event));
+      place.addEventListener("click", () => this.press?.(place.dataset.value));
     }
   }
 

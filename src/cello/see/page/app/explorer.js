@@ -40,7 +40,7 @@ export class Explorer {
     for (const action of ACTIONS) this[action] = this[action].bind(this);
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
-      scores: null, marks: null, painting: false, playing: false, hover: null, shown: null,
+      scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, shown: null,
       shownOther: null, book: null, width: 0, own: false, grey: false,
       difference: false,
       language: navigator.language.startsWith("zh") ? "zh" : "en",

@@ -1,13 +1,12 @@
 // Runs a net, stage after stage: see `cello.see.page.running`. Of what was run before, only the
 // steps run again that a change can reach. The functions are what steps are written with.
+import { ARRAYS } from "./decode.js";
 import { fround } from "./functions.js";
-
-const NUMBERS = { float32: Float32Array, float64: Float64Array };
 
 export class Net {
   // `about` describes it; `makers` are the functions of its steps, `numbers` its weights.
   constructor(about, makers, numbers) {
-    Object.assign(this, { about, numbers, Numbers: NUMBERS[about.dtype] });
+    Object.assign(this, { about, numbers, Numbers: ARRAYS[about.dtype] });
     const size = ({ shape }) => shape.reduce((a, b) => a * b, 1);
     this.weights = about.weights.map((own) => numbers.subarray(own.at, own.at + size(own)));
     this.steps = about.steps.map((step, number) =>

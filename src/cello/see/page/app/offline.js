@@ -2,6 +2,7 @@
 import { decoded } from "./decode.js";
 import { Explorer } from "./explorer.js";
 import { keepPlace } from "./place.js";
+import { offerWhatIf } from "./whatif.js";
 
 const found = JSON.parse(document.getElementById("head").textContent);
 const inPage = {
@@ -24,3 +25,4 @@ async function present(id) {
 
 window.explorer = new Explorer(document.getElementById("cello"), found, inPage);
 keepPlace(window.explorer);
+window.whatif = offerWhatIf(window.explorer, found.running, NET_STEPS);

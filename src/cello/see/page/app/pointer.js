@@ -19,11 +19,15 @@ export function followPointer(scene) {
 function follow(scene, element, map, onCurve) {
   const { state } = scene;
   let from = null; // where painting began
+  let drawn = null; // where the curve was drawn last, and which number a height is
   element.addEventListener("pointermove", (event) => {
     const { t, unit } = scene.at(event, map, onCurve);
     state.set({ hover: unit === undefined ? null : { t, unit, map, event } });
     if (!(event.buttons & 1) || event.pointerType === "touch") return; // a finger scrolls
-    if (state.painting) scene.on.brush(from ?? t, t);
+    if (drawn) {
+      scene.on.draw(Math.min(t, drawn.t), Math.max(t, drawn.t), drawn.number(event.clientY));
+      drawn.t = t;
+    } else if (state.painting) scene.on.brush(from ?? t, t);
     else scene.on.go(t);
   });
   element.addEventListener("pointerleave", () => state.set({ hover: null }));
@@ -32,6 +36,13 @@ function follow(scene, element, map, onCurve) {
     from = t;
     scene.choose(t, unit);
     scene.on.brush(t, t);
+    if (!state.drawing || !onCurve) return;
+    element.setPointerCapture(event.pointerId);
+    drawn = { t, number: scene.numbersOfCurve() };
+    scene.on.draw(t, t, drawn.number(event.clientY));
+  });
+  element.addEventListener("lostpointercapture", () => {
+    drawn = null;
   });
 }
 

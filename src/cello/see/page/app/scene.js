@@ -1,7 +1,7 @@
 // What is looked at, drawn: the text, the curve, the heat maps, and what is under the pointer.
 import { Captions } from "./captions.js";
 import { clamp } from "./numbers.js";
-import { drawCurve, drawNow } from "./curve.js";
+import { drawCurve, drawNow, numberAt } from "./curve.js";
 import { differenceOf } from "./difference.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { followPointer } from "./pointer.js";
@@ -226,7 +226,8 @@ export class Scene {
     const scales = shown.map((some) => this.scale(state.unit, this.all.indexOf(some)));
     const [bottom, top] = [Math.min(...scales.map((scale) => scale.bottom)),
       Math.max(...scales.map((scale) => scale.top))];
-    drawCurve(this.curve, lines, { bottom, top }, this.view, {
+    this.curveScale = { bottom, top };
+    drawCurve(this.curve, lines, this.curveScale, this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, grid: colour("--line"),
       band: colour("--band"), lines: [colour("--first"), colour("--second")] });
@@ -250,6 +251,12 @@ export class Scene {
   stepAt(x) {
     const left = this.still.getBoundingClientRect().left;
     return clamp(Math.floor((x - left) / this.state.zoom + this.state.left), 0, this.length - 1);
+  }
+
+  // Which number the curve has at a height of the window, as it stands now.
+  numbersOfCurve() {
+    const [{ top }, scale] = [this.curve.getBoundingClientRect(), this.curveScale];
+    return (y) => numberAt(y - top, scale);
   }
 
   // Which step and unit of a sequence are under the pointer, on the curve or on a map.

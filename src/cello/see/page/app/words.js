@@ -52,6 +52,19 @@ const CHINESE = {
   "1 looks at the old state, 0 does not": "1 看旧状态，0 不看",
   "1 keeps the old state, 0 takes the new": "1 保留旧状态，0 采用新状态",
   "1 takes the new, 0 keeps the old state": "1 采用新状态，0 保留旧状态",
+  "What if?": "如果……会怎样？", "The net runs …": "网络运行中……",
+  "run the net in this page": "在此页面中运行网络",
+  "Run in this page, the net gives other numbers than were recorded, by up to {}: it cannot be changed here.":
+    "在此页面中运行时，网络给出的数值与记录不同，最多相差 {}：不能在此修改。",
+  "This page runs the net itself: {} numbers as recorded, the largest difference {}.":
+    "此页面自行运行网络：{} 个数值与记录一致，最大差异 {}。",
+  "This page does not know “{}”: it knows what was recorded.": "此页面不认识“{}”：它只认识记录过的内容。",
+  "Nothing can be changed here: {}.": "此处不能修改：{}。",
+  "swap with the next step": "与下一步交换", "input": "输入", "shut": "关", "open": "开",
+  "shut at all steps": "在所有步关闭", "as computed": "按计算值", "draw on the curve": "在曲线上绘制",
+  "the first {} of {}": "前 {} 个，共 {} 个",
+  "Weights: drag a number, or type": "权重：拖动数字，或键入", "set all back": "全部还原",
+  "as recorded": "按记录", "with the changes": "修改后", "{} = forced = {}": "{} = 强制 = {}",
   "Python has ended or been restarted: run the cell again.": "Python 已结束或已重启：请重新运行此单元格。",
   "Python has not answered yet. If it has been restarted, run the cell again.":
     "Python 尚未回应。如果它已重启，请重新运行此单元格。",

@@ -1,0 +1,219 @@
+// The panel of `whatif.js`: what can be changed, what has been, and the net's output beside it.
+import { make } from "./dom.js";
+import { scrubbed } from "./scrub.js";
+import { short } from "./numbers.js";
+
+const INPUTS = 12; // numbers of a step that are shown
+const ENTRIES = 96; // of a weight
+const OUTPUTS = 8;
+
+// Says why nothing can be changed.
+export function refusal(explorer, why) {
+  const note = make("p", { className: "note" });
+  const section = make("section", { className: "whatif" }, note);
+  const tell = () => { note.textContent = explorer.say("Nothing can be changed here: {}.", why); };
+  explorer.state.on(["language"], tell);
+  tell();
+  explorer.detail.element.after(section);
+}
+
+export class WhatIfPanel {
+  constructor(model) {
+    this.model = model;
+    this.changes = make("div"); // what can be changed
+    this.result = make("div"); // and what becomes of it
+    this.element = make("section", { className: "whatif" }, this.changes, this.result);
+    this.text = make("textarea", { rows: 3, spellcheck: false,
+      oninput: () => this.later(() => this.model.type(this.text.value)) });
+    this.drawing = make("input", { type: "checkbox",
+      onchange: () => this.model.explorer.state.set({ drawing: this.drawing.checked }) });
+    this.weight = 0;
+    model.explorer.detail.element.after(this.element);
+  }
+
+  later(act) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(act, 60);
+  }
+
+  // All of it anew; what one is writing in, or dragging, stays.
+  draw() {
+    const { model } = this;
+    const say = (text, ...parts) => model.say(text, ...parts);
+    this.result.replaceChildren(...(model.before?.equal ? this.outcome(say) : []));
+    if (this.changes.querySelector(".dragged")) return;
+    const within = this.element.contains(document.activeElement) && document.activeElement;
+    const key = within && within.dataset.key;
+    const head = [make("h2", {}, say("What if?")), this.status(say)];
+    if (!model.before?.equal) {
+      this.changes.replaceChildren(...head);
+      return;
+    }
+    if (within !== this.text) this.text.value = this.written();
+    this.changes.replaceChildren(...head, ...this.inputs(say), ...this.forces(say),
+      ...this.weights(say));
+    if (within === this.text) this.text.focus();
+    else if (key) this.element.querySelector(`[data-key="${key}"]`)?.focus();
+  }
+
+  written() {
+    const { typed, tokens, rerun, sequence } = this.model;
+    return typed.text(tokens ?? rerun.book.tokens(sequence) ?? []);
+  }
+
+  // Whether the page runs the net as Python did.
+  status(say) {
+    const { model } = this;
+    const { before } = model;
+    const note = (text) => make("p", { className: "note" }, text);
+    if (!before) {
+      if (model.rerun.quick(model.sequence)) return note(say("The net runs …"));
+      return make("button", { type: "button", onclick: () => model.begin() },
+        say("run the net in this page"));
+    }
+    if (!before.equal) {
+      return note(before.error ? String(before.error.message)
+        : say("Run in this page, the net gives other numbers than were recorded, by up to {}: it "
+          + "cannot be changed here.", short(before.largest, 3)));
+    }
+    return note(say("This page runs the net itself: {} numbers as recorded, the largest difference "
+      + "{}.", before.count, short(before.largest, 3)));
+  }
+
+  number(value, label, change, step) {
+    return scrubbed(value, label, change, () => this.draw(), step);
+  }
+
+  key(element, name) {
+    element.dataset.key = name;
+    return element;
+  }
+
+  button(text, act, name, pressed) {
+    const button = this.key(make("button", { type: "button", onclick: act }, text), name);
+    if (pressed !== undefined) button.setAttribute("aria-pressed", String(pressed));
+    return button;
+  }
+
+  // ------------------------------------------------------------ what is read
+
+  inputs(say) {
+    const { model } = this;
+    const { t } = model.explorer.state;
+    const parts = [];
+    if (model.typed.possible) {
+      parts.push(make("label", {}, make("span", {}, say("What to read")), this.text));
+      if (model.unknown !== undefined) {
+        parts.push(make("p", { className: "note failed" },
+          say("This page does not know “{}”: it knows what was recorded.", model.unknown)));
+      }
+    }
+    const { input, size } = model;
+    if (t >= input.length / size) return parts;
+    const row = [];
+    if (!model.running.stages[0].ids && size <= INPUTS) {
+      for (let place = 0; place < size; place++) {
+        const name = size > 1 ? `x[${place}]` : "x";
+        row.push(make("label", {}, make("span", {}, name), this.key(this.number(
+          input[t * size + place], `${name}, ${say("step")} ${t}`,
+          (value) => model.setInput(t, place, value), 1), `x${place}`)));
+      }
+    }
+    if (t + 1 < input.length / size) {
+      row.push(this.button(say("swap with the next step"), () => model.swap(t), "swap"));
+    }
+    parts.push(make("div", { className: "row" },
+      make("span", { className: "what" }, `${say("input")}, ${say("step")} ${t}`), ...row));
+    return parts;
+  }
+
+  // ------------------------------------------------------------ values
+
+  forces(say) {
+    const { model } = this;
+    const { layer, value: name, unit, t, shown } = model.explorer.state;
+    if (!model.canForce(layer, name, unit)) return [];
+    const now = model.forcedAt(name, t);
+    const number = now ?? shown?.data[t * shown.size + unit] ?? 0;
+    const set = (value) => model.force(layer, name, unit, t, t, value);
+    const gate = shown?.kind === "gate";
+    const all = (value) => model.force(layer, name, unit, 0, model.input.length / model.size - 1, value);
+    return [make("div", { className: "row" },
+      make("span", { className: "what" }, `${layer ? `${layer}.` : ""}${name}[${unit}], ${say("step")} ${t}`),
+      this.key(this.number(Number(short(number, 5)), `${name}[${unit}]`, set), "force"),
+      ...(gate ? [this.button(say("shut"), () => set(0), "shut", now === 0),
+        this.button(say("open"), () => set(1), "open", now === 1),
+        this.button(say("shut at all steps"), () => all(0), "shutall")] : []),
+      ...(now === undefined ? [] : [this.button(say("as computed"), () => all(null), "asis")]),
+      make("label", { className: "check" }, this.drawing, say("draw on the curve")))];
+  }
+
+  // ------------------------------------------------------------ weights
+
+  weights(say) {
+    const { model } = this;
+    const named = model.running.weights.map((about, number) => [number, about])
+      .filter(([, { name }]) => name);
+    if (!named.length) return [];
+    if (!named.some(([number]) => number === this.weight)) [[this.weight]] = named;
+    const choice = this.key(make("select", {
+      onchange: (event) => { this.weight = Number(event.target.value); this.draw(); } },
+    ...named.map(([number, { name, shape }]) =>
+      make("option", { value: String(number) }, `${name} [${shape.join("×")}]`))), "weight");
+    choice.value = String(this.weight);
+    const { shape } = model.running.weights[this.weight];
+    const values = model.rerun.net.weights[this.weight];
+    const columns = shape.length > 1 ? values.length / shape[0] : 1;
+    const cell = (place) => {
+      const own = model.weights.get(`${this.weight}/${place}`);
+      const where = columns > 1 ? `${Math.floor(place / columns)}, ${place % columns}` : place;
+      const input = this.number(Number(short(own ? own[2] : values[place], 5)), `[${where}]`,
+        (value) => model.setWeight(this.weight, place, value));
+      input.title = `[${where}]`;
+      input.classList.toggle("changed", Boolean(own));
+      return this.key(input, `w${this.weight}/${place}`);
+    };
+    const grid = make("div", { className: "weights" },
+      ...Array.from({ length: Math.min(values.length, ENTRIES) }, (_, place) => cell(place)));
+    grid.style.gridTemplateColumns = `repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
+    const more = values.length > ENTRIES
+      ? [make("p", { className: "note" }, say("the first {} of {}", ENTRIES, values.length))] : [];
+    return [make("details", { open: this.unfolded, ontoggle: (event) => {
+      this.unfolded = event.target.open;
+    } }, make("summary", {}, say("Weights: drag a number, or type")),
+    make("label", {}, choice), grid, ...more)];
+  }
+
+  // ------------------------------------------------------------ the outcome
+
+  outcome(say) {
+    const { model } = this;
+    const { before, after } = model;
+    if (!model.any) return [];
+    const back = this.button(say("set all back"), () => model.undo(), "undo");
+    const parts = [make("div", { className: "row" }, back)];
+    if (after) parts.push(this.table(say, before.result, after));
+    return parts;
+  }
+
+  // The output at the step that is looked at, and at the last one.
+  table(say, before, after) {
+    const { t } = this.model.explorer.state;
+    const rows = [];
+    const size = after.stages.at(-1).rows.length / after.input.length;
+    const last = after.input.length - 1;
+    for (const step of new Set([Math.min(t, last), last])) {
+      const at = (result) => Array.from(
+        result.stages.at(-1).rows.subarray(step * size, step * size + Math.min(size, OUTPUTS)));
+      const told = (numbers) => numbers.map((number) => short(number, 4)).join(", ")
+        + (size > OUTPUTS ? ", …" : "");
+      const [old, now] = [at(before), at(after)];
+      rows.push(make("tr", { className: String(old) === String(now) ? "" : "other" },
+        make("th", { scope: "row" }, `${say("step")} ${step}`),
+        make("td", {}, told(old) || "–"), make("td", {}, told(now))));
+    }
+    return make("table", { className: "outcome" }, make("thead", {}, make("tr", {},
+      make("th", {}, say("the net's output")), make("th", {}, say("as recorded")),
+      make("th", {}, say("with the changes")))), make("tbody", {}, ...rows));
+  }
+}
