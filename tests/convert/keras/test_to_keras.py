@@ -7,12 +7,14 @@ from torch import nn
 
 import cello
 from cello import from_keras, proof_of, to_keras
+from cello.convert import NetGraph
+from cello.convert.keras.functions import KerasActivation
 from cello.convert.proof import Case, run_net
 from cello.convert.recurrence import recurrence_of
 from cello.convert.state_parts import parts_of, state_of
 from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, OneHot
-from tests.convert.keras.models import keras
+from tests.convert.keras.models import MODELS, inputs_of, keras, make
 
 
 def _stack():
@@ -56,6 +58,9 @@ NETS = {
     "activation layers": lambda: cello.Stack(
         cello.LSTM(3, 4), nn.ELU(0.5), nn.LeakyReLU(0.2), nn.GELU(), nn.SiLU(), nn.Hardtanh(),
         nn.Softplus(), nn.Softsign(), nn.Hardsigmoid(), nn.Sigmoid(), nn.Tanh(), nn.ReLU(),
+        nn.Mish(), nn.SELU(), nn.CELU(), nn.Hardshrink(), nn.Softshrink(), nn.Hardswish(),
+        nn.LogSigmoid(), nn.ReLU6(), nn.Tanhshrink(), nn.LogSoftmax(-1),
+        KerasActivation("squareplus"),
     ),
     "doubles": lambda: cello.Stack(cello.LSTM(3, 4), nn.Linear(4, 2)).double(),
 }  # fmt: skip
@@ -144,7 +149,7 @@ REFUSED = {
     "net learns its initial state": lambda: cello.Recurrent(
         cello.GRUCell(3, 4), initial_state="learned"
     ),
-    r"net.1 \(Mish\) is no layer of Keras's": lambda: cello.Stack(cello.GRU(3, 4), nn.Mish()),
+    r"net.1 \(PReLU\) is no layer of Keras's": lambda: cello.Stack(cello.GRU(3, 4), nn.PReLU()),
     "dim=0, where Keras's goes over the last": lambda: cello.Stack(cello.GRU(3, 4), nn.Softmax(0)),
     r"net.1 \(BatchNorm1d\) must read \[B, features, T\]": lambda: nn.Sequential(
         nn.Linear(3, 4), nn.BatchNorm1d(4)
@@ -158,6 +163,74 @@ REFUSED = {
 def test_what_keras_has_not_is_refused_by_name(why, make):
     with pytest.raises(ModelError, match=why):
         to_keras(make())
+
+
+#: Why Keras's layers cannot do what some models of Keras's have become.
+NO_WAY_BACK = {
+    "masked both ways": "net turns a masked sequence around",
+    "pooled": r"\(GRUCell\) is no layer of Keras's",  # a leaky ReLU of 0.3 as its activation
+}
+#: Whose inputs have sizes that their first layers do not tell.
+SHAPES = {"shapes": [(6, 3)], "products": [(None, 3), (6, 2)], "two inputs": [(None, 3), (2,)]}
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'flatten.*' .* was passed an input with a mask")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("name", MODELS)
+def test_models_of_keras_go_back_to_it(name, tmp_path):
+    model = make(name)
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs] if name in SHAPES else None
+    if name in NO_WAY_BACK:
+        shapes = shapes or ([(12, 3)] if name == "pooled" else None)
+        with pytest.raises(ModelError, match=NO_WAY_BACK[name]):
+            to_keras(net, shapes=shapes)
+        return
+    again = to_keras(net, shapes=shapes)
+    assert proof_of(again).cases >= 5
+    given = inputs_of(model, 6, 2)
+    given = given if len(given) > 1 else given[0]
+    found, expected = again(given), model(given, training=False)
+    found = found if isinstance(found, (list, tuple)) else [found]
+    expected = expected if isinstance(expected, (list, tuple)) else [expected]
+    for one, two in zip(found, expected, strict=True):
+        _close(one, torch.from_numpy(keras.ops.convert_to_numpy(two)))
+    if name != "masked words":  # Keras writes masks of functional models as functions
+        again.save(tmp_path / "again.keras")
+        assert proof_of(from_keras(tmp_path / "again.keras")).cases >= 5
+
+
+def test_a_graph_says_what_is_missing(tmp_path):
+    net = NetGraph([nn.Linear(2, 3)], [[0, [0], {}]])
+    with pytest.raises(ArgumentError, match=r"shapes must be given, such as \[\(None, 3\)\]"):
+        to_keras(net)
+    with pytest.raises(ArgumentError, match="shapes must be 1, one for each input, got 2"):
+        to_keras(net, shapes=[(None, 2), (2,)])
+    with pytest.raises(ArgumentError, match="states goes with layers and stacks"):
+        to_keras(net, states=True)
+    with pytest.raises(ArgumentError, match="shapes goes with a graph"):
+        to_keras(cello.GRU(3, 4), shapes=[(None, 3)])
+    assert type(to_keras(net, shapes=[(None, 2)])).__name__ == "Sequential"
+
+
+@pytest.mark.parametrize(
+    ("wiring", "why"),
+    [
+        ([["flip", [0], {"axis": 2}]], "net turns axis 2 around"),
+        ([["differs", [0], {"number": 3}]], "net leaves out the id 3"),
+        ([["keep", [0, 0], {}]], "by numbers that are no mask"),
+        (
+            [["any_differs", [0], {"number": 0.0}], ["add", [0, 1], {}]],
+            "something with a mask",
+        ),
+        ([[0, [0], {}]], r"net.0 reads \[T, B, features\]"),
+    ],
+)
+def test_nodes_that_keras_has_not(wiring, why):
+    net = NetGraph([cello.Recurrent(cello.GRUCell(3, 3))], wiring)
+    with pytest.raises(ModelError, match=why):
+        to_keras(net, shapes=[(None, 3)])
 
 
 def test_states_of_two_kinds_of_cells_are_refused():

@@ -20,7 +20,7 @@ from cello.convert.keras.library import keras_library
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
 from cello.errors import CelloError, ModelError
 
-__all__ = ["prove_beside_keras"]
+__all__ = ["ids_of", "prove_beside_keras", "prove_model"]
 
 #: Steps that a layer adds or repeats, and sizes of an input: what asks for more is not run.
 _LONGEST = 10_000
@@ -46,6 +46,29 @@ def prove_beside_keras(net: Any, archive: Archive, shapes: Sequence[Sequence[Any
         keras = keras_library()
     except ImportError as error:
         return Proof(not_run=f"nothing was run, only sizes were compared: {error}")
+    try:
+        model = _Rebuilt(keras, archive).model()
+    except Exception as error:  # whatever Keras raises of what it does not take
+        return Proof(not_run=f"Keras cannot build the model: {_first_line(error)}")
+
+    return prove_model(keras, model, net, shapes)
+
+
+def prove_model(keras: Any, model: Any, net: Any, shapes: Sequence[Sequence[Any]]) -> Proof:
+    """Compare a network that reads [B, T, features] with a model of Keras's.
+
+    Args:
+        keras: the library.
+        model: of the same inputs and outputs.
+        net: a graph or a stack.
+        shapes: of each input, without the batch.
+
+    Returns:
+        What was found; with `not_run` where it would take too much memory, or cannot be run.
+
+    Raises:
+        ConversionError: the two are not equal; says where.
+    """
     longest = max(
         [_longest(options) for _, _, options in getattr(net, "wiring", [])]
         + [size for shape in shapes for size in shape if size is not None],
@@ -53,10 +76,6 @@ def prove_beside_keras(net: Any, archive: Archive, shapes: Sequence[Sequence[Any
     )
     if longest > _LONGEST:
         return Proof(not_run=f"something in it is {longest:,} steps or numbers long")
-    try:
-        model = _Rebuilt(keras, archive).model()
-    except Exception as error:  # whatever Keras raises of what it does not take
-        return Proof(not_run=f"Keras cannot build the model: {_first_line(error)}")
 
     def other(case: Case) -> tuple[Any, list[Tensor]]:
         given = case.x if isinstance(case.x, tuple) else (case.x,)
@@ -101,24 +120,28 @@ def _longest(options: dict[str, Any]) -> int:
     return max([options.get("times", 0), options.get("before", 0), *shape])
 
 
+def ids_of(net: Any) -> dict[int, int]:
+    """How many ids there are, of each input that has them."""
+    if not isinstance(net, NetGraph):
+        return {0: net[0].num_embeddings} if isinstance(net[0], nn.Embedding) else {}
+    modules = list(net.parts.values())
+    tables = [(values[0], modules[what]) for what, values, _ in net.wiring if isinstance(what, int)]
+    return {
+        number: module.num_embeddings
+        for number, module in tables
+        if isinstance(module, nn.Embedding)
+    }
+
+
 class _Inputs:
     """Random inputs of a model; where it masks, some steps are masked."""
 
     def __init__(self, net: Any, shapes: Sequence[Sequence[Any]]) -> None:
         self.net, self.shapes = net, shapes
-        self.ids: dict[int, int] = {}
-        self.masked: float | None = None
-        if not isinstance(net, NetGraph):
-            if isinstance(net[0], nn.Embedding):
-                self.ids[0] = net[0].num_embeddings
-            return
-        modules = list(net.parts.values())
-        for what, values, options in net.wiring:
-            module = modules[what] if isinstance(what, int) else None
-            if isinstance(module, nn.Embedding):
-                self.ids[values[0]] = module.num_embeddings
-            if what == "any_differs":
-                self.masked = options["number"]
+        self.ids = ids_of(net)
+        wiring = net.wiring if isinstance(net, NetGraph) else []
+        masks = [options["number"] for what, _, options in wiring if what == "any_differs"]
+        self.masked: float | None = masks[-1] if masks else None
 
     def draw(self, T: int, B: int, generator: torch.Generator) -> Any:
         """One tensor, or a tuple of several."""

@@ -104,11 +104,11 @@ class Building:
             return self._drop_in(net, flow, path)
         return self._plain(net, flow, path)
 
-    def _plain(self, module: nn.Module, flow: OnItsWay, path: str) -> OnItsWay:
+    def _plain(self, module: nn.Module, flow: OnItsWay, path: str, **more: Any) -> OnItsWay:
         made = plain_layer(module, joined("net", path))
         if made is None:
             return flow
-        options = dict(made.options)
+        options = {**made.options, **more}
         wide = flow.time_last or len(flow.tensor.shape) == 2
         if made.time_last and not wide:
             raise ModelError(

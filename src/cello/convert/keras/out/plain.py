@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cello.convert.keras.functions import KERAS_2, KerasActivation
 from cello.errors import ModelError
 from cello.layers.encoders import OneHot
 
@@ -114,6 +115,16 @@ def _conv(module: Any) -> PlainLayer:
     return PlainLayer("Conv1D", options, weights, time_last=True)
 
 
+def _pool(module: Any) -> PlainLayer:
+    _need(module.padding in (0, (0,)) and not module.ceil_mode, "it pads or rounds up")
+    _need(getattr(module, "dilation", 1) == 1, "its steps are apart")
+    kind = "MaxPooling1D" if isinstance(module, nn.MaxPool1d) else "AveragePooling1D"
+    size, stride = (
+        n[0] if isinstance(n, tuple) else n for n in (module.kernel_size, module.stride)
+    )
+    return PlainLayer(kind, {"pool_size": size, "strides": stride}, time_last=True)
+
+
 def _softmax(module: Any) -> PlainLayer:
     _need(module.dim == -1, f"dim={module.dim}, where Keras's goes over the last")
     return PlainLayer("Activation", {"activation": "softmax"})
@@ -134,6 +145,27 @@ def _hard_tanh(module: Any) -> PlainLayer:
     return PlainLayer("Activation", {"activation": "hard_tanh"})
 
 
+def _log_softmax(module: Any) -> PlainLayer:
+    _need(module.dim == -1, f"dim={module.dim}, where Keras's goes over the last")
+    return PlainLayer("Activation", {"activation": "log_softmax"})
+
+
+def _shrink(module: Any) -> PlainLayer:
+    _need(module.lambd == 0.5, "lambd is not 0.5")
+    name = "hard_shrink" if isinstance(module, nn.Hardshrink) else "soft_shrink"
+    return PlainLayer("Activation", {"activation": name})
+
+
+def _celu(module: Any) -> PlainLayer:
+    _need(module.alpha == 1, "alpha is not 1")
+    return PlainLayer("Activation", {"activation": "celu"})
+
+
+def _of_keras(module: Any) -> PlainLayer:
+    _need(module.name != KERAS_2, "Keras 3 has another hard sigmoid")
+    return PlainLayer("Activation", {"activation": module.name})
+
+
 def _activation(name: str) -> Callable[[Any], PlainLayer]:
     return lambda _module: PlainLayer("Activation", {"activation": name})
 
@@ -145,6 +177,9 @@ _MADE: dict[type, Callable[[Any], PlainLayer]] = {
     nn.LayerNorm: _layer_norm,
     nn.BatchNorm1d: _batch_norm,
     nn.Conv1d: _conv,
+    nn.MaxPool1d: _pool,
+    nn.AvgPool1d: _pool,
+    nn.Dropout1d: lambda module: PlainLayer("SpatialDropout1D", {"rate": module.p}, time_last=True),
     nn.Dropout: lambda module: PlainLayer("Dropout", {"rate": module.p}),
     nn.Tanh: _activation("tanh"),
     nn.Sigmoid: _activation("sigmoid"),
@@ -158,4 +193,15 @@ _MADE: dict[type, Callable[[Any], PlainLayer]] = {
     nn.Softplus: _softplus,
     nn.GELU: _gelu,
     nn.Hardtanh: _hard_tanh,
+    nn.LogSoftmax: _log_softmax,
+    nn.Hardshrink: _shrink,
+    nn.Softshrink: _shrink,
+    nn.CELU: _celu,
+    nn.Hardswish: _activation("hard_silu"),
+    nn.LogSigmoid: _activation("log_sigmoid"),
+    nn.Mish: _activation("mish"),
+    nn.ReLU6: _activation("relu6"),
+    nn.SELU: _activation("selu"),
+    nn.Tanhshrink: _activation("tanh_shrink"),
+    KerasActivation: _of_keras,
 }

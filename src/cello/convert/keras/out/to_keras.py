@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.convert.graph import NetGraph
+from cello.convert.keras.beside import ids_of, prove_model
 from cello.convert.keras.library import keras_library
 from cello.convert.keras.out.building import Building, OnItsWay
+from cello.convert.keras.out.wired import WiredModel, shapes_of_inputs
 from cello.convert.proof import TOLERANCES, Case, prove, proved
 from cello.convert.state_parts import parts_of, state_of
-from cello.errors import ModelError
+from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
 from cello.layers.reads import dtype_of, reads_of
@@ -20,7 +23,9 @@ from cello.layers.reads import dtype_of, reads_of
 __all__ = ["to_keras"]
 
 
-def to_keras(net: nn.Module, *, states: bool = False) -> Any:
+def to_keras(
+    net: nn.Module, *, states: bool = False, shapes: Sequence[Sequence[Any]] | None = None
+) -> Any:
     """A model of Keras's that computes what `net` does in eval mode; `net` stays as it is.
 
     It reads [B, T, features], as Keras does, also where `net` reads [T, B, features], or ids
@@ -30,9 +35,12 @@ def to_keras(net: nn.Module, *, states: bool = False) -> Any:
 
     Args:
         net: a layer, or a `Stack` or `nn.Sequential` of layers, `nn.Linear`, `nn.Embedding`,
-            `OneHot`, `nn.LayerNorm`, `nn.Dropout` and activations.
+            `OneHot`, `nn.LayerNorm`, `nn.Dropout` and activations; or a graph, as `from_keras`
+            returns it.
         states: whether the model also takes the initial states and returns the final ones: inputs
-            [x, *states] to outputs [y, *states], cell by cell, each [B, H].
+            [x, *states] to outputs [y, *states], cell by cell, each [B, H]; not of a graph.
+        shapes: of a graph, the shape of each input without the batch, such as [(None, 3)]; by
+            default as the layers say that read them.
 
     Returns:
         A functional model, with the backend that Keras has been imported with, else that of
@@ -41,7 +49,7 @@ def to_keras(net: nn.Module, *, states: bool = False) -> Any:
     Raises:
         ModelError: Keras has no such layer; names it, and what differs.
         ConversionError: what was made does not compute what `net` does; says where.
-        ArgumentError: what `net` reads is not known.
+        ArgumentError: what `net` reads is not known, or an argument is not for such a net.
         ImportError: Keras 3 is not installed.
 
     >>> import cello
@@ -52,14 +60,17 @@ def to_keras(net: nn.Module, *, states: bool = False) -> Any:
     """
     check_module(net)
     keras = keras_library()
+    if isinstance(net, NetGraph):
+        if states:
+            raise ArgumentError("goes with layers and stacks, not with a graph", argument="states")
+        return _of_graph(keras, net, shapes_of_inputs(net, shapes))
+    if shapes is not None:
+        raise ArgumentError("goes with a graph; a layer or a stack says itself", argument="shapes")
     reads = reads_of(net)
     if -1 in reads.shape or (reads.ids and reads.shape):
         raise ModelError("net reads several ids a step, which no layer of Keras's does")
-    dtype = dtype_of(net)
-    if dtype not in (torch.float32, torch.float64):
-        raise ModelError(f"a net in {dtype} must be net.float() first: Keras computes in float32")
     with evaluating(net), torch.no_grad():
-        build = Building(keras, str(dtype).removeprefix("torch."), states=states)
+        build = Building(keras, _dtype_of(net), states=states)
         kind = "int32" if reads.ids else build.dtype
         x = keras.Input((None, *reads.shape), name=build.name("x"), dtype=kind)
         y = build.tensor(build.module(net, OnItsWay(x), ""))
@@ -77,6 +88,30 @@ def to_keras(net: nn.Module, *, states: bool = False) -> Any:
     )
     proved(model, proof)
     return model
+
+
+def _of_graph(keras: Any, net: NetGraph, shapes: Sequence[tuple[Any, ...]]) -> Any:
+    dtype, ids = _dtype_of(net), ids_of(net)
+    inputs = [
+        keras.Input(shape, dtype="int32" if number in ids else dtype)
+        for number, shape in enumerate(shapes)
+    ]
+    with evaluating(net), torch.no_grad():
+        build = WiredModel(keras, dtype, net, inputs)
+        model = build.model(inputs)
+        build.fill()
+    proof = prove_model(keras, model, net, shapes)
+    if proof.not_run:
+        raise ConversionError(f"the model cannot be compared with net: {proof.not_run}")
+    proved(model, proof)
+    return model
+
+
+def _dtype_of(net: nn.Module) -> str:
+    dtype = dtype_of(net)
+    if dtype not in (torch.float32, torch.float64):
+        raise ModelError(f"a net in {dtype} must be net.float() first: Keras computes in float32")
+    return str(dtype).removeprefix("torch.")
 
 
 class _KerasSide:
