@@ -18,8 +18,9 @@ BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def test_the_readme_and_the_course_are_translated():
-    assert [path.name for path in TRANSLATED] == ["README.zh-CN.md", "course.zh-CN.md"]
+def test_the_readme_and_these_pages_are_translated():
+    pages = ("README", "c", "course")
+    assert [path.name for path in TRANSLATED] == [f"{page}.zh-CN.md" for page in pages]
 
 
 def original_of(path: Path) -> Path:
