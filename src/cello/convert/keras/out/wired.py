@@ -23,9 +23,16 @@ __all__ = ["WiredModel", "shapes_of_inputs"]
 
 @dataclass(frozen=True)
 class _Mask:
-    """Which steps there are; the tensor that carries it in Keras, if it is made already."""
+    """Which steps there are.
+
+    Attributes:
+        tensor: what carries it in Keras, if it is made already.
+        source, number: otherwise, the value that it is of, and the number that is left out.
+    """
 
     tensor: Any = None
+    source: int = 0
+    number: float = 0.0
 
 
 class WiredModel(Building):
@@ -132,6 +139,8 @@ class WiredModel(Building):
         read, given = numbers[: len(numbers) - states], numbers[len(numbers) - states :]
         if len(read) != 1 + isinstance(layer.cell, MaskedCell):
             raise ModelError(f"net.{path} reads {len(read)} tensors")
+        if len(read) > 1:
+            flow = self._masked(flow, read[1])
         readers = self._readers(here)
         last = {"axis": 1, "index": -1}
         outputs = [number % (len(self.net.wiring) + self.net.inputs) for number in self.net.outputs]
@@ -147,6 +156,15 @@ class WiredModel(Building):
             finals=any(what == "state" for what, _ in readers),
         )
         return made
+
+    def _masked(self, flow: OnItsWay, number: int) -> OnItsWay:
+        """A sequence whose tensor carries this mask."""
+        mask = self.values[number]
+        if getattr(flow.tensor, "_keras_mask", None) is not None:
+            return flow
+        if not isinstance(mask, _Mask) or mask.tensor is None:
+            raise ModelError("net leaves steps out by numbers that are no mask of Keras's")
+        return replace(flow, tensor=mask.tensor)  # with 0 in what is left out, which nothing reads
 
     # ------------------------------------------------------------ nodes
 
@@ -175,13 +193,14 @@ class WiredModel(Building):
         return OnItsWay(self.read(numbers[0])[(*[slice(None)] * axis, index)])
 
     def any_differs(self, numbers: Sequence[int], number: float) -> _Mask:
+        value = self.values[numbers[0]]
+        if isinstance(value, _Mask):  # what Keras makes of any number that is not the one
+            numbers, number = [value.source], value.number
         layer = self.layers.Masking(number, name=self.name("masking"), dtype=self.dtype)
         return _Mask(layer(self.read(numbers[0])))
 
-    def differs(self, _numbers: Sequence[int], number: float) -> _Mask:
-        if number != 0:
-            raise ModelError(f"net leaves out the id {number}, where Keras's Embedding does 0")
-        return _Mask()
+    def differs(self, numbers: Sequence[int], number: float) -> _Mask:
+        return _Mask(None, numbers[0], number)
 
     def keep(self, numbers: Sequence[int]) -> OnItsWay:
         mask = self.values[numbers[1]]
