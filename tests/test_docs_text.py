@@ -19,7 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def test_the_readme_and_these_pages_are_translated():
-    pages = ("README", "c", "course")
+    pages = ("README", "c", "course", "interchange")
     assert [path.name for path in TRANSLATED] == [f"{page}.zh-CN.md" for page in pages]
 
 
