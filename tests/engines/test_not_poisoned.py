@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import cello
 from cello.engines import EngineWarning
-from cello.errors import ArgumentError
+from cello.errors import ArgumentError, EngineError
 from tests.registry import I, LeakyCell
 
 pytestmark = [
@@ -205,3 +205,34 @@ def test_a_stepper_in_a_trace_is_written_down_step_by_step() -> None:
     torch.testing.assert_close(traced(X[1]), layer(X[1:2])[0][0])
     for x, y in zip(X, layer(X)[0].detach(), strict=True):
         assert torch.equal(stepper(x), y)
+
+
+class Deciding(cello.Cell):
+    state = ("h",)
+
+    def step(self, x: Any, h: Any) -> Any:
+        h = torch.tanh(h + x.sum(1, keepdim=True))
+        if h.sum() > 0:
+            h = h * 0.5
+        return h, (h,)
+
+
+@pytest.mark.parametrize("where", ["export", "fake", "meta"])
+def test_a_step_that_decides_by_numbers_says_where_there_are_none(where: str) -> None:
+    layer, x = cello.Recurrent(Deciding(3, 4), engine="reference"), torch.randn(5, 2, 3)
+    said = (
+        r"decides by the values in a tensor \(.*test_not_poisoned\.py:\d+\), `if h\.sum\(\) > 0:`"
+    )
+
+    def with_fakes() -> None:
+        with FakeTensorMode() as mode:
+            layer(mode.from_tensor(x))
+
+    calls = {
+        "export": lambda: torch.export.export(layer, (x,)),
+        "fake": with_fakes,
+        "meta": lambda: layer(x.to("meta")),
+    }
+    with pytest.raises(EngineError, match=said):
+        calls[where]()
+    assert layer(x)[0].shape == (5, 2, 4)

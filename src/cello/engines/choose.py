@@ -15,12 +15,13 @@ from torch.autograd import forward_ad
 from cello.cells import Cell
 from cello.cells.callers import users_level
 from cello.cells.contract.like import autocast_active
-from cello.cells.contract.step_checks import name_of
+from cello.cells.contract.step_checks import name_of, step_name_of
 from cello.cells.tracing import in_transform, is_fake, is_traced, is_written_down, untraced
 from cello.engines import cpu, reference, split
 from cello.engines.jit import of_one_size
 from cello.engines.run import Run, RunResult
 from cello.errors import ArgumentError, EngineError
+from cello.program import blame, said
 
 __all__ = [
     "ENGINES",
@@ -113,6 +114,15 @@ def run(run: Run, asked: str = "auto") -> RunResult:
     Raises:
         EngineError: an engine was asked for by name that cannot run this.
     """
+    if torch.compiler.is_dynamo_compiling() or not (
+        torch.compiler.is_compiling() or run.data.is_meta or is_fake((run.data,))
+    ):
+        return _run(run, asked)
+    with _without_values(run.cell):
+        return _run(run, asked)
+
+
+def _run(run: Run, asked: str) -> RunResult:
     name = current_engine(asked)
     if is_traced():
         return _in_script(run, name)
@@ -159,6 +169,29 @@ def _in_script(run: Run, name: str) -> RunResult:
     sizes = run.batch_sizes
     data = of_one_size(run.data, run.state[0], len(sizes), sizes[0] if sizes else 0)
     return slow.run(replace(run, data=data))
+
+
+# What PyTorch raises where a number is asked of a tensor that has none.
+_ASKED = ("GuardOnDataDependentSymNode", "DataDependentOutputException")
+
+
+@contextmanager
+def _without_values(cell: Cell) -> Iterator[None]:
+    """Run a block in which tensors have no numbers, but shapes alone.
+
+    Raises:
+        EngineError: the step decides by numbers; names its line.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ not in _ASKED and "called on meta tensors" not in str(error):
+            raise
+        raise EngineError(
+            f"{step_name_of(cell)} decides by the values in a tensor {said(blame(error))}, and "
+            "tensors have none here: under torch.export, FakeTensorMode and on the meta device; "
+            "torch.where(condition, a, b), which computes both, needs none"
+        ) from error
 
 
 def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:

@@ -10,9 +10,11 @@ from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.operations import is_random
 from cello.program.overrides import can_override, with_overrides
 from cello.program.rows import is_row_wise
+from cello.program.sizes import said
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
 from cello.program.trace.capture import capture
+from cello.program.trace.lines import blame
 from cello.program.trace.locals import named_tensors, step_with_locals
 from cello.program.trace.rewrite import is_view
 
@@ -23,6 +25,7 @@ __all__ = [
     "Program",
     "Split",
     "Value",
+    "blame",
     "can_override",
     "capture",
     "evaluate",
@@ -39,6 +42,7 @@ __all__ = [
     "program_of",
     "program_of_values",
     "results_of",
+    "said",
     "split",
     "step_with_locals",
     "to_text",

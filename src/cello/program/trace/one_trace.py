@@ -341,7 +341,10 @@ class Trace(TorchDispatchMode):
                     "batch norm in training reckons with all rows at once and moves its running "
                     f"averages at every step {said(where)}; in evaluation, with .eval(), it fuses"
                 )
-            raise CaptureError(f"{func} changes {what} in place ({where})")
+            raise CaptureError(
+                f"{func} changes {what} in place {said(where)}; what is carried from step to step "
+                "belongs in `state`"
+            )
         root = self.views.root(tensor)
         if not torch.is_grad_enabled() and self.with_grad.intersection((id(tensor), id(root))):
             raise CaptureError(
