@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cello.convert.graph import NetGraph
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
 from cello.errors import ConversionError, ModelError
@@ -92,6 +93,11 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
+    if isinstance(net, NetGraph):
+        raise ConversionError(
+            "net is a graph, which cannot be written as ONNX; layers and stacks of them can be, "
+            "and cello.to_keras takes graphs"
+        )
     Exporting = _exporting()
     file = Path(file)
     if stream and isinstance(net, Streamed):
