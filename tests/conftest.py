@@ -10,6 +10,8 @@ from pathlib import Path
 # once, and results must not depend on it. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is compiled is kept from one run of the tests to the next, apart from the user's own.
+# Triton's functions run on its interpreter, where there is no GPU. Read when it is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator

@@ -49,9 +49,9 @@ def test_block_ends_after_an_error(ran: list[str]) -> None:
 
 
 def test_unknown_engine() -> None:
-    known = "known are 'auto', 'cpu', 'split', 'reference'"
-    with pytest.raises(ArgumentError, match=f"engine='gpu' is not an engine; {known}"):
-        cello.Recurrent(cello.ElmanCell(3, 2), engine="gpu")
+    known = "known are 'auto', 'cpu', 'split', 'reference', 'gpu'"
+    with pytest.raises(ArgumentError, match=f"engine='tpu' is not an engine; {known}"):
+        cello.Recurrent(cello.ElmanCell(3, 2), engine="tpu")
     with pytest.raises(ArgumentError, match="engine=3 is not an engine"), cello.engine(3):
         pass
 

@@ -1,6 +1,7 @@
 """Ways to run the loop over time, and which one runs.
 
-Imports `program` and below; the layers hand their runs to it, and no engine imports another.
+Imports `program` and below; the layers hand their runs to it, and no engine imports another,
+but for the one in Triton, which calls its loops as the one in C does.
 """
 
 from cello.engines.choose import (

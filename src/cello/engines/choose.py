@@ -17,7 +17,7 @@ from cello.cells.callers import users_level
 from cello.cells.contract.like import autocast_active
 from cello.cells.contract.step_checks import name_of, step_name_of
 from cello.cells.tracing import in_transform, is_fake, is_traced, is_written_down, untraced
-from cello.engines import cpu, reference, split
+from cello.engines import cpu, gpu, reference, split
 from cello.engines.jit import of_one_size
 from cello.engines.run import Run, RunResult
 from cello.errors import ArgumentError, EngineError
@@ -51,8 +51,9 @@ class Engine(Protocol):
         """Run it."""
 
 
-# The fastest comes first. A new engine joins by a line here.
-ENGINES: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
+# Of those that "auto" takes, the fastest comes first. A new engine joins by a line here.
+_AUTOMATIC: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
+ENGINES: dict[str, Engine] = {**_AUTOMATIC, "gpu": gpu}
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -80,8 +81,8 @@ def engine(name: str) -> Iterator[None]:
 
     Args:
         name: "reference" runs the cell's own step at every step; "split" runs what needs no
-            state for all steps at once; "cpu" runs a compiled loop; "auto" takes the fastest that
-            can.
+            state for all steps at once; "cpu" runs a compiled loop; "gpu" one in Triton, on a GPU;
+            "auto" takes the fastest that can, of all but "gpu".
 
     Raises:
         ArgumentError: no engine is called so.
@@ -137,7 +138,7 @@ def _run(run: Run, asked: str) -> RunResult:
     if _transformed(run) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
-    for name, candidate in ENGINES.items():
+    for name, candidate in _AUTOMATIC.items():
         if name == cpu.NAME and run.data.device.type != "cpu":
             continue  # nobody's mistake: nothing to be said
         reason = candidate.refuses(run)

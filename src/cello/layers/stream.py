@@ -14,7 +14,7 @@ from cello.cells.contract.shapes import as_shaped, shown, width_of
 from cello.cells.contract.state import has_shapes, step_on_rows
 from cello.cells.contract.step_checks import check_x, kind_of, name_of
 from cello.cells.tools import NotScripted
-from cello.engines import Run, cpu, may_run_compiled, one_step, under_autocast
+from cello.engines import Run, cpu, gpu, may_run_compiled, one_step, under_autocast
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.call.inputs import features_of, step_side_by_side
 from cello.layers.call.steps import Steps
@@ -59,21 +59,26 @@ class Streamed(Traceable, NotScripted, nn.Module):
         """
         return Stepper(self, batch_size, state=state)
 
-    def source(self, *, backward: bool = False, whole: bool = False) -> str:
-        """The C of the loops that the compiled engine makes of the cells, equal ones once.
+    def source(self, *, backward: bool = False, whole: bool = False, engine: str = "cpu") -> str:
+        """The text of the loops that a compiled engine makes of the cells, equal ones once.
 
         Args:
             backward: the loops that compute gradients, in place of those that compute outputs.
             whole: with what is the same in every file: the very text that is compiled.
+            engine: "cpu" for C, "gpu" for Triton.
 
         Raises:
+            ArgumentError: the engine is neither.
             EngineError: a cell cannot be compiled; names the reason.
 
         >>> import cello
         >>> print(cello.Recurrent(cello.GRUCell(3, 5)).source().splitlines()[0])
         /* The forward loop of GRUCell. */
         """
-        loops = (cpu.source(cell, backward=backward, whole=whole) for cell in self._own_cells())
+        listing = {"cpu": cpu.source, "gpu": gpu.source}.get(engine)
+        if listing is None:
+            raise ArgumentError(f'engine must be "cpu" or "gpu", got {engine!r}')
+        loops = (listing(cell, backward=backward, whole=whole) for cell in self._own_cells())
         return "\n".join(dict.fromkeys(loops))
 
     def _own_cells(self) -> Sequence[Cell]:

@@ -22,6 +22,7 @@ __all__ = [
     "no_loops",
     "refuses",
     "run",
+    "run_plan",
     "shaped",
     "shared_from",
     "shared_tensors",
@@ -55,7 +56,11 @@ def refuses(run: Run) -> str | None:
 
 def run(run: Run) -> RunResult:
     """Run the fused loop."""
-    plan = _plan(run)
+    return run_plan(_plan(run), run)
+
+
+def run_plan(plan: Plan, run: Run) -> RunResult:
+    """Run the loops of a plan, whatever they are written in."""
     program = plan.program
     names = run.recorded_names(program)
     stored = _stored(plan, names) if names else {}

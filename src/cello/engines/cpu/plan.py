@@ -13,7 +13,6 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.c.render import Rendered
 from cello.engines.cpu.c.render import render as render_c
 from cello.engines.cpu.library import Library
 from cello.engines.render import render as render_python
@@ -37,9 +36,9 @@ _CHOOSING = {"embedding", "index", "gather"}
 class Loop:
     """A loop, forward or backward; the tape is what the one leaves for the other."""
 
-    def __init__(self, kernel: Kernel, rendered: Rendered, tape: Tape | None) -> None:
-        self.kernel, self.rendered, self.tape = kernel, rendered, tape
-        self.library = Library(rendered)
+    def __init__(self, kernel: Kernel, library: Any, tape: Tape | None) -> None:
+        self.kernel, self.library, self.tape = kernel, library, tape
+        self.rendered = library.rendered
         self._recipe: Any = None
 
     def recipe(self, kind: Callable[[Plan, Loop, Sequence[str]], _R], plan: Plan, names: Any) -> _R:
@@ -64,6 +63,9 @@ class Plan:
         widen: makes the loop's input, and what is named ahead of it; see `_widening`.
         backward_for: how backward loops are called for, by what is given and what is needed.
     """
+
+    #: The engine whose loops they are.
+    engine = "cpu"
 
     def __init__(self, program: Program, feedback: str | None, ahead: Ahead | None = None) -> None:
         self.program, self.feedback, self.ahead = program, feedback, ahead
@@ -116,8 +118,7 @@ class Plan:
             if key not in self._forward:
                 tape = tape_of(self.lowered, names) if save else None
                 kernel = forward_kernel(self.lowered, tape, names)
-                rendered = render_c(self.lowered.graph, kernel, self.feedback)
-                self._forward[key] = Loop(kernel, rendered, tape)
+                self._forward[key] = Loop(kernel, self._library(kernel), tape)
             return self._forward[key]
 
     def backward(
@@ -138,9 +139,12 @@ class Plan:
                 tape = self.forward(save=True, names=names).tape
                 assert tape is not None
                 kernel = backward_kernel(self.lowered, tape, seen=seen, needs_x=x, needed=values)
-                rendered = render_c(self.lowered.graph, kernel, self.feedback)
-                self._backward[key] = Loop(kernel, rendered, tape)
+                self._backward[key] = Loop(kernel, self._library(kernel), tape)
             return self._backward[key]
+
+    def _library(self, kernel: Kernel) -> Any:
+        """The loop as a function: in C here."""
+        return Library(render_c(self.lowered.graph, kernel, self.feedback))
 
     def build(self, *, train: bool) -> None:
         """Compile what a first call needs, forward and backward at the same time.
@@ -201,26 +205,29 @@ _by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def plan_of(program: Program, feedback: str | None, *, whole: bool = False) -> Plan:
+def plan_of(
+    program: Program, feedback: str | None, kind: type[Plan] = Plan, *, whole: bool = False
+) -> Plan:
     """The plan of a program.
 
     Args:
         program: the captured step.
         feedback: see `Cell.feedback`.
+        kind: in what its loops are written: `Plan` in C.
         whole: whether the loop has to do all by itself that it can, also what PyTorch's operation
             does ahead of it because it refuses numbers that are out of range; a loop has NaN there.
 
     Raises:
         CaptureError: a fused loop does not have all its operations.
     """
-    key = "cpu, whole" if whole else "cpu"
+    key = f"{kind.engine}, whole" if whole else kind.engine
     plan: Plan | str | None = program.derived.get(key)  # or why there is none
     if plan is None:
         with _lock:
             plan = program.derived.get(key)
             if plan is None:
                 early = set() if whole else _choosing(program)
-                plan = program.derived[key] = _made(program, feedback, early)
+                plan = program.derived[key] = _made(program, feedback, early, kind)
     if isinstance(plan, str):
         raise CaptureError(plan)
     return plan
@@ -233,12 +240,12 @@ def _choosing(program: Program) -> set[Op]:
     return {op for op in ops if any(value.batched for value in values_in(given[op]))}
 
 
-def _made(program: Program, feedback: str | None, early: set[Op]) -> Plan | str:
+def _made(program: Program, feedback: str | None, early: set[Op], kind: type[Plan]) -> Plan | str:
     """The plan; what the loop lacks and needs no state runs ahead of it, as `early` does."""
     ahead = ahead_of(program, early) if early else None
     while True:
         try:
-            plan = Plan(program if ahead is None else ahead.program, feedback, ahead)
+            plan = kind(program if ahead is None else ahead.program, feedback, ahead)
         except CaptureError as error:
             if error.op is None or error.op in early:
                 return str(error)

@@ -145,8 +145,9 @@ def _any_requires_grad(*tensors: Tensor | None) -> bool:
     return any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
-_LIBRARY.impl("forward", _forward, "CPU")
-_LIBRARY.impl("backward", _backward, "CPU")
+for _device in ("CPU", "CUDA"):
+    _LIBRARY.impl("forward", _forward, _device)
+    _LIBRARY.impl("backward", _backward, _device)
 _LIBRARY.impl("forward", _forward_autograd, "Autograd")
 _LIBRARY.impl("backward", _backward_autograd, "Autograd")
 torch.library.register_fake("cello::forward", _forward_shapes, lib=_LIBRARY)

@@ -1,0 +1,147 @@
+"""Where everything stands that the Triton functions of a loop read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cello.engines.cpu.c.render import Slot
+from cello.engines.gpu.expressions import identifier
+from cello.program.graph import Value
+from cello.program.kernel.kernel import Kernel
+from cello.program.kernel.nodes import (
+    Array,
+    Constant,
+    Gather,
+    Load,
+    Node,
+    Shared,
+    Slice,
+)
+from cello.program.kernel.schedule import Schedule
+
+__all__ = ["Addresses", "padded", "pieces_of"]
+
+
+def padded(length: int) -> int:
+    """Features of a block: `tl.dot` takes none narrower than 16."""
+    return 1 if length == 1 else max(16, 1 << (length - 1).bit_length())
+
+
+def pieces_of(kernel: Kernel) -> dict[str, list[tuple[int, Node]]]:
+    """What each state becomes: vectors, each with its first feature."""
+    found: dict[str, list[tuple[int, Node]]] = {}
+    for state, nodes in kernel.carried.items():
+        start = 0
+        for node in nodes:
+            found.setdefault(state, []).append((start, node))
+            start += node.length
+    return found
+
+
+@dataclass(eq=False)
+class Addresses:
+    """Where everything stands.
+
+    A block that one function computes stays in registers. What another reads, and what is read
+    otherwise than feature by feature, has a place in memory: in the array that it is stored in,
+    or in a row of `own`.
+
+    Attributes:
+        plan: what is rendered.
+        phase: the phase that computes each node.
+        pointers: what the functions take, in order, with its name.
+        tables: whole numbers that they read: where features are gathered from.
+        own: nodes with a place of their own, each with its first number.
+        width: numbers in such a row.
+    """
+
+    plan: Schedule
+    phase: dict[Node, str] = field(default_factory=dict)
+    pointers: dict[Slot, str] = field(default_factory=dict)
+    tables: list[int] = field(default_factory=list)
+    own: dict[Node, int] = field(default_factory=dict)
+    width: int = 0
+
+    def __post_init__(self) -> None:
+        kernel = self.plan.kernel
+        self.phase = {node: region.phase for node, region in self.plan.home.items()}
+        self.phase |= {node: "loop" for node in kernel.nodes if self.is_chained(node)}
+        self.arrays: dict[Node, tuple[Array, int]] = {}
+        for region in self.plan.regions:
+            for store in region.stores:
+                there = not store.per_sequence and store.array.kind != "next"
+                if there and self.phase.get(store.node) == region.phase:
+                    self.arrays.setdefault(store.node, (store.array, store.start))
+        for node in self._read_from_memory():
+            if node not in self.arrays and node not in self.own:
+                self.own[node] = self.width
+                self.width += node.length
+
+    def is_chained(self, node: Node) -> bool:
+        """Whether it is what the step before has left."""
+        return isinstance(node, Load) and node.array.kind == self.plan.kernel.chain
+
+    def whole(self, node: Node) -> Node:
+        """The vector that it is a part of."""
+        return self.whole(node.arg) if isinstance(node, Slice) else node
+
+    def is_given(self, node: Node) -> bool:
+        """Whether it stands in memory before anything is computed."""
+        if isinstance(node, Load):
+            return node.array.kind not in ("prev", "carry")
+        return isinstance(node, (Shared, Constant))
+
+    def _read_from_memory(self) -> Iterable[Node]:
+        kernel = self.plan.kernel
+        for region in self.plan.regions:
+            for node in region.nodes:
+                for arg in node.inputs:
+                    for part in (arg, *arg.inputs):
+                        yield from self._needed(
+                            part, region.phase, by_feature=not isinstance(node, Gather)
+                        )
+            for store in region.stores:
+                phase = "sums" if store.per_sequence else region.phase
+                yield from self._needed(store.node, phase)
+        for nodes in kernel.carried.values():
+            for node in nodes:
+                yield from self._needed(node, "loop")
+
+    def _needed(self, node: Node, phase: str, *, by_feature: bool = True) -> Iterable[Node]:
+        """What must stand in memory for a phase to read the node."""
+        whole = self.whole(node)
+        if self.is_given(whole) or (whole not in self.phase and not self._is_kept(whole)):
+            return
+        computed = self.phase.get(whole)
+        if whole is not node or not by_feature or computed not in (None, phase):
+            yield whole
+
+    def _is_kept(self, node: Node) -> bool:
+        return isinstance(node, Load)
+
+    # ------------------------------------------------------------ names and addresses
+
+    def pointer(self, kind: str, of: Array | Value | str) -> str:
+        """The name of something that the functions take."""
+        slot = Slot(kind, of)
+        if slot not in self.pointers:
+            plain = of.name if isinstance(of, Value) else str(of)
+            word = plain if kind == "array" else f"{kind}_{plain}" if plain else kind
+            taken = {name[2:] for name in self.pointers.values()}
+            self.pointers[slot] = f"p_{identifier(word, taken)}"
+        return self.pointers[slot]
+
+    def address(self, node: Node) -> tuple[str, int]:
+        """Where a row of a node stands, and its first feature."""
+        if isinstance(node, Slice):
+            base, start = self.address(node.arg)
+            return base, start + node.start
+        if isinstance(node, Shared):
+            return f"{self.pointer('vector', node.value)} + seq * 0", node.start
+        if isinstance(node, Load) and self.is_given(node):
+            return f"{self.pointer('array', node.array)} + row * {node.array.width}", node.start
+        if node in self.arrays:
+            array, start = self.arrays[node]
+            return f"{self.pointer('array', array)} + row * {array.width}", start
+        return "p_own + row * OWN", self.own[node]

@@ -1,0 +1,129 @@
+"""The GPU engine: the captured step as a fused loop in Triton, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cello.cells import Cell
+from cello.cells.contract.like import like_of
+from cello.engines.cpu.engine import run_plan
+from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.gpu.launch import TritonLibrary
+from cello.engines.gpu.write import TritonText, render
+from cello.engines.run import Run, RunResult
+from cello.errors import CaptureError, EngineError
+from cello.program import Program, program_of
+from cello.program.kernel import Kernel
+
+__all__ = ["DTYPES", "NAME", "GpuPlan", "gpu_plan", "refuses", "run", "source"]
+
+NAME = "gpu"
+DTYPES = (torch.float32, torch.bfloat16)  # the second is reckoned with in float32
+#: Features of the widest vector that a program has at hand.
+WIDEST = 128
+#: Bytes of shared memory that the loop of gradients takes for each number of a matrix, and those
+#: that a program may have on a card of compute capability 9.0.
+_BYTES, _SHARED = 12.5, 227 * 1024
+
+
+class GpuPlan(Plan):
+    """The loops of one program, in Triton."""
+
+    engine = NAME
+
+    def _library(self, kernel: Kernel) -> TritonLibrary:
+        return TritonLibrary(render(self.lowered.graph, kernel, self.feedback))
+
+    def text_of(self, *, backward: bool) -> TritonText:
+        """The functions of the loop that computes outputs, or of that for all gradients."""
+        if backward:
+            needed = frozenset(value.name for value in self.shared)
+            loop = self.backward(names=(), seen=(), x=True, needed=needed)
+        else:
+            loop = self.forward(save=False)
+        text: TritonText = loop.rendered
+        return text
+
+    def too_large(self, shared: int) -> str | None:
+        """Why a program cannot have everything at hand in `shared` bytes, or None if it can."""
+        found = [self.text_of(backward=backward) for backward in (False, True)]
+        widest, held = (max(getattr(t, of) for t in found) for of in ("widest", "held"))
+        if widest > WIDEST:
+            return f"its loops hold vectors of at most {WIDEST} numbers, here are {widest}"
+        if held * _BYTES > shared:
+            most = int(shared / _BYTES)
+            return f"its loops hold matrices of at most {most:,} numbers here, not {held:,}"
+        return None
+
+
+def gpu_plan(program: Program, feedback: str | None) -> GpuPlan:
+    """The plan of a program.
+
+    Raises:
+        CaptureError: a fused loop does not have all its operations.
+    """
+    plan = plan_of(program, feedback, GpuPlan)
+    assert isinstance(plan, GpuPlan)
+    return plan
+
+
+def refuses(run: Run) -> str | None:
+    """Why this engine cannot run it, or None if it can."""
+    try:
+        from cello.engines.gpu.language import is_interpreted
+    except ImportError:
+        return "Triton is not installed: PyTorch's builds for CUDA bring it"
+    device, dtype = run.data.device, run.data.dtype
+    if device.type != "cuda" and not is_interpreted():
+        return f"its loops run on a GPU, the input is on {device}"
+    if dtype not in DTYPES:
+        return f"its loops reckon in {' and '.join(map(str, DTYPES))}, not in {dtype}"
+    try:
+        return _plan(run).too_large(_shared_memory(device))
+    except CaptureError as error:
+        return str(error)
+
+
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that a program may have on a device."""
+    if device.type != "cuda":
+        return _SHARED
+    properties: Any = torch.cuda.get_device_properties(device)
+    return int(properties.shared_memory_per_block_optin)
+
+
+def run(run: Run) -> RunResult:
+    """Run the fused loop."""
+    return run_plan(_plan(run), run)
+
+
+def _plan(run: Run) -> GpuPlan:
+    return gpu_plan(run.captured(), run.cell.feedback)
+
+
+def source(cell: Cell, *, backward: bool = False, whole: bool = False) -> str:
+    """The Triton of the loop that this engine makes of `cell`; neither Triton nor a GPU is needed.
+
+    Args:
+        cell: whose step it is.
+        backward: the loop that computes gradients, in place of the one that computes outputs.
+        whole: here the same: there is nothing that every text has.
+
+    Raises:
+        EngineError: the cell cannot become a loop in Triton; names the reason.
+
+    >>> import cello
+    >>> "tl.dot" in source(cello.ElmanCell(3, 5))
+    True
+    """
+    del whole
+    like = like_of(cell)
+    try:
+        plan = gpu_plan(program_of(cell, like.dtype, like.device), cell.feedback)
+    except CaptureError as error:
+        name = type(cell).__name__
+        raise EngineError(f"{name} cannot become a loop in Triton: {error}") from error
+    title = f"# The {'backward' if backward else 'forward'} loop of {type(cell).__name__}."
+    return f"{title}\n\n{plan.text_of(backward=backward).source}"

@@ -1,0 +1,205 @@
+"""A loop → the text of Triton functions.
+
+What needs no state is computed for all rows of all steps at once, *before* the loop and *after* it.
+In the *loop* one program takes some rows through all of time, with their states in registers and
+the weights of a step at hand. What each sequence adds up, *sums*, is added in the order of steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cello.engines.cpu.c.render import Slot
+from cello.engines.gpu.addresses import Addresses
+from cello.engines.gpu.carried import States
+from cello.engines.gpu.phase import Phase
+from cello.program.kernel.kernel import Kernel
+from cello.program.kernel.nodes import Graph
+from cello.program.kernel.schedule import schedule
+
+__all__ = ["TritonText", "render"]
+
+_STATE_SLOTS = {
+    "forward": ("start", "initial", "final"),
+    "backward": ("start", "initial", "grad_final", "grad_start", "grad_initial"),
+}
+
+
+@dataclass(frozen=True)
+class TritonText:
+    """The functions of a loop.
+
+    Attributes:
+        name: of the loop.
+        source: their text.
+        phases: the functions, in the order in which they run.
+        slots: the pointers that each takes, in order.
+        own: numbers that each row has in memory of the loop's own.
+        tables: whole numbers that they read: where features are gathered from.
+        widest: features of the widest block, padded.
+        held: numbers in the matrices that the loop has at hand.
+    """
+
+    name: str
+    source: str
+    phases: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    own: int
+    tables: tuple[int, ...]
+    widest: int
+    held: int
+
+
+def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:
+    """The Triton functions of a loop.
+
+    Args:
+        graph: made the nodes.
+        kernel: the loop.
+        feedback: the state in whose place known outputs may be fed back.
+    """
+    memory = Addresses(schedule(graph, kernel))
+    for kind in _STATE_SLOTS[kernel.name]:
+        for state in kernel.states:
+            memory.pointer(kind, state)
+    memory.pointer("forced", "")
+    if kernel.name == "backward":
+        memory.pointer("grad_forced", "")
+    functions = {
+        "before": _flat("before", memory, feedback),
+        "loop": _loop(memory, feedback),
+        "after": _flat("after", memory, feedback),
+        "sums": _sums(memory, feedback),
+    }
+    found = {name: made for name, made in functions.items() if made is not None}
+    widest = max(wide for phase, _, _ in found.values() for wide in (*phase.columns, 1))
+    return TritonText(
+        kernel.name,
+        "\n\n".join(_text(name, memory, *made) for name, made in found.items()),
+        tuple(found),
+        tuple(memory.pointers),
+        memory.width,
+        tuple(memory.tables),
+        widest,
+        found["loop"][0].held,
+    )
+
+
+_Made = tuple[Phase, list[str], list[str]]  # the phase, lines before it, lines after it
+
+
+def _flat(name: str, memory: Addresses, feedback: str | None) -> _Made | None:
+    """All rows at once."""
+    if not memory.plan.of(name):
+        return None
+    phase = Phase(name, memory, feedback)
+    phase.compute()
+    phase.head += [*_ROW, *_BEFORE, *phase.body]
+    return phase, [], []
+
+
+def _loop(memory: Addresses, feedback: str | None) -> _Made:
+    """The steps, one after the other."""
+    phase = Phase("loop", memory, feedback)
+    states = States(phase)
+    states.begin()
+    phase.compute()
+    states.end()
+    if memory.width:
+        phase.body.append("tl.debug_barrier()")
+    return phase, _walk(phase), states.tail
+
+
+def _sums(memory: Addresses, feedback: str | None) -> _Made | None:
+    """What each sequence adds up over its steps."""
+    phase, tail = Phase("sums", memory, feedback), list[str]()
+    for store in memory.plan.kernel.stores:
+        if store.per_sequence:
+            array, length = store.array, store.node.length
+            name = phase.new_name(array.name)
+            phase.head.append(f"{name} = {phase.zeros(length)}")
+            value = phase.full(phase.value(store.node), length)
+            phase.body.append(f"{name} += tl.where(active, {value}, 0.0)")
+            base = f"{memory.pointer('array', array)} + seq * {array.width}"
+            place = phase.place((base, store.start), length)
+            tail.append(f"tl.store({place}, {name}, mask={phase.mask(length, 'rows')})")
+    return (phase, _walk(phase), tail) if tail else None
+
+
+def _walk(phase: Phase) -> list[str]:
+    backward = phase.kernel.name == "backward"
+    return [
+        "for s in range(T):",
+        *_indented([*_step(backward), *_BEFORE, *phase.body]),
+    ]
+
+
+def _text(name: str, memory: Addresses, phase: Phase, walk: list[str], tail: list[str]) -> str:
+    begin = _SEQUENCES if walk else []
+    lines = [
+        *begin,
+        *(f"c_{n} = tl.arange(0, {n})[None, :]" for n in sorted(phase.columns)),
+        *phase.head,
+        *walk,
+        *tail,
+    ]
+    return "\n".join(
+        [
+            "@triton.jit",
+            f"def {name}(",
+            *(f"    {pointer}," for pointer in memory.pointers.values()),
+            "    p_own, p_tables, p_steps, p_time, p_reset, T, ROWS, N,",
+            "    OWN: tl.constexpr, REVERSE: tl.constexpr, RAGGED: tl.constexpr,",
+            "    RESETS: tl.constexpr, FORCED: tl.constexpr, TILE: tl.constexpr,",
+            "    PRECISION: tl.constexpr,",
+            "):",
+            *_indented(lines),
+            "",
+        ]
+    )
+
+
+_SEQUENCES = [
+    "seq = (tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]).to(tl.int64)",
+    "rows = seq < ROWS",
+]
+#: Of a row: its step and its sequence.
+_ROW = [
+    "row = (tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]).to(tl.int64)",
+    "active = row < N",
+    "if RAGGED:",
+    "    t = tl.load(p_time + row, mask=active, other=0)",
+    "    seq = row - tl.load(p_steps + T + t)",
+    "else:",
+    "    t = row // ROWS",
+    "    seq = row - t * ROWS",
+]
+#: The row of the step before, if it has one; whether it begins anew.
+_BEFORE = [
+    "before = seq * 0 + (t + 1 if REVERSE else t - 1)",
+    "has = active & (before >= 0) & (before < T)",
+    "if RAGGED:",
+    "    has = has & (seq < tl.load(p_steps + before, mask=has, other=0))",
+    "    row_before = tl.load(p_steps + T + before, mask=has, other=0) + seq",
+    "else:",
+    "    row_before = before * ROWS + seq",
+    "if RESETS:",
+    "    resets = tl.load(p_reset + row, mask=active, other=0) != 0",
+]
+
+
+def _step(backward: bool) -> list[str]:
+    """Which step it is, and which rows have it."""
+    return [
+        f"t = T - 1 - s if {'not REVERSE' if backward else 'REVERSE'} else s",
+        "if RAGGED:",
+        "    active = seq < tl.load(p_steps + t)",
+        "    row = tl.load(p_steps + T + t) + seq",
+        "else:",
+        "    active = rows",
+        "    row = t * ROWS + seq",
+    ]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
