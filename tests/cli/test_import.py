@@ -57,6 +57,7 @@ def test_a_model_that_is_there_stays(plug_in: Path, tmp_path: Path):
         ("net.json", "{", "is no JSON file"),
         ("net.keras", "PK", "is damaged, or no file of Keras's"),
         ("net.pt", "", "is no file of weights"),
+        ("net.h5", "version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS"),
     ],
 )
 def test_what_cannot_be_read_leaves_no_model(tmp_path: Path, name: str, text: str, why: str):

@@ -17,6 +17,8 @@ from torch import nn
 import cello
 from cello.cli.commands.explore import _first, _given, _reader
 from cello.cli.models import open_model
+from cello.cli.output import busy
+from cello.convert import NetGraph
 from cello.see.page.session import LiveSession
 from tests.cli.running import run, run_json
 from tests.convert.keras.models import MODELS, make
@@ -284,3 +286,26 @@ def test_a_text_is_recorded_with_its_task(kinds_model: Path, words_model: Path, 
     run("record", words_model, "-", "-o", tmp_path / "w.html", stdin="Taipei\non\n\nMonday\n")
     assert "Taipei" in (tmp_path / "w.html").read_text()
     assert json.loads(run("record", words_model, "-", "--json", stdin="on\n").stdout)["names"]
+
+
+def test_what_takes_a_while_is_said_on_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for screen, said in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr("sys.stderr", screen)
+        with busy("reading net.keras"):
+            pass
+        assert ("reading net.keras" in screen.getvalue()) is said
+
+
+def test_a_graph_whose_layers_have_time_first(tmp_path: Path):
+    graph = NetGraph(
+        [cello.GRU(2, 3)], [[0, [0], {}], ["state", [1], {"index": 0}]], outputs=[1, 2]
+    )
+    cello.save_model(graph, tmp_path / "m")
+    (tmp_path / "x.csv").write_text("1 2\n3 4\n5 6\n")
+    found = run_json("predict", tmp_path / "m", tmp_path / "x.csv")
+    x = torch.arange(1.0, 7).reshape(3, 1, 2)
+    torch.testing.assert_close(torch.tensor(found)[0], graph(x)[0][:, 0])

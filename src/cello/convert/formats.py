@@ -25,6 +25,16 @@ FORMATS: dict[str, tuple[Callable[[Path], nn.Module], str]] = {
     ".pth": (from_torch, "PyTorch"),
 }
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def _begins(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_POINTER))
+    except OSError:  # whoever reads it says so
+        return b""
+
 
 def open_file(file: Path, *, prefix: str | None = None) -> nn.Module:
     """The network in a file that another library wrote, in eval mode.
@@ -40,6 +50,10 @@ def open_file(file: Path, *, prefix: str | None = None) -> nn.Module:
     if file.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
         raise ModelError(f"{file} ends in none of {known}: which format it has is not known")
+    if _begins(file) == _POINTER:
+        raise ModelError(
+            f"{file} is a pointer of Git LFS, not the file itself: git lfs pull gets it"
+        )
     read, whose = FORMATS[file.suffix.lower()]
     if prefix is not None:
         if whose != "PyTorch":

@@ -80,9 +80,6 @@ class NetGraph(nn.Module):
     torch.Size([2, 3])
     """
 
-    #: Whether a sequence's steps are its second axis, as in Keras's models.
-    batch_first = True
-
     def __init__(
         self,
         modules: Sequence[nn.Module],
@@ -110,6 +107,12 @@ class NetGraph(nn.Module):
         total = inputs + len(self.wiring)
         if not self.outputs or not all(-total <= v < total for v in self.outputs):
             raise ArgumentError(f"outputs must be numbers of the {total} values, got {outputs}")
+
+    @property
+    def batch_first(self) -> bool:
+        """Whether the steps of a sequence are its second axis, as its recurrent layers have it."""
+        layers = (part for part in self.parts.values() if hasattr(part, "batch_first"))
+        return all(bool(layer.batch_first) for layer in layers)
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this graph again."""
