@@ -226,6 +226,7 @@ CASES = {
     "aminmax": "torch.aminmax(a, dim=1, keepdim=True)[1] * b",
     "nansum": "torch.nansum(a, 1, keepdim=True) * b",
     "argmax": "torch.argmax(a, 1, keepdim=True).to(a.dtype) * b",
+    "argmin": "torch.argmin(a, 1, keepdim=True).to(a.dtype) * b",
     "index": "a[:, [2, 0, 0, 1]] * b",
     # Made like another.
     "empty_like": "torch.where(torch.isnan(a), torch.empty_like(a), a)",

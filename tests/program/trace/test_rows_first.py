@@ -94,6 +94,7 @@ WAYS: dict[str, Any] = {
     "columns": _columns,
     "below": _below,
     "stacked": _stacked,
+    "widened": lambda cell, x, h: torch.unbind(x + (h[:, 0] - x) * cell.u, 0)[2] * cell.u.sum(),
     "flat": lambda cell, x, h: x.view(-1).tanh().view(len(x), 6) + h[:, 0],
 }
 

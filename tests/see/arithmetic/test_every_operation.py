@@ -23,6 +23,7 @@ OF_NUMBERS: dict[str, Callable[..., Any]] = {
     "count_nonzero": lambda *numbers: sum(map(bool, numbers)),
     "nansum": lambda *numbers: sum(numbers),
     "argmax": lambda *numbers: numbers.index(max(numbers)),
+    "argmin": lambda *numbers: numbers.index(min(numbers)),
     "hard_tanh": F.hardtanh,
     "hard_sigmoid": F.hardsigmoid,
 }
@@ -35,7 +36,7 @@ def number(value: Any) -> torch.Tensor:
 def function(name: str) -> Callable[..., Any]:
     """PyTorch's by that name, of plain numbers."""
     theirs: Any = OF_NUMBERS.get(name) or getattr(torch, name, None) or getattr(F, name)
-    if name in ("any", "all", "count_nonzero", "nansum", "argmax"):
+    if name in ("any", "all", "count_nonzero", "nansum", "argmax", "argmin"):
         return theirs  # of any number of them
     if name.endswith("_loss"):
         return lambda a, b, *_: theirs(number(a), number(b), reduction="none").item()

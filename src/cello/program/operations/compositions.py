@@ -339,6 +339,12 @@ def _argmax(
     return (first if keepdim else first.squeeze(dim)).long()
 
 
+def _argmin(
+    x: Tensor, dim: int | None = None, keepdim: bool = False, *, real: torch.dtype
+) -> Tensor | None:
+    return _argmax(-x, dim, keepdim, real=real)
+
+
 #: By the name without the overload.
 COMPOSITIONS: dict[str, Composition] = {
     "var": _over_last(aten.var.correction),
@@ -381,4 +387,5 @@ COMPOSITIONS: dict[str, Composition] = {
     "index": _index,
     "gather": _gather,
     "argmax": _argmax,
+    "argmin": _argmin,
 }

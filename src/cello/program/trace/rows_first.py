@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cello.program.operations import OPERATIONS
-from cello.program.trace.laid import Laid, LaidRows, Made
+from cello.program.trace.laid import Laid, LaidRows, Made, tensors_in
 from cello.program.trace.laid_rules import RULES, Rule, along, pointwise
 
 __all__ = ["Places", "RowsFirst"]
@@ -65,12 +65,20 @@ class RowsFirst(LaidRows):
         if torch.Tag.nondeterministic_seeded in func.tags:
             return False
         if not self.concerns((args, kwargs)):
+            if torch.Tag.pointwise in func.tags:
+                return self._is_widened(args)
             return func._opname in _ENTERING and not kwargs and self.is_by_row(args)
         entry = OPERATIONS.get(func._opname)
         if func._opname in RULES or func._opname in _VIEWS:
             return not kwargs
         known = entry is not None and (entry.kind == "copy" or entry.dim is not None)
         return known or torch.Tag.pointwise in func.tags
+
+    def _is_widened(self, args: tuple[Any, ...]) -> bool:
+        """Whether what has no rows has more axes, which come before those of what has some."""
+        ranks = [(tensor.dim(), id(tensor) in self.with_rows) for tensor in tensors_in(args)]
+        own = [rank for rank, has_rows in ranks if has_rows]
+        return bool(own) and max(rank for rank, _ in ranks) > max(own)
 
     def made(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Made:
         """What an operation that it knows leaves, with its rows first; None: it goes on as it is.
