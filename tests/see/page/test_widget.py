@@ -240,6 +240,23 @@ def test_in_a_notebook(name: str, notebook: Callable[..., Notebook]):
 
 
 @in_browser
+def test_the_net_runs_in_the_notebook(notebook: Callable[..., Notebook]):
+    rec = recorded("own")
+    shown = notebook(rec)
+    page = shown.page
+    shown.show()
+    shown.settle()
+    page.click(".whatif [data-key=swap]")  # which is there once the net has run as recorded
+    page.wait_for_selector(".outcome")
+    x = rec.call.x.clone()
+    x[[0, 1]] = x[[1, 0]]
+    with torch.no_grad():
+        h = rec.call.net(x)[0][0, 0]
+    told = page.locator(".outcome tbody tr").first.locator("td").last.inner_text()
+    assert [float(number) for number in told.split(", ")] == pytest.approx(h.tolist(), abs=1e-3)
+
+
+@in_browser
 def test_of_large_values_only_a_step_is_asked_for(
     notebook: Callable[..., Notebook],
 ):

@@ -16,6 +16,7 @@ from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameErr
 from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
 from cello.see.page.data import NumberBlock, PageData, about_cells, page_data, places_of
+from cello.see.page.running.given import add_running
 from cello.see.page.shares import Shares
 from cello.see.recording.recorded import Recorded
 from cello.see.recording.recorder import watch
@@ -61,7 +62,7 @@ class Session:
     ) -> None:
         self.title = title
         self._prepare()
-        self.head = self._add(recordings, tokens)
+        self.head = self._add(recordings, tokens, runs=True)
 
     def _prepare(self) -> None:
         self._lock = threading.Lock()
@@ -77,11 +78,14 @@ class Session:
         recordings: Sequence[Recorded],
         tokens: Sequence[Sequence[str] | None] | None,
         titles: Sequence[str] | None = None,
+        *,
+        runs: bool = False,
     ) -> dict[str, Any]:
-        """Keep another run; the head that tells a page of it."""
+        """Keep another run; the head that tells a page of it, with the net if the page runs it."""
         if self._cells is None:
             self._cells = about_cells(recordings)
         data = page_data(recordings, tokens, title=self.title, titles=titles, cells=self._cells)
+        self.steps = add_running(recordings, data) if runs else "[]"
         number = next(reversed(self._runs), -1) + 1
         self._runs[number] = _Run(data, places_of(recordings), {})
         while len(self._runs) > _RUNS:

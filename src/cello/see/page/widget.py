@@ -37,6 +37,7 @@ class Explorer(anywidget.AnyWidget):
         begin: tuple[str, int] | None,
     ) -> None:
         self.session = Session(recordings, tokens, title)
+        self._esm = f"const NET_STEPS = {self.session.steps};\n{self._esm}"
         place = {} if begin is None else {"begin": place_of(recordings[0], *begin)}
         super().__init__(head=self.session.head | place)
         self.on_msg(self._asked)

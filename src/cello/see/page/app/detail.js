@@ -44,7 +44,8 @@ export class Detail {
     };
     await draw();
     const { arithmetic } = book.head;
-    if (this.ask && !arithmetic[key] && this.wanted === key) {
+    const recorded = !book.source.told || sequence < book.sequences.length - 1; // not of this page
+    if (this.ask && recorded && !arithmetic[key] && this.wanted === key) {
       arithmetic[key] = (await this.ask("explain", place)).lines;
       await draw();
     }

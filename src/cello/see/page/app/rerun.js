@@ -2,7 +2,8 @@
 // `cello.see.page.running.given`.
 import { Net } from "./net.js";
 
-const MANY = 3e8; // products with weights, up to which the page runs the net unasked
+// Products with weights, and numbers to be compared, up to which the page runs the net unasked.
+const MANY = 3e8, LOTS = 2 ** 20;
 // By how much numbers may differ, as a share of the largest of their value, or of 1.
 const TOLERANCES = { float16: 2e-3, float32: 1e-4, float64: 1e-10 };
 
@@ -10,14 +11,16 @@ export class Rerun {
   // `book` is the recording, `running` of its head, `makers` the steps.
   constructor(book, running, makers) {
     Object.assign(this, { book, running, makers, runs: new Map() });
-    this.source = { numbers: (block) => book.block(block) }; // each is fetched once
+    this.source = { ...book.source, numbers: (block) => book.block(block) }; // fetched once
   }
 
   // What may be said at once: whether it is little enough to run unasked.
   quick(sequence) {
     const size = ({ shape }) => (shape.length > 1 ? shape[0] * shape[1] : 0);
     const products = this.running.weights.reduce((sum, weight) => sum + size(weight), 0);
-    return products * this.book.steps(sequence) <= MANY;
+    const numbers = [...this.values(sequence)].reduce(
+      (sum, { layer, about }) => sum + about.size * layer.length, 0);
+    return products * this.book.steps(sequence) <= MANY && numbers <= LOTS;
   }
 
   async ready() {

@@ -3,6 +3,7 @@ import { ARRAYS } from "./decode.js";
 import { Explorer } from "./explorer.js";
 import { followTheme, keepKeys } from "./notebook.js";
 import { make } from "./dom.js";
+import { offerWhatIf } from "./whatif.js";
 
 const GONE = "Python has ended or been restarted: run the cell again.";
 const SLOW = "Python has not answered yet. If it has been restarted, run the cell again.";
@@ -79,6 +80,7 @@ function render({ model, el }) {
   const root = make("div", { className: "within" });
   el.append(root);
   const explorer = new Explorer(root, head, source, ask);
+  offerWhatIf(explorer, head.running, NET_STEPS);
   keepKeys(root);
   const unfollow = followTheme(explorer, el);
   return () => {
