@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -15,6 +17,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +77,25 @@ def compile_nothing() -> Iterator[None]:
 
     with cello.engine("split"):
         yield
+
+
+@pytest.fixture
+def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compiled has the same numbers, slower, and takes a fifth of the time to compile.
+
+    For what tests the text of a loop, or who calls it; `make test-full` compiles that as for users
+    too. What one test has compiled so is there for the others.
+    """
+    if os.environ.get("HYPOTHESIS_PROFILE") == "full":
+        return
+    build = importlib.import_module("cello.engines.cpu.toolchain.build")
+    library = build._library
+
+    def quickly(name: str, source: str, compiler: Any) -> Any:
+        flags = tuple("-O0" if flag == "-O2" else flag for flag in compiler.flags)
+        return library(name, source, dataclasses.replace(compiler, flags=flags))
+
+    monkeypatch.setattr(build, "_library", quickly)
 
 
 @pytest.fixture

@@ -118,7 +118,9 @@ ROUNDING = {torch.float32: (2**-20, 2**-18), torch.bfloat16: (2**-8, 0.02)}
 
 @pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
 @pytest.mark.parametrize("dtype", ROUNDING)
-def test_few_bits_err_no_more_than_in_the_step_itself(name: str, dtype: torch.dtype) -> None:
+def test_few_bits_err_no_more_than_in_the_step_itself(
+    name: str, dtype: torch.dtype, compiled_quickly: None
+) -> None:
     """Both against float64, for the step itself may err: in bfloat16, a norm of 4 features does."""
     cell, sizes = make(name, dtype), SHAPES["ragged"]
     given = sample(cell, sizes, dtype, resets=True)
@@ -183,7 +185,7 @@ def test_double_backward(name: str, compiled_quickly: None) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
-def test_recording_changes_no_bit(name: str) -> None:
+def test_recording_changes_no_bit(name: str, compiled_quickly: None) -> None:
     cell, sizes = make(name, torch.float32), SHAPES["ragged"]
     given = sample(cell, sizes, torch.float32, resets=True)
     for engine in engines_for(name):
