@@ -70,7 +70,7 @@ def step_function(cell: Cell, dtype: torch.dtype, *, forced: bool = True) -> Ste
     >>> import cello
     >>> found = step_function(cello.ElmanCell(3, 2), torch.float32)
     >>> found.inputs, found.states, found.names
-    (21, {'h': 2}, {'x': 0, 'h_prev': 1, 'z': 2, 'h': -1})
+    (21, {'h': 2}, {'x': 2, 'z': 1, 'h': -1, 'h_prev': 0})
     """
     program = program_of(cell, dtype, torch.device("cpu"))
     named = dict.fromkeys(program.names.values() if forced else ())
