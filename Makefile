@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-quick bench-peers clean
+.PHONY: help setup demo test test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -64,6 +64,10 @@ bench-peers: $(READY)  ## install JAX and ONNX Runtime, which make bench then me
 
 bench: $(READY)  ## measure side by side (see benchmarks/NOTES.md); ARGS="--quick --filter lstm"
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+TARGETS = bench_call|bench_lstm recurrent|bench_lstm drop-in f|bench_gru_rnn|bench_zoo|JAX|one LSTM step|bench_scan
+bench-targets: $(READY)  ## what stands in the table of targets (docs/speed.md), in about six minutes
+	@$(PYTHON) -m benchmarks --short --filter "$(TARGETS)" $(ARGS)
 
 bench-quick: $(READY)  ## the same with few cases and rounds: a look, not a measurement
 	@$(PYTHON) -m benchmarks --quick $(ARGS)

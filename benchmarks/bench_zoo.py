@@ -22,8 +22,8 @@ from cello.cells.contract.shapes import is_several, shape_of, width_of
 
 SIZES: list[tuple[tuple[int, int, int], float]] = [  # B, T, H, and the aim for the mean ratio
     ((1, 100, 32), 50.0),
-    ((16, 100, 64), 10.0),
-    ((32, 100, 128), 3.0),
+    ((16, 100, 64), 12.0),
+    ((32, 100, 128), 5.0),
 ]
 QUICK = (
     *("LSTMCell", "GRUCell", "JordanCell", "LayerNormLSTMCell", "SLSTMCell"),

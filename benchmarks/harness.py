@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.case import Case, Measured
 from benchmarks.report import Result, summarize
 
-__all__ = ["QUICK", "Effort", "Unequal", "largest_difference", "measure"]
+__all__ = ["QUICK", "SHORT", "Effort", "Unequal", "largest_difference", "measure"]
 
 
 class Unequal(Exception):
@@ -57,6 +57,14 @@ QUICK = Effort(
     settle_seconds=0.005,
     enough_seconds=0.5,
     least_rounds=3,
+)
+SHORT = Effort(
+    rounds=9,
+    sample_seconds=0.008,
+    warmup_seconds=0.03,
+    settle_seconds=0.008,
+    enough_seconds=0.8,
+    least_rounds=5,
 )
 
 
