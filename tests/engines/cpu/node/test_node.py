@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -80,6 +81,25 @@ def test_every_cell_gives_the_same_bits(name: str, in_python: Callable[[], None]
             theirs = results(layer, [*parameters, *leaves], *given)
         assert not is_native(theirs[0])
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+@needs_extension
+@pytest.mark.parametrize("steps", [600, 700])  # fewer rows than 2048, and more
+@pytest.mark.parametrize("cell", [cello.LSTMCell, cello.GRUCell])
+def test_long_sequences(cell: type, steps: int, in_python: Callable[[], None]) -> None:
+    layer, x = cello.Recurrent(cell(I, 4)).double(), torch.randn(steps, 3, I).double()
+    leaves = [*layer.parameters()]
+    warm(layer, x)
+    native = results(layer, leaves, x)
+    assert is_native(native[0])
+    with cello.engine("reference"):
+        torch.testing.assert_close(native, results(layer, leaves, x))
+    in_python()
+    again = copy.deepcopy(layer)
+    for _ in range(2):
+        theirs = results(again, [*again.parameters()], x)
+    assert not is_native(theirs[0])
+    torch.testing.assert_close(native, theirs, rtol=0, atol=0)
 
 
 @needs_extension

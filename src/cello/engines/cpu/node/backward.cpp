@@ -141,7 +141,9 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
     if (recipe.dx >= 0) result[0] = all[recipe.dx];
     for (const Longs &p : recipe.products) {
         Tensor &grad = result[p[0]];
-        const Tensor part = at::mm(columns(all[p[1]], &p[2]).t(), columns(all[p[4]], &p[5]));
+        const Tensor a = columns(all[p[1]], &p[2]), b = columns(all[p[4]], &p[5]);
+        const bool turned = total >= TALL && a.size(1) > b.size(1);
+        const Tensor part = turned ? at::mm(b.t(), a).t().contiguous() : at::mm(a.t(), b);
         if (!grad.defined() && part.sizes() == all[p[0]].sizes()) {
             grad = part;
             continue;

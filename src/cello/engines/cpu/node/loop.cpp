@@ -119,6 +119,7 @@ struct Forward : Function {
 enum { OF_Y, OF_TAPE, OF_GRAD, OF_SUM, OF_DX, OF_SCRATCH };
 
 constexpr long LITTLE = 1 << 17; /* numbers that may be kept from call to call */
+constexpr long TALL = 2048;      /* both as in gradients.py */
 
 struct Backward : Function {
     Longs needs;

@@ -20,6 +20,7 @@ __all__ = ["BackwardRecipe", "backward_recipe", "run_backward"]
 _GIVEN = ("x", "drawn")  # kinds of arrays that the operation takes
 _OUTSIDE = ("y", "tape", "grad", "sum")  # and others that are not made for the products
 _LITTLE = 1 << 17  # numbers that a recipe may keep from call to call
+_TALL = 2048  # rows from which on PyTorch is faster where a product has fewer rows than columns
 
 
 def run_backward(
@@ -254,7 +255,11 @@ def _sum_of(
     grad: Tensor | None,
 ) -> Tensor:
     for a, b, down, right in terms:
-        part = scratch.operand(a, all_of, True) @ scratch.operand(b, all_of, False)
+        if scratch.total >= _TALL and down.stop - down.start > right.stop - right.start:
+            part = scratch.operand(b, all_of, True) @ scratch.operand(a, all_of, False)
+            part = part.t().contiguous()
+        else:
+            part = scratch.operand(a, all_of, True) @ scratch.operand(b, all_of, False)
         if grad is None and part.shape == like.shape:
             grad = part
             continue
