@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cello.cells import zoo
     from cello.convert import (
         from_keras,
+        from_onnx,
         from_rtneural,
         from_torch,
         load_model,
@@ -50,6 +51,7 @@ _LATER = {
     "probe": "see",
     "record": "see",
     "from_keras": "convert",
+    "from_onnx": "convert",
     "from_rtneural": "convert",
     "from_torch": "convert",
     "load_model": "convert",
@@ -90,6 +92,7 @@ __all__ = [
     "errors",
     "flow",
     "from_keras",
+    "from_onnx",
     "from_rtneural",
     "from_torch",
     "intervene",

@@ -35,6 +35,15 @@ def test_weights_of_pytorchs(tmp_path: Path):
     assert "LSTM(2, 3)" in run("import", tmp_path / "lstm.safetensors", "-o", tmp_path / "m").stdout
 
 
+def test_a_file_of_onnxs(tmp_path: Path):
+    net = cello.Recurrent(cello.GRUCell(3, 4))
+    cello.to_onnx(net, tmp_path / "net.onnx")
+    assert "h = (1 − z) ⊙ n + z ⊙ h_prev" in run("show", tmp_path / "net.onnx").stdout
+    assert "GRUCell(3, 4)" in run("import", tmp_path / "net.onnx", "-o", tmp_path / "model").stdout
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(cello.load_model(tmp_path / "model")(x)[0], net(x)[0])
+
+
 def test_a_file_is_shown_without_a_model(plug_in: Path):
     output = run("show", plug_in).stdout
     assert f"{plug_in}, saved by another library" in output
@@ -55,6 +64,7 @@ def test_a_model_that_is_there_stays(plug_in: Path, tmp_path: Path):
     [
         ("net.xyz", "", "ends in none of .keras, .h5"),
         ("net.json", "{", "is no JSON file"),
+        ("net.onnx", "?", "is damaged, or no ONNX file"),
         ("net.keras", "PK", "is damaged, or no file of Keras's"),
         ("net.pt", "", "is no file of weights"),
         ("net.h5", "version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS"),

@@ -8,6 +8,7 @@ from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.formats import open_file
 from cello.convert.graph import NetGraph
 from cello.convert.keras import from_keras, to_keras
+from cello.convert.onnx_read.reader import from_onnx
 from cello.convert.proof import Proof, proof_of
 from cello.convert.pytorch import from_torch, to_torch
 from cello.convert.rtneural import from_rtneural, to_rtneural
@@ -23,6 +24,7 @@ __all__ = [
     "Proof",
     "build_net",
     "from_keras",
+    "from_onnx",
     "from_rtneural",
     "from_torch",
     "load_model",

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from cello.convert.keras import from_keras
+from cello.convert.onnx_read.reader import from_onnx
 from cello.convert.pytorch import from_torch
 from cello.convert.rtneural import from_rtneural
 from cello.errors import ArgumentError, ModelError
@@ -19,6 +20,7 @@ FORMATS: dict[str, tuple[Callable[[Path], nn.Module], str]] = {
     ".keras": (from_keras, "Keras"),
     ".h5": (from_keras, "Keras"),
     ".hdf5": (from_keras, "Keras"),
+    ".onnx": (from_onnx, "ONNX"),
     ".json": (from_rtneural, "RTNeural"),
     ".safetensors": (from_torch, "PyTorch"),
     ".pt": (from_torch, "PyTorch"),

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.convert.onnx_read.computing import OPERATORS, computed
 from cello.errors import ArgumentError, ShapeError
 
-__all__ = ["FUNCTIONS", "NetGraph"]
+__all__ = ["FUNCTIONS", "NetGraph", "run_node"]
 
 
 def _dot(values: Sequence[Tensor], axes: Sequence[int], normalize: bool) -> Tensor:
@@ -27,7 +28,7 @@ def _dot(values: Sequence[Tensor], axes: Sequence[int], normalize: bool) -> Tens
     return (rows @ b.reshape(len(b), b.shape[1], -1)).reshape(len(a), *rest)
 
 
-#: What a node may compute besides a module, of a list of tensors.
+#: What a node may compute besides a module and the operators of ONNX, of a list of tensors.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda values: sum(values[1:], values[0]),
     "average": lambda values: sum(values[1:], values[0]) / len(values),
@@ -61,14 +62,16 @@ class NetGraph(nn.Module):
     Args:
         modules: the modules, each once; a node names one by its place here.
         wiring: the nodes, `[what, values, options]` each: `what` is the number of a module or the
-            name of one of `FUNCTIONS`, `values` the numbers of what it reads, `options` a dict.
+            name of one of `FUNCTIONS` or of an operator of ONNX's, `values` the numbers of what it
+            reads (None for what it leaves out), `options` a dict.
         inputs: how many inputs a call takes.
         outputs: the numbers of the values that a call returns; a tuple if there are several.
         names: what the file calls each module.
 
     A recurrent layer gives its output; its final states are values of the nodes
     `["state", [layer's value], {"index": k}]`. With the option `states`, so many of what its node
-    reads, the last ones, are its initial states.
+    reads, the last ones, are its initial states; with `lengths`, what stands before these is how
+    long each sequence is.
 
     Called as `net(*inputs)`, with one tensor for each input.
 
@@ -102,7 +105,8 @@ class NetGraph(nn.Module):
             known = what in range(len(modules)) if isinstance(what, int) else what in _KNOWN
             if not known:
                 raise ArgumentError(f"wiring[{place}] is {what!r}, no module and no function")
-            if not values or not all(v in range(inputs + place) for v in values):
+            before = range(inputs + place)
+            if not all(v is None or v in before for v in values):
                 raise ArgumentError(f"wiring[{place}] reads {values}, of {inputs + place} values")
         total = inputs + len(self.wiring)
         if not self.outputs or not all(-total <= v < total for v in self.outputs):
@@ -132,25 +136,38 @@ class NetGraph(nn.Module):
         values: list[Any] = list(inputs)
         states: dict[int, list[Tensor]] = {}
         for what, numbers, options in self.wiring:
-            read = [values[number] for number in numbers]
             if what == "state":
                 values.append(states[numbers[0]][options["index"]])
-            elif isinstance(what, str):
-                values.append(FUNCTIONS[what](read, **options))
-            else:
-                count = len(read) - options.get("states", 0)
-                x = read[0] if count == 1 else tuple(read[:count])
-                given = (tuple(read[count:]),) if read[count:] else ()
-                result = modules[what](x, *given)
-                if isinstance(result, tuple):
-                    result, state = result
-                    states[len(values)] = _leaves(state)
-                values.append(result)
+                continue
+            read = [None if number is None else values[number] for number in numbers]
+            part = what if isinstance(what, str) else modules[what]
+            result, states[len(values)] = run_node(part, read, options)
+            values.append(result)
         found = tuple(values[number] for number in self.outputs)
         return found[0] if len(found) == 1 else found
 
 
-_KNOWN = {*FUNCTIONS, "state"}
+def run_node(
+    what: str | nn.Module, read: Sequence[Any], options: dict[str, Any]
+) -> tuple[Any, list[Tensor]]:
+    """What one node makes of what it reads, and the tensors of its final state; see `NetGraph`."""
+    if isinstance(what, str):
+        if what in FUNCTIONS:
+            return FUNCTIONS[what](read, **options), []
+        return computed(what, read, options), []
+    count = len(read) - options.get("states", 0)
+    given: dict[str, Any] = {"state": tuple(read[count:])} if read[count:] else {}
+    if options.get("lengths"):
+        count -= 1
+        given["lengths"] = read[count]
+    x = read[:1] if count == 1 else [tuple(read[:count])] * (count > 0)
+    result = what(*x, **given)
+    if isinstance(result, tuple):
+        return result[0], _leaves(result[1])
+    return result, []
+
+
+_KNOWN = {*FUNCTIONS, *OPERATORS, "state"}
 
 
 def _leaves(state: Any) -> list[Tensor]:

@@ -27,11 +27,13 @@ from cello.layers.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.layers.stream import Streamed
 
 __all__ = [
+    "TOLERANCES",
     "Case",
     "OtherSide",
     "Proof",
     "Reads",
     "draw_input",
+    "gap",
     "proof_of",
     "prove",
     "proved",
@@ -131,7 +133,7 @@ def proof_of(made: Any) -> Proof | None:
     """How what a conversion has returned was proved equal to what it was made of.
 
     Args:
-        made: what `from_torch`, `to_torch`, `from_keras`, `to_keras` or `from_rtneural` returned.
+        made: what a `from_…` or `to_…` of another library returned.
 
     Returns:
         On how many inputs both sides were run, the largest difference, and what could not be run;
@@ -320,18 +322,43 @@ def _compared(
             f"{name} is not equal to the net: {what} is {list(b.shape)} instead of "
             f"{list(a.shape)} ({case.name})"
         )
+    told = f"{name} is not equal to the net: {what}"
+    exactly = partial(_exactly, net, case, number)
+    furthest, scale = gap(a, b, allowed, exactly, told, case.name)
+    return Proof(1, furthest, furthest / scale, f"{what}, {case.name}")
+
+
+def gap(
+    a: Tensor,
+    b: Tensor,
+    allowed: float,
+    exactly: Callable[[], Tensor | None],
+    told: str,
+    case: str,
+) -> tuple[float, float]:
+    """How far two tensors of one shape lie apart at most, and the largest number, or 1.
+
+    Args:
+        a: what should be.
+        b: what is.
+        allowed: how far apart they may lie, as a share of that number.
+        exactly: gives `a` in float64, if it can be had, where they lie further apart.
+        told: how the message begins, before the place and the two numbers there.
+        case: how it ends.
+
+    Raises:
+        ConversionError: they lie further apart than their own rounding makes them.
+    """
     apart, scale = _apart(a, b), _scale(a)
     if (apart > allowed * scale).any():  # as little as the net itself is sure of?
-        apart = _beyond(apart, a, _exactly(net, case, number), scale)
+        apart = _beyond(apart, a, exactly(), scale)
     furthest = float(apart.max()) if apart.numel() else 0.0
     if furthest > allowed * scale:
         place = int(apart.argmax())
         index = [int(i) for i in torch.unravel_index(torch.tensor(place), a.shape)]
-        raise ConversionError(
-            f"{name} is not equal to the net: {what}{index} is "
-            f"{float(b.flatten()[place])!r} instead of {float(a.flatten()[place])!r} ({case.name})"
-        )
-    return Proof(1, furthest, furthest / scale, f"{what}, {case.name}")
+        x, y = (float(part.flatten()[place]) for part in (a, b))
+        raise ConversionError(f"{told}{index} is {y!r} instead of {x!r} ({case})")
+    return furthest, scale
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ __all__ = ["command"]
     name="import",
     example="""
     cello import net.keras -o model
+    cello import net.onnx -o model
     cello import plug-in.json -o model
     cello import tagger.safetensors --prefix encoder.lstm. -o model
     cello show model
@@ -39,10 +40,10 @@ __all__ = ["command"]
 )
 @json_option
 def command(file: Path, model: Path, prefix: str | None, as_json: bool) -> None:
-    """Open a network of Keras's (.keras, .h5), RTNeural's (.json) or PyTorch's (.safetensors, .pt).
+    """Open a network of Keras's (.keras, .h5), ONNX's (.onnx), RTNeural's (.json) or PyTorch's.
 
-    Of a file of weights of PyTorch's, the recurrent layer becomes the model. No code from a file is
-    run.
+    Weights of PyTorch's stand in .safetensors, .pt or .pth; of them the recurrent layer becomes the
+    model. No code from a file is run.
     """
     from cello.convert import CONFIG, open_file, save_model
     from cello.see import count_parameters

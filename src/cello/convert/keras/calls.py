@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cello.errors import ModelError
 from cello.ranges import shown
 
-__all__ = ["Called", "call_of", "keys_of"]
+__all__ = ["Called", "Passed", "call_of", "keys_of"]
 
 Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A tensor on its way: its number in the graph, its dimensions, the number of its mask."""
+
+    number: int
+    rank: int
+    mask: int | None = None
 
 
 def keys_of(layers: Any) -> list[Key]:

@@ -14,12 +14,12 @@ from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
 from cello.convert.keras.beside import prove_beside_keras
-from cello.convert.keras.calls import call_of, keys_of
+from cello.convert.keras.calls import Passed, call_of, keys_of
 from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
-from cello.convert.keras.wires import Passed, Wiring
 from cello.convert.proof import proved
+from cello.convert.wires import Wiring
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
 from cello.ranges import shown
@@ -86,7 +86,7 @@ class _ModelReader(Wiring):
             outputs = self._functional(config)
         else:
             raise refuse(shown(kind), "it is no Sequential or functional model")
-        return self.net(outputs)
+        return self.net([value.number for value in outputs])
 
     # ------------------------------------------------------------ which layer reads which
 
@@ -95,7 +95,7 @@ class _ModelReader(Wiring):
         for layer in layers:
             if value is None:
                 shape = self._input_shape(layer)
-                value = self.input(shape)
+                value = Passed(self.new_input(), len(shape))
                 self.shapes.append(shape[1:])
                 if layer["class_name"] == "InputLayer":
                     continue
@@ -120,7 +120,7 @@ class _ModelReader(Wiring):
         values: dict[tuple[str, int, int], Passed] = {}
         for name, _, _ in keys_of(config["input_layers"]):
             shape = self._input_shape(layers[name])
-            values[name, 0, 0] = self.input(shape)
+            values[name, 0, 0] = Passed(self.new_input(), len(shape))
             self.shapes.append(shape[1:])
         waiting = [
             (name, node, call_of(call))

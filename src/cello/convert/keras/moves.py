@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cello.convert.keras.calls import Passed
 from cello.convert.keras.layers import refuse, whole
-from cello.convert.keras.wires import Passed
 from cello.ranges import shown
 
 __all__ = ["MOVES", "OPERATIONS", "Moved"]
