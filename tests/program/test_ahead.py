@@ -73,3 +73,22 @@ def test_what_needs_a_state_stays_in_the_loop() -> None:
     assert {op.target._opname for op in plan.ahead.ops} >= {"abs", "addmm"}
     assert {op.target._opname for op in plan.program.ops} >= {"tanh", "addmm"}
     assert ahead_of(program, [op for op in program.ops if op.target._opname == "tanh"]) is None
+
+
+class Words(cello.Cell):
+    state = ("h",)
+
+    def __init__(self, words: int) -> None:
+        super().__init__("integer", 4)
+        self.table = nn.Embedding(words, 4)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        h = torch.tanh(h + self.table(x))
+        return h, (h,)
+
+
+def test_a_table_is_read_ahead_unless_the_loop_has_to_and_can() -> None:
+    for words, inside in ((5, True), (100, False)):  # as many as a loop writes one by one, and more
+        program = capture(Words(words))
+        assert plan_of(program, None).ahead is not None
+        assert (plan_of(program, None, whole=True).ahead is None) == inside

@@ -62,7 +62,8 @@ def _sources(origins: list[Origin]) -> list[Value]:
 def _move(low: Lowering, op: Op) -> None:
     """Whatever puts features elsewhere: it tells itself where each comes from."""
     origins = row_origins(op)
-    assert origins is not None  # it treats each row by itself
+    if origins is None:  # the numbers in the input say where from
+        low.refuse(op, f"a fused loop has no {op.target} of so many")
     if op in low.closing:
         low.put(op.outputs[0], [low.result.nodes(op.args[0])], op.grad)
         return
