@@ -309,3 +309,12 @@ def test_a_graph_whose_layers_have_time_first(tmp_path: Path):
     found = run_json("predict", tmp_path / "m", tmp_path / "x.csv")
     x = torch.arange(1.0, 7).reshape(3, 1, 2)
     torch.testing.assert_close(torch.tensor(found)[0], graph(x)[0][:, 0])
+
+
+def test_a_graph_that_looks_words_up_behind_a_function(tmp_path: Path):
+    parts = [nn.Embedding(5, 2), cello.GRU(2, 3, batch_first=True)]
+    graph = NetGraph(parts, [["flip", [0], {"axis": 1}], [0, [1], {}], [1, [2], {}]], outputs=[3])
+    cello.save_model(graph, tmp_path / "m")
+    np.save(tmp_path / "x.npy", np.array([[0, 1, 4], [3, 3, 2]]))
+    found = torch.tensor(run_json("predict", tmp_path / "m", tmp_path / "x.npy"))
+    torch.testing.assert_close(found, graph(torch.tensor([[0, 1, 4], [3, 3, 2]])))

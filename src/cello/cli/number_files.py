@@ -126,9 +126,13 @@ def _reads(net: nn.Module) -> Reads:
             raise DataError(
                 f"the net takes {net.inputs} inputs, a file holds one: call it in Python"
             )
-        modules = list(net.parts.values())
-        firsts = [modules[w] for w, read, _ in net.wiring if isinstance(w, int) and 0 in read]
-        words = [module for module in firsts if isinstance(module, nn.Embedding)]
+        modules, words, known = list(net.parts.values()), [], {0}
+        for value, (what, read, _) in enumerate(net.wiring, net.inputs):
+            if not known.isdisjoint(read):  # it reads the input, or what functions make of it
+                if isinstance(what, str):
+                    known.add(value)
+                elif isinstance(modules[what], nn.Embedding):
+                    words.append(modules[what])
         return reads_of(words[0]) if words else Reads((-1,))
     try:
         return reads_of(net)
