@@ -92,7 +92,7 @@ def _rest(
 ) -> Program:
     """The program without what runs ahead."""
     taken = {value.name for op in program.ops for value in op.outputs}
-    taken.update(v.name for v in (*program.state.values(), *program.parameters.values()))
+    taken.update(v.name for v in (program.x, *program.state.values(), *program.parameters.values()))
     taken.update(v.name for v in program.constants)
 
     def new(name: str, shape: tuple[Any, ...]) -> Value:
