@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from cello.cli.given import Given
 from cello.cli.models import Model
 from cello.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Given", "as_batch", "read_inputs", "reads_characters", "token_sequences"]
-
-
-class Given(NamedTuple):
-    """A sequence: what stands for each step, such as a word, and what the net reads, [T, ...]."""
-
-    tokens: Sequence[str]
-    x: Tensor
+__all__ = ["as_batch", "read_inputs", "reads_characters", "token_sequences"]
 
 
 def read_inputs(model: Model, path: Path, token: int | None, purpose: str) -> list[Given]:

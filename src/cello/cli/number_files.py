@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from cello.cli.inputs import Given
+from cello.cli.given import Given
 from cello.convert import NetGraph
 from cello.errors import ArgumentError, DataError
 from cello.layers.reads import Reads, reads_of

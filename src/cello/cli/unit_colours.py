@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cello.cli.inputs import Given, as_batch, read_inputs, reads_characters
+from cello.cli.given import Given
+from cello.cli.inputs import as_batch, read_inputs, reads_characters
 from cello.cli.models import Model
 from cello.cli.output import print_json, rich_output
 from cello.errors import ArgumentError
