@@ -119,6 +119,27 @@ def test_long_tokens_are_cut():
     assert labels_of(ax) == ["a" * 16, "b" * 15 + "…", "", "␣"]
 
 
+@pytest.mark.parametrize("units", [1, 2, 40])
+@pytest.mark.parametrize("unit", [None, 0])
+@pytest.mark.parametrize("tokens", [["a very long word"] * 6, list("abcdef"), None])
+def test_there_is_room_for_the_picture_whatever_its_labels(units, unit, tokens):
+    rec = cello.record(cello.Recurrent(cello.ElmanCell(1, units)), torch.randn(6, 1, 1))
+    ax = rec.plot("h", unit=unit, tokens=tokens)
+    ax.figure.canvas.draw()  # a picture that has collapsed warns here
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    assert inches > (0.2 if unit is None else 1.0)
+
+
+def test_lines_of_a_gate_are_shown_from_0_to_1():
+    rec = recorded()
+    ax = rec.plot("forward.i", unit=[0, 1])
+    low, high = ax.get_ylim()
+    assert low <= 0 < 1 <= high < 1.2
+    rec.plot("forward.c", unit=0, ax=ax)  # what is there already stays in sight
+    low, high = ax.get_ylim()
+    assert low <= 0 < 1 <= high
+
+
 def test_of_many_steps_some_have_their_token():
     layer = cello.Recurrent(cello.GRUCell(1, 2))
     rec = cello.record(layer, torch.randn(2000, 1))

@@ -12,7 +12,7 @@ from cello.errors import ArgumentError
 from cello.see.names import find
 from cello.see.numbers import whole
 from cello.see.recording.rows import LayerRows
-from cello.see.step_labels import put_tokens
+from cello.see.step_labels import height_of, put_tokens
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def plot(
 ) -> Axes:
     """Plot a value along time: all its units as a heat map, or some of them as lines.
 
-    Values within 0 and 1, such as gates, are coloured from 0 to 1, others evenly about 0. What is
+    Values within 0 and 1, such as gates, are shown from 0 to 1, others coloured evenly about 0. What is
     not finite is grey. Steps past the end of the sequence are hatched as padding, and the axis of
     a layer that reads from the end says so.
 
@@ -91,12 +91,16 @@ def plot(
     is_own = ax is None
     if ax is None:
         high = 2.4 if chosen is not None else 1.4 + _INCHES * min(units.shape[1], 32)
+        high += height_of(tokens[:length]) if tokens is not None else 0.0
         wide = 2.4 + _INCHES * min(max(steps, 10), 80)
         ax = pyplot.subplots(figsize=(wide, high), layout="constrained")[1]
     if chosen is None:
         _heat_map(ax, units)
     else:
         _lines(ax, units[:, chosen], chosen, is_own=is_own)
+        if _are_shares(units):
+            ax.update_datalim([(0, 0), (0, 1)])
+            ax.autoscale_view()
         ax.set_ylabel(full.rpartition(".")[2], parse_math=False)
     _time_axis(ax, layer, batch, tokens)
     grey = "" if units.isfinite().all() else " (grey: not finite)"
@@ -115,12 +119,17 @@ def _chosen(unit: int | Iterable[int], size: int) -> list[int]:
     return units
 
 
+def _are_shares(units: Tensor) -> bool:
+    """Whether all numbers are within 0 and 1, as those of a gate."""
+    known = units[units.isfinite()]
+    return bool(known.numel()) and bool(((known >= 0) & (known <= 1)).all())
+
+
 def _heat_map(ax: Any, units: Tensor) -> None:
     """Units along time; colours from 0 to 1 if all values lie there, else even about 0."""
     known = units[units.isfinite()]
-    is_share = bool(known.numel()) and bool(((known >= 0) & (known <= 1)).all())
     far = float(known.abs().max()) if known.numel() and known.abs().max() > 0 else 1.0
-    name, low, high = ("viridis", 0.0, 1.0) if is_share else ("PuOr_r", -far, far)
+    name, low, high = ("viridis", 0.0, 1.0) if _are_shares(units) else ("PuOr_r", -far, far)
     ax.set_ylabel("unit")
     if not len(units):
         return

@@ -7,12 +7,20 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import category
 
-__all__ = ["put_tokens"]
+__all__ = ["height_of", "put_tokens"]
 
 _MANY = 80  # steps that get a label each; of more steps a few get one
+_LEVEL = 2  # characters, up to which labels need not be turned
 _LONGEST = 16  # characters of a label
+_INCHES = 0.1  # of a letter
 _SEEN = {"\n": "⏎", "\t": "⇥", " ": "␣"}
 _NOTHING = "�"  # for a character that no font has
+
+
+def height_of(tokens: Sequence[str]) -> float:
+    """How many inches more the labels of these tokens take than a number does."""
+    longest = max((len(_visible(str(token))) for token in tokens), default=0)
+    return _INCHES * (1 if len(tokens) > _MANY else longest if longest > _LEVEL else 0)
 
 
 def put_tokens(ax: Any, tokens: Sequence[str]) -> None:
@@ -35,7 +43,7 @@ def put_tokens(ax: Any, tokens: Sequence[str]) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(label))
     else:
         ax.set_xticks(range(len(shown)), shown)
-        ax.tick_params("x", rotation=90 if any(len(token) > 2 for token in shown) else 0)
+        ax.tick_params("x", rotation=90 if any(len(token) > _LEVEL for token in shown) else 0)
     for text in ax.get_xticklabels():
         text.set(fontfamily=list(fonts), parse_math=False)
 

@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,12 @@ def patient(make: Callable[..., Any]) -> Callable[..., Any]:
         return page
 
     return made
+
+
+@cache
+def axe() -> str:
+    """What looks for barriers: axe-core, https://github.com/dequelabs/axe-core."""
+    return (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 # A canvas to read pixels from.
@@ -140,6 +148,15 @@ class Watched:
         rows = "rows => rows.map(row => [row.dataset.name, row.dataset.number])"
         found = self.page.eval_on_selector_all(".detail tr[data-number]", rows)
         return {name: float(number.replace("Infinity", "inf")) for name, number in found}
+
+    def barriers(self) -> list[str]:
+        """What keeps somebody out of the page as it is now, by all rules of axe-core."""
+        self.page.evaluate(axe())
+        return self.page.evaluate("""async () => {
+            const { violations } = await axe.run({ resultTypes: ["violations"] });
+            return violations.flatMap(({ id, nodes }) =>
+                nodes.map(({ target, failureSummary }) => `${id}: ${target}: ${failureSummary}`));
+        }""")
 
     def text(self, selector: str) -> str:
         return self.page.inner_text(selector)

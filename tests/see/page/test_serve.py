@@ -233,6 +233,7 @@ def test_the_live_page(name: str, serve: Callable, watched: Callable):
     with torch.no_grad(), cello.intervene(net, {path: (slice(2, 4), 1, 0.5)}):
         forced = cello.record(net, read("hgfedcba")[0][1])
     assert found == forced.layer(layer).rows[value].flatten().tolist()
+    assert page.barriers() == []
     page.shot()
     page.page.click("text=undo")
     page.until("explorer.state.other === -1")
@@ -311,5 +312,6 @@ def test_a_wrong_address_says_so(serve: Callable, watched: Callable):
     page = watched(serve("elman").url.partition("#")[0], settled=False)
     page.until("document.querySelector('.cello')?.textContent")
     assert page.text(".cello") == "the token is wrong: open the address that was printed"
+    assert page.barriers() == []
     assert all("403" in error for error in page.errors)
     page.errors.clear()

@@ -1,5 +1,5 @@
 // The bar at the top: which sequence, layer, value and unit; along time; look and language.
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 
 export class Controls {
   // `actions` are called by name; `say(text)` translates.
@@ -19,11 +19,10 @@ export class Controls {
     const orders = [["number", "by number"], ["peak", "by peak in time"],
       ["cluster", "by clustering"], ["variance", "by variance"]];
     if (state.scores) orders.push(["score", "by score"]);
-    const focused = this.element.getRootNode().activeElement?.dataset?.control;
     const many = titles.length > 1;
-    this.element.replaceChildren(
-      make("h1", {}, book.head.title),
-      ...(many ? [
+    refill(this.element,
+      make("h1", {}, book.head.title || say("a recurrent net")), this.more(),
+      make("div", { className: "choices" }, ...(many ? [
         this.choice("sequence", titles, state.sequence, (v) => actions.sequence(Number(v))),
         this.choice("compare with", [[-1, say("nothing")], ...titles], state.other,
           (v) => actions.other(Number(v)))] : []),
@@ -32,24 +31,33 @@ export class Controls {
       this.choice("value", values.map((value) => [value.name, value.name]), state.value, actions.value),
       this.number("unit", state.unit, Math.max(0, (about?.size ?? 1) - 1), actions.unit),
       this.choice("order", orders.map(([name, text]) => [name, say(text)]), state.order,
-        (order) => actions.set({ order })),
-      make("span", { className: "buttons" },
+        (order) => actions.set({ order }))),
+      make("span", { className: "buttons steps" },
         this.button("⇤", "first step", () => actions.go(0)),
         this.button("←", "step back", () => actions.move(-1)),
-        this.button(state.playing ? "❚❚" : "▶", state.playing ? "pause" : "play", actions.play),
+        this.button(state.playing ? "❚❚" : "▶", state.playing ? "pause" : "play", actions.play, "play"),
         this.button("→", "step on", () => actions.move(1)),
         this.button("⇥", "last step", () => actions.go(Infinity)),
         this.button("⚡", "largest change", actions.jump)),
-      make("span", { className: "buttons" },
+      make("span", { className: "buttons looks" },
         this.button("−", "zoom out", () => actions.zoom(1 / 1.5)),
         this.button("+", "zoom in", () => actions.zoom(1.5)),
-        this.button("↔", "fit", actions.fit)),
-      make("span", { className: "buttons" },
+        this.button("↔", "fit", actions.fit),
         this.button("◐", "light or dark", actions.theme),
         this.button("▥", "colours or greys", actions.greys),
         this.button(say("中文"), "中文", actions.language),
         this.button("?", "keys", actions.help)));
-    if (focused) this.element.querySelector(`[data-control="${focused}"]`)?.focus();
+  }
+
+  // Where there is little room, all but the way along time is out of sight until it is wanted.
+  more() {
+    const button = this.button("☰", "choices", () => {
+      const open = this.element.classList.toggle("open");
+      button.setAttribute("aria-expanded", open);
+    });
+    button.classList.add("more");
+    button.setAttribute("aria-expanded", this.element.classList.contains("open"));
+    return button;
   }
 
   choice(label, options, chosen, choose) {
@@ -69,10 +77,11 @@ export class Controls {
     return make("label", {}, make("span", {}, this.say(label)), control);
   }
 
-  button(sign, label, act) {
+  // `name` stays if the label changes.
+  button(sign, label, act, name = label) {
     const button = make("button", { type: "button", title: this.say(label), onclick: act }, sign);
     button.setAttribute("aria-label", this.say(label));
-    button.dataset.control = label.replaceAll(" ", "-");
+    button.dataset.control = name.replaceAll(" ", "-");
     return button;
   }
 }

@@ -1,9 +1,9 @@
 // One step of one unit: the numbers of all values of the layer, their arithmetic, the diagram.
-import { make, quoted } from "./dom.js";
+import { Drawing } from "./drawing.js";
+import { make, quoted, refill } from "./dom.js";
 import { short } from "./numbers.js";
 
 const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
-const SMALLEST = 0.6; // size of a drawing that has little room
 const FEW = 6; // units of a value that are shown if it has no unit of this number
 
 export class Detail {
@@ -12,8 +12,13 @@ export class Detail {
   constructor(say, ask, tip) {
     Object.assign(this, { say, ask, tip });
     this.element = make("section", { className: "detail" });
-    this.diagram = make("div", { className: "diagram", hidden: true, role: "group" });
-    this.shadow = this.diagram.attachShadow({ mode: "open" }); // its style is its own
+    this.drawing = new Drawing(say,
+      (value, event) => this.light(value, event), (value) => this.press?.(value));
+    this.diagram = this.drawing.host;
+    this.equations = make("pre", { tabIndex: 0 });
+    this.more = make("summary");
+    this.more.dataset.control = "equations";
+    this.open = make("details", {}, this.more, this.equations); // as it was left, at the next step
     this.wanted = this.drawn = ""; // which step, and which one is there
     this.press = null; // is told the value that is pressed in the diagram
   }
@@ -67,16 +72,19 @@ export class Detail {
     const rows = numbers.map((shown) => this.row(shown, place, told.get(shown.name)));
     const cell = book.head.cells[place.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
-    this.fill(cell.diagram, numbers, place);
+    this.drawing.show(cell.diagram, say("the cell's diagram"),
+      new Map(numbers.map((shown) => [shown.name, written(shown, place, 4, 3, 2)])));
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));
     }
     if (cell.equations) {
-      parts.push(make("details", {}, make("summary", {}, say("The equations")),
-        make("pre", {}, cell.equations)));
+      this.more.textContent = say("The equations");
+      this.equations.textContent = cell.equations;
+      this.equations.setAttribute("aria-label", say("The equations"));
+      parts.push(this.open);
     }
-    this.element.replaceChildren(...parts);
+    refill(this.element, ...parts);
   }
 
   row(shown, state, line) {
@@ -90,7 +98,7 @@ export class Detail {
       row.addEventListener("pointerenter", (event) => this.tip(line, event));
       row.addEventListener("pointerleave", (event) => this.tip("", event));
     }
-    row.dataset.name = shown.name;
+    row.dataset.name = row.dataset.control = shown.name;
     if (hasUnit(shown, state.unit)) {
       row.dataset.number = String(shown.row[state.unit]);
     }
@@ -98,37 +106,6 @@ export class Detail {
       row.lastChild.append(make("div", { className: "meaning" }, this.say(shown.meaning)));
     }
     return row;
-  }
-
-  // The cell's drawing, with the numbers of this step where it has places for them.
-  fill(text, numbers, state) {
-    this.diagram.hidden = !text;
-    if (!text) return;
-    if (text !== this.diagramText) this.read(text);
-    for (const [line, , names = "", meaning] of this.legend) {
-      line.textContent = names + this.say(meaning); // such as "f: 1 remembers, 0 forgets"
-    }
-    const told = new Map(numbers.map((shown) => [shown.name, written(shown, state, 4, 3, 2)]));
-    for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
-      place.textContent = told.get(place.dataset.value) ?? "";
-    }
-  }
-
-  // A drawing as it comes from Python; where there is little room it shrinks before it is cut.
-  read(text) {
-    this.diagramText = text;
-    const parsed = new DOMParser().parseFromString(text, "image/svg+xml");
-    const drawing = document.importNode(parsed.documentElement, true);
-    const width = SMALLEST * drawing.getAttribute("width");
-    Object.assign(drawing.style, { maxWidth: "100%", minWidth: `${width}px`, height: "auto" });
-    this.shadow.replaceChildren(drawing);
-    this.legend = Array.from(this.shadow.querySelectorAll("text.small"), (line) =>
-      [line, ...line.textContent.match(/^(.*?: )?(.*)$/)]).filter(([line]) => !line.children.length);
-    for (const place of this.shadow.querySelectorAll("[data-value]")) {
-      place.addEventListener("pointerenter", (event) => this.light(place.dataset.value, event));
-      place.addEventListener("pointerleave", (event) => this.light(null, event));
-      place.addEventListener("click", () => this.press?.(place.dataset.value));
-    }
   }
 
   // Point out a value, with its arithmetic.

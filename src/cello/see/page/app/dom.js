@@ -11,6 +11,18 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// Other children; the focus stays where it was, on what is there again or has the same `data-control`.
+export function refill(element, ...children) {
+  const focused = element.getRootNode().activeElement;
+  const before = focused !== element && element.contains(focused) ? focused : null;
+  element.replaceChildren(...children);
+  if (!before) return;
+  const same = element.contains(before) ? before
+    : element.querySelector(`[data-control="${before.dataset.control}"]`);
+  const next = same?.checkVisibility() ? same : element.closest(".cello");
+  next?.focus({ preventScroll: true });
+}
+
 // A canvas as sharp as the screen, cleared: its context, in CSS pixels.
 export function cleared(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;

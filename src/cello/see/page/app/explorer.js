@@ -74,7 +74,7 @@ export class Explorer {
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
       make("main", {}, this.extra, ...this.scene.elements),
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
-      this.detail.diagram), this.scene.captions.tip, this.keys);
+      this.detail.drawing.element), this.scene.captions.tip, this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
 
@@ -83,10 +83,7 @@ export class Explorer {
     listen(this.root, this);
     state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
       "scores"], () => this.controls.draw(state.book));
-    state.on(["book", "language"], () => {
-      this.root.lang = state.language;
-      this.detail.diagram.setAttribute("aria-label", this.say("the cell's diagram"));
-    });
+    state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());

@@ -2,6 +2,7 @@
 import { ARRAYS } from "./decode.js";
 import { Explorer } from "./explorer.js";
 import { LivePanel } from "./livepanel.js";
+import { make } from "./dom.js";
 
 const token = location.hash.slice(1); // never sent as part of an address
 
@@ -42,7 +43,7 @@ async function begin() {
     });
   } catch (error) {
     root.classList.add("cello");
-    root.textContent = error.message;
+    root.replaceChildren(make("main", {}, make("h1", {}, error.message)));
   }
 }
 

@@ -1,5 +1,5 @@
 // What only a live page has: a text to be read, and values that are forced.
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 
 const PAUSE = 120; // milliseconds after the last key until the net runs
 
@@ -35,9 +35,9 @@ export class LivePanel {
 
   draw() {
     const say = (text) => this.explorer.say(text);
-    this.explorer.extra.replaceChildren(
+    refill(this.explorer.extra,
       this.labelled("What to read", this.typed), this.status);
-    this.form.replaceChildren(
+    refill(this.form,
       make("h2", {}, say("Force a value"), ": ", this.what),
       make("div", { className: "row" }, this.labelled("from step", this.begin),
         this.labelled("to step", this.end), this.labelled("to", this.value),

@@ -10,7 +10,8 @@ import { Palette, Scale, scaleOfUnit } from "./colours.js";
 import { TextView } from "./text.js";
 
 const ZOOMS = [0.01, 96]; // least and most pixels a step
-const NARROW = 900; // pixels, up to which there is one column
+// Pixels, up to which there is one column, and up to which the page is used with a thumb.
+const NARROW = 900, SMALL = 600;
 
 export class Scene {
   // `say(text)` translates; `on.go(t)` chooses a step, `on.brush(from, to)` marks some, and
@@ -50,13 +51,16 @@ export class Scene {
       state.set({ left: this.scroller.scrollLeft / state.zoom }));
     followPointer(this);
     this.resized = new ResizeObserver(() => this.resize());
-    this.resized.observe(this.scroller);
+    this.resized.observe(this.root);
+    this.resized.observe(this.scroller); // which may get a scroll bar beside it
   }
 
   // As wide as there is room. In a notebook, this may be hidden in a tab: then nothing changes.
   resize() {
-    if (!this.scroller.clientWidth) return;
-    this.root.classList.toggle("narrow", this.root.clientWidth <= NARROW);
+    const { clientWidth } = this.root;
+    if (!clientWidth) return;
+    this.root.classList.toggle("narrow", clientWidth <= NARROW);
+    this.root.classList.toggle("small", clientWidth <= SMALL);
     this.state.set({ width: this.scroller.clientWidth });
   }
 

@@ -1,5 +1,5 @@
 // "Remember this": mark steps by an expression or by painting, and rank the units that tell them.
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 import { matching, ranked, strength } from "./search.js";
 import { short } from "./numbers.js";
 
@@ -29,7 +29,7 @@ export class SearchPanel {
     this.among.replaceChildren(...[["value", "this value"], ["layer", "all values of the layer"],
       ["all", "all layers"]].map(([value, text]) => make("option", { value }, say(text))));
     this.among.value = among;
-    this.element.replaceChildren(
+    refill(this.element,
       make("h2", {}, say("Find a unit")),
       make("p", { className: "note" }, say("Which unit tells where this is? "
         + "Write a regular expression, or paint a part of the text or the curve.")),

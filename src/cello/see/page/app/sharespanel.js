@@ -1,5 +1,5 @@
 // Where an output comes from: how much each step mattered to it, shown as a value along time.
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 
 const SHARES = "shares"; // the layer that they are shown as
 
@@ -19,14 +19,19 @@ export class SharesPanel {
     const outputs = book?.sequences[sequence]?.outputs ?? 0;
     this.element.hidden = !outputs;
     this.output.max = outputs - 1;
-    this.element.replaceChildren(
+    refill(this.element,
       make("h2", {}, say("Where an output of this step comes from")),
       make("div", { className: "row" },
         make("label", {}, make("span", {}, say("output")), this.output),
-        make("button", {}, say("show")),
-        make("button", { type: "button", hidden: layer !== SHARES, onclick: () => this.back() },
-          say("back"))),
+        this.button("show", {}),
+        this.button("back", { type: "button", hidden: layer !== SHARES, onclick: () => this.back() })),
       this.status);
+  }
+
+  button(what, properties) {
+    const button = make("button", properties, this.explorer.say(what));
+    button.dataset.control = what;
+    return button;
   }
 
   async show(event) {

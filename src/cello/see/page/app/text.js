@@ -13,7 +13,7 @@ export class TextView {
   constructor(on) {
     this.on = on;
     this.sheet = make("div", { className: "sheet" });
-    this.element = make("div", { className: "text", tabIndex: -1, role: "group" }, this.sheet);
+    this.element = make("div", { className: "text", tabIndex: 0, role: "group" }, this.sheet);
     this.lines = new Map();
     this.starts = [0];
     this.element.addEventListener("scroll", () => this.show());

@@ -1,8 +1,9 @@
 // What the page says, in English; and the same in Chinese. "{}" stands for a part that is put in.
 
 const CHINESE = {
+  "choices": "选项", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
   "sequence": "序列", "compare with": "对比", "nothing": "无", "layer": "层", "value": "变量",
-  "unit": "单元", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
+  "unit": "单元", "choices": "选项", "a recurrent net": "循环网络", "larger": "放大", "smaller": "缩小", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
   "by clustering": "按聚类", "by score": "按得分", "by variance": "按方差",
   "first step": "第一步", "step back": "上一步", "play": "播放", "pause": "暂停",
   "step on": "下一步", "last step": "最后一步", "zoom in": "放大", "zoom out": "缩小",

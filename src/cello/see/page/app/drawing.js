@@ -1,0 +1,58 @@
+// A drawing as it comes from Python, with places for numbers; it lives in a shadow root, for its
+// style is its own. Where there is little room it shrinks before it is cut.
+import { make } from "./dom.js";
+
+const SMALLEST = 0.6; // of its size, unless the page is so narrow that it is shown whole
+
+export class Drawing {
+  // `say(text)` translates; `point(value, event)` tells which value the pointer is on, or none, and
+  // `press(value)` which one is pressed.
+  constructor(say, point, press) {
+    Object.assign(this, { say, point, press, legend: [] });
+    this.host = make("div", { className: "diagram", tabIndex: 0, role: "group" });
+    this.shadow = this.host.attachShadow({ mode: "open" });
+    this.size = make("button", { type: "button", onclick: () => this.resize(!this.large) });
+    this.element = make("section", { className: "drawing", hidden: true }, this.host, this.size);
+  }
+
+  // The drawing, with what `numbers` (a Map) says in the places of values.
+  show(text, title, numbers) {
+    this.element.hidden = !text;
+    if (!text) return;
+    if (text !== this.text) this.read(text);
+    this.element.setAttribute("aria-label", title);
+    this.host.setAttribute("aria-label", title);
+    for (const [line, names = "", meaning] of this.legend) {
+      line.textContent = names + this.say(meaning); // such as "f: 1 remembers, 0 forgets"
+    }
+    for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
+      place.textContent = numbers.get(place.dataset.value) ?? "";
+    }
+    this.resize(Boolean(this.large));
+  }
+
+  read(text) {
+    this.text = text;
+    const parsed = new DOMParser().parseFromString(text, "image/svg+xml");
+    const drawing = document.importNode(parsed.documentElement, true);
+    Object.assign(drawing.style, { maxWidth: "100%", height: "auto" });
+    this.shadow.replaceChildren(drawing);
+    this.legend = Array.from(this.shadow.querySelectorAll("text.small"), (line) =>
+      [line, ...line.textContent.match(/^(.*?: )?(.*)$/).slice(1)])
+      .filter(([line]) => !line.children.length);
+    for (const place of this.shadow.querySelectorAll("[data-value]")) {
+      place.addEventListener("pointerenter", (event) => this.point(place.dataset.value, event));
+      place.addEventListener("pointerleave", (event) => this.point(null, event));
+      place.addEventListener("click", () => this.press(place.dataset.value));
+    }
+  }
+
+  // As large as it is drawn, or as there is room.
+  resize(large) {
+    this.large = large;
+    const drawing = this.shadow.firstChild;
+    const width = `${drawing.getAttribute("width")}px`;
+    drawing.style.minWidth = large ? width : `calc(var(--smallest, ${SMALLEST}) * ${width})`;
+    this.size.textContent = this.say(large ? "smaller" : "larger");
+  }
+}
