@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import webbrowser
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from cello.cli.commands.explore import _given, _reader
 from cello.cli.models import open_model
+from cello.see.page.serve import Server
 from tests.cli.running import ENVIRONMENT, run
 from tests.patience import LIMIT
 
@@ -79,3 +81,26 @@ def test_it_answers_until_ctrl_c(kinds_model: Path, ctrl_c: None):
         process.kill()
     assert (process.returncode, err) == (0, "")
     assert out.endswith("stopped\n")
+
+
+def test_no_other_user_sees_the_token(kinds_model: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a browser is started with is in the list of processes: it names a private file."""
+    opened: list[tuple[str, int, str]] = []
+
+    def browse(url: str) -> None:
+        path = Path(unquote(urlsplit(url).path))
+        opened.append((url, path.stat().st_mode & 0o777, path.read_text()))
+
+    def serve(server: Server) -> None:
+        urls.append(server.url)
+        raise KeyboardInterrupt
+
+    urls: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", browse)
+    monkeypatch.setattr(Server, "serve", serve)
+    run("explore", kinds_model, "abc")
+    ((url, mode, page),) = opened
+    assert urlsplit(urls[0]).fragment not in url
+    assert urls[0] in page
+    assert mode == 0o600
+    assert not Path(unquote(urlsplit(url).path)).exists()  # it has done its work

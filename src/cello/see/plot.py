@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError
@@ -37,8 +36,8 @@ def plot(
 ) -> Axes:
     """Plot a value along time: all its units as a heat map, or some of them as lines.
 
-    Values within 0 and 1, such as gates, are shown from 0 to 1, others coloured evenly about 0. What is
-    not finite is grey. Steps past the end of the sequence are hatched as padding, and the axis of
+    Values within 0 and 1, such as gates, are shown from 0 to 1, others coloured evenly about 0.
+    What is not finite is grey. Steps past the end of the sequence are hatched as padding, and the axis of
     a layer that reads from the end says so.
 
     Args:
@@ -176,17 +175,4 @@ def _time_axis(ax: Any, layer: LayerRows, batch: int, tokens: Sequence[str] | No
         put_tokens(ax, tokens[:length])
     else:
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    ax.set_xlabel("← read from the end" if _is_backward(layer, batch) else "step →")
-
-
-def _is_backward(layer: LayerRows, batch: int) -> bool:
-    """Whether the layer reads backward: its old state is that of the step after."""
-    if layer.layer.rpartition(".")[2] == "backward":
-        return True
-    for name, old in layer.rows.items():
-        state = layer.rows.get(name.removesuffix("_prev"))
-        if name.endswith("_prev") and state is not None and layer.length(batch) > 1:
-            before, after = layer.sequence(old, batch), layer.sequence(state, batch)
-            there = torch.equal(before[1:], after[:-1])
-            return torch.equal(before[:-1], after[1:]) and not there
-    return False
+    ax.set_xlabel("← read from the end" if layer.reads_backward(batch) else "step →")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
+from cello.see.numbers import short
 
 TEXT = "she said 'yes' and\nleft 'Rome' by train"
 
@@ -45,3 +46,14 @@ def recorded(name: str, length: int = len(TEXT), batch: int = 1) -> cello.Record
     net = NETS[name]()
     with torch.no_grad():
         return cello.record(net, torch.randn(length, batch, 3))
+
+
+def written(value: float, digits: int) -> str:
+    """A number as the page writes it: with the minus of the arithmetic."""
+    text = short(value, digits)
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def typeset(line: str) -> str:
+    """A line of arithmetic as the page writes it."""
+    return line.replace("= -", "= −")

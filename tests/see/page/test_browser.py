@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import cello
-from tests.see.page.nets import NETS, TEXT, recorded
+from tests.see.page.nets import NETS, TEXT, recorded, typeset, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -37,7 +37,7 @@ def test_numbers_are_those_of_the_recording(name: str, shown: tuple[cello.Record
                 if value != "x" and unit < rows.shape[1]
             }
             assert page.numbers() == expected
-            assert f"= {cello.see.numbers.short(expected[value], 7)} ·" in page.text(".caption")
+            assert f"= {written(expected[value], 7)} ·" in page.text(".caption")
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -46,7 +46,7 @@ def test_the_arithmetic_is_that_of_explain(name: str, shown: tuple[cello.Recordi
     for layer in rec.layers:
         page.call(f"await e.layer({layer!r}); e.jump()")
         t, unit = page.state("t"), page.state("unit")
-        expected = str(rec.explain(t, unit, layer)).splitlines()
+        expected = typeset(str(rec.explain(t, unit, layer))).splitlines()
         titles = "cells => cells.map(cell => cell.title)"
         assert page.page.eval_on_selector_all(".arithmetic", titles) == expected
 
@@ -60,12 +60,12 @@ def test_the_diagram_has_the_numbers_of_the_step(name: str, shown: tuple[cello.R
     numbers = """places => places.map(place => [place.dataset.value, place.textContent])"""
     shown = dict(page.page.eval_on_selector_all(".diagram .number[data-value]", numbers))
     rows = own(rec, layer)
-    expected = {n: cello.see.numbers.short(rows[n][t, unit].item(), 4) for n in shown if n != "x"}
+    expected = {n: written(rows[n][t, unit].item(), 4) for n in shown if n != "x"}
     assert {n: text for n, text in shown.items() if n != "x"} == expected
     assert len(shown) >= 3
     page.page.hover(f".diagram .number[data-value={list(expected)[-1]}]")
     (line,) = str(rec.explain(t, unit, layer, names=list(expected)[-1])).splitlines()
-    assert page.text(".tip") == line
+    assert page.text(".tip") == typeset(line)
     page.shot()
 
 
@@ -115,7 +115,7 @@ def test_the_curve_is_the_unit_along_time(name: str, shown: tuple[cello.Recordin
     low, high = numbers.min().item(), numbers.max().item()
     near = (high - low) / 2  # so far, zero is in sight
     low, high = 0 if 0 < low < near else low, 0 if -near < high < 0 else high
-    heights = 6 + 108 * (high - numbers) / (high - low)
+    heights = 16 + 88 * (high - numbers) / (high - low)
     drawn = page.call("""
         const context = picture(e.scene.curve), ratio = devicePixelRatio;
         return Array.from({length: s.shown.length}, (_, t) => {
@@ -133,7 +133,7 @@ def test_every_step_by_keyboard(name: str, shown: tuple[cello.Recording, Any]):
     _, page = shown
     page.page.focus(".cello")
     for keys, t in (
-        (["ArrowRight"], 1),
+        (["Home", "ArrowRight"], 1),
         (["ArrowRight", "ArrowRight", "ArrowLeft"], 2),
         (["End"], T - 1),
         (["ArrowRight"], T - 1),
@@ -188,6 +188,28 @@ def test_the_largest_changes_come_first(name: str, shown: tuple[cello.Recording,
         assert page.state("t") == expected
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_largest_change_counts_from_the_state_at_the_beginning(
+    reverse: bool, watched: Callable, tmp_path: Path
+):
+    """A passage that begins in the middle of a text changes little at its first step."""
+    layer = cello.Recurrent(cello.ElmanCell(1, 1, activation="identity"), reverse=reverse)
+    with torch.no_grad():
+        layer.cell.W.fill_(1)
+        layer.cell.R.fill_(1)
+        layer.cell.b.zero_()
+        steps = torch.tensor([0.5, 0, 2, 0, 1]).reshape(-1, 1, 1)
+        x = steps.flip(0) if reverse else steps
+        rec = cello.record(cello.Stack(layer), x, (torch.full((1, 1), 9.0),))
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    order = [2, 4, 0]  # in the order of reading; nothing changes at 1 and 3
+    places = [4 - step for step in order] if reverse else order
+    assert page.state("t") == places[0]  # where it begins
+    for place in places:
+        page.press("c")
+        assert page.state("t") == place
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_the_heat_map_tells_what_is_under_the_pointer(
     name: str, shown: tuple[cello.Recording, Any]
@@ -199,7 +221,7 @@ def test_the_heat_map_tells_what_is_under_the_pointer(
     for t, unit in ((0, 0), (5, 1), (T - 1, values.shape[1] - 1)):
         page.page.mouse.move(box["x"] + (t + 0.5) * zoom, box["y"] + (unit + 0.5) * row)
         page.settle()
-        number = cello.see.numbers.short(values[t, unit].item(), 7)
+        number = written(values[t, unit].item(), 7)
         assert page.text(".tip").startswith(f"{page.state('value')}[{unit}] = {number} · step {t}")
         page.page.mouse.down()
         page.page.mouse.up()
@@ -296,7 +318,7 @@ def test_two_sequences_side_by_side(name: str, watched: Callable, tmp_path: Path
     page.call("e.go(4); e.unit(1)")
     difference = values[:, 2] - values[:, 1]
     assert page.call("return Array.from(e.scene.all[1].data)") == difference.flatten().tolist()
-    said = cello.see.numbers.short(difference[4, 1].item(), 7)
+    said = written(difference[4, 1].item(), 7)
     assert page.text(".caption.other").startswith(f"Δ{page.state('value')}[1] = {said} · step 4")
     page.shot("difference")
 
@@ -334,7 +356,7 @@ def test_what_is_no_number_is_shown_as_such(precision: str, watched: Callable, t
         rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 2)), x)
     page = watched(rec.to_html(tmp_path / "page.html", precision=precision))
     page.call("await e.value('x')")
-    for t, expected in enumerate(("524288", "nan", "inf", "-inf")):
+    for t, expected in enumerate(("524288", "nan", "inf", "−inf")):
         page.call(f"e.go({t})")
         assert page.text(".caption").startswith(f"x = {expected} ·")
     page.shot()

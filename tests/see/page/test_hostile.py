@@ -52,6 +52,7 @@ def test_tokens_are_text_whatever_they_hold(watched: Callable, tmp_path: Path):
     assert page.page.locator("img").count() == 0
     page.shot()
     page.page.fill("input[type=search]", "<script>")
+    page.settle()
     assert page.page.evaluate("Array.from(explorer.state.marks).slice(0, 2)") == [1, 1]
 
 

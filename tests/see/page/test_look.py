@@ -12,7 +12,7 @@ import torch
 
 import cello
 from tests.cli.running import run
-from tests.see.page.nets import NETS, TEXT, recorded
+from tests.see.page.nets import NETS, TEXT, recorded, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 @pytest.mark.parametrize("name", NETS)
 def test_every_net_in_both_languages(name: str, shown: tuple[cello.Recording, Any]):
     _, page = shown
+    page.press("Home")
     english = page.text("body")
     for title in ("时间步 0", "step 0"):
         page.call("e.language()")
@@ -39,7 +40,7 @@ def test_lecture_examples_open_as_pages(name: str, watched: Callable, tmp_path: 
     said = page.page.eval_on_selector_all(".arithmetic", "all => all.map(one => one.title)")
     assert len(said) >= 2
     for line in said:  # such as c = 3·1 + 1·0 = 3
-        assert re.fullmatch(r"\w+(\[\d+\])? = .+ = -?[\d.e−-]+", line)
+        assert re.fullmatch(r"\w+(\[\d+\])? = .+ = −?[\d.e-]+", line)
     page.shot()
 
 
@@ -115,7 +116,7 @@ def test_all_that_is_focused_by_tab_can_be_seen_and_has_a_name(
 
 def test_keys_work_at_once_and_after_a_field_has_been_left(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT))
-    page.press("ArrowRight")
+    page.press("Home", "ArrowRight")
     assert page.state("t") == 1
     page.press("/", "a", "Escape", "ArrowRight")
     assert page.state("t") == 2
@@ -146,7 +147,7 @@ def test_the_pointer_tells_the_number_on_text_and_curve(watched: Callable, tmp_p
     page.call("e.unit(2)")
     page.page.hover('.token[data-t="5"]')
     page.settle()
-    number = cello.see.numbers.short(rec["h"][5, 0, 2].item(), 7)
+    number = written(rec["h"][5, 0, 2].item(), 7)
     assert page.text(".tip").startswith(f"h[2] = {number} · step 5")
     box, zoom = page.page.locator(".curve").bounding_box(), page.state("zoom")
     page.page.mouse.move(box["x"] + 9.5 * zoom, box["y"] + 30)
@@ -165,9 +166,9 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     page.call("await e.look({layer: '1', value: 'c', unit: 2})")
     values = rec["1.c"][:, 0]
     sizes = [values[:, 2].abs().max().item(), values.abs().max().item()]
-    shown = [cello.see.numbers.short(size, 3) for size in sizes]
+    shown = [written(size, 3) for size in sizes]
     legends = page.page.locator(".legend")
-    assert [legends.nth(i).inner_text().split() for i in (0, 1)] == [[f"-{n}", n] for n in shown]
+    assert [legends.nth(i).inner_text().split() for i in (0, 1)] == [[f"−{n}", n] for n in shown]
     assert page.text(".maphead").startswith("c: 4 units, one a row")
     pixel = """const at = picture(e.scene.canvases[0]).getImageData(
         Math.floor((T + 0.5) * s.zoom), 13 + 26 * UNIT, 1, 1).data; return [at[0], at[2]]"""
@@ -236,6 +237,37 @@ def test_what_fits_goes_on_to_fit(watched: Callable, tmp_path: Path):
     assert page.state("zoom") == zoom
 
 
+def test_on_paper_it_is_light_and_no_wider_than_the_sheet(watched: Callable, tmp_path: Path):
+    path = recorded("bidirectional", 60, batch=2).to_html(tmp_path / "page.html", ["ab " * 20] * 2)
+    page = watched(path, color_scheme="dark")
+    page.call("e.zoom(4, 9); e.go(9)")
+    before = [page.state(name) for name in ("theme", "zoom", "width", "t")]
+    sheet = """async () => {
+        const seen = new Promise((done) => addEventListener("beforeprint", () => {
+            const { root, state, scene } = explorer;
+            done([root.dataset.theme, state.width, scene.curve.clientWidth,
+                Math.max(...Array.from(root.querySelectorAll("canvas, svg, table, .text"),
+                    (one) => one.getBoundingClientRect().right)),
+                scene.texts[0].element.scrollHeight <= scene.texts[0].element.clientHeight]);
+        }));
+        setTimeout(print);
+        return seen;
+    }"""
+    theme, width, curve, right, whole = page.page.evaluate(sheet)
+    assert theme == "light"
+    assert 400 < width == curve <= 690
+    assert right <= 690
+    assert whole
+    page.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.settle()
+    assert [page.state(name) for name in ("theme", "zoom", "width", "t")] == before
+    page.page.emulate_media(media="print")
+    assert page.page.evaluate("getComputedStyle(explorer.root).printColorAdjust") == "exact"
+    for what in (".choices", ".buttons", ".search", ".shares"):
+        assert not page.page.locator(what).first.is_visible()
+    page.shot()
+
+
 def test_two_fingers_zoom(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman", 500).to_html(tmp_path / "page.html"), has_touch=True)
     box = page.page.locator(".map").first.bounding_box()
@@ -292,6 +324,57 @@ def test_a_diagram_that_is_too_wide_shrinks(watched: Callable, tmp_path: Path):
         return [Number(drawing.getAttribute("width")), diagram.scrollWidth, diagram.clientWidth];
     """)
     assert shown <= room < own
+
+
+def test_a_thousand_units_leave_the_diagram_in_reach(watched: Callable, tmp_path: Path):
+    with torch.no_grad():
+        rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1024)), torch.randn(9, 1, 1))
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    map_, drawing = (page.page.locator(what).first for what in (".map", ".drawing"))
+    assert map_.bounding_box()["height"] < 600
+    assert drawing.bounding_box()["y"] < 1000
+    page.call("e.unit(1000)")
+    scrolled = page.page.evaluate("explorer.scene.stacks[0].scrollTop")
+    assert scrolled < 1000 < scrolled + 600  # its row is in sight
+    box = map_.bounding_box()
+    page.page.mouse.move(box["x"] + 9, box["y"] + 1000 - scrolled + 0.5)
+    page.settle()
+    assert page.text(".tip").startswith("h[1000] = ")
+
+
+def test_the_colour_of_no_number_is_explained(watched: Callable, tmp_path: Path):
+    x = torch.randn(9, 1, 3)
+    with torch.no_grad():
+        rec = cello.record(cello.Recurrent(cello.ElmanCell(3, 2)), x)
+        x[4] = torch.nan
+        nan = cello.record(cello.Recurrent(cello.ElmanCell(3, 2)), x)
+    for name, recording, told in (("a", rec, 0), ("b", nan, 1)):
+        page = watched(recording.to_html(tmp_path / f"{name}.html"))
+        assert page.page.locator("text=no number >> visible=true").count() == told
+
+
+def test_words_are_not_cut_where_a_line_ends(watched: Callable, tmp_path: Path):
+    words = ["it", "rained", "in", "the", "night", "and", "nobody", "knew", "why"]
+    text = " ".join(words * 6)
+    page = watched(recorded("elman", len(text)).to_html(tmp_path / "page.html", text))
+    for width in (320, 500, 900):
+        page.page.set_viewport_size({"width": width, "height": 900})
+        page.until(f"explorer.root.clientWidth === {width}")
+        page.settle()
+        lines = page.page.eval_on_selector_all(".line", "all => all.map(one => one.textContent)")
+        assert len(lines) > 1
+        assert "".join(lines) == text
+        assert {word for line in lines for word in line.split()} == set(words)
+
+
+@pytest.mark.parametrize("tokens", [[""] * 6, None], ids=str)
+def test_where_nothing_was_read_there_is_no_empty_box(
+    tokens: list[str] | None, watched: Callable, tmp_path: Path
+):
+    with torch.no_grad():
+        rec = cello.record(cello.Recurrent(cello.ElmanCell(9, 2)), torch.randn(6, 1, 9))
+    page = watched(rec.to_html(tmp_path / "page.html", tokens))
+    assert not page.page.locator(".text").first.is_visible()
 
 
 @pytest.mark.parametrize("width", [400, 800, 1920])

@@ -129,7 +129,9 @@ def test_what_is_painted_is_searched(name: str, shown: tuple[cello.Recording, An
 
 def test_marks_by_keyboard(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman").to_html(tmp_path / "page.html"))
-    page.press("ArrowRight", "ArrowRight", "m", "Shift+ArrowRight", "Shift+M", "Home", "Shift+M")
+    page.press(
+        "Home", "ArrowRight", "ArrowRight", "m", "Shift+ArrowRight", "Shift+M", "Home", "Shift+M"
+    )
     marked = [t for t, mark in enumerate(page.call("return Array.from(s.marks)")) if mark]
     assert marked == [0, *range(2, 13)]
     page.press("m")
@@ -169,14 +171,43 @@ def test_units_of_all_layers(watched: Callable, tmp_path: Path):
 def test_what_an_expression_marks_follows_the_sequence(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman", 4, batch=2).to_html(tmp_path / "page.html", ["abab", "baab"]))
     page.page.fill("input[type=search]", "a+")
+    page.settle()
     assert page.page.evaluate("Array.from(explorer.state.marks)") == [1, 0, 1, 0]
     page.call("await e.sequence(1)")
     assert page.page.evaluate("Array.from(explorer.state.marks)") == [0, 1, 1, 0]
     page.page.fill("input[type=search]", "")
-    page.press("Escape", "m")
+    page.press("Escape", "Home", "m")
     assert page.page.evaluate("Array.from(explorer.state.marks)") == [1, 0, 0, 0]
     page.call("await e.sequence(0)")
     assert page.state("marks") is None
+
+
+def test_an_expression_that_takes_for_ever_is_given_up(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman", 60).to_html(tmp_path / "page.html", "a" * 59 + "b"))
+    page.page.fill("input[type=search]", "(a+)+$")
+    page.press("Escape", "Home", "ArrowRight")  # nothing stands still meanwhile
+    assert page.state("t") == 1
+    assert page.text(".search [role=status]") == "This expression takes too long."
+    page.page.fill("input[type=search]", "(a+)+$")
+    page.page.fill("input[type=search]", "b")  # the one before is not waited for
+    page.settle()
+    assert page.text(".search [role=status]") == "1 step is marked"
+    assert page.state("marks[59]") == 1
+
+
+def test_units_in_the_list_can_be_told_apart(watched: Callable, tmp_path: Path):
+    page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT))
+    page.page.fill("input[type=search]", "'[^']*'")
+    page.page.click(".rank")
+    page.until(FOUND)
+    bars = page.page.eval_on_selector_all(
+        ".found button",
+        """all => all.map((one) => [one.textContent.split("  ")[1],
+            parseFloat(one.style.getPropertyValue("--strength"))])""",
+    )
+    assert len(bars) == 5
+    for told, share in bars:
+        assert share == pytest.approx(100 * (2 * float(told.split()[0]) - 1), abs=0.2)
 
 
 def test_numbers_that_are_damaged_are_not_ranked(watched: Callable, tmp_path: Path):
@@ -195,7 +226,9 @@ def test_numbers_that_are_damaged_are_not_ranked(watched: Callable, tmp_path: Pa
 def test_a_wrong_expression_is_said_and_harmless(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT))
     page.page.fill("input[type=search]", "(")
+    page.settle()
     assert page.text(".search [role=status]") == "not a regular expression"
     page.page.fill("input[type=search]", "zzz")
     page.page.click(".rank")
+    page.settle()
     assert page.text(".search [role=status]") == "Mark some steps, but not all."

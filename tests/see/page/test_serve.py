@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +19,7 @@ from cello.errors import ArgumentError
 from cello.see.page.serve import Server
 from cello.see.page.session import LiveSession
 from tests.patience import LIMIT, until
-from tests.see.page.nets import NETS
+from tests.see.page.nets import NETS, typeset
 
 TEXT = "abcdefgh"
 
@@ -87,7 +89,8 @@ def test_a_question_is_answered(serve: Callable):
     "headers",
     [
         {"Host": "evil.example"},
-        {"Host": "127.0.0.1"},
+        {"Host": ""},
+        {"Host": "127.0.0.1:99999"},
         {"Host": "127.0.0.1.evil.example:80"},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
@@ -116,14 +119,119 @@ def test_without_the_token_nothing_is_told(token: str, serve: Callable):
 
 def test_hosts_and_origins_are_compared_as_a_whole(serve: Callable):
     server = serve("elman")
+    tunnel = f":{9999 if server.port != 9999 else 9998}"  # another port of this machine
     schemes, hosts = ("http://", "https://", ""), ("127.0.0.1", "localhost", "evil.example")
     for scheme, host in itertools.product(schemes, hosts):
         for more in ("", "0", ".evil.example", "@evil.example", "/"):
-            name = f"{scheme}{host}:{server.port}{more}"
+            name = f"{scheme}{host}:{server.port}{more}".replace(f":{server.port}0", tunnel)
             known = host != "evil.example" and not more
+            through = host != "evil.example" and more == "0"
             told = {h: asked(server, "POST", "/ask", READ, **{h: name})[0] for h in SOURCES}
-            ours = {"Origin": known and scheme == "http://", "Host": known and not scheme}
+            ours = {
+                "Origin": known and scheme == "http://",
+                "Host": (known or through) and not scheme,
+            }
             assert told == {h: 200 if ours[h] else 403 for h in SOURCES}, name
+
+
+def test_a_tunnel_s_own_page_may_ask_through_it(serve: Callable):
+    server = serve("elman")
+    for host in ("localhost:9999", "127.0.0.1", "[::1]:9999", "192.0.2.7:80"):
+        for origin, status in ((f"http://{host}", 200), ("http://evil.example", 403)):
+            told = asked(server, "POST", "/ask", READ, Host=host, Origin=origin)
+            assert told[0] == status, (host, origin)
+
+
+def test_more_names_can_be_allowed(serve: Callable):
+    session = LiveSession(NETS["elman"](), read, TEXT)
+    server = Server(session, "0.0.0.0", allowed=["Cello.example"])
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        for host, status in (
+            (f"127.0.0.1:{server.port}", 200),
+            (f"{socket.gethostname()}:{server.port}", 200),
+            ("cello.example", 200),
+            ("evil.example", 403),
+        ):
+            assert asked(server, "GET", "/", Host=host)[0] == status, host
+        assert asked(server, "POST", "/ask", READ, X_Cello_Token="")[0] == 403
+        assert server.url.startswith(f"http://{socket.gethostname()}:{server.port}/#")
+    finally:
+        server.stop()
+        thread.join(LIMIT)
+
+
+def test_an_address_of_ipv6():
+    session = LiveSession(NETS["elman"](), read, TEXT)
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:  # a machine without IPv6
+        with pytest.raises(ArgumentError, match=r"^cannot listen on ::1, port 0: "):
+            Server(session, "::1")
+        return
+    server = Server(session, "::1")
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        connection = http.client.HTTPConnection("::1", server.port, timeout=LIMIT)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert server.url.startswith(f"http://[::1]:{server.port}/#")
+    finally:
+        server.stop()
+        thread.join(LIMIT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"question": [], "about": {}},
+        {"question": {}, "about": {}},
+        {"question": "explain", "about": []},
+        {"question": "explain", "about": [[1, 2]]},
+        {"question": "explain", "about": {"run": 0, "sequence": 0, "layer": [], "t": 0, "unit": 0}},
+        {"question": "force", "about": {"text": 1}},
+        [1, 2],
+    ],
+    ids=str,
+)
+def test_what_is_asked_wrongly_is_no_traceback(
+    body: Any, serve: Callable, capfd: pytest.CaptureFixture[str]
+):
+    assert asked(serve("elman"), "POST", "/ask", body)[0] == 400
+    assert capfd.readouterr() == ("", "")
+
+
+def test_who_hangs_up_leaves_no_traceback(
+    serve: Callable, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    server = serve("elman")
+    handled = threading.Semaphore(0)
+    monkeypatch.setattr(
+        type(server._http), "shutdown_request", after(server._http.shutdown_request, handled)
+    )
+    head = f"POST /ask HTTP/1.1\r\nHost: localhost\r\nX-Cello-Token: {server.token}\r\n"
+    for sent in ("GET", "GET / HTTP/1.1\r\nHost: loc", head, head + "Content-Length: 99\r\n\r\n{"):
+        connection = socket.create_connection(("127.0.0.1", server.port), LIMIT)
+        connection.sendall(sent.encode())
+        # Closed so, the other side gets a reset, not an end.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        assert handled.acquire(timeout=LIMIT)
+    assert asked(server, "POST", "/ask", READ)[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def after(act: Callable, done: threading.Semaphore) -> Callable:
+    """`act`, and a word when it is done."""
+
+    def acts(self: Any, *args: Any) -> None:
+        act(*args)
+        done.release()
+
+    return acts
 
 
 def test_every_answer_is_for_our_own_page_alone(serve: Callable):
@@ -217,10 +325,16 @@ def test_the_live_page(name: str, serve: Callable, watched: Callable):
     expected = {n: r[5, 1].item() for n, r in rows.items() if n != "x" and r.shape[1] > 1}
     assert page.numbers() == expected
     titles = "cells => cells.map(cell => cell.title)"
-    told = str(rec.explain(5, 1, layer)).splitlines()
+    told = typeset(str(rec.explain(5, 1, layer))).splitlines()
     assert page.page.eval_on_selector_all(".arithmetic", titles) == told
 
     assert page.page.get_by_label("from step").input_value() == "5"  # which is looked at
+    page.page.get_by_label("from step").fill("5")
+    page.page.get_by_label("to step").fill("4")
+    page.page.get_by_role("button", name="force", exact=True).click()
+    page.until("document.querySelector('.extra .failed')")
+    assert page.text(".extra .failed").startswith("from step 5 to step 4: expected two of the")
+    page.errors.clear()  # of what was refused
     page.page.get_by_label("from step").fill("2")
     page.page.get_by_label("to step").fill("3")
     page.page.get_by_label("to", exact=True).fill("0.5")
@@ -291,6 +405,46 @@ def test_a_slow_net_is_asked_once_at_a_time(
     assert len(texts) == 2
     assert texts[-1] == typed
     assert page.numbers()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_after_a_reload_it_is_as_it_was_left(serve: Callable, watched: Callable):
+    server = serve("stacked")
+    page = watched(server.url)
+    for text in ("hgfedcba", "aa", "bb", "cc", "dd", "abcabc"):
+        page.page.fill("textarea", text)
+        page.until(f"explorer.state.book.head.text === '{text}'")
+        page.settle()
+    page.call("await e.look({layer: '1', value: 'f', unit: 2}); e.go(4)")
+    page.until("location.hash.includes('t=4')")
+    page.page.reload()
+    page.until("window.explorer?.state.shown?.name === 'f'")
+    page.settle()
+    assert page.page.input_value("textarea") == "abcabc"
+    assert [page.state(name) for name in ("layer", "unit", "t")] == ["1", 2, 4]
+    assert page.numbers()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_two_windows_read_different_texts(serve: Callable, watched: Callable):
+    server = serve("elman")
+    page = watched(server.url)
+    page.page.fill("textarea", "abcd")
+    page.until("explorer.state.book.head.text === 'abcd'")
+    page.settle()
+    for text in "abcdef":  # another window
+        assert asked(server, "POST", "/ask", {"question": "read", "about": {"text": text}})
+    before = page.page.evaluate("explorer.state.book.head.run")
+    page.call("e.go((s.t + 1) % 4)")
+    page.until(f"explorer.state.book.head.run !== {before}")
+    page.settle()
+    assert page.state("book.head.text") == "abcd"
+    assert page.page.locator(".arithmetic").count() > 1
+    assert not page.page.is_visible(".caption.failed")
+    assert all("410" in error for error in page.errors)
+    page.errors.clear()
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 import cello
-from cello.errors import ArgumentError, ModelError, UnknownNameError
+from cello.errors import ArgumentError, DtypeError, ModelError, UnknownNameError
 from cello.see.page.session import LiveSession, Session
 
 LETTERS = "abcdefgh"
@@ -120,3 +122,34 @@ def test_wrong_questions_are_errors(net: cello.Recurrent):
         session.ask("force", about)
     with pytest.raises(ArgumentError, match=r"^sequence=3 is none of 1$"):
         session.ask("force", about | {"sequence": 3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"begin": 4, "end": 2}, r"^from step 4 to step 2: expected two of the steps 0 to 5, the"),
+        ({"begin": 0, "end": 6}, r"^from step 0 to step 6: expected two of the steps 0 to 5, the"),
+        ({"begin": -1, "end": 2}, r"^from step -1 to step 2: expected"),
+        ({"value": float("nan")}, r"^the value must be a finite number, got nan$"),
+        ({"value": float("inf")}, r"^the value must be a finite number, got inf$"),
+        ({"unit": 3}, r"^unit of 'f' is counted from 0, got 3"),
+    ],
+    ids=str,
+)
+def test_what_would_change_nothing_is_an_error(
+    changes: dict[str, Any], problem: str, net: cello.Recurrent
+):
+    session = LiveSession(net, read, "abcdef")
+    about = {"text": "abcdef", "sequence": 0, "name": "f", "begin": 2, "end": 3, "unit": 1}
+    with pytest.raises(ArgumentError, match=problem):
+        session.ask("force", about | {"value": 0.0} | changes)
+
+
+@pytest.mark.parametrize("wrong", [[], {}, "1", True, None, 1.5], ids=str)
+def test_what_is_of_another_type_is_an_error(wrong: Any, net: cello.Recurrent):
+    session = LiveSession(net, read, "abcdef")
+    place = {"run": session.head["run"], "sequence": 0, "layer": "", "t": 1, "unit": 0}
+    for name in place:
+        if not isinstance(wrong, str if name == "layer" else int) or wrong is True:
+            with pytest.raises(DtypeError, match=f"^{name} must be (int|str), got "):
+                session.ask("explain", place | {name: wrong})

@@ -15,7 +15,7 @@ import cello
 from cello.errors import ArgumentError, ModelError
 from cello.see.page.data import page_data
 from cello.see.page.shares import Shares, add_shares
-from tests.see.page.nets import NETS, recorded
+from tests.see.page.nets import NETS, LeakyCell, recorded
 
 I = 3  # noqa: E741 - as in nets
 
@@ -64,6 +64,17 @@ def test_ids_batch_first_and_lengths():
     assert np.allclose(found, (x.grad * x.detach()).sum(-1)[0].numpy(), rtol=1e-12, atol=1e-15)
 
 
+def test_a_cell_runs_as_it_was_recorded_whatever_stands_before_it():
+    """A warning, such as of hooks that the user never set, would be an error here."""
+    net = cello.Stack(nn.Embedding(9, I), cello.Recurrent(LeakyCell(I, 4))).eval()
+    ids = torch.randint(9, (80, 1))  # so many that a compiled loop runs them
+    before = cello.record(net, ids)
+    x = net[0](ids).detach().requires_grad_()
+    net[1](x)[0][79, 0, 2].backward()
+    found = Shares(before).of(0, 79, 2)
+    assert np.allclose(found, (x.grad * x.detach()).sum(-1)[:, 0].numpy(), rtol=1e-5, atol=1e-7)
+
+
 def test_without_a_batch():
     net = cello.Recurrent(cello.GRUCell(I, 4)).double()
     x = torch.randn(6, I, dtype=torch.float64)
@@ -101,14 +112,19 @@ def test_inside_of_no_grad_they_are_the_same():
     assert inside.any()
 
 
-def test_those_that_change_most_are_prepared():
+def test_the_last_step_and_those_that_change_most_are_prepared():
     net = cello.Recurrent(cello.ElmanCell(1, 1, activation="linear", bias=False))
     x = torch.tensor([0.0, 0, 5, 0, 0, -3, 0]).reshape(-1, 1, 1)
     with torch.no_grad():
         net.cell.W.fill_(1)
         net.cell.R.fill_(0)
         rec = cello.record(net, x)
-    for limit, expected in ((0, None), (2, [(2, 0), (3, 0)]), (100, [(t, 0) for t in range(7)])):
+    for limit, expected in (
+        (0, None),
+        (1, [(6, 0)]),
+        (3, [(2, 0), (3, 0), (6, 0)]),
+        (100, [(t, 0) for t in range(7)]),
+    ):
         data = page_data([rec])
         blocks = len(data.blocks)
         add_shares([rec], data, limit)
@@ -155,11 +171,23 @@ def test_another_sequence_has_none(watched: Callable, tmp_path: Path):
 def test_what_is_not_prepared_says_what_is(watched: Callable, tmp_path: Path):
     rec = recorded("elman")
     page = watched(rec.to_html(tmp_path / "page.html", shares=1))
-    ((t, unit),) = Shares(rec).changing_most(0, 1)
+    ((t, unit),) = Shares(rec).asked_first(0, 1)
     page.call(f"e.go({(t + 3) % 30})")
     show(page, unit)
     told = "This file holds it for other steps, the nearest:"
     assert page.text(".shares [role=status]") == f"{told} {t}"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_of_many_outputs_those_of_the_last_step_are_there(watched: Callable, tmp_path: Path):
+    rec = recorded("stacked", 100)
+    page = watched(rec.to_html(tmp_path / "page.html", shares=20))
+    page.press("End")
+    for unit in range(4):
+        show(page, unit)
+        found = page.call("return Array.from(s.shown.data)")
+        assert found == Shares(rec).of(0, 99, unit).tolist()
 
 
 @pytest.mark.slow

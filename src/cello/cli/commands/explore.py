@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,8 +47,18 @@ _FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
     help="Listen on this address; any other than the default lets other machines reach the page, "
     "which is not encrypted.",
 )
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="A name by which browsers may call the page, beside localhost, this machine's name and "
+    "addresses; may be given several times.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address only, open nothing.")
-def command(model: Path, text: str | None, port: int, host: str, no_browser: bool) -> None:
+def command(
+    model: Path, text: str | None, port: int, host: str, allowed: tuple[str, ...], no_browser: bool
+) -> None:
     """Open a page on what a model does with a text, which can be changed there.
 
     The page shows every value of every step, and lets values be forced. A model of characters
@@ -60,14 +72,29 @@ def command(model: Path, text: str | None, port: int, host: str, no_browser: boo
     opened = open_model(model)
     first = _first(opened) if text is None else _given(opened, text)
     session = LiveSession(opened.net, _reader(opened), first, title=model.name or str(model))
-    server = Server(session, host, port)
+    server = Server(session, host, port, allowed)
     click.echo(f"the page is at {server.url}\nCtrl-C stops it")
-    if not no_browser:
-        webbrowser.open(server.url)
+    way = None if no_browser else _way_to(server.url)
     try:
+        if way is not None:
+            webbrowser.open(way.as_uri())
         server.serve()
     except KeyboardInterrupt:
         click.echo("stopped")
+    finally:
+        if way is not None:
+            way.unlink(missing_ok=True)
+
+
+def _way_to(url: str) -> Path:
+    """A file that only the user can read and that leads to `url`.
+
+    What a browser is started with, other users of the machine may see; the url holds the token.
+    """
+    handle, name = tempfile.mkstemp(prefix="cello-", suffix=".html")  # of mode 600
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={url}">\n')
+    return Path(name)
 
 
 def _first(model: Model) -> str:

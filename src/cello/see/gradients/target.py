@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from cello.cells import Cell
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers import Steps
 from cello.see.numbers import whole
@@ -78,7 +79,7 @@ class AttributionTarget:
         if self.steps is not None:
             given = self.steps.unpad(features.transpose(0, 1) if self.batch_axis == 0 else features)
         if self.encoder is not None:
-            with self._hooks(lambda module, *_: given if module is self.encoder else None):
+            with _hooks([self.encoder], lambda *_: given):
                 result = self.net(self.x, *self.args, **self.kwargs)
         else:
             x = self.x._replace(data=given) if isinstance(self.x, PackedSequence) else given
@@ -129,7 +130,16 @@ class AttributionTarget:
                 self.encoder = module
                 made.append(output.detach())
 
-        with self._hooks(look), torch.no_grad():
+        # Not inside of cells: what reads one step is no encoder, and a hook there would have to run
+        # at every step, in place of the compiled loop.
+        inside = {
+            id(part)
+            for cell in self.net.modules()
+            if isinstance(cell, Cell)
+            for part in cell.modules()
+        }
+        outside = [module for module in self.net.modules() if id(module) not in inside]
+        with _hooks(outside, look), torch.no_grad():
             self.net(self.x, *self.args, **self.kwargs)
         if not made:
             raise ArgumentError(
@@ -138,14 +148,15 @@ class AttributionTarget:
             )
         return made[0]
 
-    @contextmanager
-    def _hooks(self, hook: Callable[..., Any]) -> Iterator[None]:
-        handles = [module.register_forward_hook(hook) for module in self.net.modules()]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+
+@contextmanager
+def _hooks(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _checked(target: Any) -> Target:

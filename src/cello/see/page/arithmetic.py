@@ -17,7 +17,7 @@ import numpy as np
 from cello.errors import CaptureError, ModelError, UnknownNameError
 from cello.see.arithmetic.explain import explain
 from cello.see.arithmetic.templates import line_templates
-from cello.see.page.data import NumberBlock, PageData, array
+from cello.see.page.data import NumberBlock, PageData, array, changes
 from cello.see.recording.recorded import Recorded
 
 __all__ = ["arithmetic", "lines"]
@@ -109,12 +109,17 @@ def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
         for layer in sequence["layers"]:
             if _has_all_lines(layer, data.head["lines"]):
                 continue
+            known = {value["name"]: value["block"] for value in layer["values"]}
             for value in layer["values"]:
                 if value["kind"] == "state":
                     block = data.blocks[value["block"]].take()
-                    changes = np.abs(np.diff(block, axis=0, prepend=0))
+                    reverse = layer["reverse"]
+                    old = known.get(f"{value['name']}_prev")
+                    first = slice(-1, None) if reverse else slice(0, 1)
+                    before = None if old is None else data.blocks[old].take()[first]
+                    found = changes(block, before, reverse=reverse)
                     for unit in range(value["size"]) if all_units else [value["varies"]]:
-                        for t, change in enumerate(changes[:, unit].tolist()):
+                        for t, change in enumerate(found[:, unit].tolist()):
                             yield _Place(change, number, layer["name"], t, unit)
                     break
 

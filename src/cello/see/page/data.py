@@ -9,7 +9,8 @@ The head::
         name, cell      such as "0.forward" and "LSTMCell"
         length          its steps
         reverse         whether it reads from the end
-        values          each {name, kind, size, block, low, high, varies, meaning}
+        values          each {name, kind, size, block, low, high, varies, turn, meaning}: the unit
+                        that varies most, and the step at which it changes most
     cells       by the name of a layer: {equations, diagram}
     lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
                 `cello.see.arithmetic.templates`; fixed are the numbers of blocks
@@ -47,6 +48,7 @@ __all__ = [
     "PageData",
     "about_cells",
     "array",
+    "changes",
     "page_data",
     "place_of",
     "places_of",
@@ -215,11 +217,15 @@ def _layers(
                 kind = _kind(own, states, found["low"], found["high"])
                 meaning = meanings.get(own, "")
                 values.append({"name": own, "kind": kind, "size": size, "meaning": meaning} | found)
+        reverse = layer.reads_backward(batch)
+        for value in values:
+            before = next((v for v in values if v["name"] == f"{value['name']}_prev"), None)
+            value["turn"] = _turn(blocks, value, before, reverse=reverse)
         yield {
             "name": name,
             "cell": type(cell).__name__ if cell is not None else "",
             "length": layer.length(batch),
-            "reverse": name.endswith("backward"),
+            "reverse": reverse,
             "values": values,
         }
     # If the net is a single layer, its output is one of the values of that layer already.
@@ -229,8 +235,39 @@ def _layers(
         if batch < layer.steps.batch_size and (names is None or OUTPUT in names):
             found = blocks.add(rows, batch, partial(_rows_of_output, rows, layer, batch))
             value = {"name": OUTPUT, "kind": "output", "size": rows.shape[2], "meaning": ""} | found
+            value["turn"] = _turn(blocks, value, None, reverse=False)
             length = layer.length(batch)
             yield {"name": "", "cell": "", "length": length, "reverse": False, "values": [value]}
+
+
+def changes(values: np.ndarray, before: np.ndarray | None, *, reverse: bool) -> np.ndarray:
+    """By how much each number differs from that of the step that was read before, [T, ...].
+
+    Args:
+        values: the numbers, [T, ...].
+        before: what they were before the first step; unless it is known, nothing changes there.
+        reverse: whether they were read from the end.
+    """
+    first = slice(-1, None) if reverse else slice(0, 1)
+    other = values[first] if before is None else before.reshape(values[first].shape)
+    with np.errstate(invalid="ignore"):
+        ends = {"append": other} if reverse else {"prepend": other}
+        return np.abs(np.diff(values.astype(np.float64), axis=0, **ends))
+
+
+def _turn(
+    blocks: _Blocks, value: dict[str, Any], before: dict[str, Any] | None, *, reverse: bool
+) -> int:
+    """The step at which the unit of a value that varies most changes most."""
+    unit = value["varies"]
+    own = blocks.blocks[value["block"]].take()[:, unit]
+    if not len(own):
+        return 0
+    old = None
+    if before is not None and before["size"] == value["size"]:
+        old = blocks.blocks[before["block"]].take()[-1 if reverse else 0, unit]
+    found = changes(own, old, reverse=reverse)
+    return int(np.where(np.isfinite(found), found, 0).argmax())
 
 
 def _real(rows: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

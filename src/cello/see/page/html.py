@@ -133,7 +133,8 @@ def document(
     code = f'(() => {{\n"use strict";\nconst NET_STEPS = {steps};\n{script(entry)}\n}})();'
     policy = (
         f"default-src 'none'; script-src '{_sha256(code)}'; style-src 'unsafe-inline'; "
-        f"img-src data: blob:; connect-src {connect}; base-uri 'none'; form-action 'none'"
+        f"img-src data: blob:; worker-src blob:; connect-src {connect}; base-uri 'none'; "
+        "form-action 'none'"
     )
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -54,9 +54,9 @@ def to_html(
             more than 4 MB and a twentieth of the numbers' size. For so many steps of single units
             such arithmetic is prepared; if this is not enough, where they change most.
         shares: for so many outputs of each sequence, a unit at a step each, the page can tell which
-            steps they come from; if there are more, for those that change most. Unless given it is
-            250, fewer for long sequences and large layers, and none beyond 5,000 steps. The net
-            runs once more for it, in eval mode.
+            steps they come from; if there are more, for those of the last step and those that
+            change most. Unless given it is 250, fewer for long sequences and large layers, and
+            none beyond 5,000 steps. The net runs once more for it, in eval mode.
 
     Returns:
         The path.

@@ -1,17 +1,22 @@
 """The explorer on the loopback interface, for the one person at this machine.
 
 Python's own `http.server` is enough: two paths, one user, and nothing to install. What protects
-it: it listens on 127.0.0.1; the `Host` header must name it, so that no other name can be bound to
-it from outside; `Origin`, where a browser sends it, must be its own, so that no other page can ask;
-and every question carries a token that is new for each run, and that only the printed address
-holds, behind a # that is never sent.
+it: it listens on 127.0.0.1 unless told otherwise; the `Host` header must be an address, or one of
+the names that are allowed, so that no other name can be bound to it from outside, while the port
+may be that of a tunnel; `Origin`, where a browser sends it, must be the same host, so that no other
+page can ask; and every question carries a token that is new for each run, and that only the printed
+address holds, behind a # that is never sent.
 """
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import json
+import re
 import secrets
+import socket
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,11 +24,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from cello.errors import ArgumentError, CelloError
 from cello.see.page.html import document
-from cello.see.page.session import Session
+from cello.see.page.session import ForgottenRunError, Session
 
 __all__ = ["Server"]
 
 _LARGEST = 32_000_000  # bytes of a question
+_LAST_PORT = 65535
+_HOST = re.compile(r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(:(?P<port>\d{1,5}))?", re.ASCII)
 
 
 class Server:
@@ -31,11 +38,15 @@ class Server:
 
     Args:
         session: what answers.
-        host: where it listens, and what browsers must call it.
+        host: the address where it listens: of this machine alone, unless given; "0.0.0.0" or "::"
+            for all that the machine has.
         port: 0 for any that is free.
+        allowed: more names that a browser may call it by, beside addresses, localhost, the name of
+            this machine, and `host`.
 
     Attributes:
         url: what to open; holds the token.
+        names: what a browser may call it, in small letters.
 
     Raises:
         ArgumentError: it cannot listen there.
@@ -43,17 +54,24 @@ class Server:
     Use `serve()` to answer until `KeyboardInterrupt`, `stop()` from another thread.
     """
 
-    def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        session: Session,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        allowed: Iterable[str] = (),
+    ) -> None:
         self.session = session
         self.token = secrets.token_urlsafe(24)
+        machine = socket.gethostname()
+        self.names = {name.lower() for name in (host, "localhost", machine, *allowed)}
         try:
-            self._http = _Http((host, port), _Handler)
+            self._http = (_Http6 if ":" in host else _Http)((host, port), _Handler)
         except (OSError, OverflowError) as error:
             raise ArgumentError(f"cannot listen on {host}, port {port}: {error}") from error
         self._http.owner = self
-        names = {host, "localhost"} if host == "127.0.0.1" else {host}
-        self.hosts = {f"{name}:{self.port}" for name in names}
-        self.url = f"http://{host}:{self.port}/#{self.token}"
+        shown = machine if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.port}/#{self.token}"
 
     @property
     def port(self) -> int:
@@ -71,10 +89,34 @@ class Server:
         """Let `serve` return."""
         self._http.shutdown()
 
+    def knows(self, host: str) -> bool:
+        """Whether a browser may call it so: a name, or an address, with any port or none."""
+        found = _HOST.fullmatch(host)
+        if found is None or int(found["port"] or 0) > _LAST_PORT:
+            return False
+        name = found["name"].lower()
+        return name in self.names or _is_address(name.strip("[]"))
+
+
+def _is_address(name: str) -> bool:
+    """Whether this is an address itself, which nobody can give to another machine's name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     owner: Server
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: who asked has gone, and the terminal is the user's."""
+
+
+class _Http6(_Http):
+    address_family = socket.AF_INET6
 
 
 class _Refused(Exception):
@@ -108,10 +150,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, kind, body)
         except _Refused as refused:
             self._send_error(refused.status, str(refused))
+        except ForgottenRunError as error:
+            self._send_error(HTTPStatus.GONE, str(error))
         except CelloError as error:
             self._send_error(HTTPStatus.BAD_REQUEST, str(error))
         except (ConnectionError, TimeoutError):  # the page has asked for something else meanwhile
             self.close_connection = True
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            self._send_error(HTTPStatus.INTERNAL_SERVER_ERROR, why)
 
     def _get(self) -> tuple[str, bytes]:
         where = urlsplit(self.path)
@@ -147,11 +194,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_source(self) -> None:
         """Check that a page of ours asks, under a name of ours."""
-        hosts = self.server.owner.hosts
-        if self.headers.get("Host") not in hosts:
-            raise _Refused(HTTPStatus.FORBIDDEN, "this is not the host that was asked for")
+        owner = self.server.owner
+        host = self.headers.get("Host", "")
+        if not owner.knows(host):
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "this page is not known by that name: use an address, or allow the name with "
+                "--allow-host",
+            )
         origin = self.headers.get("Origin")
-        if origin is not None and origin not in {f"http://{host}" for host in hosts}:
+        own = {f"http://{name}:{owner.port}" for name in owner.names}
+        if origin is not None and origin not in {f"http://{host}", *own}:
             raise _Refused(HTTPStatus.FORBIDDEN, "another page may not ask")
 
     def _check_token(self) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cello.engines import engine
-from cello.errors import ArgumentError, CaptureError, ModelError, UnknownNameError
+from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError, UnknownNameError
+from cello.ranges import shown
 from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
 from cello.see.page.data import NumberBlock, PageData, about_cells, page_data, places_of
@@ -21,7 +24,7 @@ from cello.see.page.shares import Shares
 from cello.see.recording.recorded import Recorded
 from cello.see.recording.recorder import watch
 
-__all__ = ["LiveSession", "Read", "Session"]
+__all__ = ["ForgottenRunError", "LiveSession", "Read", "Session"]
 
 #: Takes a text, and gives the tokens of each sequence in it and what the net reads, [T, 1, ...].
 Read = Callable[[str], Sequence[tuple[Sequence[str], Tensor]]]
@@ -29,6 +32,10 @@ Read = Callable[[str], Sequence[tuple[Sequence[str], Tensor]]]
 _STEPS = 20_000  # of a sequence are read
 _SEQUENCES = 100  # of a text
 _RUNS = 4  # are kept, for a page may still ask for what it saw before
+
+
+class ForgottenRunError(ArgumentError):
+    """A page asks about a run that is not kept any more, for others have come since."""
 
 
 class _Run(NamedTuple):
@@ -88,8 +95,9 @@ class Session:
         self.steps = add_running(recordings, data) if runs else "[]"
         number = next(reversed(self._runs), -1) + 1
         self._runs[number] = _Run(data, places_of(recordings), {})
+        kept = self.head["run"] if hasattr(self, "head") else number  # which a page begins with
         while len(self._runs) > _RUNS:
-            self._runs.popitem(last=False)
+            del self._runs[next(run for run in self._runs if run != kept)]
         dtypes = [{"dtype": str(_little(block.take()).dtype)} for block in data.blocks]
         return data.head | {"run": number, "blocks": dtypes}
 
@@ -118,7 +126,7 @@ class Session:
 
     def _run(self, run: int) -> _Run:
         if run not in self._runs:
-            raise ArgumentError(f"run={run} is not kept any more")
+            raise ForgottenRunError(f"run={run} is not kept any more")
         return self._runs[run]
 
     def ask(self, question: str, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,15 +134,25 @@ class Session:
 
         Raises:
             ArgumentError: there is no such question, or it is asked in a wrong way.
+            DtypeError: what it is about is of another type.
             CelloError: whatever the answer runs into.
         """
-        if question not in self._questions:
+        if not isinstance(question, str) or question not in self._questions:
             raise ArgumentError(f"question must be one of {', '.join(self._questions)}")
+        asked = self._questions[question]
+        try:
+            inspect.signature(asked).bind(**about)
+        except TypeError as error:
+            raise ArgumentError(f"{question} is asked in a wrong way: {error}") from error
+        for name, kind in get_type_hints(asked).items():
+            if name in about:
+                given = about[name]
+                wanted = float | int if kind is float else kind
+                if isinstance(given, bool) or not isinstance(given, wanted):
+                    what = getattr(kind, "__name__", kind)
+                    raise DtypeError(f"must be {what}, got {shown(given)}", argument=name)
         with self._lock:
-            try:
-                return self._questions[question](**about)
-            except TypeError as error:
-                raise ArgumentError(f"{question} is asked in a wrong way: {error}") from error
+            return asked(**about)
 
     def explain(self, run: int, sequence: int, layer: str, t: int, unit: int) -> dict[str, Any]:
         """The arithmetic of a unit at a step; none, and why, if it cannot be shown."""
@@ -185,7 +203,7 @@ class LiveSession(Session):
         self.net, self._read, self.title = net, read, title
         self._prepare()
         self._questions |= {"read": self.read, "force": self.force}
-        self.head = self.read(text)
+        self.read(text)
 
     def read(self, text: str) -> dict[str, Any]:
         """Run the net on a text."""
@@ -194,7 +212,8 @@ class LiveSession(Session):
             recordings = [watch(Recorded, self.net, x) for _, x in sequences]
         titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
         head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
-        return head | {"text": text, "notice": notice}
+        self.head = head | {"text": text, "notice": notice}
+        return self.head
 
     def force(
         self,
@@ -206,11 +225,24 @@ class LiveSession(Session):
         unit: int | None,
         value: float,
     ) -> dict[str, Any]:
-        """Run the net on a sequence as it is, and with a value set from one step to another."""
+        """Run the net on a sequence as it is, and with a value set from one step to another.
+
+        Raises:
+            ArgumentError: there is no such sequence, there are no such steps, or the value is no
+                number.
+            UnknownNameError: no value has this name.
+        """
         sequences, notice = self._sequences(text)
         if not 0 <= sequence < len(sequences):
             raise ArgumentError(f"sequence={sequence} is none of {len(sequences)}")
         tokens, x = sequences[sequence]
+        if not 0 <= begin <= end < len(tokens):
+            raise ArgumentError(
+                f"from step {begin} to step {end}: expected two of the steps 0 to "
+                f"{len(tokens) - 1}, the first of them first"
+            )
+        if not math.isfinite(value):
+            raise ArgumentError(f"the value must be a finite number, got {value}")
         with torch.no_grad():
             with engine("reference"):  # which interventions use too: nothing else may differ
                 plain = watch(Recorded, self.net, x)

@@ -104,19 +104,27 @@ class Shares:
         own = by_step if self._axis is None else by_step.select(self._axis, batch)
         return array(own[:T].cpu())
 
-    def changing_most(self, batch: int, limit: int) -> list[tuple[int, int]]:
-        """At most `limit` steps and units of the output of a sequence: those that change most."""
+    def asked_first(self, batch: int, limit: int) -> list[tuple[int, int]]:
+        """At most `limit` steps and units of the output of a sequence.
+
+        Those of the last step, the largest first, as long as there is as much room for the steps
+        at which an output changes most.
+        """
         own = self._output.detach()[: self._layer.length(batch), batch].cpu()
-        changes = torch.diff(own, dim=0, prepend=torch.zeros_like(own[:1])).abs().flatten()
-        places = changes.nan_to_num(0.0).topk(min(limit, len(changes))).indices.sort().values
+        first = torch.diff(own, dim=0, prepend=own[:1]).abs()
+        if len(own):
+            last = own[-1].nan_to_num(0.0).topk(min((limit + 1) // 2, own.shape[1])).indices
+            first[-1, last] = torch.inf
+        first = first.flatten().nan_to_num(0.0, posinf=torch.inf)
+        places = first.topk(min(limit, len(first))).indices.sort().values
         return [divmod(place, own.shape[1]) for place in places.tolist()]
 
 
 def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None) -> None:
     """Give the page, for each sequence, what single outputs come from, if that can be told.
 
-    If there are more outputs than `limit`, it is those that change most. Unless given it depends
-    on the length.
+    If there are more outputs than `limit`, it is those of the last step, and those that change
+    most. Unless given it depends on the length.
     """
     known: dict[int, Shares | None] = {}
     places = places_of(recordings)
@@ -129,7 +137,7 @@ def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None
             except CelloError:
                 known[id(rec)] = None
         found = known.get(id(rec))
-        targets = found.changing_most(batch, room) if found else []
+        targets = found.asked_first(batch, room) if found else []
         if not found or not targets:
             sequence["outputs"] = 0
         else:

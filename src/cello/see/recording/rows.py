@@ -46,6 +46,18 @@ class LayerRows:
         """Those of the cell, if that is known."""
         return [] if self.cell is None else list(self.cell.parameters())
 
+    def reads_backward(self, batch: int) -> bool:
+        """Whether it reads from the end: its old state is that of the step after."""
+        if self.layer.rpartition(".")[2] == "backward":
+            return True
+        for name, old in self.rows.items():
+            state = self.rows.get(name.removesuffix("_prev"))
+            if name.endswith("_prev") and state is not None and self.length(batch) > 1:
+                before, after = self.sequence(old, batch), self.sequence(state, batch)
+                there = torch.equal(before[1:], after[:-1])
+                return torch.equal(before[:-1], after[1:]) and not there
+        return False
+
     def length(self, batch: int) -> int:
         """The number of steps of sequence `batch`.
 

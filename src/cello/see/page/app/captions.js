@@ -5,6 +5,9 @@ import { named, told, toldInFull } from "./told.js";
 import { save } from "./save.js";
 import { Scale } from "./colours.js";
 
+// Whether a value is NaN anywhere; looked for once.
+const hasNone = (some) => (some.hasNone ??= some.data.some(Number.isNaN));
+
 export class Captions {
   // `say(text)` translates.
   constructor(state, say) {
@@ -46,9 +49,10 @@ export class Captions {
     this.own.hidden = shown?.size === 1;
     this.difference.element.hidden = !(second && difference);
     if (!shown?.length) return;
+    const none = (some) => (hasNone(some) ? say("no number") : "");
     this.unit.draw(palette, [scale.low, scale.high]);
-    this.units.draw(palette, ends(shown));
-    if (second) this.difference.draw(palette, ends(second), second.name);
+    this.units.draw(palette, ends(shown), "", none(shown));
+    if (second) this.difference.draw(palette, ends(second), second.name, none(second));
     this.about.textContent = shown.size > 1
       ? say("{}: {} units, one a row", shown.name, shown.size) : shown.name;
     this.own.lastChild.textContent = say("each by its own range");

@@ -4,6 +4,7 @@ import { cleared, columns, visible } from "./dom.js";
 import { clamp, short } from "./numbers.js";
 
 const HEIGHT = 120;
+const EDGE = 16; // above and below the curve, for the numbers there
 const AXIS = 20; // below, for what was read
 const LETTER = 7; // pixels
 const READABLE = 4; // letters of a word that is cut
@@ -12,7 +13,7 @@ const TOO_LONG = 0.2; // of the words may be cut
 export function drawCurve(canvas, lines, scale, view, look) {
   const context = cleared(canvas, view.width, HEIGHT + AXIS);
   const { bottom, top } = scale;
-  const y = (number) => 6 + ((HEIGHT - 12) * (top - number)) / (top - bottom);
+  const y = (number) => EDGE + ((HEIGHT - 2 * EDGE) * (top - number)) / (top - bottom);
   const x = (t) => (t + 0.5 - view.left) * view.zoom;
   context.font = "12px system-ui, sans-serif";
   marks(context, view, look);
@@ -23,7 +24,8 @@ export function drawCurve(canvas, lines, scale, view, look) {
   context.textBaseline = "middle";
   context.textAlign = "left";
   context.fillStyle = look.ink;
-  for (const number of [top, bottom]) context.fillText(short(number, 3), 3, y(number));
+  context.fillText(short(top, 3), 3, EDGE / 2);
+  context.fillText(short(bottom, 3), 3, HEIGHT - EDGE / 2);
   lines.forEach((shown, number) => {
     context.strokeStyle = look.lines[number];
     context.fillStyle = look.lines[number];

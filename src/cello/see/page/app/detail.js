@@ -1,7 +1,7 @@
 // One step of one unit: the numbers of all values of the layer, their arithmetic, the diagram.
 import { Drawing } from "./drawing.js";
 import { make, quoted, refill } from "./dom.js";
-import { short } from "./numbers.js";
+import { short, typeset } from "./numbers.js";
 
 const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
 const FEW = 6; // units of a value that are shown if it has no unit of this number
@@ -45,13 +45,14 @@ export class Detail {
     }
     const draw = async () => {
       const lines = await book.lines(place, numbers).catch(() => new Map());
-      if (this.wanted === key) this.draw(book, place, layer, numbers, lines);
+      const told = new Map(Array.from(lines, ([value, line]) => [value, typeset(line)]));
+      if (this.wanted === key) this.draw(book, place, layer, numbers, told);
     };
     await draw();
     const { arithmetic } = book.head;
     const recorded = !book.source.told || sequence < book.sequences.length - 1; // not of this page
     if (this.ask && recorded && !arithmetic[key] && this.wanted === key) {
-      arithmetic[key] = (await this.ask("explain", place)).lines;
+      arithmetic[key] = (await this.ask("explain", place).catch(() => ({ lines: [] }))).lines;
       await draw();
     }
     this.drawn = this.wanted === key ? key : this.drawn;

@@ -4,6 +4,7 @@ import { clamp } from "./numbers.js";
 import { Controls } from "./controls.js";
 import { Detail } from "./detail.js";
 import { KEYS, listen } from "./keys.js";
+import { followPrinting } from "./print.js";
 import { make } from "./dom.js";
 import { ordered } from "./order.js";
 import { said } from "./words.js";
@@ -19,12 +20,16 @@ const ACTIONS = ["fit", "greys", "help", "jump", "language", "layer", "mark", "m
 const SECONDS_A_STEP = 0.4;
 const LARGEST = 50; // changes that are gone through
 
-// Where a unit changes most; to become no number is the largest change there is.
-function largestChanges({ data, size, length }, unit) {
-  const at = (t) => (t < 0 ? 0 : data[t * size + unit]);
+// Where a unit changes most, in the order of reading; to become no number is the largest change
+// there is. `first` is the unit's number before the first step; unless it is known, nothing changes
+// there.
+function largestChanges({ data, size, length }, unit, reverse, first) {
+  const at = (t) => data[t * size + unit];
+  const [begin, back] = reverse ? [length - 1, 1] : [0, -1];
   const changes = Float64Array.from({ length }, (_, t) => {
-    const change = Math.abs(at(t) - at(t - 1));
-    return change === change ? change : Number.isFinite(at(t - 1)) ? Infinity : 0;
+    const before = t === begin ? first ?? at(t) : at(t + back);
+    const change = Math.abs(at(t) - before);
+    return change === change ? change : Number.isFinite(before) ? Infinity : 0;
   });
   const larger = (a, b) => (changes[a] === changes[b] ? a - b : changes[b] - changes[a]);
   return Array.from(changes.keys()).sort(larger).slice(0, LARGEST);
@@ -63,6 +68,7 @@ export class Explorer {
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
+      busy: (by) => { this.loading += by; },
       found: (list) => this.score(list),
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.shares = new SharesPanel(this);
@@ -81,6 +87,7 @@ export class Explorer {
   wire() {
     const { state } = this;
     listen(this.root, this);
+    this.unprint = followPrinting(this);
     state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
       "scores"], () => this.controls.draw(state.book));
     state.on(["book", "language"], () => { this.root.lang = state.language; });
@@ -94,7 +101,9 @@ export class Explorer {
   // Let go of what would go on by itself.
   close() {
     clearInterval(this.timer);
+    this.unprint();
     this.scene.close();
+    this.search_.matcher.stop();
   }
 
   // ------------------------------------------------------------ what is looked at
@@ -109,7 +118,8 @@ export class Explorer {
     const known = book.about(sequence, layer, state.value);
     const first = !state.book && head.begin;
     state.set({ book, sequence, other: Math.min(state.other, book.sequences.length - 1) });
-    return this.look(first || { ...nearest, unit: known ? state.unit : undefined });
+    const { turn } = book.about(sequence, nearest.layer, nearest.value) ?? {};
+    return this.look(first || { ...nearest, ...(known ? { unit: state.unit } : { t: turn }) });
   }
 
   // Choose sequence, layer, value, unit or step; a value that is opened shows what varies most.
@@ -231,13 +241,21 @@ export class Explorer {
   }
 
   // To where the unit changes most; then to where it changes second most, and so on.
-  jump() {
-    const { shown, unit } = this.state;
+  async jump() {
+    const { shown, unit, book, sequence } = this.state;
     if (!shown?.length) return;
     if (this.jumpShown !== shown || this.jumpUnit !== unit) {
-      Object.assign(this, { jumpShown: shown, jumpUnit: unit, jumps: 0 });
-      this.largest = largestChanges(shown, unit);
+      Object.assign(this, { jumpShown: shown, jumpUnit: unit, jumps: 0, largest: null });
+      const { reverse } = book.layer(sequence, shown.layer);
+      this.loading += 1;
+      const old = await book.numbers(sequence, shown.layer, `${shown.name}_prev`).catch(() => null);
+      this.loading -= 1;
+      const first = old?.size === shown.size
+        ? old.data[(reverse ? old.length - 1 : 0) * old.size + unit] : undefined;
+      if (this.jumpShown !== shown || this.jumpUnit !== unit) return; // another has been chosen
+      this.largest = largestChanges(shown, unit, reverse, first);
     }
+    if (!this.largest) return; // which is being found
     this.go(this.largest[this.jumps++ % this.largest.length]);
   }
 

@@ -10,11 +10,16 @@ export class Legend {
     this.low = make("span");
     this.high = make("span");
     this.name = make("span");
-    this.element = make("span", { className: "legend" }, this.name, this.low, this.bar, this.high);
+    this.none = make("span", { className: "none" });
+    this.element = make("span", { className: "legend" },
+      this.name, this.low, this.bar, this.high, this.none);
   }
 
-  // `ends` are texts or numbers.
-  draw(palette, ends, name = "") {
+  // `ends` are texts or numbers; `none` says what the colour of NaN means, if there is one.
+  draw(palette, ends, name = "", none = "") {
+    this.none.hidden = !none;
+    this.none.textContent = none;
+    this.none.style.setProperty("--none", palette.css.at(-1));
     this.name.textContent = name;
     const told = ends.map((end) => (typeof end === "number" ? short(end, 3) : end));
     [this.low.textContent, this.high.textContent] = told;

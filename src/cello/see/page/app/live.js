@@ -2,15 +2,20 @@
 import { ARRAYS } from "./decode.js";
 import { Explorer } from "./explorer.js";
 import { LivePanel } from "./livepanel.js";
+import { keepPlace } from "./place.js";
 import { make } from "./dom.js";
 
-const token = location.hash.slice(1); // never sent as part of an address
+// Never sent as part of an address; what is looked at stands behind it.
+const [token] = location.hash.slice(1).split("&");
+
+const FORGOTTEN = 410; // what was shown is not kept any more: another window has read other texts
 
 async function fetched(path, options = {}) {
   const headers = { "X-Cello-Token": token, "Content-Type": "application/json" };
   const response = await fetch(path, { headers, ...options }).catch(() => {
     throw new Error("cello explore has been stopped.");
   });
+  if (response.status === FORGOTTEN) window.explorer?.forgotten?.();
   if (!response.ok) throw new Error((await response.json()).error);
   return response;
 }
@@ -37,10 +42,12 @@ async function begin() {
     const explain = (question, about) =>
       ask(question, { run: window.explorer.state.book.head.run, ...about });
     window.explorer = new Explorer(root, head, sourceOf(head), explain);
-    new LivePanel(window.explorer, head.text, async (question, about) => {
+    const panel = new LivePanel(window.explorer, head.text, async (question, about) => {
       const answer = await ask(question, about);
       return [answer, sourceOf(answer)];
     });
+    window.explorer.forgotten = () => panel.read();
+    keepPlace(window.explorer, `${token}&`);
   } catch (error) {
     root.classList.add("cello");
     root.replaceChildren(make("main", {}, make("h1", {}, error.message)));

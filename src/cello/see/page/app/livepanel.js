@@ -12,7 +12,7 @@ export class LivePanel {
     this.status = make("p", { className: "note", role: "status" });
     this.begin = this.number();
     this.end = this.number();
-    this.value = make("input", { type: "number", step: "any", value: 0 });
+    this.value = make("input", { type: "number", step: "any", value: 0, required: true });
     this.all = make("input", { type: "checkbox" });
     this.form = make("form", { className: "force", onsubmit: (event) => this.force(event) });
     explorer.search_.element.before(this.form);
@@ -82,7 +82,7 @@ export class LivePanel {
       const [head, source] = await this.ask(question, about);
       if (this.next) return;
       this.status.textContent = head.notice.length ? this.explorer.say(
-        "Of this text, {} sequences of {} steps are read at most.", ...head.notice) : "";
+        "Of this text, {} [sequence|sequences] of {} [step|steps] are read at most.", ...head.notice) : "";
       this.status.classList.remove("failed");
       this.explorer.state.set(changes);
       await this.explorer.open(head, source);

@@ -1,5 +1,10 @@
-// How a number is shown: the same as `cello.see.numbers.short`.
-export function short(value, digits = 5) {
+// How a number is shown: as by `cello.see.numbers.short`, with the minus of the arithmetic.
+export const short = (value, digits = 5) => typeset(plain(value, digits));
+
+// Text from Python, in which a number after a sign or at the beginning is written so too.
+export const typeset = (text) => text.replace(/(^|[=(,] ?)-(?=[\d.i])/g, "$1−");
+
+function plain(value, digits) {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const size = Math.abs(value);

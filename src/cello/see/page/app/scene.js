@@ -32,7 +32,7 @@ export class Scene {
     this.curve = picture();
     this.now = cursor();
     this.stacks = this.canvases.map((canvas, number) =>
-      make("div", { className: "map" }, canvas, this.cursors[number]));
+      make("div", { className: "map", role: "group" }, canvas, this.cursors[number]));
     this.captions = new Captions(state, say);
     this.still = make("div", { className: "still" },
       make("div", { className: "curve" }, this.curve, this.now), this.captions.head,
@@ -77,6 +77,7 @@ export class Scene {
     state.on(["zoom", "width", "shown"], () => this.size());
     state.on(text, () => this.layText());
     state.on([...text, ...numbers, "unit", "marks"], () => this.paintText());
+    state.on(["unit"], () => this.stacks.forEach((stack) => this.revealUnit(stack)));
     state.on(["t"], () => this.texts.forEach((view) => view.point(state.t)));
     state.on([...drawn, "order", "scores", "own"], () => this.drawMaps());
     state.on([...drawn, "unit", "marks"], () => this.drawCurve());
@@ -122,6 +123,14 @@ export class Scene {
     if (t < state.left || t + 1 > state.left + seen) {
       this.scroller.scrollLeft = (t - seen / 2) * state.zoom;
     }
+  }
+
+  // Bring the row of the unit into sight, where there are more units than room.
+  revealUnit(stack) {
+    const row = rowHeight(this.state.shown?.size ?? 1);
+    const top = this.on.order().indexOf(this.state.unit) * row;
+    const seen = stack.clientHeight;
+    if (top < stack.scrollTop || top + row > stack.scrollTop + seen) stack.scrollTop = top - seen / 2;
   }
 
   zoom(by, around) {
@@ -198,7 +207,9 @@ export class Scene {
     this.all.forEach((shown, number) => {
       this.stacks[number].hidden = !shown?.length;
       if (!shown?.length || !state.width) return;
-      this.stacks[number].style.height = `${shown.size * rowHeight(shown.size)}px`;
+      const stack = this.stacks[number];
+      stack.style.height = `${shown.size * rowHeight(shown.size)}px`;
+      stack.tabIndex = stack.scrollHeight > stack.clientHeight ? 0 : -1;
       const common = new Scale(shown);
       const scales = Array.from(
         { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, number, true) : common));
@@ -245,8 +256,9 @@ export class Scene {
     this.texts.forEach((view) => view.element.setAttribute("aria-label", this.say("what was read")));
     if (!shown?.length) return;
     this.curve.setAttribute("aria-label", this.captions.curve(shown));
-    this.canvases.forEach((canvas) =>
-      canvas.setAttribute("aria-label", this.captions.about.textContent));
+    for (const picture of [...this.canvases, ...this.stacks]) {
+      picture.setAttribute("aria-label", this.captions.about.textContent);
+    }
   }
 
   // ------------------------------------------------------------ under the pointer
@@ -268,7 +280,7 @@ export class Scene {
     const shown = this.all[number];
     const t = Math.min(this.stepAt(event.clientX), shown.length - 1);
     if (onCurve) return { t, unit: Math.min(this.state.unit, shown.size - 1) };
-    const { top } = this.stacks[number].getBoundingClientRect();
+    const { top } = this.canvases[number].getBoundingClientRect();
     return { t, unit: this.on.order()[Math.floor((event.clientY - top) / rowHeight(shown.size))] };
   }
 

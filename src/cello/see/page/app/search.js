@@ -22,6 +22,40 @@ export function matching(tokens, expression, separator) {
   return marks;
 }
 
+const GIVEN_UP = 3000; // milliseconds for an expression
+
+// Matches in a worker, so that an expression that would take for ever can be given up.
+export class Matcher {
+  // The marks; null if another expression has come since.
+  async match(tokens, expression, separator) {
+    this.stop();
+    const code = `${matching}\nonmessage = ({ data }) => {
+      try { postMessage({ marks: matching(...data) }); } catch { postMessage({}); }
+    };`;
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const worker = this.worker = new Worker(url);
+    const told = await new Promise((done) => {
+      this.given = done;
+      this.timer = setTimeout(() => done({ late: true }), GIVEN_UP);
+      worker.onmessage = ({ data }) => done(data);
+      worker.onerror = () => done({});
+      worker.postMessage([tokens, expression, separator]);
+    });
+    URL.revokeObjectURL(url);
+    if (worker === this.worker) this.stop();
+    if (told.late) throw new Error("This expression takes too long.");
+    if (!told.marks && !told.stopped) throw new Error("not a regular expression");
+    return told.marks ?? null;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.worker?.terminate();
+    this.worker = null;
+    this.given?.({ stopped: true });
+  }
+}
+
 // How many of the sorted numbers are below one, or not above it.
 function place(sorted, number, orEqual) {
   let [from, to] = [0, sorted.length];

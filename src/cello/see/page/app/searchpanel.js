@@ -1,6 +1,6 @@
 // "Remember this": mark steps by an expression or by painting, and rank the units that tell them.
 import { make, refill } from "./dom.js";
-import { matching, ranked, strength } from "./search.js";
+import { Matcher, ranked, strength } from "./search.js";
 import { short } from "./numbers.js";
 
 const SHOWN = 40; // units in the list
@@ -8,10 +8,10 @@ const SHOWN = 40; // units in the list
 export class SearchPanel {
   // `actions.marks(marks)`, `.found(list)`, `.choose(unit)` and `.painting(on)` do what they say.
   constructor(say, actions) {
-    Object.assign(this, { say, actions });
+    Object.assign(this, { say, actions, matcher: new Matcher(), asked: Promise.resolve() });
     this.element = make("section", { className: "search" });
     this.expression = make("input", { type: "search", spellcheck: false,
-      oninput: () => this.match(),
+      oninput: () => { this.asked = this.match(); },
       onkeydown: (event) => { if (event.key === "Enter") this.rank(); } });
     this.brush = make("input", { type: "checkbox",
       onchange: () => actions.painting(this.brush.checked) });
@@ -49,25 +49,30 @@ export class SearchPanel {
     const read = this.book.tokens(sequence)?.join("\0") ?? sequence;
     const changed = this.read !== undefined && this.read !== read;
     this.read = read;
-    if (changed) this.match();
+    if (changed) this.asked = this.match();
   }
 
-  match() {
+  async match() {
     const tokens = this.book.tokens(this.state.sequence);
     if (!tokens || !this.expression.value) return this.clear();
     const separator = tokens.some((token) => Array.from(token).length > 1) ? " " : "";
+    this.actions.busy(1);
     try {
-      const marks = matching(tokens, this.expression.value, separator);
+      const marks = await this.matcher.match(tokens, this.expression.value, separator);
+      if (!marks) return undefined;
       this.actions.marks(marks);
       this.status.textContent =
-        this.say("{} steps are marked", marks.reduce((sum, mark) => sum + mark, 0));
-    } catch {
-      this.status.textContent = this.say("not a regular expression");
+        this.say("{} [step is|steps are] marked", marks.reduce((sum, mark) => sum + mark, 0));
+    } catch (error) {
+      this.status.textContent = this.say(error.message);
+    } finally {
+      this.actions.busy(-1);
     }
     return undefined;
   }
 
   clear() {
+    this.matcher.stop();
     this.actions.marks(null);
     this.status.textContent = "";
     this.results.replaceChildren();
@@ -91,6 +96,7 @@ export class SearchPanel {
   }
 
   async rank() {
+    await this.asked;
     const { state, say } = this;
     const { marks, sequence, layer } = state;
     const { length } = this.book.layer(sequence, layer);
@@ -110,7 +116,8 @@ export class SearchPanel {
     const { state, say } = this;
     this.status.replaceChildren(
       say("1 tells it always, 0.5 says nothing; (−) is low there"), make("br"),
-      say("By chance, with the marks shifted along time in {} ways, the best of the {} units reaches {}.",
+      say("By chance, with the marks shifted along time in {} [way|ways], "
+        + "the best of the {} [unit|units] reaches {}.",
         shifts, found.length, short(chance, 3)));
     this.results.replaceChildren(...found.slice(0, SHOWN).map((unit) => this.result(unit, chance)));
     this.actions.found(
@@ -122,6 +129,9 @@ export class SearchPanel {
     const name = layer && this.among.value === "all" ? `${layer}.${value}` : value;
     const button = make("button", { type: "button", onclick: () => this.actions.choose(unit) },
       `${name}[${unit.unit}]  ${short(strength(unit), 3)}${area < 0.5 ? " (−)" : ""}`);
+    const beyond = (share) => `${100 * (2 * share - 1)}%`; // of the way from 0.5 to 1
+    button.style.setProperty("--strength", beyond(strength(unit)));
+    button.style.setProperty("--chance", beyond(chance));
     if (strength(unit) <= chance) {
       button.className = "doubtful";
       button.title = this.say("not above chance");

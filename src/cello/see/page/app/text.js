@@ -4,8 +4,10 @@ import { columns, fromRight, make, visible } from "./dom.js";
 
 const LINE = 24; // pixels
 const SPARE = 2; // lines above and below
+const FRAME = 14; // above and below, pixels: border and padding
 const AROUND = 40; // pixels: border, padding and scroll bar
 const SHARE = 0.3; // of the window's height, at most
+const SHEETS = 200; // lines, at most, on paper
 
 export class TextView {
   // `on.step(t)` is called when a step is chosen, `on.paint(from, to)` when some are painted, and
@@ -33,21 +35,25 @@ export class TextView {
     this.tokens = tokens;
     this.length = tokens ? Math.min(tokens.length, length) : 0;
     this.words = tokens?.some((token) => Array.from(token).length > 1);
-    this.element.hidden = !this.length;
+    this.element.hidden = !tokens?.slice(0, this.length).some((token) => token);
     this.starts = [];
     const room = Math.max(20, Math.floor((width - AROUND) / this.letterWidth()));
     let used = Infinity;
+    const taken = (t) => (this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]));
+    let word = 0; // where the last word begins, of letters
     for (let t = 0; t < this.length; t++) {
-      const taken = this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]);
-      if (used + taken > room || tokens[t - 1] === "\n") {
-        this.starts.push(t);
+      if (this.words || /\s/.test(tokens[t - 1] ?? " ")) word = t;
+      if (used + taken(t) > room || tokens[t - 1] === "\n") {
+        const begin = word > (this.starts.at(-1) ?? -1) ? word : t;
+        this.starts.push(begin);
         used = 0;
+        for (let back = begin; back < t; back++) used += taken(back);
       }
-      used += taken;
+      used += taken(t);
     }
     this.sheet.style.height = `${this.starts.length * LINE}px`;
-    const most = Math.max(5, Math.floor((SHARE * innerHeight) / LINE));
-    this.element.style.height = `${clamp(this.starts.length, 1, most) * LINE + 12}px`;
+    const most = this.printed ? SHEETS : Math.max(5, Math.floor((SHARE * innerHeight) / LINE));
+    this.element.style.height = `${clamp(this.starts.length, 1, most) * LINE + FRAME}px`;
     this.sheet.dir = tokens && fromRight(tokens) ? "rtl" : "ltr";
     this.redraw();
   }

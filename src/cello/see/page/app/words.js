@@ -1,9 +1,10 @@
-// What the page says, in English; and the same in Chinese. "{}" stands for a part that is put in.
+// What the page says, in English; and the same in Chinese. "{}" stands for a part that is put in,
+// and "[step|steps]" after it for one of the two, as it is 1 or not.
 
 const CHINESE = {
-  "choices": "选项", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
+  "choices": "选项", "no number": "非数值", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
   "sequence": "序列", "compare with": "对比", "nothing": "无", "layer": "层", "value": "变量",
-  "unit": "单元", "choices": "选项", "a recurrent net": "循环网络", "larger": "放大", "smaller": "缩小", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
+  "unit": "单元", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
   "by clustering": "按聚类", "by score": "按得分", "by variance": "按方差",
   "first step": "第一步", "step back": "上一步", "play": "播放", "pause": "暂停",
   "step on": "下一步", "last step": "最后一步", "zoom in": "放大", "zoom out": "缩小",
@@ -21,10 +22,11 @@ const CHINESE = {
   "Which unit tells where this is? Write a regular expression, or paint a part of the text or the curve.":
     "哪个单元能指示这些位置？请写正则表达式，或在文本、曲线上涂选。",
   "Mark some steps, but not all.": "请标记一部分时间步，而不是全部。",
-  "not a regular expression": "不是正则表达式", "{} steps are marked": "已标记 {} 个时间步",
+  "not a regular expression": "不是正则表达式", "{} [step is|steps are] marked": "已标记 {} 个时间步",
+  "This expression takes too long.": "此表达式耗时过长。",
   "1 tells it always, 0.5 says nothing; (−) is low there":
     "1 表示总能区分，0.5 表示毫无信息；(−) 表示在标记处取值低",
-  "By chance, with the marks shifted along time in {} ways, the best of the {} units reaches {}.":
+  "By chance, with the marks shifted along time in {} [way|ways], the best of the {} [unit|units] reaches {}.":
     "偶然水平：把标记沿时间平移 {} 次，{} 个单元中最好的达到 {}。",
   "not above chance": "不高于偶然水平",
   "The arithmetic of this step is not in this file.": "此文件不含这一步的算式。",
@@ -35,7 +37,7 @@ const CHINESE = {
   "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容",
   "Where an output of this step comes from": "这一步的输出从何而来",
   "back": "返回", "shares": "贡献",
-  "Of this text, {} sequences of {} steps are read at most.": "此文本最多读入 {} 个序列、每个 {} 步。",
+  "Of this text, {} [sequence|sequences] of {} [step|steps] are read at most.": "此文本最多读入 {} 个序列、每个 {} 步。",
   "gradient × input of each step": "每一步的梯度 × 输入",
   "This file holds it for other steps, the nearest:": "此文件只存有其他步的结果，最近的一步是：",
   "show": "显示", "output": "输出", "read from the end": "从末尾读起",
@@ -73,5 +75,7 @@ const CHINESE = {
 
 export function said(language, text, ...parts) {
   const words = language === "zh" ? CHINESE[text] ?? text : text;
-  return parts.reduce((sentence, part) => sentence.replace("{}", () => part), words);
+  return parts.reduce((sentence, part) => sentence.replace(
+    /\{\}(.*?)(?:\[(.*?)\|(.*?)\]|(?=\{\})|$)/,
+    (_, between, one = "", many = "") => `${part}${between}${part === 1 ? one : many}`), words);
 }
