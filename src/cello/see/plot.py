@@ -37,8 +37,8 @@ def plot(
     """Plot a value along time: all its units as a heat map, or some of them as lines.
 
     Values within 0 and 1, such as gates, are shown from 0 to 1, others coloured evenly about 0.
-    What is not finite is grey. Steps past the end of the sequence are hatched as padding, and the axis of
-    a layer that reads from the end says so.
+    What is not finite is grey. Steps past the end of the sequence are hatched as padding, and the
+    axis of a layer that reads from the end says so.
 
     Args:
         recording: where the value is.

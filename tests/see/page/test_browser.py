@@ -81,6 +81,10 @@ def test_it_begins_with_what_is_asked_for(watched: Callable, tmp_path: Path):
     page = watched(rec.to_html(tmp_path / "page.html", begin=("0.f", 2)))
     page.until("explorer.state.layer === '0' && explorer.state.value === 'f'")
     page.until("explorer.state.unit === 2")
+    changes = rec["0.f"][:, 0, 2].diff().abs()
+    assert page.state("t") == 1 + int(changes.argmax())
+    page = watched(rec.to_html(tmp_path / "page.html", begin=("0.f", 2, 5)))
+    assert page.state("t") == 5
 
 
 @pytest.mark.parametrize("name", NETS)

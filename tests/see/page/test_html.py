@@ -88,6 +88,8 @@ def test_wrong_arguments_are_errors(tmp_path: Path):
         rec.to_html(path, begin=("q", 0))
     with pytest.raises(ArgumentError, match=r"^begin: h has the units 0 to \d, got 99"):
         rec.to_html(path, begin=("h", 99))
+    with pytest.raises(ArgumentError, match=r"^begin: h has the steps 0 to 38, got 39"):
+        rec.to_html(path, begin=("h", 0, 39))
     with pytest.raises(ModelError, match=r"^cannot write the page "):
         rec.to_html(tmp_path / "nowhere" / "page.html")
     assert not path.exists()

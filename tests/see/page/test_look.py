@@ -39,9 +39,52 @@ def test_lecture_examples_open_as_pages(name: str, watched: Callable, tmp_path: 
     assert page.state("t") == last
     said = page.page.eval_on_selector_all(".arithmetic", "all => all.map(one => one.title)")
     assert len(said) >= 2
+    assert len(page.text(".about .given")) > 50  # the example's own words
     for line in said:  # such as c = 3·1 + 1·0 = 3
         assert re.fullmatch(r"\w+(\[\d+\])? = .+ = −?[\d.e-]+", line)
     page.shot()
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("elman", "1 recurrent layer: Elman with 5 units."),
+        ("bidirectional", "1 recurrent layer: LSTM with 4 units in each direction."),
+        ("stacked", "2 recurrent layers: LSTM with 4 units, LSTM with 4 units."),
+        ("own", "1 recurrent layer: Leaky with 6 units."),
+    ],
+)
+def test_it_says_what_it_is_about(name: str, layers: str, watched: Callable, tmp_path: Path):
+    path = tmp_path / "page.html"
+    page = watched(recorded(name).to_html(path, TEXT, description="Made of <b>noise</b>."))
+    assert page.text(".about .given") == "Made of <b>noise</b>."
+    assert page.text(".about").count(f"The net has {layers} It reads 39 steps") == 1
+    gives = {"bidirectional": 2, "stacked": 4}.get(name)
+    assert (f"and gives {gives} numbers at each." in page.text(".about")) == (gives is not None)
+    page.page.click(".about summary")
+    assert not page.page.locator(".about p").first.is_visible()
+    phone = watched(path, viewport={"width": 390, "height": 700})
+    assert not phone.page.locator(".about p").first.is_visible()
+
+
+def test_an_example_opens_on_the_step_that_its_file_explains(watched: Callable, tmp_path: Path):
+    run("example", "lstm", "--html", tmp_path / "page.html")
+    page = watched(tmp_path / "page.html")
+    assert [page.state(name) for name in ("value", "unit", "t")] == ["c", 0, 0]
+    assert page.text(".detail h2").startswith("step 0 · “\u20683, 1, 0\u2069”")
+
+
+def test_a_large_unit_leaves_the_others_their_colours(watched: Callable, tmp_path: Path):
+    net = cello.Recurrent(cello.ElmanCell(2, 2, activation="identity", bias=False))
+    with torch.no_grad():
+        net.cell.W.copy_(torch.tensor([[1.0, 0], [0, -282]]))
+        net.cell.R.zero_()
+        rec = cello.record(net, torch.tensor([[1.0, 1.0], [-1.0, 1.0]]).unsqueeze(1))
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    pixel = """const at = picture(e.scene.canvases[0]).getImageData(
+        Math.floor(0.5 * s.zoom), 5 + 26 * UNIT, 1, 1).data; return [at[0], at[2]]"""
+    assert page.call(pixel.replace("UNIT", "0")) == [200, 10]
+    assert page.call(pixel.replace("UNIT", "1")) == [38, 160]
 
 
 def test_in_chinese(watched: Callable, tmp_path: Path):
@@ -164,6 +207,8 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     rec = recorded("stacked")
     page = watched(rec.to_html(tmp_path / "page.html", TEXT))
     page.call("await e.look({layer: '1', value: 'c', unit: 2})")
+    page.page.get_by_label("each by its own range").uncheck()
+    page.settle()
     values = rec["1.c"][:, 0]
     sizes = [values[:, 2].abs().max().item(), values.abs().max().item()]
     shown = [written(size, 3) for size in sizes]

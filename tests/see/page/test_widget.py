@@ -17,7 +17,7 @@ from comm.base_comm import BaseComm
 
 import cello
 from cello.errors import ArgumentError, UnknownNameError
-from tests.see.page.nets import NETS, TEXT, recorded
+from tests.see.page.nets import NETS, TEXT, recorded, typeset
 
 # What a notebook does: shows views in its own layout and colours, carries messages to the kernel
 # and its answers to every view, and has keys of its own.
@@ -161,7 +161,14 @@ def test_questions_are_answered():
 def test_it_begins_with_what_is_asked_for():
     rec = recorded("bidirectional")
     widget = rec.explore(begin=("0.backward.c", 3))
-    assert widget.head["begin"] == {"layer": "0.backward", "value": "c", "unit": 3}
+    values = torch.cat([rec["0.backward.c"][:, 0, 3], torch.zeros(1)])  # 0 was before the end
+    turn = int(values.diff().abs().argmax())
+    assert widget.head["begin"] == {
+        "layer": "0.backward",
+        "value": "c",
+        "unit": 3,
+        "t": turn,
+    }
     with pytest.raises(UnknownNameError):
         rec.explore(begin=("q", 0))
     with pytest.raises(ArgumentError, match="units 0 to 3, got 4"):
@@ -226,12 +233,12 @@ def test_in_a_notebook(name: str, notebook: Callable[..., Notebook]):
     shown.settle()
     layers = shown.head["sequences"][0]["layers"]
     layer = next(part for part in layers if part["cell"])
-    assert page.text_content(".detail h2").startswith("step 0")
+    assert page.text_content(".detail h2").startswith("step ")
     page.focus(".cello")
     page.keyboard.press("End")
     shown.until_step(len(TEXT) - 1)
     unit = int(page.input_value("[data-control=unit]"))
-    expected = str(rec.explain(len(TEXT) - 1, unit, layer["name"])).splitlines()
+    expected = typeset(str(rec.explain(len(TEXT) - 1, unit, layer["name"]))).splitlines()
     shown.settle()
     titles = page.eval_on_selector_all(".arithmetic", "cells => cells.map(cell => cell.title)")
     assert titles == expected

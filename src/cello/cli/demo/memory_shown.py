@@ -71,7 +71,11 @@ def _write_page(task: Tagging, net: nn.Module, passage: Passage, unit: int, page
         state = net(task.features.encode(document.text[:begin])[:, None])[1] if begin else None
         rec = record(net, task.features.encode(text)[:, None], state)
     page.parent.mkdir(parents=True, exist_ok=True)
-    rec.to_html(page, text, title=document.name, begin=("c", unit))
+    description = (
+        "An LSTM that was trained to tell the kind of each character of Python code; it opens on "
+        "the memory that tells best whether it is inside a string or a comment."
+    )
+    rec.to_html(page, text, title=document.name, description=description, begin=("c", unit))
     click.echo(f"\nEvery value of the LSTM on these lines, to look into: {page}")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cello.cli.example_data.datafile import DataFile
 from cello.errors import DataError
+from cello.layers.paths import joined
 
 __all__ = ["write_page"]
 
@@ -28,5 +29,20 @@ def write_page(file: DataFile, path: Path) -> Path:
     (network,) = networks
     with torch.no_grad():
         recordings = [record(network.net, run.inputs) for run in network.runs]
+    begin = None
+    if network.runs[0].explain:
+        first, *_ = network.runs[0].explain
+        layer = first.layer if first.layer in recordings[0].by_layer else recordings[0].layers[0]
+        states = recordings[0].by_layer[layer].cell
+        if states is not None:
+            value = "c" if "c" in states.state else states.state[0]
+            begin = joined(layer, value), first.unit, first.t
     titles = [run.title or f"{number}" for number, run in enumerate(network.runs)]
-    return to_html(recordings, path, title=file.title, titles=titles)
+    return to_html(
+        recordings,
+        path,
+        title=file.title,
+        description=" ".join(file.text.split()),
+        titles=titles,
+        begin=begin,
+    )

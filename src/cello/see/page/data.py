@@ -3,6 +3,7 @@
 The head::
 
     title       what the page is called
+    description what it is about, in the words of who made it
     sequences   each {title, tokens, outputs, shares, layers}: of how many outputs of a step it can
                 be told where they come from; if the page has no Python, for which of them, as
                 {block, targets}, each [t, unit]; a layer is
@@ -170,12 +171,12 @@ def page_data(
     return PageData(head, blocks.blocks)
 
 
-def place_of(rec: Recorded, name: str, unit: int) -> dict[str, Any]:
-    """Where a unit of a value is on a page.
+def place_of(rec: Recorded, name: str, unit: int, t: int | None = None) -> dict[str, Any]:
+    """Where a unit of a value is on a page; unless a step is given, that of its largest change.
 
     Raises:
         UnknownNameError: no value is called so.
-        ArgumentError: it has no such unit.
+        ArgumentError: it has no such unit or step.
     """
     wanted = find(name, rec.names)
     layer, own = next(
@@ -184,10 +185,24 @@ def place_of(rec: Recorded, name: str, unit: int) -> dict[str, Any]:
         for own in held.rows
         if joined(layer, own) == wanted
     )
-    size = math.prod(rec.by_layer[layer].rows[own].shape[1:])
+    held = rec.by_layer[layer]
+    size = math.prod(held.rows[own].shape[1:])
     if not 0 <= unit < size:
         raise ArgumentError(f"begin: {wanted} has the units 0 to {size - 1}, got {unit}")
-    return {"layer": layer, "value": own, "unit": unit}
+    length = held.length(0)
+    if t is not None and not 0 <= t < length:
+        raise ArgumentError(f"begin: {wanted} has the steps 0 to {length - 1}, got {t}")
+    place = {"layer": layer, "value": own, "unit": unit}
+    real = dict(_real({own: held.rows[own]})).get(own)
+    if t is None and real is not None:
+        numbers = {
+            name: _numbers(held, rows, 0)
+            for name, rows in held.rows.items()
+            if name in (own, f"{own}_prev") and not rows.is_complex()
+        }
+        reverse = held.reads_backward(0)
+        t = _largest_change(numbers[own], numbers.get(f"{own}_prev"), unit, reverse=reverse)
+    return place | {"t": t or 0}
 
 
 def places_of(recordings: Sequence[Recorded]) -> list[tuple[Recorded, int]]:
@@ -251,22 +266,26 @@ def changes(values: np.ndarray, before: np.ndarray | None, *, reverse: bool) -> 
     first = slice(-1, None) if reverse else slice(0, 1)
     other = values[first] if before is None else before.reshape(values[first].shape)
     with np.errstate(invalid="ignore"):
-        ends = {"append": other} if reverse else {"prepend": other}
-        return np.abs(np.diff(values.astype(np.float64), axis=0, **ends))
+        parts = (values, other) if reverse else (other, values)
+        return np.abs(np.diff(np.concatenate(parts).astype(np.float64), axis=0))
 
 
 def _turn(
     blocks: _Blocks, value: dict[str, Any], before: dict[str, Any] | None, *, reverse: bool
 ) -> int:
     """The step at which the unit of a value that varies most changes most."""
-    unit = value["varies"]
-    own = blocks.blocks[value["block"]].take()[:, unit]
+    own = blocks.blocks[value["block"]].take()
+    old = None if before is None else blocks.blocks[before["block"]].take()
+    return _largest_change(own, old, value["varies"], reverse=reverse)
+
+
+def _largest_change(own: np.ndarray, before: np.ndarray | None, unit: int, *, reverse: bool) -> int:
+    """The step at which a unit changes most, of values [T, size] and those before each step."""
     if not len(own):
         return 0
-    old = None
-    if before is not None and before["size"] == value["size"]:
-        old = blocks.blocks[before["block"]].take()[-1 if reverse else 0, unit]
-    found = changes(own, old, reverse=reverse)
+    known = before is not None and before.shape == own.shape
+    old = before[-1 if reverse else 0, unit] if before is not None and known else None
+    found = changes(own[:, unit], old, reverse=reverse)
     return int(np.where(np.isfinite(found), found, 0).argmax())
 
 

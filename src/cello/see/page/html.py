@@ -35,9 +35,10 @@ def to_html(
     tokens: Sequence[Sequence[str] | None] | None = None,
     *,
     title: str = "",
+    description: str = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
-    begin: tuple[str, int] | None = None,
+    begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
     shares: int | None = None,
@@ -54,6 +55,7 @@ def to_html(
         raise ArgumentError(f"precision must be one of {known}, got {precision!r}")
     path = Path(path)
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
+    data.head["description"] = description
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
     size = sum(block.take().nbytes for block in data.blocks)

@@ -19,8 +19,9 @@ def to_html(
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
     title: str = "",
+    description: str = "",
     names: str | Iterable[str] | None = None,
-    begin: tuple[str, int] | None = None,
+    begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
     shares: int | None = None,
@@ -43,9 +44,11 @@ def to_html(
             strings; of several sequences, one such for each. Unless given, inputs of up to four
             numbers stand for themselves.
         title: of the page.
+        description: what it is about, in a sentence or two of your own; what the net is, what it
+            reads and gives, and what the colours mean, the page says by itself.
         names: which values; all unless given.
-        begin: the name of a value and a unit of it, with which the page begins; unless given,
-            the memory's unit that varies most.
+        begin: the name of a value, a unit of it and if wanted a step, with which the page begins;
+            unless given, the memory's unit that varies most, where it changes most.
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are
             kept as they are up to 4 MB in all, and beyond that in half precision (about three
             digits), which the page says.
@@ -81,6 +84,7 @@ def to_html(
         path,
         None if tokens is None else sequences_of(tokens, recording),
         title=title,
+        description=description,
         names=names,
         begin=begin,
         precision=precision,
@@ -94,7 +98,8 @@ def explore(
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
     title: str = "",
-    begin: tuple[str, int] | None = None,
+    description: str = "",
+    begin: tuple[str, int] | tuple[str, int, int] | None = None,
 ) -> Any:
     """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
 
@@ -104,6 +109,7 @@ def explore(
         recording: what is shown.
         tokens: as for `to_html`.
         title: of the page.
+        description: as for `to_html`.
         begin: as for `to_html`.
 
     Returns:
@@ -127,4 +133,4 @@ def explore(
         ) from error
     recording.check_holds_something()
     found = None if tokens is None else sequences_of(tokens, recording)
-    return Explorer([recording], found, title, begin)
+    return Explorer([recording], found, title, begin, description)

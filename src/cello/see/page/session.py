@@ -189,6 +189,7 @@ class LiveSession(Session):
         read: see `Read`.
         text: the first one.
         title: of the page.
+        description: what the page is about.
 
     >>> import cello
     >>> net = cello.Recurrent(cello.GRUCell(1, 2))
@@ -199,7 +200,10 @@ class LiveSession(Session):
     'abcd'
     """
 
-    def __init__(self, net: nn.Module, read: Read, text: str, title: str = "") -> None:
+    def __init__(
+        self, net: nn.Module, read: Read, text: str, title: str = "", description: str = ""
+    ) -> None:
+        self.description = description
         self.net, self._read, self.title = net, read, title
         self._prepare()
         self._questions |= {"read": self.read, "force": self.force}
@@ -212,7 +216,7 @@ class LiveSession(Session):
             recordings = [watch(Recorded, self.net, x) for _, x in sequences]
         titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
         head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
-        self.head = head | {"text": text, "notice": notice}
+        self.head = head | self._about(text, notice)
         return self.head
 
     def force(
@@ -252,7 +256,10 @@ class LiveSession(Session):
         what = name if unit is None else f"{name}[{unit}]"
         titles = [_title(sequence, tokens), f"{what} = {value:g}, {begin}–{end}"]
         head = self._add([plain, forced], [tokens, tokens], titles)
-        return head | {"text": text, "notice": notice, "forced": sequence}
+        return head | self._about(text, notice) | {"forced": sequence}
+
+    def _about(self, text: str, notice: list[int]) -> dict[str, Any]:
+        return {"text": text, "notice": notice, "description": self.description}
 
     def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], list[int]]:
         """The sequences in the text; and the limits on them, if these cut something off."""

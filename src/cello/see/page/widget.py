@@ -34,12 +34,14 @@ class Explorer(anywidget.AnyWidget):
         recordings: Sequence[Recorded],
         tokens: Any,
         title: str,
-        begin: tuple[str, int] | None,
+        begin: tuple[str, int] | tuple[str, int, int] | None,
+        description: str = "",
     ) -> None:
         self.session = Session(recordings, tokens, title)
         self._esm = f"const NET_STEPS = {self.session.steps};\n{self._esm}"
         place = {} if begin is None else {"begin": place_of(recordings[0], *begin)}
-        super().__init__(head=self.session.head | place)
+        head = self.session.head | {"description": description} | place
+        super().__init__(head=head)
         self.on_msg(self._asked)
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ export class Captions {
   }
 
   box(name) {
-    const input = make("input", { type: "checkbox",
+    const input = make("input", { type: "checkbox", checked: this.state[name],
       onchange: () => this.state.set({ [name]: input.checked }) });
     return make("label", { className: "check" }, input, make("span"));
   }
@@ -42,7 +42,7 @@ export class Captions {
     const [shown, second] = all;
     const ends = (some) => {
       const { low, high } = new Scale(some);
-      return own ? [say("lowest"), say("highest")] : [low, high];
+      return own && some.kind !== "gate" ? [say("lowest"), say("highest")] : [low, high];
     };
     this.unit.element.hidden = !shown?.length;
     this.head.hidden = !shown?.length;

@@ -44,8 +44,7 @@ export class Palette {
 }
 
 // The scale of one unit, the same for all sequences in sight: a unit that stays small is seen too.
-// If it is stretched, the unit's least number is its end, whatever that is.
-export function scaleOfUnit(all, unit, stretched = false) {
+export function scaleOfUnit(all, unit) {
   let [low, high] = [Infinity, -Infinity];
   for (const { data, size, length } of all) {
     for (let at = Math.min(unit, size - 1); at < length * size; at += size) {
@@ -55,7 +54,7 @@ export function scaleOfUnit(all, unit, stretched = false) {
     }
   }
   if (low > high) low = high = 0; // there is no number at all
-  return new Scale({ kind: stretched ? "stretched" : all[0].kind, low, high });
+  return new Scale({ kind: all[0].kind, low, high });
 }
 
 // Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
@@ -65,7 +64,7 @@ export class Scale {
     const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
     const ends = kind === "gate" ? [0, 1] : [-size, size];
     const own = high - low < FLAT * size ? ends : [low, high];
-    [this.low, this.high] = kind === "stretched" ? own : ends;
+    [this.low, this.high] = ends;
     const near = (own[1] - own[0]) / 2;
     const [bottom, top] = kind === "gate" ? ends : own;
     this.bottom = bottom > 0 && bottom < near ? 0 : bottom;

@@ -1,4 +1,5 @@
 // The explorer: puts the parts together and says what each action does.
+import { About } from "./about.js";
 import { Book } from "./book.js";
 import { clamp } from "./numbers.js";
 import { Controls } from "./controls.js";
@@ -18,6 +19,7 @@ import { strength } from "./search.js";
 const ACTIONS = ["fit", "greys", "help", "jump", "language", "layer", "mark", "markTo", "play",
   "search", "theme", "value"];
 const SECONDS_A_STEP = 0.4;
+const THUMB = 600; // pixels of width, up to which little is said at first
 const LARGEST = 50; // changes that are gone through
 
 // Where a unit changes most, in the order of reading; to become no number is the largest change
@@ -46,7 +48,7 @@ export class Explorer {
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
       scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, shown: null,
-      shownOther: null, book: null, width: 0, own: false, grey: false,
+      shownOther: null, book: null, width: 0, own: true, grey: false,
       difference: false,
       language: navigator.language.startsWith("zh") ? "zh" : "en",
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" });
@@ -72,13 +74,14 @@ export class Explorer {
       found: (list) => this.score(list),
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.shares = new SharesPanel(this);
+    this.about = new About(say, this.root.clientWidth > THUMB);
     this.keys = make("dialog", { className: "keys" });
     this.extra = make("div", { className: "extra" });
     this.root.classList.add("cello");
     this.root.tabIndex = -1; // for keys, wherever one has clicked
     this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.extra, ...this.scene.elements),
+      make("main", {}, this.about.element, this.extra, ...this.scene.elements),
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
       this.detail.drawing.element), this.scene.captions.tip, this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
@@ -92,6 +95,7 @@ export class Explorer {
       "scores"], () => this.controls.draw(state.book));
     state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
+    state.on(["book", "sequence", "language"], () => this.about.draw(state.book, state.sequence));
     state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>

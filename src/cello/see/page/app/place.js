@@ -1,7 +1,7 @@
 // What is looked at, kept in the address of the page: a link or a reload leads back. `before` is
 // what stands there before it.
 
-const NUMBERS = ["sequence", "other", "unit", "t"];
+const COUNTS = ["sequence", "other", "unit", "t"];
 const KEPT = ["sequence", "other", "layer", "value", "unit", "t"];
 const REST = 300; // milliseconds; browsers slow down who writes too often
 
@@ -33,7 +33,7 @@ function writePlace(state, before) {
 // The place that the address names, as far as there is such a one.
 function placeIn(book, text) {
   const given = Object.fromEntries(new URLSearchParams(text));
-  for (const name of NUMBERS) {
+  for (const name of COUNTS) {
     given[name] = /^\d+$/.test(given[name]) ? Number(given[name]) : undefined;
   }
   const { sequence = 0, other = -1, layer, value, unit, t } = given;

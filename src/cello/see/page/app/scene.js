@@ -168,12 +168,12 @@ export class Scene {
   }
 
   // The scale of a unit: one for both sequences, but a difference has its own.
-  scale(unit, number, stretched = false) {
+  scale(unit, number) {
     const own = this.state.difference ? number : 0;
-    const key = `${unit} ${own} ${stretched}`;
+    const key = `${unit} ${own}`;
     if (!this.scales.has(key)) {
       const all = this.state.difference ? [this.all[number]] : this.all;
-      this.scales.set(key, scaleOfUnit(all.filter((some) => some?.length), unit, stretched));
+      this.scales.set(key, scaleOfUnit(all.filter((some) => some?.length), unit));
     }
     return this.scales.get(key);
   }
@@ -212,7 +212,7 @@ export class Scene {
       stack.tabIndex = stack.scrollHeight > stack.clientHeight ? 0 : -1;
       const common = new Scale(shown);
       const scales = Array.from(
-        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, number, true) : common));
+        { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, number) : common));
       this.maps[number].draw(shown, this.on.order(), scales, this.palette, this.view);
     });
   }

@@ -1,0 +1,53 @@
+// What the page is about, in a few sentences: the net, what it reads and gives, what colours mean.
+import { make } from "./dom.js";
+
+export class About {
+  // `say(text)` translates; it is open at first, unless there is little room.
+  constructor(say, open) {
+    this.say = say;
+    this.title = make("summary");
+    this.title.dataset.control = "about";
+    this.given = make("p", { className: "given" }); // in the words of who made the page
+    this.net = make("p");
+    this.element = make("details", { className: "about", open }, this.title, this.given, this.net);
+  }
+
+  draw(book, sequence) {
+    const { say } = this;
+    const { description = "" } = book.head;
+    this.title.textContent = say("What this shows");
+    this.given.textContent = description;
+    this.given.hidden = !description;
+    this.net.textContent = [...this.sentences(book, sequence),
+      say("Blue is low, orange is high; gates go from 0 (shut) to 1 (open)."),
+      say("Choose a step to see its numbers and where they come from.")].join(say(" "));
+  }
+
+  sentences(book, sequence) {
+    const { say } = this;
+    const cells = cellsOf(book.layers(sequence));
+    if (!cells.length) return [];
+    const told = cells.map(({ cell, units, both }) =>
+      say(both ? "{} with {} [unit|units] in each direction" : "{} with {} [unit|units]",
+        cell.replace(/(?<=.)Cell$/, ""), units));
+    const layers = say("The net has {} recurrent [layer|layers]: {}.", cells.length, told.join(say(", ")));
+    const outputs = book.layer(sequence, "")?.values.find(({ kind }) => kind === "output")?.size;
+    const steps = book.steps(sequence);
+    return [layers, outputs
+      ? say("It reads {} [step|steps] and gives {} [number|numbers] at each.", steps, outputs)
+      : say("It reads {} [step|steps].", steps)];
+  }
+}
+
+// The layers with a memory, both directions as one.
+export function cellsOf(layers) {
+  const found = new Map();
+  for (const { name, cell, values } of layers) {
+    const state = values.find(({ kind }) => kind === "state");
+    if (!cell || !state) continue;
+    const place = name.replace(/(^|\.)(forward|backward)$/, "");
+    const both = place !== name && found.has(place);
+    found.set(place, { place, cell, units: state.size, both });
+  }
+  return Array.from(found.values());
+}
