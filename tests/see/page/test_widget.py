@@ -347,6 +347,7 @@ def test_a_kernel_that_is_slow_or_gone(notebook: Callable[..., Notebook]):
     assert page.locator(".extra").text_content() == ""
     page.evaluate("ended = true")
     page.focus(".cello")
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("text=run the cell again")
     shown.until_step(1)  # whose numbers are here

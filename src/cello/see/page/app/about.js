@@ -29,7 +29,7 @@ export class About {
     if (!cells.length) return [];
     const told = cells.map(({ cell, units, both }) =>
       say(both ? "{} with {} [unit|units] in each direction" : "{} with {} [unit|units]",
-        cell.replace(/(?<=.)Cell$/, ""), units));
+        cell.replace(/^Torch(?=.)|(?<=.)Cell$/g, ""), units));
     const layers = say("The net has {} recurrent [layer|layers]: {}.", cells.length, told.join(say(", ")));
     const outputs = book.layer(sequence, "")?.values.find(({ kind }) => kind === "output")?.size;
     const steps = book.steps(sequence);

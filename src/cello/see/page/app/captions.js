@@ -42,7 +42,7 @@ export class Captions {
     const [shown, second] = all;
     const ends = (some) => {
       const { low, high } = new Scale(some);
-      return own && some.kind !== "gate" ? [say("lowest"), say("highest")] : [low, high];
+      return own && some.size > 1 && some.kind !== "gate" ? [say("lowest"), say("highest")] : [low, high];
     };
     this.unit.element.hidden = !shown?.length;
     this.head.hidden = !shown?.length;

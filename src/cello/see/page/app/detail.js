@@ -26,36 +26,37 @@ export class Detail {
   async show(book, { sequence, layer: name, t, unit }) {
     const place = { sequence, layer: name, t, unit };
     const key = Object.values(place).join("/");
-    this.wanted = key;
+    const wanted = this.wanted = `${book.head.run ?? ""} ${key}`;
     const pause = (this.last ?? 0) + PAUSE_BETWEEN - performance.now();
     if (pause > 0) await new Promise((next) => setTimeout(next, pause));
-    if (this.wanted !== key) return; // another step has been asked for meanwhile
+    if (this.wanted !== wanted) return; // another step has been asked for meanwhile
     this.last = performance.now();
     const layer = book.layer(sequence, name);
     if (!layer || t >= layer.length) {
       this.element.replaceChildren();
-      this.drawn = key;
+      this.drawn = wanted;
       return;
     }
     const numbers = await book.step(sequence, name, t).catch((error) => this.fail(error));
-    if (this.wanted !== key) return;
+    if (this.wanted !== wanted) return;
     if (!numbers) {
-      this.drawn = key;
+      this.drawn = wanted;
       return;
     }
     const draw = async () => {
       const lines = await book.lines(place, numbers).catch(() => new Map());
       const told = new Map(Array.from(lines, ([value, line]) => [value, typeset(line)]));
-      if (this.wanted === key) this.draw(book, place, layer, numbers, told);
+      if (this.wanted === wanted) this.draw(book, place, layer, numbers, told);
     };
     await draw();
     const { arithmetic } = book.head;
     const recorded = !book.source.told || sequence < book.sequences.length - 1; // not of this page
-    if (this.ask && recorded && !arithmetic[key] && this.wanted === key) {
-      arithmetic[key] = (await this.ask("explain", place).catch(() => ({ lines: [] }))).lines;
+    if (this.ask && recorded && !arithmetic[key] && this.wanted === wanted) {
+      const answer = await this.ask("explain", place).catch(() => null);
+      if (answer) arithmetic[key] = answer.lines;
       await draw();
     }
-    this.drawn = this.wanted === key ? key : this.drawn;
+    this.drawn = this.wanted === wanted ? wanted : this.drawn;
   }
 
   // Say what went wrong, in place of numbers.
