@@ -93,6 +93,7 @@ def test_no_other_user_sees_the_token(kinds_model: Path, monkeypatch: pytest.Mon
 
     def serve(server: Server) -> None:
         urls.append(server.url)
+        server._http.server_close()
         raise KeyboardInterrupt
 
     urls: list[str] = []

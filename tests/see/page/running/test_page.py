@@ -114,6 +114,7 @@ def test_every_page_runs_its_net_as_it_was_recorded(
 
 
 def test_another_number_is_read(page: Page) -> None:
+    page.watched.press("Home")
     page.write("x0", 5)
     x = numbers()
     x[0, 0, 0] = 5
@@ -129,6 +130,7 @@ def test_another_number_is_read(page: Page) -> None:
 
 
 def test_a_number_is_dragged_and_stepped(page: Page) -> None:
+    page.watched.press("Home")
     box = page.field("x0").bounding_box()
     page.page.mouse.move(box["x"] + 20, box["y"] + 10)
     page.page.mouse.down()

@@ -1,5 +1,5 @@
 // The panel of `whatif.js`: what can be changed, what has been, and the net's output beside it.
-import { make } from "./dom.js";
+import { make, refill } from "./dom.js";
 import { scrubbed } from "./scrub.js";
 import { short } from "./numbers.js";
 
@@ -46,11 +46,11 @@ export class WhatIfPanel {
     const key = within && within.dataset.key;
     const head = [make("h2", {}, say("What if?")), this.status(say)];
     if (!model.before?.equal) {
-      this.changes.replaceChildren(...head);
+      refill(this.changes, ...head);
       return;
     }
     if (within !== this.text) this.text.value = this.written();
-    this.changes.replaceChildren(...head, ...this.inputs(say), ...this.forces(say),
+    refill(this.changes, ...head, ...this.inputs(say), ...this.forces(say),
       ...this.weights(say));
     if (within === this.text) this.text.focus();
     else if (key) this.element.querySelector(`[data-key="${key}"]`)?.focus();
@@ -156,7 +156,7 @@ export class WhatIfPanel {
       .filter(([, { name }]) => name);
     if (!named.length) return [];
     if (!named.some(([number]) => number === this.weight)) [[this.weight]] = named;
-    const choice = this.key(make("select", {
+    const choice = this.key(make("select", { ariaLabel: say("weight"),
       onchange: (event) => { this.weight = Number(event.target.value); this.draw(); } },
     ...named.map(([number, { name, shape }]) =>
       make("option", { value: String(number) }, `${name} [${shape.join("×")}]`))), "weight");

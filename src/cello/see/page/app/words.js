@@ -9,7 +9,7 @@ const CHINESE = {
   "It reads {} [step|steps].": "它读入 {} 步。",
   "Blue is low, orange is high; gates go from 0 (shut) to 1 (open).": "蓝色表示低，橙色表示高；门从 0（关）到 1（开）。",
   "Choose a step to see its numbers and where they come from.": "选择一步，即可看到它的数值及其来历。",
-  "choices": "选项", "no number": "非数值", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
+  "weight": "权重", "choices": "选项", "no number": "非数值", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
   "sequence": "序列", "compare with": "对比", "nothing": "无", "layer": "层", "value": "变量",
   "unit": "单元", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
   "by clustering": "按聚类", "by score": "按得分", "by variance": "按方差",
