@@ -4,7 +4,8 @@ export const short = (value, digits = 5) => typeset(plain(value, digits));
 // Text from Python, in which a number after a sign or at the beginning is written so too.
 export const typeset = (text) => text.replace(/(^|[=(,] ?)-(?=[\d.i])/g, "$1−");
 
-function plain(value, digits) {
+// The same as in Python, to be read as a number again.
+export function plain(value, digits) {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
   const size = Math.abs(value);

@@ -1,5 +1,5 @@
 // What a text that one types is to the net: the tokens that the page knows, and their rows.
-import { short } from "./numbers.js";
+import { plain } from "./numbers.js";
 
 export class Typed {
   // `rows` of each sequence, `size` numbers a step, as they stand in the recording.
@@ -40,4 +40,4 @@ export class Typed {
 }
 
 // The numbers of a step as a token: the same as `cello.see.page.data`.
-export const asToken = (row) => row.map((number) => short(number, 4)).join(", ");
+export const asToken = (row) => row.map((number) => plain(number, 4)).join(", ");

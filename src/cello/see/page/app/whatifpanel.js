@@ -1,7 +1,7 @@
 // The panel of `whatif.js`: what can be changed, what has been, and the net's output beside it.
 import { make, refill } from "./dom.js";
 import { scrubbed } from "./scrub.js";
-import { short } from "./numbers.js";
+import { plain, short } from "./numbers.js";
 
 const INPUTS = 12; // numbers of a step that are shown
 const ENTRIES = 96; // of a weight
@@ -140,7 +140,7 @@ export class WhatIfPanel {
     const all = (value) => model.force(layer, name, unit, 0, model.input.length / model.size - 1, value);
     return [make("div", { className: "row" },
       make("span", { className: "what" }, `${layer ? `${layer}.` : ""}${name}[${unit}], ${say("step")} ${t}`),
-      this.key(this.number(Number(short(number, 5)), `${name}[${unit}]`, set), "force"),
+      this.key(this.number(Number(plain(number, 5)), `${name}[${unit}]`, set), "force"),
       ...(gate ? [this.button(say("shut"), () => set(0), "shut", now === 0),
         this.button(say("open"), () => set(1), "open", now === 1),
         this.button(say("shut at all steps"), () => all(0), "shutall")] : []),
@@ -167,7 +167,7 @@ export class WhatIfPanel {
     const cell = (place) => {
       const own = model.weights.get(`${this.weight}/${place}`);
       const where = columns > 1 ? `${Math.floor(place / columns)}, ${place % columns}` : place;
-      const input = this.number(Number(short(own ? own[2] : values[place], 5)), `[${where}]`,
+      const input = this.number(Number(plain(own ? own[2] : values[place], 5)), `[${where}]`,
         (value) => model.setWeight(this.weight, place, value));
       input.title = `[${where}]`;
       input.classList.toggle("changed", Boolean(own));
