@@ -23,13 +23,10 @@ from torch.utils._pytree import tree_map
 import cello
 from cello import zoo
 from tests import registry
-from tests.engines.cpu.c.kernels import WIDTHS
-from tests.engines.cpu.compilers import COMMANDS
 from tests.patience import LIMIT
 
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 library: Any = importlib.import_module("cello.engines.cpu.library")
-render: Any = importlib.import_module("cello.engines.cpu.c.render")
 
 I, H, B, T = 7, 21, 11, 6  # noqa: E741 - the sizes that the equations name so
 SINGLE, DOUBLE = torch.float32, torch.float64
@@ -382,51 +379,3 @@ def test_known_outputs_that_are_fed_back_on_any_number_of_threads(
             torch.set_num_threads(threads)
             same(found("cpu", lengths), alone)
         torch.set_num_threads(1)
-
-
-# ------------------------------------------------------------ compilers, vectors, processors
-
-
-def promise_of(name: str, dtype: torch.dtype, x: Tensor) -> tuple[Tensor, ...]:
-    """What a new layer makes of x, if a row is the same alone."""
-    layer = layer_of(name, dtype)
-    x = x.to(dtype)
-    alone_and_among_others(layer, x)
-    return gradients(layer, x)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize(
-    ("name", "dtype"), list(itertools.product(FEW if FULL else ["gru"], TYPES))
-)
-def test_every_compiler_gives_the_same_bits(
-    name: str, dtype: torch.dtype, command: str, x: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual = promise_of(name, dtype, x)
-    monkeypatch.setenv("CC", command)
-    same(promise_of(name, dtype, x), usual)
-
-
-@pytest.mark.parametrize("command", COMMANDS if FULL else [None])
-@pytest.mark.parametrize("width", list(WIDTHS)[1:])
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    list(itertools.product(("gru", "lstm with norms"), TYPES)),
-)
-def test_every_width_of_vector_gives_the_same_bits(
-    name: str,
-    dtype: torch.dtype,
-    width: str,
-    command: str | None,
-    x: Tensor,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """But for processors without a multiply-add, which round products too."""
-    usual = promise_of(name, dtype, x)
-    if command is not None:
-        monkeypatch.setenv("CC", command)
-    whole = render.prelude
-    monkeypatch.setattr(render, "prelude", lambda **kind: WIDTHS[width] + whole(**kind))
-    found = promise_of(name, dtype, x)
-    if "not fused" not in width:
-        same(found, usual)
