@@ -50,7 +50,7 @@ def test_demo(tmp_path: Path) -> None:
     assert str(tmp_path / "lstm.html") in lines[-3]
     page = (tmp_path / "lstm.html").read_text(encoding="utf-8")
     unit = int(result.stdout.split("coloured by memory ")[1].split(".")[0])
-    assert f'"begin": {{"layer": "1.0", "value": "c", "unit": {unit}}}' in page
+    assert f'"begin": {{"layer": "1.0", "value": "c", "unit": {unit}, "t": ' in page
     net = cello.load_model(tmp_path / "lstm")
     assert isinstance(net[1], cello.LSTM)
 

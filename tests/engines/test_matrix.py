@@ -21,8 +21,7 @@ SHAPES = {"one row": [1] * 4, "even": [3] * 5, "ragged": [4, 4, 2, 1], "single s
 
 
 def engines_for(name: str) -> list[str]:
-    ours = [engine for engine in ENGINES if engine != "gpu"]  # which reckons in float32
-    return [engine for engine in ours if engine != "cpu" or name not in NOT_FUSED]
+    return [engine for engine in ENGINES if engine != "cpu" or name not in NOT_FUSED]
 
 
 def sample(cell: cello.Cell, sizes: list[int], dtype: torch.dtype, resets: bool) -> dict:

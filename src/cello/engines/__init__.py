@@ -6,6 +6,7 @@ but for the one in Triton, which calls its loops as the one in C does.
 
 from cello.engines.choose import (
     ENGINES,
+    NAMED_ENGINES,
     EngineWarning,
     autocast_active,
     check_engine,
@@ -29,6 +30,7 @@ from cello.engines.run import Run, RunResult, under_autocast
 
 __all__ = [
     "ENGINES",
+    "NAMED_ENGINES",
     "Alike",
     "EngineWarning",
     "Hook",

@@ -25,6 +25,7 @@ from cello.program import blame, said
 
 __all__ = [
     "ENGINES",
+    "NAMED_ENGINES",
     "EngineWarning",
     "autocast_active",
     "check_engine",
@@ -51,9 +52,10 @@ class Engine(Protocol):
         """Run it."""
 
 
-# Of those that "auto" takes, the fastest comes first. A new engine joins by a line here.
-_AUTOMATIC: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
-ENGINES: dict[str, Engine] = {**_AUTOMATIC, "gpu": gpu}
+# Those that "auto" chooses from, the fastest first, and all that may be asked for by name. A new
+# engine joins by a line here.
+ENGINES: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
+NAMED_ENGINES: dict[str, Engine] = {**ENGINES, "gpu": gpu}
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -69,8 +71,8 @@ def check_engine(name: str) -> str:
     Raises:
         ArgumentError: lists the engines that there are.
     """
-    if name != "auto" and name not in ENGINES:
-        known = ", ".join(map(repr, ("auto", *ENGINES)))
+    if name != "auto" and name not in NAMED_ENGINES:
+        known = ", ".join(map(repr, ("auto", *NAMED_ENGINES)))
         raise ArgumentError(f"engine={name!r} is not an engine; known are {known}")
     return name
 
@@ -129,16 +131,16 @@ def _run(run: Run, asked: str) -> RunResult:
         return _in_script(run, name)
     if name != "auto":
         reason = _transformed(run) if name != "reference" else None
-        reason = reason or ENGINES[name].refuses(run)
+        reason = reason or NAMED_ENGINES[name].refuses(run)
         if reason is not None:
             raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
-        return ENGINES[name].run(run)
+        return NAMED_ENGINES[name].run(run)
     if torch.compiler.is_compiling():
         return _traced(run)
     if _transformed(run) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
-    for name, candidate in _AUTOMATIC.items():
+    for name, candidate in ENGINES.items():
         if name == cpu.NAME and run.data.device.type != "cpu":
             continue  # nobody's mistake: nothing to be said
         reason = candidate.refuses(run)

@@ -40,7 +40,7 @@ def command(as_json: bool) -> None:
     import torch
 
     from cello._version import __version__
-    from cello.engines import ENGINES
+    from cello.engines import NAMED_ENGINES
     from cello.engines.cpu.toolchain.cache import cache_folder
 
     values: dict[str, Any] = {
@@ -52,7 +52,7 @@ def command(as_json: bool) -> None:
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "engines": ["auto", *ENGINES],
+        "engines": ["auto", *NAMED_ENGINES],
         "compiler": _compiler(),
         "calls": _calls(),
         "cache": str(cache_folder()),

@@ -16,7 +16,7 @@ The head::
     lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
                 `cello.see.arithmetic.templates`; fixed are the numbers of blocks
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
-    begin       {layer, value, unit} to begin with, if the caller has chosen
+    begin       {layer, value, unit, t} to begin with, if the caller has chosen
     running     the net, if the page runs it itself: see `cello.see.page.running.given`
 """
 
