@@ -89,6 +89,31 @@ def test_every_cell(name: str, stream: bool, tmp_path: Path) -> None:
         close(part, other)
 
 
+class Masked(cello.Cell):
+    """Whose masks are those of the input, made before the loop, and one of both."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__({"value": 4, "mask": 4}, 4)
+        self.W = nn.Linear(4, 4)
+
+    def step(self, x: Any, h: Tensor) -> Any:
+        value, big = x["value"], x["value"] > 0.5
+        mixed = torch.where(big, value, h) + torch.where(x["mask"].bool(), h, value)
+        mixed = mixed + h.masked_fill(~big, 0.5) + big.to(h) * h
+        mixed = torch.where(big & (h > 0), mixed, torch.where(torch.isnan(value), h, -mixed))
+        y = torch.tanh(self.W(mixed))
+        return y, (torch.where(big.any(-1, keepdim=True), y, h),)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_masks_of_the_input_alone(stream: bool, tmp_path: Path) -> None:
+    made = cello.to_onnx(cello.Recurrent(Masked()), tmp_path / "net.onnx", stream=stream)
+    assert made.operators == {"": "step" if stream else "Scan"}
+    assert made.proof.relative < 1e-5
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_step_that_is_none_of_rows_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=REFUSED[name]):

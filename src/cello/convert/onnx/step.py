@@ -55,7 +55,7 @@ class StepLines:
         step: whose vectors.
         writer: of the graph.
         loads: the tensor that holds the rows of each array.
-        known: vectors that there are already.
+        known: vectors that there are already, as numbers.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class StepLines:
     ) -> None:
         self.step, self.put, self.loads = step, writer, loads
         self.dtype = array_of(torch.empty(0, dtype=step.dtype)).dtype
-        self.made: dict[Node, str] = dict(known or {})
+        self.known = known or {}
+        self.made: dict[Node, str] = dict(self.known)
         self._lead: str | None = None
         self._products: dict[Any, list[Dot]] = {}
         for node in step.needed:
@@ -154,7 +155,7 @@ class StepLines:
         return self.put("Where", name, self._number(1.0), self._number(0.0))
 
     def _is_bool(self, node: Node) -> bool:
-        if not isinstance(node, Apply):
+        if node in self.known or not isinstance(node, Apply):
             return False
         return node.function in _TRUTHS or (
             node.function in _PASSING and self._is_bool(node.args[0])
