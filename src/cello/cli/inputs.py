@@ -70,11 +70,13 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
     """Sequences [T, ...] as one input of `net`, and what else it is called with: their lengths.
 
     Raises:
-        DataError: they differ in length, and the net takes sequences of one length only.
+        DataError: they differ in length, and the net takes sequences of one length only; or it is
+            a graph that does not tell where its sequences stand.
     """
     from torch import tensor
     from torch.nn.utils.rnn import pad_sequence
 
+    from cello.cli.layout import sequences_come_first
     from cello.layers.stream import Streamed
     from cello.tasks.batching import Example, collate
 
@@ -82,7 +84,7 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
         x = pad_sequence(list(xs))
     else:  # ids, of which steps may have several
         x = collate([Example(x, x.new_zeros(len(x))) for x in xs]).x
-    x = x.transpose(0, 1) if getattr(net, "batch_first", False) else x
+    x = x.transpose(0, 1) if sequences_come_first(net, x) else x
     lengths = [len(one) for one in xs]
     if len(set(lengths)) == 1:
         return x, {}

@@ -88,7 +88,7 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
             y = model.net(x)
             while isinstance(y, tuple):
                 y = y[0]
-            axis = 0 if getattr(model.net, "batch_first", False) or y.dim() < 3 else 1
+            axis = 0 if y.shape[0] == 1 or y.dim() < 3 else 1
             found.append(y.select(axis, 0).flatten(1) if y.dim() > 2 else y)
     if as_json:
         print_json([rows.tolist() for rows in found])
