@@ -75,3 +75,16 @@ def test_what_cannot_be_read_leaves_no_model(tmp_path: Path, name: str, text: st
     assert why in run("import", tmp_path / name, "-o", tmp_path / "model", code=2).stderr
     assert why in run("show", tmp_path / name, code=2).stderr
     assert not (tmp_path / "model").exists()
+
+
+def test_weights_of_an_rnn_do_not_say_its_nonlinearity(tmp_path: Path):
+    theirs, file = nn.RNN(3, 4, nonlinearity="relu"), tmp_path / "net.pt"
+    torch.save(theirs.state_dict(), file)
+    for words in (("import", file, "-o", tmp_path / "model"), ("show", file)):
+        told = run(*words, code=2).stderr
+        assert "do not say whether it computes with tanh or relu" in told
+        assert "--nonlinearity relu" in told
+    assert not (tmp_path / "model").exists()
+    run("import", file, "--nonlinearity", "relu", "-o", tmp_path / "model")
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(cello.load_model(tmp_path / "model")(x)[0], theirs(x)[0])

@@ -12,6 +12,7 @@ from cello.convert.onnx_read.reader import from_onnx
 from cello.convert.pytorch import from_torch
 from cello.convert.rtneural import from_rtneural
 from cello.errors import ArgumentError, ModelError
+from cello.layers import RNN
 
 __all__ = ["FORMATS", "open_file"]
 
@@ -38,15 +39,19 @@ def _begins(file: Path) -> bytes:
         return b""
 
 
-def open_file(file: Path, *, prefix: str | None = None) -> nn.Module:
+def open_file(
+    file: Path, *, prefix: str | None = None, nonlinearity: str | None = None
+) -> nn.Module:
     """The network in a file that another library wrote, in eval mode.
 
     Args:
         file: any of these formats.
         prefix: of weights of PyTorch's, which recurrent layer; see `from_torch`.
+        nonlinearity: of weights of an `nn.RNN` of PyTorch's, which do not say it: "tanh" or "relu".
 
     Raises:
-        ArgumentError: `prefix` is none of the layers, or is needed and not given.
+        ArgumentError: `prefix` is none of the layers, `nonlinearity` none of the two, or one of
+            them is needed and not given, or not for this format.
         ModelError: its ending is none that is known, or it cannot be read.
     """
     if file.suffix.lower() not in FORMATS:
@@ -57,8 +62,15 @@ def open_file(file: Path, *, prefix: str | None = None) -> nn.Module:
             f"{file} is a pointer of Git LFS, not the file itself: git lfs pull gets it"
         )
     read, whose = FORMATS[file.suffix.lower()]
-    if prefix is not None:
-        if whose != "PyTorch":
-            raise ArgumentError(f"prefix={prefix!r} is for weights of PyTorch's, not {whose}'s")
-        return from_torch(file, prefix=prefix).eval()
+    if whose == "PyTorch":
+        net = from_torch(file, prefix=prefix, nonlinearity=nonlinearity or "tanh")
+        if isinstance(net, RNN) and nonlinearity is None:
+            raise ArgumentError(
+                f"{file} holds the weights of an RNN, which do not say whether it computes with "
+                "tanh or relu: say it by nonlinearity (cello import FILE --nonlinearity relu)"
+            )
+        return net.eval()
+    for name, option in (("prefix", prefix), ("nonlinearity", nonlinearity)):
+        if option is not None:
+            raise ArgumentError(f"{name}={option!r} is for weights of PyTorch's, not {whose}'s")
     return read(file).eval()

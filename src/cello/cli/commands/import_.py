@@ -38,8 +38,15 @@ __all__ = ["command"]
     "--prefix",
     help="Of weights of PyTorch's: which recurrent layer, where the file holds several.",
 )
+@click.option(
+    "--nonlinearity",
+    type=click.Choice(["tanh", "relu"]),
+    help="Of an RNN of PyTorch's, whose weights do not say it.",
+)
 @json_option
-def command(file: Path, model: Path, prefix: str | None, as_json: bool) -> None:
+def command(
+    file: Path, model: Path, prefix: str | None, nonlinearity: str | None, as_json: bool
+) -> None:
     """Open a network of Keras's (.keras, .h5), ONNX's (.onnx), RTNeural's (.json) or PyTorch's.
 
     Weights of PyTorch's stand in .safetensors, .pt or .pth; of them the recurrent layer becomes the
@@ -51,7 +58,7 @@ def command(file: Path, model: Path, prefix: str | None, as_json: bool) -> None:
     if (model / CONFIG).exists():
         raise ModelError(f"{model} holds a model already: choose another folder")
     with busy(f"reading {file}"):
-        net = open_file(file, prefix=prefix)
+        net = open_file(file, prefix=prefix, nonlinearity=nonlinearity)
     with busy(f"writing {model}"):
         save_model(net, model)
     counted = count_parameters(net)
