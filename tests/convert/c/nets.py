@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 import cello
 from cello.cells import ElmanCell, GRUCell, JordanCell, LSTMCell
@@ -25,6 +25,21 @@ def _learned() -> nn.Module:
     layer = cello.Recurrent(GRUCell(3, 4), initial_state="learned")
     nn.init.normal_(layer.initial["h"])
     return layer
+
+
+class Inner(cello.Cell):
+    """Whose step calls layers of PyTorch's, with its states as theirs."""
+
+    state = ("h", "c", "g")
+
+    def __init__(self) -> None:
+        super().__init__(3, 4, state_sizes={"h": (2, 4), "c": (2, 4), "g": 4})
+        self.lstm, self.gru = nn.LSTM(3, 4, num_layers=2), nn.GRU(4, 4)
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor, g: Tensor) -> Any:
+        above, state = self.lstm(x[None], (h.transpose(0, 1), c.transpose(0, 1)))
+        y, after = self.gru(above, g[None])
+        return y[0], (*(part.transpose(0, 1) for part in state), after[0])
 
 
 #: The net, and the arguments of `to_c`.
@@ -81,5 +96,6 @@ NETS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     ),
     "sequential": (lambda: nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 4)), {}),
     "cell": (lambda: GRUCell(3, 4), {}),
+    "inner": (lambda: cello.Stack(nn.GRU(3, 3), cello.Recurrent(Inner()), nn.Linear(4, 2)), {}),
     "encoder-alone": (lambda: cello.Stack(OneHot(7)), {}),
 }

@@ -164,3 +164,28 @@ def test_scripts_are_shared_as_they_are() -> None:
     script: Any = torch.jit.script(nn.Linear(3, 3))
     fast = cello.accelerate(nn.Sequential(script, nn.GRU(3, 4)))
     assert fast[0] is script
+
+
+class Inner(cello.Cell):
+    """Whose step calls a layer of PyTorch's."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.rnn = nn.GRU(3, 4)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        y, after = self.rnn(x[None], h[None])
+        return y[0], (after[0],)
+
+
+def test_what_is_inside_a_cell_stays_part_of_its_step() -> None:
+    model = nn.Sequential(nn.GRU(3, 3), cello.Recurrent(Inner()))
+    fast = cello.accelerate(model)
+    assert type(fast[0]) is cello.GRU
+    assert type(fast[1].cell.rnn) is nn.GRU
+    assert fast[1].cell.rnn.weight_hh_l0 is model[1].cell.rnn.weight_hh_l0
+    x = torch.randn(5, 2, 3)
+    with cello.engine("cpu"):  # which refuses a step that cannot be captured
+        assert torch.equal(fast[1](x)[0], model[1](x)[0])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
+from cello.cells import Cell
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.drop_in.kinds import GRU, LSTM, RNN
 
@@ -25,7 +26,7 @@ def accelerate(module: nn.Module) -> nn.Module:
     The copy shares all tensors with `module`, which stays as it is: training one trains both. It
     shares what computes the weights too: parametrizations, pruning, weight normalization, weights
     that a module around drops. Subclasses of those layers are left alone, for they may change what
-    they do.
+    they do, and so is what stands inside a cell: it is part of the cell's one step.
 
     Raises:
         DtypeError: not a module.
@@ -39,11 +40,12 @@ def accelerate(module: nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise DtypeError(f"module must be an nn.Module, got {type(module).__name__}")
     twin = _copy(module)
+    of_a_step = {m for cell in module.modules() if isinstance(cell, Cell) for m in cell.modules()}
     old: Any
     part: Any
     for old, part in zip(module.modules(), twin.modules(), strict=True):
         kind = parametrize.type_before_parametrizations(part)
-        if kind in _OURS:
+        if kind in _OURS and old not in of_a_step:
             part.__class__ = _our_class(type(part), kind)
             part._make_cells()
         if isinstance(part, nn.RNNBase):  # for what has been put only into the list of weights
