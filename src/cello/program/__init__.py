@@ -16,6 +16,7 @@ from cello.program.text import from_text, to_text
 from cello.program.trace.capture import capture
 from cello.program.trace.lines import blame
 from cello.program.trace.locals import named_tensors, step_with_locals
+from cello.program.trace.one_trace import is_captured
 from cello.program.trace.rewrite import is_view
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "fast_guard_of",
     "from_text",
+    "is_captured",
     "is_random",
     "is_row_wise",
     "is_view",

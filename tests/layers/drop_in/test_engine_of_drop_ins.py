@@ -155,3 +155,41 @@ def test_what_a_subclass_overrides_of_torchs_forward_is_called(
     ran.clear()
     assert cello.record(layer, x)["0.h"].shape == (5, 2, 4)
     assert ran == ["cpu"]
+
+
+class Inner(cello.Cell):
+    """Whose step calls layers of one kind: PyTorch's, or ours in their place."""
+
+    state = ("h", "c", "g", "r")
+
+    def __init__(self, layers: Any) -> None:
+        sizes = {"h": (2, 4), "c": (2, 4), "g": (4,), "r": (4,)}
+        super().__init__(3, 4, state_sizes=sizes)
+        self.lstm = layers.LSTM(3, 4, num_layers=2)
+        self.gru, self.rnn = layers.GRU(4, 4), layers.RNN(4, 4)
+
+    def step(self, x: Tensor, h: Tensor, c: Tensor, g: Tensor, r: Tensor) -> Any:
+        y, state = self.lstm(x[None], (h.transpose(0, 1), c.transpose(0, 1)))
+        y, g = self.gru(y, g[None])
+        y, r = self.rnn(y, r[None])
+        return y[0], (*(part.transpose(0, 1) for part in state), g[0], r[0])
+
+
+def test_inside_a_cell_they_are_part_of_its_step() -> None:
+    theirs, ours = cello.Recurrent(Inner(nn)).double(), cello.Recurrent(Inner(cello)).double()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+
+    def results(net: nn.Module, engine: str) -> list[Tensor]:
+        with cello.engine(engine):  # "cpu" refuses a step that cannot be captured
+            y, _ = net(x)
+        return [y, *torch.autograd.grad(y.square().sum(), list(net.parameters()))]
+
+    for again in (False, True):
+        if again:  # other tensors in the place of the parameters
+            weight = torch.randn(12, 4, dtype=torch.float64)
+            for net in (theirs, ours):
+                net.cell.gru.weight_hh_l0 = nn.Parameter(weight.clone())
+        found = results(ours, "cpu")
+        assert all(map(torch.equal, found, results(theirs, "cpu")))
+        torch.testing.assert_close(found, results(ours, "reference"), rtol=1e-12, atol=1e-12)

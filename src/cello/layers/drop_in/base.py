@@ -40,6 +40,7 @@ from cello.layers.recurrent import Recurrent
 from cello.layers.scripted import lent
 from cello.layers.stream import BOTH_WAYS, Streamed
 from cello.layers.through_time import run_cell
+from cello.program import is_captured
 
 __all__ = ["DropIn"]
 
@@ -152,12 +153,16 @@ class DropIn(Streamed, nn.RNNBase):
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
         """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.
 
+        In a step that is captured it always does: its functions are written down as equations.
+
         Args:
             x: what comes in.
             whole: all sequences have all steps.
         """
         if not isinstance(x, Tensor) or not x.numel() or not x.is_floating_point():
             return False
+        if is_captured():
+            return True
         if current_engine() != "auto" or observer() or hook_providers() or only_the_step_may_run():
             return False
         if self._overridden is not None:
@@ -287,6 +292,13 @@ class DropIn(Streamed, nn.RNNBase):
         """Whether the weights are neither computed nor have been replaced."""
         mine = map(self._parameters.get, self._flat_weights_names)
         return all(map(is_, mine, self._flat_weights))
+
+    def _weights_have_changed(self) -> bool:
+        """As PyTorch's code asks; a step that is captured may not make anew what is right."""
+        if is_captured() and self._weights_are_parameters():
+            return False
+        changed: bool = super()._weights_have_changed()  # type: ignore[no-untyped-call]
+        return changed
 
     def take_parameters(self) -> None:
         """Give our cells the weights as they are now: those that PyTorch's code would run with."""

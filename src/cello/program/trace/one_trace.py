@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch import Tensor
 from torch.overrides import enable_reentrant_dispatch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
@@ -28,7 +28,7 @@ from cello.program.trace.rows_first import Places, RowsFirst
 from cello.program.trace.unseen import Unseen
 from cello.program.trace.views import Views
 
-__all__ = ["PLAIN", "Around", "InStepError", "Trace"]
+__all__ = ["PLAIN", "Around", "InStepError", "Trace", "is_captured"]
 
 _DETACH = torch.ops.aten.detach.default
 _BOTH = "torch.where(condition, a, b), which computes both, fuses"
@@ -59,6 +59,13 @@ class InStepError(Exception):
     def __init__(self, inside: Exception) -> None:
         super().__init__(str(inside))
         self.inside = inside
+
+
+def is_captured() -> bool:
+    """Whether what runs now is part of a step that is written down."""
+    if torch.compiler.is_compiling():
+        return False
+    return isinstance(_get_current_dispatch_mode(), Trace)
 
 
 class Trace(TorchDispatchMode):
