@@ -18,7 +18,7 @@ __all__ = ["expanded"]
 ROWS = 1_000_003  # stands for the number of rows: nothing else has this size
 
 
-_found: WeakKeyDictionary[Op, list[Op]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Op, dict[torch.dtype, list[Op]]] = WeakKeyDictionary()
 
 
 def expanded(op: Op, real: torch.dtype) -> list[Op]:
@@ -28,9 +28,10 @@ def expanded(op: Op, real: torch.dtype) -> list[Op]:
         op: an operation of a program.
         real: the type of the program's numbers.
     """
-    if op not in _found:
-        _found[op] = _expanded(op, real)
-    return _found[op]
+    found = _found.setdefault(op, {})
+    if real not in found:
+        found[real] = _expanded(op, real)
+    return found[real]
 
 
 def _expanded(op: Op, real: torch.dtype) -> list[Op]:
