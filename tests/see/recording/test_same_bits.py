@@ -96,6 +96,36 @@ def test_recording_changes_no_bit_where_products_have_names():
     assert_same_bits(layer, torch.randn(30, 16, 40).bfloat16())
 
 
+class Attention(cello.Cell):
+    """What the last of its rows asks for goes nowhere: only a recording computes it."""
+
+    state = ("s",)
+
+    def __init__(self) -> None:
+        super().__init__(5, 8, state_sizes={"s": (3, 8)})
+        self.inp, self.qkv, self.unread = nn.Linear(5, 8), nn.Linear(8, 24), nn.Linear(5, 8)
+
+    def step(self, x: Tensor, s: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        given = self.inp(x)
+        unread = self.unread(x)  # noqa: F841
+        z = torch.cat([s, given[:, None]], 1)
+        q, k, v = self.qkv(z).chunk(3, -1)
+        a = torch.softmax(q @ k.transpose(1, 2), -1) @ v
+        s = torch.tanh(a[:, :3] + s)
+        return s[:, 0], (s,)
+
+
+@pytest.mark.parametrize("only", [None, "unread", "q", "k", "a"])
+def test_recording_changes_no_bit_of_products_beside_what_nothing_else_reads(only: str | None):
+    """How many products read the same features tells how each of them is summed."""
+    torch.manual_seed(0)
+    layer, x = cello.Recurrent(Attention(), engine="cpu"), torch.randn(9, 3, 5)
+    plain, state = layer(x)
+    rec = cello.record(layer, x, only=only)
+    assert torch.equal(rec.output, plain)
+    assert torch.equal(tensors(rec.state)[0], tensors(state)[0])
+
+
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("kind", [cello.RNN, cello.LSTM, cello.GRU])
 def test_recording_changes_no_bit_of_drop_ins(kind: Any, batch_first: bool):

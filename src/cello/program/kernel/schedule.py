@@ -3,7 +3,9 @@
 A step's nodes run in three phases: those that need no state run for many steps at once *before*,
 those that feed no state *after*; only the rest runs step by step. Within a phase, nodes of the
 same length that need nothing whole of each other form a `Region`: it goes once over the features
-and keeps what it makes in registers.
+and keeps what it makes in registers. What is computed only to be recorded comes *after*, in regions
+of its own: how many products share a register tile tells how each is summed, and what is recorded
+must not change a bit of the rest.
 """
 
 from __future__ import annotations
@@ -24,12 +26,15 @@ from cello.program.kernel.nodes import (
     Node,
     Slice,
     TermSum,
+    ancestors,
 )
 from cello.program.kernel.sums import rebuild
 
 __all__ = ["PHASES", "Region", "Schedule", "schedule"]
 
 PHASES = ("before", "loop", "after")
+
+_Place = tuple[str, int, int, bool]  # phase, level, length; whether it is only recorded
 
 
 @dataclass(eq=False)
@@ -116,15 +121,17 @@ def schedule(graph: Graph, kernel: Kernel) -> Schedule:
     _part_sums(graph, kernel)
     next_states = {name: _whole_state(kernel, name) for name in kernel.states}
     nodes = kernel.nodes
-    phases = _phases(kernel, nodes)
-    places: dict[Node, tuple[str, int, int]] = {}
+    extra = _only_recorded(kernel, nodes)
+    phases = _phases(kernel, nodes, extra)
+    places: dict[Node, _Place] = {}
     for node in nodes:
         if _is_computed(node):
-            places[node] = (phases[node], _level(node, places, phases[node]), _width(node))
-    regions: dict[tuple[str, int, int], Region] = {}
+            level = _level(node, places, phases[node])
+            places[node] = (phases[node], level, _width(node), node in extra)
+    regions: dict[_Place, Region] = {}
 
-    def region(place: tuple[str, int, int]) -> Region:
-        return regions.setdefault(place, Region(*place))
+    def region(place: _Place) -> Region:
+        return regions.setdefault(place, Region(*place[:3]))
 
     home: dict[Node, Region] = {}
     for node, place in places.items():
@@ -137,8 +144,8 @@ def schedule(graph: Graph, kernel: Kernel) -> Schedule:
         else:
             level = home[whole].level + 1 if whole in home else 0
             phase = phases[whole]
-            region((phase, level, store.node.length)).stores.append(store)
-    order = sorted(regions.values(), key=lambda r: (PHASES.index(r.phase), r.level, r.length))
+            region((phase, level, store.node.length, whole in extra)).stores.append(store)
+    order = [regions[p] for p in sorted(regions, key=lambda p: (PHASES.index(p[0]), *p[1:]))]
     return Schedule(kernel, order, home, _read_outside(order, home), next_states)
 
 
@@ -177,15 +184,24 @@ def _from_chain(kernel: Kernel, nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
-def _phases(kernel: Kernel, nodes: list[Node]) -> dict[Node, str]:
+def _only_recorded(kernel: Kernel, nodes: list[Node]) -> set[Node]:
+    """Those of a forward loop that neither the output nor the new states need."""
+    if kernel.name != "forward":
+        return set()
+    carried = [node for nodes in kernel.carried.values() for node in nodes]
+    outputs = [store.node for store in kernel.stores if store.array.kind == "y"]
+    return set(nodes).difference(ancestors([*carried, *outputs]))
+
+
+def _phases(kernel: Kernel, nodes: list[Node], extra: set[Node]) -> dict[Node, str]:
     chained = _from_chain(kernel, nodes)
     needed = {node for carried in kernel.carried.values() for node in carried}
     for node in reversed(nodes):
         if node in needed:
             needed.update(node.inputs)
+    loop, late = needed & chained, chained | extra
     found = {
-        node: ("loop" if node in needed else "after") if node in chained else "before"
-        for node in nodes
+        node: "loop" if node in loop else "after" if node in late else "before" for node in nodes
     }
     _sink(nodes, found)
     return found
@@ -227,7 +243,7 @@ def _part_sums(graph: Graph, kernel: Kernel) -> None:
     kernel.stores = [Store(s.array, s.start, new[s.node], s.per_sequence) for s in kernel.stores]
 
 
-def _level(node: Node, places: dict[Node, tuple[str, int, int]], phase: str) -> int:
+def _level(node: Node, places: dict[Node, _Place], phase: str) -> int:
     """One more than that of what must be whole before it."""
     level, whole = 0, _read_from_memory(node)
     for arg in (*node.inputs, *whole):
