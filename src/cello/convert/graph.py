@@ -130,6 +130,10 @@ class NetGraph(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         """Run all nodes; see the class."""
+        return self.run(inputs, run_node)
+
+    def run(self, inputs: Sequence[Tensor], each: Callable[..., tuple[Any, Any]]) -> Any:
+        """As a call, with each node run by this; see `run_node`."""
         if len(inputs) != self.inputs:
             raise ShapeError(f"the net takes {self.inputs} inputs, got {len(inputs)}")
         modules = list(self.parts.values())
@@ -141,7 +145,7 @@ class NetGraph(nn.Module):
                 continue
             read = [None if number is None else values[number] for number in numbers]
             part = what if isinstance(what, str) else modules[what]
-            result, states[len(values)] = run_node(part, read, options)
+            result, states[len(values)] = each(part, read, options)
             values.append(result)
         found = tuple(values[number] for number in self.outputs)
         return found[0] if len(found) == 1 else found

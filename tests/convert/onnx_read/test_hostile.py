@@ -1,6 +1,7 @@
 """Files that are damaged, lie or attack: a typed error, in bounded memory, and nothing outside."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ import torch
 from onnx import TensorProto, helper
 
 import cello
+from cello.convert.onnx_read import limits
 from cello.errors import ConversionError, ModelError
 from tests.convert.onnx_read.files import INT64, constants, info, recurrent_file, written
 
@@ -70,6 +72,63 @@ def test_gigantic_declared_shapes(tmp_path):
     wide = constants(a=np.ones((9000, 1), np.float32), b=np.ones((1, 9000), np.float32))
     grown = [_node("Add", "x a", "p"), _node("Add", "p b", "y")]
     _refused(_graph(tmp_path, *grown, weights=wide, shape=["T", 1, 1]), "makes a tensor of more")
+
+
+def test_what_doubles_or_widens_at_each_node(tmp_path, monkeypatch):
+    """Each node by itself makes little more than it reads."""
+
+    def chain(op, start, count, **attributes):
+        names = [start, *(f"d{n}" for n in range(count - 1)), "end"]
+        return [_node(op, f"{a} {a}", b, **attributes) for a, b in pairwise(names)]
+
+    one = constants(one=np.ones(1, np.float32))
+    match = r"\(Concat\) cannot be read: it makes a tensor of more than 67,108,864 numbers"
+    known = [*chain("Concat", "one", 40, axis=0), _node("ReduceSum", "end", "s")]
+    _refused(_graph(tmp_path, *known, _node("Add", "x s"), weights=one), match)
+    _refused(_graph(tmp_path, *chain("Concat", "x", 40, axis=0), _node("Tanh", "end")), match)
+    wide = [_node("Reshape", "x flat", "p"), _node("MatMul", "p w", "q"), _node("Relu", "q", "r"),
+            _node("Reshape", "r flat", "s"), _node("MatMul", "s w", "t"), _node("Relu", "t", "u"),
+            _node("Reshape", "u flat", "v"), _node("MatMul", "v w", "y")]  # fmt: skip
+    weights = constants(w=np.ones((3, 3000), np.float32), flat=np.array([-1, 3]))
+    _refused(_graph(tmp_path, *wide, weights=weights), "makes a tensor of more than")
+    monkeypatch.setattr(limits, "MOST", 2**12)
+    many = [_node("Tile", "x times", "z"), *chain("Add", "z", 40), _node("ReduceSum", "end", "y")]
+    weights = constants(times=np.array([2**7, 1]))
+    _refused(_graph(tmp_path, *many, weights=weights), "it and the nodes before it make")
+
+
+def test_windows_over_huge_pads(tmp_path):
+    weights = constants(w=np.ones((2, 3, 1), np.float32))
+    pads = [2**40, 2**40]
+    for node in (
+        _node("Conv", "x w", pads=pads),
+        _node("MaxPool", "x", kernel_shape=[2], pads=pads),
+        _node("AveragePool", "x", kernel_shape=[2], pads=pads),
+    ):
+        file = _graph(tmp_path, node, weights=weights, shape=("B", 3, "T"))
+        _refused(file, "makes a tensor of more than")
+
+
+def test_the_proof_computes_no_more_than_the_reading(tmp_path, monkeypatch):
+    """A fifth power: of the 7 steps that it is read with it is small enough, of 9 it is not."""
+    monkeypatch.setattr(limits, "MOST", 2**15)
+    powers = [_node("MatMul", "x w", "v0")]
+    for n in range(4):
+        powers += [_node("Unsqueeze", f"v{n} last", f"u{n}"), _node("Mul", f"u{n} v0", f"v{n + 1}")]
+    powers.append(_node("ReduceMax", "v4", "y"))
+    weights = constants(w=np.ones((3, 1), np.float32), last=np.array([-1]))
+    _refused(
+        _graph(tmp_path, *powers, weights=weights), "onnx: it makes a tensor of more than 32,768"
+    )
+
+
+def test_products_of_matrices_are_measured_exactly(tmp_path):
+    """512 x 512 times 512 x 512 is 512 x 512, and is computed once."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((512, 512)).astype(np.float32) / 20 for _ in range(2))
+    nodes = [_node("MatMul", "a b", "c"), _node("MatMul", "x c", "y")]
+    net = cello.from_onnx(_graph(tmp_path, *nodes, weights=constants(a=a, b=b), shape=("T", 512)))
+    torch.testing.assert_close(net(torch.eye(512)), torch.from_numpy(a @ b))
 
 
 def test_a_tensor_that_has_not_as_many_numbers_as_it_says(tmp_path):

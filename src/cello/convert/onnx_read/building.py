@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph, run_node
-from cello.convert.onnx_read.computing import computed
 from cello.convert.onnx_read.constants import Held
-from cello.convert.onnx_read.limits import GROWING, MOST, check_size, numbers_of, shape_of
+from cello.convert.onnx_read.limits import GROWING, MOST, Limits, numbers_of, shape_of
 from cello.convert.wires import Wiring
 from cello.layers import Stack
 
@@ -100,6 +99,7 @@ class Wired(Wiring):
     Attributes:
         given: the value of each input.
         limits: of inputs that are ids, how many there are.
+        size: how much may be computed.
         lengths: of inputs that are lengths, the longest one for inputs of either size.
         symbols: which open size is that for inputs of either size.
     """
@@ -110,6 +110,7 @@ class Wired(Wiring):
         self.finals: dict[int, list[list[Tensor]]] = {}
         self._made: dict[Any, int] = {}
         self.limits: dict[str, int] = {}
+        self.size = Limits()
         self.lengths: dict[str, tuple[int, ...]] = {}
         self.symbols: dict[tuple[int, ...], str] = {}
         self.given = {}
@@ -167,6 +168,20 @@ class Wired(Wiring):
             self._made[key] = self.put(Held.of(sample), [], name="constant")
         return self._made[key]
 
+    def run(
+        self, what: str | nn.Module, read: Sequence[Any], options: dict[str, Any]
+    ) -> tuple[Any, list[Tensor]]:
+        """As `run_node`, unless it makes too much."""
+        self.size.before(what, read, options)
+        result, final = run_node(what, read, options)
+        self.size.after(result)
+        return result, final
+
+    def in_file(self, tensor: Tensor) -> Seen:
+        """A tensor that stands in the file."""
+        self.size.in_file += tensor.numel()
+        return known(tensor)
+
     def put(
         self, what: str | nn.Module, values: Sequence[int | None], name: str = "", **options: Any
     ) -> int:
@@ -174,10 +189,8 @@ class Wired(Wiring):
         found, finals = [], []
         for place in range(2):
             read = [None if n is None else self.numbers[n][place] for n in values]
-            if isinstance(what, str):
-                check_size(what, read, options)
             with torch.no_grad():
-                result, final = run_node(what, read, options)
+                result, final = self.run(what, read, options)
             found.append(result)
             finals.append(final)
         if isinstance(what, str):
@@ -203,9 +216,8 @@ class Wired(Wiring):
         if all(value.is_known for value in there):
             read = [None if value is None else value.samples[0] for value in values]
             if numbers_of(name, read, options) <= MOST or name in GROWING:
-                check_size(name, read, options)
                 with torch.no_grad():
-                    return known(computed(name, read, options))
+                    return known(self.run(name, read, options)[0])
         if name in EACH and len(there) == 1 and there[0].axes is not None:
             (value,) = there
             assert value.base is not None

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from cello.convert.graph import NetGraph
 from cello.convert.onnx_read.building import Wired
 from cello.convert.onnx_read.graph_inputs import Input, draw, sizes_of
+from cello.convert.onnx_read.limits import TooLargeError
 from cello.convert.onnx_read.time_first import time_first
 from cello.convert.proof import TOLERANCES, Proof, gap, together
 from cello.engines import engine
@@ -84,7 +86,7 @@ class _Proving:
         sizes = [f"{name} = {size}" for name, size in plan.items()]
         case = ", ".join([*sizes, *([kind] if kind else [])]) or "random numbers"
         given = [self._drawn(part, plan, seed, factor) for part in self.inputs]
-        ours, told = _tried(partial(_run, self.net, given, len(self.names)))
+        ours, told = _tried(partial(self._run, self.net, given))
         theirs, why = _tried(partial(self.other, given))
         if theirs is None:
             self.refused = self.refused or f"{why} ({case})"
@@ -113,8 +115,17 @@ class _Proving:
     def _exactly(self, given: Sequence[Tensor], number: int) -> Tensor | None:
         wide = [part.double() if part.is_floating_point() else part for part in given]
         net = copy.deepcopy(self.net).double()
-        found, _ = _tried(partial(_run, net, wide, len(self.names)))
+        found, _ = _tried(partial(self._run, net, wide))
         return None if found is None else found[number]
+
+    def _run(self, net: nn.Module, given: Sequence[Tensor]) -> list[Tensor]:
+        self.b.size.made = 0
+        with torch.no_grad(), evaluating(net), engine("reference"):
+            made = net.run(given, self.b.run) if isinstance(net, NetGraph) else net(*given)
+        if isinstance(net, Streamed):
+            finals = [part for part in tree_leaves(made[1]) if part is not None]
+            made = (made[0], *finals)[: len(self.names)]
+        return [torch.as_tensor(part) for part in (made if isinstance(made, tuple) else (made,))]
 
     def _compared(
         self, x: Tensor, y: Tensor, name: str, case: str, exactly: Callable[[], Tensor | None]
@@ -138,17 +149,10 @@ def _finite(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 def _tried(run: Callable[[], list[Tensor]]) -> tuple[list[Tensor] | None, str]:
     try:
         return run(), ""
+    except TooLargeError:
+        raise
     except Exception as error:  # sizes that a file does not allow
         return None, str(error)[:300]
-
-
-def _run(net: nn.Module, given: Sequence[Tensor], count: int) -> list[Tensor]:
-    with torch.no_grad(), evaluating(net), engine("reference"):
-        made = net(*given)
-    if isinstance(net, Streamed):
-        finals = [part for part in tree_leaves(made[1]) if part is not None]
-        made = (made[0], *finals)[:count]
-    return [torch.as_tensor(part) for part in (made if isinstance(made, tuple) else (made,))]
 
 
 # ------------------------------------------------------------ the file

@@ -72,10 +72,10 @@ def _same(_b: Wired, _node: FileNode, inputs: Inputs) -> list[Seen]:
     return [one(inputs)]
 
 
-def _constant(_b: Wired, node: FileNode, _inputs: Inputs) -> list[Seen]:
+def _constant(b: Wired, node: FileNode, _inputs: Inputs) -> list[Seen]:
     for name, value in node.attributes.items():
         if name == "value" and isinstance(value, Tensor):
-            return [known(value)]
+            return [b.in_file(value)]
         if name in ("value_int", "value_ints"):
             return [known(torch.tensor(value, dtype=torch.int64))]
         if name in ("value_float", "value_floats"):

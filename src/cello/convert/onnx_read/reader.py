@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from cello.convert.graph import NetGraph
-from cello.convert.onnx_read.building import Seen, Wired, known
+from cello.convert.onnx_read.building import Seen, Wired
 from cello.convert.onnx_read.equal import prove_equal
 from cello.convert.onnx_read.file import open_model, tensor_of
 from cello.convert.onnx_read.graph_inputs import draw, inputs_of, sizes_of
@@ -86,7 +86,7 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
             outputs = _GraphReader(opset).graph(b, model.graph, b.given)
             break
         except ModelError as error:
-            first = first or error
+            first = first or ModelError(str(error))  # without what has been computed
     else:
         assert first is not None
         raise first
@@ -107,7 +107,7 @@ class _GraphReader:
         """The outputs of a graph, given its inputs and what it sees from outside."""
         values: dict[str, Seen] = dict(given)
         for tensor in graph.initializer:
-            _add(values, {tensor.name: known(tensor_of(tensor))})
+            _add(values, {tensor.name: b.in_file(tensor_of(tensor))})
         for proto in graph.node:
             place = f"the node {shown(proto.name or ', '.join(proto.output))} ({proto.op_type})"
             try:

@@ -207,6 +207,7 @@ class _Layer:
                 cut = [sample[0] for sample in cut]
             samples[name] = tuple(cut)
         inner = Wired(samples)
+        inner.size = self.b.size
         made = read(inner, body, {**inner.given, **given})
         count = len(self.states)
         for state, after in zip(self.states, made, strict=False):
