@@ -1,6 +1,9 @@
 """PyTorch's modules and weights made ours, and ours made PyTorch's: equal, or refused by name."""
 
 import copy
+import pickle
+import re
+import traceback
 
 import pytest
 import torch
@@ -294,5 +297,32 @@ class TestBadInput:
 
     def test_a_file_runs_no_code(self, tmp_path):
         torch.save(nn.LSTM(2, 2), tmp_path / "whole.pt")  # a pickle that names classes
-        with pytest.raises(ModelError, match="is no file of weights"):
+        told = r"is no file of weights: it holds 'torch\.nn\.modules\.rnn\.LSTM', .*state_dict\(\)"
+        with pytest.raises(ModelError, match=told):
             from_torch(tmp_path / "whole.pt")
+
+    def test_no_error_tells_how_to_run_the_code_in_a_file(self, tmp_path):
+        """Neither pickles, old archives nor what is damaged show PyTorch's own advice."""
+        torch.save(nn.LSTM(2, 2), tmp_path / "whole.pt")
+        (tmp_path / "plain.pt").write_bytes(pickle.dumps(print))
+        (tmp_path / "zeros.pt").write_bytes(bytes(10_240))
+        (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:300])
+        for file in tmp_path.iterdir():
+            with pytest.raises(ModelError, match="is no file of weights: it ") as caught:
+                from_torch(file)
+            shown = "".join(traceback.format_exception(caught.value))
+            assert not re.search("weights_only` |you trust|\x1b", shown), file.name
+
+    def test_tensors_without_numbers(self):
+        for source in (nn.LSTM(3, 4, device="meta"), nn.LSTM(3, 4, device="meta").state_dict()):
+            with pytest.raises(ModelError, match="weight_ih_l0 is on the device meta"):
+                from_torch(source)
+        with pytest.raises(ModelError, match=r"0\.weight_ih is on the device meta"):
+            from_torch(nn.Sequential(nn.GRUCell(3, 4, device="meta")))
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript itself
+    def test_modules_of_torchscript(self):
+        net = nn.Sequential(nn.LSTM(3, 4))
+        for source in (torch.jit.script(net), torch.jit.trace(net, torch.zeros(2, 1, 3))):
+            with pytest.raises(DtypeError, match="a module of TorchScript"):
+                from_torch(source)

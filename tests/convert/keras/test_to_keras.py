@@ -9,6 +9,7 @@ import cello
 from cello import from_keras, proof_of, to_keras
 from cello.convert import NetGraph
 from cello.convert.keras.functions import KerasActivation
+from cello.convert.onnx_read.constants import Held
 from cello.convert.proof import Case, run_net
 from cello.convert.recurrence import recurrence_of
 from cello.convert.state_parts import parts_of, state_of
@@ -213,6 +214,17 @@ def test_a_graph_says_what_is_missing(tmp_path):
     assert type(to_keras(net, shapes=[(None, 2)])).__name__ == "Sequential"
 
 
+def test_a_size_that_must_be_known_is_asked_for():
+    layer = cello.Recurrent(cello.GRUCell(3, 2), batch_first=True)
+    wiring = [[0, [0], {}], ["reshape", [1], {"shape": [-1]}], [1, [2], {}]]
+    net = NetGraph([layer, nn.Linear(10, 1)], wiring)
+    with pytest.raises(ArgumentError, match=r"shapes must give the sizes .* \[\(None, 3\)\]"):
+        to_keras(net)
+    assert proof_of(to_keras(net, shapes=[(5, 3)])).relative < 1e-5
+    with pytest.raises(ModelError, match=r"Keras cannot build the model of inputs \[\(5, 4\)\]"):
+        to_keras(net, shapes=[(5, 4)])
+
+
 @pytest.mark.parametrize(
     ("wiring", "why"),
     [
@@ -224,10 +236,16 @@ def test_a_graph_says_what_is_missing(tmp_path):
             "something with a mask",
         ),
         ([[0, [0], {}]], r"net.0 reads \[T, B, features\]"),
+        ([[1, [0], {}], ["state", [1], {"index": 0}]], "reads a final state of 1; as a model"),
+        ([["state", [0], {"index": 0}]], "reads a final state of an input"),
+        ([[2, [], {}], ["add", [0, 1], {}]], r"net.2 \(Held\) reads nothing"),
+        ([["add", [0, None], {}]], "a node that leaves an input out"),
     ],
 )
 def test_nodes_that_keras_has_not(wiring, why):
-    net = NetGraph([cello.Recurrent(cello.GRUCell(3, 3))], wiring)
+    cell = cello.GRUCell(3, 3)
+    both = cello.Bidirectional(cello.GRUCell(3, 3), batch_first=True)
+    net = NetGraph([cello.Recurrent(cell), both, Held([3])], wiring)
     with pytest.raises(ModelError, match=why):
         to_keras(net, shapes=[(None, 3)])
 

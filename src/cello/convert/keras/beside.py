@@ -49,7 +49,7 @@ def prove_beside_keras(net: Any, archive: Archive, shapes: Sequence[Sequence[Any
     try:
         model = _Rebuilt(keras, archive).model()
     except Exception as error:  # whatever Keras raises of what it does not take
-        return Proof(not_run=f"Keras cannot build the model: {_first_line(error)}")
+        return Proof(not_run=f"Keras cannot build the model: {first_line(error)}")
 
     return prove_model(keras, model, net, shapes)
 
@@ -92,7 +92,7 @@ def prove_model(keras: Any, model: Any, net: Any, shapes: Sequence[Sequence[Any]
     try:
         other(Case("", inputs.draw(least, 1, torch.Generator().manual_seed(0))))
     except Exception as error:
-        return Proof(not_run=f"Keras cannot run the model: {_first_line(error)}")
+        return Proof(not_run=f"Keras cannot run the model: {first_line(error)}")
     fixed = all(None not in shape for shape in shapes)
     sizes = [(least if fixed else least + more, B) for more, B in _SIZES]
 
@@ -109,7 +109,7 @@ def prove_model(keras: Any, model: Any, net: Any, shapes: Sequence[Sequence[Any]
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
@@ -125,7 +125,11 @@ def ids_of(net: Any) -> dict[int, int]:
     if not isinstance(net, NetGraph):
         return {0: net[0].num_embeddings} if isinstance(net[0], nn.Embedding) else {}
     modules = list(net.parts.values())
-    tables = [(values[0], modules[what]) for what, values, _ in net.wiring if isinstance(what, int)]
+    tables = [
+        (values[0], modules[what])
+        for what, values, _ in net.wiring
+        if isinstance(what, int) and values
+    ]
     return {
         number: module.num_embeddings
         for number, module in tables

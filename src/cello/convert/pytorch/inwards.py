@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from cello.convert.proof import TOLERANCES, Proof, proved, together
 from cello.convert.pytorch.torch_side import prove_layer
 from cello.errors import ArgumentError, DtypeError, ModelError
 from cello.layers import DropIn, accelerate
+from cello.ranges import shown
 
 __all__ = ["from_torch"]
 
@@ -63,9 +64,10 @@ def from_torch(
         layers, and a `Cell` for a cell of PyTorch's. Of a state dict: the layer, or the cell.
 
     Raises:
-        DtypeError: `source` is none of these.
+        DtypeError: `source` is none of these, or a module of TorchScript.
         ArgumentError: no recurrent layer is in the state dict, or several and no `prefix`.
-        ModelError: the file cannot be read, or the shapes do not belong to one layer.
+        ModelError: the file cannot be read, the shapes do not belong to one layer, or a tensor
+            has no numbers, as on the device meta.
         ConversionError: what was made does not compute what PyTorch's does; says where.
 
     >>> net = from_torch(nn.LSTM(3, 4).state_dict())
@@ -74,7 +76,13 @@ def from_torch(
     """
     if isinstance(source, (str, Path)):
         source = _read(Path(source))
+    if isinstance(source, torch.jit.ScriptModule):
+        raise DtypeError(
+            "source is a module of TorchScript, whose parts cannot be told apart: give the module "
+            "that it was made of, or its state_dict()"
+        )
     if isinstance(source, nn.Module):
+        _check_numbers([*source.named_parameters(), *source.named_buffers()])
         theirs = copy.deepcopy(source)
         is_cell = isinstance(theirs, nn.RNNCellBase)
         ours = as_cell(theirs) if is_cell else accelerate(theirs)
@@ -110,7 +118,7 @@ def _read(file: Path) -> Mapping[str, Tensor]:
 
             return _checked(load_file(file), file)
         _check_packed(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        found = _load(file)
     except ModelError:
         raise
     except FileNotFoundError as error:
@@ -125,6 +133,32 @@ def _read(file: Path) -> Mapping[str, Tensor]:
     if not _holds_tensors(found):  # a checkpoint, with the state dict under a name?
         found = next(filter(_holds_tensors, found.values()), found)
     return _checked(found, file)
+
+
+def _load(file: Path) -> Any:
+    """What `torch.save` wrote; PyTorch's own errors say how to run the code in a file."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named:
+            what = (
+                f"it holds {shown(named[1])}, and a file may run code as that; only tensors in "
+                "dicts and lists are read: write it with torch.save(module.state_dict(), file)"
+            )
+        else:
+            what = "it is damaged, or torch.save has not written it"
+        raise ModelError(f"{file} is no file of weights: {what}") from None
+
+
+def _check_numbers(tensors: Iterable[tuple[str, Any]]) -> None:
+    for name, tensor in tensors:
+        if isinstance(tensor, Tensor) and tensor.is_meta:
+            raise ModelError(
+                f"{name} is on the device meta, where there are no numbers: load them first"
+            )
 
 
 def _holds_tensors(value: Any) -> bool:
@@ -167,16 +201,16 @@ def _from_state_dict(
         matched = _KEY.fullmatch(key) if isinstance(key, str) else None
         if matched and isinstance(value, Tensor):
             groups.setdefault(matched["prefix"], {})[key[len(matched["prefix"]) :]] = value
-    shown = ", ".join(map(repr, list(groups)[:_SHOWN])) + ", …" * (len(groups) > _SHOWN) or "none"
+    known = ", ".join(map(repr, list(groups)[:_SHOWN])) + ", …" * (len(groups) > _SHOWN) or "none"
     if prefix is None and len(groups) == 1:
         prefix = next(iter(groups))
     if prefix is None:
         raise ArgumentError(
-            f"the state dict must hold one recurrent layer, found {len(groups)} ({shown})"
+            f"the state dict must hold one recurrent layer, found {len(groups)} ({known})"
             + ("; choose one by prefix=" if groups else "; its keys end in weight_ih_l0, …")
         )
     if prefix not in groups:
-        raise ArgumentError(f"prefix={prefix!r} is none of the recurrent layers' ({shown})")
+        raise ArgumentError(f"prefix={prefix!r} is none of the recurrent layers' ({known})")
     return _layer(groups[prefix], prefix, nonlinearity, batch_first)
 
 
@@ -184,6 +218,7 @@ def _layer(
     weights: dict[str, Tensor], prefix: str, nonlinearity: str, batch_first: bool
 ) -> nn.Module:
     """The layer or the cell whose parameters these are."""
+    _check_numbers((prefix + name, weight) for name, weight in weights.items())
     is_cell = "weight_ih" in weights
     if len(weights) > _MOST:
         raise ModelError(

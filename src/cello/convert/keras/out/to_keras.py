@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph
-from cello.convert.keras.beside import ids_of, prove_model
+from cello.convert.keras.beside import first_line, ids_of, prove_model
 from cello.convert.keras.library import keras_library
 from cello.convert.keras.out.building import Building, OnItsWay
 from cello.convert.keras.out.wired import WiredModel, shapes_of_inputs
 from cello.convert.proof import TOLERANCES, Case, prove, proved
 from cello.convert.state_parts import parts_of, state_of
-from cello.errors import ArgumentError, ConversionError, ModelError
+from cello.errors import ArgumentError, CelloError, ConversionError, ModelError
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
 from cello.layers.reads import dtype_of, reads_of
@@ -97,9 +97,21 @@ def _of_graph(keras: Any, net: NetGraph, shapes: Sequence[tuple[Any, ...]]) -> A
         for number, shape in enumerate(shapes)
     ]
     with evaluating(net), torch.no_grad():
-        build = WiredModel(keras, dtype, net, inputs)
-        model = build.model(inputs)
-        build.fill()
+        try:
+            build = WiredModel(keras, dtype, net, inputs)
+            model = build.model(inputs)
+            build.fill()
+        except CelloError:
+            raise
+        except Exception as error:  # whatever Keras raises of what it cannot build
+            told = f"Keras cannot build the model of inputs {list(shapes)}: {first_line(error)}"
+            if any(size is None for shape in shapes for size in shape):
+                raise ArgumentError(
+                    "must give the sizes that this net needs, such as [(12, 3)] for 12 steps of 3 "
+                    f"features, where None leaves one open: {told}",
+                    argument="shapes",
+                ) from error
+            raise ModelError(told) from error
     proof = prove_model(keras, model, net, shapes)
     if proof.not_run:
         raise ConversionError(f"the model cannot be compared with net: {proof.not_run}")

@@ -58,7 +58,7 @@ class WiredModel(Building):
             if isinstance(what, int):
                 made = self._module(what, numbers, options)
             elif what == "state":
-                made = OnItsWay(self.finals[numbers[0]][options["index"]])
+                made = self._state(numbers[0], **options)
             elif what in _NODES:
                 made = _NODES[what](self, numbers, **options)
             else:
@@ -103,8 +103,10 @@ class WiredModel(Building):
         """A value as a tensor."""
         return self.tensor(self.value(number))
 
-    def value(self, number: int) -> OnItsWay:
-        """A value that is no mask."""
+    def value(self, number: int | None) -> OnItsWay:
+        """A value that is there, and is no mask."""
+        if number is None:
+            raise ModelError("net has a node that leaves an input out, as no layer of Keras's does")
         value = self.values[number]
         if isinstance(value, _Mask):
             raise ModelError("net does something with a mask, which Keras keeps beside a tensor")
@@ -117,6 +119,11 @@ class WiredModel(Building):
 
     def _module(self, what: int, numbers: Sequence[int], options: dict[str, Any]) -> OnItsWay:
         module, path = self.modules[what], self.net.names[what]
+        if not numbers:
+            raise ModelError(
+                f"net.{path} ({type(module).__name__}) reads nothing, where each layer of Keras's "
+                "reads something"
+            )
         flow = self.value(numbers[0])
         if isinstance(module, (Recurrent, Bidirectional)) and not module.batch_first:
             raise ModelError(
@@ -156,6 +163,18 @@ class WiredModel(Building):
             finals=any(what == "state" for what, _ in readers),
         )
         return made
+
+    def _state(self, number: int, index: int) -> OnItsWay:
+        """A final state of a recurrent layer of one direction."""
+        if number not in self.finals:
+            place = number - self.net.inputs
+            what = self.net.wiring[place][0] if place >= 0 else "an input"
+            path = self.net.names[what] if isinstance(what, int) else what
+            raise ModelError(
+                f"net reads a final state of {path}; as a model of Keras's, only a recurrent layer "
+                "of one direction gives these: read its output at the last step instead"
+            )
+        return OnItsWay(self.finals[number][index])
 
     def _masked(self, flow: OnItsWay, number: int) -> OnItsWay:
         """A sequence whose tensor carries this mask."""
