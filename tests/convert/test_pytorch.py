@@ -314,15 +314,10 @@ class TestBadInput:
             assert not re.search("weights_only` |you trust|\x1b", shown), file.name
 
     def test_tensors_without_numbers(self):
-        for source in (nn.LSTM(3, 4, device="meta"), nn.LSTM(3, 4, device="meta").state_dict()):
-            with pytest.raises(ModelError, match="weight_ih_l0 is on the device meta"):
-                from_torch(source)
-        with pytest.raises(ModelError, match=r"0\.weight_ih is on the device meta"):
-            from_torch(nn.Sequential(nn.GRUCell(3, 4, device="meta")))
+        with pytest.raises(ModelError, match="weight_ih_l0 is on the device meta"):
+            from_torch(nn.LSTM(3, 4, device="meta").state_dict())
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript itself
     def test_modules_of_torchscript(self):
-        net = nn.Sequential(nn.LSTM(3, 4))
-        for source in (torch.jit.script(net), torch.jit.trace(net, torch.zeros(2, 1, 3))):
-            with pytest.raises(DtypeError, match="a module of TorchScript"):
-                from_torch(source)
+        with pytest.raises(DtypeError, match="a module of TorchScript"):
+            from_torch(torch.jit.script(nn.LSTM(3, 4)))

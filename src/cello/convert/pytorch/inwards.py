@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ def from_torch(
     Raises:
         DtypeError: `source` is none of these, or a module of TorchScript.
         ArgumentError: no recurrent layer is in the state dict, or several and no `prefix`.
-        ModelError: the file cannot be read, the shapes do not belong to one layer, or a tensor
-            has no numbers, as on the device meta.
+        ModelError: the file cannot be read, the shapes do not belong to one layer, or a weight
+            of a state dict has no numbers, as on the device meta.
         ConversionError: what was made does not compute what PyTorch's does; says where.
 
     >>> net = from_torch(nn.LSTM(3, 4).state_dict())
@@ -82,7 +82,6 @@ def from_torch(
             "that it was made of, or its state_dict()"
         )
     if isinstance(source, nn.Module):
-        _check_numbers([*source.named_parameters(), *source.named_buffers()])
         theirs = copy.deepcopy(source)
         is_cell = isinstance(theirs, nn.RNNCellBase)
         ours = as_cell(theirs) if is_cell else accelerate(theirs)
@@ -153,14 +152,6 @@ def _load(file: Path) -> Any:
         raise ModelError(f"{file} is no file of weights: {what}") from None
 
 
-def _check_numbers(tensors: Iterable[tuple[str, Any]]) -> None:
-    for name, tensor in tensors:
-        if isinstance(tensor, Tensor) and tensor.is_meta:
-            raise ModelError(
-                f"{name} is on the device meta, where there are no numbers: load them first"
-            )
-
-
 def _holds_tensors(value: Any) -> bool:
     return isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values())
 
@@ -218,7 +209,9 @@ def _layer(
     weights: dict[str, Tensor], prefix: str, nonlinearity: str, batch_first: bool
 ) -> nn.Module:
     """The layer or the cell whose parameters these are."""
-    _check_numbers((prefix + name, weight) for name, weight in weights.items())
+    for name, weight in weights.items():
+        if weight.is_meta:
+            raise ModelError(f"{prefix}{name} is on the device meta, where there are no numbers")
     is_cell = "weight_ih" in weights
     if len(weights) > _MOST:
         raise ModelError(
