@@ -12,7 +12,7 @@ from torch.overrides import _pop_mode, _push_mode
 from torch.utils import _python_dispatch as dispatch
 from torch.utils._device import DeviceContext
 
-from cello.cells.tracing import untraced
+from cello.cells.tracing import taken_apart, untraced
 
 __all__ = ["apart", "hooks_of"]
 
@@ -29,10 +29,11 @@ def apart(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
 
     That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or
-    change what functions and operations do, `torch.jit.trace`, the profiler, and what TorchScript
-    learns from calls.
+    change what functions and operations do, which of those `torch.export` keeps whole,
+    `torch.jit.trace`, the profiler, and what TorchScript learns from calls.
     """
     with (
+        taken_apart(),
         torch.inference_mode(False),
         torch.autocast("cpu", enabled=False),  # where steps are tried, whatever the device
         _saving_plainly(),

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 __all__ = [
     "in_transform",
@@ -18,6 +19,8 @@ __all__ = [
     "is_traced",
     "is_written_down",
     "set_profiler",
+    "taken_apart",
+    "unmoded",
     "untraced",
     "unwarned",
     "with_locals",
@@ -58,6 +61,29 @@ def untraced() -> Iterator[None]:
         yield
     finally:
         tracer._set_tracing_state(state)
+
+
+@contextmanager
+def taken_apart() -> Iterator[None]:
+    """Run a block in which a mode sees the operations that others consist of, as it does elsewhere.
+
+    `torch.export` has PyTorch's dispatcher keep them whole, and below autograd, where an operation
+    of ours is run, nothing takes them apart.
+    """
+    internals: Any = torch._C
+    autograd = internals.DispatchKey.AutogradFunctionality
+    with (
+        internals._DisablePythonDispatcher(),
+        internals._SetExcludeDispatchKeyGuard(autograd, False),
+    ):
+        yield
+
+
+@contextmanager
+def unmoded() -> Iterator[None]:
+    """Run a block in which operations do what they do where nothing is traced or watched."""
+    with _disable_current_modes(), taken_apart():
+        yield
 
 
 def unwarned() -> AbstractContextManager[None]:

@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from cello.cells.tracing import unmoded
 from cello.program.graph import BATCH, Op, Value, map_leaves, needed_ops
 from cello.program.operations import creation, facts
 
@@ -38,7 +39,7 @@ def _expanded(op: Op, real: torch.dtype) -> list[Op]:
     composed = facts(op).composed
     if composed is None or not op.outputs[0].batched:
         return [op]
-    with _disable_current_modes(), torch.enable_grad():
+    with unmoded(), torch.enable_grad():
         tracer = _Tracer(op)
         args, kwargs = map_leaves(tracer.stand_in, (op.args, op.kwargs))
         if "real" in inspect.signature(composed).parameters:

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
+from cello.cells.tracing import unmoded
 from cello.program.evaluate import results_of
 from cello.program.graph import BATCH, Op, Value, map_leaves, values_in
 from cello.program.operations import OPERATIONS, facts
@@ -89,7 +89,7 @@ def row_origins(op: Op) -> list[list[Origin]] | None:
         op: one of `MOVES`.
     """
     if op not in _found:
-        with _disable_current_modes(), torch.no_grad():
+        with unmoded(), torch.no_grad():
             _found[op] = _row_origins(op)
     return _found[op]
 

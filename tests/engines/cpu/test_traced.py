@@ -14,6 +14,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.aot_autograd import make_boxed_compiler
 
 import cello
+from cello.engines.cpu import plan
 from cello.engines.cpu.op import operators
 from tests.registry import make
 
@@ -151,6 +152,37 @@ def test_export(strict: bool) -> None:
     program = torch.export.export(model, (x,), strict=strict)
     assert [node.target for node in program.graph.nodes].count(FORWARD) == 1
     torch.testing.assert_close(program.module()(x), model(x), rtol=1e-10, atol=1e-10)
+
+
+class SharesCell(cello.Cell):
+    """Of operations that PyTorch makes of others, in the step itself and in the compiled loop."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.both = nn.Linear(3, 8)
+        self.near = nn.Conv1d(1, 1, 3, padding=1)
+
+    def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        new = nn.functional.glu(self.both(x) + torch.cat([h, h], dim=-1), dim=-1)
+        h = torch.cumsum(torch.softmax(new + self.near(h.unsqueeze(1)).squeeze(1), dim=-1), dim=-1)
+        return h, (h,)
+
+
+@pytest.mark.parametrize("has_run", [False, True])
+def test_exported_operations_are_taken_apart(
+    has_run: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = cello.Recurrent(SharesCell()), torch.randn(5, 2, 3)
+    if has_run:
+        layer(x)
+    program = torch.export.export(layer, (x,))
+    assert [node.target for node in program.graph.nodes].count(FORWARD) == 1
+    expected = layer(x)[0]
+    monkeypatch.setattr(plan, "_by_name", {})  # as in another process
+    plan._plan_of_text.cache_clear()
+    torch.testing.assert_close(program.module()(x)[0], expected)
 
 
 # ---------------------------------------------------------------- in place of PyTorch's layers

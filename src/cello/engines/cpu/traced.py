@@ -24,7 +24,6 @@ from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
 from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.packing import Alike
 from cello.engines.run import Rows, Run, RunResult
-from cello.program import to_text
 
 __all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
 
@@ -108,10 +107,9 @@ def plan_name(
     with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
-    program = run.captured()
-    plan = plan_of(program, cell.feedback)
+    plan = plan_of(run.captured(), cell.feedback)
     # What is exported may run in another process, where this one's names mean nothing.
-    name = to_text(program, cell.feedback) if torch.compiler.is_exporting() else plan.name
+    name = plan.text if torch.compiler.is_exporting() else plan.name
     _kept[name] = plan
     return name
 

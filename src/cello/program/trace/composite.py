@@ -12,10 +12,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._python_dispatch import _disable_current_modes
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
 from cello.cells.torch_layout import share_parameters
+from cello.cells.tracing import unmoded
 from cello.program.trace.functions import IN_OTHER_WORDS
 
 __all__ = ["as_equations"]
@@ -61,7 +61,7 @@ def _step(
     bias_hh: Tensor | None = None,
 ) -> Any:
     """One step with PyTorch's arguments and results."""
-    with _disable_current_modes(), torch.device("meta"):  # of no meaning for what is captured
+    with unmoded(), torch.device("meta"):  # of no meaning for what is captured
         has_bias = bias_ih is not None
         cell = _CELLS[function](weight_ih.shape[1], weight_hh.shape[1], bias=has_bias)
     weights = {"weight_ih": weight_ih, "weight_hh": weight_hh}

@@ -16,6 +16,7 @@ from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
 from cello.cells.contract.state import in_rows, step_arguments
 from cello.cells.contract.step_checks import check_step_result, name_of, step_name_of
+from cello.cells.tracing import unmoded
 from cello.errors import CaptureError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.operations import creation
@@ -336,7 +337,9 @@ class Trace(TorchDispatchMode):
 
     def look_at_dice(self, where: str) -> None:
         """Refuse a step that itself decides which random numbers are drawn."""
-        if not torch.equal(self.dice, torch.default_generator.get_state()):
+        with unmoded():
+            same = torch.equal(self.dice, torch.default_generator.get_state())
+        if not same:
             self.refuse(f"it sets the state of PyTorch's random numbers{where}")
 
     def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
