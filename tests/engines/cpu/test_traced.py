@@ -78,6 +78,17 @@ def test_one_graph_with_the_loops_in_it(name: str) -> None:
         torch.testing.assert_close(traced(x), model(x), rtol=1e-10, atol=1e-10)
 
 
+def test_inputs_of_other_kinds_stand_in_one_graph() -> None:
+    kinds = {
+        "two-inputs": (torch.randn(5, 2, 2), torch.randn(5, 2, 1)),
+        "named-inputs": {"pair": torch.randn(5, 2, 2, 1), "more": torch.randn(5, 2)},
+    }
+    for name, x in kinds.items():
+        layer = cello.Recurrent(make(name, torch.float32))
+        found = torch.compile(layer, fullgraph=True, backend="eager")(x)[0]
+        torch.testing.assert_close(found, layer(x)[0])
+
+
 def test_each_layer_has_its_own_loop() -> None:
     first = cello.Bidirectional(cello.LSTMCell(3, 4))
     net = cello.Stack(first, nn.Linear(8, 3), cello.Recurrent(cello.JordanCell(3, 4, 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 __all__ = ["a_tensor_of", "autocast_active", "autocast_dtype", "like_of"]
 
@@ -20,7 +20,10 @@ def like_of(module: nn.Module) -> Tensor:
     found = a_tensor_of(module)
     if found is None:
         return torch.zeros(())
-    return torch.zeros((), dtype=found.dtype, device=found.device) if is_lazy(found) else found
+    lazy = (UninitializedBuffer, UninitializedParameter)
+    if isinstance(found, lazy):  # not is_lazy, which Dynamo does not trace
+        return torch.zeros((), dtype=found.dtype, device=found.device)
+    return found
 
 
 def _floating(module: nn.Module, kind: str) -> Tensor | None:
