@@ -201,7 +201,7 @@ class DenseLoop:
 
     def gradients_of(
         self,
-        saved: list[Tensor],
+        saved: list[Any],
         grads: list[Any],
         needs: tuple[bool, ...],
         length: int,
@@ -212,7 +212,7 @@ class DenseLoop:
         """Those of a node in C++, where something is out of the ordinary.
 
         Args:
-            saved: the tensors, the outputs and the tape.
+            saved: the tensors, the outputs and the tape, None if that is empty.
             grads: of the outputs and the final state.
             needs: which tensors need one.
             length: T.
@@ -221,6 +221,8 @@ class DenseLoop:
             changed: whether the outputs have been changed in place.
         """
         *tensors, y, tape = saved
+        if tape is None:  # there is nothing to keep beside the outputs
+            tape = y.new_empty(length * rows, 0)
         steps = StepTable(length, rows, length * rows, None, reverse)
         if changed:
             y = self.run(tensors, steps, True)[0]  # has the same bits as it had

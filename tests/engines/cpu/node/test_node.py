@@ -185,6 +185,14 @@ def test_gradients_of_gradients_and_by_the_batch(layer: cello.Recurrent) -> None
 
 
 @needs_extension
+def test_gradients_of_gradients_where_nothing_is_kept_beside_the_outputs() -> None:
+    layer, x = cello.Recurrent(cello.ElmanCell(I, 4)).double(), x_like()
+    warm(layer, x)
+    assert is_native(layer(x)[0])
+    assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
+
+
+@needs_extension
 def test_who_listens_is_told(layer: cello.Recurrent) -> None:
     def loss(y: Tensor) -> Tensor:
         return y.square().sum()
