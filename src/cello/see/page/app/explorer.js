@@ -81,9 +81,10 @@ export class Explorer {
     this.root.tabIndex = -1; // for keys, wherever one has clicked
     this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.about.element, this.extra, ...this.scene.elements),
+      make("main", {}, this.about.element, this.extra, ...this.scene.elements,
+        this.scene.captions.tip), // shown above all, it belongs to what it tells of
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
-      this.detail.drawing.element), this.scene.captions.tip, this.keys);
+      this.detail.drawing.element), this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
 
