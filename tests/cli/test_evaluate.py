@@ -143,7 +143,9 @@ def test_the_columns_of_the_training_data_are_known(tmp_path: Path):
     torch.manual_seed(0)
     net = build_network("elman", task.features.encoder(), 6, task.output_size)
     save_model(net, tmp_path / "model", task=task.config())
-    assert open_model(tmp_path / "model").task.columns == (1, 2)  # type: ignore[union-attr]
+    kept = open_model(tmp_path / "model").task
+    assert isinstance(kept, Tagging)
+    assert kept.columns == (1, 2)
     found = run_json("evaluate", tmp_path / "model", file)
     assert found["unseen_tags"] == []
     assert found == run_json("evaluate", tmp_path / "model", file, "--token", 1, "--tag", 2)

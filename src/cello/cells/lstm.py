@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -59,7 +61,7 @@ class LSTMCell(Cell):
     """
 
     state = ("h", "c")
-    gates = ("i", "f", "g", "o")
+    gates: ClassVar[tuple[str, ...]] = ("i", "f", "g", "o")
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.onnx_read.computing import OPERATORS, computed
+from cello.convert.onnx_read.operators.computing import OPERATORS, computed
 from cello.errors import ArgumentError, ShapeError
 
 __all__ = ["FUNCTIONS", "NetGraph", "run_node"]

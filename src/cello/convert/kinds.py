@@ -18,8 +18,8 @@ from cello.cells import zoo
 from cello.convert.graph import NetGraph
 from cello.convert.keras.functions import KerasActivation
 from cello.convert.keras.masked import MaskedCell
-from cello.convert.onnx_read.constants import Held
 from cello.convert.onnx_read.onnx_cells import BodyCell, InputForgetLSTMCell, ScaledActivation
+from cello.convert.onnx_read.operators.constants import Held
 from cello.errors import ArgumentError, DtypeError
 from cello.layers.encoders import ENCODERS
 

@@ -9,7 +9,7 @@ import cello
 from cello import from_keras, proof_of, to_keras
 from cello.convert import NetGraph
 from cello.convert.keras.functions import KerasActivation
-from cello.convert.onnx_read.constants import Held
+from cello.convert.onnx_read.operators.constants import Held
 from cello.convert.proof import Case, run_net
 from cello.convert.recurrence import recurrence_of
 from cello.convert.state_parts import parts_of, state_of

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.convert.c.numbers import Numbers, comment
-from cello.engines.cpu.c.body import NEUTRAL, Body
+from cello.engines.cpu.c.body import NEUTRAL, Body, OneFeature
 from cello.engines.cpu.c.expressions import scalar
 from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.engine import shared_tensors
@@ -22,7 +22,7 @@ from cello.engines.cpu.plan import Plan, plan_of
 from cello.errors import CaptureError, ConversionError
 from cello.program import Value, program_of
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
-from cello.program.kernel.nodes import Array, Constant, Dot, Fold, Gather, Node, Shared, TermSum
+from cello.program.kernel.nodes import Array, Constant, Dot, Gather, Node, Shared, TermSum
 
 __all__ = ["CellFunction", "Weights", "cell_function"]
 
@@ -148,7 +148,7 @@ class _Memory(Memory):
         return node.length
 
 
-class _Statements(Body):
+class _Statements(OneFeature):
     """The statements for one feature."""
 
     def _declare(self, kind: str, name: str, expression: str) -> None:
@@ -164,9 +164,6 @@ class _Statements(Body):
         start = f"{place[1]} + " if place[1] else ""
         return f"{place[0]}[{start}unit]"
 
-    def _put(self, place: tuple[str, int], value: str, padded: bool = False) -> None:
-        self.lines.append(f"{self._get(place)} = {value};")
-
     def _gathered(self, node: Gather) -> str:
         name = f"GATHERED{len(self.lines)}"
         places = []
@@ -181,12 +178,6 @@ class _Statements(Body):
             f"const real *const {name}_FROM[] = {{{', '.join(places)}}};",
         ]
         return f"{name}_FROM[{name}_OF[unit]][{name}_AT[unit]]"
-
-    def _fold(self, node: Fold) -> None:
-        place = self._first(self.memory.place(node))
-        value = self._vector(node.arg)
-        total = f"{place} + {value}" if node.kind == "sum" else f"v_{node.kind}({place}, {value})"
-        self.lines.append(f"{place} = {total};")
 
 
 class _Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -89,7 +90,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "swish": nn.SiLU,
     "tanh": nn.Tanh,
     "tanh_shrink": nn.Tanhshrink,
-    **{name: lambda name=name: KerasActivation(name) for name in _WRITTEN},  # type: ignore[misc]
+    **{name: partial(KerasActivation, name) for name in _WRITTEN},
 }
 
 #: What a cell of ours calls those that it knows by name.

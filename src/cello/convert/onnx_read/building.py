@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph, run_node
-from cello.convert.onnx_read.constants import Held
 from cello.convert.onnx_read.limits import GROWING, MOST, Limits, numbers_of, shape_of
+from cello.convert.onnx_read.operators.constants import Held
 from cello.convert.wires import Wiring
 from cello.layers import Stack
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,7 @@ def prove_equal(
     Raises:
         ConversionError: they are not equal, or one of them can run what the other cannot.
     """
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError:
+    if find_spec("onnxruntime") is None:
         return None
     return _Proving(net, model, inputs, b, file).proof()
 

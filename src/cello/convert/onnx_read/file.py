@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cello.convert.onnx_read.computing import DTYPES
+from cello.convert.onnx_read.operators.computing import DTYPES
 from cello.errors import ModelError
 from cello.ranges import shown
 

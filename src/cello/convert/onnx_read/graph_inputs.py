@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.convert.onnx_read.computing import DTYPES
 from cello.convert.onnx_read.file import dtype_name
 from cello.convert.onnx_read.limits import MOST
+from cello.convert.onnx_read.operators.computing import DTYPES
 from cello.errors import ModelError
 from cello.ranges import shown
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.onnx_read.building import Seen, Wired, known
-from cello.convert.onnx_read.computing import OPERATORS
 from cello.convert.onnx_read.file import dtype_name
 from cello.convert.onnx_read.gated import recurrent
 from cello.convert.onnx_read.limits import shape_of
@@ -26,6 +25,7 @@ from cello.convert.onnx_read.modules import (
     options_of,
 )
 from cello.convert.onnx_read.node import FileNode
+from cello.convert.onnx_read.operators.computing import OPERATORS
 from cello.errors import ModelError
 from cello.ranges import shown
 

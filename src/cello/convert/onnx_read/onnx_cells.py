@@ -93,7 +93,7 @@ class InputForgetLSTMCell(LSTMCell):
     (torch.Size([1, 2]), torch.Size([1, 2]))
     """
 
-    gates = ("i", "g", "o")  # type: ignore[assignment]
+    gates = ("i", "g", "o")
 
     def __init__(
         self,

@@ -109,9 +109,11 @@ class DenseLoop:
         plain = PLAIN_TENSORS.issuperset(map(type, tensors))
         if plain and self.node is not None and steps.table is None:
             length, rows, reverse = steps.length, steps.rows, steps.reverse
-            found = self.node.run(tensors, length, rows, reverse, self.gradients_of, stacked)
+            found: tuple[Tensor, list[Tensor]] | None = self.node.run(
+                tensors, length, rows, reverse, self.gradients_of, stacked
+            )
             if found is not None:
-                return found  # type: ignore[no-any-return]
+                return found
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
             y, final, _ = self.run(tensors, steps, False)
             return y, [part.unsqueeze(0) for part in final] if stacked else final

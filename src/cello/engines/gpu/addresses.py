@@ -111,14 +111,11 @@ class Addresses:
     def _needed(self, node: Node, phase: str, *, by_feature: bool = True) -> Iterable[Node]:
         """What must stand in memory for a phase to read the node."""
         whole = self.whole(node)
-        if self.is_given(whole) or (whole not in self.phase and not self._is_kept(whole)):
+        if self.is_given(whole) or (whole not in self.phase and not isinstance(whole, Load)):
             return
         computed = self.phase.get(whole)
         if whole is not node or not by_feature or computed not in (None, phase):
             yield whole
-
-    def _is_kept(self, node: Node) -> bool:
-        return isinstance(node, Load)
 
     # ------------------------------------------------------------ names and addresses
 

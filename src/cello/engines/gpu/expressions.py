@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import keyword
 import math
-import re
 from collections.abc import Collection
 
-from cello.program.kernel.primitives import PRIMITIVES
+from cello.engines.cpu.c.expressions import EXPRESSIONS as OF_C
+from cello.engines.cpu.c.expressions import free_name
 
 __all__ = ["EXPRESSIONS", "identifier", "number"]
 
-# Arguments are blocks of rows and features; those of and, or, not and the first of where are masks.
-EXPRESSIONS: dict[str, str] = {
-    "add": "{} + {}",
-    "sub": "{} - {}",
-    "mul": "{} * {}",
-    "div": "{} / {}",
-    "neg": "-{}",
-    "copy": "{}",
-    "stop": "{}",
+#: What differs from C, whose functions of our own (`v_tanh`) have the same names. Arguments are
+#: blocks of rows and features; where C has masks, there are blocks of truths.
+EXPRESSIONS = OF_C | {
     "abs": "tl.abs({})",
     "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0))",
     "floor": "tl.floor({})",
@@ -44,29 +38,21 @@ EXPRESSIONS: dict[str, str] = {
     "ge": "{} >= {}",
     "eq": "{} == {}",
     "ne": "{} != {}",
-    "and": "{} & {}",
-    "or": "{} | {}",
     "not": "{} == 0",
     "feature": "{columns}.to(tl.float32)",
 }
-for _name, _primitive in PRIMITIVES.items():
-    _own = "{0}" if _primitive.passes else f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
-    EXPRESSIONS.setdefault(_name, _own)
 
 _OWN = frozenset("triton tl float int min max abs range s t row seq active has rows".split())
 
 
+def _is_reserved(name: str) -> bool:
+    """Whether Triton, or a loop around it, has the name already."""
+    return keyword.iskeyword(name) or name in _OWN or name.startswith(("v_", "p_", "c_"))
+
+
 def identifier(name: str, taken: Collection[str] = ()) -> str:
     """`name` as Triton has it, different from all that are taken."""
-    plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII).lstrip("_")
-    plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
-    if keyword.iskeyword(plain) or plain in _OWN or plain.startswith(("v_", "p_", "c_")):
-        plain = f"n_{plain}"
-    unique, serial = plain, 1
-    while unique in taken:
-        serial += 1
-        unique = f"{plain}_{serial}"
-    return unique
+    return free_name(name, taken, _is_reserved)
 
 
 def number(value: float) -> str:

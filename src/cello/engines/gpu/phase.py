@@ -211,8 +211,8 @@ class Phase:
             self._let(node, self._applied(node))
 
     def _applied(self, node: Apply) -> str:
-        masks = {"where": 1, "and": 2, "or": 2, "not": 1}.get(node.function, 0)
-        args = [self._truth(a) if i < masks else self.value(a) for i, a in enumerate(node.args)]
+        truths = PRIMITIVES[node.function].truths
+        args = [self._truth(a) if i < truths else self.value(a) for i, a in enumerate(node.args)]
         columns = self.c(node.args[0].length) if node.function == "feature" else ""
         expression = EXPRESSIONS[node.function].format(*args, columns=columns)
         alone = node.length > 1 and all(arg.length == 1 for arg in node.args)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cello.engines.cpu.c.render import Slot
+from cello.engines.cpu.c.render import STATE_SLOTS, Slot
 from cello.engines.gpu.addresses import Addresses
 from cello.engines.gpu.carried import States
 from cello.engines.gpu.phase import Phase
@@ -18,11 +18,6 @@ from cello.program.kernel.nodes import Graph
 from cello.program.kernel.schedule import schedule
 
 __all__ = ["TritonText", "render"]
-
-_STATE_SLOTS = {
-    "forward": ("start", "initial", "final"),
-    "backward": ("start", "initial", "grad_final", "grad_start", "grad_initial"),
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:
         feedback: the state in whose place known outputs may be fed back.
     """
     memory = Addresses(schedule(graph, kernel))
-    for kind in _STATE_SLOTS[kernel.name]:
+    for kind in STATE_SLOTS[kernel.name]:
         for state in kernel.states:
             memory.pointer(kind, state)
     memory.pointer("forced", "")

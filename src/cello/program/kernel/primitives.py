@@ -30,6 +30,7 @@ class Primitive:
         cheap: whether computing it again costs no more than reading its result from memory.
         is_bool: whether the result is 0 or 1.
         passes: whether the result is the first argument: it is there for its derivative.
+        truths: how many of the first arguments are read as true or false.
     """
 
     arguments: int
@@ -37,6 +38,7 @@ class Primitive:
     cheap: bool = True
     is_bool: bool = False
     passes: bool = False
+    truths: int = 0
 
 
 def _unary(function: Callable[[Graph, Node, Node], Node | None], cheap: bool = False) -> Primitive:
@@ -121,7 +123,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "min": Primitive(2, _extreme("gt")),
     "at_least": Primitive(2, _bounded("ge", "lt")),
     "at_most": Primitive(2, _bounded("le", "gt")),
-    "where": Primitive(3, _where),
+    "where": Primitive(3, _where, truths=1),
     # The first argument; of its gradient the second gets a share, the third.
     "share": Primitive(3, lambda graph, args, y, g: (g, graph.call("mul", g, args[2]), None)),
     "exp": _unary(lambda graph, x, y: y),
@@ -152,7 +154,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "pow": Primitive(2, cheap=False),
     "feature": Primitive(1),  # the index of each feature within its vector
     **{name: Primitive(2, is_bool=True) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-    **{name: Primitive(2, is_bool=True) for name in ("and", "or")},
-    "not": Primitive(1, is_bool=True),
+    **{name: Primitive(2, is_bool=True, truths=2) for name in ("and", "or")},
+    "not": Primitive(1, is_bool=True, truths=1),
     **{f"{name}'": _passing(*slope) for name, slope in SLOPES.items()},
 }

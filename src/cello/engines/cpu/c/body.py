@@ -10,7 +10,7 @@ from cello.program.kernel.nodes import Apply, Array, Constant, Dot, Fold, Gather
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.schedule import Region
 
-__all__ = ["NEUTRAL", "Body"]
+__all__ = ["NEUTRAL", "Body", "OneFeature"]
 
 #: What a fold begins with.
 NEUTRAL = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}
@@ -86,9 +86,9 @@ class Body:
         if isinstance(node, Gather):
             return self._gathered(node)
         assert isinstance(node, Apply)
-        masks = {"where": 1, "and": 2, "or": 2, "not": 1}.get(node.function, 0)
+        truths = PRIMITIVES[node.function].truths
         args = [
-            self._mask(arg) if i < masks else self._vector(arg) for i, arg in enumerate(node.args)
+            self._mask(arg) if i < truths else self._vector(arg) for i, arg in enumerate(node.args)
         ]
         return self.expressions[node.function].format(*args)
 
@@ -162,3 +162,16 @@ class Body:
         old = f"load({lanes})"
         total = f"{old} + {part}" if node.kind == "sum" else f"v_{node.kind}({old}, {part})"
         self.lines.append(f"store({lanes}, {total});")
+
+
+class OneFeature(Body):
+    """The statements for one feature, as languages without vectors have them."""
+
+    def _put(self, place: tuple[str, int], value: str, padded: bool = False) -> None:
+        self.lines.append(f"{self._get(place)} = {value};")
+
+    def _fold(self, node: Fold) -> None:
+        place = self._first(self.memory.place(node))
+        value = self._vector(node.arg)
+        total = f"{place} + {value}" if node.kind == "sum" else f"v_{node.kind}({place}, {value})"
+        self.lines.append(f"{place} = {total};")

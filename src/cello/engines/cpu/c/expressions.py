@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 
 from cello.engines.cpu.c.prelude import driver, prelude
 from cello.program.kernel.primitives import PRIMITIVES
 
-__all__ = ["EXPRESSIONS", "JAVASCRIPT", "identifier", "number", "scalar"]
+__all__ = ["EXPRESSIONS", "JAVASCRIPT", "free_name", "identifier", "number", "scalar"]
 
 # Arguments are vectors; those of and, or, not and the first of where are masks.
 EXPRESSIONS: dict[str, str] = {
@@ -81,11 +81,21 @@ def _reserved() -> frozenset[str]:
 _MACRO = re.compile(r"[A-Z][A-Z0-9_]+")  # so macros are named, ours and those of the headers
 
 
+def _is_reserved(name: str) -> bool:
+    """Whether C, or what stands in front of every kernel, has the name already."""
+    return name in _reserved() or name.startswith("v_") or bool(_MACRO.fullmatch(name))
+
+
 def identifier(name: str, taken: Collection[str] = ()) -> str:
     """`name` as C has it, different from all that are taken."""
+    return free_name(name, taken, _is_reserved)
+
+
+def free_name(name: str, taken: Collection[str], is_reserved: Callable[[str], bool]) -> str:
+    """`name` in letters that every language has, neither reserved nor taken."""
     plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII)
     plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
-    if plain in _reserved() or plain.startswith("v_") or _MACRO.fullmatch(plain):
+    if is_reserved(plain):
         plain += "_"
     unique, number_ = plain, 1
     while unique in taken:

@@ -15,7 +15,7 @@ from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array, Graph
 from cello.program.kernel.schedule import schedule
 
-__all__ = ["Rendered", "Slot", "render"]
+__all__ = ["STATE_SLOTS", "Rendered", "Slot", "render"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Rendered:
     shares: int
 
 
-_STATE_SLOTS = {
+#: The pointers that each state has, by the loop.
+STATE_SLOTS = {
     "forward": ("start", "initial", "final"),
     "backward": ("start", "initial", "grad_final", "grad_start", "grad_initial"),
 }
@@ -116,7 +117,7 @@ def _slots(kernel: Kernel, memory: Memory) -> tuple[Slot, ...]:
     slots = [Slot("array", array) for array in memory.arrays]
     slots += [Slot("vector", value) for value in memory.vectors]
     slots += [Slot("matrix", value) for value in memory.matrices]
-    slots += [Slot(kind, state) for state in kernel.states for kind in _STATE_SLOTS[kernel.name]]
+    slots += [Slot(kind, state) for state in kernel.states for kind in STATE_SLOTS[kernel.name]]
     slots.append(Slot("forced", ""))
     if kernel.name == "backward":
         slots.append(Slot("grad_forced", ""))
@@ -133,7 +134,7 @@ def field_name(slot: Slot, memory: Memory) -> str:
 def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     """What the kernel is given, and what a team has at hand."""
     states = max(len(kernel.states), 1)
-    of_states = _STATE_SLOTS[kernel.name]
+    of_states = STATE_SLOTS[kernel.name]
     fields = [field_name(slot, memory) for slot in slots if slot.kind not in of_states]
     lists = ["prev"] if kernel.name == "forward" else ["carry", "prev"]
     lines = [

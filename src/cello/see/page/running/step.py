@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.engines.cpu.c.body import NEUTRAL, Body
+from cello.engines.cpu.c.body import NEUTRAL, OneFeature
 from cello.engines.cpu.c.expressions import JAVASCRIPT
 from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.engine import shared_tensors
@@ -19,7 +19,7 @@ from cello.engines.cpu.plan import Plan, plan_of
 from cello.errors import CaptureError
 from cello.program import Value, program_of
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
-from cello.program.kernel.nodes import Array, Constant, Dot, Fold, Gather, Node, Shared
+from cello.program.kernel.nodes import Array, Constant, Dot, Gather, Node, Shared
 from cello.program.overrides import can_override, with_overrides
 
 __all__ = ["StepFunction", "step_function"]
@@ -130,7 +130,7 @@ class _Places(Memory):
         return " + ".join([*row, *([str(place[1])] if place[1] else []), *([unit] * bool(unit))])
 
 
-class _Numbers(Body):
+class _Numbers(OneFeature):
     """The statements for one feature."""
 
     expressions = JAVASCRIPT
@@ -148,9 +148,6 @@ class _Numbers(Body):
 
     def _get(self, place: tuple[str, int], padded: bool = False) -> str:
         return f"{place[0]}[{self.memory.offset(place, 'unit')}]"
-
-    def _put(self, place: tuple[str, int], value: str, padded: bool = False) -> None:
-        self.lines.append(f"{self._get(place)} = {value};")
 
     def _gathered(self, node: Gather) -> str:
         name = f"gathered_{len(self.memory.fixed)}"
@@ -170,12 +167,6 @@ class _Numbers(Body):
         )
         of = f"{name}_of[unit]"
         return f"{name}[{of}][{name}_from[{of}] + {name}_at[unit]]"
-
-    def _fold(self, node: Fold) -> None:
-        place = self._first(self.memory.place(node))
-        value = self._vector(node.arg)
-        total = f"{place} + {value}" if node.kind == "sum" else f"v_{node.kind}({place}, {value})"
-        self.lines.append(f"{place} = {total};")
 
 
 class _StepWriter:

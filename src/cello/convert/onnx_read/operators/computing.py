@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cello.convert.onnx_read.shape_arithmetic import SHAPES, end_of, ints
+from cello.convert.onnx_read.operators.shape_arithmetic import SHAPES, end_of, ints
 from cello.errors import ArgumentError
 
 __all__ = ["DTYPES", "OPERATORS", "computed"]
