@@ -5,15 +5,29 @@ A cell is one step, written once in plain PyTorch; everything else is derived fr
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cello import errors
 from cello._version import __version__
-from cello.cells import Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
-from cello.engines import EngineWarning, engine
 from cello.errors import CelloError
-from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
-from cello.layers.drop_in.accelerate import accelerate
+
+
+def _is_command() -> bool:
+    """Whether this process was started as `cello` or as `python -m cello`."""
+    started = sys.orig_argv[-len(sys.argv) :][0]  # the script, or the name after -m
+    return "torch" not in sys.modules and os.path.basename(started) in ("cello", "cello.exe")
+
+
+# Who imports cello may go on with `torch.export.load` or a pickle, which must find our operators
+# and classes: all that registers any is imported here. The command line knows when it needs them,
+# and must answer at once where it needs none.
+if TYPE_CHECKING or not _is_command():
+    from cello.cells import Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
+    from cello.engines import EngineWarning, engine
+    from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
+    from cello.layers.drop_in.accelerate import accelerate
 
 if TYPE_CHECKING:
     from cello.cells import zoo
@@ -39,6 +53,12 @@ if TYPE_CHECKING:
 
 # What is not needed to run a network is imported when it is first asked for.
 _LATER = {
+    **dict.fromkeys(("Cell", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell"), "cells"),
+    **dict.fromkeys(("EngineWarning", "engine"), "engines"),
+    **dict.fromkeys(
+        ("GRU", "LSTM", "RNN", "Bidirectional", "Recurrent", "Stack", "Stepper"), "layers"
+    ),
+    "accelerate": "layers.drop_in.accelerate",
     "Recording": "see",
     "attribute": "see",
     "count_parameters": "see",
@@ -116,7 +136,7 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         module = importlib.import_module(f"cello.{_LATER[name]}")
-        return module if _LATER[name].endswith(f".{name}") else getattr(module, name)
+        return getattr(module, name, module)  # `zoo` is a module itself
     raise AttributeError(f"module 'cello' has no attribute {name!r}")
 
 

@@ -274,7 +274,7 @@ def test_a_terminal_without_our_signs():
 
 def test_a_shell_can_complete_words():
     result = subprocess.run(
-        [sys.executable, "-c", "from cello.cli import main; main()"],
+        [sys.executable, "-m", "cello"],
         env={
             **ENVIRONMENT,
             "_CELLO_COMPLETE": "zsh_complete",

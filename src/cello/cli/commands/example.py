@@ -51,16 +51,14 @@ def command(
     every step with a tick where it is what the example's file states, and the arithmetic of the
     interesting steps.
     """
-    from cello.cli.example_data.datafile import example_files, read_data_file
-    from cello.cli.example_data.report import report
-    from cello.cli.example_data.texts import print_report
+    from cello.cli.example_data.datafile import example_files, example_titles, read_data_file
     from cello.errors import ArgumentError
 
     files = example_files()
     if name is None:
         if target is not None or page is not None or steps:
             raise click.UsageError("--copy, --html and --step need the NAME of an example")
-        titles = {key: read_data_file(file, key).title for key, file in files.items()}
+        titles = example_titles()
         if as_json:
             print_json(titles)
         else:
@@ -78,6 +76,9 @@ def command(
 
         click.echo(f"wrote {write_page(file, page)}: open it in a browser")
         return
+    from cello.cli.example_data.report import report
+    from cello.cli.example_data.texts import print_report
+
     print_report(file, report(file, steps), as_json)
 
 

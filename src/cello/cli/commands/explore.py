@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +76,8 @@ def command(
     way = None if no_browser else _way_to(server.url)
     try:
         if way is not None:
+            import webbrowser
+
             webbrowser.open(way.as_uri())
         server.serve()
     except KeyboardInterrupt:

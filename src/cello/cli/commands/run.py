@@ -31,8 +31,9 @@ def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
     Get one to change with `cello example NAME --copy FILE`.
     """
     from cello.cli.example_data.datafile import read_data_file
+
+    data = read_data_file(file)
     from cello.cli.example_data.report import report
     from cello.cli.example_data.texts import print_report
 
-    data = read_data_file(file)
     print_report(data, report(data, steps), as_json)

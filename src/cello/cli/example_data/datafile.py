@@ -47,6 +47,7 @@ __all__ = [
     "agrees",
     "data_file_of",
     "example_files",
+    "example_titles",
     "read_data_file",
 ]
 
@@ -135,6 +136,11 @@ def example_files() -> dict[str, Any]:
     return {name: found[name] for name in sorted(found, key=_position(order))}
 
 
+def example_titles() -> dict[str, str]:
+    """What each of the lecture's examples shows, by name; builds no network."""
+    return {name: _tables(file, name)["title"] for name, file in example_files().items()}
+
+
 def _position(order: Sequence[str]) -> Any:
     return lambda name: (order.index(name) if name in order else len(order), name)
 
@@ -151,15 +157,18 @@ def read_data_file(file: _File, name: str | None = None) -> DataFile:
             fit; says where and what was expected.
     """
     name = str(file) if name is None else name
+    return data_file_of(_tables(file, name), name)
+
+
+def _tables(file: _File, name: str) -> dict[str, Any]:
     try:
-        data = tomllib.loads(file.read_bytes().decode(), parse_float=Written)
+        return tomllib.loads(file.read_bytes().decode(), parse_float=Written)
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not UTF-8 text: {error}") from error
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise DataError(f"{name}: is not TOML: {error}") from error
-    return data_file_of(data, name)
 
 
 def data_file_of(data: dict[str, Any], name: str) -> DataFile:

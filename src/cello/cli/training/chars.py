@@ -10,8 +10,6 @@ import click
 from cello.cli.command import Command
 from cello.cli.training.options import Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
-from cello.tasks import CAUSAL_KINDS, Characters
-from cello.tasks.readers.text_files import check_there
 
 __all__ = ["command"]
 
@@ -45,9 +43,9 @@ _ROWS = {
     "--validation", type=_PATH, multiple=True, metavar="PATH", help="Text to choose the best by."
 )
 @click.option("--test", type=_PATH, multiple=True, metavar="PATH", help="Text for the final test.")
-@options_of(Characters.from_documents, _TEXT)
-@options_of(Characters, _ROWS)
-@training(CAUSAL_KINDS)
+@options_of("cello.tasks.characters:Characters.from_documents", _TEXT)
+@options_of("cello.tasks.characters:Characters", _ROWS)
+@training("cello.tasks.networks:CAUSAL_KINDS")
 def command(**values: Any) -> None:
     """Train a network to predict the next character of a text.
 
@@ -55,7 +53,11 @@ def command(**values: Any) -> None:
     another for the test. Without any files, the text is the source of Python's own standard
     library.
     """
-    values = complete(begin(values), (*_TEXT, *_ROWS))
+    values = begin(values)
+    from cello.tasks import Characters
+    from cello.tasks.readers.text_files import check_there
+
+    values = complete(values, (*_TEXT, *_ROWS))
     options = given(values, (*_TEXT, *_ROWS, "seed"))
     if not values["train"]:
         refuse(values, ("validation", "test"), "needs --train PATH")

@@ -1,6 +1,7 @@
 """Options of commands, made from the arguments of functions: one for each, of the same name.
 
-Defaults are the functions' own. An option that is not given is not passed on.
+Defaults are the functions' own, read from their source. An option that is not given is not passed
+on.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any, NamedTuple
 
 import click
 
+from cello.cli.unimported import default_of
+
 __all__ = [
     "NONE",
     "UNKNOWN",
     "Help",
     "OrWord",
     "Usual",
-    "default_of",
     "filled",
     "given",
     "options_of",
@@ -74,12 +76,13 @@ class Usual(click.Option):
 
 
 def options_of(
-    function: Callable[..., Any], helps: Mapping[str, Help], skip: Iterable[str] = ()
+    function: str, helps: Mapping[str, Help], skip: Iterable[str] = ()
 ) -> Callable[[Any], Any]:
     """A decorator that adds an option for each argument of `function` that `helps` names.
 
     Args:
-        function: has the defaults.
+        function: where the one that has the defaults stands, as `default_of` takes it: nothing is
+            imported before a command runs.
         helps: by the names of the arguments.
         skip: names for which another function has made the option already.
     """
@@ -93,11 +96,6 @@ def options_of(
         return command
 
     return decorate
-
-
-def default_of(function: Callable[..., Any], name: str) -> Any:
-    """What an argument of a function is if it is not given."""
-    return inspect.signature(function).parameters[name].default
 
 
 def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:

@@ -15,7 +15,6 @@ from cello._version import __version__
 from cello.cli.training.options import NONE, UNKNOWN, Usual
 from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.files import replace
-from cello.train.options import FREE
 
 __all__ = ["recalled", "remember"]
 
@@ -91,6 +90,8 @@ def _compared(option: click.Parameter, old: Any, new: Any, folder: Path) -> str 
     Raises:
         ArgumentError: it may not.
     """
+    from cello.train.options import FREE
+
     if old == new or old is UNKNOWN:  # then the run itself finds what differs
         return None
     flag = max(option.opts, key=len)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,16 +13,16 @@ from cello.cli.output import json_option, print_json
 from cello.cli.scores import print_scores
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
 from cello.cli.training.remembered import recalled, remember
+from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
-from cello.tasks import build_network, fitting_hidden_size
-from cello.tasks.characters import Characters
-from cello.tasks.networks import check_dropout
-from cello.tasks.tagging import Tagging
-from cello.train import Event, Options, Result, TrainingInterrupted, fit
-from cello.train.loop import check_folder
-from cello.train.options import SCHEDULES
+
+if TYPE_CHECKING:
+    from cello.tasks import Characters, Tagging
+    from cello.train import Event, Result
 
 __all__ = ["NETWORK", "OPTIONS", "begin", "complete", "refuse", "train", "training"]
+
+_SCHEDULES = constant("cello.train.options:SCHEDULES")
 
 #: Options of `cello.train.fit`, each an option of the command.
 OPTIONS = {
@@ -30,7 +30,7 @@ OPTIONS = {
     "learning_rate": Help("Of AdamW."),
     "weight_decay": Help("Of AdamW."),
     "clip_norm": Help("Largest norm of all gradients together.", OrWord(float, "none")),
-    "schedule": Help("The learning rate after the warm-up.", click.Choice(SCHEDULES)),
+    "schedule": Help("The learning rate after the warm-up.", click.Choice(_SCHEDULES)),
     "warmup_steps": Help("Steps over which the learning rate rises."),
     "patience": Help("Stop after so many epochs without getting better.", OrWord(int, "none")),
     "seed": Help("Of all random numbers: first weights, order of the data, dropout."),
@@ -56,11 +56,11 @@ _HIDDEN_SIZE = 64
 _MOST_TYPES = 10
 
 
-def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
+def training(kinds: str) -> Callable[[Any], Any]:
     """A decorator that adds the options of every training command.
 
     Args:
-        kinds: the kinds of networks that can do this.
+        kinds: where the constant stands that names the kinds of networks that can do this.
     """
     options: list[Callable[[Any], Any]] = [
         click.option(
@@ -80,7 +80,7 @@ def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
         click.option(
             "--network",
             "kind",
-            type=click.Choice(list(kinds)),
+            type=click.Choice(constant(kinds)),
             default="lstm",
             show_default=True,
             help="The kind of network.",
@@ -91,8 +91,8 @@ def training(kinds: Sequence[str]) -> Callable[[Any], Any]:
         click.option(
             "--parameters", type=int, help="Choose the hidden size that comes nearest to so many."
         ),
-        options_of(build_network, NETWORK),
-        options_of(Options, OPTIONS),
+        options_of("cello.tasks.networks:build_network", NETWORK),
+        options_of("cello.train.options:Options", OPTIONS),
         click.option("--quiet", is_flag=True, help="Show no progress."),
         json_option,
     ]
@@ -124,6 +124,9 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
     Returns:
         The values to train with.
     """
+    _check_ranges(values)  # which takes no import that takes long
+    from cello.train.loop import check_folder
+
     check_folder(values["folder"], values["resume"])
     notes: list[str] = []
     if values["resume"]:
@@ -139,19 +142,25 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check(values: dict[str, Any]) -> None:
-    """Check each option by itself; whether it fits the data is checked once these are known."""
-    from cello.train.fabric import make_fabric, quiet
-    from cello.train.report.log import check_log
-
+def _check_ranges(values: dict[str, Any]) -> None:
     if values["parameters"] is not None and values["hidden_size"] is not None:
         raise click.UsageError("--hidden-size and --parameters exclude each other")
-    options = Options(**given(values, OPTIONS))
     numbers = given(values, RANGES)
     if numbers.get("projection_size") == "auto":
         del numbers["projection_size"]
     check_range(**numbers)
-    check_dropout(numbers.get("dropout", 0.0))
+
+
+def _check(values: dict[str, Any]) -> None:
+    """Check each option by itself; whether it fits the data is checked once these are known."""
+    from cello.tasks.networks import check_dropout
+    from cello.train import Options
+    from cello.train.fabric import make_fabric, quiet
+    from cello.train.report.log import check_log
+
+    _check_ranges(values)
+    options = Options(**given(values, OPTIONS))
+    check_dropout(given(values, NETWORK).get("dropout", 0.0))
     check_log(options.log)
     with quiet():
         make_fabric(options)
@@ -178,6 +187,8 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
         values: the values of the command's options by name, complete.
     """
     import torch
+
+    from cello.train import Options, TrainingInterrupted, fit
 
     options = Options(**given(values, OPTIONS))
     torch.manual_seed(options.seed)
@@ -214,6 +225,8 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
 
 
 def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
+    from cello.tasks import build_network, fitting_hidden_size
+
     kind, encoder, size = values["kind"], task.features.encoder(), values["hidden_size"]
     if size is None:
         size = fitting_hidden_size(
@@ -251,6 +264,8 @@ def _is_first_process() -> bool:
 
 
 def _print_result(result: Result, task: Tagging | Characters, net: Any, as_json: bool) -> None:
+    from cello.tasks import Tagging
+
     parameters = sum(parameter.numel() for parameter in net.parameters())
     if as_json:
         values = result._asdict()

@@ -8,15 +8,17 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.training.options import Help, OrWord, default_of, given, options_of
+from cello.cli.training.options import Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
-from cello.tasks import NETWORK_KINDS, Tagging, python_tagging, usual_window
-from cello.tasks.features import WORD_FEATURES, WordFeatures
-from cello.tasks.readers.text_files import check_there
+from cello.cli.unimported import constant, default_of
 
 __all__ = ["command"]
 
 _FILE = click.Path(path_type=Path)
+
+_FROM_PYTHON = "cello.tasks.python_tagging:python_tagging"
+_FROM_FILES = "cello.tasks.tagging:Tagging.from_conll"
+_FIT = "cello.tasks.features:WordFeatures.fit"
 
 _BOTH = {
     "batch_size": Help("Sequences a batch."),
@@ -29,7 +31,10 @@ _BOTH = {
 _WORDS = {
     "token": Help("Column of the tokens, counted from 0; negative ones from the last."),
     "tag": Help("Column of the tags; -1 is the last."),
-    "features": Help("What the network is told of a word.", click.Choice(list(WORD_FEATURES))),
+    "features": Help(
+        "What the network is told of a word.",
+        click.Choice(constant("cello.tasks.features:WORD_FEATURES")),
+    ),
 }
 _FEATURES = {
     "window": Help(
@@ -58,11 +63,11 @@ _PIECES = {
 @click.option("--train", type=_FILE, metavar="FILE", help="Training data in the CoNLL form.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Data that choose the best network.")
 @click.option("--test", type=_FILE, metavar="FILE", help="Data for the final test.")
-@options_of(python_tagging, _BOTH)
-@options_of(Tagging.from_conll, _WORDS)
-@options_of(WordFeatures.fit, _FEATURES)
-@options_of(python_tagging, _PIECES)
-@training(NETWORK_KINDS)
+@options_of(_FROM_PYTHON, _BOTH)
+@options_of(_FROM_FILES, _WORDS)
+@options_of(_FIT, _FEATURES)
+@options_of(_FROM_PYTHON, _PIECES)
+@training("cello.tasks.networks:NETWORK_KINDS")
 def command(**values: Any) -> None:
     """Train a network to give each element of a sequence its tag.
 
@@ -72,11 +77,14 @@ def command(**values: Any) -> None:
     name, string, comment and so on.
     """
     values = begin(values)
+    from cello.tasks import Tagging, python_tagging, usual_window
+    from cello.tasks.readers.text_files import check_there
+
     if values["train"] is None:
         refuse(values, ("validation", "test"), "needs --train FILE")
         refuse(values, (*_WORDS, *_FEATURES), "needs words: give --train FILE")
         names = (*_BOTH, *_PIECES)
-        values = complete(values, names, min_count=default_of(python_tagging, "min_count"))
+        values = complete(values, names, min_count=default_of(_FROM_PYTHON, "min_count"))
         task = python_tagging(**given(values, (*names, "seed")))
     else:
         refuse(values, _PIECES, "is for the default data, without --train")
@@ -84,7 +92,7 @@ def command(**values: Any) -> None:
         check_there(file for file in files if file is not None)
         names = (*_BOTH, *_WORDS, *_FEATURES)
         window = usual_window(values["kind"])
-        min_count = default_of(WordFeatures.fit, "min_count")
+        min_count = default_of(_FIT, "min_count")
         values = complete(values, names, window=window, min_count=min_count)
         if values["token"] == values["tag"]:
             raise click.UsageError(f"--token and --tag are both column {values['tag']}")
