@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers clean
+.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -23,7 +23,10 @@ $(READY): pyproject.toml requirements-dev.txt tools/setup_venv.py
 demo: $(READY)  ## train five taggers on Python's own source and look into the best one's memory
 	@$(PYTHON) -m cello demo
 
-test: lint types imports  ## style, types, direction of imports, and all tests
+test: lint imports  ## style, types, direction of imports, and all tests
+	@$(MAKE) --no-print-directory -j 2 types all-tests
+
+all-tests: $(READY)
 	@$(PYTHON) -m pytest -q -n 2 --dist loadgroup
 
 test-fast: $(READY)  ## the tests that take less than a few seconds each

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 import os
 import signal
 from pathlib import Path
@@ -17,7 +15,6 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +33,15 @@ settings.register_profile(
 )
 settings.register_profile("full", settings.get_profile("default"), max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Loops are compiled quickly, but for tests of what users get: see `tests/compiling.py`."""
+    from tests import compiling
+
+    full = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+    compiling.quickly(not full and item.get_closest_marker("optimised") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,25 +83,6 @@ def compile_nothing() -> Iterator[None]:
 
     with cello.engine("split"):
         yield
-
-
-@pytest.fixture
-def compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compiled has the same numbers, slower, and takes a fifth of the time to compile.
-
-    For what tests the text of a loop, or who calls it; `make test-full` compiles that as for users
-    too. What one test has compiled so is there for the others.
-    """
-    if os.environ.get("HYPOTHESIS_PROFILE") == "full":
-        return
-    build = importlib.import_module("cello.engines.cpu.toolchain.build")
-    library = build._library
-
-    def quickly(name: str, source: str, compiler: Any) -> Any:
-        flags = tuple("-O0" if flag == "-O2" else flag for flag in compiler.flags)
-        return library(name, source, dataclasses.replace(compiler, flags=flags))
-
-    monkeypatch.setattr(build, "_library", quickly)
 
 
 @pytest.fixture

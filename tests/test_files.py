@@ -32,7 +32,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 def test_it_is_on_the_disk_before_its_name_is(tmp_path: Path):
     with on_disk() as done:
         files.replace(tmp_path / "data", b"new")
-    assert done == [inode(tmp_path / "data"), "renamed", inode(tmp_path)]
+        files.replace(tmp_path / "made again", b"new", forced=False)
+    assert done == [inode(tmp_path / "data"), "renamed", inode(tmp_path), "renamed"]
 
 
 def test_an_error_names_the_file_as_it_was_called(tmp_path: Path):

@@ -20,34 +20,42 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, *, forced: bool = True) -> None:
     """Write a file and force it to the disk; what was begun and failed is removed."""
     try:
         with open(path, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if forced:
+                file.flush()
+                os.fsync(file.fileno())
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, *, forced: bool = True) -> None:
     """Write a file whole: whoever reads `path` finds the old one or the new one, never a part.
+
+    Args:
+        path: of the file.
+        data: what it holds from now on.
+        forced: to the disk, so that this outlasts a power cut. Without, after one, a part may stand
+            there: for what has a seal and can be made again.
 
     Raises:
         OSError: it cannot be written, such as FileNotFoundError where its folder is missing.
     """
     other = unfinished(path)
     try:
-        write(other, data)
+        write(other, data, forced=forced)
         os.replace(other, path)
     except BaseException as error:
         other.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename and Path(error.filename) == other:
             raise OSError(error.errno, error.strerror, str(path)) from error  # as it was called
         raise
-    sync_folder(path.parent)
+    if forced:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,8 +7,11 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -21,10 +24,22 @@ from cello import zoo
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = bench_modules()
 PEERS = ("jax", "onnx", "onnxruntime")
+PROCESSES = ("bench_import", "bench_compile", "bench_memory")
 
 
-def all_cases(module: ModuleType) -> list[Case]:
-    return [case for case in module.cases() if isinstance(case, Case)]
+@cache
+def cases_of(module: ModuleType) -> list[Case | Skipped]:
+    """Made once, for some call what they are to measure."""
+    return list(module.cases())
+
+
+def smallest(module: ModuleType) -> list[Case]:
+    """The smallest case of each name, of those for a quick look."""
+    by_name: dict[str, Case] = {}
+    for case in sorted((c for c in cases_of(module) if isinstance(c, Case)), key=work):
+        if case.quick:
+            by_name.setdefault(case.name, case)
+    return [*by_name.values()]
 
 
 def work(case: Case) -> float:
@@ -33,9 +48,21 @@ def work(case: Case) -> float:
     return math.prod((B, T, H, H))
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[1])
+def each(modules: Sequence[ModuleType]) -> list[Any]:
+    """Parameters of tests; what is asked of one module is asked in one process."""
+    return [
+        pytest.param(
+            module,
+            id=(name := module.__name__.rpartition(".")[2]),
+            marks=[pytest.mark.xdist_group(name), *(pytest.mark.slow,) * (name in PROCESSES)],
+        )
+        for module in modules
+    ]
+
+
+@pytest.mark.parametrize("module", each(MODULES))
 def test_cases_can_be_made(module: ModuleType):
-    every = list(module.cases())
+    every = cases_of(module)
     cases = [case for case in every if isinstance(case, Case)]
     peers_missing = len(cases) < len(every)  # they may be those of a quick look
     assert peers_missing or any(case.quick for case in cases)
@@ -47,31 +74,16 @@ def test_cases_can_be_made(module: ModuleType):
     assert len({(case.name, tuple(case.sizes.values())) for case in cases}) == len(cases)
 
 
-def smallest() -> list[object]:
-    """The smallest case of each name; those of peers need packages, and a process of their own."""
-    chosen = []
-    for module in MODULES:
-        if module is bench_peers:
-            continue
-        file = module.__name__.rpartition(".")[2]
-        by_name: dict[str, Case] = {}
-        for case in sorted(all_cases(module), key=work):
-            if case.quick:
-                by_name.setdefault(case.name, case)
-        for name, case in by_name.items():
-            processes = file in ("bench_import", "bench_compile", "bench_memory")
-            marks = [pytest.mark.slow] if processes else []
-            chosen.append(pytest.param(case, id=f"{file}: {name}", marks=marks))
-    return chosen
+# Those of peers need packages, and a process of their own.
+@pytest.mark.parametrize("module", each([one for one in MODULES if one is not bench_peers]))
+def test_both_sides_compute_the_same(module: ModuleType):
+    for case in smallest(module):
+        assert largest_difference(case) < 1, case.name
 
 
-@pytest.mark.parametrize("case", smallest())
-def test_both_sides_compute_the_same(case: Case):
-    assert largest_difference(case) < 1
-
-
+@pytest.mark.xdist_group("bench_zoo")
 def test_every_cell_of_the_zoo_is_measured():
-    measured = {case.name for case in bench_zoo.cases()}
+    measured = {case.name for case in cases_of(bench_zoo)}
     assert set(zoo.__all__) <= measured
     assert {"ElmanCell", "JordanCell", "LSTMCell", "GRUCell"} <= measured
 

@@ -106,46 +106,53 @@ def _tensor(shape: list[int], begin: int, end: int, dtype: str = "F32") -> bytes
 
 
 LSTM = nn.LSTM(2, 3).state_dict()
-MANY = {f"weight_ih_l{number}": torch.zeros(4, 1) for number in range(12_000)}
-SAFETENSORS: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "is no file of weights"),
-    "cut": (save(LSTM)[:-7], "is no file of weights"),
-    "a head of 2^63 bytes": (_head(2**63, b"{}"), "is no file of weights"),
-    "a head past the end": (_head(90_000_000, b"{}"), "is no file of weights"),
-    "sizes of which there are no bytes": (
-        _head(len(_tensor([10**6, 10**6], 0, 4)), _tensor([10**6, 10**6], 0, 4), b"1234"),
-        "is no file of weights",
-    ),
-    "a tensor outside": (
-        _head(len(_tensor([1], 0, 10**12)), _tensor([1], 0, 10**12), b"1234"),
-        "is no file of weights",
-    ),
-    "a shape whose product is 0 in 64 bits": (
-        _head(len(_tensor([2**32, 2**32], 0, 0)), _tensor([2**32, 2**32], 0, 0)),
-        "is no file of weights",
-    ),
-    "deep": (_head(200_000, b"[" * 200_000), "is no file of weights"),
-    "many layers": (save({**MANY, "weight_hh_l0": torch.zeros(4, 1)}), "no net has as many"),
-    "many nets": (
-        save({f"{number}.weight_ih_l0": torch.zeros(1) for number in range(20_000)}),
-        "found 20000 ('0.', '1.', '10.', '100.', '1000.', '10000.', '10001.', '10002.', '10003.'",
-    ),
-    "whole numbers": (save({k: v.to(torch.int32) for k, v in LSTM.items()}), "weight_ih_l0"),
-    "eight bits": (
-        save({k: v.to(torch.float8_e4m3fn) for k, v in LSTM.items()}),
-        "weight_ih_l0",
-    ),
-}
-PICKLES: dict[str, tuple[bytes, str]] = {
-    "cut": (_saved(LSTM)[:-99], "is no file of weights"),
-    "code": (_saved({"weight_ih_l0": Runs()}), "is no file of weights"),
-    "a list": (_saved([1]), "holds a list, not a state dict"),
-    "expanded": (_expanded(), "[4000000, 1000000] is larger than the file that holds it"),
-    "packed": (_packed(), "bytes, which torch.save never does"),
-    "sparse": (_saved({"weight_ih_l0": torch.eye(3).to_sparse()}), "is sparse or quantized"),
-    "whole numbers": (_saved({k: v.int() for k, v in LSTM.items()}), "weight_ih_l0"),
-    "complex": (_saved({k: v + 0j for k, v in LSTM.items()}), "weight_ih_l0"),
-}
+
+
+def safetensors() -> dict[str, tuple[bytes, str]]:
+    many = {f"weight_ih_l{number}": torch.zeros(4, 1) for number in range(12_000)}
+    return {
+        "empty": (b"", "is no file of weights"),
+        "cut": (save(LSTM)[:-7], "is no file of weights"),
+        "a head of 2^63 bytes": (_head(2**63, b"{}"), "is no file of weights"),
+        "a head past the end": (_head(90_000_000, b"{}"), "is no file of weights"),
+        "sizes of which there are no bytes": (
+            _head(len(_tensor([10**6, 10**6], 0, 4)), _tensor([10**6, 10**6], 0, 4), b"1234"),
+            "is no file of weights",
+        ),
+        "a tensor outside": (
+            _head(len(_tensor([1], 0, 10**12)), _tensor([1], 0, 10**12), b"1234"),
+            "is no file of weights",
+        ),
+        "a shape whose product is 0 in 64 bits": (
+            _head(len(_tensor([2**32, 2**32], 0, 0)), _tensor([2**32, 2**32], 0, 0)),
+            "is no file of weights",
+        ),
+        "deep": (_head(200_000, b"[" * 200_000), "is no file of weights"),
+        "many layers": (save({**many, "weight_hh_l0": torch.zeros(4, 1)}), "no net has as many"),
+        "many nets": (
+            save({f"{number}.weight_ih_l0": torch.zeros(1) for number in range(20_000)}),
+            "found 20000 ('0.', '1.', '10.', '100.', '1000.', '10000.', '10001.', '10002.', "
+            "'10003.'",
+        ),
+        "whole numbers": (save({k: v.to(torch.int32) for k, v in LSTM.items()}), "weight_ih_l0"),
+        "eight bits": (
+            save({k: v.to(torch.float8_e4m3fn) for k, v in LSTM.items()}),
+            "weight_ih_l0",
+        ),
+    }
+
+
+def pickles() -> dict[str, tuple[bytes, str]]:
+    return {
+        "cut": (_saved(LSTM)[:-99], "is no file of weights"),
+        "code": (_saved({"weight_ih_l0": Runs()}), "is no file of weights"),
+        "a list": (_saved([1]), "holds a list, not a state dict"),
+        "expanded": (_expanded(), "[4000000, 1000000] is larger than the file that holds it"),
+        "packed": (_packed(), "bytes, which torch.save never does"),
+        "sparse": (_saved({"weight_ih_l0": torch.eye(3).to_sparse()}), "is sparse or quantized"),
+        "whole numbers": (_saved({k: v.int() for k, v in LSTM.items()}), "weight_ih_l0"),
+        "complex": (_saved({k: v + 0j for k, v in LSTM.items()}), "weight_ih_l0"),
+    }
 
 
 # ------------------------------------------------------------ RTNeural's
@@ -323,7 +330,7 @@ def attacks(folder: Path) -> dict[str, tuple[Path, str]]:
         file.write_bytes(data)
         files[f"{ending}: {name}"] = file, why
 
-    for ending, table in (("safetensors", SAFETENSORS), ("pt", PICKLES), ("json", JSONS)):
+    for ending, table in (("safetensors", safetensors()), ("pt", pickles()), ("json", JSONS)):
         for name, (data, why) in table.items():
             put(ending, name, data, why)
     for name, (change, why) in H5S.items():

@@ -84,7 +84,7 @@ def same(ours: dict, theirs: dict, tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", CAPTURED)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_engines_agree(name: str, shape: str, poison_empty: None, compiled_quickly: None) -> None:
+def test_engines_agree(name: str, shape: str, poison_empty: None) -> None:
     cell, sizes = make(name), SHAPES[shape]
     for reverse, resets in itertools.product((False, True), repeat=2):
         given = sample(cell, sizes, torch.float64, resets)
@@ -117,9 +117,7 @@ ROUNDING = {torch.float32: (2**-20, 2**-18), torch.bfloat16: (2**-8, 0.02)}
 
 @pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
 @pytest.mark.parametrize("dtype", ROUNDING)
-def test_few_bits_err_no_more_than_in_the_step_itself(
-    name: str, dtype: torch.dtype, compiled_quickly: None
-) -> None:
+def test_few_bits_err_no_more_than_in_the_step_itself(name: str, dtype: torch.dtype) -> None:
     """Both against float64, for the step itself may err: in bfloat16, a norm of 4 features does."""
     cell, sizes = make(name, dtype), SHAPES["ragged"]
     given = sample(cell, sizes, dtype, resets=True)
@@ -139,7 +137,7 @@ def test_few_bits_err_no_more_than_in_the_step_itself(
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_gradcheck(name: str, compiled_quickly: None) -> None:
+def test_gradcheck(name: str) -> None:
     cell = make(name)
     sizes = [2, 2, 1]
     given = sample(cell, sizes, torch.float64, resets=name != "elman")
@@ -161,7 +159,7 @@ def test_gradcheck(name: str, compiled_quickly: None) -> None:
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_gradcheck_with_what_is_drawn(name: str, compiled_quickly: None) -> None:
+def test_gradcheck_with_what_is_drawn(name: str) -> None:
     torch.manual_seed(1)
     cell, sizes = RANDOM[name]().double(), [2, 2, 1]
     given = sample(cell, sizes, torch.float64, resets=True)
@@ -177,14 +175,14 @@ def test_gradcheck_with_what_is_drawn(name: str, compiled_quickly: None) -> None
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "jordan", "leaky"])
-def test_double_backward(name: str, compiled_quickly: None) -> None:
+def test_double_backward(name: str) -> None:
     layer = cello.Recurrent(make(name))
     x = torch.randn(3, 2, width_of(layer.input_size), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], (x,))
 
 
 @pytest.mark.parametrize("name", [n for n in CAPTURED if n not in COMPILED_ONCE])
-def test_recording_changes_no_bit(name: str, compiled_quickly: None) -> None:
+def test_recording_changes_no_bit(name: str) -> None:
     cell, sizes = make(name, torch.float32), SHAPES["ragged"]
     given = sample(cell, sizes, torch.float32, resets=True)
     for engine in engines_for(name):

@@ -83,7 +83,7 @@ def inputs(sizes: list[int], dtype: torch.dtype, grad: bool) -> tuple[Tensor, tu
 
 
 @pytest.mark.parametrize("name", sorted({*CAPTURED} - {*RANDOM, *NOT_FUSED, *COMPILED_ONCE}))
-def test_every_cell_gives_the_same_bits(name: str, calls: Calls, compiled_quickly: None) -> None:
+def test_every_cell_gives_the_same_bits(name: str, calls: Calls) -> None:
     layer = cello.Recurrent(make(name), reverse=len(name) % 2 == 0)
     dtype = next((p.dtype for p in layer.parameters()), torch.float64)
     x = x_of(layer.cell, T, B, dtype=dtype).requires_grad_()

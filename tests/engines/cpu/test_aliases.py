@@ -64,9 +64,7 @@ class Returns(cello.Cell):
 
 
 @pytest.mark.parametrize("name", RETURNED)
-def test_what_is_returned_may_be_anything(
-    name: str, poison_empty: None, compiled_quickly: None
-) -> None:
+def test_what_is_returned_may_be_anything(name: str, poison_empty: None) -> None:
     torch.manual_seed(1)
     cell = Returns(RETURNED[name]).double()
     for sizes, reverse in (([3, 3, 3], False), ([4, 2, 1], True)):
@@ -100,7 +98,7 @@ def test_a_parameter_may_be_the_output() -> None:
             same(ours, theirs, 1e-10)
 
 
-def test_every_name_of_the_c_may_be_a_variable(compiled_quickly: None) -> None:
+def test_every_name_of_the_c_may_be_a_variable() -> None:
     """No local variable of a step is mistaken for a function, a type or a macro of the C."""
     text = prelude() + driver()
     found = sorted(set(re.findall(r"\b[A-Za-z]\w*", re.sub(r"/\*.*?\*/", "", text, flags=re.S))))

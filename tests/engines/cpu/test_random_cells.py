@@ -34,9 +34,7 @@ def scaled(found: dict, expected: dict) -> None:
 # A smaller cell that fails as well would be found by compiling hundreds: read the one there is.
 @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.generate])
 @given(random=st.randoms(use_true_random=False))
-def test_random_cells_agree_with_their_step(
-    poison_empty: None, compiled_quickly: None, random: Random
-) -> None:
+def test_random_cells_agree_with_their_step(poison_empty: None, random: Random) -> None:
     source = random_source(random)
     cell, sizes = make_cell(source), random.choice(SHAPES)
     data = sample(cell, sizes, torch.float64, resets=random.random() < 0.4)

@@ -25,6 +25,8 @@ from cello import zoo
 from tests import registry
 from tests.patience import LIMIT
 
+pytestmark = pytest.mark.optimised
+
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 library: Any = importlib.import_module("cello.engines.cpu.library")
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.compiling import quickly
 from tests.engines.cpu.bits.test_bits import (
     FEW,
     FULL,
@@ -26,6 +27,8 @@ from tests.engines.cpu.c.kernels import WIDTHS
 from tests.engines.cpu.compilers import COMMANDS
 
 render: Any = importlib.import_module("cello.engines.cpu.c.render")
+
+pytestmark = pytest.mark.optimised
 
 
 @pytest.fixture
@@ -50,6 +53,13 @@ def test_every_compiler_gives_the_same_bits(
 ) -> None:
     usual = promise_of(name, dtype, x)
     monkeypatch.setenv("CC", command)
+    same(promise_of(name, dtype, x), usual)
+
+
+@pytest.mark.parametrize(("name", "dtype"), list(itertools.product(FEW, TYPES)))
+def test_what_tests_compile_gives_the_same_bits(name: str, dtype: torch.dtype, x: Tensor) -> None:
+    usual = promise_of(name, dtype, x)
+    quickly(True)
     same(promise_of(name, dtype, x), usual)
 
 

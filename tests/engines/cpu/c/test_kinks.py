@@ -197,9 +197,7 @@ def groups() -> list[Any]:
 @pytest.mark.filterwarnings("ignore:TF32 acceleration:UserWarning")  # of leaving oneDNN out
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize(("operations", "several"), groups())
-def test_awkward_numbers(
-    operations: tuple[str, ...], several: bool, dtype: torch.dtype, compiled_quickly: None
-) -> None:
+def test_awkward_numbers(operations: tuple[str, ...], several: bool, dtype: torch.dtype) -> None:
     cell = Parts(operations).to(dtype)
     operands, g = given(dtype, several)
     for text, function, found in zip(

@@ -61,12 +61,12 @@ def agree(cell: cello.Cell, wanted: tuple[str, ...] | None) -> None:
 
 
 @pytest.mark.parametrize("wanted", [None, ()], ids=["plain", "recorded"])
-def test_awkward_names(wanted: tuple[str, ...] | None, compiled_quickly: None) -> None:
+def test_awkward_names(wanted: tuple[str, ...] | None) -> None:
     line = "{0} = torch.tanh({0} * self.p.{0} + x @ self.m.{0} + before); before = {0}"
     agree(named(usable(AWKWARD), line), wanted)
 
 
-def test_all_words_of_the_source_may_be_names(compiled_quickly: None) -> None:
+def test_all_words_of_the_source_may_be_names() -> None:
     words = usable(words_of_the_source())
     assert len(words) > 300
     for first in range(0, len(words), 100):

@@ -131,7 +131,7 @@ def groups() -> Iterator[object]:
 
 
 @pytest.mark.parametrize("texts", list(groups()))
-def test_operations_are_those_of_pytorch(texts: list[str], compiled_quickly: None) -> None:
+def test_operations_are_those_of_pytorch(texts: list[str]) -> None:
     torch.manual_seed(1)
     cell = ManyCell([eval(f"lambda c, a, b: {text}", globals()) for text in texts]).double()
     sizes = [4, 4, 2, 1]
@@ -163,9 +163,7 @@ def test_operations_are_those_of_pytorch(texts: list[str], compiled_quickly: Non
         "torch.stack([h.amax(1), h.sum(1), h[:, 0]], 1).amax(1)",
     ],
 )  # fmt: skip
-def test_the_gradient_of_an_extreme_goes_evenly_to_all_that_are_it(
-    text: str, compiled_quickly: None
-) -> None:
+def test_the_gradient_of_an_extreme_goes_evenly_to_all_that_are_it(text: str) -> None:
     extreme = eval(f"lambda h: {text}", globals())
 
     class Extreme(cello.Cell):

@@ -22,6 +22,8 @@ import cello
 from cello import zoo
 from tests.engines.test_matrix import ROUNDING, greatest_error
 
+pytestmark = pytest.mark.optimised
+
 FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 I = 3  # noqa: E741 - the size that the equations name so
 

@@ -103,7 +103,7 @@ def outcome(cell: Expressions, x: Tensor, engine: str) -> tuple[Tensor, dict[str
 
 
 @pytest.mark.parametrize("texts", groups(), ids=lambda texts: texts[0])
-def test_they_are_fused_and_those_of_pytorch(texts: list[str], compiled_quickly: None) -> None:
+def test_they_are_fused_and_those_of_pytorch(texts: list[str]) -> None:
     torch.manual_seed(1)
     cell = Expressions(texts).double()
     x = torch.randn(24, cell.input_size, dtype=torch.float64)

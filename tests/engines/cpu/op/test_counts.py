@@ -30,7 +30,7 @@ def counted(function: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize("name", [n for n in DISTINCT if n not in (*NOT_FUSED, *COMPILED_ONCE)])
-def test_products_are_counted_as_the_step_runs_them(name: str, compiled_quickly: None) -> None:
+def test_products_are_counted_as_the_step_runs_them(name: str) -> None:
     cell, sizes = make(name), [4, 4, 2, 1]
     for reverse, resets in ((False, True), (True, False)):
         given = sample(cell, sizes, torch.float64, resets)

@@ -82,14 +82,14 @@ def test_a_folder_that_can_only_be_read(folder: Path, monkeypatch: pytest.Monkey
     assert kept(folder) == before
 
 
-def careful_replace(folder: Path) -> Callable[[Path, bytes], None]:
+def careful_replace(folder: Path) -> Callable[..., None]:
     """Write files as a user would who is not allowed to write to this folder."""
     replace = files.replace
 
-    def careful(path: Path, data: bytes) -> None:
+    def careful(path: Path, data: bytes, **options: bool) -> None:
         if path.parent == folder:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        replace(path, data)
+        replace(path, data, **options)
 
     return careful
 
@@ -108,7 +108,7 @@ def test_a_folder_whose_files_may_not_be_run(folder: Path, monkeypatch: pytest.M
 
 
 def test_nothing_can_be_kept_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, **options: bool) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(files, "replace", full)

@@ -40,7 +40,11 @@ typedef int32_t whole;
 #endif
 
 #define UNUSED __attribute__((unused))
+#ifdef __OPTIMIZE__
 #define INLINE static inline __attribute__((always_inline, unused))
+#else
+#define INLINE static inline UNUSED /* where the loop is to be there soon, not to be fast */
+#endif
 #define APART static __attribute__((noinline, unused))
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF

@@ -114,7 +114,7 @@ def _make(entry: str, source: str, compiler: Compiler) -> ctypes.CDLL:
     for folder in cache.places():
         try:
             text = folder / f"{entry}{compiler.ending}"
-            files.replace(text, source.encode())
+            files.replace(text, source.encode(), forced=False)
             content = compiler.compile(text, zig_cache=folder / "zig")
             return ctypes.CDLL(str(cache.store(folder, entry, content, compiler)))
         except OSError as error:

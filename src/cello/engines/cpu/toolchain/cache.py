@@ -174,7 +174,7 @@ def store(folder: Path, entry: str, content: bytes, compiler: Compiler) -> Path:
         OSError: the folder cannot be written.
     """
     library = folder / f"{entry}.so"
-    files.replace(library, content)
+    files.replace(library, content, forced=False)
     library.chmod(0o700)
     about = {
         "compiler": list(compiler.command),
@@ -182,7 +182,7 @@ def store(folder: Path, entry: str, content: bytes, compiler: Compiler) -> Path:
         "processor": _processor(),
         "seal": files.seal(content),
     }
-    files.replace(folder / f"{entry}.json", json.dumps(about, indent=1).encode())
+    files.replace(folder / f"{entry}.json", json.dumps(about, indent=1).encode(), forced=False)
     return library
 
 
