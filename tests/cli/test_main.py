@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -41,7 +44,7 @@ ALL = dict(all_commands())
 
 def test_the_commands():
     assert [path for path in ALL if path.count(" ") == 1 and path != "cello train"] == [
-        f"cello {name}" for name in COMMANDS if name != "train"
+        f"cello {name}" for names in COMMANDS.values() for name in names if name != "train"
     ]
     assert "cello train tag" in ALL
     assert "cello train chars" in ALL
@@ -54,20 +57,33 @@ def test_every_command_is_described_and_has_an_example(path: str):
     options = [option for option in command.params if isinstance(option, click.Option)]
     assert all((option.help or "").strip() for option in options)
     text = run(*path.split()[1:], "--help").stdout
-    example = text.partition("\nExample:\n")[2].splitlines()
+    example, own = (part.splitlines() for part in of_help(text))
     assert example, f"{path} --help has no example"
-    assert all(line.startswith("  cello ") for line in example)
+    assert all(line.startswith(("  cello ", "  echo ")) for line in example + own)
     if isinstance(command, Command):
-        assert any(line.startswith(f"  {path} ") or line == f"  {path}" for line in example)
+        for lines in filter(None, (example, own)):
+            assert any(f" {path} " in f"{line} " for line in lines)
+
+
+def of_help(text: str) -> tuple[str, str]:
+    """The lines of the example at the end of a help, and of that with files of one's own."""
+    example, _, own = text.partition("\nExample:\n")[2].partition("\n\nWith files of your own:\n")
+    return example, own
+
+
+def words_of(line: str) -> tuple[list[str], str | None]:
+    """The words of a line of an example, and what is piped into it."""
+    told, pipe, command = line.rpartition(" | ")
+    words = shlex.split(command.partition(" > ")[0])
+    return words, shlex.split(told)[1] + "\n" if pipe else None
 
 
 def words_of_examples() -> list[tuple[str, list[str]]]:
-    found = []
-    for path, command in ALL.items():
-        for line in command.example.strip().splitlines():  # type: ignore[attr-defined]
-            words = line.partition(">")[0].strip().replace('"def "', "def").split()
-            found.append((path, words))
-    return found
+    return [
+        (path, words_of(line)[0])
+        for path, command in ALL.items()
+        for line in (*command.example, *command.own)  # type: ignore[attr-defined]
+    ]
 
 
 @pytest.mark.parametrize(("path", "words"), words_of_examples())
@@ -81,6 +97,24 @@ def test_every_example_can_be_typed(path: str, words: list[str]):
         command = inner
     with command.make_context(words[-1], rest):
         pass
+
+
+#: What the tests give in place of what takes longer, by the folder that it would write.
+TRAINED = {"model": "kinds_model", "writer": "chars_model"}
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if isinstance(ALL[path], Command)])
+def test_every_example_can_be_pasted(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+):
+    """Into an empty folder, line by line. What trains or waits is not run (see above)."""
+    monkeypatch.chdir(tmp_path)
+    for line in ALL[path].example:  # type: ignore[attr-defined]
+        words, piped = words_of(line)
+        if words[1] == "train" and words[-1] in TRAINED:
+            shutil.copytree(request.getfixturevalue(TRAINED[words[-1]]), words[-1])
+        elif words[1] not in ("train", "demo", "explore"):
+            run(*words[1:], stdin=piped)
 
 
 def test_without_words_there_is_help():
@@ -272,20 +306,30 @@ def test_a_terminal_without_our_signs():
     assert "16 16 \\u2713" in result.stdout
 
 
-def test_a_shell_can_complete_words():
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("cello sh", "show"),
+        ("cello train ta", "tag"),
+        ("cello example lstm-", "lstm-nine"),
+        ("cello train chars --network g", "gru"),
+        ("cello show mo", "file"),  # then the shell completes names of folders and files
+    ],
+)
+def test_a_shell_can_complete_words(words: str, completed: str):
     result = subprocess.run(
         [sys.executable, "-m", "cello"],
         env={
             **ENVIRONMENT,
             "_CELLO_COMPLETE": "zsh_complete",
-            "COMP_WORDS": "cello sh",
-            "COMP_CWORD": "1",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
         },
         capture_output=True,
         text=True,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert "show" in result.stdout.split()
+    assert completed in result.stdout.split()
 
 
 def test_the_console_script_calls_main(monkeypatch: pytest.MonkeyPatch):

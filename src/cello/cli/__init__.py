@@ -13,23 +13,14 @@ from cello.cli.app import Commands
 
 __all__ = ["COMMANDS", "cli", "main"]
 
-#: The commands in the order of the help, each a module of `cello.cli.commands`.
-COMMANDS = (
-    "example",
-    "run",
-    "demo",
-    "train",
-    "predict",
-    "evaluate",
-    "sample",
-    "import",
-    "show",
-    "record",
-    "export",
-    "diagnose",
-    "explore",
-    "info",
-)
+#: The commands by what one wants, in the order of the help, each a module of `cello.cli.commands`.
+COMMANDS = {
+    "Learn how it works": ("example", "run", "demo"),
+    "Train, and use what was trained": ("train", "evaluate", "predict", "sample"),
+    "Look inside": ("show", "record", "explore", "diagnose"),
+    "Bring in, ship": ("import", "export"),
+    "This machine": ("info",),
+}
 
 
 def _module(name: str) -> str:
@@ -38,12 +29,22 @@ def _module(name: str) -> str:
 
 cli = Commands(
     "cello",
-    modules={name: f"{__name__}.commands.{_module(name)}" for name in COMMANDS},
-    help="Recurrent networks whose memory you can see.",
+    modules={
+        name: f"{__name__}.commands.{_module(name)}"
+        for names in COMMANDS.values()
+        for name in names
+    },
+    sections=COMMANDS,
+    help="""Recurrent networks whose memory you can see.
+
+    \b
+    TAB completes commands, options and names of examples, once the shell has run
+    eval "$(_CELLO_COMPLETE=bash_source cello)"    (in zsh: zsh_source)
+    """,
     example="""
     cello example lstm
-    cello train tag -o model
-    cello predict model some.py --color c
+    cello train tag --pieces 200 --epochs 1 -o model
+    echo "x = 'one'  # two" | cello predict model - --color c
     """,
 )
 

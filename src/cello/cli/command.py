@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,17 +14,29 @@ __all__ = ["Command", "Group", "WithExample"]
 
 
 class WithExample(click.Command):
-    """A command whose help ends with `example`: one or more lines that a user can type."""
+    """A command whose help ends with an example.
 
-    def __init__(self, *args: Any, example: str, **attrs: Any) -> None:
+    Args:
+        *args: as `click.Command`.
+        example: lines that do something where they are pasted into an empty folder.
+        own: such as need files of the user's.
+        **attrs: as `click.Command`.
+    """
+
+    def __init__(self, *args: Any, example: str, own: str = "", **attrs: Any) -> None:
         super().__init__(*args, **attrs)
-        self.example = example
+        self.example, self.own = _lines(example), _lines(own)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
-        with formatter.section("Example"):
-            for line in self.example.strip().splitlines():
-                formatter.write(f"  {line.strip()}\n")
+        for title, lines in (("Example", self.example), ("With files of your own", self.own)):
+            if lines:
+                with formatter.section(title):
+                    formatter.write("".join(f"  {line}\n" for line in lines))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
 
 
 class Command(WithExample):
@@ -48,12 +60,33 @@ class Group(WithExample, click.Group):
     Args:
         *args: as `click.Group`.
         modules: the modules by the names of the commands, in the order of the help.
+        sections: the names by what one wants, as the help has them.
         **attrs: as `click.Group`.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], **attrs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        modules: Mapping[str, str],
+        sections: Mapping[str, Sequence[str]] | None = None,
+        **attrs: Any,
+    ) -> None:
         super().__init__(*args, no_args_is_help=True, **attrs)
         self.modules = dict(modules)
+        self.sections = {"Commands": list(modules)} if sections is None else sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names, each with the first sentence of its help, under what one wants."""
+        width = max(map(len, self.modules))
+        for title, names in self.sections.items():
+            commands = {name: self.get_command(ctx, name) for name in names}
+            rows = [
+                (name.ljust(width), command.get_short_help_str(limit=1000))
+                for name, command in commands.items()
+                if command is not None
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the help."""

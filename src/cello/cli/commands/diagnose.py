@@ -17,8 +17,12 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    echo "x = 'one'  # two" | cello diagnose model -
+    """,
+    own="""
     cello diagnose model some.py
-    cello diagnose words-model new.txt --json
+    cello diagnose words new.txt --json
     cello diagnose net.keras measured.csv
     """,
 )

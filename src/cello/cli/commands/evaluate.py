@@ -15,6 +15,10 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    echo "x = 'one'  # two" | cello evaluate model -
+    """,
+    own="""
     cello evaluate words test.txt
     cello evaluate model some.py --json
     cello evaluate writer texts/

@@ -12,6 +12,12 @@ from cello.cli.output import json_option, print_json, print_tables, steps_option
 __all__ = ["command"]
 
 
+def _names(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    from cello.cli.example_data.datafile import example_files
+
+    return [name for name in example_files() if name.startswith(begun)]
+
+
 @click.command(
     cls=Command,
     example="""
@@ -21,7 +27,7 @@ __all__ = ["command"]
     cello example lstm --html lstm.html
     """,
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_names)
 @click.option(
     "--copy",
     "target",

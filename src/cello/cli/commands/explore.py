@@ -26,7 +26,10 @@ _FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
 @click.command(
     cls=Command,
     example="""
-    cello explore model
+    cello train tag --pieces 200 --epochs 1 -o model
+    cello explore model "x = 'one'  # two"
+    """,
+    own="""
     cello explore model some.py --port 8000
     cello explore net.keras measured.csv
     """,

@@ -19,11 +19,14 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    cello export model --c folder --name tagger --int8
     cello export model net.onnx
     cello export model step.onnx --stream --test-vector step.npz
+    """,
+    own="""
     cello export model net.keras
-    cello export model net.json
-    cello export model --c folder --name amp --int8
+    cello export amp net.json
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))

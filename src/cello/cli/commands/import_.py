@@ -17,11 +17,15 @@ __all__ = ["command"]
     cls=Command,
     name="import",
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    cello import model/weights.safetensors --prefix 1. -o lstm
+    cello show lstm
+    """,
+    own="""
     cello import net.keras -o model
     cello import net.onnx -o model
     cello import plug-in.json -o model
     cello import tagger.safetensors --prefix encoder.lstm. -o model
-    cello show model
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path))

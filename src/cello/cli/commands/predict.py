@@ -23,9 +23,13 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    echo "x = 'one'  # two" | cello predict model -
+    echo "x = 'one'  # two" | cello predict model - --color c:5
+    """,
+    own="""
     cello predict model some.py
-    cello predict model some.py --color c:12
-    cello predict words-model new.txt > tagged.txt
+    cello predict words new.txt > tagged.txt
     cello predict net.keras measured.csv
     """,
 )

@@ -16,6 +16,11 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
+    echo "x = 'one'  # two" | cello record model - --only c
+    echo "x = 'one'  # two" | cello record model - -o run.html
+    """,
+    own="""
     cello record net.keras measured.csv --only "*.c"
     cello record model some.py -o run.safetensors
     cello record net.onnx x.npy -o run.html

@@ -15,8 +15,8 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
-    cello sample model
-    cello sample model --prompt "def " --length 400 --temperature 0.7
+    cello train chars --epochs 1 -o writer
+    cello sample writer --prompt "def " --length 400 --temperature 0.7
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))

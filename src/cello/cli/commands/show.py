@@ -17,10 +17,13 @@ __all__ = ["command"]
 @click.command(
     cls=Command,
     example="""
+    cello train tag --pieces 200 --epochs 1 -o model
     cello show model
+    cello show model --c --layer 1 --backward
+    """,
+    own="""
     cello show model --json
     cello show net.keras
-    cello show model --c --layer 1 --backward
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))

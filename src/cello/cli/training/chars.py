@@ -28,8 +28,10 @@ _ROWS = {
 @click.command(
     cls=Command,
     example="""
-    cello train chars -o model
-    cello train chars --train texts/ --train more.txt --network gru -o model
+    cello train chars --epochs 1 -o writer
+    """,
+    own="""
+    cello train chars --train texts/ --train more.txt --network gru -o writer
     """,
 )
 @click.option(

@@ -55,9 +55,11 @@ _PIECES = {
 @click.command(
     cls=Command,
     example="""
-    cello train tag -o model
-    cello train tag --train train.txt --validation dev.txt --test test.txt -o model
-    cello train tag --network bi-lstm --parameters 26000 --epochs 3 -o model
+    cello train tag --pieces 200 --epochs 1 -o model
+    cello train tag --network bi-lstm --parameters 26000 --epochs 3 -o larger
+    """,
+    own="""
+    cello train tag --train train.txt --validation dev.txt --test test.txt -o words
     """,
 )
 @click.option("--train", type=_FILE, metavar="FILE", help="Training data in the CoNLL form.")
