@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers clean
+.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -74,6 +74,12 @@ bench-targets: $(READY)  ## what stands in the table of targets (docs/speed.md),
 
 bench-quick: $(READY)  ## the same with few cases and rounds: a look, not a measurement
 	@$(PYTHON) -m benchmarks --quick $(ARGS)
+
+packages: $(READY)  ## build wheel and source archive, check them, try them on each Python that is here
+	@$(PYTHON) tools/packages.py $(ARGS)
+
+release: $(READY)  ## make VERSION=0.2.0 all but the upload: version, changelog, packages, tag
+	@$(PYTHON) tools/release.py "$(VERSION)"
 
 clean:  ## remove caches and the environment
 	rm -rf $(VENV) $(VENV)-py* $(VENV).lock .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

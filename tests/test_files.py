@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,32 @@ def test_tensors_get_memory_of_their_own():
 def test_a_part_alone_does_not_keep_the_whole():
     part = own_memory({"part": torch.arange(6.0)[2:4]})["part"]
     assert part.untyped_storage().nbytes() == part.nbytes
+
+
+@pytest.mark.parametrize("times", [3, 100])
+def test_on_windows_a_file_that_is_being_read_is_replaced_a_little_later(
+    times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    replace, waited = os.replace, []
+
+    def busy(old: Path, new: Path) -> None:
+        if len(waited) < times:
+            raise PermissionError(errno.EACCES, "Access is denied", str(old))
+        replace(old, new)
+
+    (tmp_path / "old").write_text("text")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", busy)
+        patch.setattr(time, "sleep", waited.append)
+        with pytest.raises(PermissionError):
+            files.rename(tmp_path / "old", tmp_path / "new")
+        assert waited == []
+        patch.setattr(files.os, "name", "nt")
+        if times == 100:
+            with pytest.raises(PermissionError):
+                files.rename(tmp_path / "old", tmp_path / "new")
+            assert sum(waited) == pytest.approx(1)
+            return
+        files.rename(tmp_path / "old", tmp_path / "new")
+    assert len(waited) == times
+    assert (tmp_path / "new").read_text() == "text"

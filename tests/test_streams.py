@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import sys
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cello.streams import fill_standard_streams, lasting, named
+from cello.streams import _Named, fill_standard_streams, lasting, named
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
@@ -82,3 +83,19 @@ def test_closed_streams_are_the_null_device(monkeypatch: pytest.MonkeyPatch):
     print("nowhere")
     for stream in opened:
         stream.close()
+
+
+def test_on_windows_a_reader_that_is_gone_has_another_number(monkeypatch: pytest.MonkeyPatch):
+    class Gone(io.FileIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    class Output(_Named, Gone):
+        pass
+
+    with Output(os.devnull, "w") as output:
+        for platform, error in (("linux", OSError), ("win32", BrokenPipeError)):
+            monkeypatch.setattr(sys, "platform", platform)
+            with pytest.raises(error) as caught:
+                output.write(b"text")
+            assert type(caught.value) is error

@@ -2,38 +2,18 @@
 
 Run by `make test-versions`. Each pair gets an environment of its own, `.venv-py3.12-torch2.13.0`,
 kept for the next time. What the machine lacks is named and left out; anything that fails fails all.
-On Linux it is the build of PyTorch for CPUs, where pip is told to find one: the other build brings
-gigabytes of CUDA.
 """
 
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-PINNED = dict(
-    line.split("==")
-    for line in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    if "==" in line
-)
+from pythons import CPU_BUILD, PINNED, PYTHONS, ROOT, python_of
+
 NEWEST = PINNED["torch"]
-CPU_BUILD = "+cpu" if sys.platform == "linux" else ""
 OLDEST = re.search(r'"torch>=([\d.]+)', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
 TESTS = ["-q", "-n", "2", "--dist", "loadgroup", "-m", "not slow"]
-
-
-def python_of(version):
-    """A Python of that version, or None: on the path, or of pyenv."""
-    found = shutil.which(f"python{version}")
-    kept = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-    for candidate in ([found] if found else []) + kept[::-1]:
-        says = subprocess.run([candidate, "--version"], capture_output=True, text=True)
-        if says.returncode == 0 and f" {version}." in says.stdout:
-            return candidate
-    return None
 
 
 def environment(python, version, torch):

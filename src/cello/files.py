@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UNFINISHED", "replace", "seal", "sync_folder", "unfinished", "write"]
+__all__ = ["UNFINISHED", "rename", "replace", "seal", "sync_folder", "unfinished", "write"]
 
 #: The names of files that are being written, or were when a process was killed.
 UNFINISHED = ".*.unfinished-*"
@@ -48,7 +49,7 @@ def replace(path: Path, data: bytes, *, forced: bool = True) -> None:
     other = unfinished(path)
     try:
         write(other, data, forced=forced)
-        os.replace(other, path)
+        rename(other, path)
     except BaseException as error:
         other.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename and Path(error.filename) == other:
@@ -56,6 +57,25 @@ def replace(path: Path, data: bytes, *, forced: bool = True) -> None:
         raise
     if forced:
         sync_folder(path.parent)
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a file or folder another name, in the place of a file of that name.
+
+    On Windows, whoever reads either of them, if only to look for viruses, keeps that from
+    happening: it is tried again for a second.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    for wait in (*(0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.3) * (os.name == "nt"), None):
+        try:
+            os.replace(old, new)
+            return
+        except PermissionError:
+            if wait is None:
+                raise
+            time.sleep(wait)
 
 
 def sync_folder(folder: Path) -> None:

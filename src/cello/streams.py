@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -33,6 +34,8 @@ class _Named(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as error:
+            if sys.platform == "win32" and error.errno == errno.EINVAL:
+                raise BrokenPipeError(error.errno, error.strerror) from None  # its name there
             reason = f"standard output cannot be written: {error.strerror}"
             raise OSError(error.errno, reason) from None
 

@@ -162,7 +162,7 @@ def killed_at(stage: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return change
 
     monkeypatch.setattr(saved, "write", dying(saved.write))
-    monkeypatch.setattr(saved.os, "replace", dying(os.replace))
+    monkeypatch.setattr(saved, "rename", dying(saved.rename))
 
 
 @pytest.mark.parametrize("stage", range(5))

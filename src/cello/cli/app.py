@@ -62,6 +62,10 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a sign gets \N{...} for it
             stream.reconfigure(errors="backslashreplace")
+            # Files and pipes of Windows are in the code page of long ago, unless somebody says.
+            asked = "PYTHONIOENCODING" in os.environ or stream.isatty()
+            if sys.platform == "win32" and not asked:
+                stream.reconfigure(encoding="utf-8")
     sys.stdout, sys.stderr = named(sys.stdout), lasting(sys.stderr)
 
 

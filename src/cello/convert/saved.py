@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import operator
-import os
 import secrets
 import warnings
 from collections.abc import Iterable, Mapping
@@ -34,7 +33,7 @@ from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.kinds import KINDS, classes_of
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
-from cello.files import seal, sync_folder, write
+from cello.files import rename, seal, sync_folder, write
 from cello.ranges import shown
 from cello.sealed import check_seal, tensors_of, to_bytes
 
@@ -296,12 +295,12 @@ def _replace_both(folder: Path, text: bytes, data: bytes) -> None:
     try:
         write(weights, data)
         write(config, text)
-        os.replace(config, folder / CONFIG)
+        rename(config, folder / CONFIG)
     except OSError:
         config.unlink(missing_ok=True)
         weights.unlink(missing_ok=True)
         raise
-    os.replace(weights, folder / WEIGHTS)
+    rename(weights, folder / WEIGHTS)
 
 
 def _finish(folder: Path) -> None:
@@ -313,4 +312,4 @@ def _finish(folder: Path) -> None:
     for path in _pending(folder, WEIGHTS):
         data = _read(path)
         if data is not None and seal(data)["sha256"] == expected.get("sha256"):
-            os.replace(path, folder / WEIGHTS)
+            rename(path, folder / WEIGHTS)

@@ -26,10 +26,9 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.exit_code = exit_code
 
 
-#: Windows has no SIGHUP.
-_STOPPING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+#: Windows has no SIGHUP, and SIGBREAK alone: Ctrl-Break, and what closes a terminal.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_STOPPING = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
 
 class Signals:

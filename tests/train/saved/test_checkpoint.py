@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     elif broken == "fsync":
         monkeypatch.setattr(os, "fsync", full)
     else:
-        monkeypatch.setattr(Path, "rename", full)
+        monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(tmp_path, tree(2), step=2)
     monkeypatch.undo()
@@ -179,7 +179,7 @@ for number in range(1, 100):
     child = os.fork()
     if child == 0:
         left, write, checkpoint.write = number, checkpoint.write, half
-        for module, name in [(os, "fsync"), (os, "mkdir"), (os, "rename"), (os, "unlink")]:
+        for module, name in [(os, "fsync"), (os, "mkdir"), (os, "replace"), (os, "unlink")]:
             die_before(module, name)
         checkpoint.save(folder, {"step": 3, "w": torch.full((9,), 3.0)}, step=3)
         os._exit(0)

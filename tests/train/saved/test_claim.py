@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from cello.errors import ArgumentError, TrainingError
@@ -86,3 +87,27 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path):
         claimed(tmp_path / "file" / "model"),
     ):
         pass
+
+
+def test_where_a_file_that_is_open_cannot_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As on Windows: the lock goes once nobody holds it."""
+    held, unlink = [], Path.unlink
+
+    def careful(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "lock" and held[0].is_locked:
+            raise PermissionError(13, "The process cannot access the file", str(path))
+        unlink(path, missing_ok)
+
+    class Lock(filelock.FileLock):
+        def acquire(self, *args: object, **options: object) -> object:
+            held[:] = [self]
+            return super().acquire(*args, **options)
+
+    monkeypatch.setattr(filelock, "FileLock", Lock)
+    monkeypatch.setattr(Path, "unlink", careful)
+    monkeypatch.setattr("cello.train.saved.claim.SYSTEM", "nt")
+    with claimed(tmp_path / "run"):
+        assert names(tmp_path / "run" / "checkpoint") == ["lock", "owner"]
+    assert not (tmp_path / "run").exists()

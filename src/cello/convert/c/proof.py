@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cello.convert.c.source import NetInC
 from cello.convert.proof import Case
 from cello.convert.state_parts import parts_of, state_of
+from cello.engines.cpu.toolchain.compiler import ENDING
 
 __all__ = ["CompiledNet", "differences"]
 
@@ -40,11 +41,12 @@ class CompiledNet:
         build: Callable[[Path, Path], None],
     ) -> None:
         self.source, self.net, self.shape = source, net, shape
-        with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+        # Windows does not let go of a library that is loaded.
+        with tempfile.TemporaryDirectory(prefix="cello-", ignore_cleanup_errors=True) as folder:
             code = Path(folder, f"{source.name}.c")
             code.write_text(source.code, encoding="utf-8")
             code.with_suffix(".h").write_text(source.header, encoding="utf-8")
-            library = Path(folder, "net.so")
+            library = Path(folder, f"net{ENDING}")
             build(code, library)
             self._library = ctypes.CDLL(str(library))
         self.real = np.float32 if source.item == 4 else np.float64

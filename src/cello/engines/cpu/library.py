@@ -76,8 +76,8 @@ class Library:
         if self._run is None:
             library = build(self.rendered.name, self.rendered.source)
             self._bytes = library.workspace_bytes
-            self._bytes.restype = ctypes.c_long
-            self._bytes.argtypes = [ctypes.c_long]
+            self._bytes.restype = ctypes.c_int64
+            self._bytes.argtypes = [ctypes.c_int64]
             run = library.run
             run.restype = None
             run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]

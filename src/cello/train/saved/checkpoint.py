@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from cello.errors import ModelError
-from cello.files import seal, sync_folder, write
+from cello.files import rename, seal, sync_folder, write
 from cello.sealed import check_format, check_seal, tensors_of, to_bytes
 from cello.tree import flatten, unflatten
 
@@ -62,13 +62,14 @@ def save(folder: Path, tree: Any, *, step: int) -> Path:
         for name, data in files.items():
             write(unfinished / name, data)
         sync_folder(unfinished)
-        unfinished.rename(target)
+        rename(unfinished, target)
         sync_folder(folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     for old in before[: 1 - KEEP]:
-        gone = old.rename(folder / f"{_UNFINISHED}{old.name}")
+        gone = folder / f"{_UNFINISHED}{old.name}"
+        rename(old, gone)
         shutil.rmtree(gone, ignore_errors=True)
     return target
 

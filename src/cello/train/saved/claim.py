@@ -17,6 +17,8 @@ __all__ = ["check_free", "claimed"]
 _LOCK = "lock"
 _OWNER = "owner"
 
+SYSTEM = os.name
+
 
 def check_free(folder: Path) -> None:
     """Check that no other run works in `folder`, as far as can be told without writing there.
@@ -70,8 +72,11 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         (inner / _OWNER).unlink(missing_ok=True)
-        if {path.name for path in inner.iterdir()} == {_LOCK}:
-            (inner / _LOCK).unlink()
+        alone = {path.name for path in inner.iterdir()} == {_LOCK}
+        if alone and SYSTEM == "nt":  # where no file can be removed that is open
+            lock.release()
+        if alone:
+            (inner / _LOCK).unlink(missing_ok=True)
         lock.release()
         with suppress(OSError):  # not empty
             for path in made:

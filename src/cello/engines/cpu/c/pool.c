@@ -59,10 +59,10 @@ static struct {
 
 static _Thread_local int team = 1; /* threads of the run that this thread takes part in */
 
-static long nanoseconds(void) {
+static long long nanoseconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000L + t.tv_nsec;
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
 static void relax(void) {
@@ -76,11 +76,11 @@ static void relax(void) {
 /* Looks at a count until it is no longer what it was, for LOOKOUT at most. Whoever else wants this
  * processor gets it after ALONE: it may be the very thread that is waited for. */
 static int changes(atomic_uint *count, unsigned was) {
-    for (long looks = 1, begin = 0;; looks++) {
+    for (long long looks = 1, begin = 0;; looks++) {
         if (atomic_load_explicit(count, memory_order_acquire) != was) return 1;
         relax();
         if (looks % 64 == 0) {
-            const long now = nanoseconds();
+            const long long now = nanoseconds();
             if (!begin) begin = now;
             if (now - begin > LOOKOUT) return 0;
             if (now - begin > ALONE) sched_yield();
@@ -126,6 +126,7 @@ static void *live(void *argument) {
     return NULL;
 }
 
+#if !defined(_WIN32) /* which neither forks nor has signals that would come to a thread */
 /* In the child of a fork there is no thread but the one that forked. */
 static void forget(void) {
     openmp.run = NULL;
@@ -136,13 +137,22 @@ static void forget(void) {
     atomic_flag_clear(&pool.busy);
 }
 
+static void block_signals(sigset_t *before) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+#endif
+
 /* What is done once, before the first run. */
 static void begin(void) {
     static int first = 1;
     if (!first) return;
     first = 0;
     prepare(&pool.finished);
+#if !defined(_WIN32)
     pthread_atfork(NULL, NULL, forget);
+#endif
 }
 
 /* From now on the threads are those of an OpenMP. */
@@ -168,11 +178,12 @@ static void take_part(void *came) {
 
 /* Starts threads until there are as many workers as wished, or no more can be had. */
 static void start_workers(int wished) {
-    sigset_t all, before;
     pthread_attr_t attributes;
     begin();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads of the program */
+#if !defined(_WIN32)
+    sigset_t before;
+    block_signals(&before); /* they are for the threads of the program */
+#endif
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
@@ -184,7 +195,9 @@ static void start_workers(int wished) {
         if (pthread_create(&thread, &attributes, live, worker) != 0) break;
     }
     pthread_attr_destroy(&attributes);
+#if !defined(_WIN32)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+#endif
 }
 
 /* Calls work(argument, thread, threads) on each of `threads` threads, of which the caller is thread

@@ -10,6 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(_WIN32)
+#define long int64_t /* which has 32 bits there; numbers from outside have 64 */
+#endif
+
 #ifndef CELLO_DOUBLE
 #define CELLO_DOUBLE 0
 #endif

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+from dataclasses import replace
 from threading import Lock
 
 from cello import files
 from cello.engines.cpu.toolchain import cache
-from cello.engines.cpu.toolchain.compiler import HOW_TO_GET_ONE, Compiler, candidates
+from cello.engines.cpu.toolchain.compiler import HOW_TO_GET_ONE, Compiler, candidates, flags
 from cello.errors import CompilerError
 
 __all__ = ["build", "compiler", "found"]
@@ -76,8 +78,7 @@ def _choose() -> Compiler | str:
     try:
         for candidate in candidates():
             try:
-                _library("probe", _PROBE, candidate)
-                return candidate
+                return _probed(candidate)
             except CompilerError as error:
                 failures.append(str(error))
     except CompilerError as error:
@@ -88,6 +89,19 @@ def _choose() -> Compiler | str:
             f"ziglang is not installed; {HOW_TO_GET_ONE}"
         )
     return "\n".join(["no C compiler works here:", *failures, f"To get one, {HOW_TO_GET_ONE}"])
+
+
+def _probed(candidate: Compiler) -> Compiler:
+    """The compiler, if it works; not told about the processor if that is what it does not know."""
+    try:
+        _library("probe", _PROBE, candidate)
+    except CompilerError as error:
+        said = str(error).partition("The command was")[0]
+        if not re.search(r"-m(arch|cpu|prefer)|native|CPU", said):
+            raise
+        candidate = replace(candidate, flags=flags(tuned=False))
+        _library("probe", _PROBE, candidate)
+    return candidate
 
 
 def _library(name: str, source: str, compiler: Compiler) -> ctypes.CDLL:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from cello import files
-from cello.engines.cpu.toolchain.compiler import Compiler
+from cello.engines.cpu.toolchain.compiler import ENDING, Compiler
 
 __all__ = [
     "CacheWarning",
@@ -156,7 +156,7 @@ def entry_name(name: str, source: str, compiler: Compiler) -> str:
 
 def find(folder: Path, entry: str) -> Path | None:
     """The library, if it is there, whole, and nobody else's."""
-    library = folder / f"{entry}.so"
+    library = folder / f"{entry}{ENDING}"
     try:
         seal = json.loads((folder / f"{entry}.json").read_bytes())["seal"]
         with open(library, "rb") as file:
@@ -173,8 +173,13 @@ def store(folder: Path, entry: str, content: bytes, compiler: Compiler) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    library = folder / f"{entry}.so"
-    files.replace(library, content, forced=False)
+    library = folder / f"{entry}{ENDING}"
+    try:
+        files.replace(library, content, forced=False)
+    except PermissionError:
+        if find(folder, entry) is None:
+            raise
+        return library  # on Windows, what another process has built and loaded stays
     library.chmod(0o700)
     about = {
         "compiler": list(compiler.command),

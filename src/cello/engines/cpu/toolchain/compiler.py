@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
@@ -16,25 +17,44 @@ from pathlib import Path
 
 from cello.errors import CompilerError
 
-__all__ = ["Compiler", "candidates", "flags", "identity_of"]
+__all__ = ["ENDING", "Compiler", "candidates", "flags", "identity_of", "tuned_for"]
 
 _SHOWN_LINES = 12
 
 HOW_TO_GET_ONE = "install gcc or clang, or `pip install cello[cc]`, or name one in $CC"
 
 
-def flags() -> tuple[str, ...]:
+#: What the names of libraries end with here.
+ENDING = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+
+
+def tuned_for(system: str, machine: str) -> tuple[str, ...]:
+    """What tells a compiler to use all that the processor can do.
+
+    On Apple's that is what the first of them could: what newer ones can beside it serves no loop of
+    ours, and the system does not say which of them this is.
+
+    >>> tuned_for("linux", "aarch64"), tuned_for("darwin", "arm64")
+    (('-mcpu=native',), ('-mcpu=apple-m1',))
+    """
+    if machine.lower() in ("x86_64", "amd64"):
+        return ("-march=native", "-mprefer-vector-width=512")
+    return ("-mcpu=apple-m1",) if system == "darwin" else ("-mcpu=native",)
+
+
+def flags(tuned: bool = True) -> tuple[str, ...]:
     """How everything is compiled: for this very processor, and exact about NaN and infinity.
 
     No compiler fuses a product and a sum by itself: where that pays it is written out, see `muladd`
     in prelude_vectors.c.
+
+    Args:
+        tuned: False for a compiler that does not know this processor.
     """
-    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    native = ("-march=native", "-mprefer-vector-width=512") if on_x86 else ("-mcpu=native",)
     return (
         "-std=gnu11",
         "-O2",
-        *native,
+        *(tuned_for(sys.platform, platform.machine()) if tuned else ()),
         "-fPIC",
         "-shared",
         "-fno-math-errno",
@@ -81,10 +101,10 @@ class Compiler:
         """
         try:
             with tempfile.TemporaryDirectory(prefix="cello-") as folder:
-                library = Path(folder, "library.so")
+                library = Path(folder, f"library{ENDING}")
                 command = [*self.command, *self.flags, str(source), "-o", str(library)]
                 command += self.libraries
-                environment = os.environ | {"TMPDIR": folder}
+                environment = os.environ | dict.fromkeys(("TMPDIR", "TMP", "TEMP"), folder)
                 if zig_cache is not None:
                     environment.setdefault("ZIG_GLOBAL_CACHE_DIR", str(zig_cache))
                 status, said = _call(command, folder, environment)
@@ -104,7 +124,7 @@ def candidates() -> Iterator[Compiler]:
     $CC, if set, is the only one: what the user asks for is not silently replaced.
 
     Raises:
-        CompilerError: $CC names something that is not there.
+        CompilerError: $CC names something that is not there, or cannot serve.
     """
     asked = os.environ.get("CC", "").strip()
     if asked:
@@ -115,12 +135,17 @@ def candidates() -> Iterator[Compiler]:
                 f"$CC names the C compiler {words[0]!r}, which is not there; correct it, or unset "
                 "it to let cc, gcc, clang or the package ziglang be looked for"
             )
+        if (why := _unfit(words[0], sys.platform)) is not None:
+            raise CompilerError(
+                f"$CC names the C compiler {words[0]!r}: {why}; unset it to let clang or the "
+                "package ziglang be looked for"
+            )
         command: tuple[str, ...] = (found, *words[1:])
         yield Compiler(command, "from $CC", identity_of(command))
         return
     seen = set()
     for name in ("cc", "gcc", "clang"):
-        found = _which(name)
+        found = None if _unfit(name, sys.platform) else _which(name)
         if found is not None and (real := os.path.realpath(found)) not in seen:
             seen.add(real)
             yield Compiler((found,), "on the PATH", identity_of((found,)))
@@ -129,6 +154,16 @@ def candidates() -> Iterator[Compiler]:
         binary = Path(zig.origin).with_name("zig.exe" if os.name == "nt" else "zig")
         command = (sys.executable, "-m", "ziglang", "cc")
         yield Compiler(command, "the package ziglang", identity_of((str(binary),)))
+
+
+def _unfit(command: str, system: str) -> str | None:
+    """Why what is named so cannot compile the loops, as far as the name tells."""
+    name = re.split(r"[/\\]", command)[-1].lower().removesuffix(".exe")
+    if name in ("cl", "clang-cl"):
+        return "it has not the vectors and options of GCC and Clang, in which the loops are written"
+    if system == "win32" and re.fullmatch(r"(.*-)?(cc|gcc)(-[\d.]+)?", name):
+        return "on Windows, GCC keeps wide vectors on its stack where they are not aligned"
+    return None
 
 
 def _words(command: str) -> list[str]:
