@@ -21,6 +21,8 @@ from benchmarks.harness import largest_difference
 from benchmarks.run import bench_modules
 from cello import zoo
 
+pytestmark = pytest.mark.optimised  # the sizes are those of users
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = bench_modules()
 PEERS = ("jax", "onnx", "onnxruntime")

@@ -153,3 +153,39 @@ def test_doubled_biases_of_another_size_are_refused(tmp_path):
 
     with pytest.raises(cello.errors.ModelError, match=r"bias must be \[32\], found \[16\]"):
         from_keras(_changed(tmp_path / "model.h5", change))
+
+
+def _as_before(config, *, more=None):
+    """Calls as lists of (layer, call, place, arguments), not as tables of arguments."""
+    for layer in config["config"]["layers"]:
+        calls = []
+        for call in layer["inbound_nodes"]:
+            given = call["args"][0] if isinstance(call["args"][0], list) else call["args"]
+            calls.append([[*one["config"]["keras_history"], more or {}] for one in given])
+        layer["inbound_nodes"] = calls
+
+
+def _of_two_branches():
+    x = Input((None, 5))
+    branches = [L.LSTM(3, return_sequences=True)(x), L.GRU(2, return_sequences=True)(x)]
+    return _drawn(keras.Model(x, L.Concatenate()(branches)))
+
+
+def test_calls_as_they_were_written(tmp_path):
+    model = _of_two_branches()
+    model.save(tmp_path / "model.h5")
+    net = from_keras(_changed(tmp_path / "model.h5", lambda config, _: _as_before(config)))
+    _close(net, model, X)
+
+
+@pytest.mark.parametrize(("more", "refused"), [({"training": False}, False), ({"mask": 1}, True)])
+def test_arguments_of_calls_as_they_were_written(more, refused, tmp_path):
+    _of_two_branches().save(tmp_path / "model.h5")
+    file = _changed(
+        tmp_path / "model.h5", lambda config, _: _as_before(config, more=more), version="2.11.0"
+    )
+    if refused:
+        with pytest.raises(cello.errors.ModelError, match="is called with arguments"):
+            from_keras(file)
+    else:
+        from_keras(file)

@@ -217,10 +217,12 @@ from cello.train.saved import checkpoint
 
 folder = Path(sys.argv[1])
 checkpoint.save(folder, {"step": 1}, step=1)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
 try:
     checkpoint.save(folder, {"step": 2, "w": torch.zeros(100_000)}, step=2)
 except OSError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)  # for what measures coverage
     sys.exit(f"OSError {error.errno}")
 """
 

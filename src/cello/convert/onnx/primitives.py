@@ -36,16 +36,22 @@ def _log1p(put: Put, x: Any) -> Any:
     return put("Where", put("Equal", u, 1.0), x, made)
 
 
+def _is_negative(put: Put, x: Any) -> Any:
+    """Whether it has a minus sign, as -0 has."""
+    return put("Or", put("Less", x, 0.0), put("Less", put("Reciprocal", x), 0.0))
+
+
 def _copysign(put: Put, a: Any, b: Any) -> Any:
-    negative = put("Or", put("Less", b, 0.0), put("Less", put("Reciprocal", b), 0.0))
     size = put("Abs", a)
-    return put("Where", negative, put("Neg", size), size)
+    return put("Where", _is_negative(put, b), put("Neg", size), size)
 
 
 def _atan2(put: Put, y: Any, x: Any) -> Any:
     inner = put("Atan", put("Div", y, x))
-    turned = put("Add", inner, _copysign(put, math.pi, y))
-    upright = put("Where", put("Equal", y, 0.0), y, _copysign(put, math.pi / 2, y))
+    half = _copysign(put, math.pi, y)
+    turned = put("Add", inner, half)
+    origin = put("Where", _is_negative(put, x), half, y)
+    upright = put("Where", put("Equal", y, 0.0), origin, _copysign(put, math.pi / 2, y))
     beside = put("Where", put("Less", x, 0.0), turned, inner)
     return put("Where", put("Equal", x, 0.0), upright, beside)
 
