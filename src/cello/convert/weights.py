@@ -88,7 +88,8 @@ def _tensor(numbers: Any, like: Tensor, what: str, shape: list[int]) -> Tensor:
     try:
         if not _all_numbers(numbers):
             raise ValueError(f"got {shown(numbers)}")
-        return torch.tensor(numbers, dtype=like.dtype, device=like.device)
+        # Not on the device "meta", where joining parts would first import PyTorch's compiler.
+        return torch.tensor(numbers, dtype=like.dtype, device="cpu")
     except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as error:
         raise ModelError(f"{what} must be numbers in nested lists {shape}: {error}") from error
 
