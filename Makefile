@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
+.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -56,6 +56,13 @@ types: $(READY)  ## mypy
 imports: $(READY)  ## import-linter: imports go down only
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
+docs: $(VENV)/.docs-done  ## build the manual into site/, and follow each of its links
+	@$(PYTHON) tools/manual/build.py
+
+$(VENV)/.docs-done: requirements-docs.txt $(READY)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
 docs-check: $(READY)  ## run the code in README, docs and docstrings, and compare what it prints
 	@$(PYTHON) -m pytest -q tests/test_docs.py
 
@@ -82,5 +89,5 @@ release: $(READY)  ## make VERSION=0.2.0 all but the upload: version, changelog,
 	@$(PYTHON) tools/release.py "$(VERSION)"
 
 clean:  ## remove caches and the environment
-	rm -rf $(VENV) $(VENV)-py* $(VENV).lock .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf site $(VENV) $(VENV)-py* $(VENV).lock .coverage* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,7 +40,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN_ONLY = {"", "c", "conll", "json", "latex", "mermaid", "toml"}
 FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
-PICTURE = re.compile(r"!\[[^\]]*\]\(images/([\w-]+\.(?:svg|png))\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\((?:\.\./)?images/([\w-]+\.(?:svg|png))\)")
 FILE_NAME = re.compile(r"(?:#|//|%)\s*file:\s*(\S+)\s*\n")
 ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "error"}
 

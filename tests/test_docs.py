@@ -22,6 +22,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
     if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
+TRANSLATED = [path for path in DOCUMENTS if path.name.endswith(".zh-CN.md")]
 MODULES = sorted(
     ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
     for path in (ROOT / "src" / "cello").rglob("*.py")
@@ -34,13 +35,17 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [path for path in DOCUMENTS if path not in TRANSLATED],  # see test_docs_text.py
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_document(path: Path):
     docs_checker.check(path)
     changed = [
         name
         for name in docs_checker.drawings(path)
-        if not docs_checker.is_alike(Path(name), path.parent / "images" / name)
+        if not docs_checker.is_alike(Path(name), ROOT / "docs" / "images" / name)
     ]
     assert changed == [], "run `make pictures`, and look at what changed"
 

@@ -1,6 +1,7 @@
-"""Documents keep in step with their translations, and their links lead somewhere.
+"""Documents keep in step with their translations, their links lead somewhere, nothing is left out.
 
-That their code runs and prints what they show is tested in test_docs.py.
+That their code runs and prints what they show is tested in test_docs.py: that of a translation is
+the same code, which is tested here, and does not run again.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_docs import DOCUMENTS, ROOT
+import cello
+from cello import see, tasks, train
+from tests.docs_checker import FILE_NAME, PICTURE
+from tests.test_docs import DOCUMENTS, ROOT, TRANSLATED
 
-TRANSLATED = sorted(ROOT.glob("**/*.zh-CN.md"))
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def test_the_readme_and_these_pages_are_translated():
-    pages = ("README", "c", "course", "interchange")
+    pages = ("README", "c", "course", "index", "interchange")
     assert [path.name for path in TRANSLATED] == [f"{page}.zh-CN.md" for page in pages]
 
 
@@ -34,7 +37,8 @@ def same_in_all_languages(language: str, source: str) -> str:
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
                 node.body = node.body[1:] or [ast.Pass()]
-        return ast.unparse(tree)
+        file = FILE_NAME.match(source)
+        return (file[0] if file else "") + ast.unparse(tree)
     if language == "sh":
         return re.sub(r"\s*#.*", "", source)
     return source if language else ""
@@ -47,6 +51,8 @@ def test_a_translation_has_the_same_code_and_output(path: Path):
         for found in (BLOCK.findall(p.read_text("utf-8")) for p in (path, original_of(path)))
     )
     assert ours == theirs
+    pictures = [PICTURE.findall(p.read_text("utf-8")) for p in (path, original_of(path))]
+    assert pictures[0] == pictures[1]
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
@@ -80,3 +86,39 @@ def test_links_lead_somewhere(path: Path):
         if not target.is_file() or (anchor and anchor not in anchors_of(target)):
             wrong.append(link)
     assert wrong == []
+
+
+# ------------------------------------------------------------ the manual
+
+
+def test_the_reference_names_all_that_is_public():
+    """A line `::: NAME` of a page is what Cello's docstring of that name becomes there."""
+    named = []
+    for page in sorted((ROOT / "docs" / "reference").glob("*.md")):
+        for name in re.findall(r"^::: cello\.([\w.]+)$", page.read_text("utf-8"), re.MULTILINE):
+            thing: object = cello
+            for part in name.split("."):
+                thing = getattr(thing, part)
+            inside = getattr(thing, "__all__", None)
+            named += [getattr(thing, part) for part in inside] if inside else [thing]
+    public = [
+        getattr(module, name)
+        for module in (cello, cello.zoo, cello.errors, see, tasks, train)
+        for name in module.__all__
+        if name not in ("__version__", "errors", "zoo")
+    ]
+    shown = {id(thing) for thing in named}
+    assert [thing for thing in public if id(thing) not in shown] == []
+    assert len(named) >= len(shown) > 100
+
+
+@pytest.mark.parametrize(("language", "ending"), [("en", ".md"), ("zh-CN", ".zh-CN.md")])
+def test_every_page_stands_once_in_the_navigation(language: str, ending: str):
+    settings = (ROOT / "tools" / "manual" / f"{language}.yml").read_text("utf-8")
+    made = {"overview.md", "benchmarks.md", "changelog.md", "contributing.md", "examples.md"}
+    docs = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    translated = {name for name in docs if name.endswith(".zh-CN.md")}
+    of_this = translated if language == "zh-CN" else docs - translated
+    shown = re.findall(r"^ +- .*: ([\w./-]+\.md)$", settings, re.MULTILINE)
+    assert len(shown) == len(set(shown))
+    assert {name.replace(ending, ".md") for name in of_this} == set(shown) - made

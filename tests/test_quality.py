@@ -203,7 +203,7 @@ def test_every_direct_dependency_is_pinned_to_one_version():
     peers = requirements("requirements-bench.txt")  # of the extra "bench", which dev leaves out
     assert {pin.name for pin in peers} == {Requirement(text).name for text in optional["bench"]}
     assert {pin.name for pin in PINS} == direct - {pin.name for pin in peers}
-    pins = [*PINS, *peers]
+    pins = [*PINS, *peers, *requirements("requirements-docs.txt")]
     assert [str(pin) for pin in pins if not re.fullmatch(r"==[\w.]+", str(pin.specifier))] == []
 
 

@@ -1,0 +1,171 @@
+"""Build the manual into site/: `make docs`.
+
+Zensical makes a site of a folder of Markdown and a file of settings. The manual is two of them,
+English in site/ and Chinese in site/zh/, so that each has its own navigation and search. Their
+folders are laid out in build/manual/ first: NAME.zh-CN.md is NAME.md of the Chinese one, pages that
+stand elsewhere in the repository (README, changelog) get a place, the lecture's examples are pages
+that run, made by `cello example NAME --html`, and links are made to lead there. In the end each
+link is followed.
+"""
+
+from __future__ import annotations
+
+import html.parser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from urllib.parse import unquote
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+
+from tests import docs_checker  # noqa: E402
+
+DOCS, STAGE, SITE = ROOT / "docs", ROOT / "build" / "manual", ROOT / "site"
+ELSEWHERE = {
+    "README.md": "overview.md",
+    "README.zh-CN.md": "overview.zh-CN.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "benchmarks/NOTES.md": "benchmarks.md",
+}
+CHINESE = ".zh-CN.md"
+LINK = re.compile(r"(\[[^\]]*\]\()([^)\s#:]+)([)#])")
+LIST = """# The lecture's examples, running
+
+Each is one page that runs its net in your browser. Change a number of the input, click on a gate in
+the diagram to shut it, click on a step to see its arithmetic:
+[how to read such a page](seeing.md#the-explorer).
+
+"""
+
+
+def pages() -> dict[Path, str]:
+    """All pages of the repository, each with its name in the manual."""
+    found = {path: path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))}
+    return found | {ROOT / source: name for source, name in ELSEWHERE.items()}
+
+
+def place(name: str) -> Path:
+    """Where a page, or another file of the manual, is laid."""
+    if name.endswith(CHINESE):
+        return STAGE / "zh" / name.replace(CHINESE, ".md")
+    return STAGE / "en" / name
+
+
+def relinked(source: Path, name: str, names: dict[Path, str], text: str) -> str:
+    """The `text` of a page, with its links as they are in the manual."""
+    here = place(name)
+
+    def link(match: re.Match[str]) -> str:
+        target = (source.parent / match[2]).resolve()
+        to = place(names.get(target) or os.path.relpath(target, DOCS))
+        if to.suffix != ".md":  # a picture: each language has its own
+            to = here.relative_to(STAGE).parts[0] / to.relative_to(STAGE / "en")
+            to = STAGE / to
+        elif to.relative_to(STAGE).parts[0] != here.relative_to(STAGE).parts[0]:
+            return match[1] + in_the_other_language(here, to) + match[3]
+        return match[1] + os.path.relpath(to, here.parent) + match[3]
+
+    return LINK.sub(link, text)
+
+
+def in_the_other_language(here: Path, to: Path) -> str:
+    """A link from page to page of the site, where Chinese stands below English."""
+
+    def in_site(path: Path) -> Path:
+        language, *rest = path.relative_to(STAGE).with_suffix(".html").parts
+        return Path(*(["zh"] if language == "zh" else []), *rest)
+
+    return os.path.relpath(in_site(to), in_site(here).parent)
+
+
+def lay_out() -> None:
+    """Make the two folders anew, with their settings."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    names = pages()
+    for source, name in names.items():
+        path = place(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(relinked(source, name, names, source.read_text("utf-8")), "utf-8")
+    for language in ("en", "zh"):
+        shutil.copytree(DOCS / "images", STAGE / language / "images")
+        shutil.copy(HERE / "manual.css", STAGE / language)
+    for path in [*HERE.glob("*.yml"), HERE / "doctests.py"]:
+        shutil.copy(path, STAGE)
+    lay_out_examples(STAGE / "en")
+
+
+def lay_out_examples(folder: Path) -> None:
+    """Write the lecture's examples as pages, and a list of them."""
+    (folder / "examples").mkdir()
+    text = LIST
+    for path in sorted((ROOT / "src" / "cello" / "examples").glob("*.toml")):
+        example = tomllib.loads(path.read_text("utf-8"))
+        if "run" not in example:  # it counts parameters
+            continue
+        page = folder / "examples" / f"{path.stem}.html"
+        code, printed = docs_checker.run_cello(["example", path.stem, "--html", str(page)])
+        if code != 0:
+            sys.exit(printed)
+        text += f"- [{example['title']}](examples/{page.name})\n"
+    (folder / "examples.md").write_text(text, "utf-8")
+
+
+# ------------------------------------------------------------ links
+
+
+class _Page(html.parser.HTMLParser):
+    """The links of a page of the site, and what can be linked to on it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: set[str] = set()
+        self.anchors: set[str] = set()
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.anchors.add(given.get("id") or "")
+        for name in ("href", "src"):
+            if given.get(name) and tag != "base":
+                self.links.add(given[name] or "")
+
+
+def broken_links(site: Path) -> list[str]:
+    """The links inside of a site that lead nowhere."""
+    found = {path: _Page(path) for path in site.rglob("*.html") if path.parent.name != "examples"}
+    wrong = []
+    for path, page in found.items():
+        for link in page.links:
+            if re.match(r"[a-z]+:|//", link) or path.name == "404.html":
+                continue
+            name, _, anchor = link.partition("#")
+            target = (path.parent / unquote(name.partition("?")[0])).resolve() if name else path
+            target = target / "index.html" if target.is_dir() else target
+            known = found[target].anchors if target in found else {""}
+            if not target.is_file() or unquote(anchor) not in known | {""}:
+                wrong.append(f"{path.relative_to(site)}: {link}")
+    return sorted(wrong)
+
+
+def main() -> None:
+    """Build both, and follow each link."""
+    lay_out()
+    for config in ("en.yml", "zh-CN.yml"):
+        command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", config]
+        subprocess.run(command, check=True, cwd=STAGE)
+    if wrong := broken_links(STAGE / "site"):
+        sys.exit("links that lead nowhere:\n  " + "\n  ".join(wrong))
+    shutil.rmtree(SITE, ignore_errors=True)
+    shutil.move(STAGE / "site", SITE)
+    print("site/index.html")
+
+
+if __name__ == "__main__":
+    main()
