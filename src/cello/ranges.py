@@ -164,7 +164,9 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         "batch_size tbptt_steps piece_length evaluation_length min_count".split(), _COUNT
     ),
-    "pieces": whole(1, 10_000_000),
+    **dict.fromkeys("pieces windows".split(), whole(1, 10_000_000)),
+    **dict.fromkeys("horizon context held_out".split(), whole(1, 1_000_000)),
+    "season": whole(1, 1_000_000),
     **dict.fromkeys(("token", "tag"), whole(-1_000_000, 1_000_000)),
     "max_size": _OPTIONAL_SIZE,
     "parameters": whole(1, 10**12),

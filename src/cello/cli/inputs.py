@@ -22,10 +22,14 @@ def read_inputs(model: Model, path: Path, token: int | None, purpose: str) -> li
     Raises:
         DataError: the file cannot be read, or holds nothing.
     """
+    from cello.tasks import Forecasting
+
     if model.task is None:
         from cello.cli.number_files import read_numbers
 
         return read_numbers(model.net, path)
+    if isinstance(model.task, Forecasting):
+        return [Given(*one) for one in model.task.inputs(model.task.read(path))]
     encode = model.task.features.encode
     return [
         Given(tokens, encode(tokens)) for tokens in token_sequences(model, path, token, purpose)
@@ -63,7 +67,7 @@ def reads_characters(model: Model) -> bool:
     """Whether its tokens are characters."""
     from cello.tasks.features import CharacterFeatures
 
-    return model.task is not None and isinstance(model.task.features, CharacterFeatures)
+    return isinstance(getattr(model.task, "features", None), CharacterFeatures)
 
 
 def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, Any]]:

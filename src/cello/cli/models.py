@@ -15,7 +15,7 @@ from cello.ranges import shown
 if TYPE_CHECKING:
     from torch import nn
 
-    from cello.tasks import Characters, Tagging
+    from cello.tasks import Characters, Forecasting, Tagging
 
 __all__ = ["Model", "open_model"]
 
@@ -23,6 +23,7 @@ __all__ = ["Model", "open_model"]
 _TASKS: dict[str | None, tuple[str, str]] = {
     "tag": ("tags", "cello predict"),
     "chars": ("predicts characters", "cello sample"),
+    "forecast": ("forecasts", "cello predict"),
     None: ("has no task", "cello show"),
 }
 
@@ -31,7 +32,7 @@ class Model(NamedTuple):
     """The network in eval mode, its task without data (None if it has none), and the config."""
 
     net: nn.Module
-    task: Tagging | Characters | None
+    task: Tagging | Characters | Forecasting | None
     config: dict[str, Any]
 
 
@@ -42,7 +43,7 @@ def open_model(
 
     Args:
         path: the folder where it is, a file in it, or a file in a format that `cello import` knows.
-        tasks: those that it may be for, "tag", "chars" or None; any unless given.
+        tasks: those that it may be for, "tag", "chars", "forecast" or None; any unless given.
         must_answer: whether weights that contain NaN are an error; else a warning tells them.
 
     Raises:
@@ -86,7 +87,8 @@ def _check_task(found: Any, tasks: Sequence[str | None] | None, path: Path) -> N
 
     if not isinstance(found, str | None) or found not in _TASKS:
         raise ModelError(
-            f"{path / CONFIG}: task.task must be one of tag, chars, got {shown(found)}"
+            f"{path / CONFIG}: task.task must be one of {', '.join(filter(None, _TASKS))}, got "
+            f"{shown(found)}"
         )
     what, better = _TASKS[found]
     raise ModelError(f"{path} {what}: use {better}")

@@ -24,6 +24,9 @@ def print_scores(
     every = {name: metrics for name, metrics in splits.items() if metrics}
     if not every:
         return
+    if all("mase" in metrics for metrics in every.values()):
+        _print_forecasts(every)
+        return
     names = [name for name in list(every.values())[-1] if "/" not in name]
     rows = [
         [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
@@ -71,3 +74,17 @@ def _print_tags(every: Mapping[str, Mapping[str, float]]) -> None:
     if rows:
         click.echo()
         print_tables(["tag", *(f"{split} accuracy" for split in every)], rows)
+
+
+def _print_forecasts(every: Mapping[str, Mapping[str, float]]) -> None:
+    """A row for the network's forecasts, and one for each baseline."""
+    last = list(every.values())[-1]
+    names = [name for name in last if "/" not in name and f"{name}/naive" in last]
+    others = [name.partition("/")[2] for name in last if name.startswith("mase/")]
+    rows = [
+        [split, other.replace("_", " ") or "the network"]
+        + [f"{metrics[f'{name}/{other}' if other else name]:.4f}" for name in names]
+        for split, metrics in every.items()
+        for other in ("", *others)
+    ]
+    print_tables(["", "forecast", *(name.replace("_", " ") for name in names)], rows)

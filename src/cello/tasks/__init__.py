@@ -11,6 +11,7 @@ from cello.ranges import shown
 from cello.tasks.base import IGNORE, Batch, Loss, Task
 from cello.tasks.characters import Characters
 from cello.tasks.fits import check_network
+from cello.tasks.forecasting import Forecasting
 from cello.tasks.networks import (
     CAUSAL_KINDS,
     NETWORK_KINDS,
@@ -27,6 +28,7 @@ __all__ = [
     "NETWORK_KINDS",
     "Batch",
     "Characters",
+    "Forecasting",
     "Loss",
     "Tagging",
     "Task",
@@ -39,7 +41,7 @@ __all__ = [
 ]
 
 
-def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters:
+def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters | Forecasting:
     """The task that `task.config()` described, without data.
 
     Raises:
@@ -47,13 +49,11 @@ def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters:
 
     >>> task_from_config({"task": "knit"})
     Traceback (most recent call last):
-    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars
+    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars, forecast
     """
-    tasks: dict[Any, type[Tagging] | type[Characters]] = {
-        Tagging.name: Tagging,
-        Characters.name: Characters,
-    }
+    tasks: dict[Any, Any] = {task.name: task for task in (Tagging, Characters, Forecasting)}
     name = config.get("task")
     if not isinstance(name, str) or name not in tasks:
         raise ModelError(f"the model's task is {shown(name)}, expected one of: {', '.join(tasks)}")
-    return tasks[name].from_config(config)
+    task: Tagging | Characters | Forecasting = tasks[name].from_config(config)
+    return task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,12 +15,13 @@ from cello.layers.encoders import ENCODERS
 
 if TYPE_CHECKING:
     from cello.tasks.characters import Characters
+    from cello.tasks.forecasting import Forecasting
     from cello.tasks.tagging import Tagging
 
 __all__ = ["check_network"]
 
 
-def check_network(task: Tagging | Characters, net: nn.Module) -> None:
+def check_network(task: Tagging | Characters | Forecasting, net: nn.Module) -> None:
     """Make sure that `net` reads what `task` gives it and has an output for each of its answers.
 
     Raises:
@@ -32,6 +34,27 @@ def check_network(task: Tagging | Characters, net: nn.Module) -> None:
     Traceback (most recent call last):
     cello.errors.ModelError: the network has 4 outputs, its task needs 3, one for each answer
     """
+    try:
+        with torch.no_grad(), evaluating(net), engine("reference"):
+            for given in _inputs(task, net):
+                logits, _ = net(given)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a network says to what it cannot read
+        raise ModelError(f"the network cannot read what its task gives it: {error}") from error
+    outputs = logits.shape[-1] if isinstance(logits, Tensor) and logits.dim() == 3 else 0
+    if outputs != task.output_size:
+        raise ModelError(
+            f"the network has {outputs} outputs, its task needs {task.output_size}, one for each "
+            "answer"
+        )
+
+
+def _inputs(task: Tagging | Characters | Forecasting, net: nn.Module) -> Iterator[Tensor]:
+    """The first and the last of what it may be told; of numbers, as many as there are."""
+    if not hasattr(task, "features"):
+        yield torch.zeros(1, 1, task.input_size)
+        return
     with torch.device("meta"):  # as wide as its description says; nothing is allocated
         encoder: Any = task.features.encoder()
     size, places = encoder.size, getattr(encoder, "window_size", 1)
@@ -43,15 +66,5 @@ def check_network(task: Tagging | Characters, net: nn.Module) -> None:
     known = torch.zeros(1, 1, dtype=torch.long)
     if task.features.encode(["a"]).dim() == 2:
         known = torch.zeros(1, 1, places, dtype=torch.long)
-    try:
-        with torch.no_grad(), evaluating(net), engine("reference"):
-            for number in {0, size - 1}:  # the first and the last of what it may be told
-                logits, _ = net(known + number)
-    except Exception as error:  # whatever a network says to what it cannot read
-        raise ModelError(f"the network cannot read what its task gives it: {error}") from error
-    outputs = logits.shape[-1] if isinstance(logits, Tensor) and logits.dim() == 3 else 0
-    if outputs != task.output_size:
-        raise ModelError(
-            f"the network has {outputs} outputs, its task needs {task.output_size}, one for each "
-            "answer"
-        )
+    yield known
+    yield known + size - 1

@@ -10,6 +10,7 @@ from cello.errors import DataError
 from cello.tasks.batching import Example
 from cello.tasks.characters import Characters
 from cello.tasks.features import CharacterFeatures, WordFeatures
+from cello.tasks.forecasting import Forecasting
 from cello.tasks.readers.conll import read_conll
 from cello.tasks.readers.python_source import KINDS, kind_ids
 from cello.tasks.readers.text_files import read_documents, read_text
@@ -24,25 +25,27 @@ _PIECE = 2048
 
 
 def on_file(
-    task: Tagging | Characters,
+    task: Tagging | Characters | Forecasting,
     path: str | Path,
     *,
     token: int | None = None,
     tag: int | None = None,
-) -> Tagging | Characters:
+) -> Tagging | Characters | Forecasting:
     """The same task with the split "test": what is in a file.
 
     Args:
         task: of a saved model.
         path: for words and their tags a file in the CoNLL form; for the kinds of characters Python
             source, whose kinds Python tells; for the next character a text file, or a folder of
-            them.
+            them; for series a table, of which all is forecast that comes after a first context.
         token: the column of the words, counted from 0; that of the task's files unless given.
         tag: the column of the tags, likewise.
 
     Raises:
         DataError: the file cannot be read, is wrong, or holds nothing.
     """
+    if isinstance(task, Forecasting):
+        return task.on(task.read(path))
     if isinstance(task, Characters):
         documents = {"test": read_documents([path])}
         return Characters(documents, task.features.vocabulary, batch_size=task.batch_size)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from cello.cells import ElmanCell, JordanCell
+from cello.cells import Cell, ElmanCell, JordanCell
 from cello.errors import ArgumentError
 from cello.layers import GRU, LSTM, Bidirectional, Log, Recurrent, Stack
 from cello.ranges import check_range
@@ -19,6 +19,7 @@ __all__ = [
     "build_network",
     "check_dropout",
     "fitting_hidden_size",
+    "has_feedback",
     "usual_window",
 ]
 
@@ -46,24 +47,27 @@ def usual_window(kind: str) -> int:
 
 def build_network(
     kind: str,
-    encoder: nn.Module,
+    encoder: nn.Module | int,
     hidden_size: int,
     output_size: int,
     *,
     layers: int = 1,
     dropout: float = 0.0,
+    numbers: bool = False,
 ) -> Stack:
     """A network of an encoder, recurrent layers and a readout.
 
     Args:
         kind: one of `NETWORK_KINDS`. "jordan" has no readout: the probabilities that its last layer
             gives out are what it remembers, and come out as logits; layers below it are Elman's.
-        encoder: what turns ids into vectors of `encoder.output_size` numbers.
+        encoder: what turns ids into vectors of `encoder.output_size` numbers; or how many numbers
+            the network itself reads at each step.
         hidden_size: units of each layer and direction.
-        output_size: logits a step.
+        output_size: logits a step, or numbers.
         layers: recurrent layers.
         dropout: the share of numbers that are zeroed before the readout and between layers while
             training.
+        numbers: whether numbers come out, and no logits: what "jordan" remembers are then these.
 
     Returns:
         A stack, called `logits, state = net(ids, state, lengths=lengths)`.
@@ -83,7 +87,7 @@ def build_network(
     check_range(hidden_size=hidden_size, layers=layers)
     check_dropout(dropout)
     return make_if_it_fits(
-        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout),
+        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers),
         "hidden_size",
     )
 
@@ -102,14 +106,21 @@ def check_dropout(dropout: float) -> None:
 
 
 def _stack(
-    kind: str, encoder: nn.Module, hidden_size: int, output_size: int, layers: int, dropout: float
+    kind: str,
+    encoder: nn.Module | int,
+    hidden_size: int,
+    output_size: int,
+    layers: int,
+    dropout: float,
+    numbers: bool,
 ) -> Stack:
-    modules: list[nn.Module] = [encoder]
-    size = int(encoder.output_size)  # type: ignore[arg-type]
+    modules: list[nn.Module] = [] if isinstance(encoder, int) else [encoder]
+    size = int(getattr(encoder, "output_size", encoder))  # type: ignore[arg-type]
     for layer in range(layers):
         if kind == "jordan" and layer == layers - 1:
-            cell = JordanCell(size, hidden_size, output_size, "tanh", "softmax")
-            return Stack(*modules, Recurrent(cell), Log())
+            given = "identity" if numbers else "softmax"
+            last = Recurrent(JordanCell(size, hidden_size, output_size, "tanh", given))
+            return Stack(*modules, last, *([] if numbers else [Log()]))
         modules.append(_LAYERS[kind](size, hidden_size))
         size = hidden_size * (2 if kind.startswith("bi-") else 1)
         if dropout:
@@ -129,7 +140,7 @@ _LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def fitting_hidden_size(
-    parameters: int, kind: str, encoder: nn.Module, output_size: int, *, layers: int = 1
+    parameters: int, kind: str, encoder: nn.Module | int, output_size: int, *, layers: int = 1
 ) -> int:
     """The hidden size with which a network comes nearest to a number of parameters.
 
@@ -151,7 +162,7 @@ def fitting_hidden_size(
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):  # nothing is allocated or drawn
-            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0)
+            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0, numbers=False)
         return sum(parameter.numel() for parameter in net.parameters())
 
     if count(1) > 1.5 * parameters:
@@ -167,3 +178,8 @@ def fitting_hidden_size(
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) < parameters else (low, middle)
     return min((low, high), key=lambda size: abs(count(size) - parameters))
+
+
+def has_feedback(net: nn.Module) -> bool:
+    """Whether a cell of `net` remembers its own output (Jordan's), which targets can replace."""
+    return any(isinstance(m, Cell) and m.feedback is not None for m in net.modules())

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cello.cells import Cell
 from cello.errors import DataError
 from cello.layers import evaluating
 from cello.ranges import check_range
@@ -30,6 +29,7 @@ from cello.tasks.described import COLUMNS, GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics.accuracies import accuracies
 from cello.tasks.metrics.spans import span_scheme, span_scores
+from cello.tasks.networks import has_feedback
 from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.vocabulary import Vocabulary
 
@@ -207,7 +207,7 @@ class Tagging:
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         """The cross-entropy of the tags; nothing is carried from batch to batch."""
         options: dict[str, Any] = {"lengths": batch.lengths}
-        if batch.teacher_forcing and _has_feedback(net):
+        if batch.teacher_forcing and has_feedback(net):
             options["targets"] = F.one_hot(batch.y.clamp_min(0), len(self.tags))
         logits, _ = net(batch.x, state, **options)
         return Loss(*sequence_loss(logits, batch.y))
@@ -309,10 +309,6 @@ def _in_order(examples: Sequence[Example]) -> Iterator[Example]:
     """One after the other, some of them made at once."""
     for start in range(0, len(examples), _AT_ONCE):
         yield from picked(examples, range(start, min(start + _AT_ONCE, len(examples))))
-
-
-def _has_feedback(net: nn.Module) -> bool:
-    return any(isinstance(m, Cell) and m.feedback is not None for m in net.modules())
 
 
 def _named(ids: Sequence[Tensor], names: Sequence[str]) -> list[list[str]]:

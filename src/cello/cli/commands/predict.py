@@ -1,4 +1,4 @@
-"""`cello predict`: tags for new data, and text coloured by what the network remembers."""
+"""`cello predict`: tags for new data, forecasts, and text coloured by what a network remembers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ __all__ = ["command"]
     own="""
     cello predict model some.py
     cello predict words new.txt > tagged.txt
+    cello predict sales sales.csv --plot next.svg > next.csv
     cello predict net.keras measured.csv
     """,
 )
@@ -42,23 +43,38 @@ __all__ = ["command"]
     help="Colour the text by a memory or gate, such as c, 1.forward.c or c:12 for unit 12; "
     "without a unit, by the one that varies most.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="PICTURE",
+    help="Draw forecasts with their bands: .svg, .png or .pdf.",
+)
 @token_option
 @json_option
-def command(model: Path, file: Path, memory: str | None, token: int | None, as_json: bool) -> None:
-    """Give each element of FILE its tag, or what a net without a task makes of its numbers.
+def command(
+    model: Path,
+    file: Path,
+    memory: str | None,
+    plot: Path | None,
+    token: int | None,
+    as_json: bool,
+) -> None:
+    """Give each element of FILE its tag, forecast its series, or run a net on its numbers.
 
     FILE may be - for standard input.
 
     A model of words takes the CoNLL form and adds a last column with its tags; where lines differ
     in length, columns are separated by tabs, and shorter lines have empty ones. A model of
     characters, such as the default one, takes plain text, and prints each stretch of one tag on a
-    line: the tag, a tab, and the text as JSON. A net without a task, such as one in a file of
+    line: the tag, a tab, and the text as JSON. A model that forecasts takes a table with
+    the columns of its training data, and prints one of what comes next: the forecasts and, as
+    COLUMN_LEVEL, the other quantiles. A net without a task, such as one in a file of
     another library's, reads numbers (see cello record) and prints a line of them for each step.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
 
-    tasks = None if memory is not None else ("tag", None)
+    tasks = None if memory is not None else ("tag", "forecast", None)
     opened = open_model(model, tasks=tasks, must_answer=memory is None)
     with input_file(file) as path:
         if memory is not None:
@@ -66,9 +82,16 @@ def command(model: Path, file: Path, memory: str | None, token: int | None, as_j
 
             colour(opened, path, memory, token, as_json)
             return
-        from cello.tasks import Tagging
+        from cello.tasks import Forecasting, Tagging
         from cello.tasks.features import CharacterFeatures
 
+        if isinstance(opened.task, Forecasting):
+            from cello.cli.forecasts import predict
+
+            predict(opened.task, opened.net, path, plot, as_json)
+            return
+        if plot is not None:
+            raise click.UsageError("--plot is for a model that forecasts")
         if opened.task is None:
             _numbers(opened, path, as_json)
             return

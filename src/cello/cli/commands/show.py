@@ -82,6 +82,10 @@ def _about_task(task: Any) -> list[str]:
     """What the model is for, in a line or two."""
     if not isinstance(task, dict):
         return []
+    plan = task.get("plan")
+    if isinstance(plan, dict):
+        columns = ", ".join(plan["columns"]["target"])
+        return [f"forecasts {plan['horizon']} steps of {columns} from {plan['context']} before"]
     tags = task.get("tags")
     if isinstance(tags, list):
         return [f"tags: {', '.join(map(str, tags))}"]

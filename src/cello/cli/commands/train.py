@@ -8,14 +8,21 @@ __all__ = ["command"]
 
 command = Group(
     "train",
-    modules={"tag": "cello.cli.training.tag", "chars": "cello.cli.training.chars"},
-    help="Train a network: `tag` gives each element its label, `chars` predicts the next one.",
+    modules={
+        "tag": "cello.cli.training.tag",
+        "chars": "cello.cli.training.chars",
+        "forecast": "cello.cli.training.forecast",
+    },
+    help="Train a network: `tag` gives each element its label, `chars` predicts the next one, "
+    "`forecast` the next values of series.",
     example="""
     cello train tag --pieces 200 --epochs 1 -o model
     cello train chars --epochs 1 -o writer
+    cello train forecast --embedded sunspots --epochs 1 -o sunspots
     """,
     own="""
     cello train tag --train train.txt --validation dev.txt --test test.txt -o words
     cello train chars --train texts/ --epochs 5 -o writer
+    cello train forecast --train sales.csv --target sales --horizon 14 --context 56 -o sales
     """,
 )

@@ -100,7 +100,7 @@ def options_of(
 
 def _option(name: str, about: Help, default: Any) -> Callable[[Any], Any]:
     flag = f"--{name.replace('_', '-')}"
-    shown = ", ".join(default) if isinstance(default, tuple) else default
+    shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
     unknown = about.default is not None or default is inspect.Parameter.empty
     usual = list(default) if isinstance(default, tuple) else UNKNOWN if unknown else default
     make = functools.partial(click.option, flag, name, cls=Usual, usual=usual, default=None)

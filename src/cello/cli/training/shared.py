@@ -1,4 +1,4 @@
-"""What `cello train tag` and `cello train chars` share: the network, the run, the result."""
+"""What the commands `cello train …` share: the network, the run, the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
 if TYPE_CHECKING:
-    from cello.tasks import Characters, Tagging
+    from cello.tasks import Characters, Forecasting, Tagging
     from cello.train import Event, Result
 
 __all__ = ["NETWORK", "OPTIONS", "begin", "complete", "refuse", "train", "training"]
@@ -179,7 +179,7 @@ def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> d
     return filled(values, (*names, *NETWORK, *OPTIONS), **computed)
 
 
-def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
+def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> None:
     """Build the network, train it, and say what came of it.
 
     Args:
@@ -224,15 +224,17 @@ def train(task: Tagging | Characters, values: dict[str, Any]) -> None:
         _print_result(result, task, net, values["as_json"])
 
 
-def _network(task: Tagging | Characters, values: dict[str, Any]) -> Any:
-    from cello.tasks import build_network, fitting_hidden_size
+def _network(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> Any:
+    from cello.tasks import Forecasting, build_network, fitting_hidden_size
 
-    kind, encoder, size = values["kind"], task.features.encoder(), values["hidden_size"]
+    kind, size, numbers = values["kind"], values["hidden_size"], isinstance(task, Forecasting)
+    encoder = task.input_size if isinstance(task, Forecasting) else task.features.encoder()
     if size is None:
         size = fitting_hidden_size(
             values["parameters"], kind, encoder, task.output_size, layers=values["layers"]
         )
-    return build_network(kind, encoder, size, task.output_size, **given(values, NETWORK))
+    options = given(values, NETWORK)
+    return build_network(kind, encoder, size, task.output_size, numbers=numbers, **options)
 
 
 def _nothing_to_do(result: Result, values: dict[str, Any]) -> str:
@@ -263,7 +265,9 @@ def _is_first_process() -> bool:
     return is_first_process()
 
 
-def _print_result(result: Result, task: Tagging | Characters, net: Any, as_json: bool) -> None:
+def _print_result(
+    result: Result, task: Tagging | Characters | Forecasting, net: Any, as_json: bool
+) -> None:
     from cello.tasks import Tagging
 
     parameters = sum(parameter.numel() for parameter in net.parameters())

@@ -1,0 +1,199 @@
+"""Times at regular steps: found in a column, continued into the future, and read as a calendar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cello.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CALENDAR", "KINDS", "Clock", "season_of"]
+
+#: What a step can be: of a number, of seconds, of months, of days from Monday to Friday.
+KINDS = ("number", "seconds", "months", "business")
+
+#: How many features each part of a calendar has.
+CALENDAR = {"day": 4, "week": 7, "year": 4}
+
+#: How many days each takes.
+_DAYS = {"day": 1.0, "week": 7.0, "year": 365.0}
+
+_DAY = 86_400.0
+#: Of months: how many days they have at least.
+_MONTH = 28
+#: More of the regular steps than this must hold a value.
+_MOST_MISSING = 0.5
+
+
+class Clock(NamedTuple):
+    """Steps of one length.
+
+    `kind` is one of `KINDS`, `step` the number of these in a step.
+
+    >>> clock = Clock("months", 1)
+    >>> [str(time.date()) for time in clock.times("2024-01-31", 3)]
+    ['2024-01-31', '2024-02-29', '2024-03-31']
+    >>> Clock("number", 0.5).times(1.0, 3).tolist()
+    [1.0, 1.5, 2.0]
+    """
+
+    kind: str
+    step: float
+
+    @classmethod
+    def find(cls, times: Sequence[Any], where: str) -> Clock:
+        """The steps at which the times of each series stand.
+
+        Args:
+            times: of each series, sorted, each once: numbers [T] or a `pandas.DatetimeIndex`.
+            where: what errors call them.
+
+        Raises:
+            DataError: there are no two times, or they stand at no regular steps.
+        """
+        numeric = not hasattr(times[0], "tz")
+        if not numeric and (found := _calendar_steps(times)) is not None:
+            return found
+        gaps = [np.diff(np.asarray(t, float) if numeric else _seconds(t)) for t in times]
+        every = np.concatenate(gaps)
+        if not len(every):
+            raise DataError(f"{where}: expected at least 2 times, so that a step is known, found 1")
+        step = float(np.sort(every)[(len(every) - 1) // 2])  # the lower median
+        clock = cls("number" if numeric else "seconds", int(step) if step == int(step) else step)
+        for series in times:
+            clock.places(series, where)
+        return clock
+
+    def places(self, times: Any, where: str) -> NDArray[np.int64]:
+        """At which step after the first each time stands.
+
+        Raises:
+            DataError: one stands between two steps, or most steps hold nothing.
+        """
+        if self.kind == "months":
+            exact = (_months(times) - _months(times)[0]) / self.step
+        elif self.kind == "business":
+            days = times.values.astype("datetime64[D]")
+            exact = np.busday_count(days[0], days) / self.step
+        else:
+            at = np.asarray(times, float) if self.kind == "number" else _seconds(times)
+            exact = (at - at[0]) / self.step
+        found = np.rint(exact).astype(np.int64)
+        wrong = np.flatnonzero((np.abs(exact - found) > 1e-3) | (np.diff(found, prepend=-1) < 1))
+        if len(wrong):
+            at_ = int(wrong[0])
+            raise DataError(
+                f"{where}: most steps are of {self}, but {times[at_]} comes {exact[at_]:g} steps "
+                f"after {times[0]}: expected one frequency; resample the series, or train on one "
+                "part of them"
+            )
+        if found[-1] + 1 > len(found) / (1 - _MOST_MISSING):
+            raise DataError(
+                f"{where}: with steps of {self}, {found[-1] + 1 - len(found):,} of "
+                f"{found[-1] + 1:,} are missing from {times[0]} to {times[-1]}: expected one "
+                "frequency; resample the series, or train on one part of them"
+            )
+        return found
+
+    def times(self, start: Any, count: int) -> Any:
+        """So many times from `start` on: numbers, or a `pandas.DatetimeIndex`."""
+        if self.kind == "number":
+            return start + np.arange(count) * self.step
+        import pandas as pd
+
+        first = pd.Timestamp(start)
+        if self.kind == "months":
+            ends = first.is_month_end and first.day >= _MONTH
+            steps = [first + pd.DateOffset(months=int(self.step) * k) for k in range(count)]
+            return pd.DatetimeIndex([s + pd.offsets.MonthEnd(0) if ends else s for s in steps])
+        freq: Any = f"{int(self.step)}B" if self.kind == "business" else _delta(self.step)
+        return pd.date_range(first, periods=count, freq=freq)
+
+    def features(self, steps: int) -> tuple[str, ...]:
+        """The parts of the calendar that change from step to step, and come twice in so many."""
+        days = {"number": 0.0, "seconds": self.step / _DAY, "months": 30.4 * self.step}
+        each = days.get(self.kind, 7 / 5 * self.step)
+        return tuple(n for n, all_ in _DAYS.items() if 0 < each < all_ and steps * each > 2 * all_)
+
+    def calendar(self, parts: Sequence[str], start: Any, count: int) -> NDArray[np.float64]:
+        """The features [count, F] of so many steps from `start` on.
+
+        "day" and "year" are two sines and cosines each of the time of day and of year, "week" is
+        1 for the day of the week.
+        """
+        if not parts or not count:
+            return np.zeros((count, sum(CALENDAR[part] for part in parts)))
+        times = self.times(start, count)
+        of_day = (times.hour * 3600 + times.minute * 60 + times.second) / _DAY
+        columns = {
+            "day": lambda: _waves(of_day.to_numpy()),
+            "week": lambda: np.eye(7)[times.dayofweek.to_numpy()],
+            "year": lambda: _waves((times.dayofyear.to_numpy() - 1 + of_day.to_numpy()) / 365.2425),
+        }
+        return np.concatenate([columns[part]() for part in parts], 1)
+
+    def __str__(self) -> str:
+        if self.kind == "number":
+            return f"{self.step:g}"
+        if self.kind == "seconds":
+            return f"{_delta(self.step)}".removesuffix(" 00:00:00")
+        unit = "month" if self.kind == "months" else "business day"
+        return f"{self.step:g} {unit}{'' if self.step == 1 else 's'}"
+
+
+def season_of(clock: Clock) -> int | None:
+    """Steps of the season that a calendar makes likely; None where it says nothing.
+
+    >>> season_of(Clock("months", 1)), season_of(Clock("seconds", 3600))
+    (12, 24)
+    """
+    whole: Mapping[str, Sequence[float]] = {
+        "months": (12,), "business": (5,), "seconds": (_DAY, 7 * _DAY, 364 * _DAY),
+    }  # fmt: skip
+    for long in whole.get(clock.kind, ()):
+        if long > clock.step and abs(long / clock.step - round(long / clock.step)) < 1e-6:
+            return round(long / clock.step)
+    return None
+
+
+def _calendar_steps(times: Sequence[Any]) -> Clock | None:
+    """Steps of months or business days, if the times stand at such."""
+    clock = {(t.hour[k], t.minute[k], t.second[k]) for t in times for k in (0, len(t) // 2, -1)}
+    days = np.concatenate([np.diff(_seconds(t)) for t in times]) / _DAY
+    if not len(days) or len(clock) > 1:
+        return None
+    if days.min() >= _MONTH:
+        same = len({day for t in times for day in t.day}) == 1
+        if same or all(t.is_month_end.all() for t in times):
+            months = np.concatenate([np.diff(_months(t)) for t in times])
+            return Clock("months", int(np.gcd.reduce(months)))
+    weekdays = all((t.dayofweek < 5).all() for t in times)
+    if weekdays and np.median(days) == 1 and (days >= 3).any():
+        return Clock("business", 1)
+    return None
+
+
+def _seconds(times: pd.DatetimeIndex) -> NDArray[np.float64]:
+    return times.values.astype("datetime64[ns]").astype(np.int64) / 1e9
+
+
+def _months(times: pd.DatetimeIndex) -> NDArray[np.int64]:
+    months: NDArray[np.int64] = (times.year * 12 + times.month).to_numpy().astype(np.int64)
+    return months
+
+
+def _delta(seconds: float) -> Any:
+    import pandas as pd
+
+    return pd.Timedelta(seconds=seconds)
+
+
+def _waves(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    turns = 2 * np.pi * share[:, None] * np.array([1.0, 2.0])
+    return np.concatenate([np.sin(turns), np.cos(turns)], 1)

@@ -1,0 +1,234 @@
+"""Columns of a table, such as one of pandas, as series at regular steps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cello.errors import ArgumentError, DataError
+from cello.ranges import shown
+from cello.tasks.forecasting.clock import Clock
+from cello.tasks.forecasting.series import Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Columns", "read_series", "time_column"]
+
+#: Columns with such a name hold times, if they can.
+_TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
+
+
+class Columns(NamedTuple):
+    """What each column is: names of the targets, of those known in advance, of times and series."""
+
+    target: tuple[str, ...]
+    known: tuple[str, ...] = ()
+    time: str | None = None
+    by: str | None = None
+
+    @property
+    def named(self) -> list[str]:
+        """All of them."""
+        more = [name for name in (self.time, self.by) if name is not None]
+        return [*self.target, *self.known, *more]
+
+
+def read_series(
+    table: pd.DataFrame, columns: Columns, where: str, clock: Clock | None = None
+) -> tuple[list[Series], Clock]:
+    """The series of a table, and its steps.
+
+    Rows are put in the order of their times; steps without a row are missing values. Rows at the
+    end of a series whose targets are all empty are of the future: only what is known in advance
+    is taken from them. Without times, rows stand at regular steps.
+
+    Args:
+        table: a row for each step, of each series.
+        columns: what its columns are.
+        where: what errors call it.
+        clock: the steps; found unless given.
+
+    Raises:
+        ArgumentError: a column is not there.
+        DataError: a value is no number, times are no times, stand twice or at no regular steps.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-04"], "y": [1, 2, 4]})
+    >>> (one,), clock = read_series(table, Columns(("y",), time="day"), "table")
+    >>> one.values.ravel().tolist(), str(clock)
+    ([1.0, 2.0, nan, 4.0], '1 days')
+    """
+    _check_columns(table, columns, where)
+    numbers = {
+        name: _numbers(table[name], name, where) for name in (*columns.target, *columns.known)
+    }
+    times = None if columns.time is None else _times(table[columns.time], columns.time, where)
+    groups = list(_groups(table, columns.by, where))
+    orders, sorted_times, moved = [], [], 0
+    for name, rows in groups:
+        if times is None:
+            orders.append(rows)
+            continue
+        own = times[rows]
+        order = np.argsort(own, kind="stable")
+        moved += int((order != np.arange(len(order))).any())
+        _check_once(own[order], rows[order], name, columns, where)
+        orders.append(rows[order])
+        sorted_times.append(own[order])
+    if moved:
+        what = "rows are" if columns.by is None else f"rows of {moved} series are"
+        warnings.warn(
+            f"{where}: {what} not in the order of {columns.time}: they have been sorted by it",
+            stacklevel=3,
+        )
+    if times is not None:
+        clock = clock or Clock.find(sorted_times, f"{where}: {columns.time}")
+    found, gaps, empty = [], 0, 0
+    for number, (name, _) in enumerate(groups):
+        rows, places, start = orders[number], np.arange(len(orders[number])), 0
+        if times is not None and clock is not None:
+            own = sorted_times[number]
+            places = clock.places(own, f"{where}: {columns.time}")
+            start = own[0].item() if clock.kind == "number" else own[0].isoformat()
+        parts = []
+        for names in (columns.target, columns.known):
+            grid = np.full((places[-1] + 1, len(names)), np.nan)
+            grid[places] = np.stack([numbers[n][rows] for n in names], 1) if names else 0
+            parts.append(grid)
+        values, known = parts
+        there = np.flatnonzero((~np.isnan(values)).any(1))
+        if not len(there):
+            raise DataError(f"{where}: {_of(name)}no value of {', '.join(columns.target)}")
+        last = int(there[-1]) + 1
+        gaps += int(places[-1]) + 1 - len(places)
+        empty += int(np.isnan(values[places[places < last]]).sum())
+        values = values[:last]
+        found.append(Series(values, name, known if columns.known else None, start))
+    if gaps or empty:
+        said = [f"{gaps:,} steps have no row"] * bool(gaps)
+        said += [f"{empty:,} values are empty"] * bool(empty)
+        warnings.warn(f"{where}: {' and '.join(said)}: taken as missing", stacklevel=3)
+    return found, clock or Clock("number", 1)
+
+
+def time_column(table: pd.DataFrame, others: Sequence[str]) -> str | None:
+    """The column that holds times: dates, or one that is called so and whose numbers rise.
+
+    Args:
+        table: a table.
+        others: columns that are something else.
+    """
+    import pandas as pd
+
+    left = [name for name in table.columns if name not in others]
+    dates = [name for name in left if pd.api.types.is_datetime64_any_dtype(table[name])]
+    texts = [name for name in left if _as_dates(table[name]) is not None]
+    named = [name for name in left if str(name).lower() in _TIMES]
+    numbers = [name for name in named if pd.api.types.is_numeric_dtype(table[name])]
+    return next((str(name) for name in (*dates, *texts, *numbers)), None)
+
+
+def _check_columns(table: pd.DataFrame, columns: Columns, where: str) -> None:
+    for name in columns.named:
+        if name not in table.columns:
+            raise ArgumentError(
+                f"{where} has no column {shown(name)}; it has "
+                f"{shown(', '.join(map(str, table.columns)), 200)}"
+            )
+        if columns.named.count(name) > 1:
+            raise ArgumentError(f"column {shown(name)} is asked for twice")
+    if not len(table):
+        raise DataError(f"{where}: holds no rows")
+
+
+def _numbers(column: Any, name: str, where: str) -> Any:
+    import pandas as pd
+
+    found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(np.isnan(found) & column.notna().to_numpy())
+    wrong = wrong if len(wrong) else np.flatnonzero(np.isinf(found))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataError(
+            f"{where}: column {name}, row {row + 1}: expected a number, found "
+            f"{shown(column.iloc[row])} ({len(wrong):,} such rows); leave it empty where a value "
+            "is missing"
+        )
+    return found
+
+
+def _as_dates(column: Any) -> Any:
+    """A column of texts as dates; None if it is none, or not all are."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.DatetimeIndex(column)
+    if pd.api.types.is_numeric_dtype(column) or not len(column) or column.isna().any():
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
+            dates = pd.to_datetime(column, errors="coerce", utc=_has_zone(column.iloc[0]))
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if dates.isna().any() else pd.DatetimeIndex(dates)
+
+
+def _has_zone(first: Any) -> bool:
+    import pandas as pd
+
+    return pd.Timestamp(first).tzinfo is not None
+
+
+def _times(column: Any, name: str, where: str) -> Any:
+    """Times as numbers [T], or as dates without a zone."""
+    import pandas as pd
+
+    if column.isna().any():
+        row = int(np.flatnonzero(column.isna().to_numpy())[0]) + 1
+        raise DataError(f"{where}: column {name}, row {row}: expected a time, found nothing")
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy()
+    dates = _as_dates(column)
+    if dates is None:
+        bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
+        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
+        raise DataError(
+            f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
+            f"number, found {shown(column.iloc[row])}"
+        )
+    return dates.tz_convert(None) if dates.tz is not None else dates
+
+
+def _groups(table: pd.DataFrame, by: str | None, where: str) -> Iterator[tuple[str, Any]]:
+    if by is None:
+        yield "", np.arange(len(table))
+        return
+    if table[by].isna().any():
+        row = int(np.flatnonzero(table[by].isna().to_numpy())[0]) + 1
+        raise DataError(f"{where}: column {by}, row {row}: names no series")
+    for name, rows in table.groupby(by, sort=False).indices.items():
+        yield str(name), np.sort(rows)
+
+
+def _check_once(times: Any, rows: Any, name: str, columns: Columns, where: str) -> None:
+    twice = np.flatnonzero(times[1:] == times[:-1])
+    if len(twice):
+        at = int(twice[0])
+        more = (
+            "if the table holds several series, name the column that tells them apart (by)"
+            if columns.by is None
+            else "each series has one row a time"
+        )
+        raise DataError(
+            f"{where}: {_of(name)}{columns.time} {times[at]} stands twice, in rows "
+            f"{rows[at] + 1} and {rows[at + 1] + 1}: {more}"
+        )
+
+
+def _of(name: str) -> str:
+    return f"series {name!r}: " if name else ""

@@ -1,0 +1,483 @@
+"""Forecasting: the next values of series, with bands."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cello.errors import ArgumentError, DataError
+from cello.ranges import check_range
+from cello.tasks.base import Batch, Loss
+from cello.tasks.batching import LazyBatches, generator, shard
+from cello.tasks.described import TABLE, entries
+from cello.tasks.forecasting.backtest import Backtest
+from cello.tasks.forecasting.baselines import found_season
+from cello.tasks.forecasting.clock import Clock, season_of
+from cello.tasks.forecasting.columns import Columns, read_series, time_column
+from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.rollout import forecasts
+from cello.tasks.forecasting.series import Series, scale_of
+from cello.tasks.forecasting.windows import Laid, Layout, lay_out, targets_ahead, width_of
+from cello.tasks.networks import has_feedback
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Forecast", "Forecasting"]
+
+#: Of series that come as arrays.
+_COLUMNS, _CLOCK = Columns(("y",)), Clock("number", 1)
+
+#: At least so many windows an epoch, however short the series are.
+_FEWEST_WINDOWS = 1000
+
+
+class Forecast(NamedTuple):
+    """Of one series: its name, the times [H] that are forecast, and the quantiles [H, D, Q]."""
+
+    name: str
+    times: Any
+    quantiles: NDArray[np.float64]
+
+
+class Forecasting:
+    """The task to forecast the next `horizon` values of series from the last `context` ones.
+
+    `Forecasting.from_table` reads files and tables, `Forecasting.from_series` takes arrays, and
+    `Forecasting.from_config` gives back a task without data that can predict.
+
+    The last `2 * held_out` steps of each series are held out: the first half of them chooses the
+    best network, the second is its test. Both are forecast from rolling origins. In training, an
+    epoch is `windows` windows of `context` steps from anywhere in what is left; in the second half
+    of each window the network says at every step what comes next ("forking sequences": R. Wen et
+    al., "A multi-horizon quantile recurrent forecaster", 2017), and learns by the pinball loss of
+    its quantiles. Scales come from what is left alone: nothing that is held out is seen.
+
+    Args:
+        plan: all that a trained network needs; see `Plan`.
+        series: the series; none for a task that only predicts.
+        held_out: steps of validation, and of the test.
+        windows: windows an epoch; enough to see each step once, and at least 1,000, unless given.
+        batch_size: windows a batch.
+        seed: what the choice of the windows depends on, with the epoch.
+
+    Raises:
+        DataError: a series is too short.
+        ArgumentError: a number is out of range.
+    """
+
+    name = "forecast"
+    #: The pinball loss as the network is scaled; unlike MASE, every series has it.
+    monitor = "loss"
+    higher_is_better = False
+
+    def __init__(
+        self,
+        plan: Plan,
+        series: Sequence[Series] = (),
+        *,
+        held_out: int = 0,
+        windows: int | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        check_range(batch_size=batch_size, seed=seed)
+        self.plan, self.series, self.seed = plan, tuple(series), seed
+        self.batch_size, self.held_out = batch_size, held_out
+        self._laid = [self._lay_out(one) for one in self.series]
+        self._tests: dict[str, Backtest] = {}
+        if not self.series:
+            return
+        ends = [len(one) - 2 * held_out for one in self.series]
+        self._starts = self._usable(ends)
+        self._ahead = [
+            targets_ahead(laid, plan.ahead, max(end, 0), relative=plan.relative)
+            for laid, end in zip(self._laid, ends, strict=True)
+        ]
+        each = sum(ends[n] for n in {n for n, _ in self._starts}) // max(1, plan.context // 2)
+        self.windows = max(_FEWEST_WINDOWS, each) if windows is None else windows
+        check_range(windows=self.windows)
+        for name, first in (("validation", 2), ("test", 1)):
+            parts = [
+                (len(one) - first * held_out, len(one) - (first - 1) * held_out)
+                for one in self.series
+            ]
+            self._tests[name] = Backtest(plan, self.series, parts)
+
+    @classmethod
+    def from_series(
+        cls,
+        series: Iterable[Series],
+        *,
+        horizon: int,
+        context: int,
+        columns: Columns = _COLUMNS,
+        clock: Clock = _CLOCK,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        recursive: bool = False,
+        absolute: bool = False,
+        without_calendar: bool = False,
+        season: int | None = None,
+        held_out: int | None = None,
+        **options: Any,
+    ) -> Forecasting:
+        """The task on series.
+
+        Args:
+            series: one or more.
+            horizon: steps to forecast, H.
+            context: steps that are read before.
+            columns: what their columns are called.
+            clock: the steps at which they stand.
+            quantiles: levels of the forecast; 0.5 is the forecast itself, the outer ones its band.
+            recursive: learn the next step only, and forecast on; else all steps at once.
+            absolute: the network says the values themselves, not how far they go from the last
+                value known; for series that come back to where they were.
+            without_calendar: do not tell it the time of day, the day of the week and the time of
+                the year, as it is told where series have dates and see each twice in training.
+            season: steps of a season; that of the calendar, or the one found in the training part
+                of the first series, unless given.
+            held_out: steps of validation, and of the test; a tenth, or the horizon if that is
+                longer, unless given.
+            **options: `windows`, `batch_size`, `seed`; see the class.
+
+        >>> wave = Series(np.sin(np.arange(200) / 3))
+        >>> task = Forecasting.from_series([wave], horizon=5, context=20)
+        >>> task.plan.season, task.epoch(0)[0].x.shape, task.output_size
+        (19, torch.Size([20, 32, 2]), 15)
+        """
+        found = list(series)
+        check_range(horizon=horizon, context=context)
+        if not found:
+            raise DataError("there is no series to learn from")
+        if held_out is None:
+            held_out = max(horizon, max(map(len, found)) // 10)
+        if held_out < horizon:
+            raise ArgumentError(
+                f"must be at least the horizon, {horizon}, so that a whole forecast can be judged, "
+                f"got {held_out}",
+                argument="held_out",
+            )
+        names = [one.name for one in found]
+        if len(set(names)) < len(names):
+            twice = max(names, key=names.count)
+            raise ArgumentError(f"each series needs a name of its own, got {twice!r} twice")
+        left = {id(one): max(0, len(one) - 2 * held_out) for one in found}
+        usable = [one for one in found if (~np.isnan(one.values[: left[id(one)]])).any()]
+        if not usable:
+            _refuse_short(found, horizon, context, held_out)
+        if season is None:
+            first = max(usable, key=len)
+            season = season_of(clock) or found_season(first.values[: left[id(first)], 0])
+        known = np.concatenate([one.known[: left[id(one)]] for one in usable])
+        empty = np.isnan(known).all(0)
+        if empty.any():
+            name = columns.known[int(empty.argmax())]
+            raise DataError(f"column {name}: holds no value in the part to learn from")
+        spread = np.nanstd(known, 0) if known.size else np.ones(known.shape[1])
+        plan = Plan(
+            columns=columns,
+            clock=clock,
+            horizon=horizon,
+            context=context,
+            season=season,
+            layout=Layout(
+                targets=found[0].values.shape[1],
+                ahead=1 if recursive else horizon,
+                calendar=() if without_calendar else clock.features(max(left.values())),
+                known_mean=tuple(np.nanmean(known, 0).tolist()) if known.size else (),
+                known_std=tuple(np.where(spread > 0, spread, 1.0).tolist()),
+            ),
+            scales={one.name: scale_of(one.values[: left[id(one)]], season) for one in usable},
+            quantiles=tuple(quantiles),
+            recursive=recursive,
+            relative=not absolute,
+        )
+        return cls(plan, usable, held_out=held_out, **options)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame | str | Path,
+        target: str | Sequence[str],
+        *,
+        time: str | None = None,
+        by: str | None = None,
+        known: Sequence[str] = (),
+        **options: Any,
+    ) -> Forecasting:
+        """The task on the columns of a table.
+
+        Args:
+            table: a row for each step: a CSV or Parquet file, or a table of pandas.
+            target: the columns to forecast.
+            time: the column of the times; looked for unless given.
+            by: the column that names the series, if there are several.
+            known: columns of covariates that are known in advance.
+            **options: as `from_series`.
+
+        Raises:
+            DataError: the file cannot be read, or is wrong; see `read_series`.
+            ArgumentError: there is no such column, or an option makes no sense.
+        """
+        frame, where = _table(table)
+        target = (target,) if isinstance(target, str) else tuple(target)
+        columns = Columns(target, tuple(known), None, by)
+        if time is None:
+            time = time_column(frame, columns.named)
+        columns = columns._replace(time=time)
+        series, clock = read_series(frame, columns, where)
+        return cls.from_series(series, columns=columns, clock=clock, **options)
+
+    # ------------------------------------------------------------ what the loop asks
+
+    @property
+    def input_size(self) -> int:
+        """Numbers that a network reads at each step; see `Layout`."""
+        return width_of(self.plan.layout)
+
+    @property
+    def output_size(self) -> int:
+        """Numbers that it says at each step: of each step ahead and target, the quantiles."""
+        return self.plan.ahead * self.plan.targets * len(self.plan.quantiles)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The held-out data that there is: of "validation" and "test"."""
+        return tuple(self._tests)
+
+    def data(self, split: str) -> Iterable[Tensor]:
+        """What a split is made of, of each series."""
+        for laid, one in zip(self._laid, self.series, strict=True):
+            end = len(one) - {"train": 2, "validation": 1, "test": 0}[split] * self.held_out
+            start = 0 if split == "train" else end - self.held_out
+            yield from (laid.x[start:end], laid.y[start:end])
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        """The batches of epoch number `epoch`; see `Task.epoch`."""
+        if not self.series:
+            raise DataError("this task has no training data: it was made from a saved model")
+        chance = generator("windows", self.seed, epoch)
+        counts = torch.tensor([last + 1 for _, last in self._starts], dtype=torch.double)
+        which = torch.multinomial(counts, self.windows, replacement=True, generator=chance)
+        share = torch.rand(self.windows, generator=chance, dtype=torch.double)
+        at = (share * counts[which]).long().tolist()
+        chosen = [(self._starts[n][0], s) for n, s in zip(which.tolist(), at, strict=True)]
+
+        def make(number: int) -> Batch:
+            some = chosen[number * self.batch_size : (number + 1) * self.batch_size]
+            ys = [self._said(*window) for window in some]
+            judged = self.plan.context // 2
+            mine = shard(range(len(some)), rank, world_size)
+            return Batch(
+                x=torch.stack([self._read(*some[row]) for row in mine], 1),
+                y=torch.stack([ys[row] for row in mine], 1),
+                lengths=None,
+                weight=max(1, sum(int((~y[judged:].isnan()).sum()) for y in ys)),
+                teacher_forcing=self.plan.recursive,
+            )
+
+        return LazyBatches(make, -(-self.windows // self.batch_size))
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        """The pinball loss of the quantiles; nothing is carried from batch to batch."""
+        options: dict[str, Any] = {}
+        if batch.teacher_forcing and has_feedback(net):
+            following = batch.y[:, :, 0].nan_to_num(0.0)  # as `teacher`
+            options["targets"] = following.repeat_interleave(len(self.plan.quantiles), -1)
+        said, _ = net(batch.x, None, **options)
+        judged = self.plan.context // 2
+        return Loss(*_pinball(self.plan, said[judged:], batch.y[judged:]))
+
+    @torch.no_grad()
+    def evaluate(
+        self, net: nn.Module, split: str, *, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """How good the forecasts of a split are, from rolling origins, and the baselines' beside.
+
+        Args:
+            net: a network.
+            split: "validation" or "test".
+            batch_size: of no effect.
+
+        Returns:
+            "loss", the pinball loss as the network is scaled; "mase", "smape", "quantile_loss",
+            "coverage" of the band of the outer quantiles, and "nrmse" of the last step (see
+            `cello.tasks.metrics.forecasts`); and the same of each baseline, as "mase/naive".
+
+        Raises:
+            DataError: the task has no such split.
+        """
+        test = self.backtest(split)
+        quantiles = forecasts(self.plan, net, self._laid, test.origins)
+        truth = torch.stack(
+            [self._laid[n].y[at + 1 : at + 1 + self.plan.horizon] for n, at in test.origins]
+        )
+        total, count = _pinball(self.plan, quantiles.flatten(1)[None], truth[None])
+        return test.metrics(self.unscaled(test, quantiles), float(total) / max(1, count))
+
+    def backtest(self, split: str) -> Backtest:
+        """The rolling origins of a split.
+
+        Raises:
+            DataError: the task has no such split.
+        """
+        if split not in self._tests:
+            known = ", ".join(self.splits) or "none"
+            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        return self._tests[split]
+
+    # ------------------------------------------------------------ a trained network
+
+    def on(self, series: Sequence[Series]) -> Forecasting:
+        """The same task with the split "test": all of these series behind their first context."""
+        task = Forecasting(self.plan, batch_size=self.batch_size)
+        task.series = tuple(series)
+        task._laid = [self._lay_out(one) for one in series]
+        parts = [(min(self.plan.context, len(one) - 1), len(one)) for one in series]
+        task._tests = {"test": Backtest(self.plan, task.series, parts)}
+        return task
+
+    def read(self, table: pd.DataFrame | str | Path) -> list[Series]:
+        """The series of a table with the columns that this task was made for.
+
+        Raises:
+            DataError: see `read_series`; or the steps are not those of the training data.
+        """
+        frame, where = _table(table)
+        columns, clock = self.plan.columns, self.plan.clock
+        found, _ = read_series(frame, columns, where, clock if columns.time else None)
+        return found
+
+    def inputs(self, series: Sequence[Series]) -> list[tuple[list[str], Tensor]]:
+        """What stands for each step of a series, its time, and what a network reads, [T, I]."""
+        times = [self.plan.clock.times(one.start, len(one)) for one in series]
+        return [
+            ([str(time).removesuffix(" 00:00:00") for time in own], self._lay_out(one).x)
+            for one, own in zip(series, times, strict=True)
+        ]
+
+    def quantiles(self, net: nn.Module, test: Backtest) -> NDArray[np.float64]:
+        """The forecasts of a backtest of this task, [N, H, D, Q], in the series' own units."""
+        return self.unscaled(test, forecasts(self.plan, net, self._laid, test.origins))
+
+    def unscaled(self, test: Backtest, quantiles: Tensor) -> NDArray[np.float64]:
+        """Quantiles [N, H, D, Q] of the network, in the series' own units."""
+        scales = [self.plan.scale(one) for one in self.series]
+        rows = zip(test.origins, quantiles.double().numpy(), strict=True)
+        return np.stack([scales[number].from_net(one) for (number, _), one in rows])
+
+    def predict(self, net: nn.Module, series: Sequence[Series]) -> list[Forecast]:
+        """The forecasts of what comes after each series.
+
+        Args:
+            net: a network of `input_size` numbers a step and `output_size` outputs.
+            series: with the covariates of the future, if the task has such.
+
+        Raises:
+            DataError: covariates of the future are missing.
+        """
+        plan, found = self.plan, []
+        for one in series:
+            self._check_future(one)
+            laid = self._lay_out(one)
+            quantiles = forecasts(plan, net, [laid], [(0, len(one) - 1)])[0]
+            if quantiles.isnan().any():
+                warnings.warn(f"{one}: the network gives NaN", stacklevel=2)
+            times = plan.clock.times(one.start, len(one) + plan.horizon)[len(one) :]
+            scaled = plan.scale(one).from_net(quantiles.double().numpy())
+            found.append(Forecast(one.name, times, scaled))
+        return found
+
+    def config(self) -> dict[str, Any]:
+        """The plan, as JSON."""
+        return {"task": self.name, "plan": self.plan.config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Forecasting:
+        """The task that `config()` described, without data: it can predict.
+
+        Raises:
+            ModelError: an entry is missing or of the wrong kind.
+        """
+        return cls(Plan.from_config(entries(config, "task", {"plan": TABLE})["plan"]))
+
+    # ------------------------------------------------------------ what they are made of
+
+    def _lay_out(self, one: Series) -> Laid:
+        plan = self.plan
+        return lay_out(one, plan.scale(one), plan.layout, plan.clock, plan.horizon)
+
+    def _usable(self, ends: Sequence[int]) -> list[tuple[int, int]]:
+        """Of each series that is long enough, its number and the last step a window can begin."""
+        need = self.plan.context + 1
+        found = [(number, end - need) for number, end in enumerate(ends) if end >= need]
+        short = [one for one, end in zip(self.series, ends, strict=True) if end < need]
+        if not found:
+            _refuse_short(self.series, self.plan.horizon, self.plan.context, self.held_out)
+        if short:
+            warnings.warn(
+                f"{len(short)} of {len(self.series)} series, such as {short[0]}, have fewer than "
+                f"{need} steps to learn from (context + 1): the network does not learn from them",
+                stacklevel=4,
+            )
+        return found
+
+    def _read(self, number: int, start: int) -> Tensor:
+        return self._laid[number].x[start : start + self.plan.context]
+
+    def _said(self, number: int, start: int) -> Tensor:
+        """What a window is to say at each step, [C, H, D]."""
+        return self._ahead[number][start : start + self.plan.context]
+
+    def _check_future(self, one: Series) -> None:
+        names, horizon = self.plan.columns.known, self.plan.horizon
+        if not names:
+            return
+        future = one.known[len(one) : len(one) + horizon]
+        missing = np.isnan(future).any(0)
+        if len(future) < horizon or missing.any():
+            which = [n for n, m in zip(names, missing, strict=True) if m] or list(names)
+            raise DataError(
+                f"{one}: the next {horizon} steps of {', '.join(which)} must be known, "
+                f"found {len(future)} rows after the last value of "
+                f"{', '.join(self.plan.columns.target)}"
+                f"{', with empty ones among them' if missing.any() else ''}: add them to the file, "
+                "with the targets left empty"
+            )
+
+
+def _pinball(plan: Plan, said: Tensor, y: Tensor) -> tuple[Tensor, int]:
+    """The pinball loss [..., H·D·Q], [..., H, D]: mean over quantiles, sum over what is known."""
+    levels = torch.tensor(plan.quantiles, dtype=said.dtype, device=said.device)
+    known = ~y.isnan()
+    error = y.nan_to_num(0.0)[..., None] - said.view(*y.shape, len(plan.quantiles))
+    loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+    return (loss * known).sum(), int(known.sum())
+
+
+def _refuse_short(series: Sequence[Series], horizon: int, context: int, held_out: int) -> None:
+    longest = max(series, key=len)
+    raise DataError(
+        f"{longest} has {len(longest):,} steps, which is too short: expected at least "
+        f"{context + 1 + 2 * held_out:,}, that is {context} to read (context), 1 to learn and "
+        f"twice {held_out} held out for validation and test, each of at least the {horizon} "
+        "steps of a forecast (horizon)"
+    )
+
+
+def _table(table: Any) -> tuple[Any, str]:
+    if not isinstance(table, (str, Path)):
+        return table, "the table"
+    import pandas as pd
+
+    path = Path(table)
+    reader = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
+    return reader(path), str(path)
