@@ -17,12 +17,21 @@ from cello.files import replace
 if TYPE_CHECKING:
     from torch import nn
 
+    from cello.see.diagnosis.finding import Finding
+    from cello.see.page.session import Read
     from cello.tasks.forecasting import Forecast, Forecasting, Series
 
-__all__ = ["predict"]
+__all__ = ["findings", "predict", "table_reader", "table_text"]
 
 #: Of what was before, a picture shows so many times what is forecast, and at most so many series.
 _BEFORE, _SERIES = 4, 12
+
+#: A page on a model shows so many rows of a table: text that one can change.
+_ROWS = 200
+
+#: A forecast is its input, shifted, if it is so near to the last value, and no better than that;
+#: both in errors of the naive forecast.
+_NEAR, _NO_BETTER = 0.25, 0.95
 
 
 def predict(
@@ -108,3 +117,70 @@ def _draw(
         replace(out, picture.getvalue())
     except OSError as error:
         raise ArgumentError(f"cannot be written: {error}", argument="plot") from error
+
+
+def findings(task: Forecasting, net: nn.Module, path: Path) -> list[Finding]:
+    """What is wrong with the forecasts of a file: that they are its last values.
+
+    Raises:
+        DataError: the file cannot be read, or is too short for a forecast.
+    """
+    from cello.see.diagnosis.finding import Finding
+    from cello.tasks.forecasting.backtest import shifted
+
+    judged = task.on(task.read(path))
+    test = judged.backtest("test")
+    found = shifted(test.judged(), judged.quantiles(net, test)[..., task.plan.middle])
+    if found is None or found[0] > _NEAR or found[1] < _NO_BETTER:
+        return []
+    return [
+        Finding(
+            "the forecast is the input, shifted",
+            "",
+            f"over {len(test.origins)} forecasts, it is {found[0]:.0%} as far from the last value "
+            f"known as the truth is, and {found[1]:.0%} as far from the truth as that value: its "
+            "curve looks right, one step late, and says nothing that the naive forecast does not",
+            "compare with the naive forecast (MASE) first; covariates that are known in advance "
+            "(--known), a longer context with a whole season in it; where each change is chance, "
+            "as in a random walk, no network can do better",
+        )
+    ]
+
+
+def table_text(task: Forecasting, path: Path | None = None) -> str:
+    """The last rows of a table as CSV; without one, of a series that goes up and down."""
+    import numpy as np
+    import pandas as pd
+
+    from cello.tasks.forecasting.columns import read_table
+
+    columns, plan = task.plan.columns, task.plan
+    if path is not None:
+        frame = read_table(path)
+        return (
+            frame[[n for n in frame.columns if n in columns.named]].tail(_ROWS).to_csv(index=False)
+        )
+    name, scale = next(iter(plan.scales.items()))
+    count = min(2 * plan.context, _ROWS)
+    wave = np.sin(np.arange(count) * 2 * np.pi / max(plan.season, 8))[:, None]
+    table: dict[str, Any] = {columns.by: name} if columns.by else {}
+    if columns.time:
+        table[columns.time] = plan.clock.times(
+            0 if plan.clock.kind == "number" else "2024-01-01", count
+        )
+    values = (np.array(scale.mean) + np.array(scale.std) * wave).round(3)
+    table |= dict(zip(columns.target, values.T, strict=True))
+    table |= dict(zip(columns.known, plan.layout.known_mean, strict=True))
+    return pd.DataFrame(table).to_csv(index=False)
+
+
+def table_reader(task: Forecasting) -> Read:
+    """What turns a table as CSV into what the network reads of its series."""
+
+    def read(text: str) -> Any:
+        from cello.tasks.forecasting.columns import read_table
+
+        found = task.inputs(task.read(read_table(io.StringIO(text))))
+        return [(tokens, x.unsqueeze(1)) for tokens, x in found]
+
+    return read

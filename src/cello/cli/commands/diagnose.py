@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cello.cli.command import Command
 from cello.cli.output import busy, json_option, print_json, token_option
+
+if TYPE_CHECKING:
+    from cello.see.diagnosis.finding import Finding
 
 __all__ = ["command"]
 
@@ -50,28 +53,35 @@ def command(
     """Run MODEL on DATA and look for what commonly goes wrong.
 
     It looks for saturated gates, units that never change, memories that forget at once or hold
-    nothing but the answer before, states and gradients that explode or vanish along time, and
-    outputs read at the wrong end. Each finding comes with what was seen and what usually helps.
-    DATA is what the model reads: plain text for a model of characters, the CoNLL form for one of
-    words, numbers for a net without a task (see cello record); - for standard input.
+    nothing but the answer before, states and gradients that explode or vanish along time, outputs
+    read at the wrong end, and forecasts that are the input, shifted. Each finding comes with what
+    was seen and what usually helps. DATA is what the model reads: plain text for a model of
+    characters, the CoNLL form for one of words, numbers for a net without a task (see cello
+    record); - for standard input.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
+    from cello.cli.forecasts import findings
     from cello.cli.inputs import as_batch, read_inputs
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import diagnose
+    from cello.tasks import Forecasting
 
     opened = open_model(model)
+    more_found: list[Finding] = []
     with input_file(data) as path:
         given = read_inputs(opened, path, token, "look at")
+        if isinstance(opened.task, Forecasting):
+            more_found = findings(opened.task, opened.net, path)
     pieces = _pieces([sequence.x for sequence in given], sequences, steps)
     x, more = as_batch(opened.net, pieces)
     with busy(f"looking at {len(pieces)} sequences"):
         found = diagnose(opened.net, x, **more)
+        found = replace(found, findings=[*found.findings, *more_found])
     if as_json:
-        findings = [asdict(finding) for finding in found]
-        print_json({"seen": found.seen, "findings": findings, "gradients": found.gradients()})
+        told = [asdict(finding) for finding in found]
+        print_json({"seen": found.seen, "findings": told, "gradients": found.gradients()})
         return
     click.echo(found)
 

@@ -63,9 +63,10 @@ def command(
 ) -> None:
     """Open a page on what a model does with a text, which can be changed there.
 
-    The page shows every value of every step, and lets values be forced. A model of characters
-    reads all of the text as one sequence, a model of words each line, a net without a task numbers,
-    a step on each line (see cello record). Ctrl-C stops it.
+    The page shows every value of every step, and lets values be forced. A model of characters reads
+    all of the text as one sequence, a model of words each line, a model that forecasts the last
+    rows of a table as CSV, a net without a task numbers, a step on each line (see cello record).
+    Ctrl-C stops it.
     """
     from cello.cli.models import open_model
     from cello.see.page.serve import Server
@@ -103,6 +104,11 @@ def _way_to(url: str) -> Path:
 
 def _first(model: Model) -> str:
     """What a page begins with where nothing is given."""
+    from cello.cli.forecasts import table_text
+    from cello.tasks import Forecasting
+
+    if isinstance(model.task, Forecasting):
+        return table_text(model.task)
     if model.task is not None:
         return _FIRST_TEXT
     from cello.cli.number_files import some_numbers
@@ -112,8 +118,10 @@ def _first(model: Model) -> str:
 
 def _given(model: Model, text: str) -> str:
     """The text of a file if there is one of this name, else the text itself."""
+    from cello.cli.forecasts import table_text
     from cello.cli.inputs import reads_characters, token_sequences
     from cello.errors import DataError
+    from cello.tasks import Forecasting
     from cello.tasks.readers.text_files import read_text
 
     path = Path(text)
@@ -127,6 +135,8 @@ def _given(model: Model, text: str) -> str:
         from cello.cli.number_files import as_text, read_numbers
 
         return as_text(read_numbers(model.net, path))
+    if isinstance(model.task, Forecasting):
+        return table_text(model.task, path)
     if reads_characters(model):
         return read_text(path)
     try:
@@ -140,7 +150,9 @@ def _given(model: Model, text: str) -> str:
 
 def _reader(model: Model) -> Read:
     """What turns a text into what the net reads."""
+    from cello.cli.forecasts import table_reader
     from cello.cli.inputs import reads_characters
+    from cello.tasks import Forecasting
 
     if model.task is None:
         from cello.cli.number_files import parse_numbers
@@ -148,6 +160,8 @@ def _reader(model: Model) -> Read:
         return lambda text: [
             (tokens, x.unsqueeze(1)) for tokens, x in parse_numbers(model.net, text, "line")
         ]
+    if isinstance(model.task, Forecasting):
+        return table_reader(model.task)
     features = model.task.features
     whole = reads_characters(model)
 

@@ -21,7 +21,10 @@ _TABLE = {
     "time": Help("The column of the times.", str, default="looked for"),
     "by": Help("The column that names the series, if there are several.", str),
     "known": Help(
-        "A column that is known in advance; may be given several times.", str, multiple=True
+        "A column that is known in advance; may be given several times.",
+        str,
+        multiple=True,
+        default="none",
     ),
 }
 _SERIES = {

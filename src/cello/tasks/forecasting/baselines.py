@@ -50,13 +50,13 @@ def baseline(name: str, history: Numbers, horizon: int, season: int = 1) -> Plai
     if name == "drift" and count > 1:
         slope = (known[-1] - known[0]) / (count - 1)
         points = known[-1] + ahead * slope
-        grows = ahead * (1 + ahead / (count - 1))
+        grows = np.sqrt(ahead * (1 + ahead / (count - 1)))
         errors = errors - slope
     else:
         points = known[count - lag + (ahead[:, 0] - 1) % lag]
-        grows = (ahead - 1) // lag + 1
+        grows = np.sqrt((ahead - 1) // lag + 1)
     size = np.sqrt((errors**2).mean(0)) if len(errors) else np.zeros(known.shape[1])
-    return Plain(points, size * np.sqrt(grows))
+    return Plain(points, size * grows)
 
 
 def filled(values: Numbers) -> Numbers:

@@ -133,8 +133,10 @@ class Clock(NamedTuple):
         of_day = (times.hour * 3600 + times.minute * 60 + times.second) / _DAY
         columns = {
             "day": lambda: _waves(of_day.to_numpy()),
-            "week": lambda: np.eye(7)[times.dayofweek.to_numpy()],
-            "year": lambda: _waves((times.dayofyear.to_numpy() - 1 + of_day.to_numpy()) / 365.2425),
+            "week": lambda: np.eye(7)[times.day_of_week.to_numpy()],
+            "year": lambda: _waves(
+                (times.day_of_year.to_numpy() - 1 + of_day.to_numpy()) / 365.2425
+            ),
         }
         return np.concatenate([columns[part]() for part in parts], 1)
 
@@ -173,7 +175,7 @@ def _calendar_steps(times: Sequence[Any]) -> Clock | None:
         if same or all(t.is_month_end.all() for t in times):
             months = np.concatenate([np.diff(_months(t)) for t in times])
             return Clock("months", int(np.gcd.reduce(months)))
-    weekdays = all((t.dayofweek < 5).all() for t in times)
+    weekdays = all((t.day_of_week < 5).all() for t in times)
     if weekdays and np.median(days) == 1 and (days >= 3).any():
         return Clock("business", 1)
     return None

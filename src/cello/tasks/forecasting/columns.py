@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from cello.tasks.forecasting.series import Series
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "read_series", "time_column"]
+__all__ = ["Columns", "read_series", "read_table", "time_column"]
 
 #: Columns with such a name hold times, if they can.
 _TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
@@ -113,6 +114,28 @@ def read_series(
         said += [f"{empty:,} values are empty"] * bool(empty)
         warnings.warn(f"{where}: {' and '.join(said)}: taken as missing", stacklevel=3)
     return found, clock or Clock("number", 1)
+
+
+def read_table(table: Any) -> pd.DataFrame:
+    """A CSV or Parquet file, or text of CSV, as a table of pandas; such a table stays as it is.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    import pandas as pd
+
+    if isinstance(table, pd.DataFrame):
+        return table
+    where = str(table) if isinstance(table, (str, Path)) else "the table"
+    read = pd.read_parquet if where.lower().endswith((".parquet", ".pq")) else pd.read_csv
+    try:
+        return read(table)
+    except ImportError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{where}: no such file or folder") from error
+    except Exception as error:  # whatever pandas says of what it cannot read
+        raise DataError(f"{where}: is no table: {error}") from error
 
 
 def time_column(table: pd.DataFrame, others: Sequence[str]) -> str | None:

@@ -12,19 +12,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cello.errors import ArgumentError, DataError
+from cello.errors import DataError
 from cello.ranges import check_range
 from cello.tasks.base import Batch, Loss
-from cello.tasks.batching import LazyBatches, generator, shard
+from cello.tasks.batching import generator
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
-from cello.tasks.forecasting.baselines import found_season
-from cello.tasks.forecasting.clock import Clock, season_of
-from cello.tasks.forecasting.columns import Columns, read_series, time_column
+from cello.tasks.forecasting.clock import Clock
+from cello.tasks.forecasting.columns import Columns, read_series, read_table, time_column
+from cello.tasks.forecasting.drawn import DrawnWindows
 from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.planning import make_plan
 from cello.tasks.forecasting.rollout import forecasts
-from cello.tasks.forecasting.series import Series, scale_of
-from cello.tasks.forecasting.windows import Laid, Layout, lay_out, targets_ahead, width_of
+from cello.tasks.forecasting.series import Series
+from cello.tasks.forecasting.windows import Laid, lay_out, width_of
 from cello.tasks.networks import has_feedback
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ __all__ = ["Forecast", "Forecasting"]
 
 #: Of series that come as arrays.
 _COLUMNS, _CLOCK = Columns(("y",)), Clock("number", 1)
-
-#: At least so many windows an epoch, however short the series are.
-_FEWEST_WINDOWS = 1000
 
 
 class Forecast(NamedTuple):
@@ -96,14 +94,7 @@ class Forecasting:
         if not self.series:
             return
         ends = [len(one) - 2 * held_out for one in self.series]
-        self._starts = self._usable(ends)
-        self._ahead = [
-            targets_ahead(laid, plan.ahead, max(end, 0), relative=plan.relative)
-            for laid, end in zip(self._laid, ends, strict=True)
-        ]
-        each = sum(ends[n] for n in {n for n, _ in self._starts}) // max(1, plan.context // 2)
-        self.windows = max(_FEWEST_WINDOWS, each) if windows is None else windows
-        check_range(windows=self.windows)
+        self._drawn = DrawnWindows(plan, self.series, self._laid, ends, windows)
         for name, first in (("validation", 2), ("test", 1)):
             parts = [
                 (len(one) - first * held_out, len(one) - (first - 1) * held_out)
@@ -153,52 +144,18 @@ class Forecasting:
         >>> task.plan.season, task.epoch(0)[0].x.shape, task.output_size
         (19, torch.Size([20, 32, 2]), 15)
         """
-        found = list(series)
-        check_range(horizon=horizon, context=context)
-        if not found:
-            raise DataError("there is no series to learn from")
-        if held_out is None:
-            held_out = max(horizon, max(map(len, found)) // 10)
-        if held_out < horizon:
-            raise ArgumentError(
-                f"must be at least the horizon, {horizon}, so that a whole forecast can be judged, "
-                f"got {held_out}",
-                argument="held_out",
-            )
-        names = [one.name for one in found]
-        if len(set(names)) < len(names):
-            twice = max(names, key=names.count)
-            raise ArgumentError(f"each series needs a name of its own, got {twice!r} twice")
-        left = {id(one): max(0, len(one) - 2 * held_out) for one in found}
-        usable = [one for one in found if (~np.isnan(one.values[: left[id(one)]])).any()]
-        if not usable:
-            _refuse_short(found, horizon, context, held_out)
-        if season is None:
-            first = max(usable, key=len)
-            season = season_of(clock) or found_season(first.values[: left[id(first)], 0])
-        known = np.concatenate([one.known[: left[id(one)]] for one in usable])
-        empty = np.isnan(known).all(0)
-        if empty.any():
-            name = columns.known[int(empty.argmax())]
-            raise DataError(f"column {name}: holds no value in the part to learn from")
-        spread = np.nanstd(known, 0) if known.size else np.ones(known.shape[1])
-        plan = Plan(
-            columns=columns,
-            clock=clock,
+        plan, usable, held_out = make_plan(
+            list(series),
             horizon=horizon,
             context=context,
-            season=season,
-            layout=Layout(
-                targets=found[0].values.shape[1],
-                ahead=1 if recursive else horizon,
-                calendar=() if without_calendar else clock.features(max(left.values())),
-                known_mean=tuple(np.nanmean(known, 0).tolist()) if known.size else (),
-                known_std=tuple(np.where(spread > 0, spread, 1.0).tolist()),
-            ),
-            scales={one.name: scale_of(one.values[: left[id(one)]], season) for one in usable},
+            columns=columns,
+            clock=clock,
             quantiles=tuple(quantiles),
             recursive=recursive,
             relative=not absolute,
+            calendar=not without_calendar,
+            season=season,
+            held_out=held_out,
         )
         return cls(plan, usable, held_out=held_out, **options)
 
@@ -227,7 +184,7 @@ class Forecasting:
             DataError: the file cannot be read, or is wrong; see `read_series`.
             ArgumentError: there is no such column, or an option makes no sense.
         """
-        frame, where = _table(table)
+        frame, where = read_table(table), _named(table)
         target = (target,) if isinstance(target, str) else tuple(target)
         columns = Columns(target, tuple(known), None, by)
         if time is None:
@@ -265,26 +222,7 @@ class Forecasting:
         if not self.series:
             raise DataError("this task has no training data: it was made from a saved model")
         chance = generator("windows", self.seed, epoch)
-        counts = torch.tensor([last + 1 for _, last in self._starts], dtype=torch.double)
-        which = torch.multinomial(counts, self.windows, replacement=True, generator=chance)
-        share = torch.rand(self.windows, generator=chance, dtype=torch.double)
-        at = (share * counts[which]).long().tolist()
-        chosen = [(self._starts[n][0], s) for n, s in zip(which.tolist(), at, strict=True)]
-
-        def make(number: int) -> Batch:
-            some = chosen[number * self.batch_size : (number + 1) * self.batch_size]
-            ys = [self._said(*window) for window in some]
-            judged = self.plan.context // 2
-            mine = shard(range(len(some)), rank, world_size)
-            return Batch(
-                x=torch.stack([self._read(*some[row]) for row in mine], 1),
-                y=torch.stack([ys[row] for row in mine], 1),
-                lengths=None,
-                weight=max(1, sum(int((~y[judged:].isnan()).sum()) for y in ys)),
-                teacher_forcing=self.plan.recursive,
-            )
-
-        return LazyBatches(make, -(-self.windows // self.batch_size))
+        return self._drawn.batches(chance, self.batch_size, rank, world_size)
 
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         """The pinball loss of the quantiles; nothing is carried from batch to batch."""
@@ -293,8 +231,8 @@ class Forecasting:
             following = batch.y[:, :, 0].nan_to_num(0.0)  # as `teacher`
             options["targets"] = following.repeat_interleave(len(self.plan.quantiles), -1)
         said, _ = net(batch.x, None, **options)
-        judged = self.plan.context // 2
-        return Loss(*_pinball(self.plan, said[judged:], batch.y[judged:]))
+        warmed = self.plan.warmed
+        return Loss(*_pinball(self.plan, said[warmed:], batch.y[warmed:]))
 
     @torch.no_grad()
     def evaluate(
@@ -351,7 +289,7 @@ class Forecasting:
         Raises:
             DataError: see `read_series`; or the steps are not those of the training data.
         """
-        frame, where = _table(table)
+        frame, where = read_table(table), _named(table)
         columns, clock = self.plan.columns, self.plan.clock
         found, _ = read_series(frame, columns, where, clock if columns.time else None)
         return found
@@ -415,28 +353,6 @@ class Forecasting:
         plan = self.plan
         return lay_out(one, plan.scale(one), plan.layout, plan.clock, plan.horizon)
 
-    def _usable(self, ends: Sequence[int]) -> list[tuple[int, int]]:
-        """Of each series that is long enough, its number and the last step a window can begin."""
-        need = self.plan.context + 1
-        found = [(number, end - need) for number, end in enumerate(ends) if end >= need]
-        short = [one for one, end in zip(self.series, ends, strict=True) if end < need]
-        if not found:
-            _refuse_short(self.series, self.plan.horizon, self.plan.context, self.held_out)
-        if short:
-            warnings.warn(
-                f"{len(short)} of {len(self.series)} series, such as {short[0]}, have fewer than "
-                f"{need} steps to learn from (context + 1): the network does not learn from them",
-                stacklevel=4,
-            )
-        return found
-
-    def _read(self, number: int, start: int) -> Tensor:
-        return self._laid[number].x[start : start + self.plan.context]
-
-    def _said(self, number: int, start: int) -> Tensor:
-        """What a window is to say at each step, [C, H, D]."""
-        return self._ahead[number][start : start + self.plan.context]
-
     def _check_future(self, one: Series) -> None:
         names, horizon = self.plan.columns.known, self.plan.horizon
         if not names:
@@ -463,21 +379,5 @@ def _pinball(plan: Plan, said: Tensor, y: Tensor) -> tuple[Tensor, int]:
     return (loss * known).sum(), int(known.sum())
 
 
-def _refuse_short(series: Sequence[Series], horizon: int, context: int, held_out: int) -> None:
-    longest = max(series, key=len)
-    raise DataError(
-        f"{longest} has {len(longest):,} steps, which is too short: expected at least "
-        f"{context + 1 + 2 * held_out:,}, that is {context} to read (context), 1 to learn and "
-        f"twice {held_out} held out for validation and test, each of at least the {horizon} "
-        "steps of a forecast (horizon)"
-    )
-
-
-def _table(table: Any) -> tuple[Any, str]:
-    if not isinstance(table, (str, Path)):
-        return table, "the table"
-    import pandas as pd
-
-    path = Path(table)
-    reader = pd.read_parquet if path.suffix == ".parquet" else pd.read_csv
-    return reader(path), str(path)
+def _named(table: Any) -> str:
+    return str(table) if isinstance(table, (str, Path)) else "the table"

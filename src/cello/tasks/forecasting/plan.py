@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from cello.errors import ArgumentError, ModelError
@@ -69,6 +69,11 @@ class Plan:
         return 1 if self.recursive else self.horizon
 
     @property
+    def warmed(self) -> int:
+        """Steps of a window in training after which the network's answers count: half of them."""
+        return self.context // 2
+
+    @property
     def middle(self) -> int:
         """The place of 0.5 among the quantiles."""
         return self.quantiles.index(0.5)
@@ -82,12 +87,9 @@ class Plan:
 
     def config(self) -> dict[str, Any]:
         """Everything, as JSON."""
-        told = asdict(self)
-        told["columns"] = self.columns._asdict()
-        told["clock"] = self.clock._asdict()
-        told["layout"] = self.layout._asdict()
-        told["scales"] = {name: scale._asdict() for name, scale in self.scales.items()}
-        return told
+        told = {**vars(self), "scales": {n: s._asdict() for n, s in self.scales.items()}}
+        told |= {name: _lists(told[name]._asdict()) for name in ("columns", "clock", "layout")}
+        return _lists(told)
 
     @classmethod
     def from_config(cls, config: Any) -> Plan:
@@ -119,6 +121,10 @@ class Plan:
             )
         except ArgumentError as error:
             raise ModelError(f"task.plan: {error}") from error
+
+
+def _lists(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in table.items()}
 
 
 def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ __all__ = ["Scale", "Series", "scale_of"]
 Numbers = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Series:
     """What was measured at regular steps.
 

@@ -1,0 +1,140 @@
+"""Tables as series at regular steps, and what is said where they are none."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cello.errors import ArgumentError, DataError, ShapeError
+from cello.tasks.forecasting.clock import Clock, season_of
+from cello.tasks.forecasting.columns import Columns, read_series, read_table, time_column
+from cello.tasks.forecasting.series import Series
+
+
+def table(times, values=None, **more) -> pd.DataFrame:
+    values = np.arange(1.0, len(times) + 1) if values is None else values
+    return pd.DataFrame({"date": times, "y": values, **more})
+
+
+def read(frame: pd.DataFrame, **columns):
+    return read_series(frame, Columns(("y",), **{"time": "date", **columns}), "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("times", "kind", "step", "season"),
+    [
+        (pd.date_range("2024-01-01", periods=9, freq="D").astype(str), "seconds", 86_400, 7),
+        (pd.date_range("2024-01-01", periods=9, freq="h"), "seconds", 3_600, 24),
+        (pd.date_range("2024-01-31", periods=9, freq="ME").astype(str), "months", 1, 12),
+        (pd.date_range("2024-01-15", periods=9, freq="90D"), "seconds", 90 * 86_400, None),
+        (pd.date_range("2020-01-01", periods=9, freq="QS"), "months", 3, 4),
+        (pd.date_range("2024-01-01", periods=9, freq="B"), "business", 1, 5),
+        (range(1700, 1709), "number", 1, None),
+    ],
+)
+def test_steps_are_recognised_and_go_on(times, kind, step, season):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (one,), clock = read(table(times))
+    assert clock == Clock(kind, step)
+    assert season_of(clock) == season
+    assert one.values.ravel().tolist() == list(range(1, 10))
+    every = clock.times(one.start, 9)
+    assert [str(t) for t in every] == [str(t) for t in pd.Series(times)] or list(every) == list(
+        pd.to_datetime(pd.Series(times))
+    )
+
+
+def test_gaps_and_empty_values_are_missing_and_said():
+    days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06"]
+    with pytest.warns(UserWarning, match="2 steps have no row and 1 values are empty"):
+        (one,), _ = read(table(days, [1, None, 5, 6]))
+    assert np.isnan(one.values.ravel()).tolist() == [False, True, True, True, False, False]
+
+
+def test_rows_out_of_order_are_sorted_and_it_is_said():
+    with pytest.warns(UserWarning, match="not in the order of date"):
+        (one,), _ = read(table(["2024-01-03", "2024-01-01", "2024-01-02"], [3, 1, 2]))
+    assert one.values.ravel().tolist() == [1, 2, 3]
+
+
+def test_several_series_and_the_future_of_covariates():
+    frame = table(
+        ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-02", "2024-01-03"],
+        [1, 2, None, 20, 30],
+        shop=["a", "a", "a", "b", "b"],
+        price=[1, 1, 2, 3, 3],
+    )
+    a, b = read(frame, by="shop", known=("price",))[0]
+    assert (a.name, len(a), a.known.ravel().tolist()) == ("a", 2, [1, 1, 2])
+    assert (b.name, b.values.ravel().tolist(), b.start[:10]) == ("b", [20, 30], "2024-01-02")
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (table(["2024-01-01", "2024-01-01"]), "stands twice, in rows 1 and 2: if the table holds"),
+        (table(["2024-01-01", "soon"]), "row 2: expected a date such as 2024-01-31.*'soon'"),
+        (table(["2024-01-01", "2024-01-02"], ["1", "n/k"]), "column y, row 2: expected a number"),
+        (table(["2024-01-01", "2024-01-02"], [1, np.inf]), "row 2: expected a number, found"),
+        (table(["2024-01-01", None]), "row 2: expected a time, found nothing"),
+        (table(["2024-01-01"]), "expected at least 2 times"),
+        (table(["2024-01-01", "2024-01-02"], [None, None]), "no value of y"),
+        (table([]), "holds no rows"),
+        (
+            table(["2024-01-01 00:00", "2024-01-01 01:00", "2024-01-01 02:00", "2024-01-01 02:10"]),
+            "comes 2.16667 steps after .*expected one frequency",
+        ),
+        (
+            table([*pd.date_range("2024-01-01", periods=5), "2024-02-01"]),
+            "are missing from .*expected one frequency",
+        ),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_table_are_named(frame: pd.DataFrame, says: str):
+    with pytest.raises(DataError, match=says):
+        read(frame)
+
+
+def test_mistakes_in_names():
+    frame = table(["2024-01-01", "2024-01-02"])
+    with pytest.raises(ArgumentError, match="no column 'z'; it has 'date, y'"):
+        read_series(frame, Columns(("z",)), "t.csv")
+    with pytest.raises(ArgumentError, match="'y' is asked for twice"):
+        read(frame, known=("y",))
+    with pytest.raises(DataError, match="names no series"):
+        read(table(["2024-01-01", "2024-01-02"], shop=["a", None]), by="shop")
+
+
+def test_which_column_holds_the_times():
+    days = pd.date_range("2024-01-01", periods=3)
+    assert time_column(pd.DataFrame({"y": [1, 2, 3], "when": days.astype(str)}), ["y"]) == "when"
+    assert time_column(pd.DataFrame({"y": [1, 2, 3], "Year": [1, 2, 3]}), ["y"]) == "Year"
+    assert time_column(pd.DataFrame({"y": [1, 2, 3], "word": list("abc")}), ["y"]) is None
+    zoned = pd.DataFrame({"date": days.tz_localize("UTC"), "y": [1, 2, 3]})
+    assert read(zoned)[0][0].start == "2024-01-01T00:00:00"
+
+
+def test_files(tmp_path):
+    frame = table(["2024-01-01", "2024-01-02"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        assert read_table(tmp_path / name)["y"].tolist() == [1, 2]
+    with pytest.raises(DataError, match="no such file"):
+        read_table(tmp_path / "b.csv")
+    (tmp_path / "c.csv").write_bytes(b"")
+    with pytest.raises(DataError, match=r"c\.csv: is no table"):
+        read_table(tmp_path / "c.csv")
+
+
+def test_series_of_wrong_shape():
+    with pytest.raises(ShapeError, match="values \\[T, D\\]"):
+        Series(np.zeros((2, 2, 2)))
+    with pytest.raises(DataError, match="holds no value"):
+        Series([np.nan])
+    with pytest.raises(DataError, match="infinite"):
+        Series([1.0, np.inf])
