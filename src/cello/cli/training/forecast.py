@@ -59,7 +59,7 @@ _WINDOWS = {
     """,
     own="""
     cello train forecast --train sales.csv --target sales --horizon 14 --context 56 -o sales
-    cello train forecast --train shops.parquet --target sales --by shop --known price --horizon 14 --context 56 -o shops
+    cello train forecast --train all.parquet --target y --by shop --horizon 7 --context 28 -o all
     """,
 )
 @click.option("--train", type=click.Path(path_type=Path), metavar="FILE", help="CSV or Parquet.")

@@ -6,7 +6,7 @@ Imports what `tasks` has beside it, and the layers below; `tasks` and those abov
 from cello.tasks.forecasting.columns import Columns
 from cello.tasks.forecasting.embedded import embedded
 from cello.tasks.forecasting.forecasting import Forecast, Forecasting
-from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.series import Series
 
-__all__ = ["Columns", "Forecast", "Forecasting", "Plan", "Series", "embedded"]
+__all__ = ["Columns", "Forecast", "ForecastPlan", "Forecasting", "Series", "embedded"]

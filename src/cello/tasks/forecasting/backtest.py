@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cello.errors import DataError
 from cello.tasks.forecasting.baselines import BASELINES, baseline
-from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.series import Series
 from cello.tasks.metrics.forecasts import coverage, mase, nrmse, quantile_loss, smape
 
@@ -52,7 +52,7 @@ class Backtest:
     """
 
     def __init__(
-        self, plan: Plan, series: Sequence[Series], parts: Sequence[tuple[int, int]]
+        self, plan: ForecastPlan, series: Sequence[Series], parts: Sequence[tuple[int, int]]
     ) -> None:
         self.plan, self.series = plan, series
         every = [

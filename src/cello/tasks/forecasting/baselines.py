@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BASELINES", "Plain", "baseline", "filled", "found_season"]
+__all__ = ["BASELINES", "Baseline", "baseline", "filled", "found_season"]
 
 #: Their names, in the order of reports.
 BASELINES = ("naive", "seasonal_naive", "drift")
@@ -19,14 +19,14 @@ BASELINES = ("naive", "seasonal_naive", "drift")
 Numbers = NDArray[np.float64]
 
 
-class Plain(NamedTuple):
+class Baseline(NamedTuple):
     """Points [H, D], and the standard deviations [H, D] of the errors to be expected."""
 
     points: Numbers
     spread: Numbers
 
 
-def baseline(name: str, history: Numbers, horizon: int, season: int = 1) -> Plain:
+def baseline(name: str, history: Numbers, horizon: int, season: int = 1) -> Baseline:
     """A forecast of the steps after `history`.
 
     - "naive": the last value again and again.
@@ -56,7 +56,7 @@ def baseline(name: str, history: Numbers, horizon: int, season: int = 1) -> Plai
         points = known[count - lag + (ahead[:, 0] - 1) % lag]
         grows = np.sqrt((ahead - 1) // lag + 1)
     size = np.sqrt((errors**2).mean(0)) if len(errors) else np.zeros(known.shape[1])
-    return Plain(points, size * grows)
+    return Baseline(points, size * grows)
 
 
 def filled(values: Numbers) -> Numbers:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from cello.ranges import check_range
 from cello.tasks.batching import Batch, LazyBatches, shard
-from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import refuse_short
 from cello.tasks.forecasting.series import Series
-from cello.tasks.forecasting.windows import Laid, targets_ahead
+from cello.tasks.forecasting.windows import SeriesTensors, targets_ahead
 
 __all__ = ["DrawnWindows"]
 
@@ -37,9 +37,9 @@ class DrawnWindows:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ForecastPlan,
         series: Sequence[Series],
-        laid: Sequence[Laid],
+        laid: Sequence[SeriesTensors],
         ends: Sequence[int],
         count: int | None,
     ) -> None:

@@ -21,11 +21,11 @@ from cello.tasks.forecasting.backtest import Backtest
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.columns import Columns, read_series, read_table, time_column
 from cello.tasks.forecasting.drawn import DrawnWindows
-from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import make_plan
 from cello.tasks.forecasting.rollout import forecasts
 from cello.tasks.forecasting.series import Series
-from cello.tasks.forecasting.windows import Laid, lay_out, width_of
+from cello.tasks.forecasting.windows import SeriesTensors, lay_out, width_of
 from cello.tasks.networks import has_feedback
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Forecasting:
     its quantiles. Scales come from what is left alone: nothing that is held out is seen.
 
     Args:
-        plan: all that a trained network needs; see `Plan`.
+        plan: all that a trained network needs; see `ForecastPlan`.
         series: the series; none for a task that only predicts.
         held_out: steps of validation, and of the test.
         windows: windows an epoch; enough to see each step once, and at least 1,000, unless given.
@@ -78,7 +78,7 @@ class Forecasting:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: ForecastPlan,
         series: Sequence[Series] = (),
         *,
         held_out: int = 0,
@@ -345,11 +345,11 @@ class Forecasting:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        return cls(Plan.from_config(entries(config, "task", {"plan": TABLE})["plan"]))
+        return cls(ForecastPlan.from_config(entries(config, "task", {"plan": TABLE})["plan"]))
 
     # ------------------------------------------------------------ what they are made of
 
-    def _lay_out(self, one: Series) -> Laid:
+    def _lay_out(self, one: Series) -> SeriesTensors:
         plan = self.plan
         return lay_out(one, plan.scale(one), plan.layout, plan.clock, plan.horizon)
 
@@ -370,7 +370,7 @@ class Forecasting:
             )
 
 
-def _pinball(plan: Plan, said: Tensor, y: Tensor) -> tuple[Tensor, int]:
+def _pinball(plan: ForecastPlan, said: Tensor, y: Tensor) -> tuple[Tensor, int]:
     """The pinball loss [..., H·D·Q], [..., H, D]: mean over quantiles, sum over what is known."""
     levels = torch.tensor(plan.quantiles, dtype=said.dtype, device=said.device)
     known = ~y.isnan()

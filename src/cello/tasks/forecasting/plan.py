@@ -14,11 +14,11 @@ from cello.tasks.forecasting.columns import Columns
 from cello.tasks.forecasting.series import Scale, Series, scale_of
 from cello.tasks.forecasting.windows import Layout
 
-__all__ = ["Plan"]
+__all__ = ["ForecastPlan"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class ForecastPlan:
     """How series become inputs, and outputs forecasts.
 
     Args:
@@ -92,7 +92,7 @@ class Plan:
         return _lists(told)
 
     @classmethod
-    def from_config(cls, config: Any) -> Plan:
+    def from_config(cls, config: Any) -> ForecastPlan:
         """The plan that `config()` told.
 
         Raises:

@@ -13,7 +13,7 @@ from cello.ranges import check_range
 from cello.tasks.forecasting.baselines import found_season
 from cello.tasks.forecasting.clock import Clock, season_of
 from cello.tasks.forecasting.columns import Columns
-from cello.tasks.forecasting.plan import Plan
+from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.series import Series, scale_of
 from cello.tasks.forecasting.windows import Layout
 
@@ -33,11 +33,11 @@ def make_plan(
     calendar: bool,
     season: int | None,
     held_out: int | None,
-) -> tuple[Plan, list[Series], int]:
+) -> tuple[ForecastPlan, list[Series], int]:
     """The plan, the series that can be learnt from, and how many steps are held out twice.
 
     Args:
-        series: all of them; the others are those of `Forecasting.from_series` and `Plan`.
+        series: all of them; the others are those of `Forecasting.from_series` and `ForecastPlan`.
         horizon: see there.
         context: see there.
         columns: see there.
@@ -92,7 +92,7 @@ def make_plan(
         known_std=std,
     )
     scales = {one.name: scale_of(one.values[: learnt[one.name]], season) for one in usable}
-    plan = Plan(
+    plan = ForecastPlan(
         columns=columns,
         clock=clock,
         horizon=horizon,

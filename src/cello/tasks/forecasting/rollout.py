@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from cello.layers import evaluating
-from cello.tasks.forecasting.plan import Plan
-from cello.tasks.forecasting.windows import Laid
+from cello.tasks.forecasting.plan import ForecastPlan
+from cello.tasks.forecasting.windows import SeriesTensors
 from cello.tasks.networks import has_feedback
 
 __all__ = ["forecasts", "teacher"]
@@ -24,7 +24,10 @@ _PATHS = 64
 
 @torch.no_grad()
 def forecasts(
-    plan: Plan, net: nn.Module, laid: Sequence[Laid], origins: Sequence[tuple[int, int]]
+    plan: ForecastPlan,
+    net: nn.Module,
+    laid: Sequence[SeriesTensors],
+    origins: Sequence[tuple[int, int]],
 ) -> Tensor:
     """Quantiles of the steps after each origin, as the network is scaled.
 
@@ -49,7 +52,7 @@ def forecasts(
     return torch.cat(found).sort(-1).values
 
 
-def teacher(plan: Plan, laid: Laid, start: int, steps: int) -> Tensor:
+def teacher(plan: ForecastPlan, laid: SeriesTensors, start: int, steps: int) -> Tensor:
     """What a network that feeds its output back should have said at each step: [steps, D·Q].
 
     What is missing is 0: no change, or the mean.
@@ -61,7 +64,7 @@ def teacher(plan: Plan, laid: Laid, start: int, steps: int) -> Tensor:
 
 
 def _windows(
-    plan: Plan, laid: Sequence[Laid], origins: Sequence[tuple[int, int]]
+    plan: ForecastPlan, laid: Sequence[SeriesTensors], origins: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:
     """Inputs [C, N, I] that end at each origin, and lengths [N]; shorter ones are padded behind."""
     found = [laid[n].x[max(0, at + 1 - plan.context) : at + 1] for n, at in origins]
@@ -70,7 +73,10 @@ def _windows(
 
 
 def _at_once(
-    plan: Plan, net: nn.Module, laid: Sequence[Laid], origins: Sequence[tuple[int, int]]
+    plan: ForecastPlan,
+    net: nn.Module,
+    laid: Sequence[SeriesTensors],
+    origins: Sequence[tuple[int, int]],
 ) -> Tensor:
     x, lengths = _windows(plan, laid, origins)
     device = next(net.parameters()).device
@@ -82,7 +88,10 @@ def _at_once(
 
 
 def _walk(
-    plan: Plan, net: nn.Module, laid: Sequence[Laid], origins: Sequence[tuple[int, int]]
+    plan: ForecastPlan,
+    net: nn.Module,
+    laid: Sequence[SeriesTensors],
+    origins: Sequence[tuple[int, int]],
 ) -> Tensor:
     """The path of the median, and others on which the next value is drawn, for the band."""
     said, state = _read(plan, net, laid, origins)
@@ -115,7 +124,10 @@ def _walk(
 
 
 def _read(
-    plan: Plan, net: nn.Module, laid: Sequence[Laid], origins: Sequence[tuple[int, int]]
+    plan: ForecastPlan,
+    net: nn.Module,
+    laid: Sequence[SeriesTensors],
+    origins: Sequence[tuple[int, int]],
 ) -> tuple[Tensor, Any]:
     """What the network says at each origin [N, D·Q], and its state there."""
     x, lengths = _windows(plan, laid, origins)
@@ -137,7 +149,7 @@ def _read(
     return out[0].cpu(), state
 
 
-def _bases(laid: Sequence[Laid], origins: Sequence[tuple[int, int]]) -> Tensor:
+def _bases(laid: Sequence[SeriesTensors], origins: Sequence[tuple[int, int]]) -> Tensor:
     return torch.stack([laid[n].base[at] for n, at in origins])
 
 

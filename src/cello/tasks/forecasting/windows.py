@@ -14,7 +14,7 @@ from cello.tasks.forecasting.baselines import filled
 from cello.tasks.forecasting.clock import CALENDAR, Clock
 from cello.tasks.forecasting.series import Scale, Series
 
-__all__ = ["Laid", "Layout", "lay_out", "targets_ahead", "width_of"]
+__all__ = ["Layout", "SeriesTensors", "lay_out", "targets_ahead", "width_of"]
 
 
 class Layout(NamedTuple):
@@ -38,7 +38,7 @@ def width_of(layout: Layout) -> int:
     return 2 * layout.targets + calendar + layout.ahead * len(layout.known_mean)
 
 
-class Laid(NamedTuple):
+class SeriesTensors(NamedTuple):
     """A series as tensors; the input of step t tells nothing of a target after t.
 
     `x` [T, I]; `y` [T, D] the scaled targets, NaN where missing; `base` [T, D] the last ones known
@@ -52,7 +52,9 @@ class Laid(NamedTuple):
     future: Tensor
 
 
-def lay_out(series: Series, scale: Scale, layout: Layout, clock: Clock, horizon: int) -> Laid:
+def lay_out(
+    series: Series, scale: Scale, layout: Layout, clock: Clock, horizon: int
+) -> SeriesTensors:
     """Lay a series out, with the future of so many steps as far as it is known.
 
     Raises:
@@ -78,10 +80,10 @@ def lay_out(series: Series, scale: Scale, layout: Layout, clock: Clock, horizon:
     x[:, layout.targets : 2 * layout.targets] = there
     last = np.maximum.accumulate(np.where(there, np.arange(count)[:, None], -1), 0)
     base = np.where(last < 0, 0.0, filled(y))  # before the first value: the mean
-    return Laid(*(_tensor(array) for array in (x, y, base, future)))
+    return SeriesTensors(*(_tensor(array) for array in (x, y, base, future)))
 
 
-def targets_ahead(laid: Laid, steps: int, end: int, *, relative: bool) -> Tensor:
+def targets_ahead(laid: SeriesTensors, steps: int, end: int, *, relative: bool) -> Tensor:
     """What is to be said at each step before `end`: the targets of the next steps.
 
     Args:
