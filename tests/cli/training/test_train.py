@@ -12,7 +12,7 @@ import torch
 from cello.cli import cli
 from cello.cli.training.options import OrWord
 from cello.convert import load_model, read_config
-from cello.tasks import Characters, Tagging, build_network, python_tagging
+from cello.tasks import Characters, Forecasting, Tagging, build_network, python_tagging
 from cello.tasks.features import WordFeatures
 from cello.tasks.readers.corpus import Document
 from cello.train import Options
@@ -141,8 +141,13 @@ def arguments(function) -> dict[str, inspect.Parameter]:
     [
         ("tag", [Options], set()),
         ("chars", [Options], set()),
-        ("tag", [build_network], {"encoder", "output_size"}),
+        ("tag", [build_network], {"encoder", "output_size", "numbers"}),
         ("tag", [python_tagging], {"documents"}),
+        (
+            "forecast",
+            [Forecasting, Forecasting.from_series, Forecasting.from_table],
+            {"series", "plan", "table", "columns", "clock", "options"},
+        ),
         (
             "tag",
             [Tagging.from_conll, WordFeatures.fit],

@@ -58,10 +58,10 @@ def read_series(
         DataError: a value is no number, times are no times, stand twice or at no regular steps.
 
     >>> import pandas as pd
-    >>> table = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-04"], "y": [1, 2, 4]})
+    >>> table = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-03"], "y": [1, 2, 4]})
     >>> (one,), clock = read_series(table, Columns(("y",), time="day"), "table")
     >>> one.values.ravel().tolist(), str(clock)
-    ([1.0, 2.0, nan, 4.0], '1 days')
+    ([1.0, 2.0, 4.0], '1 days')
     """
     _check_columns(table, columns, where)
     numbers = {
