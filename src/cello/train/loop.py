@@ -57,16 +57,16 @@ def fit(
     After each epoch `task.evaluate` judges the network on validation data; at the end `net` holds
     the best weights, which are judged on test data.
 
-    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/) and `checkpoint/`. One
-    run at a time can be at work there. With `resume=True` training goes on from the newest
-    checkpoint there, to the same weights, bit for bit on a CPU, as if it had never stopped, with
-    the same training and validation data; `options` may then differ in what does not change the
-    steps (more epochs, patience, how often to save and log; a schedule that ends with the last
-    epoch makes more epochs another run, and a warning says so). If the run is finished, nothing is
-    trained and its result is returned again. The model is written again if it is missing.
-    `on_event` is called with each `cello.train.Event`, `progress` shows them; both in the first
-    process only. (Strategies that fork or spawn, as in notebooks, train copies of `net`: load the
-    model from the folder then.)
+    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/), `curves.svg`, a picture
+    of the loss and the validation metric, and `checkpoint/`. One run at a time can be at work
+    there. With `resume=True` training goes on from the newest checkpoint there, to the same
+    weights, bit for bit on a CPU, as if it had never stopped, with the same training and validation
+    data; `options` may then differ in what does not change the steps (more epochs, patience, how
+    often to save and log; a schedule that ends with the last epoch makes more epochs another run,
+    and a warning says so). If the run is finished, nothing is trained and its result is returned
+    again. The model is written again if it is missing. `on_event` is called with each
+    `cello.train.Event`, `progress` shows them; both in the first process only. (Strategies that
+    fork or spawn, as in notebooks, train copies of `net`: load the model from the folder then.)
 
     Raises:
         ArgumentError: the options make no sense, another run is at work in the folder, it already

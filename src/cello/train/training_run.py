@@ -219,6 +219,8 @@ class TrainingRun:
         if best and self.fabric.is_global_zero:
             self.files.model(self.net, self.task.config(), state.step)
         self.save()
+        if self.fabric.is_global_zero and state.best is not None:
+            self.files.picture(state.history, self.task.monitor, state.best.epoch)
         self._tell("epoch", **state.history[-1])
 
     def test(self) -> dict[str, float]:

@@ -218,3 +218,14 @@ def test_a_folder_in_which_another_run_is_at_work(model: Path):
         for words in ((), ("--resume",)):
             result = run("train", "chars", "--train", "nowhere", "-o", model, *words, code=2)
             assert "another run is at work in ../model (process " in result.stderr
+
+
+def test_resume_names_the_folder_itself(model: Path):
+    result = run("train", "chars", "--resume", model, "--quiet")
+    assert "nothing was to do: the run in ../model has done all" in result.stderr
+    run("train", "chars", "--resume", model, "-o", model, "--quiet")
+    result = run("train", "chars", "--resume", model, "-o", "other", code=2)
+    assert "--resume names ../model, and --output other: leave one out" in result.stderr
+    assert "Missing option '-o'" in run("train", "chars", "--resume", code=2).stderr
+    result = run("train", "chars", "--resume", model, "--hidden-size", 5, code=2)
+    assert "--hidden-size is 5, but the run in ../model was begun with 4" in result.stderr

@@ -40,6 +40,7 @@ def test_words(words_file: Path, tmp_path: Path):
     assert read_config(model)["task"]["features"]["kind"] == "both"
     assert "B-to" in run("predict", model, words_file).stdout
     assert (model / "log" / "metrics.csv").is_file()
+    assert "validation span f1" in (model / "curves.svg").read_text()
 
 
 @pytest.mark.parametrize(

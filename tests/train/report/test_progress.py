@@ -86,3 +86,36 @@ def test_the_bar_goes_away_when_training_fails():
     with pytest.raises(RuntimeError, match="boom"), progress:
         raise RuntimeError("boom")
     assert not progress._bar.live.is_started
+
+
+def test_within_a_long_epoch_there_is_a_line_now_and_then(monkeypatch):
+    now, file = [0.0], io.StringIO()
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    with Progress(file) as progress:
+        progress(Event("start", 0, 1, {"epochs": 2, "steps": 200, "monitor": "accuracy"}))
+        for step in range(1, 101):
+            now[0] += 0.7
+            progress(Event("step", step, 1, {"loss": 0.5, "elements": 70}))
+        now[0] += 10  # validation
+        progress(Event("epoch", 100, 1, ROW))
+        for step in range(101, 151):
+            now[0] += 0.7
+            progress(Event("step", step, 2, {"loss": 0.5, "elements": 70}))
+    assert file.getvalue().splitlines() == [
+        "epoch 1/2   43%  loss 0.5000  100 elements/s  0:00:40 left, 0:01:50 for all epochs",
+        "epoch 1/2   86%  loss 0.5000  100 elements/s  0:00:10 left, 0:01:20 for all epochs",
+        "epoch 1/2  loss 0.2500  validation accuracy 0.5000  1.3 s",
+        "epoch 2/2   43%  loss 0.5000  100 elements/s  0:00:40 left, 0:00:44 for all epochs",
+    ]
+
+
+def test_a_run_that_goes_on_begins_within_its_epoch(monkeypatch):
+    file = Terminal()
+    with Progress(file) as progress:
+        progress(Event("start", 7, 2, {"epochs": 2, "steps": 8, "monitor": "accuracy"}))
+        (bar,) = progress._bar.tasks
+        assert (bar.completed, bar.total, bar.fields["epoch"]) == (3, 4, 2)
+        now = time.perf_counter()
+        monkeypatch.setattr(time, "perf_counter", lambda: now + 1)
+        progress(Event("step", 8, 2, {"loss": 0.5, "elements": 70}))
+        assert bar.fields["left"] == "validating"

@@ -67,14 +67,15 @@ def training(kinds: str) -> Callable[[Any], Any]:
             "-o",
             "--output",
             "folder",
-            required=True,
             type=click.Path(path_type=Path),
             metavar="MODEL",
-            help="The folder for the model, its log and its checkpoints.",
+            help="The folder for the model, its log and its checkpoints; not needed with --resume.",
         ),
         click.option(
             "--resume",
-            is_flag=True,
+            is_flag=False,
+            flag_value="",
+            metavar="[MODEL]",
             help="Go on where the run in MODEL stopped, with the options that it began with.",
         ),
         click.option(
@@ -124,6 +125,7 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
     Returns:
         The values to train with.
     """
+    values = _placed(values)
     _check_ranges(values)  # which takes no import that takes long
     from cello.train.loop import check_folder
 
@@ -140,6 +142,16 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
         for note in notes:
             click.echo(f"cello: {note}", err=True)
     return values
+
+
+def _placed(values: dict[str, Any]) -> dict[str, Any]:
+    """The options with a folder, which `--resume MODEL` may name too."""
+    folder, resume = values["folder"], values["resume"]
+    if resume and folder is not None and Path(resume) != folder:
+        raise click.UsageError(f"--resume names {resume}, and --output {folder}: leave one out")
+    if not resume and folder is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    return {**values, "folder": folder or Path(resume), "resume": resume is not None}
 
 
 def _check_ranges(values: dict[str, Any]) -> None:

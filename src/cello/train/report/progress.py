@@ -1,10 +1,11 @@
-"""Progress for people: a bar on a terminal, and a line after each epoch everywhere."""
+"""Progress for people: a bar on a terminal, elsewhere lines now and then, and one an epoch."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "epoch_line"]
 
 _SECONDS_BETWEEN_UPDATES = 0.1
+#: Where there is no bar.
+_SECONDS_BETWEEN_LINES = 30.0
 
 
 def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
@@ -40,7 +43,8 @@ def epoch_line(row: Mapping[str, Any], epochs: int, monitor: str) -> str:
 class Progress:
     """Listens to the events of `fit` and shows them on `file` (standard error by default).
 
-    Where that is no terminal, there is no bar: only the line after each epoch. Where it goes away
+    On a terminal a bar shows how far the epoch is, how long it and all epochs will take. Elsewhere
+    there are lines: one after each epoch, and in long ones another every 30 s. Where it goes away
     (a closed pipe or terminal, a full disk), nothing more is shown, and training goes on.
     """
 
@@ -53,7 +57,8 @@ class Progress:
         self._bar: Bar | None = None
         self._task: Any = None
         self._start_values: Mapping[str, Any] = {}
-        self._shown = 0.0
+        self._shown = self._told = 0.0
+        self._clock = _Clock(1, 1, 0, 0.0)
         self._loss_sum = 0.0
         self._elements = 0
         self._since = 0.0
@@ -83,44 +88,92 @@ class Progress:
 
     def _start(self, event: Event) -> None:
         self._start_values = event.values
-        self._since = self._shown = time.perf_counter()
+        epochs, steps = event.values["epochs"], event.values["steps"]
+        self._since = self._shown = self._told = now = time.perf_counter()
+        self._clock = _Clock(steps, max(1, steps // epochs), event.step, now)
         if not self._console.is_terminal:
             return
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[numbers]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[numbers]}  {task.fields[left]}"),
             console=self._console,
             transient=True,
         )
+        done = self._clock.in_epoch(event.step, event.epoch)
         self._task = self._bar.add_task(
-            "", total=event.values["steps"], completed=event.step, epoch=event.epoch,
-            epochs=event.values["epochs"], numbers="",
+            "", total=self._clock.per_epoch, completed=done, epoch=event.epoch,
+            epochs=epochs, numbers="", left="",
         )  # fmt: skip
         self._bar.start()
 
     def _step(self, event: Event) -> None:
-        if self._bar is None:
-            return
         elements = event.values["elements"]
         self._loss_sum += event.values["loss"] * elements
         self._elements += elements
         now = time.perf_counter()
-        if now - self._shown < _SECONDS_BETWEEN_UPDATES or not self._elements:
+        if self._bar is None:
+            due = now - self._told >= _SECONDS_BETWEEN_LINES
+        else:
+            due = now - self._shown >= _SECONDS_BETWEEN_UPDATES
+        if not due or not self._elements:
             return
         loss, speed = self._loss_sum / self._elements, self._elements / (now - self._since)
         numbers = f"loss {loss:.4f}  {speed:,.0f} elements/s"
-        self._bar.update(self._task, completed=event.step, epoch=event.epoch, numbers=numbers)
-        self._shown = self._since = now
+        left = self._clock.left(event.step, event.epoch, now)
+        done = self._clock.in_epoch(event.step, event.epoch)
+        if self._bar is None:
+            share = done / self._clock.per_epoch
+            epoch = f"epoch {event.epoch}/{self._start_values['epochs']}"
+            self._console.print(f"{epoch}  {share:4.0%}  {numbers}  {left}", soft_wrap=True)
+            self._told = now
+        else:
+            self._bar.update(
+                self._task, completed=done, epoch=event.epoch, numbers=numbers, left=left
+            )
+            self._shown = now
+        self._since = now
         self._loss_sum, self._elements = 0.0, 0
 
     def _epoch(self, event: Event) -> None:
         start = self._start_values
         line = epoch_line(event.values, start["epochs"], start["monitor"])
         self._console.print(line, soft_wrap=True)
-        self._since = time.perf_counter()  # evaluating is not counted in the speed
+        self._since = self._told = now = time.perf_counter()  # evaluating is not in the speed
+        self._loss_sum, self._elements = 0.0, 0
+        self._clock.epoch_began(event.step, now)
+
+
+class _Clock:
+    """How long the epoch and the whole run will take still, by how long steps took so far."""
+
+    def __init__(self, steps: int, per_epoch: int, step: int, now: float) -> None:
+        self.steps, self.per_epoch = steps, per_epoch
+        self._first = self._epoch_first = step, now
+
+    def epoch_began(self, step: int, now: float) -> None:
+        """An epoch begins after `step`."""
+        self._epoch_first = step, now
+
+    def in_epoch(self, step: int, epoch: int) -> int:
+        """How many steps of the epoch are done."""
+        return min(self.per_epoch, step - (epoch - 1) * self.per_epoch)
+
+    def left(self, step: int, epoch: int, now: float) -> str:
+        """In words; validation counts for the whole run, where one has been seen."""
+        if (done := self.in_epoch(step, epoch)) == self.per_epoch:
+            return "validating"
+        each, each_of_all = (
+            (now - then) / max(1, step - first) for first, then in (self._epoch_first, self._first)
+        )
+        epoch_left, all_left = each * (self.per_epoch - done), each_of_all * (self.steps - step)
+        if self.steps <= self.per_epoch:
+            return f"{_time(epoch_left)} left"
+        return f"{_time(epoch_left)} left, {_time(max(epoch_left, all_left))} for all epochs"
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -12,11 +12,15 @@ from torch import nn
 
 from cello.convert import save_model
 from cello.errors import ModelError, TrainingError
+from cello.files import replace
 from cello.train.options import Options
+from cello.train.report.curves import curves
 from cello.train.report.log import MetricsLog
 from cello.train.saved import checkpoint
 
 __all__ = ["Files"]
+
+CURVES = "curves.svg"
 
 
 class Files:
@@ -71,6 +75,14 @@ class Files:
         """Write the network as it is now as the model."""
         with self._writing("the model", step):
             save_model(net, self.folder, task=task)
+
+    def picture(
+        self, history: list[dict[str, float]], monitor: str, best_epoch: int | None
+    ) -> None:
+        """Draw the curves of the run so far."""
+        with self._writing("the curves", self.saved_step):
+            drawn = curves(history, monitor, best_epoch)
+            replace(self.folder / CURVES, drawn.encode(), forced=False)
 
     @contextmanager
     def _writing(self, what: str, step: int) -> Iterator[None]:
