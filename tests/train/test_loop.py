@@ -265,7 +265,7 @@ def test_the_model_in_the_folder_is_the_best(tmp_path: Path):
     assert torch.equal(seen[2], weights(net))
     assert read_config(tmp_path)["task"] == task.config()
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["checkpoint", "config.json", "curves.svg", "weights.safetensors"]
+    assert names == ["README.md", "checkpoint", "config.json", "curves.svg", "weights.safetensors"]
 
 
 def test_a_network_that_cannot_be_saved_fails_before_it_is_trained(tmp_path: Path):

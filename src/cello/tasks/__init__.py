@@ -8,7 +8,7 @@ from typing import Any
 
 from cello.errors import ModelError
 from cello.ranges import shown
-from cello.tasks.base import IGNORE, Batch, Loss, Task
+from cello.tasks.base import IGNORE, About, Batch, Loss, Task
 from cello.tasks.characters import Characters
 from cello.tasks.fits import check_network
 from cello.tasks.forecasting import Forecasting
@@ -26,6 +26,7 @@ __all__ = [
     "CAUSAL_KINDS",
     "IGNORE",
     "NETWORK_KINDS",
+    "About",
     "Batch",
     "Characters",
     "Forecasting",

@@ -6,7 +6,7 @@ for batches, calls `Task.loss`, and knows nothing of text.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["IGNORE", "Batch", "Loss", "Task", "sequence_loss"]
+__all__ = ["IGNORE", "About", "Batch", "Loss", "Task", "sequence_loss"]
 
 #: The target of a place that holds no element: padding after the end of a row.
 IGNORE = -100
@@ -31,6 +31,21 @@ class Loss(NamedTuple):
     total: Tensor
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     state: Any = None
+
+
+class About(NamedTuple):
+    """What a task tells of itself, for the card of a model that is trained on it.
+
+    `does` goes on after "A recurrent network that"; `data` are rows of a table; `python` and
+    `shell` are lines that use the model, in which `{folder}` stands for it (`{folder!r}` in
+    Python), braces of their own doubled. Python's come after the imports of `load_model`,
+    `read_config` and `task_from_config`.
+    """
+
+    does: str
+    data: Mapping[str, str] = {}
+    python: str = ""
+    shell: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,8 @@ class Task(Protocol):
 
     A task may also have `data(split)`, which gives everything that a split is made of ("train",
     "validation" or "test") as tensors, one after the other. A resumed run then knows by a hash of
-    them that the data are the same. Without it, the batches of the first epoch are hashed.
+    them that the data are the same. Without it, the batches of the first epoch are hashed. And it
+    may have `about()`, an `About` for the model's card.
 
     Networks are called `logits, state = net(batch.x, state, lengths=batch.lengths)` and give
     logits [T, B, O].

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.layers import Stack, Stepper, evaluating
 from cello.ranges import check_range
-from cello.tasks.base import Loss, sequence_loss
+from cello.tasks.base import About, Loss, sequence_loss
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
 from cello.tasks.described import TABLE, entries
 from cello.tasks.features import CharacterFeatures, features_from_config
@@ -299,6 +299,22 @@ class Characters:
                 logits = step(torch.tensor([number], device=device))[0]
                 number = _draw(logits.double().cpu(), temperature, chance)
                 yield self.features.vocabulary.decode([number])[0]
+
+    def about(self) -> About:
+        """For a model's card."""
+        sizes = {name: sum(map(len, part)) for name, part in self._ids.items()}
+        data = {f"characters for {name}": f"{size:,}" for name, size in sizes.items()}
+        data = {key.replace("train", "training"): text for key, text in data.items()}
+        known = self.features.vocabulary.entries
+        prompt = repr("".join(known[:1])).replace("{", "{{").replace("}", "}}")
+        return About(
+            "predicts the next character of a text",
+            data={**data, "characters that it knows": f"{len(known):,}"},
+            python="net = load_model({folder!r})\n"
+            'task = task_from_config(read_config({folder!r})["task"])\n'
+            f'print("".join(task.sample(net, {prompt}, 200)))',
+            shell=("cello sample {folder}", "cello evaluate {folder} text.txt"),
+        )
 
     def config(self) -> dict[str, Any]:
         """The characters, as JSON."""

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from cello.errors import DataError
 from cello.layers import evaluating
 from cello.ranges import check_range
-from cello.tasks.base import Loss, sequence_loss
+from cello.tasks.base import About, Loss, sequence_loss
 from cello.tasks.batching import (
     Batch,
     Example,
@@ -279,6 +279,24 @@ class Tagging:
             )
         return predicted
 
+    def about(self) -> About:
+        """For a model's card."""
+        words = isinstance(self.features, WordFeatures)
+        train = [] if self._train is None else self._train(0)
+        sizes = {"training": train, **self._held_out}
+        data = {f"sequences for {split}": f"{len(part):,}" for split, part in sizes.items() if part}
+        data["tags"] = _some(self.tags) + (f", written as {self.scheme}" if self.scheme else "")
+        example = '["leave", "Kyoto", "today"]' if words else '"x = 1  # one"'
+        file = "words.txt" if words else "some.py"
+        return About(
+            f"gives each {'word of a sentence' if words else 'character of a text'} its tag",
+            data=data,
+            python="net = load_model({folder!r})\n"
+            'task = task_from_config(read_config({folder!r})["task"])\n'
+            f"print(task.predict(net, [{example}]))",
+            shell=(f"cello predict {{folder}} {file}", f"cello evaluate {{folder}} {file}"),
+        )
+
     def config(self) -> dict[str, Any]:
         """Features, tags and groups, as JSON; columns too where they are not the usual ones."""
         told = {"columns": list(self.columns)} if self.columns != _COLUMNS else {}
@@ -309,6 +327,11 @@ def _in_order(examples: Sequence[Example]) -> Iterator[Example]:
     """One after the other, some of them made at once."""
     for start in range(0, len(examples), _AT_ONCE):
         yield from picked(examples, range(start, min(start + _AT_ONCE, len(examples))))
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _named(ids: Sequence[Tensor], names: Sequence[str]) -> list[list[str]]:

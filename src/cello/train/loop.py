@@ -48,6 +48,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     on_event: Listener | None = None,
+    origin: str | None = None,
 ) -> Result:
     """Train `net` on `task`, and keep the best model in `folder`.
 
@@ -57,8 +58,9 @@ def fit(
     After each epoch `task.evaluate` judges the network on validation data; at the end `net` holds
     the best weights, which are judged on test data.
 
-    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/), `curves.svg`, a picture
-    of the loss and the validation metric, and `checkpoint/`. One run at a time can be at work
+    `folder` gets the best model so far, `log/` (metrics.csv, tensorboard/), `README.md`, which says
+    what the model is and names `origin` as the command that made it, `curves.svg`, a picture of the
+    loss and the validation metric, and `checkpoint/`. One run at a time can be at work
     there. With `resume=True` training goes on from the newest checkpoint there, to the same
     weights, bit for bit on a CPU, as if it had never stopped, with the same training and validation
     data; `options` may then differ in what does not change the steps (more epochs, patience, how
@@ -104,8 +106,9 @@ def fit(
             stack.enter_context(claimed(folder))
             _check_run(folder, resume)  # another run may just have ended
         run: Any = partial(
-            _run, task, options, folder, resume=resume, progress=progress, on_event=on_event
-        )
+            _run, task, options, folder, resume=resume, progress=progress,
+            on_event=on_event, origin=origin,
+        )  # fmt: skip
         return fabric.launch(run, net)
 
 
@@ -151,6 +154,7 @@ def _run(
     resume: bool,
     progress: bool,
     on_event: Listener | None,
+    origin: str | None,
 ) -> Result:
     """What each process does."""
     from cello.train.report.progress import Progress
@@ -166,7 +170,7 @@ def _run(
                 listeners.append(on_event)
         # The caller's random numbers go on afterwards as if nothing had been trained.
         stack.callback(rng.restore, rng.capture(fabric.device), fabric.device)
-        run = TrainingRun(fabric, task, net, options, folder, listeners)
+        run = TrainingRun(fabric, task, net, options, folder, listeners, origin)
         stack.enter_context(run.signals)
         if resume:
             run.resume()

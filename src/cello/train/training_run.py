@@ -18,6 +18,7 @@ from cello.errors import ArgumentError, CelloError, ModelError, TrainingError
 from cello.tasks.base import Batch, Task
 from cello.train.options import Options
 from cello.train.processes import gather, highest, mean
+from cello.train.report.card import card
 from cello.train.report.events import Event, Listener
 from cello.train.saved import checkpoint, rng
 from cello.train.saved.files import Files
@@ -44,9 +45,11 @@ class TrainingRun:
         options: Options,
         folder: Path,
         listeners: list[Listener],
+        origin: str | None = None,
     ) -> None:
         self.fabric, self.task, self.net = fabric, task, net
         self.options, self.folder, self.listeners = options, folder, listeners
+        self.origin = origin
         told = task.config()
         model_files(net, told)  # what cannot be saved fails now
         optimizer = torch.optim.AdamW(
@@ -221,6 +224,8 @@ class TrainingRun:
         self.save()
         if self.fabric.is_global_zero and state.best is not None:
             self.files.picture(state.history, self.task.monitor, state.best.epoch)
+            if best:
+                self.card({})
         self._tell("epoch", **state.history[-1])
 
     def test(self) -> dict[str, float]:
@@ -232,10 +237,31 @@ class TrainingRun:
         if metrics:
             row = {f"test_{name}": value for name, value in metrics.items()}
             self.files.log(row, self.state.step)
+        if self.fabric.is_global_zero:
+            self.card(metrics)
         self.files.close()
         self.net.eval()
         self._tell("end", **metrics)
         return metrics
+
+    def card(self, test: dict[str, float]) -> None:
+        """Write the card of the model that is in the folder."""
+        best = self.state.best
+        assert best is not None
+        done = {
+            "best epoch": best.epoch,
+            "epochs done": self.state.epoch,
+            "steps": self.state.step,
+            "seconds": round(self.seconds),
+        }
+        scores = {"validation": best.metrics, "test": test}
+        name = self.folder.resolve().name
+        self.files.card(
+            card(
+                self.task, self.net, self.options,
+                name=name, scores=scores, done=done, origin=self.origin,
+            )
+        )  # fmt: skip
 
     # ------------------------------------------------------------ what they are made of
 

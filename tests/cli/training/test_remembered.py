@@ -229,3 +229,10 @@ def test_resume_names_the_folder_itself(model: Path):
     assert "Missing option '-o'" in run("train", "chars", "--resume", code=2).stderr
     result = run("train", "chars", "--resume", model, "--hidden-size", 5, code=2)
     assert "--hidden-size is 5, but the run in ../model was begun with 4" in result.stderr
+
+
+def test_the_card_tells_the_command(model: Path):
+    assert (
+        "\ncello train chars --train text.txt --tbptt-steps 10 --batch-size 2 --network gru "
+        "--hidden-size 4 --dropout 0.1 --epochs 1 --clip-norm none --accelerator cpu -o model\n"
+    ) in (model / "README.md").read_text()

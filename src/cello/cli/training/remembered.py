@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from cello.cli.training.options import NONE, UNKNOWN, Usual
 from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.files import replace
 
-__all__ = ["recalled", "remember"]
+__all__ = ["command_of", "recalled", "remember"]
 
 _FILE = "options.json"
 
@@ -82,6 +83,26 @@ def remember(values: Mapping[str, Any]) -> None:
         replace(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
     except OSError as error:
         raise TrainingError(f"cannot write {path}: {error}") from error
+
+
+def command_of(values: Mapping[str, Any]) -> str:
+    """The command that makes this run, with what is not usual, and files by their names alone."""
+    context = click.get_current_context()
+    words = ["cello", "train", str(context.info_name)]
+    for option in context.command.params:
+        value = values.get(option.name or "")
+        if option.name in _NOT_KEPT or value in (None, (), False):
+            continue
+        if _plain(value) == _usual(option):
+            continue
+        flag = max(option.opts, key=len)
+        if value is True:
+            words.append(flag)
+            continue
+        for part in value if isinstance(value, tuple) else (value,):
+            shown = part.name if isinstance(part, Path) else _said(_plain(part))
+            words += [flag, shown]
+    return shlex.join([*words, "-o", Path(values["folder"]).resolve().name])
 
 
 def _compared(option: click.Parameter, old: Any, new: Any, folder: Path) -> str | None:

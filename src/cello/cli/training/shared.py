@@ -12,7 +12,7 @@ import click
 from cello.cli.output import json_option, print_json
 from cello.cli.scores import print_scores
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
-from cello.cli.training.remembered import recalled, remember
+from cello.cli.training.remembered import command_of, recalled, remember
 from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
@@ -222,6 +222,7 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
             resume=values["resume"],
             progress=not (values["quiet"] or values["as_json"]),
             on_event=listen,
+            origin=command_of(values),
         )
     except TrainingInterrupted as stop:
         raise TrainingInterrupted(

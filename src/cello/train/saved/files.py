@@ -14,13 +14,14 @@ from cello.convert import save_model
 from cello.errors import ModelError, TrainingError
 from cello.files import replace
 from cello.train.options import Options
+from cello.train.report.card import MARK
 from cello.train.report.curves import curves
 from cello.train.report.log import MetricsLog
 from cello.train.saved import checkpoint
 
 __all__ = ["Files"]
 
-CURVES = "curves.svg"
+CURVES, CARD = "curves.svg", "README.md"
 
 
 class Files:
@@ -83,6 +84,13 @@ class Files:
         with self._writing("the curves", self.saved_step):
             drawn = curves(history, monitor, best_epoch)
             replace(self.folder / CURVES, drawn.encode(), forced=False)
+
+    def card(self, text: str) -> None:
+        """Write the model's card, unless somebody's own file bears its name."""
+        path = self.folder / CARD
+        with self._writing("the model's card", self.saved_step):
+            if not path.exists() or path.read_bytes().startswith(MARK.encode()):
+                replace(path, text.encode(), forced=False)
 
     @contextmanager
     def _writing(self, what: str, step: int) -> Iterator[None]:
