@@ -260,6 +260,21 @@ def test_config_says_which_argument_is_not_kept() -> None:
         Forgetful(3, 0.1).config()
 
 
+def test_config_says_all_that_is_not_kept() -> None:
+    class Forgetful(cello.Cell):
+        state = ("h",)
+
+        def __init__(self, size: int, rate: float, power: int) -> None:
+            super().__init__(size, size)
+
+    with pytest.raises(
+        cello.errors.CellError,
+        match=r"^Forgetful does not keep its arguments 'size', 'rate', 'power': write "
+        r"self\.size = size; self\.rate = rate; self\.power = power in __init__ so that they can",
+    ):
+        Forgetful(3, 0.1, 2).config()
+
+
 PYTORCH = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,

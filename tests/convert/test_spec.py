@@ -156,6 +156,10 @@ def test_words_of_the_file_are_no_arguments():
             r"^net \(ElmanCell\) lacks the argument 'hidden_size'$",
         ),
         (
+            {"type": "ElmanCell"},
+            r"^net \(ElmanCell\) lacks the arguments 'input_size', 'hidden_size'$",
+        ),
+        (
             {"type": "Recurrent", "cell": {**ELMAN, "hidden_size": 0}},
             r"^net\.cell \(ElmanCell\): hidden_size must be a whole number from 1 to .*, got 0$",
         ),

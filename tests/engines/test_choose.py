@@ -60,7 +60,7 @@ def test_fallback_warns_once_and_names_the_line(ran: list[str]) -> None:
     choose._warned.clear()
     layer = cello.Recurrent(BranchingCell())
     x = torch.zeros(2, 1, 3)
-    pattern = r"by the values in a tensor, with aten\._local_scalar_dense\S* \(.*registry\.py:\d+\)"
+    pattern = r"by the values in a tensor \(as `if`, .*registry\.py:\d+\)"
     with pytest.warns(cello.EngineWarning, match=pattern) as caught:
         layer(x)
     assert len(caught) == 1

@@ -190,7 +190,7 @@ def test_no_message_holds_them(kind: type[Faulty], rows: int) -> None:
         (ByOneOfThem, "cannot do B rows of 3"),
         (ByTheLastOfThem, "cannot do B rows of 3"),
         (FewerRows, "an output of shape [B, size], got [B − 1, 4]"),
-        (Squared, "what aten.full.default is given depends on the batch size"),
+        (Squared, "what full is given depends on the batch size"),
         (OtherState, "h with shape [B, 4], got a tensor of shape [3, B]"),
     ],
 )

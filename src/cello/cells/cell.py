@@ -178,17 +178,18 @@ class Cell(NotScripted, HasState):
         printed, saved and built again from this.
 
         Raises:
-            CellError: an argument is not stored under its name.
+            CellError: arguments are not stored under their names; names them all.
         """
-        config = {}
-        for name in self._arguments():
-            if not hasattr(self, name):
-                raise CellError(
-                    f"{type(self).__name__} does not keep its argument {name!r}: "
-                    f"write self.{name} = {name} in __init__ so that it can be saved and shown"
-                )
-            config[name] = getattr(self, name)
-        return config
+        names = list(self._arguments())
+        if gone := [name for name in names if not hasattr(self, name)]:
+            plural = "s" * (len(gone) > 1)
+            raise CellError(
+                f"{type(self).__name__} does not keep its argument{plural} "
+                f"{', '.join(map(repr, gone))}: write "
+                f"{'; '.join(f'self.{name} = {name}' for name in gone)} in __init__ so that "
+                f"{'they' if plural else 'it'} can be saved and shown"
+            )
+        return {name: getattr(self, name) for name in names}
 
     def _arguments(self) -> dict[str, Any]:
         """The constructor's arguments, each with its default."""

@@ -197,7 +197,10 @@ class _Builder:
                 + f"; it takes {', '.join(kind.arguments) or 'none'}"
             )
         if missing := [key for key in kind.required if key not in arguments]:
-            raise ModelError(f"{path} ({name}) lacks the argument {missing[0]!r}")
+            plural = "s" * (len(missing) > 1)
+            raise ModelError(
+                f"{path} ({name}) lacks the argument{plural} {', '.join(map(repr, missing))}"
+            )
         values = {
             key: self.modules(value, path, depth)
             if key == "modules"

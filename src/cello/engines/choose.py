@@ -129,14 +129,16 @@ def _run(run: Run, asked: str) -> RunResult:
     name = current_engine(asked)
     if is_traced():
         return _in_script(run, name)
+    compiling = torch.compiler.is_compiling()
+    if compiling and name in ("auto", cpu.NAME):
+        return _traced(run, name)
     if name != "auto":
-        reason = _transformed(run) if name != "reference" else None
+        reason = "torch.compile is tracing" if compiling else _transformed(run)
+        reason = None if name == "reference" else reason
         reason = reason or NAMED_ENGINES[name].refuses(run)
         if reason is not None:
             raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
         return NAMED_ENGINES[name].run(run)
-    if torch.compiler.is_compiling():
-        return _traced(run)
     if _transformed(run) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
@@ -214,17 +216,23 @@ def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:
     return reason is None
 
 
-def _traced(run: Run) -> RunResult:
-    """The compiled loops as a whole, or the loop of steps, unrolled."""
+def _traced(run: Run, name: str) -> RunResult:
+    """The compiled loops as a whole, or for "auto" the loop of steps, unrolled."""
+    made: RunResult | None = None
     if autocast_active(run.data.device):
-        return reference.run(run)
-    if torch.onnx.is_in_onnx_export():
+        reason = "autocast is active"
+    elif torch.onnx.is_in_onnx_export():
         from cello.engines.scanned import run_scanned
 
-        return run_scanned(run) or reference.run(run)
-    from cello.engines.cpu.traced import run_traced
+        made, reason = run_scanned(run), "an ONNX file cannot hold a compiled loop"
+    else:
+        from cello.engines.cpu.traced import run_traced, why_not
 
-    return run_traced(run) or reference.run(run)
+        made = run_traced(run)
+        reason = "" if made is not None or name == "auto" else why_not(run)
+    if made is None and name == cpu.NAME:
+        raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
+    return made or reference.run(run)
 
 
 def one_step(
@@ -261,8 +269,6 @@ def only_the_step_may_run() -> bool:
 
 def _transformed(run: Run) -> str | None:
     """Why only the step itself may run here: something outside changes what operations do."""
-    if torch.compiler.is_compiling():
-        return "torch.compile is tracing"
     if in_transform():
         return "a transform of torch.func is active"
     if forward_ad._current_level >= 0:

@@ -62,6 +62,12 @@ class Op:
         """Such as `aten.mul.Tensor`."""
         return str(self.target)
 
+    @property
+    def function(self) -> str:
+        """What the step called it, such as `mul`; where several have become one, the usual one."""
+        name = self.target._opname
+        return _CALLED.get(name, name).strip("_").removeprefix("native_")
+
     def __repr__(self) -> str:
         def shown(leaf: Any) -> str:
             return leaf.name if isinstance(leaf, Value) else str(leaf)
@@ -70,6 +76,16 @@ class Op:
         arguments += [f"{key}={map_leaves(shown, arg)}" for key, arg in self.kwargs.items()]
         outputs = ", ".join(value.name for value in self.outputs)
         return f"{outputs} = {self.name}({', '.join(arguments)})"
+
+
+#: Operations that are called by another name than their own.
+_CALLED = {
+    **dict.fromkeys(("mm", "bmm", "mv"), "matmul"),
+    **dict.fromkeys(("addmm", "addmv"), "linear"),
+    "t": "transpose",
+    "rsub": "sub",
+    "convolution": "conv",
+}
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ from torch._functorch.aot_autograd import make_boxed_compiler
 import cello
 from cello.engines.cpu import plan
 from cello.engines.cpu.op import operators
+from cello.errors import EngineError
 from tests.registry import make
 
 FORWARD, BACKWARD = operators._op_forward, operators._op_backward
@@ -133,6 +134,31 @@ def test_the_reference_engine_when_it_is_asked_for() -> None:
     with cello.engine("reference"):
         traced(x)
     assert FORWARD not in traced.calls
+
+
+def test_the_compiled_engine_asked_for_by_name() -> None:
+    model = nn.Sequential(cello.Recurrent(make("lstm"), engine="cpu"))
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    traced = Traced(model)
+    torch.testing.assert_close(traced(x)[0], model(x)[0], rtol=0, atol=0)
+    exported = torch.export.export(model, (x,))
+    called = [node.target for node in exported.graph.nodes]
+    assert (traced.calls.count(FORWARD), called.count(FORWARD)) == (1, 1)
+    torch.testing.assert_close(exported.module()(x)[0], model(x)[0], rtol=0, atol=0)
+
+
+def test_the_compiled_engine_asked_for_by_name_where_there_is_no_loop() -> None:
+    class Sorting(cello.ElmanCell):
+        def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+            h = (x[:, :1] + h).tanh().sort(-1).values
+            return h, (h,)
+
+    layer, x = cello.Recurrent(Sorting(3, 4), engine="cpu"), torch.randn(5, 2, 3)
+    with pytest.raises(EngineError, match=r"'cpu' cannot run Sorting: .*no sort"):
+        torch.export.export(layer, (x,))
+    taking = cello.Recurrent(make("gru").float(), engine="cpu")
+    with torch.autocast("cpu"), pytest.raises(EngineError, match="autocast is active"):
+        torch.export.export(taking, (x,))
 
 
 def test_what_no_loop_has_is_unrolled() -> None:

@@ -238,7 +238,10 @@ class Narrowing(Base):
         (Counting, r"it changes the cell itself \(calls\)"),
         (MovingBuffer, r"it changes the cell itself \(mean\)"),
         (ChangedParameter, r"mul_\S+ changes W_weight in place"),
-        (BranchingCell, r"decides by the values in a tensor, with aten._local_scalar_dense"),
+        (
+            BranchingCell,
+            r"by the values in a tensor \(as `if`, float\(\) and .item\(\) do; .*registry\.py:\d+",
+        ),
         (Selecting, r"decides by the values in a tensor"),
         (Logging, r"it changes the cell itself \(log\)"),
         (

@@ -25,7 +25,7 @@ from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.packing import Alike
 from cello.engines.run import Rows, Run, RunResult
 
-__all__ = ["loops_compile", "run_traced", "take_parameters", "value_of"]
+__all__ = ["loops_compile", "run_traced", "take_parameters", "value_of", "why_not"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -100,10 +100,9 @@ def plan_name(
     _options: Sequence[Any],
 ) -> str:
     """Which plan runs the cell; empty if none does."""
-    if device.type != "cpu" or in_transform():
+    run = _alike(cell, dtype, device, 1 if one_row else 2)
+    if in_transform() or device.type != "cpu":
         return ""
-    like = torch.empty(0, width_of(cell.input_size), dtype=dtype, device=device)
-    run = Run(like, [1 if one_row else 2], (), (), cell=cell)
     with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
@@ -112,6 +111,27 @@ def plan_name(
     name = plan.text if torch.compiler.is_exporting() else plan.name
     _kept[name] = plan
     return name
+
+
+def why_not(run: Run) -> str:
+    """Why the loops cannot be put into the graph."""
+    if run.wanted is not None:
+        return "its values cannot be recorded while torch.compile is tracing"
+    return _refusal(run.cell, run.data.dtype, run.data.device)
+
+
+@_constant
+def _refusal(cell: Cell, dtype: torch.dtype, device: torch.device) -> str:
+    if in_transform():
+        return "a transform of torch.func is active"
+    with _unseen():
+        return refuses(_alike(cell, dtype, device, 2)) or "torch.compile is tracing"
+
+
+def _alike(cell: Cell, dtype: torch.dtype, device: torch.device, rows: int) -> Run:
+    """A step of so many rows."""
+    like = torch.empty(0, width_of(cell.input_size), dtype=dtype, device=device)
+    return Run(like, [rows], (), (), cell=cell)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class Lowering:
         self.values = self.result.values
         for op in program.ops:
             if any(BATCH in value.shape[1:] for value in op.outputs):
-                self.refuse(op, f"{op.target} does not treat each row by itself")
+                self.refuse(op, f"{op.function} does not treat each row by itself")
         self.cuts = cuts_of(program)
         self.closing = closing(program)
         self.makers = program.maker()

@@ -60,14 +60,14 @@ class _Walk(Lowering):
                     "as real tensors",
                 )
             if rule is None:
-                self.refuse(op, f"a fused loop has no {op.target}")
+                self.refuse(op, f"a fused loop has no {op.function}")
             if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
-                self.refuse(op, f"{op.target} of whole numbers")
+                self.refuse(op, f"{op.function} of whole numbers")
             if not is_row_wise(op):
-                self.refuse(op, f"{op.target} does not treat each row by itself")
+                self.refuse(op, f"{op.function} does not treat each row by itself")
             largest = MOVED if op.target._opname in MOVES else LARGEST
             if op not in self.closing and outer(op.outputs[0]) > largest:
-                self.refuse(op, f"{op.target} makes {outer(op.outputs[0])} vectors a row")
+                self.refuse(op, f"{op.function} makes {outer(op.outputs[0])} vectors a row")
             rule(self, op)
         for name, value in [*program.names.items(), *program.next_state.items()]:
             for node in self.result.nodes(value) if value in self.values else ():
@@ -89,9 +89,9 @@ class _Walk(Lowering):
             row_wise = all(is_row_wise(o) and len(v.shape) == 2 for o in needed for v in o.outputs)
             if is_random(op):
                 if given.intersection(v for o in needed for v in o.inputs):
-                    self.refuse(op, f"{op.target} draws by what it is given")
+                    self.refuse(op, f"{op.function} draws by what it is given")
                 if not row_wise:
-                    self.refuse(op, f"{op.target} does not draw [B, size]")
+                    self.refuse(op, f"{op.function} does not draw [B, size]")
             elif not (row_wise and op.inputs and made.issuperset(op.inputs)):
                 continue
             drawn.update(needed)

@@ -103,7 +103,7 @@ def _along_last(low: Lowering, op: Op) -> list[Pieces]:
     """The vectors of what is given, along which the operation must work."""
     value = op.args[0]
     if [axis(number, value) for number in axes(op)] != [len(value.shape) - 1]:
-        low.refuse(op, f"{op.target} over another axis than the last")
+        low.refuse(op, f"{op.function} over another axis than the last")
     return low.values[value]
 
 
@@ -181,7 +181,7 @@ def _layer_norm(low: Lowering, op: Op) -> Made:
     value, sizes, weight, bias, eps = op.args
     out, g = op.outputs[0], low.graph
     if len(sizes) != 1:
-        low.refuse(op, f"{op.target} over several axes")
+        low.refuse(op, f"{op.function} over several axes")
     norms: list[Pieces] = []
     means: list[Pieces] = []
     scales: list[Pieces] = []
@@ -249,7 +249,7 @@ def _logsumexp(low: Lowering, op: Op) -> Made:
 def _norm(low: Lowering, op: Op) -> Made:
     g, made, order = low.graph, [], argument(op, 1, "ord", 2)
     if order not in (1, 2):
-        low.refuse(op, f"{op.target} other than of order 1 or 2")
+        low.refuse(op, f"{op.function} other than of order 1 or 2")
     for vector in _along_last(low, op):
         if order == 1:
             made.append((fold_pieces(g, "sum", tuple(g.call("abs", node) for node in vector)),))

@@ -63,7 +63,7 @@ def _move(low: Lowering, op: Op) -> None:
     """Whatever puts features elsewhere: it tells itself where each comes from."""
     origins = row_origins(op)
     if origins is None:  # the numbers in the input say where from
-        low.refuse(op, f"a fused loop has no {op.target} of so many")
+        low.refuse(op, f"a fused loop has no {op.function} of so many")
     if op in low.closing:
         low.put(op.outputs[0], [low.result.nodes(op.args[0])], op.grad)
         return
@@ -108,7 +108,7 @@ def _pointwise(low: Lowering, op: Op) -> None:
     assert formula is not None
     parameters = inspect.signature(formula).parameters
     if any(isinstance(leaf, complex) for leaf in (*op.args, *op.kwargs.values())):
-        low.refuse(op, f"{op.target} of a complex number")
+        low.refuse(op, f"{op.function} of a complex number")
 
     def make(*nodes: Node) -> Node:
         known = dict(zip(given, nodes, strict=True))

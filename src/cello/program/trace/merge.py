@@ -88,7 +88,7 @@ class _Merger:
 
     def pair(self, value: Value, others: list[Value], op: Op | None = None) -> None:
         self.same[value] = others
-        made = f"the result of {op.target}" if op is not None else value.name
+        made = f"the result of {op.function}" if op is not None else value.name
         where = op.where if op is not None else ""
         if any(len(other.shape) != len(value.shape) for other in others):
             self.fail(f"the number of axes of {made}", where)
@@ -130,7 +130,7 @@ class _Merger:
     def tree(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, (tuple, list)):
             if any(len(b) != len(a) for b in others):
-                self.fail(f"how many numbers {op.target} is given", op.where)
+                self.fail(f"how many numbers {op.function} is given", op.where)
             return type(a)(self.tree(x, list(y), op) for x, *y in zip(a, *others, strict=True))
         if isinstance(a, dict):
             return {key: self.tree(a[key], [b[key] for b in others], op) for key in a}
@@ -139,7 +139,7 @@ class _Merger:
     def leaf(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, Value):
             if self.same.get(a) != others:
-                self.fail(f"what goes into {op.target}", op.where)
+                self.fail(f"what goes into {op.function}", op.where)
             return a
         numbers = (a, *others)
         if numbers == self.sizes and type(a) is int:
@@ -148,8 +148,8 @@ class _Merger:
             if a is not b and a != b and not (a != a and b != b):  # NaN is like itself
                 whole = {type(number) for number in numbers} == {int}
                 if whole and (number := self.shown(numbers)):
-                    self.fail_number(f"{op.target} is given {number}", op.where)
-                self.fail(f"what {op.target} is given", op.where)
+                    self.fail_number(f"{op.function} is given {number}", op.where)
+                self.fail(f"what {op.function} is given", op.where)
         return a
 
 

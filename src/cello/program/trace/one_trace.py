@@ -215,9 +215,10 @@ class Trace(TorchDispatchMode):
         inside = map_leaves(self.operand, list(args))
         by_data = _BY_DATA.intersection(func.tags) and not by_number(func, args)
         if func._opname in _ONE_VALUE or by_data:
-            how = "as `if`, float() and .item() do; " if func._opname in _ONE_VALUE else ""
-            line = said(where).replace("(", f"({how}", 1)
-            self.refuse(f"it decides by the values in a tensor, with {func} {line}; {_BOTH}")
+            line = said(where)
+            if func._opname in _ONE_VALUE:
+                line = line.replace("(", "(as `if`, float() and .item() do; ", 1)
+            self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
         if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
             self.refuse(
                 f"it runs {func} from code that is none of Python's, such as what "

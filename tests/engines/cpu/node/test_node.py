@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -320,6 +322,20 @@ def test_it_is_built_beside_the_process(built: str, anew: Path, tmp_path: Path) 
     until(finished)
     assert extensions.extension().Loop
     assert extensions.why_not() is None
+
+
+@needs_extension
+def test_a_process_that_ends_meanwhile_says_nothing(anew: Path, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    executable(tmp_path / "tools" / "c++", f"sleep 1; echo > {done}; exit 1")
+    program = "from cello.engines.cpu.node.extension import extension; extension(begin=True)"
+    ended = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", program],
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    until(done.exists)
 
 
 @needs_extension

@@ -7,6 +7,7 @@ C++ compiler, or where PyTorch's interface in C++ is another one.
 
 from __future__ import annotations
 
+import atexit
 import importlib.machinery
 import importlib.util
 import os
@@ -92,6 +93,13 @@ def _start() -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    atexit.register(_let_go, _state.child)
+
+
+def _let_go(child: Any) -> None:
+    """Nobody waits for what outlasts this process, which Python would complain about."""
+    if child.poll() is None:
+        child.returncode = 0
 
 
 def make(nice: int = 0) -> None:
