@@ -13,7 +13,7 @@ from cello.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["as_batch", "read_inputs", "reads_characters", "token_sequences"]
+__all__ = ["as_batch", "labels_of", "read_inputs", "reads_characters", "token_sequences"]
 
 
 def read_inputs(model: Model, path: Path, token: int | None, purpose: str) -> list[Given]:
@@ -68,6 +68,11 @@ def reads_characters(model: Model) -> bool:
     from cello.tasks.features import CharacterFeatures
 
     return isinstance(getattr(model.task, "features", None), CharacterFeatures)
+
+
+def labels_of(model: Model) -> tuple[str, ...] | None:
+    """What the numbers that a model gives at each step stand for, if its task tells."""
+    return None if model.task is None else model.task.labels
 
 
 def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, Any]]:

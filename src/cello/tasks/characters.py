@@ -160,6 +160,11 @@ class Characters:
         return len(self.features.vocabulary)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the numbers of an output at a step stand for: the characters that may follow."""
+        return tuple(self.features.vocabulary.decode(range(self.output_size)))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(name for name, ids in self._ids.items() if ids and name != "train")

@@ -180,6 +180,11 @@ class Tagging:
         return len(self.tags)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the numbers of an output at a step stand for: the tags."""
+        return self.tags
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(name for name, examples in self._held_out.items() if examples)

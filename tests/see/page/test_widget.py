@@ -333,10 +333,10 @@ def test_two_views_of_a_widget(notebook: Callable[..., Notebook]):
     asked = shown.page.evaluate("asked")
     assert len(set(asked)) == len(asked) > 2  # for answers go to both
     one.locator(".shares button").first.click()
-    one.locator("[data-control=layer] option[value=shares]").wait_for(state="attached")
+    one.locator('.chain [data-control="layer shares"]').wait_for()
     other.locator("[data-control=value]").select_option("o")
     other.locator(".caption", has_text="o[").first.wait_for()
-    assert other.locator("[data-control=layer] option[value=shares]").count() == 0
+    assert other.locator('.chain [data-control="layer shares"]').count() == 0
 
 
 @in_browser

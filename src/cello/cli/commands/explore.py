@@ -68,13 +68,15 @@ def command(
     rows of a table as CSV, a net without a task numbers, a step on each line (see cello record).
     Ctrl-C stops it.
     """
+    from cello.cli.inputs import labels_of
     from cello.cli.models import open_model
     from cello.see.page.serve import Server
     from cello.see.page.session import LiveSession
 
     opened = open_model(model)
     first = _first(opened) if text is None else _given(opened, text)
-    session = LiveSession(opened.net, _reader(opened), first, title=model.name or str(model))
+    title, labels = model.name or str(model), labels_of(opened)
+    session = LiveSession(opened.net, _reader(opened), first, title=title, labels=labels)
     server = Server(session, host, port, allowed)
     click.echo(f"the page is at {server.url}\nCtrl-C stops it")
     way = None if no_browser else _way_to(server.url)

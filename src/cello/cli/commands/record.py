@@ -58,7 +58,7 @@ def command(
     """
     import torch
 
-    from cello.cli.inputs import as_batch, read_inputs
+    from cello.cli.inputs import as_batch, labels_of, read_inputs
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import record
@@ -73,7 +73,7 @@ def command(
         recording = record(opened.net, x, only=only or None, **more)
         if out is not None and out.suffix.lower() == ".html":
             tokens = [list(sequence.tokens) for sequence in given]
-            recording.to_html(out, tokens, title=model.name)
+            recording.to_html(out, tokens, title=model.name, labels=labels_of(opened))
         elif out is not None:
             recording.save(out)
     if as_json:

@@ -75,7 +75,16 @@ def _write_page(task: Tagging, net: nn.Module, passage: Passage, unit: int, page
         "An LSTM that was trained to tell the kind of each character of Python code; it opens on "
         "the memory that tells best whether it is inside a string or a comment."
     )
-    rec.to_html(page, text, title=document.name, description=description, begin=("c", unit))
+    kinds = [KINDS[kind] for kind in kind_ids(document.text)[begin:end]]
+    rec.to_html(
+        page,
+        text,
+        title=document.name,
+        description=description,
+        labels=KINDS,
+        expected=kinds,
+        begin=("c", unit),
+    )
     click.echo(f"\nEvery value of the LSTM on these lines, to look into: {page}")
 
 

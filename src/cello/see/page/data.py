@@ -13,6 +13,9 @@ The head::
         values          each {name, kind, size, block, low, high, varies, turn, meaning}: the unit
                         that varies most, and the step at which it changes most
     cells       by the name of a layer: {equations, diagram}
+    net         the whole net: see `cello.see.page.net_levels`
+    labels      what the numbers of the output stand for, if it was told; see
+                `cello.see.page.labels`
     lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
                 `cello.see.arithmetic.templates`; fixed are the numbers of blocks
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
@@ -39,6 +42,7 @@ from cello.see.draw.step.cells import gate_meanings
 from cello.see.formulas.equations import equations
 from cello.see.names import find
 from cello.see.numbers import short
+from cello.see.page.net_levels import net_levels
 from cello.see.page.tokens import shortened
 from cello.see.recording.recorded import Recorded, output_by_step
 from cello.see.recording.rows import LayerRows
@@ -47,7 +51,7 @@ __all__ = [
     "OUTPUT",
     "NumberBlock",
     "PageData",
-    "about_cells",
+    "about_net",
     "array",
     "changes",
     "page_data",
@@ -122,7 +126,7 @@ def page_data(
     title: str = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
-    cells: dict[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> PageData:
     """What a page shows of one or more recordings of the same net.
 
@@ -132,7 +136,7 @@ def page_data(
         title: of the page.
         titles: of the sequences.
         names: which values; all unless given.
-        cells: what `about_cells` gave for this net, if it has been called before.
+        about: what `about_net` gave for this net, if it has been called before.
 
     Raises:
         ArgumentError: tokens or titles do not fit the sequences.
@@ -167,7 +171,7 @@ def page_data(
         )
     _share_scales(sequences)
     head = {"title": title, "sequences": sequences, "lines": {}, "arithmetic": {}}
-    head["cells"] = about_cells(recordings) if cells is None else cells
+    head |= about_net(recordings) if about is None else about
     return PageData(head, blocks.blocks)
 
 
@@ -363,7 +367,14 @@ def _share_scales(sequences: list[dict[str, Any]]) -> None:
             value["low"], value["high"] = low, high
 
 
-def about_cells(recordings: Sequence[Recorded]) -> dict[str, Any]:
+def about_net(recordings: Sequence[Recorded]) -> dict[str, Any]:
+    """What a head says of the net whatever it has read: its cells and its levels."""
+    first = recordings[0]
+    net = None if first.call is None else first.call.net
+    return {"cells": _about_cells(recordings), "net": net_levels(net, first.by_layer)}
+
+
+def _about_cells(recordings: Sequence[Recorded]) -> dict[str, Any]:
     """The equations and the diagram of the cell of each layer, as far as it can be traced."""
     found: dict[str, Any] = {}
     for rec in recordings:

@@ -17,6 +17,7 @@ from cello.see.page.arithmetic import add_lines, arithmetic
 from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
+from cello.see.page.labels import add_labels
 from cello.see.page.running.given import add_running
 from cello.see.page.shares import add_shares
 from cello.see.recording.recorded import Recorded
@@ -38,6 +39,8 @@ def to_html(
     description: str = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
+    labels: Sequence[str] | None = None,
+    expected: Sequence[Sequence[str] | None] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
@@ -46,7 +49,8 @@ def to_html(
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
 
     Raises:
-        ArgumentError: tokens or titles do not fit, or there is no such unit or precision.
+        ArgumentError: tokens, titles, labels or expected do not fit, or there is no such unit or
+            precision.
         UnknownNameError: no value has one of the names.
         ModelError: the file cannot be written.
     """
@@ -56,6 +60,7 @@ def to_html(
     path = Path(path)
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
     data.head["description"] = description
+    add_labels(data, labels, expected)
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
     size = sum(block.take().nbytes for block in data.blocks)

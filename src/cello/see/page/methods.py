@@ -21,6 +21,8 @@ def to_html(
     title: str = "",
     description: str = "",
     names: str | Iterable[str] | None = None,
+    labels: Sequence[str] | None = None,
+    expected: Sequence[str] | Sequence[Sequence[str]] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
@@ -47,6 +49,12 @@ def to_html(
         description: what it is about, in a sentence or two of your own; what the net is, what it
             reads and gives, and what the colours mean, the page says by itself.
         names: which values; all unless given.
+        labels: what the numbers of the net's output at a step stand for, such as the tags; then the
+            page says the net's answer at each step by name, with its probability. Numbers that are
+            no probabilities are made such by a softmax; a single number, which decides between two
+            labels, by a sigmoid.
+        expected: the right label of each step, given as `tokens` are; then the page says whether
+            the answer is right, and underlines where it is not.
         begin: the name of a value, a unit of it and if wanted a step, with which the page begins;
             unless given, the memory's unit that varies most, where it changes most.
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are
@@ -86,6 +94,8 @@ def to_html(
         title=title,
         description=description,
         names=names,
+        labels=labels,
+        expected=None if expected is None else sequences_of(expected, recording),
         begin=begin,
         precision=precision,
         arithmetic_steps=arithmetic_steps,
@@ -99,6 +109,7 @@ def explore(
     *,
     title: str = "",
     description: str = "",
+    labels: Sequence[str] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
 ) -> Any:
     """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
@@ -110,6 +121,7 @@ def explore(
         tokens: as for `to_html`.
         title: of the page.
         description: as for `to_html`.
+        labels: as for `to_html`.
         begin: as for `to_html`.
 
     Returns:
@@ -133,4 +145,4 @@ def explore(
         ) from error
     recording.check_holds_something()
     found = None if tokens is None else sequences_of(tokens, recording)
-    return Explorer([recording], found, title, begin, description)
+    return Explorer([recording], found, title, begin, description, labels)

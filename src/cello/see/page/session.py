@@ -18,7 +18,8 @@ from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError, Un
 from cello.ranges import shown
 from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
-from cello.see.page.data import NumberBlock, PageData, about_cells, page_data, places_of
+from cello.see.page.data import NumberBlock, PageData, about_net, page_data, places_of
+from cello.see.page.labels import add_labels
 from cello.see.page.running.given import add_running
 from cello.see.page.shares import Shares
 from cello.see.recording.recorded import Recorded
@@ -53,6 +54,7 @@ class Session:
         recordings: of the same net.
         tokens: for each sequence, what to show at each step.
         title: of the page.
+        labels: what the numbers of the output stand for; see `Recording.to_html`.
 
     >>> import cello
     >>> rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1)), torch.ones(2, 1, 1))
@@ -66,15 +68,16 @@ class Session:
         recordings: Sequence[Recorded],
         tokens: Sequence[Sequence[str] | None] | None = None,
         title: str = "",
+        labels: Sequence[str] | None = None,
     ) -> None:
-        self.title = title
+        self.title, self.labels = title, labels
         self._prepare()
         self.head = self._add(recordings, tokens, runs=True)
 
     def _prepare(self) -> None:
         self._lock = threading.Lock()
         self._runs: OrderedDict[int, _Run] = OrderedDict()
-        self._cells: dict[str, Any] | None = None  # the same in every run
+        self._about_net: dict[str, Any] | None = None  # the same in every run
         self._questions: dict[str, Callable[..., dict[str, Any]]] = {
             "explain": self.explain,
             "shares": self.shares,
@@ -89,9 +92,11 @@ class Session:
         runs: bool = False,
     ) -> dict[str, Any]:
         """Keep another run; the head that tells a page of it, with the net if the page runs it."""
-        if self._cells is None:
-            self._cells = about_cells(recordings)
-        data = page_data(recordings, tokens, title=self.title, titles=titles, cells=self._cells)
+        if self._about_net is None:
+            self._about_net = about_net(recordings)
+        about = self._about_net
+        data = page_data(recordings, tokens, title=self.title, titles=titles, about=about)
+        add_labels(data, self.labels)
         self.steps = add_running(recordings, data) if runs else "[]"
         number = next(reversed(self._runs), -1) + 1
         self._runs[number] = _Run(data, places_of(recordings), {})
@@ -190,6 +195,7 @@ class LiveSession(Session):
         text: the first one.
         title: of the page.
         description: what the page is about.
+        labels: what the numbers of the output stand for.
 
     >>> import cello
     >>> net = cello.Recurrent(cello.GRUCell(1, 2))
@@ -201,9 +207,15 @@ class LiveSession(Session):
     """
 
     def __init__(
-        self, net: nn.Module, read: Read, text: str, title: str = "", description: str = ""
+        self,
+        net: nn.Module,
+        read: Read,
+        text: str,
+        title: str = "",
+        description: str = "",
+        labels: Sequence[str] | None = None,
     ) -> None:
-        self.description = description
+        self.description, self.labels = description, labels
         self.net, self._read, self.title = net, read, title
         self._prepare()
         self._questions |= {"read": self.read, "force": self.force}

@@ -36,8 +36,9 @@ class Explorer(anywidget.AnyWidget):
         title: str,
         begin: tuple[str, int] | tuple[str, int, int] | None,
         description: str = "",
+        labels: Sequence[str] | None = None,
     ) -> None:
-        self.session = Session(recordings, tokens, title)
+        self.session = Session(recordings, tokens, title, labels)
         self._esm = f"const NET_STEPS = {self.session.steps};\n{self._esm}"
         place = {} if begin is None else {"begin": place_of(recordings[0], *begin)}
         head = self.session.head | {"description": description} | place

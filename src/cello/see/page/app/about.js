@@ -1,5 +1,7 @@
 // What the page is about, in a few sentences: the net, what it reads and gives, what colours mean.
-import { make } from "./dom.js";
+import { make, visible } from "./dom.js";
+
+const NAMED = 8; // of what the net tells apart
 
 export class About {
   // `say(text)` translates; it is open at first, unless there is little room.
@@ -33,6 +35,12 @@ export class About {
     const layers = say("The net has {} recurrent [layer|layers]: {}.", cells.length, told.join(say(", ")));
     const outputs = book.layer(sequence, "")?.values.find(({ kind }) => kind === "output")?.size;
     const steps = book.steps(sequence);
+    const names = book.head.labels;
+    if (names) {
+      const some = names.slice(0, NAMED).map(visible).join(say(", ")) + (names.length > NAMED ? " …" : "");
+      return [layers, say("It reads {} [step|steps] and says at each which of {} it is: {}.", steps,
+        names.length, some)];
+    }
     return [layers, outputs
       ? say("It reads {} [step|steps] and gives {} [number|numbers] at each.", steps, outputs)
       : say("It reads {} [step|steps].", steps)];

@@ -11,11 +11,8 @@ export class Controls {
   draw(book) {
     const { state, actions, say } = this;
     const titles = book.sequences.map((sequence, number) => [number, sequence.title]);
-    const layers = book.layers(state.sequence);
     const values = book.layer(state.sequence, state.layer)?.values ?? [];
     const about = book.about(state.sequence, state.layer, state.value);
-    const named = ({ name, cell }) =>
-      (cell ? name || say("the net") : say(name || "the net's output"));
     const orders = [["number", "by number"], ["peak", "by peak in time"],
       ["cluster", "by clustering"], ["variance", "by variance"]];
     if (state.scores) orders.push(["score", "by score"]);
@@ -26,8 +23,6 @@ export class Controls {
         this.choice("sequence", titles, state.sequence, (v) => actions.sequence(Number(v))),
         this.choice("compare with", [[-1, say("nothing")], ...titles], state.other,
           (v) => actions.other(Number(v)))] : []),
-      ...(layers.length > 1 ? [this.choice(
-        "layer", layers.map((layer) => [layer.name, named(layer)]), state.layer, actions.layer)] : []),
       this.choice("value", values.map((value) => [value.name, value.name]), state.value, actions.value),
       this.number("unit", state.unit, Math.max(0, (about?.size ?? 1) - 1), actions.unit),
       this.choice("order", orders.map(([name, text]) => [name, say(text)]), state.order,

@@ -1,6 +1,7 @@
 // The explorer: puts the parts together and says what each action does.
 import { About } from "./about.js";
 import { Book } from "./book.js";
+import { Chain } from "./chain.js";
 import { clamp } from "./numbers.js";
 import { Controls } from "./controls.js";
 import { Detail } from "./detail.js";
@@ -75,13 +76,14 @@ export class Explorer {
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.shares = new SharesPanel(this);
     this.about = new About(say, this.root.clientWidth > THUMB);
+    this.chain = new Chain(say, (layer) => this.layer(layer));
     this.keys = make("dialog", { className: "keys" });
     this.extra = make("div", { className: "extra" });
     this.root.classList.add("cello");
     this.root.tabIndex = -1; // for keys, wherever one has clicked
     this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.about.element, this.extra, ...this.scene.elements,
+      make("main", {}, this.about.element, this.chain.element, this.extra, ...this.scene.elements,
         this.scene.captions.tip), // shown above all, it belongs to what it tells of
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
       this.detail.drawing.element), this.keys);
@@ -97,6 +99,7 @@ export class Explorer {
     state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "sequence", "language"], () => this.about.draw(state.book, state.sequence));
+    state.on(["book", "sequence", "layer", "language"], () => this.chain.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>

@@ -7,6 +7,7 @@ import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { followPointer } from "./pointer.js";
 import { make } from "./dom.js";
 import { Palette, Scale, scaleOfUnit } from "./colours.js";
+import { Prediction } from "./prediction.js";
 import { TextView } from "./text.js";
 
 const ZOOMS = [0.01, 96]; // least and most pixels a step
@@ -34,13 +35,15 @@ export class Scene {
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map", role: "group" }, canvas, this.cursors[number]));
     this.captions = new Captions(state, say);
+    this.prediction = new Prediction(say, state, (number, steps) => this.texts[number].err(steps));
     this.still = make("div", { className: "still" },
       make("div", { className: "curve" }, this.curve, this.now), this.captions.head,
       this.stacks[0], this.captions.difference.element, this.stacks[1]);
     this.wide = make("div", { className: "wide" }, this.still);
     this.scroller = make("div", { className: "scroller", tabIndex: 0, role: "application" }, this.wide);
     this.elements = [
-      ...this.texts.map((view) => view.element), this.captions.element, this.scroller];
+      ...this.texts.map((view) => view.element), this.prediction.element, this.captions.element,
+      this.scroller];
     this.listen();
     this.follow();
   }

@@ -1,5 +1,5 @@
 // Where an output comes from: how much each step mattered to it, shown as a value along time.
-import { make, refill } from "./dom.js";
+import { make, refill, visible } from "./dom.js";
 
 const SHARES = "shares"; // the layer that they are shown as
 
@@ -8,6 +8,7 @@ export class SharesPanel {
   constructor(explorer) {
     this.explorer = explorer;
     this.output = make("input", { type: "number", min: 0, value: 0, required: true });
+    this.names = make("select");
     this.status = make("p", { className: "note", role: "status" });
     this.element = make("form", {
       className: "force shares", onsubmit: (event) => this.show(event) });
@@ -19,10 +20,15 @@ export class SharesPanel {
     const outputs = book?.sequences[sequence]?.outputs ?? 0;
     this.element.hidden = !outputs;
     this.output.max = outputs - 1;
+    const labels = outputs > 1 ? book?.head.labels : null;
+    if (labels && this.names.length !== labels.length) {
+      this.names.replaceChildren(...Array.from(labels, (name, unit) => new Option(visible(name), unit)));
+    }
+    this.chosen = labels ? this.names : this.output;
     refill(this.element,
       make("h2", {}, say("Where an output of this step comes from")),
       make("div", { className: "row" },
-        make("label", {}, make("span", {}, say("output")), this.output),
+        make("label", {}, make("span", {}, say("output")), this.chosen),
         this.button("show", {}),
         this.button("back", { type: "button", hidden: layer !== SHARES, onclick: () => this.back() })),
       this.status);
@@ -39,9 +45,9 @@ export class SharesPanel {
     const { explorer } = this;
     const { book, sequence, t, layer, value, unit } = explorer.state;
     if (layer !== SHARES) this.before = { layer, value, unit };
-    const place = { sequence, t, unit: Number(this.output.value) };
+    const place = { sequence, t, unit: Number(this.chosen.value) };
     try {
-      const name = `output[${place.unit}], step ${t}`;
+      const name = `output[${this.chosen === this.names ? book.head.labels[place.unit] : place.unit}], step ${t}`;
       book.add(sequence, SHARES, name, await this.find(book, place));
       this.status.textContent = explorer.say("gradient × input of each step");
       this.status.classList.remove("failed");

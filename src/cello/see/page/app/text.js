@@ -113,6 +113,7 @@ export class TextView {
     }
     token.classList.toggle("now", t === this.now);
     token.classList.toggle("marked", Boolean(this.marks?.[t]));
+    token.classList.toggle("wrong", Boolean(this.wrong?.[t]));
   }
 
   // `colour(t)` gives background and ink, `marks` which steps are to be remembered.
@@ -121,6 +122,12 @@ export class TextView {
     for (const line of this.lines.values()) {
       for (const token of line.children) this.dress(token, Number(token.dataset.t));
     }
+  }
+
+  // Where the net's answer is wrong.
+  err(wrong) {
+    this.wrong = wrong;
+    this.paint(this.colour, this.marks, this.now);
   }
 
   // Only the step that is looked at has changed.

@@ -1,6 +1,7 @@
 // The panel of `whatif.js`: what can be changed, what has been, and the net's output beside it.
-import { make, refill } from "./dom.js";
+import { make, refill, visible } from "./dom.js";
 import { scrubbed } from "./scrub.js";
+import { chances, percent } from "./prediction.js";
 import { plain, short } from "./numbers.js";
 
 const INPUTS = 12; // numbers of a step that are shown
@@ -196,6 +197,18 @@ export class WhatIfPanel {
     return parts;
   }
 
+  // Numbers of the net's output: the likeliest name, or the first few.
+  told(numbers) {
+    const { labels } = this.model.explorer.state.book.head;
+    if (labels) {
+      const row = chances(numbers);
+      const first = row.indexOf(Math.max(...row));
+      return first < 0 ? this.model.say("no number") : `${visible(labels[first])} ${percent(row[first])}`;
+    }
+    return numbers.slice(0, OUTPUTS).map((number) => short(number, 4)).join(", ")
+      + (numbers.length > OUTPUTS ? ", …" : "");
+  }
+
   // The output at the step that is looked at, and at the last one.
   table(say, before, after) {
     const { t } = this.model.explorer.state;
@@ -204,13 +217,11 @@ export class WhatIfPanel {
     const last = after.input.length - 1;
     for (const step of new Set([Math.min(t, last), last])) {
       const at = (result) => Array.from(
-        result.stages.at(-1).rows.subarray(step * size, step * size + Math.min(size, OUTPUTS)));
-      const told = (numbers) => numbers.map((number) => short(number, 4)).join(", ")
-        + (size > OUTPUTS ? ", …" : "");
+        result.stages.at(-1).rows.subarray(step * size, (step + 1) * size));
       const [old, now] = [at(before), at(after)];
       rows.push(make("tr", { className: String(old) === String(now) ? "" : "other" },
         make("th", { scope: "row" }, `${say("step")} ${step}`),
-        make("td", {}, told(old) || "–"), make("td", {}, told(now))));
+        make("td", {}, this.told(old) || "–"), make("td", {}, this.told(now))));
     }
     return make("table", { className: "outcome" }, make("thead", {}, make("tr", {},
       make("th", {}, say("the net's output")), make("th", {}, say("as recorded")),

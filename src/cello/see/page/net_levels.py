@@ -1,0 +1,71 @@
+"""The whole net for a page: what follows on what, and which parts are layers that it can show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from cello.errors import CelloError
+from cello.see.draw.net.outline import Stage, Track, levels_of
+from cello.see.recording.rows import LayerRows
+
+__all__ = ["net_levels"]
+
+
+def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[dict[str, Any]]:
+    """What a net does to each step, from its input on.
+
+    Args:
+        net: the net that was recorded; None if it is gone, then only its layers are known.
+        layers: those of the recording, by name.
+
+    Returns:
+        For each level {join, tracks}, the tracks {layer, memory, reverse, stages} being two where
+        both directions are read; `layer` is None for what has no memory. A stage is {title, size,
+        line}.
+
+    >>> import cello, torch
+    >>> net = cello.Stack(cello.Bidirectional(cello.GRUCell(3, 4)), nn.Linear(8, 2))
+    >>> rec = cello.record(net, torch.randn(5, 1, 3))
+    >>> for level in net_levels(net, rec.by_layer):
+    ...     print([(track["layer"], track["stages"][0]["title"]) for track in level["tracks"]])
+    [('0.forward', 'GRU'), ('0.backward', 'GRU')]
+    [(None, 'Linear')]
+    """
+    if net is not None:
+        try:
+            levels = [
+                {"join": level.join, "tracks": [_track(track, layers) for track in level.tracks]}
+                for level in levels_of(net)
+            ]
+        except CelloError:
+            levels = []
+        shown = {track["layer"] for level in levels for track in level["tracks"]}
+        if shown >= {name for name, layer in layers.items() if layer.cell is not None}:
+            return levels
+    return [{"join": "", "tracks": [_known(name, layer)]} for name, layer in layers.items()]
+
+
+def _track(track: Track, layers: Mapping[str, LayerRows]) -> dict[str, Any]:
+    return {
+        "layer": track.path if track.states and track.path in layers else None,
+        "memory": list(track.states),
+        "reverse": track.is_backward,
+        "stages": [_stage(stage) for stage in track.stages],
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    line = "" if stage.line == "reads backward" else stage.line
+    return {"title": stage.title, "size": stage.size, "line": line}
+
+
+def _known(name: str, layer: LayerRows) -> dict[str, Any]:
+    cell = layer.cell
+    title = type(cell).__name__.removesuffix("Cell") if cell is not None else name
+    states = list(cell.state) if cell is not None else []
+    size = getattr(cell, "hidden_size", None)
+    stage = {"title": title or name, "size": size if isinstance(size, int) else None, "line": ""}
+    return {"layer": name, "memory": states, "reverse": layer.reads_backward(0), "stages": [stage]}

@@ -1,0 +1,108 @@
+"""What the net says at each step, by name, and the whole net as the first picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import cello
+from cello.errors import ArgumentError
+from cello.see.page.session import Session
+
+LETTERS = "ab\nba"
+KINDS = ("the a", "the b", "end of line")
+RIGHT = ["the a", "the b", "end of line", "the b", "none of these"]
+
+
+@pytest.fixture(scope="module")
+def spelling() -> cello.Recording:
+    torch.manual_seed(0)
+    net = cello.Stack(nn.Embedding(3, 2), cello.LSTM(2, 2, bidirectional=True), nn.Linear(4, 3))
+    with torch.no_grad():
+        return cello.record(net, torch.tensor([[0], [1], [2], [1], [0]]))
+
+
+def test_labels_name_every_number_of_the_output(spelling: cello.Recording, tmp_path: Path):
+    path = tmp_path / "page.html"
+    with pytest.raises(ArgumentError, match="got 2, and it gives 3 numbers"):
+        spelling.to_html(path, LETTERS, labels=KINDS[:2])
+    with pytest.raises(ArgumentError, match="give labels too"):
+        spelling.to_html(path, LETTERS, expected=RIGHT)
+    with pytest.raises(ArgumentError, match="sequence 0 must be 5, one for each step, got 4"):
+        spelling.to_html(path, LETTERS, labels=KINDS, expected=RIGHT[:4])
+    alone = cello.record(cello.Recurrent(cello.GRUCell(2, 3)), torch.zeros(4, 1, 2))
+    with pytest.raises(ArgumentError, match="no output of its own"):
+        Session([alone], labels=KINDS)
+    assert not path.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_the_answer_at_a_step(spelling: cello.Recording, watched: Callable, tmp_path: Path):
+    path = tmp_path / "page.html"
+    page = watched(spelling.to_html(path, LETTERS, labels=KINDS, expected=RIGHT))
+    chances = spelling.output[:, 0].softmax(-1)
+    said = chances.argmax(-1).tolist()
+    for t, right in enumerate(RIGHT):
+        page.call(f"e.go({t})")
+        page.until(f"document.querySelector('.prediction .what').textContent.endsWith('step {t}')")
+        first = page.text(".prediction .answer")
+        assert first.startswith(f"{KINDS[said[t]]} {100 * chances[t].max():.1f}")
+        verdict = page.text(".prediction .right, .prediction span.wrong")
+        if KINDS[said[t]] == right:
+            assert verdict == "✓ right"
+        else:
+            assert verdict == ("✗ wrong" if right not in KINDS else f"✗ right is {right}")
+    wrong = page.page.eval_on_selector_all(
+        ".token.wrong", "all => all.map(one => Number(one.dataset.t))"
+    )
+    assert wrong == [t for t, right in enumerate(RIGHT) if KINDS[said[t]] != right] != []
+    assert "which of 3 it is: the a, the b, end of line." in page.text(".about")
+    assert page.page.locator(".shares select option").all_text_contents() == list(KINDS)
+    page.call("e.language()")
+    page.until("document.querySelector('.prediction').textContent.includes('网络在第 4 步给出')")
+    page.shot()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_a_single_number_decides_between_two_labels(watched: Callable, tmp_path: Path):
+    net = cello.Stack(cello.Recurrent(cello.ElmanCell(1, 2)), nn.Linear(2, 1))
+    with torch.no_grad():
+        rec = cello.record(net, torch.randn(4, 1, 1, generator=torch.Generator().manual_seed(3)))
+        chance = rec.output[:, 0, 0].sigmoid()
+    page = watched(rec.to_html(tmp_path / "page.html", "abcd", labels=["out", "in"]))
+    for t, inside in enumerate(chance.tolist()):
+        page.call(f"e.go({t})")
+        page.until(f"document.querySelector('.prediction .what').textContent.endsWith('step {t}')")
+        name = "in" if inside > 0.5 else "out"
+        assert page.text(".prediction .answer") == f"{name} {100 * max(inside, 1 - inside):.1f} %"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_the_whole_net_is_shown_and_its_layers_are_chosen_there(
+    spelling: cello.Recording, watched: Callable, tmp_path: Path
+):
+    page = watched(spelling.to_html(tmp_path / "page.html", LETTERS, labels=KINDS))
+    boxes = page.page.locator(".chain b").all_text_contents()
+    assert boxes == ["input", "Embedding", "LSTM", "LSTM", "Linear", "output"]
+    page.page.locator('.chain [data-control="layer 1.0.backward"]').click()
+    page.until("document.querySelector('.detail h2').textContent.includes('1.0.backward')")
+    pressed = page.page.locator('.chain [aria-pressed="true"]')
+    assert pressed.count() == 1
+    assert "read from the end" in pressed.text_content()
+    page.page.locator(".chain button").last.click()  # what comes out
+    page.until("document.querySelector('.caption').textContent.startsWith('output[')")
+    assert page.barriers() == []
+
+
+def test_a_recording_from_a_file_knows_its_layers_only(spelling: cello.Recording, tmp_path: Path):
+    spelling.save(tmp_path / "rec.safetensors")
+    head = Session([cello.load_recording(tmp_path / "rec.safetensors")]).head
+    found = [track["layer"] for level in head["net"] for track in level["tracks"]]
+    assert found == ["1.0.forward", "1.0.backward"]
