@@ -83,7 +83,8 @@ class _Painter:
         if block is None:
             kind = "loop" if item.is_loop else ""
             ends = self.at(item.x, bottom), self.at(item.x, top)
-            self.picture.wires.append(Wire(ends if not item.is_loop else ends[::-1], kind))
+            value = item.wire.label.value if item.wire else ""
+            self.picture.wires.append(Wire(ends[::-1] if item.is_loop else ends, kind, value=value))
             return
         middle = self.middle[rank]
         half = item.shape.height / 2

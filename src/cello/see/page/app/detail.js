@@ -20,6 +20,7 @@ export class Detail {
     this.more.dataset.control = "equations";
     this.open = make("details", {}, this.more, this.equations); // as it was left, at the next step
     this.wanted = this.drawn = ""; // which step, and which one is there
+    this.lit = []; // values that are pointed out
     this.press = null; // is told the value that is pressed in the diagram
   }
 
@@ -75,7 +76,7 @@ export class Detail {
     const cell = book.head.cells[place.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
     this.drawing.show(cell.diagram, say("the cell's diagram"),
-      new Map(numbers.map((shown) => [shown.name, written(shown, place, 4, 3, 2)])));
+      new Map(numbers.map((shown) => [shown.name, written(shown, place, 4, 3, 2)])), opening(numbers, place));
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));
@@ -87,6 +88,16 @@ export class Detail {
       parts.push(this.open);
     }
     refill(this.element, ...parts);
+    this.lightAll(this.lit);
+  }
+
+  // Point out values for longer: their rows, and their wires in the diagram.
+  lightAll(names) {
+    this.lit = names;
+    for (const row of this.element.querySelectorAll("tr")) {
+      row.classList.toggle("told", names.includes(row.dataset.name));
+    }
+    this.drawing.light(names);
   }
 
   row(shown, state, line) {
@@ -124,6 +135,10 @@ export class Detail {
     this.tip(text, event);
   }
 }
+
+// By the name of each gate how far it is open, 0 to 1.
+const opening = (numbers, { unit }) => new Map(numbers.filter((shown) =>
+  shown.kind === "gate" && hasUnit(shown, unit)).map(({ name, row }) => [name, row[unit]]));
 
 // A line of arithmetic without the name at its beginning and the number at its end.
 function middle(line) {

@@ -2,6 +2,8 @@
 // style is its own. Where there is little room it shrinks before it is cut.
 import { make } from "./dom.js";
 
+const [THIN, THICK] = [0.6, 5]; // pixels, of the wire of a gate that is shut, and open
+const LIT = "#d0021b";
 const SMALLEST = 0.6; // of its size, unless the page is so narrow that it is shown whole
 
 export class Drawing {
@@ -15,8 +17,9 @@ export class Drawing {
     this.element = make("section", { className: "drawing", hidden: true }, this.host, this.size);
   }
 
-  // The drawing, with what `numbers` (a Map) says in the places of values.
-  show(text, title, numbers) {
+  // The drawing, with what `numbers` (a Map) says in the places of values; the wire of a gate is as
+  // thick as `open` (another) says that it is open.
+  show(text, title, numbers, open) {
     this.element.hidden = !text;
     if (!text) return;
     if (text !== this.text) this.read(text);
@@ -28,7 +31,19 @@ export class Drawing {
     for (const place of this.shadow.querySelectorAll(".number[data-value]")) {
       place.textContent = numbers.get(place.dataset.value) ?? "";
     }
+    for (const wire of this.shadow.querySelectorAll(".wire[data-value]")) {
+      const width = open.get(wire.dataset.value);
+      wire.style.strokeWidth = width >= 0 ? `${THIN + (THICK - THIN) * Math.min(width, 1)}px` : "";
+    }
     this.resize(Boolean(this.large));
+  }
+
+  // Point out the wires and numbers of some values.
+  light(names) {
+    for (const place of this.shadow.querySelectorAll("[data-value]")) {
+      place.style.stroke = names.includes(place.dataset.value) && place.tagName === "path" ? LIT : "";
+      place.style.fill = names.includes(place.dataset.value) && place.tagName === "text" ? LIT : "";
+    }
   }
 
   read(text) {

@@ -9,16 +9,18 @@ import { KEYS, listen } from "./keys.js";
 import { followPrinting } from "./print.js";
 import { make } from "./dom.js";
 import { ordered } from "./order.js";
+import { PatternPanel } from "./patternpanel.js";
 import { said } from "./words.js";
 import { Scene } from "./scene.js";
 import { SearchPanel } from "./searchpanel.js";
 import { SharesPanel } from "./sharespanel.js";
 import { State } from "./state.js";
 import { strength } from "./search.js";
+import { Tour } from "./tour.js";
 
 // What buttons and keys do; each is handed on by itself.
 const ACTIONS = ["fit", "greys", "help", "jump", "language", "layer", "mark", "markTo", "play",
-  "search", "theme", "value"];
+  "search", "theme", "tour", "value"];
 const SECONDS_A_STEP = 0.4;
 const THUMB = 600; // pixels of width, up to which little is said at first
 const LARGEST = 50; // changes that are gone through
@@ -48,7 +50,7 @@ export class Explorer {
     for (const action of ACTIONS) this[action] = this[action].bind(this);
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
-      scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, shown: null,
+      scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, lit: [], shown: null,
       shownOther: null, book: null, width: 0, own: true, grey: false,
       difference: false,
       language: navigator.language.startsWith("zh") ? "zh" : "en",
@@ -75,7 +77,12 @@ export class Explorer {
       found: (list) => this.score(list),
       choose: ({ layer, value, unit }) => this.look({ layer, value, unit }) });
     this.shares = new SharesPanel(this);
+    this.pattern = new PatternPanel(say, async (sequence, t) => {
+      await this.sequence(sequence);
+      this.go(t);
+    });
     this.about = new About(say, this.root.clientWidth > THUMB);
+    this.guide = new Tour(this);
     this.chain = new Chain(say, (layer) => this.layer(layer));
     this.keys = make("dialog", { className: "keys" });
     this.extra = make("div", { className: "extra" });
@@ -83,9 +90,9 @@ export class Explorer {
     this.root.tabIndex = -1; // for keys, wherever one has clicked
     this.root.dataset.lmSuppressShortcuts = true; // those of Jupyter
     this.root.replaceChildren(this.controls.element, make("div", { className: "body" },
-      make("main", {}, this.about.element, this.chain.element, this.extra, ...this.scene.elements,
+      make("main", {}, this.about.element, this.chain.element, this.guide.element, this.extra, ...this.scene.elements,
         this.scene.captions.tip), // shown above all, it belongs to what it tells of
-      make("aside", {}, this.detail.element, this.shares.element, this.search_.element),
+      make("aside", {}, this.detail.element, this.shares.element, this.search_.element, this.pattern.element),
       this.detail.drawing.element), this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
@@ -98,10 +105,12 @@ export class Explorer {
       "scores"], () => this.controls.draw(state.book));
     state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
+    state.on(["book", "language"], () => this.pattern.draw(state.book, state));
     state.on(["book", "sequence", "language"], () => this.about.draw(state.book, state.sequence));
     state.on(["book", "sequence", "layer", "language"], () => this.chain.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());
+    state.on(["lit"], () => this.detail.lightAll(state.lit));
     state.on(["t", "unit", "sequence", "layer", "language", "book"], () =>
       this.detail.show(state.book, state));
   }
@@ -297,6 +306,7 @@ export class Explorer {
 
   // ------------------------------------------------------------ look
 
+  tour() { return this.guide.toggle(); }
   greys() { this.state.set({ grey: !this.state.grey }); }
   theme() { this.state.set({ theme: this.state.theme === "dark" ? "light" : "dark" }); }
   language() { this.state.set({ language: this.state.language === "zh" ? "en" : "zh" }); }

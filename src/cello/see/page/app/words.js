@@ -12,6 +12,22 @@ const CHINESE = {
   "Choose a step to see its numbers and where they come from.": "选择一步，即可看到它的数值及其来历。",
   "the whole net": "整个网络", "concat": "拼接", "sum": "求和", "mean": "平均", "{} [unit|units]": "{} 个单元",
   "{} [number|numbers]": "{} 个数", "hidden layer": "隐藏层", "output layer": "输出层",
+  "Show me around": "带我看看", "stop before": "上一站", "next stop": "下一站", "look around": "自己看看",
+  "end (Esc)": "结束（Esc）", "be shown around, or end that": "开始或结束导览",
+  "Step {}.": "第 {} 步。", "Step {} reads {}.": "第 {} 步读入 {}。", "{} is {}.": "{} 为 {}。",
+  "Gate {} is {}: it {}.": "门 {} 为 {}：{}。", "{} goes from {} to {}.": "{} 从 {} 变为 {}。",
+  "Here the memory keeps most of what it had.": "这里记忆几乎保持不变。",
+  "The net reads {} [step|steps], and remembers {} from each to the next (↻ above). Follow memory {}: the text, the curve and the diagram show it.":
+    "网络读入 {} 步，并在步与步之间记住 {}（见上方 ↻）。请跟随记忆 {}：文本、曲线和结构图都显示它。",
+  "Now look around: choose a step in the text, a layer above, a number to change under “What if?”. T begins anew.":
+    "现在请自己看看：在文本中选一步，在上方选一层，在“如果……会怎样？”下改一个数。按 T 重新开始。",
+  "Where else is this pattern?": "这种模式还出现在哪里？", "find": "查找", "Mark some steps first.": "请先标记一些时间步。",
+  "Paint a stretch, or mark it with M: other stretches in which the units are on that are on in all of it.":
+    "涂选一段，或用 M 标记：查找同一些单元同样激活的其他片段。",
+  "on from, % of a unit's range": "激活阈值（单元取值范围的 %）",
+  "No unit is on at all steps from {} to {} and off elsewhere.": "没有单元在第 {} 步到第 {} 步全部激活而在别处不激活。",
+  "{} [unit is|units are] on there: {}.": "其中激活的单元有 {} 个：{}。",
+  "{} [other stretch|other stretches].": "另有 {} 个片段。",
   "weight": "权重", "choices": "选项", "no number": "非数值", "larger": "放大", "smaller": "缩小", "a recurrent net": "循环网络",
   "sequence": "序列", "compare with": "对比", "nothing": "无", "layer": "层", "value": "变量",
   "unit": "单元", "order": "排序", "by number": "按编号", "by peak in time": "按峰值时间",
