@@ -34,6 +34,7 @@ def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[d
     [('0.forward', 'GRU'), ('0.backward', 'GRU')]
     [(None, 'Linear')]
     """
+    levels: list[dict[str, Any]] = []
     if net is not None:
         try:
             levels = [
@@ -41,7 +42,7 @@ def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[d
                 for level in levels_of(net)
             ]
         except CelloError:
-            levels = []
+            pass  # its layers are known anyway
         shown = {track["layer"] for level in levels for track in level["tracks"]}
         if shown >= {name for name, layer in layers.items() if layer.cell is not None}:
             return levels

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 
 const [THIN, THICK] = [0.6, 5]; // pixels, of the wire of a gate that is shut, and open
-const LIT = "#d0021b";
+const LIT = "var(--wrong)"; // of the page around it
 const SMALLEST = 0.6; // of its size, unless the page is so narrow that it is shown whole
 
 export class Drawing {
