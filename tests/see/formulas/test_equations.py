@@ -81,12 +81,12 @@ h_n = R_n (r ⊙ h_prev)
 n = tanh(x_n + h_n)
 h = (1 − z) ⊙ n + z ⊙ h_prev""",
     "torch-gru": """\
-x_r = weight_ih_r x + bias_ih_r + bias_hh_r
-x_z = weight_ih_z x + bias_ih_z + bias_hh_z
-x_n = weight_ih_n x + bias_ih_n
-h_r = weight_hh_r h_prev
-h_z = weight_hh_z h_prev
-h_n = weight_hh_n h_prev + bias_hh_n
+x_r = W_ir x + b_ir + b_hr
+x_z = W_iz x + b_iz + b_hz
+x_n = W_in x + b_in
+h_r = W_hr h_prev
+h_z = W_hz h_prev
+h_n = W_hn h_prev + b_hn
 r = σ(x_r + h_r)
 z = σ(x_z + h_z)
 n = tanh(x_n + r ⊙ h_n)
@@ -331,10 +331,10 @@ def test_nets_name_their_layers():
     )
     assert cello.equations(cello.Recurrent(cello.LSTMCell(8, 4))) == LSTM
     assert cello.equations(cello.LSTM(3, 2, bias=False)).splitlines()[0] == (
-        "z_i = weight_ih_i x + weight_hh_i h_prev"
+        "z_i = W_ii x + W_hi h_prev"
     )
     assert cello.equations(nn.RNNCell(3, 2, bias=False)) == (
-        "z = weight_ih x + weight_hh h_prev\nh = tanh(z)"
+        "z = W_ih x + W_hh h_prev\nh = tanh(z)"
     )
 
 

@@ -381,6 +381,7 @@ def test_a_thousand_units_leave_the_diagram_in_reach(watched: Callable, tmp_path
     page.call("e.unit(1000)")
     scrolled = page.page.evaluate("explorer.scene.stacks[0].scrollTop")
     assert scrolled < 1000 < scrolled + 600  # its row is in sight
+    map_.scroll_into_view_if_needed()
     box = map_.bounding_box()
     page.page.mouse.move(box["x"] + 9, box["y"] + 1000 - scrolled + 0.5)
     page.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
@@ -36,13 +37,11 @@ def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[d
     """
     levels: list[dict[str, Any]] = []
     if net is not None:
-        try:
+        with suppress(CelloError):  # its layers are known anyway
             levels = [
                 {"join": level.join, "tracks": [_track(track, layers) for track in level.tracks]}
                 for level in levels_of(net)
             ]
-        except CelloError:
-            pass  # its layers are known anyway
         shown = {track["layer"] for level in levels for track in level["tracks"]}
         if shown >= {name for name, layer in layers.items() if layer.cell is not None}:
             return levels

@@ -40,8 +40,9 @@ def test_what_is_said_has_a_chinese_word():
 
 
 def test_every_chinese_word_is_used():
-    text = sources() + resources.files("cello.see.draw.step").joinpath("roles.py").read_text(
-        "utf-8"
+    from_python = "step/roles.py", "net/outline.py"
+    text = sources() + "".join(
+        resources.files("cello.see.draw").joinpath(name).read_text("utf-8") for name in from_python
     )
     assert [english for english in chinese() if f'"{english}"' not in text] == []
 
