@@ -135,6 +135,7 @@ KINDS: dict[str, Kind] = {
             *(getattr(zoo, name) for name in zoo.__all__),
             *ENCODERS,
             layers.Log,
+            layers.CRF,
             NetGraph,
             MaskedCell,
             KerasActivation,

@@ -5,6 +5,7 @@ Imports the engines and below; `see`, `convert` and `tasks` import it.
 
 from cello.layers.bidirectional import Bidirectional
 from cello.layers.call.steps import Steps
+from cello.layers.crf import CRF
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
 from cello.layers.encoders import (
     KHot,
@@ -22,6 +23,7 @@ from cello.layers.stack import Stack, StackState
 from cello.layers.stream import Stepper
 
 __all__ = [
+    "CRF",
     "GRU",
     "LSTM",
     "RNN",

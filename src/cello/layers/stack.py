@@ -17,6 +17,7 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.call.inputs import features_of
 from cello.layers.call.result import OutputAndState, refuse_pair
 from cello.layers.call.steps import Steps
+from cello.layers.crf import CRF
 from cello.layers.drop_in import DropIn
 from cello.layers.drop_in.accelerate import accelerate
 from cello.layers.encoders import (
@@ -244,7 +245,7 @@ def _without_none(state: StackState) -> tuple[Any, ...]:
 
 #: Modules known to make of each row what they make of it among others, padding or not.
 _EACH_ROW_ALONE = (
-    Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection,
+    CRF, Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection,
     nn.Linear, nn.Identity, nn.Dropout, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Tanh, nn.ReLU,
     nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus,
 )  # fmt: skip

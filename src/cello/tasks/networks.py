@@ -9,7 +9,7 @@ from torch import nn
 
 from cello.cells import Cell, ElmanCell, JordanCell
 from cello.errors import ArgumentError
-from cello.layers import GRU, LSTM, Bidirectional, Log, Recurrent, Stack
+from cello.layers import CRF, GRU, LSTM, Bidirectional, Log, Recurrent, Stack
 from cello.ranges import check_range
 from cello.tasks.too_large import make_if_it_fits
 
@@ -54,6 +54,7 @@ def build_network(
     layers: int = 1,
     dropout: float = 0.0,
     numbers: bool = False,
+    crf: bool = False,
 ) -> Stack:
     """A network of an encoder, recurrent layers and a readout.
 
@@ -68,6 +69,7 @@ def build_network(
         dropout: the share of numbers that are zeroed before the readout and between layers while
             training.
         numbers: whether numbers come out, and no logits: what "jordan" remembers are then these.
+        crf: whether a `cello.layers.CRF` over the outputs comes last.
 
     Returns:
         A stack, called `logits, state = net(ids, state, lengths=lengths)`.
@@ -87,7 +89,7 @@ def build_network(
     check_range(hidden_size=hidden_size, layers=layers)
     check_dropout(dropout)
     return make_if_it_fits(
-        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers),
+        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers, crf),
         "hidden_size",
     )
 
@@ -112,20 +114,22 @@ def _stack(
     output_size: int,
     layers: int,
     dropout: float,
-    numbers: bool,
+    numbers: bool = False,
+    crf: bool = False,
 ) -> Stack:
     modules: list[nn.Module] = [] if isinstance(encoder, int) else [encoder]
     size = int(getattr(encoder, "output_size", encoder))  # type: ignore[arg-type]
+    field = [CRF(output_size)] if crf else []
     for layer in range(layers):
         if kind == "jordan" and layer == layers - 1:
             given = "identity" if numbers else "softmax"
             last = Recurrent(JordanCell(size, hidden_size, output_size, "tanh", given))
-            return Stack(*modules, last, *([] if numbers else [Log()]))
+            return Stack(*modules, last, *([] if numbers else [Log()]), *field)
         modules.append(_LAYERS[kind](size, hidden_size))
         size = hidden_size * (2 if kind.startswith("bi-") else 1)
         if dropout:
             modules.append(nn.Dropout(dropout))
-    return Stack(*modules, nn.Linear(size, output_size))
+    return Stack(*modules, nn.Linear(size, output_size), *field)
 
 
 _LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -140,7 +144,13 @@ _LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def fitting_hidden_size(
-    parameters: int, kind: str, encoder: nn.Module | int, output_size: int, *, layers: int = 1
+    parameters: int,
+    kind: str,
+    encoder: nn.Module | int,
+    output_size: int,
+    *,
+    layers: int = 1,
+    crf: bool = False,
 ) -> int:
     """The hidden size with which a network comes nearest to a number of parameters.
 
@@ -150,6 +160,7 @@ def fitting_hidden_size(
         encoder: see there.
         output_size: see there.
         layers: see there.
+        crf: see there.
 
     Raises:
         ArgumentError: even with one hidden unit there are more parameters, by more than half.
@@ -162,7 +173,7 @@ def fitting_hidden_size(
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):  # nothing is allocated or drawn
-            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0, numbers=False)
+            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0, crf=crf)
         return sum(parameter.numel() for parameter in net.parameters())
 
     if count(1) > 1.5 * parameters:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cello.errors import DataError
-from cello.layers import evaluating
+from cello.layers import CRF, evaluating
 from cello.ranges import check_range
-from cello.tasks.base import About, Loss, sequence_loss
+from cello.tasks.base import IGNORE, About, Loss, sequence_loss
 from cello.tasks.batching import (
     Batch,
     Example,
@@ -210,11 +210,17 @@ class Tagging:
         )
 
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
-        """The cross-entropy of the tags; nothing is carried from batch to batch."""
+        """The cross-entropy of the tags, or with a CRF that of whole sequences of them.
+
+        Nothing is carried from batch to batch.
+        """
         options: dict[str, Any] = {"lengths": batch.lengths}
         if batch.teacher_forcing and has_feedback(net):
             options["targets"] = F.one_hot(batch.y.clamp_min(0), len(self.tags))
         logits, _ = net(batch.x, state, **options)
+        if (crf := _crf(net)) is not None:
+            total = -crf.log_likelihood(logits, batch.y, batch.lengths).sum()
+            return Loss(total, int((batch.y != IGNORE).sum()))
         return Loss(*sequence_loss(logits, batch.y))
 
     def evaluate(
@@ -264,7 +270,7 @@ class Tagging:
         device = next(net.parameters()).device
         lengths = lengths_of(examples)
         predicted = [torch.empty(0, dtype=torch.long)] * len(examples)
-        unknown = 0
+        unknown, crf = 0, _crf(net)
         with evaluating(net):
             for group in bucket_by_size(lengths, _EVALUATION_STEPS, batch_size):
                 group = [number for number in group if lengths[number]]
@@ -273,6 +279,10 @@ class Tagging:
                 batch = collate(picked(examples, group)).to(device)
                 logits, _ = net(batch.x, lengths=batch.lengths)
                 unknown += int(logits.isnan().any(-1).sum())
+                if crf is not None:
+                    for number, path in zip(group, crf.decode(logits, batch.lengths), strict=True):
+                        predicted[number] = path
+                    continue
                 best = logits.argmax(-1).cpu()
                 for row, number in enumerate(group):
                     predicted[number] = best[: lengths[number], row]
@@ -337,6 +347,10 @@ def _in_order(examples: Sequence[Example]) -> Iterator[Example]:
 def _some(names: Sequence[str], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _crf(net: nn.Module) -> CRF | None:
+    return next((module for module in net.modules() if isinstance(module, CRF)), None)
 
 
 def _named(ids: Sequence[Tensor], names: Sequence[str]) -> list[list[str]]:

@@ -183,7 +183,14 @@ def test_all_options_of_a_tagger_are_kept(tmp_path: Path, words_file: Path):
     asked = {"train": str(words_file), "validation": str(words_file), "kind": "lstm", "epochs": 1}
     asked |= {"parameters": 2000, "accelerator": "cpu", "log": ["csv"], "clip_norm": 1.0}
     asked |= {"batch_size": 32, "dropout": 0.0, "teacher_forcing": 1, "min_count": 2, "window": 3}
-    asked |= {"token": 0, "tag": -1, "features": "both", "lower": False, "max_size": 30_000}
+    asked |= {
+        "token": 0,
+        "tag": -1,
+        "features": "both",
+        "lower": False,
+        "max_size": 30_000,
+        "crf": False,
+    }
     assert found == EVERY | asked | {"projection_size": "auto"}
     again = run("train", "tag", "--resume", "-o", tmp_path / "model", "--epochs", 2, "--quiet")
     assert again.stderr == "cello: --epochs is now 2; it was 1\n"

@@ -11,7 +11,8 @@ import torch
 
 from cello.cli import cli
 from cello.cli.training.options import OrWord
-from cello.convert import load_model, read_config
+from cello.convert import load_model, read_config, save_model
+from cello.layers import CRF
 from cello.tasks import Characters, Forecasting, Tagging, build_network, python_tagging
 from cello.tasks.features import WordFeatures
 from cello.tasks.readers.corpus import Document
@@ -41,6 +42,29 @@ def test_words(words_file: Path, tmp_path: Path):
     assert "B-to" in run("predict", model, words_file).stdout
     assert (model / "log" / "metrics.csv").is_file()
     assert "validation span f1" in (model / "curves.svg").read_text()
+
+
+def test_words_with_a_crf(words_file: Path, tmp_path: Path):
+    model = tmp_path / "model"
+    words = ["--train", words_file, "--validation", words_file, "--parameters", 700, "--crf"]
+    words += ["--accelerator", "cpu", "--quiet", "--epochs", 2, "--teacher-forcing", 0]
+    found = run_json("train", "tag", *words, "--window", 0, "--network", "elman", "-o", model)
+    assert abs(found["parameters"] - 700) < 50
+    net = load_model(model)
+    assert isinstance(net[-1], CRF)
+    assert float(net[-1].transitions.detach().abs().sum()) > 0  # it has learned
+    # Scores that leave nothing but what the field says: tag 0 first, then 2, 1, 0, 2 …
+    task = Tagging.from_config(read_config(model)["task"])
+    with torch.no_grad():
+        net[-2].weight.zero_()
+        net[-2].bias.zero_()
+        net[-1].start[0] = 20
+        for before, after in ((0, 2), (2, 1), (1, 0)):
+            net[-1].transitions[after, before] = 20
+    save_model(net, model, task=task.config())
+    rows = [line.split() for line in run("predict", model, words_file).stdout.splitlines()]
+    assert [row[-1] for row in rows[:5]] == [task.tags[number] for number in (0, 2, 1, 0, 2)]
+    assert "accuracy" in run_json("evaluate", model, words_file)["metrics"]
 
 
 @pytest.mark.parametrize(

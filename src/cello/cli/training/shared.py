@@ -244,9 +244,10 @@ def _network(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -
     encoder = task.input_size if isinstance(task, Forecasting) else task.features.encoder()
     if size is None:
         size = fitting_hidden_size(
-            values["parameters"], kind, encoder, task.output_size, layers=values["layers"]
-        )
-    options = given(values, NETWORK)
+            values["parameters"], kind, encoder, task.output_size,
+            **given(values, ("layers", "crf")),
+        )  # fmt: skip
+    options = given(values, (*NETWORK, "crf"))
     return build_network(kind, encoder, size, task.output_size, numbers=numbers, **options)
 
 

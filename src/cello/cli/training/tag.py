@@ -45,6 +45,12 @@ _FEATURES = {
     "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),
     "projection_size": Help("Length of a word's learned vector.", OrWord(int, "auto", "none")),
 }
+_NETWORK = {
+    "crf": Help(
+        "Learn which tags follow each other too (a conditional random field), and choose "
+        "the likeliest sequence of them."
+    )
+}
 _PIECES = {
     "pieces": Help("Pieces of text an epoch."),
     "piece_length": Help("Characters a piece, in training."),
@@ -69,6 +75,7 @@ _PIECES = {
 @options_of(_FROM_FILES, _WORDS)
 @options_of(_FIT, _FEATURES)
 @options_of(_FROM_PYTHON, _PIECES)
+@options_of("cello.tasks.networks:build_network", _NETWORK)
 @training("cello.tasks.networks:NETWORK_KINDS")
 def command(**values: Any) -> None:
     """Train a network to give each element of a sequence its tag.
@@ -86,7 +93,9 @@ def command(**values: Any) -> None:
         refuse(values, ("validation", "test"), "needs --train FILE")
         refuse(values, (*_WORDS, *_FEATURES), "needs words: give --train FILE")
         names = (*_BOTH, *_PIECES)
-        values = complete(values, names, min_count=default_of(_FROM_PYTHON, "min_count"))
+        values = complete(
+            values, (*names, *_NETWORK), min_count=default_of(_FROM_PYTHON, "min_count")
+        )
         task = python_tagging(**given(values, (*names, "seed")))
     else:
         refuse(values, _PIECES, "is for the default data, without --train")
@@ -95,7 +104,7 @@ def command(**values: Any) -> None:
         names = (*_BOTH, *_WORDS, *_FEATURES)
         window = usual_window(values["kind"])
         min_count = default_of(_FIT, "min_count")
-        values = complete(values, names, window=window, min_count=min_count)
+        values = complete(values, (*names, *_NETWORK), window=window, min_count=min_count)
         if values["token"] == values["tag"]:
             raise click.UsageError(f"--token and --tag are both column {values['tag']}")
         task = Tagging.from_conll(*files, **given(values, (*names, "seed")))
