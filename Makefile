@@ -9,7 +9,7 @@ BASE_PYTHON ?= python3
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
+.PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs notebooks docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is one of"
@@ -58,6 +58,9 @@ imports: $(READY)  ## import-linter: imports go down only
 
 docs: $(VENV)/.docs-done  ## build the manual into site/, and follow each of its links
 	@$(PYTHON) tools/manual/build.py
+
+notebooks: $(VENV)/.docs-done  ## course and tutorials as notebooks in build/notebooks, each run in Jupyter and marimo
+	@$(PYTHON) tools/manual/notebooks.py
 
 $(VENV)/.docs-done: requirements-docs.txt $(READY)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt

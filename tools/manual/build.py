@@ -25,6 +25,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests import docs_checker  # noqa: E402
+from tools.manual import notebooks  # noqa: E402
 
 DOCS, STAGE, SITE = ROOT / "docs", ROOT / "build" / "manual", ROOT / "site"
 ELSEWHERE = {
@@ -92,13 +93,27 @@ def lay_out() -> None:
     for source, name in names.items():
         path = place(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(relinked(source, name, names, source.read_text("utf-8")), "utf-8")
+        text = relinked(source, name, names, source.read_text("utf-8"))
+        if source in notebooks.PAGES:
+            text = with_notebook(text, source, path)
+        path.write_text(text, "utf-8")
     for language in ("en", "zh"):
         shutil.copytree(DOCS / "images", STAGE / language / "images")
         shutil.copy(HERE / "manual.css", STAGE / language)
     for path in [*HERE.glob("*.yml"), HERE / "doctests.py"]:
         shutil.copy(path, STAGE)
     lay_out_examples(STAGE / "en")
+
+
+def with_notebook(text: str, source: Path, page: Path) -> str:
+    """A page that leads to its notebook, which is made here."""
+    folder = STAGE / page.relative_to(STAGE).parts[0] / "notebooks"
+    made = notebooks.write(source, folder)
+    link = os.path.relpath(made, page.parent)
+    title, rest = text.split("\n", 1)
+    word = "笔记本：" if source.name.endswith(CHINESE) else "As a notebook: "
+    links = f"[Jupyter]({link}) · [marimo]({link.removesuffix('.ipynb')}.py)"
+    return f"{title}\n\n{word}{links}\n{rest}"
 
 
 def lay_out_examples(folder: Path) -> None:
