@@ -66,26 +66,29 @@ def test_a_forked_process() -> None:
         assert count == str(1 + len(list(fresh.parameters())))
 
 
-class Rows(torch.utils.data.Dataset):
-    """A data set whose rows a layer makes, in the process that loads them."""
+KINDS = ("gru", "drop-in")
 
-    def __init__(self, name: str) -> None:
-        self.layer = layer_of(name)
+
+class Rows(torch.utils.data.Dataset):
+    """A data set whose rows layers make in turn, in the process that loads them."""
+
+    def __init__(self) -> None:
+        self.layers = [layer_of(name) for name in KINDS]
 
     def __len__(self) -> int:
-        return 4
+        return 4 * len(KINDS)
 
     def __getitem__(self, index: int) -> Tensor:
+        layer = self.layers[index // 4]
         with torch.no_grad():
-            return self.layer(torch.full((3, 1, 3), float(index), dtype=DOUBLE))[0]
+            return layer(torch.full((3, 1, 3), float(index), dtype=DOUBLE))[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["fork", "spawn"])
-@pytest.mark.parametrize("name", ["gru", "drop-in"])
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_workers_of_a_data_loader(name: str, way: str) -> None:
-    rows = Rows(name)
+def test_workers_of_a_data_loader(way: str) -> None:
+    rows = Rows()
     loader = torch.utils.data.DataLoader(
         rows, batch_size=None, num_workers=2, multiprocessing_context=way
     )
@@ -107,29 +110,31 @@ def test_a_plan_goes_with_its_cell() -> None:
     assert plans() == many - 1
 
 
-def one_of_two(rank: int, folder: str, name: str, parameters: dict[str, Tensor]) -> None:
+def one_of_two(rank: int, folder: Path, parameters: dict[str, dict[str, Tensor]]) -> None:
     """One process: its half of the rows; the gradients are those of all rows."""
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
-    layer = layer_of(name)
-    layer.load_state_dict(parameters)
-    net = nn.parallel.DistributedDataParallel(layer)
-    x = torch.load(f"{folder}/x.pt")
-    net(x[:, rank::2])[0].square().sum().backward()
-    if rank == 0:
-        torch.save([2 * p.grad for p in layer.parameters()], f"{folder}/gradients.pt")
-    del net  # which holds the group, and its threads
+    x = torch.load(folder / "x.pt")
+    for name, values in parameters.items():
+        layer = layer_of(name)
+        layer.load_state_dict(values)
+        net = nn.parallel.DistributedDataParallel(layer)
+        net(x[:, rank::2])[0].square().sum().backward()
+        if rank == 0:
+            torch.save([2 * p.grad for p in layer.parameters()], folder / f"{name}.pt")
+        del net  # which holds the group, and its threads
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lstm", "drop-in"])
-def test_two_processes_with_ddp(name: str, tmp_path: Path) -> None:
-    layer, x = layer_of(name), numbers(5, 4, 3)
+def test_two_processes_with_ddp(tmp_path: Path) -> None:
+    layers, x = {name: layer_of(name) for name in ("lstm", "drop-in")}, numbers(5, 4, 3)
     torch.save(x, tmp_path / "x.pt")
-    torch.multiprocessing.spawn(one_of_two, (str(tmp_path), name, layer.state_dict()), nprocs=2)
-    layer(x)[0].square().sum().backward()
-    gradients = torch.load(tmp_path / "gradients.pt")
-    close(gradients, [parameter.grad for parameter in layer.parameters()])
+    parameters = {name: layer.state_dict() for name, layer in layers.items()}
+    torch.multiprocessing.spawn(one_of_two, (tmp_path, parameters), nprocs=2)
+    for name, layer in layers.items():
+        layer(x)[0].square().sum().backward()
+        gradients = torch.load(tmp_path / f"{name}.pt")
+        close(gradients, [parameter.grad for parameter in layer.parameters()])
