@@ -22,8 +22,12 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def test_the_readme_and_these_pages_are_translated():
-    pages = ("README", "c", "course", "index", "interchange")
-    assert [path.name for path in TRANSLATED] == [f"{page}.zh-CN.md" for page in pages]
+    docs = ("c", "course", "index", "interchange", "seeing")
+    tutorials = ("first-cell", "own-cell", "streaming")
+    pages = ["README", *(f"docs/{page}" for page in docs)]
+    pages += [f"docs/tutorials/{page}" for page in tutorials]
+    found = [path.relative_to(ROOT).as_posix() for path in TRANSLATED]
+    assert sorted(found) == sorted(f"{page}.zh-CN.md" for page in pages)
 
 
 def original_of(path: Path) -> Path:
