@@ -16,7 +16,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 #: The commands by what one wants, in the order of the help, each a module of `cello.cli.commands`.
 COMMANDS = {
     "Learn how it works": ("example", "run", "demo"),
-    "Train, and use what was trained": ("train", "evaluate", "predict", "sample"),
+    "Train, and use what was trained": ("train", "tune", "evaluate", "predict", "sample"),
     "Look inside": ("show", "record", "explore", "diagnose"),
     "Bring in, ship": ("import", "export"),
     "This machine": ("info",),

@@ -72,7 +72,8 @@ def reads_characters(model: Model) -> bool:
 
 def labels_of(model: Model) -> tuple[str, ...] | None:
     """What the numbers that a model gives at each step stand for, if its task tells."""
-    return None if model.task is None else model.task.labels
+    found: tuple[str, ...] | None = getattr(model.task, "labels", None)
+    return found
 
 
 def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, Any]]:

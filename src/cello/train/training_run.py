@@ -140,7 +140,8 @@ class TrainingRun:
         self.started = time.perf_counter() - state.seconds
         self.files = Files(self.folder, options, rows=state.rows, step=state.step)
         total = {"epochs": options.epochs, "steps": self.total_steps}
-        self._tell("start", **total, monitor=self.task.monitor)
+        told = {"monitor": self.task.monitor, "higher_is_better": self.task.higher_is_better}
+        self._tell("start", **total, **told)
 
     def train(self) -> None:
         """All epochs that are left."""

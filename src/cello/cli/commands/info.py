@@ -22,6 +22,7 @@ _PACKAGES = (
     "scikit-learn",
     "seqeval",
     "tensorboard",
+    "optuna",
     "xarray",
 )
 

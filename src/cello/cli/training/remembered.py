@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cello.cli.training.options import NONE, UNKNOWN, Usual
 from cello.errors import ArgumentError, ModelError, TrainingError
 from cello.files import replace
 
-__all__ = ["command_of", "recalled", "remember"]
+__all__ = ["command_of", "recalled", "remember", "words_of"]
 
 _FILE = "options.json"
 
@@ -88,21 +88,39 @@ def remember(values: Mapping[str, Any]) -> None:
 def command_of(values: Mapping[str, Any]) -> str:
     """The command that makes this run, with what is not usual, and files by their names alone."""
     context = click.get_current_context()
-    words = ["cello", "train", str(context.info_name)]
-    for option in context.command.params:
-        value = values.get(option.name or "")
-        if option.name in _NOT_KEPT or value in (None, (), False):
-            continue
-        if _plain(value) == _usual(option):
-            continue
-        flag = max(option.opts, key=len)
+    options = [
+        option
+        for option in context.command.params
+        if option.name not in _NOT_KEPT
+        and _plain(values.get(str(option.name))) not in (_usual(option), False)
+    ]
+    words = words_of(options, values, lambda path: path.name)
+    folder = Path(values["folder"]).resolve().name
+    return shlex.join(["cello", "train", str(context.info_name), *words, "-o", folder])
+
+
+def words_of(
+    options: Iterable[click.Parameter],
+    values: Mapping[str, Any],
+    path: Callable[[Path], str] = os.path.abspath,
+) -> list[str]:
+    """Options as words of the command line; none for those without a value.
+
+    Args:
+        options: of the command.
+        values: by their names.
+        path: how files and folders are written.
+    """
+    words: list[str] = []
+    for option in options:
+        value, flag = values.get(str(option.name)), max(option.opts, key=len)
         if value is True:
             words.append(flag)
-            continue
-        for part in value if isinstance(value, tuple) else (value,):
-            shown = part.name if isinstance(part, Path) else _said(_plain(part))
-            words += [flag, shown]
-    return shlex.join([*words, "-o", Path(values["folder"]).resolve().name])
+        elif value not in (None, (), False):
+            for part in value if isinstance(value, tuple) else (value,):
+                shown = path(part) if isinstance(part, Path) else _said(_plain(part))
+                words += [flag, shown]
+    return words
 
 
 def _compared(option: click.Parameter, old: Any, new: Any, folder: Path) -> str | None:

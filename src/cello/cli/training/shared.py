@@ -13,6 +13,7 @@ from cello.cli.output import json_option, print_json
 from cello.cli.scores import print_scores
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
 from cello.cli.training.remembered import command_of, recalled, remember
+from cello.cli.training.watch import watching
 from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cello.tasks import Characters, Forecasting, Tagging
     from cello.train import Event, Result
 
-__all__ = ["NETWORK", "OPTIONS", "begin", "complete", "refuse", "train", "training"]
+__all__ = ["NETWORK", "OPTIONS", "begin", "complete", "placed", "refuse", "train", "training"]
 
 _SCHEDULES = constant("cello.train.options:SCHEDULES")
 
@@ -125,7 +126,7 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
     Returns:
         The values to train with.
     """
-    values = _placed(values)
+    values = placed(values)
     _check_ranges(values)  # which takes no import that takes long
     from cello.train.loop import check_folder
 
@@ -144,8 +145,12 @@ def begin(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _placed(values: dict[str, Any]) -> dict[str, Any]:
-    """The options with a folder, which `--resume MODEL` may name too."""
+def placed(values: dict[str, Any]) -> dict[str, Any]:
+    """The options with a folder, which `--resume MODEL` may name too.
+
+    Raises:
+        click.UsageError: none is named, or two.
+    """
     folder, resume = values["folder"], values["resume"]
     if resume and folder is not None and Path(resume) != folder:
         raise click.UsageError(f"--resume names {resume}, and --output {folder}: leave one out")
@@ -207,11 +212,14 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
     net = _network(task, values)
 
     seen: set[str] = set()
+    watch = watching()
 
     def listen(event: Event) -> None:
         seen.add(event.kind)
         if event.kind == "start":
             remember(values)
+        if watch is not None:
+            watch.on_event(event)
 
     try:
         result = fit(
@@ -220,7 +228,7 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
             options,
             values["folder"],
             resume=values["resume"],
-            progress=not (values["quiet"] or values["as_json"]),
+            progress=not (values["quiet"] or values["as_json"] or watch is not None),
             on_event=listen,
             origin=command_of(values),
         )
@@ -231,7 +239,10 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
             step=stop.step,
             exit_code=stop.exit_code,
         ) from stop
-    if _is_first_process():
+    if watch is not None:
+        watch.result = result
+        watch.parameters = sum(parameter.numel() for parameter in net.parameters())
+    elif _is_first_process():
         if "epoch" not in seen:
             click.echo(f"cello: {_nothing_to_do(result, values)}", err=True)
         _print_result(result, task, net, values["as_json"])

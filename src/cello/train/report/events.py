@@ -16,7 +16,8 @@ class Event:
     ============ ============================================================================
     kind         values
     ============ ============================================================================
-    "start"      epochs and steps of the whole run; monitor, the metric that says what is best
+    "start"      epochs and steps of the whole run; monitor, the metric that says what is best;
+                 higher_is_better, of that metric
     "step"       loss (mean, nats an element), elements (of the global batch)
     "epoch"      a row of the history: epoch, step, loss, validation_..., seconds (of the epoch)
     "checkpoint" nothing
