@@ -18,7 +18,7 @@ import cello
 from cello.cli.commands.explore import _first, _given, _reader
 from cello.cli.models import open_model
 from cello.cli.output import busy
-from cello.convert import NetGraph
+from cello.convert import NetGraph, Proof
 from cello.see.page.session import LiveSession
 from tests.cli.running import run, run_json
 from tests.convert.keras.models import MODELS, make
@@ -265,6 +265,30 @@ def test_ids_are_within_the_table(tmp_path: Path):
         (tmp_path / "x").write_text(text)
         error = run("predict", tmp_path / "m", tmp_path / "x", code=2).stderr
         assert f"the net reads whole numbers from 0 to 4, found {found}" in error
+
+
+# ------------------------------------------------------------ before it runs
+
+
+def test_only_what_is_looked_at_does_not_wait_for_keras(
+    files: dict[str, Path], rows: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch
+):
+    calls, place = [], "cello.convert.keras.model.prove_beside_keras"
+    monkeypatch.setattr(place, lambda *_: calls.append("proved") or Proof())
+    run("show", files["keras"])
+    assert calls == []
+    run("record", files["keras"], rows[1])
+    assert calls == ["proved"]
+
+
+def test_weights_that_are_no_numbers_are_told(rows: tuple[Any, Path], tmp_path: Path):
+    state = nn.LSTM(3, 4).state_dict()
+    state["bias_hh_l0"][1] = torch.nan
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.warns(UserWarning, match=r"net\.pt: the weights contain NaN: bias_hh_l0 \(1 of 4"):
+        run("show", tmp_path / "net.pt")
+    error = run("predict", tmp_path / "net.pt", rows[1], code=2).stderr
+    assert "net.pt: the weights contain NaN: bias_hh_l0 (1 of 4 tensors); whatever it" in error
 
 
 # ------------------------------------------------------------ what needs a task

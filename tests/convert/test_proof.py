@@ -84,6 +84,14 @@ def test_a_fault_is_found(fault: str) -> None:
         prove(net, other, name="the other")
 
 
+def test_a_fault_of_weights_that_are_no_numbers_says_so() -> None:
+    net = cello.LSTM(3, 4)
+    net.weight_ih_l0.data[0, 0] = torch.nan
+    told = r"instead of nan .*; the weights contain NaN: weight_ih_l0 \(1 of 4 tensors\)"
+    with pytest.raises(ConversionError, match=told):
+        prove(net, lambda case: itself(cello.LSTM(3, 4))(case), name="the other")
+
+
 def test_the_net_keeps_its_mode() -> None:
     net = cello.Stack(cello.LSTM(3, 4), nn.Dropout(0.5)).train()
     prove(net, itself(net), name="itself")

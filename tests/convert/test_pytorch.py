@@ -239,6 +239,20 @@ class TestProof:
         with pytest.raises(ConversionError, match=r"^nn\.LSTM 1 is not equal to the net"):
             from_torch(nn.Sequential(nn.Linear(3, 3), nn.LSTM(3, 4)))
 
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own quantization
+    @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+    def test_there_is_nothing_to_prove_where_nothing_is_replaced(self):
+        net = nn.Sequential(nn.LSTM(3, 4))
+        quantized = torch.ao.quantization.quantize_dynamic(net, {nn.LSTM})
+        for made in map(from_torch, (nn.Linear(3, 4), quantized)):
+            assert str(cello.proof_of(made)).startswith("not run: no layer of it is PyTorch's RNN")
+
+    def test_weights_that_are_no_numbers_are_told(self):
+        state = nn.LSTM(3, 4).state_dict()
+        state["weight_hh_l0"][0, 0] = torch.nan
+        told = "; but the weights contain NaN: weight_hh_l0 (1 of 4 tensors)"
+        assert str(cello.proof_of(from_torch(state))).endswith(told)
+
 
 class TestBadInput:
     def test_several_layers_and_no_prefix(self):
@@ -247,6 +261,16 @@ class TestBadInput:
             from_torch(state)
         with pytest.raises(ArgumentError, match=r"prefix='c.' is none of"):
             from_torch(state, prefix="c.")
+        at_the_top = nn.GRU(2, 2).state_dict()
+        with pytest.raises(ArgumentError, match=r"found 2 \('a.', '' \(no prefix\)\); choose"):
+            from_torch({"a.weight_ih_l0": state["a.weight_ih_l0"], **at_the_top})
+
+    @pytest.mark.parametrize("key", ["weight_ih_l0", "bias_hh_l0"])
+    def test_numbers_that_no_weights_are_made_of(self, key):
+        state = nn.GRU(3, 4).state_dict()
+        told = f"{key} must be of float64, float32, float16, bfloat16, found int8"
+        with pytest.raises(ModelError, match=told):
+            from_torch(state | {key: state[key].to(torch.int8)})
 
     def test_no_layer(self):
         with pytest.raises(ArgumentError, match=r"found 0 \(none\)"):
@@ -318,6 +342,18 @@ class TestBadInput:
             from_torch(nn.LSTM(3, 4, device="meta").state_dict())
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript itself
-    def test_modules_of_torchscript(self):
+    def test_modules_of_torchscript(self, tmp_path):
+        scripted = torch.jit.script(nn.LSTM(3, 4))
         with pytest.raises(DtypeError, match="a module of TorchScript"):
-            from_torch(torch.jit.script(nn.LSTM(3, 4)))
+            from_torch(scripted)
+        torch.jit.save(scripted, tmp_path / "net.pt")
+        told = r"a program that torch\.jit\.save wrote, and code .* torch\.save\(torch\.jit\.load\("
+        with pytest.raises(ModelError, match=told):
+            from_torch(tmp_path / "net.pt")
+
+    def test_a_saved_program(self, tmp_path):
+        program = torch.export.export(nn.Linear(3, 4), (torch.ones(2, 3),))
+        torch.export.save(program, tmp_path / "net.pt2")
+        (tmp_path / "net.pt2").rename(tmp_path / "net.pt")
+        with pytest.raises(ModelError, match=r"a program that torch\.export\.save wrote"):
+            from_torch(tmp_path / "net.pt")

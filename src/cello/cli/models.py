@@ -37,7 +37,11 @@ class Model(NamedTuple):
 
 
 def open_model(
-    path: Path, *, tasks: Sequence[str | None] | None = None, must_answer: bool = False
+    path: Path,
+    *,
+    tasks: Sequence[str | None] | None = None,
+    must_answer: bool = False,
+    prove: bool = True,
 ) -> Model:
     """Load a model that `cello train` or `cello.save_model` wrote, or another library.
 
@@ -45,25 +49,28 @@ def open_model(
         path: the folder where it is, a file in it, or a file in a format that `cello import` knows.
         tasks: those that it may be for, "tag", "chars", "forecast" or None; any unless given.
         must_answer: whether weights that contain NaN are an error; else a warning tells them.
+        prove: whether what is made of a file of Keras's is run beside Keras, which takes a while.
 
     Raises:
         ModelError: there is no model, it is damaged, its network and its task do not fit each
             other, it is for another task, or it must answer and holds NaN.
     """
-    from cello.convert import CONFIG, read_config
+    from cello.convert import CONFIG, load_model, read_config
     from cello.tasks import check_network, task_from_config
 
     folder = _folder_of(path)
     if folder is None:
         _check_task(None, tasks, path)
-        return _of_another_library(path, must_answer=must_answer)
+        with _answering(must_answer):
+            return _of_another_library(path, prove=prove)
     config = read_config(folder)
     told = config.get("task")
     found = told.get("task") if isinstance(told, dict) else None
     _check_task(found, tasks, folder)
     with _named(folder / CONFIG):
         opened = None if told is None else task_from_config(told)
-    net = _load(folder, must_answer=must_answer)
+    with _answering(must_answer):
+        net = load_model(folder)
     if opened is not None:
         with _named(folder / CONFIG):
             check_network(opened, net)
@@ -94,17 +101,15 @@ def _check_task(found: Any, tasks: Sequence[str | None] | None, path: Path) -> N
     raise ModelError(f"{path} {what}: use {better}")
 
 
-def _of_another_library(file: Path, *, must_answer: bool) -> Model:
+def _of_another_library(file: Path, *, prove: bool) -> Model:
     from cello.cells import Cell
-    from cello.convert import net_to_spec, not_numbers, open_file
+    from cello.convert import net_to_spec, open_file
     from cello.layers import Recurrent
 
     with busy(f"reading {file}"):
-        net = open_file(file)
+        net = open_file(file, prove=prove)
     if isinstance(net, Cell):
         net = Recurrent(net)  # a step alone reads no sequences
-    if must_answer and (said := not_numbers(net)):
-        raise ModelError(f"{file}: {said}; whatever it reads, it can give no answer")
     return Model(net, None, {"net": net_to_spec(net), "task": None})
 
 
@@ -117,14 +122,13 @@ def _named(path: Path) -> Iterator[None]:
         raise ModelError(f"{path}: {error}") from error
 
 
-def _load(folder: Path, *, must_answer: bool) -> nn.Module:
-    """The network; weights that contain NaN are an error only where it must answer."""
-    from cello.convert import load_model
-
+@contextmanager
+def _answering(must: bool) -> Iterator[None]:
+    """Weights that contain NaN are an error where the net must answer."""
     with warnings.catch_warnings():
-        if must_answer:
+        if must:
             warnings.filterwarnings("error", message=".*the weights contain NaN")
         try:
-            return load_model(folder)
+            yield
         except UserWarning as warning:
             raise ModelError(f"{warning}; whatever it reads, it can give no answer") from None

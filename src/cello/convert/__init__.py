@@ -9,10 +9,10 @@ from cello.convert.formats import open_file
 from cello.convert.graph import NetGraph
 from cello.convert.keras import from_keras, to_keras
 from cello.convert.onnx_read.reader import from_onnx
-from cello.convert.proof import Proof, proof_of
+from cello.convert.proved import Proof, proof_of
 from cello.convert.pytorch import from_torch, to_torch
 from cello.convert.rtneural import from_rtneural, to_rtneural
-from cello.convert.saved import load_model, model_files, not_numbers, save_model
+from cello.convert.saved import load_model, model_files, save_model
 from cello.convert.spec import Built, build_net, net_from_spec, net_to_spec
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "model_files",
     "net_from_spec",
     "net_to_spec",
-    "not_numbers",
     "open_file",
     "proof_of",
     "read_config",

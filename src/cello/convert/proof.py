@@ -10,16 +10,16 @@ should make, the net runs in float64 too: a sine of 10,000 is not known any bett
 from __future__ import annotations
 
 import copy
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
+from cello.convert.proved import Proof, not_numbers, proof_of, proved, together
 from cello.engines import engine
 from cello.errors import CelloError, ConversionError
 from cello.layers.mode import evaluating
@@ -73,78 +73,6 @@ class Case(NamedTuple):
 OtherSide = Callable[[Case], tuple[Any, Sequence[Tensor]]]
 #: Draws an input of T steps and B rows.
 Draw = Callable[[int, int, torch.Generator], Any]
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What was found equal, and what could not be compared.
-
-    Attributes:
-        cases: how many inputs both sides were run on.
-        largest: the largest difference between two numbers.
-        relative: the largest difference, as a share of the largest number of its tensor (of 1,
-            where all are smaller).
-        where: the case and the tensor of `relative`.
-        not_run: what could not be run, and why; "" if that is nothing.
-    """
-
-    cases: int = 0
-    largest: float = 0.0
-    relative: float = 0.0
-    where: str = ""
-    not_run: str = ""
-
-    def __str__(self) -> str:
-        found = (
-            f"equal on {self.cases} inputs; largest difference {self.largest:.1e} "
-            f"({self.relative:.1e} of the largest number: {self.where})"
-        )
-        if not self.not_run:
-            return found
-        return f"{found}; not run: {self.not_run}" if self.cases else f"not run: {self.not_run}"
-
-
-def together(proofs: Iterable[Proof]) -> Proof:
-    """Several proofs as one.
-
-    >>> together([Proof(2, 1e-7, 1e-7, "a"), Proof(3, 2e-7, 1e-8, "b")])
-    Proof(cases=5, largest=2e-07, relative=1e-07, where='a', not_run='')
-    """
-    some = list(proofs)
-    worst = max(some, key=lambda proof: proof.relative, default=Proof())
-    return Proof(
-        sum(proof.cases for proof in some),
-        max((proof.largest for proof in some), default=0.0),
-        worst.relative,
-        worst.where,
-        "; ".join(dict.fromkeys(proof.not_run for proof in some if proof.not_run)),
-    )
-
-
-_PROOFS: weakref.WeakKeyDictionary[Any, Proof] = weakref.WeakKeyDictionary()
-
-
-def proved(made: Any, proof: Proof) -> None:
-    """Keep the proof of what a conversion has made, beside it: nothing is put into it."""
-    _PROOFS[made] = proof
-
-
-def proof_of(made: Any) -> Proof | None:
-    """How what a conversion has returned was proved equal to what it was made of.
-
-    Args:
-        made: what a `from_…` or `to_…` of another library returned.
-
-    Returns:
-        On how many inputs both sides were run, the largest difference, and what could not be run;
-        None for what no conversion of this process has returned.
-
-    >>> import cello
-    >>> proof = proof_of(cello.to_torch(cello.GRU(3, 4)))
-    >>> proof.cases, proof.largest < 1e-5
-    (19, True)
-    """
-    return _PROOFS.get(made)
 
 
 # ------------------------------------------------------------ the net itself
@@ -324,7 +252,12 @@ def _compared(
         )
     told = f"{name} is not equal to the net: {what}"
     exactly = partial(_exactly, net, case, number)
-    furthest, scale = gap(a, b, allowed, exactly, told, case.name)
+    try:
+        furthest, scale = gap(a, b, allowed, exactly, told, case.name)
+    except ConversionError as error:
+        if isinstance(net, nn.Module) and (said := not_numbers(net)):
+            raise ConversionError(f"{error}; {said}") from None
+        raise
     return Proof(1, furthest, furthest / scale, f"{what}, {case.name}")
 
 

@@ -31,13 +31,14 @@ from torch import Tensor, nn
 from cello._version import __version__
 from cello.convert.config import CONFIG, FORMAT, read_config
 from cello.convert.kinds import KINDS, classes_of
+from cello.convert.proved import not_numbers
 from cello.convert.spec import net_from_spec, net_to_spec
 from cello.errors import ModelError
 from cello.files import rename, seal, sync_folder, write
 from cello.ranges import shown
 from cello.sealed import check_seal, tensors_of, to_bytes
 
-__all__ = ["load_model", "model_files", "not_numbers", "save_model"]
+__all__ = ["load_model", "model_files", "save_model"]
 
 WEIGHTS = "weights.safetensors"
 _NEXT = ".{}.next-"
@@ -142,22 +143,6 @@ def load_model(folder: str | Path, cells: Iterable[type[nn.Module]] = ()) -> nn.
     if said := not_numbers(net):
         warnings.warn(f"{folder / WEIGHTS}: {said}", stacklevel=2)
     return net.eval()
-
-
-def not_numbers(net: nn.Module) -> str | None:
-    """Which weights of `net` contain NaN, in words; None if none does.
-
-    >>> net = nn.Linear(1, 1)
-    >>> not_numbers(net)
-    >>> not_numbers(net.requires_grad_(False).apply(lambda m: m.bias.fill_(torch.nan)))
-    'the weights contain NaN: bias (1 of 2 tensors)'
-    """
-    weights = net.state_dict()
-    found = [n for n, v in weights.items() if v.is_floating_point() and bool(v.isnan().any())]
-    if not found:
-        return None
-    shown = ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
-    return f"the weights contain NaN: {shown} ({len(found)} of {len(weights)} tensors)"
 
 
 # ------------------------------------------------------------ tensors of a network

@@ -69,6 +69,42 @@ def test_no_file_and_no_model(tmp_path):
     _refuses(tmp_path / "none.keras", "does not exist")
     (tmp_path / "text.keras").write_text("a model, honestly")
     _refuses(tmp_path / "text.keras", "is damaged, or no file of Keras's")
+    (tmp_path / "empty.keras").touch()
+    _refuses(tmp_path / "empty.keras", "is damaged, or no file of Keras's: it is empty")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_file_that_is_cut_off(tmp_path, members, share):
+    file = _written(tmp_path, members)
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    _refuses(file, "it is cut off: it begins as a .keras file, but has no end")
+
+
+def _inner(config, number):
+    """The configuration of what the layer of that number holds."""
+    held = config["config"]["layers"][number]["config"]
+    return held.get("layer", held.get("cell"))["config"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda c: c["config"]["layers"][4]["config"].update(units=[2]),
+            r"\(Dense\): units must be",
+        ),
+        (lambda c: _inner(c, 2).update(units=[4]), "units must be a positive whole number, got"),
+        (lambda c: _inner(c, 2).update(dtype="float16"), "LSTM in the layer .*'float16'"),
+        (
+            lambda c: _inner(c, 3).update(dtype="float16"),
+            "StackedRNNCells in the layer .*'float16'",
+        ),
+    ],
+)
+def test_what_keras_would_not_build_is_not_opened(tmp_path, members, change, why):
+    config = json.loads(members["config.json"])
+    change(config)
+    _refuses(_written(tmp_path, {**members, "config.json": json.dumps(config).encode()}), why)
 
 
 def test_a_zip_bomb(tmp_path, members):

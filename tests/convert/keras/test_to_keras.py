@@ -236,10 +236,17 @@ def test_a_size_that_must_be_known_is_asked_for():
             "something with a mask",
         ),
         ([[0, [0], {}]], r"net.0 reads \[T, B, features\]"),
-        ([[1, [0], {}], ["state", [1], {"index": 0}]], "reads a final state of 1; as a model"),
+        (
+            [[1, [0], {}], ["state", [1], {"index": 0}]],
+            "a final state of 1; .* at the first step of what",
+        ),
         ([["state", [0], {"index": 0}]], "reads a final state of an input"),
         ([[2, [], {}], ["add", [0, 1], {}]], r"net.2 \(Held\) reads nothing"),
         ([["add", [0, None], {}]], "a node that leaves an input out"),
+        (
+            [["Softmax", [0], {}]],
+            "net computes 'Softmax' between its layers; as .* add, any_differs, av",
+        ),
     ],
 )
 def test_nodes_that_keras_has_not(wiring, why):

@@ -50,7 +50,7 @@ def command(model: Path, as_c: bool, layer: str | None, backward: bool, as_json:
     if not as_c and (layer is not None or backward):
         given = "--layer" if layer is not None else "--backward"
         raise ArgumentError(f"{given} goes with --c, which prints loops")
-    opened = open_model(model)
+    opened = open_model(model, prove=False)
     if as_c:
         found = loops(opened.net, layer, backward=backward)
         if as_json:

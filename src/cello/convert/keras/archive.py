@@ -61,6 +61,12 @@ def open_archive(file: Path) -> Archive:
         reader = _Hdf5(h5py, file.stat().st_size)
         if zipfile.is_zipfile(file):
             return _keras(file, reader)
+        with file.open("rb") as begun:
+            first = begun.read(2)
+        if first == b"PK":  # as a zip, whose list of what is in it stands at the end
+            raise zipfile.BadZipFile("it is cut off: it begins as a .keras file, but has no end")
+        if not first:
+            raise zipfile.BadZipFile("it is empty")
         with h5py.File(file, "r") as opened:
             return _legacy(opened, reader)
     except ModelError as error:

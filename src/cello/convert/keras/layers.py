@@ -65,10 +65,15 @@ def refuse(place: str, why: str) -> ModelError:
     return ModelError(f"{place} cannot be opened: {why}")
 
 
+#: Sizes that Keras writes as a list, with one for each axis.
+_BY_AXIS = ("dilation_rate", "kernel_size", "pool_size", "strides")
+
+
 def whole(config: dict[str, Any], name: str, place: str) -> int:
     """A size in a layer's configuration."""
     value = config.get(name)
-    value = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if name in _BY_AXIS and isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
         raise ModelError(f"{place}: {name} must be a positive whole number, got {shown(value)}")
     return value

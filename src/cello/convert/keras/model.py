@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from cello.convert.keras.calls import Passed, call_of, keys_of
 from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
-from cello.convert.proof import proved
+from cello.convert.proved import Proof, proved
 from cello.convert.wires import Wiring
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
 from cello.ranges import shown
 
-__all__ = ["from_keras"]
+__all__ = ["from_keras", "unproved"]
 
 
 def from_keras(file: str | Path) -> NetGraph | Stack:
@@ -47,7 +47,17 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
             Lambda or a class of somebody's own; names it.
         ConversionError: the network does not compute what Keras's layers do; says where.
     """
-    file = Path(file)
+    net, prove = unproved(Path(file))
+    proved(net, prove())
+    return net
+
+
+def unproved(file: Path) -> tuple[NetGraph | Stack, Callable[[], Proof]]:
+    """The network in a file, and what proves it.
+
+    Raises:
+        ModelError: as `from_keras`.
+    """
     archive = open_archive(file)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -66,8 +76,7 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
         OverflowError,
     ) as error:  # whatever a configuration does that is none
         raise ModelError(f"{file} holds no model that can be read: {error!r}") from error
-    proved(net, prove_beside_keras(net, archive, reader.shapes))
-    return net
+    return net, lambda: prove_beside_keras(net, archive, reader.shapes)
 
 
 class _ModelReader(Wiring):
@@ -373,3 +382,7 @@ def _check_dtype(config: dict[str, Any], place: str) -> None:
         dtype = dtype.get("config", {}).get("name")
     if dtype not in (None, "float32", "float64", "int32", "int64"):
         raise refuse(place, f"its numbers are {shown(dtype)}, not float32 or float64")
+    held = [config.get(name) for name in ("layer", "backward_layer", "cell")]
+    for inner in (*held, *config.get("cells", [])):
+        if inner is not None:
+            _check_dtype(inner["config"], f"{inner['class_name']} in {place}")

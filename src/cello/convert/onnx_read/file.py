@@ -54,7 +54,7 @@ def open_model(file: Path) -> tuple[Any, int]:
     except (DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"it is damaged, or no ONNX file: {error}") from error
     if not model.HasField("graph") or not model.graph.output:
-        raise ModelError("there is no graph in it")
+        raise ModelError("it holds no graph" if data else "it is empty, with no graph in it")
     for graph in _graphs(model.graph):
         for tensor in _tensors(graph):
             if tensor.data_location == tensor.EXTERNAL:

@@ -29,6 +29,11 @@ _CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
 #: A tensor may be a view that repeats its numbers: all of them may be so many times as large as the
 #: file, or have so many bytes.
 _TIMES, _SMALL = 10, 2**24
+#: Files of PyTorch's that hold code: what is in them alone, who writes them, who reads them.
+_PROGRAMS = (
+    ("constants.pkl", "torch.jit.save", "torch.jit.load"),
+    ("archive_format", "torch.export.save", "torch.export.load"),
+)
 #: Parameters of a layer at most, and names that an error tells.
 _MOST, _SHOWN = 10_000, 10
 _GATES = {1: "RNN", 3: "GRU", 4: "LSTM"}
@@ -107,6 +112,10 @@ def _proof(ours: nn.Module, theirs: nn.Module) -> Proof:
         other = theirs.get_submodule(name)
         if isinstance(part, DropIn) and not isinstance(other, DropIn):
             found.append(prove_layer(part, other, f"nn.{type(other).__name__} {name}".rstrip()))
+    if not found:
+        return Proof(
+            not_run="no layer of it is PyTorch's RNN, LSTM or GRU, and all stay as they are"
+        )
     return together(found)
 
 
@@ -162,6 +171,13 @@ def _check_packed(file: Path) -> None:
         return
     with zipfile.ZipFile(file) as archive:
         total = sum(info.file_size for info in archive.infolist())
+        names = {info.filename.partition("/")[2] for info in archive.infolist()}
+    for sign, whose, load in _PROGRAMS:
+        if sign in names:
+            raise ModelError(
+                f"{file} is a program that {whose} wrote, and code from a file is not run: where "
+                f"it may be, torch.save({load}(file).state_dict(), other) writes its weights"
+            )
     if total > file.stat().st_size:
         raise ModelError(f"{file} unpacks to {total:,} bytes, which torch.save never does")
 
@@ -192,7 +208,8 @@ def _from_state_dict(
         matched = _KEY.fullmatch(key) if isinstance(key, str) else None
         if matched and isinstance(value, Tensor):
             groups.setdefault(matched["prefix"], {})[key[len(matched["prefix"]) :]] = value
-    known = ", ".join(map(repr, list(groups)[:_SHOWN])) + ", …" * (len(groups) > _SHOWN) or "none"
+    named = [repr(name) if name else "'' (no prefix)" for name in groups]
+    known = ", ".join(named[:_SHOWN]) + ", …" * (len(groups) > _SHOWN) or "none"
     if prefix is None and len(groups) == 1:
         prefix = next(iter(groups))
     if prefix is None:
@@ -209,9 +226,12 @@ def _layer(
     weights: dict[str, Tensor], prefix: str, nonlinearity: str, batch_first: bool
 ) -> nn.Module:
     """The layer or the cell whose parameters these are."""
-    for name, weight in weights.items():
+    for name, weight in sorted(weights.items(), reverse=True):  # weight_ih before all else
         if weight.is_meta:
             raise ModelError(f"{prefix}{name} is on the device meta, where there are no numbers")
+        if weight.dtype not in TOLERANCES:
+            *known, other = (str(d).removeprefix("torch.") for d in (*TOLERANCES, weight.dtype))
+            raise ModelError(f"{prefix}{name} must be of {', '.join(known)}, found {other}")
     is_cell = "weight_ih" in weights
     if len(weights) > _MOST:
         raise ModelError(
@@ -222,10 +242,6 @@ def _layer(
     W, R = (weights.get(f"{name}{first}") for name in ("weight_ih", "weight_hh"))
     if W is None or R is None or W.dim() != 2 or R.dim() != 2 or 0 in (*W.shape, *R.shape):
         raise ModelError(f"{where} and weight_hh{first} must both be there, as matrices")
-    if W.dtype not in TOLERANCES:
-        raise ModelError(
-            f"{where} holds {str(W.dtype).removeprefix('torch.')}, not floats of 16 bits or more"
-        )
     P = weights.get(f"weight_hr{first}")
     hidden = P.shape[-1] if P is not None and P.dim() == 2 else R.shape[1]
     gates = W.shape[0] / hidden if hidden else 0

@@ -163,11 +163,13 @@ class Recorded:
         }
 
     def __repr__(self) -> str:
-        lines = [f"Recording of {len(self)} values, {self.nbytes:,} bytes"]
+        values = f"{len(self)} value{'s' if len(self) != 1 else ''}"
+        lines = [f"Recording of {values}, {self.nbytes:,} bytes"]
         for name, layer in self.by_layer.items():
             steps = layer.steps
             lines.append(
-                f"  {name + ': ' if name else ''}{steps.length} steps of {steps.batch_size} "
+                f"  {name + ': ' if name else ''}{steps.length} "
+                f"step{'s' if steps.length != 1 else ''} of {steps.batch_size} "
                 f"sequence{'s' if steps.batch_size != 1 else ''}: {' '.join(layer.rows)}"
             )
         return "\n".join(lines)

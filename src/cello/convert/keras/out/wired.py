@@ -62,7 +62,10 @@ class WiredModel(Building):
             elif what in _NODES:
                 made = _NODES[what](self, numbers, **options)
             else:
-                raise ModelError(f"net has a node {what!r}, which no layer of Keras's does")
+                raise ModelError(
+                    f"net computes {what!r} between its layers; as layers of Keras's can be "
+                    f"written {', '.join(sorted(_NODES))}"
+                )
             self.values.append(made)
 
     def model(self, inputs: Sequence[Any]) -> Any:
@@ -172,7 +175,8 @@ class WiredModel(Building):
             path = self.net.names[what] if isinstance(what, int) else what
             raise ModelError(
                 f"net reads a final state of {path}; as a model of Keras's, only a recurrent layer "
-                "of one direction gives these: read its output at the last step instead"
+                "of one direction gives these: read its output instead, at the last step of what "
+                "reads forward and at the first step of what reads backward"
             )
         return OnItsWay(self.finals[number][index])
 
