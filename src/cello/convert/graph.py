@@ -132,12 +132,18 @@ class NetGraph(nn.Module):
         """Run all nodes; see the class."""
         return self.run(inputs, run_node)
 
-    def run(self, inputs: Sequence[Tensor], each: Callable[..., tuple[Any, Any]]) -> Any:
-        """As a call, with each node run by this; see `run_node`."""
+    def run(
+        self,
+        inputs: Sequence[Tensor],
+        each: Callable[..., tuple[Any, Any]],
+        values: list[Any] | None = None,
+    ) -> Any:
+        """As a call, with each node run by this, see `run_node`; all values go into a list."""
         if len(inputs) != self.inputs:
             raise ShapeError(f"the net takes {self.inputs} inputs, got {len(inputs)}")
         modules = list(self.parts.values())
-        values: list[Any] = list(inputs)
+        values = [] if values is None else values
+        values.extend(inputs)
         states: dict[int, list[Tensor]] = {}
         for what, numbers, options in self.wiring:
             if what == "state":

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph
+from cello.convert.per_step import per_step
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
 from cello.errors import ConversionError, ModelError
@@ -93,6 +94,8 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
+    if isinstance(net, NetGraph) and stream:
+        net = per_step(net)
     if isinstance(net, NetGraph):
         raise ConversionError(
             "net is a graph, which cannot be written as ONNX; layers and stacks of them can be, "
