@@ -1,4 +1,4 @@
-"""For the manual's reference: examples in docstrings are code, whatever stands above them."""
+"""For the manual's reference: docstrings, which are plain text with examples, as Markdown."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from typing import Any
 
 import griffe
 
+QUOTED = re.compile(r'"[^"\n]*\*[^"\n]*"')
 EXAMPLE = re.compile(r"(?:^>>>.*\n?(?:(?!>>>|\n).+\n?)*)+", re.MULTILINE)
 
 
 class Doctests(griffe.Extension):
-    """Puts fences around the lines from ``>>>`` to the next empty one."""
+    """Puts fences around the lines from ``>>>`` to the next empty one; "*" is a star in quotes."""
 
     def on_object(self, *, obj: Any, **kwargs: Any) -> None:
         """Called by Griffe for all that it has read."""
-        if obj.docstring and ">>>" in obj.docstring.value:
-            obj.docstring.value = EXAMPLE.sub(
-                lambda example: f"```pycon\n{example[0].rstrip()}\n```\n", obj.docstring.value
-            )
+        if obj.docstring:
+            obj.docstring.value = as_markdown(obj.docstring.value)
+
+
+def as_markdown(text: str) -> str:
+    """The text of a docstring as Markdown."""
+    made, end = "", 0
+    for example in EXAMPLE.finditer(text):
+        fenced = f"\n```pycon\n{example[0].rstrip()}\n```\n"
+        made += with_stars(text[end : example.start()]) + fenced
+        end = example.end()
+    return made + with_stars(text[end:])
+
+
+def with_stars(text: str) -> str:
+    """Text in which a star within quotes stays one."""
+    return QUOTED.sub(lambda quoted: quoted[0].replace("*", r"\*"), text)
