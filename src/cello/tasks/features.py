@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -18,6 +19,7 @@ from cello.errors import ArgumentError, ModelError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
 from cello.ranges import Range, check_range, shown
 from cello.tasks.described import CHARACTERS, TEXTS, entries
+from cello.tasks.readers.vectors import Vectors, read_vectors
 from cello.tasks.too_large import make_if_it_fits
 from cello.tasks.vocabulary import Vocabulary
 
@@ -110,6 +112,11 @@ class WordFeatures:
             kinds that of the product of the ones and zeros with a learned matrix, or None to feed
             them straight to the first cell.
 
+    Attributes:
+        pretrained: what a new encoder begins with; it is kept in no file, for the network's weights
+            are.
+        found: how many words of the training data have such a vector, and how many there are.
+
     >>> features = WordFeatures("one-hot", Vocabulary(["to", "Taipei"]), window=1)
     >>> features.encode(["to", "Taipei"]).tolist()      # left 0 to 2, itself 3 to 5, right 6 to 8
     [[4, 8], [1, 5]]
@@ -137,6 +144,8 @@ class WordFeatures:
         self.window = window
         self.lower = lower
         self.projection_size = projection_size
+        self.pretrained: Vectors | None = None
+        self.found = (0, 0)
         self._seen: dict[str, int] = {}
         self._ids, self._starts = array("q"), array("q", [0])
 
@@ -151,6 +160,7 @@ class WordFeatures:
         min_count: int = 2,
         max_size: int | None = 30_000,
         projection_size: int | Literal["auto"] | None = "auto",
+        vectors: str | Path | None = None,
     ) -> WordFeatures:
         """Features for the words of some sequences.
 
@@ -164,9 +174,13 @@ class WordFeatures:
             max_size: at most so many words, and as many trigrams.
             projection_size: see the class; "auto" is None for up to 1,000 ones and zeros a step,
                 and else 64.
+            vectors: a file of vectors that embeddings begin with; see `read_vectors`. Words that
+                have one are known, however seldom they are, and so are the file's first words, up
+                to `max_size` in all.
 
         Raises:
-            ArgumentError: an unknown kind, or a negative window.
+            ArgumentError: an unknown kind, a negative window, or vectors of another length.
+            DataError: the vectors cannot be read.
         """
         _check_choice(kind, window)
         if isinstance(sequences, Mapping):
@@ -180,6 +194,12 @@ class WordFeatures:
         words = letters = Vocabulary((), other=False)
         if kind != "trigrams":
             words = Vocabulary.count(counts, min_count=min_count, max_size=max_size)
+        pretrained = None
+        if vectors is not None:
+            pretrained = _read(vectors, kind, projection_size, counts, max_size)
+            rest = [word for word in words.entries if word not in set(pretrained.words)]
+            words = Vocabulary([*pretrained.words, *rest][:max_size])
+            projection_size = pretrained.size
         if kind in ("trigrams", "both"):
             for token, count in counts.items():
                 every.update(dict.fromkeys(trigrams(token), count))
@@ -187,9 +207,13 @@ class WordFeatures:
         if projection_size == "auto":
             dense = (2 * window + 1) * (len(words) + len(letters)) <= _SMALL
             projection_size = None if dense and kind != "embedding" else _PROJECTION_SIZE
-        return cls(
+        features = cls(
             kind, words, letters, window=window, lower=lower, projection_size=projection_size
         )
+        if pretrained is not None:
+            features.pretrained = pretrained
+            features.found = len(counts.keys() & set(pretrained.words)), len(counts)
+        return features
 
     @property
     def size(self) -> int:
@@ -267,7 +291,10 @@ class WordFeatures:
                 return WindowProjection(places * self.size, size, places)
             return Projection(self.size, size)
 
-        return make_if_it_fits(make, "projection_size")
+        made = make_if_it_fits(make, "projection_size")
+        if self.pretrained is not None:
+            _begin_with(made.weight, self.pretrained, self.words)
+        return made
 
     def config(self) -> dict[str, Any]:
         """All arguments."""
@@ -306,6 +333,37 @@ def features_from_config(config: dict[str, Any]) -> CharacterFeatures | WordFeat
         return WordFeatures(kind, words, letters, **found)
     except ArgumentError as error:
         raise ModelError(f"{where}: {error}") from error
+
+
+def _read(
+    path: str | Path,
+    kind: str,
+    projection_size: int | str | None,
+    counts: Mapping[str, int],
+    max_size: int | None,
+) -> Vectors:
+    if kind != "embedding":
+        raise ArgumentError(
+            f"are what embeddings begin with, not features of kind {kind!r}", argument="vectors"
+        )
+    wanted = sorted(counts, key=lambda word: (-counts[word], word))
+    found = read_vectors(path, wanted, max_size)
+    if projection_size not in ("auto", None, found.size):
+        raise ArgumentError(
+            f"must be {found.size}, the length of the vectors in {path}, got {projection_size}",
+            argument="projection_size",
+        )
+    return found
+
+
+@torch.no_grad()
+def _begin_with(weight: Tensor, vectors: Vectors, words: Vocabulary) -> None:
+    """Rows of words with a vector are that; the others are drawn with its mean and deviation."""
+    table = vectors.table.to(weight.dtype)
+    if len(table) > 1:
+        weight.normal_().mul_(table.std()).add_(table.mean())
+    kept = [name for name in vectors.words if name in words]
+    weight[torch.tensor(words.encode(kept))] = table[: len(kept)].to(weight.device)
 
 
 _OPTIONS = ("window", "lower", "projection_size")

@@ -190,6 +190,7 @@ def test_all_options_of_a_tagger_are_kept(tmp_path: Path, words_file: Path):
         "lower": False,
         "max_size": 30_000,
         "crf": False,
+        "vectors": None,
     }
     assert found == EVERY | asked | {"projection_size": "auto"}
     again = run("train", "tag", "--resume", "-o", tmp_path / "model", "--epochs", 2, "--quiet")

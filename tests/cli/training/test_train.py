@@ -44,6 +44,22 @@ def test_words(words_file: Path, tmp_path: Path):
     assert "validation span f1" in (model / "curves.svg").read_text()
 
 
+def test_words_with_vectors_of_others(words_file: Path, tmp_path: Path):
+    (tmp_path / "x.vec").write_text("2 3\ntaipei 1 2 3\nkyoto 4 5 6\n")
+    words = ["--train", words_file, "--validation", words_file, *QUICK, "--epochs", 1, "--quiet"]
+    words += ["--vectors", tmp_path / "x.vec"]
+    result = run("train", "tag", *words, "-o", tmp_path / "model")
+    assert "x.vec has vectors of 1 of the 7 words in training; 5 words are known" in result.stderr
+    features = read_config(tmp_path / "model")["task"]["features"]
+    assert (features["kind"], features["projection_size"]) == ("embedding", 3)
+    assert features["words"] == ["Taipei", "taipei", "kyoto", "on"]
+    assert "--vectors x.vec" in (tmp_path / "model" / "README.md").read_text()
+    (tmp_path / "x.vec").unlink()
+    assert run("predict", tmp_path / "model", words_file).stdout  # the file is not needed again
+    result = run("train", "tag", *words, "-o", tmp_path / "other", code=2)
+    assert "x.vec: no such file" in result.stderr
+
+
 def test_words_with_a_crf(words_file: Path, tmp_path: Path):
     model = tmp_path / "model"
     words = ["--train", words_file, "--validation", words_file, "--parameters", 700, "--crf"]

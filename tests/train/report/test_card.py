@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from cello.tasks import About, Characters, Tagging
+from cello.tasks import About, Characters, Forecasting, Tagging
 from cello.tasks.readers.corpus import Document
 from cello.train import Options, fit
 from cello.train.report.card import MARK, card
@@ -48,18 +49,25 @@ def test_what_a_task_tells_stays_where_it_belongs():
     assert heads == ["# my 'model' \\# x"]
 
 
-@pytest.mark.parametrize("kind", ["words", "characters"])
+@pytest.mark.parametrize("kind", ["words", "characters", "numbers"])
 def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
     if kind == "words":
         file = tmp_path / "x.txt"
         file.write_text("to O\nRome B-to\n\n" * 6)
-        task: Tagging | Characters = Tagging.from_conll(file, min_count=1, batch_size=4)
+        task: Any = Tagging.from_conll(file, min_count=1, batch_size=4)
+    elif kind == "numbers":
+        lines = "\n".join(f"{day},{day % 7}" for day in range(60))
+        (tmp_path / "new.csv").write_text("day,{sold}\n" + lines + "\n")
+        task = Forecasting.from_table(
+            tmp_path / "new.csv", target=["{sold}"], horizon=2, context=4, windows=8
+        )
     else:
         task = Characters.from_documents([Document("x", "{} {a} " * 60)], batch_size=2)
     from cello.tasks import build_network
 
     torch.manual_seed(0)
-    net = build_network("gru", task.features.encoder(), 3, task.output_size)
+    reads = task.input_size if kind == "numbers" else task.features.encoder()
+    net = build_network("gru", reads, 3, task.output_size, numbers=kind == "numbers")
     fit(task, net, Options(epochs=1, **CPU), tmp_path / "model", progress=False, origin="cello x")
     text = (tmp_path / "model" / "README.md").read_text()
     assert "\ncello x\n" in text
@@ -70,6 +78,8 @@ def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert "| sequences for training | 5 |" in text
         assert "| tags | B-to, O, written as IOB |" in text
         assert "cello predict model words.txt" in text
+    if kind == "numbers":
+        assert "that forecasts {sold}: 2 steps from the 4 before" in text
 
 
 def test_a_file_of_somebody_stays(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.training.options import Help, OrWord, given, options_of
+from cello.cli.training.options import NONE, Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.cli.unimported import constant, default_of
 
@@ -43,6 +43,10 @@ _FEATURES = {
     ),
     "lower": Help("Put words in lower case."),
     "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),
+    "vectors": Help(
+        "Vectors that the embedding begins with: text of word2vec, GloVe or fastText.",
+        click.Path(path_type=Path),
+    ),
     "projection_size": Help("Length of a word's learned vector.", OrWord(int, "auto", "none")),
 }
 _NETWORK = {
@@ -100,14 +104,18 @@ def command(**values: Any) -> None:
     else:
         refuse(values, _PIECES, "is for the default data, without --train")
         files = [values[split] for split in ("train", "validation", "test")]
-        check_there(file for file in files if file is not None)
+        check_there(file for file in (*files, values["vectors"]) if file not in (None, NONE))
         names = (*_BOTH, *_WORDS, *_FEATURES)
         window = usual_window(values["kind"])
         min_count = default_of(_FIT, "min_count")
-        values = complete(values, (*names, *_NETWORK), window=window, min_count=min_count)
+        usual = {"window": window, "min_count": min_count}
+        if values["vectors"] not in (None, NONE):
+            usual["features"] = "embedding"
+        values = complete(values, (*names, *_NETWORK), **usual)
         if values["token"] == values["tag"]:
             raise click.UsageError(f"--token and --tag are both column {values['tag']}")
         task = Tagging.from_conll(*files, **given(values, (*names, "seed")))
+        _tell_vectors(task.features, values["vectors"])
         if len(task.tags) == 1:
             click.echo(
                 f"cello: every token of {files[0]} has the tag {task.tags[0]}: there is nothing to "
@@ -121,3 +129,14 @@ def command(**values: Any) -> None:
                 err=True,
             )
     train(task, values)
+
+
+def _tell_vectors(features: Any, path: Path | None) -> None:
+    """How many words have a vector that others have trained."""
+    if features.pretrained is not None:
+        found, count = features.found
+        click.echo(
+            f"cello: {path} has vectors of {found:,} of the {count:,} words in training; "
+            f"{len(features.words):,} words are known, with its most frequent ones",
+            err=True,
+        )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cello.errors import DataError
 from cello.ranges import check_range
-from cello.tasks.base import Batch, Loss
+from cello.tasks.base import About, Batch, Loss
 from cello.tasks.batching import generator
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
@@ -333,6 +333,19 @@ class Forecasting:
             scaled = plan.scale(one).from_net(quantiles.double().numpy())
             found.append(Forecast(one.name, times, scaled))
         return found
+
+    def about(self) -> About:
+        """For a model's card."""
+        plan, steps = self.plan, sum(map(len, self.series))
+        names = ", ".join(plan.columns.target)
+        return About(
+            f"forecasts {names}: {plan.horizon} steps from the {plan.context} before",
+            {"series": f"{len(self.series):,}", "steps of all": f"{steps:,}"},
+            python="net = load_model({folder!r})\n"
+            'task = task_from_config(read_config({folder!r})["task"])\n'
+            'print(task.predict(net, task.read("new.csv")))',
+            shell=("cello predict {folder} new.csv --plot next.svg",),
+        )
 
     def config(self) -> dict[str, Any]:
         """The plan, as JSON."""
