@@ -361,3 +361,34 @@ def test_a_layer_that_cannot_be_traced_says_so():
 def test_what_has_no_equations_is_refused(net: nn.Module, error: type, message: str):
     with pytest.raises(error, match=message):
         cello.equations(net)
+
+
+class DeltaRule(cello.Cell):
+    """A matrix for each row, written to and read by vectors."""
+
+    state = ("S",)
+
+    def __init__(self) -> None:
+        super().__init__(4, 6, output_size=3, state_sizes={"S": (2, 3)})
+        self.K, self.V, self.Q = nn.Linear(4, 3), nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def step(self, x, S):
+        k, v, q = self.K(x), self.V(x), self.Q(x)
+        old = torch.bmm(S, k.unsqueeze(-1)).squeeze(-1)
+        S = S + torch.einsum("bi,bj->bij", v - old, k)
+        row = q.unsqueeze(1)
+        y = (0.9 * row @ S).squeeze(1)
+        both = S.transpose(1, 2) @ q[:, :, None] + torch.bmm(S.mT, v[..., None])
+        return y + both.squeeze(-1), (S,)
+
+
+def test_products_with_a_matrix_of_each_row() -> None:
+    text = str(cello.equations(DeltaRule()))
+    assert text.splitlines()[3:] == [
+        "old = S_prev k",
+        "S = S_prev + (v − old) kᵀ",
+        "row = q",
+        "y = (0.9·row) S",
+        "both = Sᵀ q + Sᵀ v",
+        "output = y + both",
+    ]

@@ -17,8 +17,14 @@ __all__ = ["build", "code_size"]
 _SECONDS = 600
 
 
-def build(code: Path, library: Path, *, optimize: Sequence[str] = ("-O2",)) -> None:
+def build(code: Path, library: Path, *, optimize: Sequence[str] = ("-O1",)) -> None:
     """Compile a library.
+
+    Args:
+        code: the C file.
+        library: the file to make.
+        optimize: how far. What is proved by it runs for a moment, while -O2 takes six times as long
+            to compile a convolutional memory.
 
     Raises:
         CompilerError: there is no compiler.

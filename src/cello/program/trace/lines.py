@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,6 @@ _STANDARD = sysconfig.get_path("stdlib")
 
 # Where PyTorch passes on what somebody else has asked a tensor for.
 _PASSING_ON = (torch._tensor.__file__, torch.overrides.__file__)
-
-_apply: Any = torch.autograd.Function.apply
 
 
 def where_from(frame: Any) -> str:
@@ -52,11 +52,19 @@ def _is_standard(file: str) -> bool:
 
 def caller_of_function(frame: Any) -> Any:
     """What applies the `torch.autograd.Function` whose forward a call comes from; None if none."""
+    forwards = set(_codes_of_forwards(torch.autograd.Function))  # `apply` may be C
     while frame is not None:
-        if frame.f_code is _apply.__func__.__code__:
+        if frame.f_code in forwards:
             return frame.f_back
         frame = frame.f_back
     return None
+
+
+def _codes_of_forwards(kind: Any) -> Iterator[Any]:
+    """The code of `forward` of all classes that are derived from one."""
+    for derived in kind.__subclasses__():
+        yield getattr(inspect.unwrap(derived.forward), "__code__", None)
+        yield from _codes_of_forwards(derived)
 
 
 def blame(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.cells.tracing import with_locals
+from cello.cells.tracing import set_profiler, with_locals
 
 __all__ = ["named_tensors", "step_with_locals", "unwatched"]
 
@@ -31,12 +31,12 @@ def step_with_locals(
 @contextmanager
 def unwatched() -> Iterator[None]:
     """Run a block of our own inside a step that is not to be shown to whoever watches the step."""
-    profile = sys.getprofile()
+    profile: Any = sys.getprofile()
     sys.setprofile(None)
     try:
         yield
     finally:
-        sys.setprofile(profile)
+        set_profiler(profile)
 
 
 def named_tensors(

@@ -168,6 +168,8 @@ class Symbols:
             return _part(
                 FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
             )
+        if name == "bmm" and op.args[0].shape[0] == op.args[1].shape[0] == BATCH:
+            return _part(MatrixProduct(*map(self._matrix, op.args[:2])), units)
         if not op.inputs:
             is_full = name in ("full", "scalar_tensor")
             fill = op.args[-1] if is_full else facts(op).fill
@@ -201,7 +203,7 @@ class Symbols:
             if rank < 2:
                 return self.of(source, units)
             if rank > 2:
-                return None
+                return self._turned(op, source, units, axis)
             if BATCH in source.shape:  # rows or columns of a batch: all the same here
                 return self.of(source, units)
             if axis == -1 and units is None:
@@ -232,6 +234,33 @@ class Symbols:
         first = self._begin(op, value, along)
         start, stop = units or (0, value.shape[along])
         return self.of(source, (first + start, first + stop), axis)
+
+    def _turned(self, op: Op, source: Value, units: Units, axis: int) -> Expression | None:
+        """A matrix of each row, rows and columns exchanged, or nothing at all."""
+        rank = len(source.shape)
+        order = list(range(rank))
+        if op.target._opname == "permute":
+            order = [place % rank for place in op.args[1]]
+        elif op.target._opname == "transpose":
+            one, other = (place % rank for place in op.args[1:3])
+            order[one], order[other] = other, one
+        else:
+            return None
+        if order == sorted(order):
+            return self.of(source, units, axis)
+        is_matrix = order == [0, 2, 1] and units is None
+        return Transposed(self.of(source, None)) if is_matrix else None
+
+    def _matrix(self, value: Value) -> Expression:
+        """A matrix of each row; one of a single row is a vector that is laid down."""
+        vector = value
+        while vector not in self.named and (op := self.maker.get(vector)) is not None:
+            if facts(op).kind not in ("copy", "reshape", "squeeze", "expand"):
+                break
+            vector = op.args[0]
+        found = self.of(value, None)
+        is_laid = value.shape[1] == 1 != value.shape[2] and len(vector.shape) == 2
+        return Transposed(found) if is_laid else found
 
     @staticmethod
     def _begin(op: Op, value: Value, along: int) -> int:
