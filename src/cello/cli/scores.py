@@ -88,3 +88,10 @@ def _print_forecasts(every: Mapping[str, Mapping[str, float]]) -> None:
         for other in ("", *others)
     ]
     print_tables(["", "forecast", *(name.replace("_", " ") for name in names)], rows)
+    split = list(every)[-1]
+    better = min(others, key=lambda other: last[f"mase/{other}"])
+    if last[f"mase/{better}"] < last["mase"]:
+        click.echo(
+            f"on {split}, the {better.replace('_', ' ')} forecast is better than the network's: "
+            "its MASE is lower"
+        )

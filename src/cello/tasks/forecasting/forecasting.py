@@ -336,16 +336,7 @@ class Forecasting:
 
     def about(self) -> About:
         """For a model's card."""
-        plan, steps = self.plan, sum(map(len, self.series))
-        names = ", ".join(plan.columns.target)
-        return About(
-            f"forecasts {names}: {plan.horizon} steps from the {plan.context} before",
-            {"series": f"{len(self.series):,}", "steps of all": f"{steps:,}"},
-            python="net = load_model({folder!r})\n"
-            'task = task_from_config(read_config({folder!r})["task"])\n'
-            'print(task.predict(net, task.read("new.csv")))',
-            shell=("cello predict {folder} new.csv --plot next.svg",),
-        )
+        return self.plan.about(len(self.series), sum(map(len, self.series)), self.held_out)
 
     def config(self) -> dict[str, Any]:
         """The plan, as JSON."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from cello.errors import ArgumentError, ModelError
 from cello.ranges import Range, check_range, real
+from cello.tasks.base import About
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.clock import CALENDAR, KINDS, Clock
 from cello.tasks.forecasting.columns import Columns
@@ -84,6 +85,26 @@ class ForecastPlan:
         if found is None and len(self.scales) == 1 and self.columns.by is None:
             found = next(iter(self.scales.values()))
         return scale_of(series.values, self.season) if found is None else found
+
+    def about(self, series: int, steps: int, held_out: int) -> About:
+        """For a model's card: of so many series, with so many steps in all and held out."""
+        rows = {
+            "series": f"{series:,}, {steps:,} steps of {self.clock} in all",
+            "held out at the end": f"{held_out:,} steps for validation, {held_out:,} for the test",
+            "quantiles": ", ".join(f"{level:g}" for level in self.quantiles),
+        }
+        return About(
+            f"forecasts {', '.join(self.columns.target)}: {self.horizon} steps from the "
+            f"{self.context} before",
+            data={key: value for key, value in rows.items() if series},
+            python="net = load_model({folder!r})\n"
+            'task = task_from_config(read_config({folder!r})["task"])\n'
+            'print(task.predict(net, task.read("new.csv")))',
+            shell=(
+                "cello predict {folder} new.csv --plot next.svg",
+                "cello evaluate {folder} new.csv",
+            ),
+        )
 
     def config(self) -> dict[str, Any]:
         """Everything, as JSON."""
