@@ -69,15 +69,11 @@ def _rows(task: Forecasting, found: Sequence[Forecast]) -> tuple[list[str], list
         head += [name, *(f"{name}_{level:g}" for level in levels)]
     rows = []
     for name, times, quantiles in found:
-        for time, one in zip(times, quantiles[..., order], strict=True):
-            shown = time.item() if hasattr(time, "item") else _date(time)
+        # Days alone where all of them are, so that a column is written in one way.
+        for time, one in zip(plan.clock.written(times), quantiles[..., order], strict=True):
             numbers = [float(f"{number:.7g}") for number in one.ravel().tolist()]
-            rows.append([*([name] if columns.by else []), shown, *numbers])
+            rows.append([*([name] if columns.by else []), time, *numbers])
     return head, rows
-
-
-def _date(time: Any) -> str:
-    return str(time).removesuffix(" 00:00:00")
 
 
 def _draw(

@@ -118,6 +118,20 @@ def test_which_column_holds_the_times():
     assert read(zoned)[0][0].start == "2024-01-01T00:00:00"
 
 
+def test_times_are_written_as_they_are_read():
+    """Midnight among other hours too: a column of dates and of times is none for many readers."""
+    hours = Clock("seconds", 3_600)
+    texts = hours.written(hours.times("2024-01-31 22:00", 4))
+    assert texts[1:3] == ["2024-01-31 23:00:00", "2024-02-01 00:00:00"]
+    (one,), clock = read(table(texts))
+    assert (clock, one.start) == (hours, "2024-01-31T22:00:00")
+    mixed = ["2024-01-31 23:00", "2024-02-01", "2024-02-01 01:00"]
+    assert read(table(mixed))[1] == hours
+    assert [str(Clock("seconds", s)) for s in (60, 86_400, 172_800, 5_400, 0.5)] == [
+        "1 minute", "1 day", "2 days", "90 minutes", "0.5 seconds",
+    ]  # fmt: skip
+
+
 def test_files(tmp_path):
     frame = table(["2024-01-01", "2024-01-02"])
     frame.to_csv(tmp_path / "a.csv", index=False)

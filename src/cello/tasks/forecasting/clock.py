@@ -25,6 +25,7 @@ CALENDAR = {"day": 4, "week": 7, "year": 4}
 _DAYS = {"day": 1.0, "week": 7.0, "year": 365.0}
 
 _DAY = 86_400.0
+_UNITS = (("day", _DAY), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
 #: Of months: how many days they have at least.
 _MONTH = 28
 #: More of the regular steps than this must hold a value.
@@ -115,6 +116,17 @@ class Clock(NamedTuple):
         freq: Any = f"{int(self.step)}B" if self.kind == "business" else _delta(self.step)
         return pd.date_range(first, periods=count, freq=freq)
 
+    def written(self, times: Any) -> list[Any]:
+        """Times as numbers, or as texts: of days alone where all of them are.
+
+        >>> Clock("seconds", 43_200).written(Clock("seconds", 43_200).times("2024-01-01", 2))
+        ['2024-01-01 00:00:00', '2024-01-01 12:00:00']
+        """
+        if self.kind == "number":
+            return [time.item() for time in times]
+        days = bool((times == times.normalize()).all())
+        return [str(time.date() if days else time) for time in times]
+
     def features(self, steps: int) -> tuple[str, ...]:
         """The parts of the calendar that change from step to step, and come twice in so many."""
         days = {"number": 0.0, "seconds": self.step / _DAY, "months": 30.4 * self.step}
@@ -143,10 +155,11 @@ class Clock(NamedTuple):
     def __str__(self) -> str:
         if self.kind == "number":
             return f"{self.step:g}"
-        if self.kind == "seconds":
-            return f"{_delta(self.step)}".removesuffix(" 00:00:00")
-        unit = "month" if self.kind == "months" else "business day"
-        return f"{self.step:g} {unit}{'' if self.step == 1 else 's'}"
+        unit, size = {"months": ("month", 1.0), "business": ("business day", 1.0)}.get(
+            self.kind
+        ) or next((unit for unit in _UNITS if self.step % unit[1] == 0), _UNITS[-1])
+        count = self.step / size
+        return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def season_of(clock: Clock) -> int | None:

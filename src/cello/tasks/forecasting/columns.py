@@ -61,7 +61,7 @@ def read_series(
     >>> table = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-03"], "y": [1, 2, 4]})
     >>> (one,), clock = read_series(table, Columns(("y",), time="day"), "table")
     >>> one.values.ravel().tolist(), str(clock)
-    ([1.0, 2.0, 4.0], '1 days')
+    ([1.0, 2.0, 4.0], '1 day')
     """
     _check_columns(table, columns, where)
     numbers = {
@@ -195,16 +195,13 @@ def _as_dates(column: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
-            dates = pd.to_datetime(column, errors="coerce", utc=_has_zone(column.iloc[0]))
+            zone = pd.Timestamp(column.iloc[0]).tzinfo is not None
+            dates = pd.to_datetime(column, errors="coerce", utc=zone, format="ISO8601")
+            if dates.isna().any():
+                dates = pd.to_datetime(column, errors="coerce", utc=zone)
     except (ValueError, TypeError, OverflowError):
         return None
     return None if dates.isna().any() else pd.DatetimeIndex(dates)
-
-
-def _has_zone(first: Any) -> bool:
-    import pandas as pd
-
-    return pd.Timestamp(first).tzinfo is not None
 
 
 def _times(column: Any, name: str, where: str) -> Any:

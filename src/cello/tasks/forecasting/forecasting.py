@@ -206,6 +206,11 @@ class Forecasting:
         return self.plan.ahead * self.plan.targets * len(self.plan.quantiles)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of these numbers stands for, such as "sales +7 0.9"."""
+        return self.plan.labels
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(self._tests)
@@ -296,9 +301,10 @@ class Forecasting:
 
     def inputs(self, series: Sequence[Series]) -> list[tuple[list[str], Tensor]]:
         """What stands for each step of a series, its time, and what a network reads, [T, I]."""
-        times = [self.plan.clock.times(one.start, len(one)) for one in series]
+        clock = self.plan.clock
+        times = [clock.written(clock.times(one.start, len(one))) for one in series]
         return [
-            ([str(time).removesuffix(" 00:00:00") for time in own], self._lay_out(one).x)
+            ([str(time) for time in own], self._lay_out(one).x)
             for one, own in zip(series, times, strict=True)
         ]
 
