@@ -31,5 +31,6 @@ def as_markdown(text: str) -> str:
 
 
 def with_stars(text: str) -> str:
-    """Text in which a star within quotes stays one."""
+    """Text in which a star within quotes stays one, and two colons before a block are one."""
+    text = re.sub(r"::$", ":", text, flags=re.MULTILINE)
     return QUOTED.sub(lambda quoted: quoted[0].replace("*", r"\*"), text)

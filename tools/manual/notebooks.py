@@ -113,13 +113,15 @@ def write(page: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Write all, and run each from top to bottom, in a kernel and as marimo's script."""
+    """Write all, and run each in English from top to bottom, in a kernel and as marimo's script."""
     import nbclient
     import nbformat
 
     folder = ROOT / "build" / "notebooks"
     for page in PAGES:
         path = write(page, folder / page.stem)
+        if page.name.endswith(".zh-CN.md"):  # the same code: tests compare it
+            continue
         book = nbformat.read(path, as_version=4)
         nbformat.validate(book)
         nbclient.NotebookClient(book, resources={"metadata": {"path": path.parent}}).execute()
