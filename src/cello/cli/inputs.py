@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["as_batch", "labels_of", "read_inputs", "reads_characters", "token_sequences"]
 
 
-def read_inputs(model: Model, path: Path, token: int | None, purpose: str) -> list[Given]:
+def read_inputs(model: Model, path: Path, token: int | str | None, purpose: str) -> list[Given]:
     """The sequences of a file: of a net without a task numbers, else as `token_sequences`.
 
     Raises:
@@ -37,7 +37,7 @@ def read_inputs(model: Model, path: Path, token: int | None, purpose: str) -> li
 
 
 def token_sequences(
-    model: Model, path: Path, token: int | None, purpose: str
+    model: Model, path: Path, token: int | str | None, purpose: str
 ) -> list[tuple[str, ...]]:
     """The tokens of a file: the whole text as one sequence, or the sentences.
 

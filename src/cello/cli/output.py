@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
+    "ColumnType",
     "busy",
     "json_option",
     "paragraph",
@@ -29,6 +30,20 @@ __all__ = [
     "width",
 ]
 
+
+class ColumnType(click.ParamType):
+    """A column by its number, counted from 0 or, if negative, from the last; or by its name."""
+
+    name = "column"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """The number, or the name."""
+        try:
+            return int(value)
+        except ValueError:
+            return str(value)
+
+
 #: The option of every command whose output a program might read.
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
@@ -38,8 +53,9 @@ json_option: Callable[[Any], Any] = click.option(
 #: The option of the commands that read words.
 token_option: Callable[[Any], Any] = click.option(
     "--token",
-    type=int,
-    help="Column of the words, counted from 0.  [default: that of the training data]",
+    type=ColumnType(),
+    metavar="COLUMN",
+    help="Column of the words, counted from 0, or its name.  [default: that of the training data]",
 )
 
 #: The option of the commands that show arithmetic.

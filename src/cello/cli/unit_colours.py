@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["colour"]
 
 
-def colour(model: Model, path: Path, memory: str, token: int | None, as_json: bool) -> None:
+def colour(model: Model, path: Path, memory: str, token: int | str | None, as_json: bool) -> None:
     """Print the text of a file, coloured.
 
     Args:

@@ -28,8 +28,8 @@ def on_file(
     task: Tagging | Characters | Forecasting,
     path: str | Path,
     *,
-    token: int | None = None,
-    tag: int | None = None,
+    token: int | str | None = None,
+    tag: int | str | None = None,
 ) -> Tagging | Characters | Forecasting:
     """The same task with the split "test": what is in a file.
 

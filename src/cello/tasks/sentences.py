@@ -43,11 +43,13 @@ class Sentences:
         self.starts, self.lengths = starts, lengths
 
     @classmethod
-    def read(cls, path: str | Path, *, token: int, tag: int) -> Sentences:
+    def read(
+        cls, path: str | Path, *, token: int | str, tag: int | str, names: Sequence[str] = ()
+    ) -> Sentences:
         """Those of a CoNLL file; see `cello.tasks.readers.conll.read_conll`."""
         numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
         ids, lengths = (array("i"), array("i")), array("i")
-        for columns in read_columns(path, token=token, tag=tag):
+        for columns in read_columns(path, token=token, tag=tag, names=names):
             for known, found, column in zip(numbers, ids, columns, strict=True):
                 found.extend([known.setdefault(text, len(known)) for text in column])
             lengths.append(len(columns[0]))

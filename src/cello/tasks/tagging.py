@@ -30,6 +30,7 @@ from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics.accuracies import accuracies
 from cello.tasks.metrics.spans import span_scheme, span_scores
 from cello.tasks.networks import has_feedback
+from cello.tasks.readers.column_names import column_numbers
 from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.vocabulary import Vocabulary
 
@@ -85,7 +86,7 @@ class Tagging:
         unseen: Sequence[str] = (),
         corpus: Sequence[Example] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
-        columns: tuple[int, int] = _COLUMNS,
+        columns: tuple[int, ...] = _COLUMNS,
         batch_size: int = 32,
         teacher_forcing: int = 1,
         seed: int = 0,
@@ -112,8 +113,9 @@ class Tagging:
         validation: str | Path | None = None,
         test: str | Path | None = None,
         *,
-        token: int = 0,
-        tag: int = -1,
+        token: int | str = 0,
+        tag: int | str = -1,
+        columns: Sequence[str] = (),
         features: str = "both",
         batch_size: int = 32,
         teacher_forcing: int = 1,
@@ -128,8 +130,9 @@ class Tagging:
                 training sequence is set aside for that.
             test: file with those for the test of the chosen network; without it there is no "test"
             split.
-            token: index of the column of the tokens; see `read_conll`.
-            tag: index of the column of the tags.
+            token: index or name of the column of the tokens; see `read_conll`.
+            tag: index or name of the column of the tags.
+            columns: the names of all columns; see `column_numbers`.
             features: a kind of word features; see `WordFeatures`.
             batch_size: sequences a batch.
             teacher_forcing: see the class.
@@ -140,10 +143,10 @@ class Tagging:
             DataError: a file cannot be read or is wrong; see `read_conll`.
             ArgumentError: an unknown kind of features, or an option makes no sense.
         """
-        sentences = Sentences.read(train, token=token, tag=tag)
+        sentences = Sentences.read(train, token=token, tag=tag, names=columns)
         splits: dict[str, Sentences] = {}
         if validation is not None:
-            splits["validation"] = Sentences.read(validation, token=token, tag=tag)
+            splits["validation"] = Sentences.read(validation, token=token, tag=tag, names=columns)
         elif len(sentences) < 2:
             raise DataError(
                 f"{train}: expected at least 2 sequences, since one is set aside for validation, "
@@ -154,7 +157,7 @@ class Tagging:
             splits["validation"] = sentences.chosen(aside)
             sentences = sentences.chosen(~aside)
         if test is not None:
-            splits["test"] = Sentences.read(test, token=token, tag=tag)
+            splits["test"] = Sentences.read(test, token=token, tag=tag, names=columns)
 
         words = WordFeatures.fit(sentences.counts(), features, **feature_options)
         tags = sorted(sentences.tag_names())
@@ -168,7 +171,7 @@ class Tagging:
             train=lambda epoch: kept,  # noqa: ARG005
             held_out={name: Examples(split, words, ids) for name, split in splits.items()},
             unseen=unseen,
-            columns=(token, tag),
+            columns=column_numbers(train, [token, tag], columns),
             batch_size=batch_size,
             teacher_forcing=teacher_forcing,
             seed=seed,

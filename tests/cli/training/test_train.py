@@ -60,6 +60,17 @@ def test_words_with_vectors_of_others(words_file: Path, tmp_path: Path):
     assert "x.vec: no such file" in result.stderr
 
 
+def test_columns_by_name(words_file: Path, tmp_path: Path):
+    words = ["--train", words_file, "--validation", words_file, *QUICK, "--epochs", 1, "--quiet"]
+    words += ["--columns", "word, slot", "--token", "Word", "--tag", "slot"]
+    run("train", "tag", *words, "-o", tmp_path / "model")
+    assert read_config(tmp_path / "model")["task"]["columns"] == [0, 1]
+    assert "--columns 'word, slot'" in (tmp_path / "model" / "README.md").read_text()
+    result = run("evaluate", tmp_path / "model", words_file, "--tag", "slot", code=2)
+    assert "has no column called 'slot'; it does not tell how" in result.stderr
+    assert run("predict", tmp_path / "model", words_file, "--token", "0").stdout
+
+
 def test_words_with_a_crf(words_file: Path, tmp_path: Path):
     model = tmp_path / "model"
     words = ["--train", words_file, "--validation", words_file, "--parameters", 700, "--crf"]

@@ -48,7 +48,7 @@ __all__ = ["command"]
 @token_option
 @json_option
 def command(
-    model: Path, data: Path, sequences: int, steps: int, token: int | None, as_json: bool
+    model: Path, data: Path, sequences: int, steps: int, token: int | str | None, as_json: bool
 ) -> None:
     """Run MODEL on DATA and look for what commonly goes wrong.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json, token_option
+from cello.cli.output import ColumnType, json_option, print_json, token_option
 
 __all__ = ["command"]
 
@@ -29,8 +29,9 @@ __all__ = ["command"]
 @token_option
 @click.option(
     "--tag",
-    type=int,
-    help="Column of the tags; -1 is the last.  [default: that of the training data]",
+    type=ColumnType(),
+    metavar="COLUMN",
+    help="Column of the tags, or its name; -1 is the last.  [default: that of the training data]",
 )
 @click.option(
     "--batch-size",
@@ -42,8 +43,8 @@ __all__ = ["command"]
 def command(
     model: Path,
     file: Path,
-    token: int | None,
-    tag: int | None,
+    token: int | str | None,
+    tag: int | str | None,
     batch_size: int | None,
     as_json: bool,
 ) -> None:

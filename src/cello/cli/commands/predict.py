@@ -56,7 +56,7 @@ def command(
     file: Path,
     memory: str | None,
     plot: Path | None,
-    token: int | None,
+    token: int | str | None,
     as_json: bool,
 ) -> None:
     """Give each element of FILE its tag, forecast its series, or run a net on its numbers.
@@ -146,7 +146,9 @@ def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:
         click.echo(f"{run['tag']}\t{json.dumps(run['text'], ensure_ascii=False)}")
 
 
-def _tag_words(task: Tagging, net: nn.Module, path: Path, token: int | None, as_json: bool) -> None:
+def _tag_words(
+    task: Tagging, net: nn.Module, path: Path, token: int | str | None, as_json: bool
+) -> None:
     """Words: the rows of the file, each with its tag."""
     from cello.tasks.readers.conll import format_rows, read_conll, read_rows, separator_of
 

@@ -46,7 +46,7 @@ def command(
     data: Path,
     out: Path | None,
     only: tuple[str, ...],
-    token: int | None,
+    token: int | str | None,
     as_json: bool,
 ) -> None:
     """Run MODEL on DATA and keep every value of every step; without -o, print the first sequence.

@@ -163,9 +163,8 @@ def _check_ranges(values: dict[str, Any]) -> None:
     if values["parameters"] is not None and values["hidden_size"] is not None:
         raise click.UsageError("--hidden-size and --parameters exclude each other")
     numbers = given(values, RANGES)
-    if numbers.get("projection_size") == "auto":
-        del numbers["projection_size"]
-    check_range(**numbers)
+    words = {"projection_size", "token", "tag"}  # "auto", and columns by name
+    check_range(**{n: v for n, v in numbers.items() if not (n in words and isinstance(v, str))})
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
+from cello.cli.output import ColumnType
 from cello.cli.training.options import NONE, Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 from cello.cli.unimported import constant, default_of
@@ -29,8 +30,14 @@ _BOTH = {
     ),
 }
 _WORDS = {
-    "token": Help("Column of the tokens, counted from 0; negative ones from the last."),
-    "tag": Help("Column of the tags; -1 is the last."),
+    "token": Help("Column of the tokens, counted from 0, or its name.", ColumnType()),
+    "tag": Help("Column of the tags, or its name; -1 is the last.", ColumnType()),
+    "columns": Help(
+        "The names of the files' columns, with commas between.",
+        str,
+        multiple=True,
+        default="those in the line # global.columns, or of CoNLL-U",
+    ),
     "features": Help(
         "What the network is told of a word.",
         click.Choice(constant("cello.tasks.features:WORD_FEATURES")),
@@ -114,7 +121,10 @@ def command(**values: Any) -> None:
         values = complete(values, (*names, *_NETWORK), **usual)
         if values["token"] == values["tag"]:
             raise click.UsageError(f"--token and --tag are both column {values['tag']}")
-        task = Tagging.from_conll(*files, **given(values, (*names, "seed")))
+        options = given(values, (*names, "seed"))
+        if "columns" in options:
+            options["columns"] = [name.strip() for name in ",".join(options["columns"]).split(",")]
+        task = Tagging.from_conll(*files, **options)
         _tell_vectors(task.features, values["vectors"])
         if len(task.tags) == 1:
             click.echo(

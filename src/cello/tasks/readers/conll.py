@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cello.errors import ArgumentError, DataError
+from cello.tasks.readers.column_names import column_numbers
 from cello.tasks.readers.text_files import read_text
 
 __all__ = [
@@ -33,13 +34,15 @@ class TaggedSequence(NamedTuple):
     tags: Row
 
 
-def read_conll(path: str | Path, *, token: int = 0, tag: int | None = -1) -> list[TaggedSequence]:
+def read_conll(
+    path: str | Path, *, token: int | str = 0, tag: int | str | None = -1
+) -> list[TaggedSequence]:
     """The sequences of a CoNLL file: one column as tokens, one as tags.
 
     Args:
         path: the file; see `read_rows` for its form.
         token: index of the column that holds the tokens, counted from 0; negative ones count from
-            the last.
+            the last; or its name, see `column_numbers`.
         tag: index of the column that holds the tags, or None to read tokens alone.
 
     With both counted from 0, rows may have any number of columns, such as one for each predicate
@@ -57,11 +60,15 @@ def read_conll(path: str | Path, *, token: int = 0, tag: int | None = -1) -> lis
     return [TaggedSequence(columns[0], () if tag is None else columns[1]) for columns in found]
 
 
-def read_columns(path: str | Path, *, token: int, tag: int | None) -> Iterator[tuple[Row, ...]]:
+def read_columns(
+    path: str | Path, *, token: int | str, tag: int | str | None, names: Sequence[str] = ()
+) -> Iterator[tuple[Row, ...]]:
     """As `read_conll`, one sequence after the other: its tokens and, with `tag`, its tags.
 
     Equal texts are one object, so that a large file takes little memory.
     """
+    token, *told = column_numbers(path, [token] if tag is None else [token, tag], names)
+    tag = told[0] if told else None
     text = read_text(path)
     form = _form(path, text)
     asked = {name: i for name, i in (("token", token), ("tag", tag)) if i is not None}
