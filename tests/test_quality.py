@@ -44,6 +44,7 @@ HEAVY = [
     "matplotlib",
     "onnx",
     "onnxruntime",
+    "pandas",
     "resvg_py",
     "rich",
     "safetensors",

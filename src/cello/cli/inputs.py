@@ -71,7 +71,7 @@ def reads_characters(model: Model) -> bool:
 
 
 def labels_of(model: Model) -> tuple[str, ...] | None:
-    """What the numbers that a model gives at each step stand for, if its task tells."""
+    """What the numbers that a model gives at each step are the odds of, if its task tells."""
     found: tuple[str, ...] | None = getattr(model.task, "labels", None)
     return found
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from cello.cli.forecasts import findings
+from cello.cli.inputs import labels_of
 from cello.cli.models import open_model
 from tests.cli.running import run, run_json
 
@@ -89,6 +90,7 @@ def test_a_file_is_judged_and_looked_at(model: Path, file: Path, tmp_path: Path)
     assert run_json("record", model, file)["values"].keys() >= {"0.h"}
     run("record", model, file, "-o", tmp_path / "page.html")
     assert "2024-03-30" in (tmp_path / "page.html").read_text()
+    assert labels_of(open_model(model)) is None  # the page would take forecasts for odds
 
 
 def test_the_forecast_that_is_the_input_shifted(model: Path, tmp_path: Path):

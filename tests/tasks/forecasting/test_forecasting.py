@@ -128,7 +128,6 @@ def test_inputs_and_targets_stand_where_they_are_said_to():
     batch = task.epoch(0)[0]
     assert batch.x.shape == (C, 3, 2 + 2 + 7 + 3)  # values, mask, weekday, covariates of 3 steps
     assert batch.y.shape == (C, 3, H, 2)
-    assert (len(task.labels), task.labels[4]) == (task.output_size, "v +1 0.5")
     laid, scale = task._laid[0], task.plan.scales["a"]
     assert laid.x[20, :4].tolist() == [pytest.approx(scale.to_net(values[20])[0]), 0, 1, 0]
     assert laid.x[20, 4:11].argmax() == 0  # 2024-01-22 is a Monday

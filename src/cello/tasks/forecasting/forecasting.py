@@ -206,11 +206,6 @@ class Forecasting:
         return self.plan.ahead * self.plan.targets * len(self.plan.quantiles)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """What each of these numbers stands for, such as "sales +7 0.9"."""
-        return self.plan.labels
-
-    @property
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(self._tests)

@@ -70,16 +70,6 @@ class ForecastPlan:
         return 1 if self.recursive else self.horizon
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Target, steps ahead and level of each number that the network says."""
-        return tuple(
-            f"{name} +{step + 1} {level:g}"
-            for step in range(self.ahead)
-            for name in self.columns.target
-            for level in self.quantiles
-        )
-
-    @property
     def warmed(self) -> int:
         """Steps of a window in training after which the network's answers count: half of them."""
         return self.context // 2
