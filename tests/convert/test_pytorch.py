@@ -222,7 +222,7 @@ class TestProof:
             found = torch_weights(cell, path)
             return found._replace(weight_hh=found.weight_hh + 0.1)
 
-        monkeypatch.setattr("cello.convert.pytorch.outwards.torch_weights", wrong)
+        monkeypatch.setattr("cello.convert.pytorch.to_pytorch.torch_weights", wrong)
         net = cello.Recurrent(cello.GRUCell(3, 4))
         with pytest.raises(ConversionError, match=r"net as nn\.GRU is not equal to the net"):
             to_torch(net)
@@ -235,7 +235,7 @@ class TestProof:
             made[1].bias_hh_l0.data[0] += 0.1
             return made
 
-        monkeypatch.setattr("cello.convert.pytorch.inwards.accelerate", wrong)
+        monkeypatch.setattr("cello.convert.pytorch.from_pytorch.accelerate", wrong)
         with pytest.raises(ConversionError, match=r"^nn\.LSTM 1 is not equal to the net"):
             from_torch(nn.Sequential(nn.Linear(3, 3), nn.LSTM(3, 4)))
 

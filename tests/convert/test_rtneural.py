@@ -11,7 +11,7 @@ from torch import nn
 import cello
 from cello import from_rtneural, to_rtneural
 from cello.convert.proof import proof_of
-from cello.convert.rtneural.inwards import _LARGEST
+from cello.convert.rtneural.rtneural_reader import _LARGEST
 from cello.errors import ConversionError, ModelError
 
 
@@ -152,7 +152,9 @@ def test_what_rtneural_has_not_is_refused_and_leaves_no_file(make, why, tmp_path
 
 
 def test_what_was_written_wrong_is_not_put_in_place(tmp_path, monkeypatch):
-    monkeypatch.setattr("cello.convert.rtneural.outwards.r_and_z_exchanged", lambda w: w.flip(0))
+    monkeypatch.setattr(
+        "cello.convert.rtneural.rtneural_writer.r_and_z_exchanged", lambda w: w.flip(0)
+    )
     file = tmp_path / "net.json"
     file.write_text("mine")
     net = cello.Stack(nn.Linear(1, 2), cello.GRU(2, 3))
@@ -162,7 +164,9 @@ def test_what_was_written_wrong_is_not_put_in_place(tmp_path, monkeypatch):
 
 
 def test_what_was_read_wrong_is_not_returned(plug_in, monkeypatch):
-    monkeypatch.setattr("cello.convert.rtneural.inwards.r_and_z_exchanged", lambda rows: rows)
+    monkeypatch.setattr(
+        "cello.convert.rtneural.rtneural_reader.r_and_z_exchanged", lambda rows: rows
+    )
     with pytest.raises(ConversionError, match=r"is not equal to the net: the output"):
         from_rtneural(plug_in[0])
 

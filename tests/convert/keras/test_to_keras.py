@@ -275,7 +275,7 @@ def test_a_wrong_weight_is_found(monkeypatch):
         found.gates["z"].R[0, 0] += 0.1  # one number
         return found
 
-    monkeypatch.setattr("cello.convert.recurrence.asked.recurrence_of", wrong)
+    monkeypatch.setattr("cello.convert.recurrence.standard_layer.recurrence_of", wrong)
     with pytest.raises(ConversionError, match=r"the model is not equal to the net: .* instead"):
         to_keras(cello.GRU(3, 4))
 

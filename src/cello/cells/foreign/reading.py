@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from cello.cells.apart import apart
 from cello.cells.callers import users_level
 from cello.cells.contract.like import like_of
 from cello.cells.foreign.form import apart_from, filled
+from cello.cells.isolated import isolated
 from cello.cells.tracing import with_locals
 from cello.errors import CellError
 
@@ -107,7 +107,7 @@ def read(module: nn.Module, input_size: int, hidden_size: int) -> Reading:
             can be read in two ways.
     """
     tried = _copy(module)
-    with apart(tried), torch.no_grad():
+    with isolated(tried), torch.no_grad():
         return _Trial(tried, input_size, hidden_size).reading()
 
 

@@ -13,8 +13,8 @@ import torch
 from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
-from cello.convert.keras.beside import prove_beside_keras
 from cello.convert.keras.calls import Passed, call_of, keys_of
+from cello.convert.keras.keras_proof import prove_beside_keras
 from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved

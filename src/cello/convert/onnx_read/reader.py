@@ -10,11 +10,11 @@ import torch
 
 from cello.convert.graph import NetGraph
 from cello.convert.onnx_read.building import Seen, Wired
-from cello.convert.onnx_read.equal import prove_equal
 from cello.convert.onnx_read.file import open_model, tensor_of
 from cello.convert.onnx_read.graph_inputs import draw, inputs_of, sizes_of
 from cello.convert.onnx_read.graph_nodes import outputs_of
 from cello.convert.onnx_read.node import FileNode, node_of
+from cello.convert.onnx_read.onnx_proof import prove_equal
 from cello.convert.onnx_read.scan import scan
 from cello.convert.proof import proved
 from cello.errors import CelloError, ConversionError, ModelError

@@ -3,7 +3,7 @@
 Imports `convert.proof`, `convert.recurrence` and below; `cello.convert` hands both on.
 """
 
-from cello.convert.pytorch.inwards import from_torch
-from cello.convert.pytorch.outwards import to_torch
+from cello.convert.pytorch.from_pytorch import from_torch
+from cello.convert.pytorch.to_pytorch import to_torch
 
 __all__ = ["from_torch", "to_torch"]

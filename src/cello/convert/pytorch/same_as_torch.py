@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cello.cells import Cell
 from cello.convert.recurrence import Recurrence
-from cello.convert.recurrence.asked import differs, recurrence_in
+from cello.convert.recurrence.standard_layer import differs, recurrence_in
 
 __all__ = ["TorchWeights", "torch_weights"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from cello.convert.recurrence.squashed import activated
+from cello.convert.recurrence.activation_match import activated
 from cello.convert.recurrence.vectors import Step
 from cello.program.kernel.nodes import Apply, Constant, Dot, Load, Node, Shared
 

@@ -13,8 +13,8 @@ from cello.cells import Cell
 from cello.cells.contract.like import a_tensor_of
 from cello.cells.contract.state import HasState, has_shapes, shapes_of
 from cello.engines.cpu.batched import in_batch
-from cello.engines.cpu.changes import kept_apart
 from cello.engines.cpu.engine import shared_tensors
+from cello.engines.cpu.in_place_changes import kept_apart
 from cello.engines.cpu.library import NOWHERE, StepTable
 from cello.engines.cpu.node.recipes import node_of
 from cello.engines.cpu.op.call import LoopCall

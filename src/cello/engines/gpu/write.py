@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cello.engines.cpu.c.render import STATE_SLOTS, Slot
 from cello.engines.gpu.addresses import Addresses
-from cello.engines.gpu.carried import States
+from cello.engines.gpu.carried_states import States
 from cello.engines.gpu.phase import Phase
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Graph

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from cello.cells import Cell
-from cello.cells.apart import hooks_of
+from cello.cells.isolated import hooks_of
 from cello.program.guards.places import Slots, bytes_of
 from cello.program.guards.watched import NOT_READ, Watched
 

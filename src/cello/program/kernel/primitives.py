@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cello.program.kernel.derivatives import SLOPES, Slope
 from cello.program.kernel.nodes import Graph, Node
-from cello.program.kernel.slopes import SLOPES, Slope
 from cello.program.operations.activations import trunc
 
 __all__ = ["PRIMITIVES", "Primitive"]

@@ -10,8 +10,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cello.cells import Cell
-from cello.cells.apart import apart
 from cello.cells.contract.step_checks import step_name_of
+from cello.cells.isolated import isolated
 from cello.errors import CaptureError, CelloError
 from cello.program.graph import Program
 from cello.program.guards.side_effects import RandomDrawnError, no_side_effects
@@ -84,7 +84,7 @@ def capture(
             ]
 
         # Attention is captured as the products that it is made of.
-        with apart(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH):
+        with isolated(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH):
             return copy_context().run(all_of_them)
 
     try:

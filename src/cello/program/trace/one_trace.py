@@ -21,12 +21,12 @@ from cello.errors import CaptureError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.operations import creation
 from cello.program.sizes import said
-from cello.program.trace.elsewhere import Elsewhere
+from cello.program.trace.hidden_effects import HiddenEffects
 from cello.program.trace.lines import caller_of_function, where_from
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
+from cello.program.trace.other_device import OtherDevice
 from cello.program.trace.rewrite import by_number, is_in_place, is_new, is_view, out_of_place
 from cello.program.trace.rows_first import Places, RowsFirst
-from cello.program.trace.unseen import Unseen
 from cello.program.trace.views import Views
 
 __all__ = ["PLAIN", "Around", "InStepError", "Trace", "is_captured"]
@@ -85,9 +85,9 @@ class Trace(TorchDispatchMode):
         self.device = torch.device(device)
         self.around = around
         self.rows_first = RowsFirst(size, places)
-        self.unseen = Unseen(self.refuse, size, self.rows_first.concerns)
+        self.hidden_effects = HiddenEffects(self.refuse, size, self.rows_first.concerns)
         self.refused: CaptureError | None = None
-        self.elsewhere = Elsewhere(self.device)
+        self.other_device = OtherDevice(self.device)
         self.values: dict[int, Value] = {}  # by the id of the tensor
         self.alive: list[Tensor] = []  # so that no id is used twice
         self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
@@ -114,11 +114,11 @@ class Trace(TorchDispatchMode):
             with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(around.grads):
                 torch.default_generator.manual_seed(size)
                 self.dice = torch.default_generator.get_state()
-                with self.unseen, self:
+                with self.hidden_effects, self:
                     inside = step_arguments(cell, x, state)
-                    result, variables = step_with_locals(cell, *inside, self.unseen.watch)
+                    result, variables = step_with_locals(cell, *inside, self.hidden_effects.watch)
                 check_step_result(cell, result, size)
-                with self.unseen, self:
+                with self.hidden_effects, self:
                     rows = in_rows(cell, result)
                 self.look_at_dice("")
                 if torch.is_grad_enabled() != around.grads:
@@ -135,7 +135,7 @@ class Trace(TorchDispatchMode):
         if any(type(part) is Tensor and vars(part) for part in (result[0], *result[1])):
             raise self.refusal("its results have attributes, which are not carried on")
 
-        program.asks_size = self.unseen.asks_size
+        program.asks_size = self.hidden_effects.asks_size
         program.output = self.operand(rows[0])
         program.next_state = {n: self.operand(t) for n, t in zip(cell.state, rows[1], strict=True)}
         named = {"x": x} | named_tensors(cell, *inside, result, variables)
@@ -178,7 +178,7 @@ class Trace(TorchDispatchMode):
             )
         if not isinstance(leaf, Tensor):
             return leaf
-        if id(leaf) in self.rows_first.laid:
+        if id(leaf) in self.rows_first.layouts:
             self.as_it_lies(leaf, sys._getframe(1))
         if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
             name = self.known.get(id(leaf))
@@ -219,7 +219,9 @@ class Trace(TorchDispatchMode):
             if func._opname in _ONE_VALUE:
                 line = line.replace("(", "(as `if`, float() and .item() do; ", 1)
             self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
-        if not self.unseen.asked:  # TorchScript cuts gradients off and computes them by itself
+        if (
+            not self.hidden_effects.asked
+        ):  # TorchScript cuts gradients off and computes them by itself
             self.refuse(
                 f"it runs {func} from code that is none of Python's, such as what "
                 f"torch.jit.script has made ({where})"
@@ -242,10 +244,10 @@ class Trace(TorchDispatchMode):
             arguments += more
             if func is torch.ops.aten.copy_.default:
                 arguments = (self.of_dtype(args[1], args[0].dtype), list(args[0].shape))
-            elif self.elsewhere.run(target, args + more, kwargs).dtype != args[0].dtype:
+            elif self.other_device.run(target, args + more, kwargs).dtype != args[0].dtype:
                 self.refuse(f"{func} changes a tensor in place, but not its dtype ({where})")
-        named = map_leaves(self.elsewhere.device_of, map_leaves(self.operand, kwargs))
-        result = self.elsewhere.run(func, args, kwargs)
+        named = map_leaves(self.other_device.device_of, map_leaves(self.operand, kwargs))
+        result = self.other_device.run(func, args, kwargs)
         if is_random:
             self.dice = torch.default_generator.get_state()
         results = result if isinstance(result, (tuple, list)) else (result,)
@@ -282,41 +284,41 @@ class Trace(TorchDispatchMode):
         rows = self.rows_first
         if not rows.knows(func, args, kwargs):
             return None
-        result = self.elsewhere.run(func, args, kwargs)
+        result = self.other_device.run(func, args, kwargs)
         with enable_reentrant_dispatch(), self:
             made = rows.made(func, args, kwargs, result)
         if made is None:
             return None
         results = result if isinstance(result, (tuple, list)) else (result,)
-        for part, laid in zip(results, made, strict=True):
+        for part, layout in zip(results, made, strict=True):
             self.alive.append(part)
             self.sharing[part.untyped_storage()._cdata] = 2
             rows.with_rows.add(id(part))
             if grad := torch.is_grad_enabled():
                 self.with_grad.add(id(part))
-            if laid.is_plain:
-                self.values[id(part)] = self.values[id(laid.rows_first)]
+            if layout.is_plain:
+                self.values[id(part)] = self.values[id(layout.rows_first)]
             else:
                 if result is part and not rows.concerns((args, kwargs)):
                     self.origins[id(part)] = partial(self.emit, where, grad, func, args)
-                rows.laid[id(part)] = laid
+                rows.layouts[id(part)] = layout
         return result
 
     def as_it_lies(self, tensor: Tensor, frame: Any) -> None:
         """Write down a tensor whose rows do not stand first, for what knows of no other form."""
-        laid, where = self.rows_first.laid.pop(id(tensor)), where_from(frame)
-        if laid.many > 1:
+        layout, where = self.rows_first.layouts.pop(id(tensor)), where_from(frame)
+        if layout.many > 1:
             self.refuse(
-                f"one axis holds the rows and {laid.many} elements of each, B·{laid.many} in "
+                f"one axis holds the rows and {layout.many} elements of each, B·{layout.many} in "
                 f"all, and what is done with it cannot be told row by row {said(where)}"
             )
         if (origin := self.origins.get(id(tensor))) is not None:
             origin(tensor)
             return
-        order = [laid.axis(axis) for axis in range(tensor.dim()) if axis != laid.at]
-        order.insert(laid.at, 0)
+        order = [layout.axis(axis) for axis in range(tensor.dim()) if axis != layout.at]
+        order.insert(layout.at, 0)
         target, grad = torch.ops.aten.permute.default, torch.is_grad_enabled()
-        self.emit(where, grad, target, (laid.rows_first, order), tensor)
+        self.emit(where, grad, target, (layout.rows_first, order), tensor)
 
     def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
         """What stands in the program for a tensor with its numbers as others."""

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from cello.program.operations import OPERATIONS
-from cello.program.trace.laid import Laid, LaidRows, Made, tensors_in
-from cello.program.trace.laid_rules import RULES, Rule, along, pointwise
+from cello.program.trace.row_layout import Made, RowLayout, RowLayouts, tensors_in
+from cello.program.trace.row_layout_rules import RULES, Rule, along, pointwise
 
 __all__ = ["Places", "RowsFirst"]
 
@@ -43,7 +43,7 @@ class Places:
         self.is_found = False
 
 
-class RowsFirst(LaidRows):
+class RowsFirst(RowLayouts):
     """The tensors of one trace, those whose rows lie elsewhere than first kept with them first.
 
     Args:
@@ -102,9 +102,9 @@ class RowsFirst(LaidRows):
         if torch.Tag.pointwise in func.tags:
             return pointwise(self, func, args, kwargs)
         if OPERATIONS[func._opname].kind == "copy":
-            laid = self.laid[id(args[0])]
+            layout = self.layouts[id(args[0])]
             kwargs = {name: given for name, given in kwargs.items() if name != "memory_format"}
-            return [laid.like(func(laid.rows_first, *args[1:], **kwargs))]
+            return [layout.like(func(layout.rows_first, *args[1:], **kwargs))]
         return along(self, func, args, kwargs, result)
 
     def _entered(self, rule: Rule, func: Any, args: tuple[Any, ...], result: Any) -> Made:
@@ -118,26 +118,26 @@ class RowsFirst(LaidRows):
         return rule(self, func, args, result) if enters else None
 
     def _view(self, args: tuple[Any, ...], result: Tensor) -> Made:
-        laid = self.of(args[0])
-        if laid is None:
+        layout = self.of(args[0])
+        if layout is None:
             return None
         shape, old = list(result.shape), args[0].shape
         after_views = self.places.after_views
         if self.is_first:
-            before = math.prod(old[: laid.at]) * laid.outer
-            after = math.prod(old[laid.at + 1 :]) * laid.inner
+            before = math.prod(old[: layout.at]) * layout.outer
+            after = math.prod(old[layout.at + 1 :]) * layout.inner
             after_views.append(_place(shape, before, self.count, after))
         place = after_views[self.views] if self.views < len(after_views) else None
         self.views += 1
-        if place is None or (laid.is_plain and place == (0, 1, 1)):
+        if place is None or (layout.is_plain and place == (0, 1, 1)):
             return None
         at, outer, inner = place
         axis = [outer * inner] if outer * inner > 1 else []
         wanted = [self.count, *shape[:at], *axis, *shape[at + 1 :]]
-        moved = laid.rows_first
+        moved = layout.rows_first
         if list(moved.shape) != wanted:
             moved = moved.reshape(wanted)
-        return [Laid(moved, at, outer, inner)]
+        return [RowLayout(moved, at, outer, inner)]
 
 
 def _place(shape: Sequence[int], before: int, rows: int, after: int) -> tuple[int, int, int] | None:

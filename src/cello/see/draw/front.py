@@ -19,7 +19,7 @@ from cello.see.draw.net.step_values import StepValues
 from cello.see.draw.net.unrolled import unrolled_picture
 from cello.see.draw.step.cells import cell_diagram
 from cello.see.draw.step.counts import put_counts
-from cello.see.draw.step.rough import simplify
+from cello.see.draw.step.simplified import simplify
 from cello.see.draw.step.values import put_numbers, put_room
 from cello.see.numbers import whole
 from cello.see.recording.recorded import Recorded

@@ -19,7 +19,7 @@ from cello.layers.paths import cells_of, check_net
 from cello.program import program_of_values
 from cello.ranges import shown
 from cello.sealed import check_format, own_memory, to_bytes
-from cello.see.recording.described import layer_rows
+from cello.see.recording.layer_descriptions import layer_rows
 from cello.see.recording.recorded import LeftOut, Recorded
 from cello.see.recording.rows import LayerRows
 from cello.see.recording.source import Source

@@ -13,7 +13,7 @@ import torch
 from cello.cells import Cell
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.recurrence import Recurrence
-from cello.convert.recurrence.asked import differs, recurrence_in
+from cello.convert.recurrence.standard_layer import differs, recurrence_in
 
 __all__ = ["KerasCell"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph
-from cello.convert.keras.beside import first_line, ids_of, prove_model
+from cello.convert.keras.keras_proof import first_line, ids_of, prove_model
 from cello.convert.keras.library import keras_library
 from cello.convert.keras.out.building import Building, OnItsWay
 from cello.convert.keras.out.wired import WiredModel, shapes_of_inputs

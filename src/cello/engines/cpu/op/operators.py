@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cello.engines.cpu.batched import in_batch, register_batched
-from cello.engines.cpu.changes import kept_apart
+from cello.engines.cpu.in_place_changes import kept_apart
 from cello.engines.cpu.op.call import SCHEMA, LoopCall, Unpadded
 from cello.engines.cpu.op.counts import register_counts
 from cello.engines.cpu.op.direct import can_bypass_dispatcher, nobody_traces

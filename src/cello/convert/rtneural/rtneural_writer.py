@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cello.convert.proof import Proof, prove
 from cello.convert.pytorch.same_as_torch import TorchWeights, torch_weights
 from cello.convert.rtneural.computed import FileSide
-from cello.convert.rtneural.inwards import ACTIVATIONS, r_and_z_exchanged
+from cello.convert.rtneural.rtneural_reader import ACTIVATIONS, r_and_z_exchanged
 from cello.errors import ModelError
 from cello.files import replace
 from cello.layers import DropIn, Recurrent

@@ -17,7 +17,7 @@ from cello.program.trace.composite import as_equations
 from cello.program.trace.functions import IN_OTHER_WORDS
 from cello.program.trace.lines import is_the_steps, where_from
 
-__all__ = ["Unseen"]
+__all__ = ["HiddenEffects"]
 
 _READS = "it reads the values in a tensor"
 _COMPUTES = "it computes gradients, whose own gradients are not operations"
@@ -83,7 +83,7 @@ _SAVING: Any = saved_tensors_hooks.__enter__
 _LOGGING: Any = logging.Logger.handle
 
 
-class Unseen(TorchFunctionMode):
+class HiddenEffects(TorchFunctionMode):
     """Around a step: refuses what its operations would not tell.
 
     Attributes:

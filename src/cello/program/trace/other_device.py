@@ -9,10 +9,10 @@ from torch import Tensor
 
 from cello.program.graph import map_leaves
 
-__all__ = ["Elsewhere"]
+__all__ = ["OtherDevice"]
 
 
-class Elsewhere:
+class OtherDevice:
     """Runs operations on the CPU, wherever the step will run later.
 
     Args:

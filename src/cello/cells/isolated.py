@@ -14,7 +14,7 @@ from torch.utils._device import DeviceContext
 
 from cello.cells.tracing import taken_apart, untraced
 
-__all__ = ["apart", "hooks_of"]
+__all__ = ["hooks_of", "isolated"]
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
@@ -25,7 +25,7 @@ def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
 
 
 @contextmanager
-def apart(module: nn.Module) -> Iterator[None]:
+def isolated(module: nn.Module) -> Iterator[None]:
     """Run steps of `module` out of what goes on around.
 
     That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or

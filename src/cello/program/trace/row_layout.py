@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Laid", "LaidRows", "Made", "tensors_in"]
+__all__ = ["Made", "RowLayout", "RowLayouts", "tensors_in"]
 
 
 @dataclass(frozen=True)
-class Laid:
+class RowLayout:
     """How the rows lie in a tensor, and the tensor with its rows first.
 
     Attributes:
@@ -38,7 +38,7 @@ class Laid:
         """Of the tensor itself."""
         return self.rows_first.dim() - (self.many > 1)
 
-    def lies_as(self, other: Laid | None) -> bool:
+    def lies_as(self, other: RowLayout | None) -> bool:
         """Whether the rows of another lie the same way."""
         return other is not None and self._way == other._way
 
@@ -55,45 +55,45 @@ class Laid:
         """The axis of `rows_first` that is an axis of the tensor's."""
         return axis + 1 if axis < self.at else axis + (self.many > 1)
 
-    def like(self, rows_first: Tensor, at: int | None = None) -> Laid:
+    def like(self, rows_first: Tensor, at: int | None = None) -> RowLayout:
         """Another tensor with its rows lying the same way."""
-        return Laid(rows_first, self.at if at is None else at, self.outer, self.inner)
+        return RowLayout(rows_first, self.at if at is None else at, self.outer, self.inner)
 
 
 #: What an operation makes of tensors whose rows lie somewhere; None where it is not known.
-Made = list[Laid] | None
+Made = list[RowLayout] | None
 
 
-class LaidRows:
+class RowLayouts:
     """Of the tensors of one trace, which hold something of each row, and where.
 
     Attributes:
         count: how many rows there are.
-        laid: by the id of a tensor, how its rows lie where they do not stand first.
+        layouts: by the id of a tensor, how its rows lie where they do not stand first.
         with_rows: ids of all tensors that hold something of each row.
         parts: by the id of what was stacked, along which axis, and of what.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.laid: dict[int, Laid] = {}
+        self.layouts: dict[int, RowLayout] = {}
         self.with_rows: set[int] = set()
         self.parts: dict[int, tuple[int, list[Tensor]]] = {}
 
     def concerns(self, tree: Any) -> bool:
         """Whether the rows of one of the tensors in nested arguments lie elsewhere."""
-        return bool(self.laid) and any(id(tensor) in self.laid for tensor in tensors_in(tree))
+        return bool(self.layouts) and any(id(tensor) in self.layouts for tensor in tensors_in(tree))
 
     def is_by_row(self, tree: Any) -> bool:
         """Whether one of the tensors in nested arguments holds something of each row."""
         return any(id(tensor) in self.with_rows for tensor in tensors_in(tree))
 
-    def of(self, leaf: Any) -> Laid | None:
+    def of(self, leaf: Any) -> RowLayout | None:
         """How a tensor's rows lie; None if it has none, or they lie in a way that is not known."""
         if not isinstance(leaf, Tensor) or id(leaf) not in self.with_rows:
             return None
-        plain = Laid(leaf) if leaf.shape[:1] == (self.count,) else None
-        return self.laid.get(id(leaf), plain)
+        plain = RowLayout(leaf) if leaf.shape[:1] == (self.count,) else None
+        return self.layouts.get(id(leaf), plain)
 
 
 def tensors_in(tree: Any) -> Iterator[Tensor]:
