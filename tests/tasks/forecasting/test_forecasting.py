@@ -118,6 +118,21 @@ def test_the_backtest_of_validation_sees_nothing_of_the_test():
     assert tasks[0].evaluate(net, "test") != tasks[1].evaluate(net, "test")
 
 
+def test_a_series_that_training_did_not_see_is_scaled_by_what_comes_first():
+    task = made()
+    net = network(task)
+    values = waves(seed=2)
+    values[20:] += 1e3
+    known = np.arange(T) % 3.0
+    results = []
+    for later in (waves(seed=2), values):
+        judged = task.on([Series(later, "c", known, "2024-01-01")])
+        test = judged.backtest("test")
+        assert test.origins[0] == (0, C - 1)
+        results.append(judged.quantiles(net, test)[:10])
+    assert np.array_equal(*results)
+
+
 # ------------------------------------------------------------ what is read and said
 
 

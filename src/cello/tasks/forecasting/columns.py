@@ -106,7 +106,8 @@ def read_series(
             raise DataError(f"{where}: {_of(name)}no value of {', '.join(columns.target)}")
         last = int(there[-1]) + 1
         gaps += int(places[-1]) + 1 - len(places)
-        empty += int(np.isnan(values[places[places < last]]).sum())
+        written = places[places < last]
+        empty += int(np.isnan(values[written]).sum() + np.isnan(known[written]).sum())
         values = values[:last]
         found.append(Series(values, name, known if columns.known else None, start))
     if gaps or empty:

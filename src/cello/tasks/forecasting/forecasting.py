@@ -275,12 +275,15 @@ class Forecasting:
     # ------------------------------------------------------------ a trained network
 
     def on(self, series: Sequence[Series]) -> Forecasting:
-        """The same task with the split "test": all of these series behind their first context."""
-        task = Forecasting(self.plan, batch_size=self.batch_size)
+        """The same task with the split "test": all of these series behind their first context.
+
+        One that was not in training is scaled by that first context.
+        """
+        task = Forecasting(self.plan.knowing(series), batch_size=self.batch_size)
         task.series = tuple(series)
-        task._laid = [self._lay_out(one) for one in series]
-        parts = [(min(self.plan.context, len(one) - 1), len(one)) for one in series]
-        task._tests = {"test": Backtest(self.plan, task.series, parts)}
+        task._laid = [task._lay_out(one) for one in series]
+        parts = [(self.plan.first(one), len(one)) for one in series]
+        task._tests = {"test": Backtest(task.plan, task.series, parts)}
         return task
 
     def read(self, table: pd.DataFrame | str | Path) -> list[Series]:

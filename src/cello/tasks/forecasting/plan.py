@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cello.errors import ArgumentError, ModelError
@@ -85,6 +85,21 @@ class ForecastPlan:
         if found is None and len(self.scales) == 1 and self.columns.by is None:
             found = next(iter(self.scales.values()))
         return scale_of(series.values, self.season) if found is None else found
+
+    def first(self, series: Series) -> int:
+        """The first step of a series that can be forecast, behind a context if it has one."""
+        return min(self.context, len(series) - 1)
+
+    def knowing(self, series: Sequence[Series]) -> ForecastPlan:
+        """The same plan with scales for series that it does not know, from what comes first."""
+        if self.columns.by is None:
+            return self
+        found = {
+            one.name: scale_of(one.values[: self.first(one)], self.season)
+            for one in series
+            if one.name not in self.scales
+        }
+        return replace(self, scales={**self.scales, **found})
 
     def about(self, series: int, steps: int, held_out: int) -> About:
         """For a model's card: of so many series, with so many steps in all and held out."""
