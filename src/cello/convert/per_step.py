@@ -25,7 +25,7 @@ from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.reads import Reads, dtype_of, reads_of
 
-__all__ = ["GraphCell", "per_step"]
+__all__ = ["GraphCell", "graph_reads", "node_name", "per_step"]
 
 #: In place of an axis: a value is not what its steps are.
 _DIFFERS = object()
@@ -156,7 +156,7 @@ def per_step(net: NetGraph) -> Recurrent | Stack:
     True
     """
     _check_layers(net)
-    reads = [_reads(net, number) for number in range(net.inputs)]
+    reads = [graph_reads(net, number) for number in range(net.inputs)]
     tables = _tables(net) if any(part.ids for part in reads) else []
     first: ConversionError | None = None
     for time in (1, 0) if net.batch_first else (0, 1):
@@ -178,7 +178,7 @@ def _check_layers(net: NetGraph) -> None:
             )
 
 
-def _reads(net: NetGraph, number: int) -> Reads:
+def graph_reads(net: NetGraph, number: int) -> Reads:
     """What an input holds at a step, as the first module that reads it says."""
     reached = {number}
     modules = list(net.parts.values())
@@ -219,20 +219,20 @@ def _tables(net: NetGraph) -> list[int]:
             what == "differs" or (isinstance(what, int) and isinstance(modules[what], nn.Embedding))
         ):
             raise ConversionError(
-                f"{_name(net, place)} reads ids: one step at a time, only an embedding of a net's "
-                "one input can"
+                f"{node_name(net, place)} reads ids: one step at a time, only an embedding of a "
+                "net's one input can"
             )
         found.append(place)
     return found
 
 
-def _name(net: NetGraph, place: int) -> str:
+def node_name(net: NetGraph, place: int) -> str:
     """What a node is called in a message."""
     what, values, _ = net.wiring[place - net.inputs]
     if isinstance(what, int):
         return f"{net.names[what]} ({type(list(net.parts.values())[what]).__name__})"
     before = next((v for v in values if v is not None and v >= net.inputs), None)
-    behind = "" if before is None else f", behind {_name(net, before)}"
+    behind = "" if before is None else f", behind {node_name(net, before)}"
     return f"node {place - net.inputs} ({what}{behind})"
 
 
@@ -280,7 +280,7 @@ class _Compared:
         try:
             self.net.run(given, run_node, values)
         except Exception as error:
-            name = _name(self.net, len(values))
+            name = node_name(self.net, len(values))
             raise ConversionError(f"{name} cannot run on {T} steps: {error}") from error
         return given, values
 
@@ -300,8 +300,8 @@ class _Compared:
                 first = one[number][:1]
                 if not ((one[number] == first).all() and (other[number] == first).all()):
                     raise ConversionError(
-                        f"{_name(self.net, place)} begins with a state that is computed from an "
-                        "input: it cannot run one step at a time"
+                        f"{node_name(self.net, place)} begins with a state that is computed from "
+                        "an input: it cannot run one step at a time"
                     )
                 found.append(first[0] if first.any() else None)
         return found
@@ -327,7 +327,7 @@ class _Compared:
                 now = [part.narrow(time, t, 1) for part in inputs]
                 _, state = _one_step(net, now, state, self.tables, values)
             except Exception as error:
-                name = _name(net, len(values))
+                name = node_name(net, len(values))
                 raise ConversionError(f"{name} cannot run on one step alone: {error}") from error
             steps.append(values)
         places = [place % len(whole) for place in net.outputs]
@@ -337,9 +337,9 @@ class _Compared:
                 each = [values[place] for values in steps]
                 if isinstance(whole[place], Tensor) and self._axis(whole[place], each) is _DIFFERS:
                     raise ConversionError(
-                        f"{_name(net, place)} gives something else one step at a time: it looks "
-                        "at other steps than those up to its own, or the state it keeps is not "
-                        "that of a layer"
+                        f"{node_name(net, place)} gives something else one step at a time: it "
+                        "looks at other steps than those up to its own, or keeps a state that is "
+                        "not a layer's"
                     )
             raise ConversionError("the net gives something else one step at a time")
         axes = [ends[place] for place in places]

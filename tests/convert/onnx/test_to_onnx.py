@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 import cello
 from cello.cells import zoo
-from cello.convert import NetGraph
 from cello.convert.onnx import onnx_file
 from cello.convert.onnx.operators import operator_of
 from cello.convert.onnx.primitives import FUNCTIONS
@@ -118,12 +117,6 @@ def test_masks_of_the_input_alone(stream: bool, tmp_path: Path) -> None:
 def test_a_step_that_is_none_of_rows_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=REFUSED[name]):
         cello.to_onnx(cello.Recurrent(CELLS[name]()), tmp_path / "net.onnx")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_graph_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="net is a graph, which cannot be written as ONNX"):
-        cello.to_onnx(NetGraph([nn.Tanh()], [[0, [0], {}]]), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,6 +34,7 @@ class Exporting:
     Attributes:
         states: the input of each state and the output that belongs to it, in the net's order.
         operators: what each cell has become, by its place: "RNN", "LSTM", "GRU", "Scan" or "step".
+        xs, ys: the names of the inputs and outputs that are no states.
         model: the model.
 
     Args:
@@ -45,8 +46,7 @@ class Exporting:
 
     def __init__(self, net: Any, sample: Tensor, reads: Reads, *, stream: bool) -> None:
         self.put = NodeWriter()
-        for name in ("x", "y"):
-            self.put.name(name)
+        self.xs, self.ys = ([self.put.name(name)] for name in ("x", "y"))
         self.stream = stream
         self.states: dict[str, str] = {}
         self.operators: dict[str, str] = {}

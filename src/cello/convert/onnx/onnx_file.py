@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cello.convert.drawn import Drawn
 from cello.convert.graph import NetGraph
 from cello.convert.per_step import per_step
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
@@ -25,6 +26,7 @@ from cello.layers.stream import Streamed
 
 if TYPE_CHECKING:
     from cello.convert.onnx.net import Exporting
+    from cello.convert.onnx.wired import WiredExporting
 
 __all__ = ["Exported", "to_onnx"]
 
@@ -72,6 +74,8 @@ def to_onnx(
 
     Args:
         net: a layer, a stack, a drop-in, or a module from tensor to tensor; as it is in eval mode.
+            A `NetGraph` has inputs and outputs of its own, ``x`` and ``y``, or ``x0``, ``x1``, …;
+            with `stream`, it must be able to run one step at a time.
         file: where to; a file that is there is replaced once the new one is proved and whole.
         stream: write one step: x [B, ...] and the states before it to y and the states after it.
         test_vector: a file ``.npz`` to write beside it, with inputs and outputs under their names.
@@ -94,25 +98,13 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
+    file = Path(file)
     if isinstance(net, NetGraph) and stream:
         net = per_step(net)
-    if isinstance(net, NetGraph):
-        raise ConversionError(
-            "net is a graph, which cannot be written as ONNX; layers and stacks of them can be, "
-            "and cello.to_keras takes graphs"
-        )
-    Exporting = _exporting()
-    file = Path(file)
-    if stream and isinstance(net, Streamed):
-        net.in_turn()
-    reads = reads_of(net)
-    sample = draw_input(net, 1, 1, torch.Generator().manual_seed(0))
-    run_net(net, Case("", sample))
-    with torch.no_grad(), evaluating(net), engine("reference"):
-        graph = Exporting(net, sample, reads, stream=stream)
+    graph, options = _graph_of(net, stream)
     model = _checked(graph.model, file)
     side = _Side(graph, model, file)
-    proof = prove(net, side, name=file.name, lengths=not stream)
+    proof = prove(net, side, name=file.name, lengths=not stream, **options)
     vector = None if test_vector is None else side.vector()
     try:
         if vector is not None and test_vector is not None:
@@ -123,17 +115,36 @@ def to_onnx(
     return Exported(file, graph.operators, graph.states, proof)
 
 
-def _exporting() -> type[Exporting]:
-    """The class that needs the extra, imported when a net is written and not before."""
+def _graph_of(net: nn.Module, stream: bool) -> tuple[Exporting, dict[str, Any]]:
+    """The graph of a net, and how it is to be proved."""
+    Exporting, WiredExporting = _exporting()
+    if isinstance(net, NetGraph):
+        drawn = Drawn(net)
+        with torch.no_grad(), evaluating(net), engine("reference"):
+            samples = [drawn(*sizes, torch.Generator().manual_seed(0)) for sizes in drawn.open]
+            graph = WiredExporting(net, samples)
+        return graph, {"draw": drawn.one, "sizes": drawn.sizes}
+    if stream and isinstance(net, Streamed):
+        net.in_turn()
+    reads = reads_of(net)
+    sample = draw_input(net, 1, 1, torch.Generator().manual_seed(0))
+    run_net(net, Case("", sample))
+    with torch.no_grad(), evaluating(net), engine("reference"):
+        return Exporting(net, sample, reads, stream=stream), {}
+
+
+def _exporting() -> tuple[type[Exporting], type[WiredExporting]]:
+    """The classes that need the extra, imported when a net is written and not before."""
     try:
         importlib.import_module("onnxruntime")
         from cello.convert.onnx.net import Exporting
+        from cello.convert.onnx.wired import WiredExporting
     except ImportError as error:
         raise ImportError(
             "ONNX files need onnx and onnxruntime, which come with Cello's extra onnx: "
             "pip install 'cello[onnx]'"
         ) from error
-    return Exporting
+    return Exporting, WiredExporting
 
 
 def _checked(model: Any, file: Path) -> bytes:
@@ -167,14 +178,16 @@ class _Side:
             raise ConversionError(f"ONNX Runtime cannot load {file.name}: {error}") from error
         self.last: dict[str, Any] = {}
 
-    def __call__(self, case: Case) -> tuple[Tensor, Sequence[Tensor]]:
+    def __call__(self, case: Case) -> tuple[Any, Sequence[Tensor]]:
         """Run a case."""
         given = {} if case.state is None else dict(zip(self.graph.states, case.state, strict=True))
         if not self.graph.stream:
             if case.lengths is not None:
                 given["lengths"] = case.lengths
-            y, *state = self._run({"x": case.x, **given})
-            return y, state
+            xs = case.x if isinstance(case.x, tuple) else (case.x,)
+            made = self._run({**dict(zip(self.graph.xs, xs, strict=True)), **given})
+            count = len(self.graph.ys)
+            return made[0] if count == 1 else tuple(made[:count]), made[count:]
         y_s = []
         time = 1 if self.graph.batch_first_net else 0
         for x in case.x.unbind(time):

@@ -1,0 +1,91 @@
+"""Graphs as ONNX files: what readers of files made is written, proved, and read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cello
+from cello.convert import NetGraph, from_keras, from_onnx
+from cello.errors import ConversionError
+from tests.convert.keras.models import inputs_of, make
+
+#: Of Keras's models, those that have each function and module, and what their cells become.
+MODELS = {
+    "last step": {"GRU"},
+    "both ways, mul, last step": {"LSTM"},
+    "masked words": {"Scan"},
+    "convolution and norms": {"LSTM"},
+    "products": {"GRU", "LSTM"},
+    "branches": {"GRU", "LSTM"},
+    "two inputs": {"LSTM"},
+    "encoder and decoder": {"LSTM"},
+}
+
+
+def _all(found: Any) -> tuple[Tensor, ...]:
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_graph_is_written_and_read_again(name: str, tmp_path: Path) -> None:
+    model = make(name)
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    made = cello.to_onnx(net, tmp_path / "net.onnx")
+    assert set(made.operators.values()) == MODELS[name]
+    assert made.proof.cases >= 6
+    again = from_onnx(tmp_path / "net.onnx")
+    for T, B in ((6, 2), (9, 3)):  # no size is built in
+        given = [torch.from_numpy(x) for x in inputs_of(model, T, B)]
+        wide = [x.long() if x.dtype == torch.int32 else x for x in given]
+        with torch.no_grad():
+            for one, two in zip(_all(net(*given)), _all(again(*wide)), strict=True):
+                torch.testing.assert_close(two, one, atol=1e-5, rtol=1e-4)
+
+
+def _turned(layer: nn.Module) -> NetGraph:
+    """Time first inside, the batch first outside, with the last state and the last step."""
+    turn = {"perm": [1, 0, 2]}
+    return NetGraph(
+        [layer, nn.Linear(8, 2)],
+        [
+            ["Transpose", [0], turn], [0, [1], {}], ["state", [2], {"index": 0}],
+            ["select", [2], {"axis": 0, "index": -1}], [1, [4], {}],
+        ],
+        outputs=[5, 3],
+    )  # fmt: skip
+
+
+def test_two_ways_with_the_batch_first_and_a_state_that_comes_out(tmp_path: Path) -> None:
+    net = _turned(cello.Bidirectional(cello.LSTMCell(3, 4)))
+    made = cello.to_onnx(net, tmp_path / "net.onnx", test_vector=tmp_path / "net.npz")
+    assert made.states == {}
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    names = [[part.name for part in side] for side in (graph.input, graph.output)]
+    assert names == [["x"], ["y0", "y1"]]
+    x = torch.randn(3, 5, 3)
+    for one, two in zip(net(x), from_onnx(tmp_path / "net.onnx")(x), strict=True):
+        torch.testing.assert_close(two, one)
+
+
+class Mixes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.cumsum(1)
+
+
+def test_a_module_without_a_form_is_named(tmp_path: Path) -> None:
+    layer = cello.Recurrent(cello.GRUCell(3, 4), batch_first=True)
+    net = NetGraph([layer, Mixes()], [[0, [0], {}], [1, [1], {}]], names=["layer", "mixes"])
+    with pytest.raises(ConversionError, match=r"mixes|not equal to the net"):
+        cello.to_onnx(net, tmp_path / "net.onnx")
+    net = NetGraph([layer], [[0, [0], {}], ["Gelu", [1], {}]], names=["layer"])
+    with pytest.raises(ConversionError, match=r"^node 1 \(Gelu, behind layer \(Recurrent\)\) cann"):
+        cello.to_onnx(net, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
