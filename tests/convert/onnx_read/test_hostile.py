@@ -39,7 +39,7 @@ def test_a_file_that_is_cut_off_or_none(tmp_path):
     _refused(tmp_path / "none.onnx", "does not exist")
     _refused(tmp_path, "cannot be read")
     file.write_bytes(b"\x08\x08")
-    _refused(file, "there is no graph")
+    _refused(file, "it holds no graph")
 
 
 def test_nodes_in_a_circle_out_of_order_and_names_twice(tmp_path):

@@ -207,7 +207,7 @@ def test_a_long_sum_stands_in_lines():
     shown = labels(cello.draw(LongNames()).svg)
     assert "gateweights,of,everything x" in shown
     assert "+ gateweights,of,everything.bias" in shown
-    assert "weightih,i x + weighthh,i hprev" in labels(cello.draw(nn.LSTMCell(3, 2)).svg)
+    assert "Wii x + Whi hprev + bii + bhi" in labels(cello.draw(nn.LSTMCell(3, 2)).svg)
 
 
 def test_a_cell_of_torch():
