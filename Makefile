@@ -6,7 +6,7 @@ READY  := $(VENV)/.setup-done
 BASE_PYTHON ?= python3
 
 # What a machine has set for its own Python must not reach into the environment.
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test all-tests test-fast test-full test-versions coverage lint format types imports docs notebooks docs-check pictures bench bench-targets bench-quick bench-peers packages release clean
