@@ -73,8 +73,8 @@ def test_only_the_folder_is_needed(model: Path, tmp_path: Path):
     assert kept(model) == EVERY | asked
     result = run("train", "chars", "--resume", "-o", model, "--quiet")
     assert result.stderr == (
-        "cello: nothing was to do: the run in ../model has done all of its epochs (1); to go on, "
-        "ask for more: cello train chars -o ../model --quiet --resume --epochs 2\n"
+        "cello: there was nothing to do: the run in ../model has finished all its epochs (1); to "
+        "continue, ask for more: cello train chars -o ../model --quiet --resume --epochs 2\n"
     )
     assert "the best network, of epoch 1, is in ../model" in result.stdout
     result = run("train", "chars", "--resume", "-o", model, "--epochs", 2, "--patience", 7)
@@ -93,7 +93,7 @@ def test_only_the_folder_is_needed(model: Path, tmp_path: Path):
 def test_the_same_options_may_be_given_again(model: Path, tmp_path: Path):
     words = ["--train", tmp_path / "text.txt", "--hidden-size", 4, "--batch-size", 2, "--seed", 0]
     (line,) = run("train", "chars", "--resume", "-o", model, *words, "--quiet").stderr.splitlines()
-    assert "nothing was to do" in line
+    assert "there was nothing to do" in line
 
 
 @pytest.mark.parametrize(
@@ -205,11 +205,11 @@ def test_a_run_that_stopped_early(tmp_path: Path):
     words += ["--batch-size", 2, "--epochs", 30, "--patience", 2, "--accelerator", "cpu"]
     run("train", "chars", *words, "-o", tmp_path / "model")
     result = run("train", "chars", "--resume", "-o", tmp_path / "model", "--quiet")
-    assert "had stopped early, 2 epochs after its best; to go on, give it mo" in result.stderr
+    assert "stopped early, 2 epochs after its best; to continue, give it mo" in result.stderr
     told = shlex.split(result.stderr.partition("more patience: cello ")[2])
     again = run(*told)
     assert "cello: --patience is now 4; it was 2" in again.stderr
-    assert "nothing was to do" not in again.stderr
+    assert "nothing to do" not in again.stderr
 
 
 def test_files_where_there_were_none(model: Path):
@@ -230,7 +230,7 @@ def test_a_folder_in_which_another_run_is_at_work(model: Path):
 
 def test_resume_names_the_folder_itself(model: Path):
     result = run("train", "chars", "--resume", model, "--quiet")
-    assert "nothing was to do: the run in ../model has done all" in result.stderr
+    assert "there was nothing to do: the run in ../model has finished all" in result.stderr
     run("train", "chars", "--resume", model, "-o", model, "--quiet")
     result = run("train", "chars", "--resume", model, "-o", "other", code=2)
     assert "--resume names ../model, and --output other: leave one out" in result.stderr

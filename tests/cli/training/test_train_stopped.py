@@ -46,7 +46,7 @@ def test_ctrl_c_says_how_to_go_on(text: Path, tmp_path: Path, ctrl_c: None):
     assert running.returncode == 130
     last = errors.splitlines()[-1]
     assert last.startswith("cello: stopped at step ")
-    _, _, told = last.partition("; to go on: ")
+    _, _, told = last.partition("; to continue: ")
     assert shlex.split(told) == ["cello", "train", "chars", "-o", "model", "--resume"]
     assert "Traceback" not in errors
 

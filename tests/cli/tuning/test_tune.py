@@ -79,7 +79,7 @@ def test_what_is_cut_off_goes_on(study: Path, monkeypatch: pytest.MonkeyPatch):
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 130
     assert "stopped after 2 trials, which are kept" in result.stderr
-    assert f"to go on: cello tune chars --resume {study}" in result.stderr
+    assert f"to continue: cello tune chars --resume {study}" in result.stderr
     (trial,) = (study / "trials" / "2").iterdir()
     before = json.loads((trial / "options.json").read_text())
     result = run(*words)

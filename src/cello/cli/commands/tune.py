@@ -32,13 +32,13 @@ class _Tune(Group):
 def _tuned(task: str, trained: click.Command) -> Command:
     trials = click.Option(
         ["--trials"], type=click.IntRange(1, 100_000), default=20, show_default=True,
-        help="How many sets of options are tried, with those of a study that goes on.",
+        help="How many trials to run, including those of the study that is resumed.",
     )  # fmt: skip
     search = click.Option(
         ["--search"], multiple=True, metavar="NAME=LOW..HIGH",
-        help="An option that is searched: NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=A,B,C; may be "
-        "given several times.  [default: hidden-size, learning-rate, dropout and weight-decay, but "
-        "for those that are given]",
+        help="An option to vary: NAME=LOW..HIGH, NAME=LOW..HIGH:log or NAME=A,B,C; may be given "
+        "several times.  [default: those of hidden-size, learning-rate, dropout and weight-decay "
+        "that are not given]",
     )  # fmt: skip
 
     def run(**values: Any) -> None:
@@ -49,10 +49,10 @@ def _tuned(task: str, trained: click.Command) -> Command:
         params=[trials, search, *trained.params],
         callback=run,
         help=f"Search the options of `cello train {task}` that give the best model.\n\n"
-        "Takes its options. Those that are given stay as they are, others are tried: the more "
-        "trials there are, the more the next ones learn from them, and trials that are worse than "
-        "half of the others are stopped early. MODEL gets the best model, the table of all trials "
-        "and their folders. Ctrl-C keeps what was done; --resume MODEL goes on.",
+        f"Takes the options of `cello train {task}`: those you give stay fixed, others are varied "
+        "from trial to trial. Each trial learns from the ones before, and trials that do worse "
+        "than half of the others are stopped early. MODEL receives the best model, a table of all "
+        "trials and their folders. Ctrl-C keeps what was done; --resume MODEL continues.",
         example=_EXAMPLES.get(task, f"cello tune {task} --epochs 1 --trials 4 -o tuned"),
     )
 
@@ -115,7 +115,7 @@ def _run(task: str, trained: click.Command, values: dict[str, Any]) -> None:
         except TrainingInterrupted as stop:
             raise TrainingInterrupted(
                 f"stopped after {len(study.finished)} trials, which are kept, and so is the one "
-                f"that was cut off; to go on: cello tune {task} --resume {folder}",
+                f"that was cut off; to continue: cello tune {task} --resume {folder}",
                 step=stop.step,
                 exit_code=stop.exit_code,
             ) from stop

@@ -16,12 +16,12 @@ __all__ = ["command"]
 _PATH = click.Path(path_type=Path)
 
 _TEXT = {
-    "min_count": Help("Characters that occur less often are unknown."),
-    "max_size": Help("At most so many characters are known.", OrWord(int, "none")),
+    "min_count": Help("Characters that occur less often count as unknown."),
+    "max_size": Help("Keep at most this many characters.", OrWord(int, "none")),
 }
 _ROWS = {
-    "tbptt_steps": Help("Characters a batch in each row: gradients go no further back."),
-    "batch_size": Help("Rows that are read side by side."),
+    "tbptt_steps": Help("Characters of each row in a batch; gradients go no further back."),
+    "batch_size": Help("How many rows of text are read side by side."),
 }
 
 
@@ -39,10 +39,14 @@ _ROWS = {
     type=_PATH,
     multiple=True,
     metavar="PATH",
-    help="A text file, or a folder of them; may be given several times.",
+    help="A text file, or a folder of text files; may be given several times.",
 )
 @click.option(
-    "--validation", type=_PATH, multiple=True, metavar="PATH", help="Text to choose the best by."
+    "--validation",
+    type=_PATH,
+    multiple=True,
+    metavar="PATH",
+    help="Text for choosing the best network.",
 )
 @click.option("--test", type=_PATH, multiple=True, metavar="PATH", help="Text for the final test.")
 @options_of("cello.tasks.characters:Characters.from_documents", _TEXT)
@@ -51,8 +55,8 @@ _ROWS = {
 def command(**values: Any) -> None:
     """Train a network to predict the next character of a text.
 
-    Without --validation, a tenth of the text is set aside for it, and without both it and --test
-    another for the test. Without any files, the text is the source of Python's own standard
+    Without --validation, a tenth of the text is set aside for it; without --test as well, another
+    tenth for the test. Without any files, the text is the source code of Python's own standard
     library.
     """
     values = begin(values)

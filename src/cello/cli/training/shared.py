@@ -28,28 +28,34 @@ _SCHEDULES = constant("cello.train.options:SCHEDULES")
 #: Options of `cello.train.fit`, each an option of the command.
 OPTIONS = {
     "epochs": Help("Passes over the training data."),
-    "learning_rate": Help("Of AdamW."),
-    "weight_decay": Help("Of AdamW."),
-    "clip_norm": Help("Largest norm of all gradients together.", OrWord(float, "none")),
-    "schedule": Help("The learning rate after the warm-up.", click.Choice(_SCHEDULES)),
-    "warmup_steps": Help("Steps over which the learning rate rises."),
-    "patience": Help("Stop after so many epochs without getting better.", OrWord(int, "none")),
-    "seed": Help("Of all random numbers: first weights, order of the data, dropout."),
-    "checkpoint_steps": Help("Steps from one checkpoint to the next.", OrWord(int, "none")),
-    "checkpoint_seconds": Help("Seconds from one checkpoint to the next.", OrWord(float, "none")),
-    "log": Help("Where metrics go: csv, tensorboard; may be given twice.", str, multiple=True),
-    "log_every": Help("Steps from one row of the log to the next."),
-    "accelerator": Help("cpu, gpu, …; Lightning Fabric's."),
-    "devices": Help("How many devices; Lightning Fabric's.", OrWord(int, "auto")),
-    "nodes": Help("How many machines; Lightning Fabric's."),
-    "strategy": Help("How devices work together; Lightning Fabric's."),
-    "precision": Help("Such as bf16-mixed; Lightning Fabric's.", str),
+    "learning_rate": Help("The learning rate of AdamW."),
+    "weight_decay": Help("The weight decay of AdamW."),
+    "clip_norm": Help(
+        "Scale gradients down to this norm, all taken together.", OrWord(float, "none")
+    ),
+    "schedule": Help("How the learning rate changes after the warm-up.", click.Choice(_SCHEDULES)),
+    "warmup_steps": Help("Over how many steps the learning rate rises at first."),
+    "patience": Help("Stop after this many epochs without improvement.", OrWord(int, "none")),
+    "seed": Help("Seed of all random numbers: initial weights, order of the data, dropout."),
+    "checkpoint_steps": Help("Save a checkpoint every so many steps.", OrWord(int, "none")),
+    "checkpoint_seconds": Help("Save a checkpoint every so many seconds.", OrWord(float, "none")),
+    "log": Help(
+        "Where to write metrics: csv, tensorboard; may be given twice.", str, multiple=True
+    ),
+    "log_every": Help("Write a row of the log every so many steps."),
+    "accelerator": Help("cpu, gpu, …, as in Lightning Fabric."),
+    "devices": Help("How many devices, as in Lightning Fabric.", OrWord(int, "auto")),
+    "nodes": Help("How many machines, as in Lightning Fabric."),
+    "strategy": Help("How devices work together, as in Lightning Fabric."),
+    "precision": Help("Such as bf16-mixed, as in Lightning Fabric.", str),
 }
 
 #: Options of `cello.tasks.build_network`.
 NETWORK = {
-    "layers": Help("Recurrent layers."),
-    "dropout": Help("Share of numbers zeroed between layers and before the readout in training."),
+    "layers": Help("How many recurrent layers."),
+    "dropout": Help(
+        "Share of values set to zero in training, between layers and before the readout."
+    ),
 }
 
 _HIDDEN_SIZE = 64
@@ -77,7 +83,7 @@ def training(kinds: str) -> Callable[[Any], Any]:
             is_flag=False,
             flag_value="",
             metavar="[MODEL]",
-            help="Go on where the run in MODEL stopped, with the options that it began with.",
+            help="Continue the run in MODEL where it stopped, with the options it began with.",
         ),
         click.option(
             "--network",
@@ -85,13 +91,15 @@ def training(kinds: str) -> Callable[[Any], Any]:
             type=click.Choice(constant(kinds)),
             default="lstm",
             show_default=True,
-            help="The kind of network.",
+            help="Kind of network.",
         ),
         click.option(
-            "--hidden-size", type=int, help=f"Units of each layer.  [default: {_HIDDEN_SIZE}]"
+            "--hidden-size", type=int, help=f"Units in each layer.  [default: {_HIDDEN_SIZE}]"
         ),
         click.option(
-            "--parameters", type=int, help="Choose the hidden size that comes nearest to so many."
+            "--parameters",
+            type=int,
+            help="Choose the hidden size that gives about this many parameters.",
         ),
         options_of("cello.tasks.networks:build_network", NETWORK),
         options_of("cello.train.options:Options", OPTIONS),
@@ -234,7 +242,7 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
     except TrainingInterrupted as stop:
         raise TrainingInterrupted(
             f"stopped at step {stop.step}; the checkpoint in {values['folder'] / 'checkpoint'} is "
-            f"complete; to go on: {_resume_command(values)}",
+            f"complete; to continue: {_resume_command(values)}",
             step=stop.step,
             exit_code=stop.exit_code,
         ) from stop
@@ -266,13 +274,13 @@ def _nothing_to_do(result: Result, values: dict[str, Any]) -> str:
     if result.stopped_early:
         waited = epochs - result.best_epoch
         return (
-            f"nothing was to do: the run in {folder} had stopped early, {waited} epochs after its "
-            f"best; to go on, give it more patience: {_resume_command(values)} --patience "
+            f"there was nothing to do: the run in {folder} stopped early, {waited} epochs after "
+            f"its best; to continue, give it more patience: {_resume_command(values)} --patience "
             f"{2 * waited}"
         )
     return (
-        f"nothing was to do: the run in {folder} has done all of its epochs ({epochs}); to go on, "
-        f"ask for more: {_resume_command(values)} --epochs {2 * epochs}"
+        f"there was nothing to do: the run in {folder} has finished all its epochs ({epochs}); to "
+        f"continue, ask for more: {_resume_command(values)} --epochs {2 * epochs}"
     )
 
 

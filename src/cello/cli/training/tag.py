@@ -22,10 +22,10 @@ _FROM_FILES = "cello.tasks.tagging:Tagging.from_conll"
 _FIT = "cello.tasks.features:WordFeatures.fit"
 
 _BOTH = {
-    "batch_size": Help("Sequences a batch."),
-    "teacher_forcing": Help("Epochs in which a Jordan network is fed the true tags."),
+    "batch_size": Help("Sequences in a batch."),
+    "teacher_forcing": Help("For how many epochs a Jordan network is fed the true tags."),
     "min_count": Help(
-        "Words or characters that occur less often are unknown.",
+        "Words or characters that occur less often count as unknown.",
         default="2 for words, 20 without files",
     ),
 }
@@ -39,33 +39,35 @@ _WORDS = {
         default="those in the line # global.columns, or of CoNLL-U",
     ),
     "features": Help(
-        "What the network is told of a word.",
+        "What the network is told about a word.",
         click.Choice(constant("cello.tasks.features:WORD_FEATURES")),
     ),
 }
 _FEATURES = {
     "window": Help(
-        "So many words to the left and right are given too.",
+        "How many words to the left and to the right the network sees as well.",
         default="3, 0 for networks that read both ways",
     ),
-    "lower": Help("Put words in lower case."),
-    "max_size": Help("At most so many words and trigrams.", OrWord(int, "none")),
+    "lower": Help("Turn words into lower case."),
+    "max_size": Help("Keep at most this many words and trigrams.", OrWord(int, "none")),
     "vectors": Help(
-        "Vectors that the embedding begins with: text of word2vec, GloVe or fastText.",
+        "Start the embedding from vectors in this text file (word2vec, GloVe, fastText).",
         click.Path(path_type=Path),
     ),
-    "projection_size": Help("Length of a word's learned vector.", OrWord(int, "auto", "none")),
+    "projection_size": Help(
+        "The length of the vector learned for a word.", OrWord(int, "auto", "none")
+    ),
 }
 _NETWORK = {
     "crf": Help(
-        "Learn which tags follow each other too (a conditional random field), and choose "
-        "the likeliest sequence of them."
+        "Also learn which tags follow each other (a conditional random field), and predict "
+        "the most likely sequence of tags as a whole."
     )
 }
 _PIECES = {
-    "pieces": Help("Pieces of text an epoch."),
-    "piece_length": Help("Characters a piece, in training."),
-    "evaluation_length": Help("Characters a piece, in evaluation."),
+    "pieces": Help("Pieces of text per epoch."),
+    "piece_length": Help("Characters in a piece, in training."),
+    "evaluation_length": Help("Characters in a piece, in evaluation."),
 }
 
 
@@ -80,7 +82,9 @@ _PIECES = {
     """,
 )
 @click.option("--train", type=_FILE, metavar="FILE", help="Training data in the CoNLL form.")
-@click.option("--validation", type=_FILE, metavar="FILE", help="Data that choose the best network.")
+@click.option(
+    "--validation", type=_FILE, metavar="FILE", help="Data for choosing the best network."
+)
 @click.option("--test", type=_FILE, metavar="FILE", help="Data for the final test.")
 @options_of(_FROM_PYTHON, _BOTH)
 @options_of(_FROM_FILES, _WORDS)
@@ -91,10 +95,10 @@ _PIECES = {
 def command(**values: Any) -> None:
     """Train a network to give each element of a sequence its tag.
 
-    FILEs hold a token and its tag a line, in any number of columns, with a blank line between
-    sequences. Without --validation, every tenth sequence of --train is set aside for it. Without
-    files, the characters of Python's own standard library are tagged with their kinds: keyword,
-    name, string, comment and so on.
+    Each line of FILE holds a token and its tag, with any number of other columns; a blank line ends
+    a sequence. Without --validation, every tenth sequence of --train is set aside for it. Without
+    files, the network learns to tag each character of Python's own standard library as part of a
+    keyword, a name, a string, a comment and so on.
     """
     values = begin(values)
     from cello.tasks import Tagging, python_tagging, usual_window
