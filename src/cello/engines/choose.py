@@ -105,10 +105,14 @@ def engine(name: str) -> Iterator[None]:
 def current_engine(asked: str = "auto") -> str:
     """The engine in force: that of the block around, else the one asked for."""
     if torch.compiler.is_compiling():
-        from cello.engines.cpu.traced import value_of
+        from cello.engines.cpu.traced import result_of
 
-        return value_of(_forced) or asked
-    return _forced.get() or asked
+        return result_of(_engine_around) or asked
+    return _engine_around() or asked
+
+
+def _engine_around() -> str | None:
+    return _forced.get()
 
 
 def run(run: Run, asked: str = "auto") -> RunResult:

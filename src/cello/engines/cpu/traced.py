@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +24,7 @@ from cello.engines.cpu.plan import Plan, plan_of
 from cello.engines.packing import Alike
 from cello.engines.run import Rows, Run, RunResult
 
-__all__ = ["loops_compile", "run_traced", "take_parameters", "value_of", "why_not"]
+__all__ = ["loops_compile", "result_of", "run_traced", "take_parameters", "why_not"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,9 +66,12 @@ _constant = _keeps_type(torch._dynamo.assume_constant_result)
 
 
 @_constant
-def value_of(variable: ContextVar[Any]) -> Any:
-    """What a context variable holds while the model is traced; a tracer cannot read it."""
-    return variable.get()
+def result_of(function: Callable[[], Any]) -> Any:
+    """What a function returns while the model is traced, such as the value of a context variable.
+
+    Not all tracers can read one.
+    """
+    return function()
 
 
 @_constant
