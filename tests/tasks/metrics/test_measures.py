@@ -92,3 +92,4 @@ def test_seasons_are_found_and_not_invented():
     assert found_season(np.sin(2 * np.pi * t / 7) + 0.1 * t) == 7
     assert found_season(np.random.default_rng(0).normal(size=300)) == 1
     assert found_season(np.ones(50)) == 1
+    assert found_season(np.arange(28.0)) == 1

@@ -84,11 +84,11 @@ def found_season(values: Numbers) -> int:
     12
     """
     known = filled(values[:, None])[:, 0]
-    steps = np.arange(len(known))
+    steps, size = np.arange(len(known)), float((known**2).sum())
     known = known - np.polyval(np.polyfit(steps, known, 1), steps) if len(known) > 2 else known * 0
     power = np.abs(np.fft.rfft(known, 2 * len(known))) ** 2
     ripple = np.fft.irfft(power)[: len(known) // 3 + 1]
-    if len(ripple) < 4 or ripple[0] <= 0:
+    if len(ripple) < 4 or ripple[0] <= 1e-12 * size:  # a line, and nothing beside it
         return 1
     ripple /= ripple[0]
     inside = ripple[1:-1]

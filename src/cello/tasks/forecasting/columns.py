@@ -241,7 +241,7 @@ def _check_once(times: Any, rows: Any, name: str, columns: Columns, where: str) 
     if len(twice):
         at = int(twice[0])
         more = (
-            "if the table holds several series, name the column that tells them apart (by)"
+            "if the table holds several series, name the column that tells them apart: by (--by)"
             if columns.by is None
             else "each series has one row a time"
         )
