@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,20 @@ def test_a_model_becomes_onnx(model: Path, tmp_path: Path):
     found = session(tmp_path / "net.onnx").run(["y"], {"x": x})[0]
     wanted = cello.load_model(model)(torch.from_numpy(x))[0].detach().numpy()
     np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_what_is_proved_is_said_meanwhile(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said = []
+
+    def busy(doing: str) -> contextlib.nullcontext[None]:
+        said.append(doing)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("cello.cli.commands.export.busy", busy)
+    run("export", model, tmp_path / "net.json")
+    assert said == [f"writing {tmp_path / 'net.json'} and comparing it with the model"]
 
 
 def test_one_step_with_a_vector(model: Path, tmp_path: Path):

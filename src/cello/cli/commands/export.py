@@ -10,7 +10,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.models import open_model
-from cello.cli.output import json_option, print_json
+from cello.cli.output import busy, json_option, print_json
 from cello.errors import ArgumentError
 
 __all__ = ["command"]
@@ -80,12 +80,13 @@ def command(
     if folder is None and (int8 or libm or ids is not None):
         raise ArgumentError("--ids, --int8 and --libm go with --c")
     net = open_model(model, must_answer=True).net
-    if folder is not None:
-        weights, math = ("int8" if int8 else "float"), ("libm" if libm else "own")
-        told = _c(net, folder, name=name, ids=ids, weights=weights, math=math)
-    else:
-        assert out is not None
-        told = _WRITERS[ending](net, out, stream, test_vector)
+    with busy(f"writing {out or folder} and comparing it with the model"):
+        if folder is not None:
+            weights, math = ("int8" if int8 else "float"), ("libm" if libm else "own")
+            told = _c(net, folder, name=name, ids=ids, weights=weights, math=math)
+        else:
+            assert out is not None
+            told = _WRITERS[ending](net, out, stream, test_vector)
     if as_json:
         print_json({"file": str(out or folder), **told})
         return
