@@ -96,3 +96,28 @@ def test_a_sparse_buffer() -> None:
         y = layer(x)[0]
     with cello.engine("reference"):
         torch.testing.assert_close(y, layer(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+@pytest.mark.parametrize("bias", [True, False])
+def test_an_lstm_with_projections_inside_a_step(bias: bool) -> None:
+    class Projecting(cello.Cell):
+        state = ("h", "c")
+
+        def __init__(self) -> None:
+            super().__init__(3, 4, output_size=2, state_sizes={"h": 2, "c": 4})
+            self.lstm = nn.LSTM(3, 4, proj_size=2, bias=bias)
+
+        def step(self, x, h, c):
+            y, (h, c) = self.lstm(x[None], (h[None], c[None]))
+            return y[0], (h[0], c[0])
+
+    cell = Projecting().double()
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    given = [x, *cell.parameters()]
+    found = []
+    for engine in ("cpu", "reference"):
+        y, state = cello.Recurrent(cell, engine=engine)(x)
+        loss = y.sin().sum() + state.c.square().sum()
+        found.append([y, *state, *torch.autograd.grad(loss, given)])
+    torch.testing.assert_close(*found)

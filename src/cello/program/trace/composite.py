@@ -59,12 +59,18 @@ def _step(
     weight_hh: Tensor,
     bias_ih: Tensor | None = None,
     bias_hh: Tensor | None = None,
+    *,
+    weight_hr: Tensor | None = None,
 ) -> Any:
-    """One step with PyTorch's arguments and results."""
+    """One step with PyTorch's arguments and results; with what projects, as an LSTM may have."""
+    size, options = weight_hh.shape[1], {}
+    weights = {"weight_ih": weight_ih, "weight_hh": weight_hh}
+    if weight_hr is not None:
+        size, options = weight_hr.shape[1], {"projection_size": weight_hr.shape[0]}
+        weights["weight_hr"] = weight_hr
     with unmoded(), torch.device("meta"):  # of no meaning for what is captured
         has_bias = bias_ih is not None
-        cell = _CELLS[function](weight_ih.shape[1], weight_hh.shape[1], bias=has_bias)
-    weights = {"weight_ih": weight_ih, "weight_hh": weight_hh}
+        cell = _CELLS[function](weight_ih.shape[1], size, bias=has_bias, **options)
     if bias_ih is not None and bias_hh is not None:
         weights |= {"bias_ih": bias_ih, "bias_hh": bias_hh}
     share_parameters(cell, weights)
@@ -92,8 +98,10 @@ def _layers(
     each = 2 * (1 + bool(has_biases))  # the weights of a layer in one direction
     rest = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
     packed = isinstance(weights, bool)  # of a PackedSequence: all arguments stand elsewhere
-    if packed or x.dim() != 3 or len(weights) != each * num_layers * directions:
-        return function(x, state, weights, *rest)  # the last: with projections
+    if packed or x.dim() != 3:
+        return function(x, state, weights, *rest)
+    projects = len(weights) == (each + 1) * num_layers * directions
+    each += projects
     time = 1 if batch_first else 0
     drops = bool(dropout and train and num_layers > 1)
     if x.shape[time] > (1 if drops else _FEW):
@@ -105,11 +113,12 @@ def _layers(
         ways = []
         for way in range(directions):
             number = layer * directions + way
-            own = weights[number * each : (number + 1) * each]
+            own = list(weights[number * each : (number + 1) * each])
+            more = {"weight_hr": own.pop()} if projects else {}
             part = [whole.select(0, number) for whole in states]
             made = []
             for step in reversed(steps) if way else steps:
-                after = _step(one, step, part if len(part) > 1 else part[0], *own)
+                after = _step(one, step, part if len(part) > 1 else part[0], *own, **more)
                 part = list(after) if isinstance(after, tuple) else [after]
                 made.append(part[0])
             ways.append(made[::-1] if way else made)
