@@ -78,7 +78,9 @@ def test_what_is_cut_off_goes_on(study: Path, monkeypatch: pytest.MonkeyPatch):
     words = ["tune", "chars", "--resume", str(study), "--trials", "3"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 130
-    assert "stopped after 2 trials, which are kept" in result.stderr
+    assert (
+        "stopped; finished trials (2) are kept, and so is the one that was cut off" in result.stderr
+    )
     assert f"to continue: cello tune chars --resume {study}" in result.stderr
     (trial,) = (study / "trials" / "2").iterdir()
     before = json.loads((trial / "options.json").read_text())

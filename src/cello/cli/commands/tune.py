@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,10 @@ def _run(task: str, trained: click.Command, values: dict[str, Any]) -> None:
         try:
             study.run(values["trials"], quiet=values["quiet"] or values["as_json"])
         except TrainingInterrupted as stop:
+            again = shlex.join(["cello", "tune", task, "--resume", str(folder)])
             raise TrainingInterrupted(
-                f"stopped after {len(study.finished)} trials, which are kept, and so is the one "
-                f"that was cut off; to continue: cello tune {task} --resume {folder}",
+                f"stopped; finished trials ({len(study.finished)}) are kept, and so is the one "
+                f"that was cut off; to continue: {again}",
                 step=stop.step,
                 exit_code=stop.exit_code,
             ) from stop
