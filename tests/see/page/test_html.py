@@ -56,6 +56,7 @@ def test_the_page_is_replaced_whole(tmp_path: Path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.optimised  # many numbers are computed
 def test_many_numbers_are_halved(tmp_path: Path):
     net = cello.Recurrent(cello.GRUCell(64, 64))
     with torch.no_grad():
