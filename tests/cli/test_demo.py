@@ -29,6 +29,7 @@ def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few_files")
+@pytest.mark.optimised  # it trains five taggers
 def test_demo(tmp_path: Path) -> None:
     options = ["--epochs", "1", "--pieces", "32", "--parameters", "3000", "-o", str(tmp_path)]
     result = CliRunner().invoke(demo.command, options, catch_exceptions=False)
