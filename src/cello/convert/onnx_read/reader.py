@@ -23,8 +23,13 @@ from cello.ranges import shown
 
 __all__ = ["from_onnx"]
 
-#: What open sizes are while a file is read, twice: all different, or the same, if they have to be.
-_SIZES = ((range(3, 300), range(7, 600, 2)), ((2,), (3,)))
+#: What open sizes are while a file is read, twice: all different, or the same, if they have to be,
+#: or large, for windows over steps, and multiples, for what takes them in pairs.
+_SIZES = (
+    (range(3, 300), range(7, 600, 2)),
+    ((2,), (3,)),
+    (range(24, 2400, 24), range(48, 4800, 24)),
+)
 
 
 def from_onnx(file: str | Path) -> NetGraph | Stack:
