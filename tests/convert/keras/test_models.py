@@ -216,12 +216,23 @@ def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):
         from_keras(tmp_path / "model.keras")
 
 
-def test_a_layer_that_is_called_twice_is_refused(tmp_path):
-    x = Input((None, 3))
-    layer = L.LSTM(3, return_sequences=True)
-    keras.Model(x, layer(layer(x))).save(tmp_path / "model.keras")
-    with pytest.raises(cello.errors.ModelError, match="is called more than once"):
-        from_keras(tmp_path / "model.keras")
+def test_a_layer_that_is_called_twice_is_shared(tmp_path):
+    one, two = Input((None, 3)), Input((None, 3))
+    layer, norm = L.Bidirectional(L.LSTM(3), merge_mode="mul"), L.BatchNormalization()
+    x, y = (layer(norm(value)) for value in (one, two))
+    model = keras.Model([one, two], L.Dense(1)(L.Subtract()([x, y])))
+    model.save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    assert cello.proof_of(net).relative < 1e-5
+    layers = [module for module in net.modules() if isinstance(module, cello.Recurrent)]
+    assert len(layers) == 2
+    given = [np.random.default_rng(k).normal(size=(2, 5, 3)).astype("float32") for k in (0, 1)]
+    expected = model(given, training=False).detach().numpy()
+    np.testing.assert_allclose(_call(net, given)[0], expected, atol=2e-6)
+    cello.save_model(net, tmp_path / "ours")
+    again = cello.load_model(tmp_path / "ours")
+    assert torch.equal(_call(again, given)[0], _call(net, given)[0])
+    assert cello.to_onnx(net, tmp_path / "net.onnx").proof.relative < 1e-5
 
 
 def test_carried_state_is_told(tmp_path):

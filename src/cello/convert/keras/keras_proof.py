@@ -212,15 +212,15 @@ class _Rebuilt:
         inputs = [self._input(layers[name]) for name, _, _ in keys]
         values: dict[tuple[str, int, int], Any] = dict(zip(keys, inputs, strict=True))
         waiting = [
-            (name, call_of(call))
+            (name, node, call_of(call))
             for name, layer in layers.items()
-            for call in layer.get("inbound_nodes") or []
+            for node, call in enumerate(layer.get("inbound_nodes") or [])
         ]
         while waiting:
-            ready = [w for w in waiting if all(key in values for key in w[1].keys)]
+            ready = [w for w in waiting if all(key in values for key in w[2].keys)]
             if not ready:
                 raise ModelError("a layer reads what is never computed")
-            for name, call in ready:
+            for name, node, call in ready:
                 given = {"initial_state": [values[key] for key in call.states]}
                 given = {k: v for k, v in given.items() if v}
                 if call.mask is not None:
@@ -230,7 +230,7 @@ class _Rebuilt:
                     found = [self.keras.ops.not_equal(read[0], call.number)]
                 else:
                     found = self._call(layers[name], read, given)
-                values |= {(name, 0, place): value for place, value in enumerate(found)}
+                values |= {(name, node, place): value for place, value in enumerate(found)}
             waiting = [w for w in waiting if w not in ready]
         return inputs, [values[key] for key in keys_of(config["output_layers"])]
 

@@ -86,6 +86,7 @@ class _ModelReader(Wiring):
         super().__init__()
         self.archive = archive
         self.shapes: list[Sequence[Any]] = []
+        self.first: dict[str, int] = {}  # of each layer's modules
 
     def build(self) -> NetGraph | Stack:
         kind, config = self.archive.config["class_name"], self.archive.config["config"]
@@ -178,8 +179,7 @@ class _ModelReader(Wiring):
         place = f"the layer {shown(name)} ({kind})"
         if layer.get("registered_name") and kind not in OPERATIONS:
             raise refuse(place, "it is a class of somebody's own")
-        if node:
-            raise refuse(place, "it is called more than once")
+        begin = len(self.nodes), len(self.modules)
         _check_dtype(config, place)
         arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
         if kind in _MERGES:
@@ -199,7 +199,18 @@ class _ModelReader(Wiring):
             found = [self._plain(kind, config, value, arrays)]
         if arrays.arrays:
             raise ModelError(f"{place} has {len(arrays.arrays)} arrays more than it takes")
+        self._share(name, *begin)
         return found
+
+    def _share(self, name: str, nodes: int, modules: int) -> None:
+        """Of a layer that is called again, the nodes since then have the modules of the first."""
+        first = self.first.setdefault(name, modules)
+        if first == modules:
+            return
+        for node in self.nodes[nodes:]:
+            if isinstance(node[0], int):
+                node[0] += first - modules
+        del self.modules[modules:], self.names[modules:]
 
     def _plain(self, kind: str, config: dict[str, Any], value: Passed, arrays: Arrays) -> Passed:
         if kind == "TimeDistributed":
