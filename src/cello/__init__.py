@@ -28,6 +28,13 @@ if TYPE_CHECKING or not _is_command():
     from cello.engines import EngineWarning, engine
     from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
     from cello.layers.drop_in.accelerate import accelerate
+    from cello.layers.pooling import (
+        AttentionOverTime,
+        LastStep,
+        MaxOverTime,
+        MeanOverTime,
+        last,
+    )
 
 if TYPE_CHECKING:
     from cello.cells import zoo
@@ -57,6 +64,9 @@ _LATER = {
     **dict.fromkeys(("EngineWarning", "engine"), "engines"),
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "Bidirectional", "Recurrent", "Stack", "Stepper"), "layers"
+    ),
+    **dict.fromkeys(
+        ("AttentionOverTime", "LastStep", "MaxOverTime", "MeanOverTime", "last"), "layers.pooling"
     ),
     "accelerate": "layers.drop_in.accelerate",
     "Recording": "see",
@@ -89,6 +99,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionOverTime",
     "Bidirectional",
     "Cell",
     "CelloError",
@@ -97,6 +108,9 @@ __all__ = [
     "GRUCell",
     "JordanCell",
     "LSTMCell",
+    "LastStep",
+    "MaxOverTime",
+    "MeanOverTime",
     "Recording",
     "Recurrent",
     "Stack",
@@ -116,6 +130,7 @@ __all__ = [
     "from_rtneural",
     "from_torch",
     "intervene",
+    "last",
     "load_model",
     "load_recording",
     "probe",

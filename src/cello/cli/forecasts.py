@@ -148,7 +148,7 @@ def table_text(task: Forecasting, path: Path | None = None) -> str:
     import numpy as np
     import pandas as pd
 
-    from cello.tasks.forecasting.columns import read_table
+    from cello.tasks.readers.tables import read_table
 
     columns, plan = task.plan.columns, task.plan
     if path is not None:
@@ -174,7 +174,7 @@ def table_reader(task: Forecasting) -> Read:
     """What turns a table as CSV into what the network reads of its series."""
 
     def read(text: str) -> Any:
-        from cello.tasks.forecasting.columns import read_table
+        from cello.tasks.readers.tables import read_table
 
         found = task.inputs(task.read(read_table(io.StringIO(text))))
         return [(tokens, x.unsqueeze(1)) for tokens, x in found]

@@ -18,6 +18,13 @@ from cello.layers.encoders import (
 from cello.layers.hooks.watch import HookProvider, Observer, hooking, observing
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
+from cello.layers.pooling import (
+    AttentionOverTime,
+    LastStep,
+    MaxOverTime,
+    MeanOverTime,
+    last,
+)
 from cello.layers.recurrent import Recurrent
 from cello.layers.stack import Stack, StackState
 from cello.layers.stream import Stepper
@@ -27,12 +34,16 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionOverTime",
     "Bidirectional",
     "DropIn",
     "HookProvider",
     "KHot",
+    "LastStep",
     "Layer",
     "Log",
+    "MaxOverTime",
+    "MeanOverTime",
     "Observer",
     "OneHot",
     "Projection",
@@ -46,5 +57,6 @@ __all__ = [
     "accelerate",
     "evaluating",
     "hooking",
+    "last",
     "observing",
 ]

@@ -29,6 +29,7 @@ from cello.layers.encoders import (
     WindowProjection,
 )
 from cello.layers.layer import Layer, called, check_input
+from cello.layers.pooling import OverTime, pooled
 from cello.layers.recurrent import Recurrent
 from cello.layers.stream import Streamed
 
@@ -172,7 +173,14 @@ class Stack(Streamed):
         fed = self._fed_back() if targets is not None else None
         final: list[Any] = []
         for number, (module, part) in enumerate(zip(self, states, strict=True)):
-            if isinstance(module, Streamed):
+            if (over := pooled(module, steps)) is not None:
+                steps, part = over, None
+            elif isinstance(module, Streamed):
+                if steps.form.startswith("pooled"):
+                    raise ArgumentError(
+                        f"module {number} ({type(module).__name__}) reads steps, and the module "
+                        "before has made one vector of them"
+                    )
                 if not isinstance(module, Stack):
                     _check_features(number, module, steps)
                 if module is fed:
@@ -212,6 +220,12 @@ class Stack(Streamed):
 
     def in_turn(self) -> list[Any]:
         """The modules of all that it holds; see `Streamed`."""
+        for number, module in enumerate(self):
+            if isinstance(module, OverTime):
+                raise ArgumentError(
+                    f"module {number}, {module}, needs the whole sequence: nothing comes out after "
+                    "one step; stream the modules before it"
+                )
         parts = (m.in_turn() if isinstance(m, Streamed) else [m] for m in self)
         return [module for some in parts for module in some]
 
@@ -247,7 +261,7 @@ def _without_none(state: StackState) -> tuple[Any, ...]:
 _EACH_ROW_ALONE = (
     CRF, Layer, DropIn, KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection,
     nn.Linear, nn.Identity, nn.Dropout, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Tanh, nn.ReLU,
-    nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus,
+    nn.Sigmoid, nn.GELU, nn.SiLU, nn.ELU, nn.LeakyReLU, nn.Softplus, OverTime,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from cello.errors import ModelError
 from cello.ranges import shown
 from cello.tasks.base import IGNORE, About, Batch, Loss, Task
 from cello.tasks.characters import Characters
+from cello.tasks.classification import Classification
 from cello.tasks.fits import check_network
 from cello.tasks.forecasting import Forecasting
 from cello.tasks.networks import (
@@ -29,6 +30,7 @@ __all__ = [
     "About",
     "Batch",
     "Characters",
+    "Classification",
     "Forecasting",
     "Loss",
     "Tagging",
@@ -42,7 +44,9 @@ __all__ = [
 ]
 
 
-def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters | Forecasting:
+def task_from_config(
+    config: Mapping[str, Any],
+) -> Tagging | Characters | Classification | Forecasting:
     """The task that `task.config()` described, without data.
 
     Raises:
@@ -50,11 +54,12 @@ def task_from_config(config: Mapping[str, Any]) -> Tagging | Characters | Foreca
 
     >>> task_from_config({"task": "knit"})
     Traceback (most recent call last):
-    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars, forecast
+    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars, classify, forecast
     """
-    tasks: dict[Any, Any] = {task.name: task for task in (Tagging, Characters, Forecasting)}
+    kinds = Tagging, Characters, Classification, Forecasting
+    tasks: dict[Any, Any] = {task.name: task for task in kinds}
     name = config.get("task")
     if not isinstance(name, str) or name not in tasks:
         raise ModelError(f"the model's task is {shown(name)}, expected one of: {', '.join(tasks)}")
-    task: Tagging | Characters | Forecasting = tasks[name].from_config(config)
+    task: Tagging | Characters | Classification | Forecasting = tasks[name].from_config(config)
     return task

@@ -52,8 +52,8 @@ class About(NamedTuple):
 class Batch:
     """Some sequences side by side, time first.
 
-    `x` holds integer ids [T, B] or [T, B, K]; `y` the target ids [T, B], `IGNORE` past a row's
-    end; `lengths` [B] the number of steps of each row, or None if every row has T. `weight` is
+    `x` holds integer ids [T, B] or [T, B, K], or numbers [T, B, I]; `y` the target ids [T, B],
+    `IGNORE` past a row's end, or [B]; `lengths` [B] the number of steps of each row, or None if every row has T. `weight` is
     the number of elements of the *global* batch: with several processes, of all their rows
     together, so that the sum over processes of `Loss.total / weight` is the mean loss.
     `teacher_forcing` says that a network which feeds its output back is to be given the targets
@@ -86,7 +86,7 @@ class Task(Protocol):
     may have `about()`, an `About` for the model's card.
 
     Networks are called `logits, state = net(batch.x, state, lengths=batch.lengths)` and give
-    logits [T, B, O].
+    logits [T, B, O], or [B, O].
     """
 
     #: "tag" or "chars".

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class Example(NamedTuple):
-    """One sequence: ids `x` [T] or [T, K] and the targets `y` [T]."""
+    """One sequence: ids `x` [T] or [T, K], or numbers [T, I]; targets `y` [T], or one, []."""
 
     x: Tensor
     y: Tensor
@@ -155,7 +155,8 @@ def collate(
 ) -> Batch:
     """Sequences side by side, time first; `lengths` is None if all are equally long.
 
-    Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`.
+    Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`; of one target a sequence,
+    y is [B].
 
     Args:
         examples: at least one.
@@ -167,18 +168,22 @@ def collate(
     >>> batch.x.tolist(), batch.lengths.tolist()
     ([[4, 6], [5, 0]], [2, 1])
     """
-    lengths = [len(example.y) for example in examples]
-    if examples[0].x.dim() == 1:
+    lengths = [len(example.x) for example in examples]
+    numbers = examples[0].x.is_floating_point()
+    whole = examples[0].y.dim() == 0
+    if examples[0].x.dim() == 1 or numbers:
         x = pad_sequence([example.x for example in examples])
     else:
         width = max(example.x.shape[1] for example in examples)
         x = pad_sequence([_widened(example.x, width) for example in examples], padding_value=-1)
-    y = pad_sequence([example.y for example in examples], padding_value=IGNORE)
+    targets = [example.y for example in examples]
+    y = torch.stack(targets) if whole else pad_sequence(targets, padding_value=IGNORE)
+    elements = len(examples) if whole else sum(lengths)
     return Batch(
-        x=x.long(),
+        x=x if numbers else x.long(),
         y=y.long(),
         lengths=None if len(set(lengths)) == 1 else torch.tensor(lengths),
-        weight=sum(lengths) if weight is None else weight,
+        weight=elements if weight is None else weight,
         teacher_forcing=teacher_forcing,
     )
 

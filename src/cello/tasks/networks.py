@@ -10,6 +10,7 @@ from torch import nn
 from cello.cells import Cell, ElmanCell, JordanCell
 from cello.errors import ArgumentError
 from cello.layers import CRF, GRU, LSTM, Bidirectional, Log, Recurrent, Stack
+from cello.layers.pooling import POOL_KINDS, pool_of
 from cello.ranges import check_range
 from cello.tasks.too_large import make_if_it_fits
 
@@ -55,6 +56,7 @@ def build_network(
     dropout: float = 0.0,
     numbers: bool = False,
     crf: bool = False,
+    pool: str | None = None,
 ) -> Stack:
     """A network of an encoder, recurrent layers and a readout.
 
@@ -70,9 +72,12 @@ def build_network(
             training.
         numbers: whether numbers come out, and no logits: what "jordan" remembers are then these.
         crf: whether a `cello.layers.CRF` over the outputs comes last.
+        pool: how one answer a sequence is made of all steps: "last", "mean", "max" or "attention"
+            (see `cello.layers.pooling`); an answer at each step unless given.
 
     Returns:
-        A stack, called `logits, state = net(ids, state, lengths=lengths)`.
+        A stack, called `logits, state = net(ids, state, lengths=lengths)`; logits are [T, B,
+        output_size], with `pool` [B, output_size].
 
     Raises:
         ArgumentError: an unknown kind, or a number out of range.
@@ -82,14 +87,14 @@ def build_network(
     >>> net(torch.tensor([[4], [7]]))[0].shape
     torch.Size([2, 1, 3])
     """
-    if kind not in NETWORK_KINDS:
-        raise ArgumentError(
-            f"must be one of {', '.join(NETWORK_KINDS)}, got {kind!r}", argument="kind"
-        )
+    for name, value, known in (("kind", kind, NETWORK_KINDS), ("pool", pool, (None, *POOL_KINDS))):
+        if value not in known:
+            names = ", ".join(filter(None, known))
+            raise ArgumentError(f"must be one of {names}, got {value!r}", argument=name)
     check_range(hidden_size=hidden_size, layers=layers)
     check_dropout(dropout)
     return make_if_it_fits(
-        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers, crf),
+        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers, crf, pool),
         "hidden_size",
     )
 
@@ -116,6 +121,7 @@ def _stack(
     dropout: float,
     numbers: bool = False,
     crf: bool = False,
+    pool: str | None = None,
 ) -> Stack:
     modules: list[nn.Module] = [] if isinstance(encoder, int) else [encoder]
     size = int(getattr(encoder, "output_size", encoder))  # type: ignore[arg-type]
@@ -124,12 +130,17 @@ def _stack(
         if kind == "jordan" and layer == layers - 1:
             given = "identity" if numbers else "softmax"
             last = Recurrent(JordanCell(size, hidden_size, output_size, "tanh", given))
-            return Stack(*modules, last, *([] if numbers else [Log()]), *field)
+            after = [*([] if numbers else [Log()]), *_pools(pool, output_size), *field]
+            return Stack(*modules, last, *after)
         modules.append(_LAYERS[kind](size, hidden_size))
         size = hidden_size * (2 if kind.startswith("bi-") else 1)
         if dropout:
             modules.append(nn.Dropout(dropout))
-    return Stack(*modules, nn.Linear(size, output_size), *field)
+    return Stack(*modules, *_pools(pool, size), nn.Linear(size, output_size), *field)
+
+
+def _pools(pool: str | None, size: int) -> list[nn.Module]:
+    return [] if pool is None else [pool_of(pool, size)]
 
 
 _LAYERS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -151,6 +162,7 @@ def fitting_hidden_size(
     *,
     layers: int = 1,
     crf: bool = False,
+    pool: str | None = None,
 ) -> int:
     """The hidden size with which a network comes nearest to a number of parameters.
 
@@ -161,6 +173,7 @@ def fitting_hidden_size(
         output_size: see there.
         layers: see there.
         crf: see there.
+        pool: see there.
 
     Raises:
         ArgumentError: even with one hidden unit there are more parameters, by more than half.
@@ -173,7 +186,9 @@ def fitting_hidden_size(
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):  # nothing is allocated or drawn
-            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0, crf=crf)
+            net = _stack(
+                kind, encoder, hidden_size, output_size, layers, 0.0, crf=crf, pool=pool
+            )
         return sum(parameter.numel() for parameter in net.parameters())
 
     if count(1) > 1.5 * parameters:

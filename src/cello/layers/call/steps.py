@@ -36,7 +36,8 @@ class Steps:
         packing: where the rows of `data` stand when padded; None if all are there.
         lengths: of each sequence in the user's order, [B]; None if all are T. With lengths but no
             packing there is padding all the same, for `torch.compile` may not look at lengths.
-        form: how it goes back: "TB", "BT", "T" (unbatched) or "packed".
+        form: how it goes back: "TB", "BT", "T" (unbatched), "packed", or "pooled" and "pooled T"
+            if there is one row for each sequence and no axis of time any more.
         whole: what goes back, if it is at hand: its rows are `data`. (To take it apart and put it
             together again is more than `torch.export` can follow for a batch of any size.)
         source: the `PackedSequence` that came, if there is padding now, in the user's order.
@@ -176,9 +177,14 @@ class Steps:
             self.form, whole, self.source,
         )  # fmt: skip
 
+    def pooled(self, data: Tensor) -> Steps:
+        """One row for each sequence, in the user's order, and no axis of time, [B, ...]."""
+        form = "pooled T" if self.form == "T" else "pooled"
+        return Steps(data, Alike(self.batch_size, 1), 1, self.batch_size, None, None, form)
+
     def map(self, function: Callable[[Any], Any]) -> Steps:
         """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
-        if self.is_ragged:
+        if self.is_ragged or self.form.startswith("pooled"):
             return self.with_data(function(self.data))
         whole = result = function(self.to_user())
         if not isinstance(result, Tensor):
@@ -218,8 +224,10 @@ class Steps:
             return self.packed()
         if self.whole is not None:
             return self.whole
-        if self.form == "T":
+        if self.form in ("T", "pooled"):
             return of_its_own(self.data)
+        if self.form == "pooled T":
+            return self.data[0]
         padded = self.pad(self.data)
         return padded.transpose(0, 1) if self.form == "BT" else padded
 

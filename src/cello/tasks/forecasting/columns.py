@@ -13,11 +13,12 @@ from cello.errors import ArgumentError, DataError
 from cello.ranges import shown
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.series import Series
+from cello.tasks.readers.tables import check_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "read_series", "read_table", "time_column"]
+__all__ = ["Columns", "read_series", "time_column"]
 
 #: Columns with such a name hold times, if they can.
 _TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
@@ -63,7 +64,7 @@ def read_series(
     >>> one.values.ravel().tolist(), str(clock)
     ([1.0, 2.0, 4.0], '1 day')
     """
-    _check_columns(table, columns, where)
+    check_columns(table, columns.named, where)
     numbers = {
         name: _numbers(table[name], name, where) for name in (*columns.target, *columns.known)
     }
@@ -117,28 +118,6 @@ def read_series(
     return found, clock or Clock("number", 1)
 
 
-def read_table(table: Any) -> pd.DataFrame:
-    """A CSV or Parquet file, or text of CSV, as a table of pandas; such a table stays as it is.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    import pandas as pd
-
-    if isinstance(table, pd.DataFrame):
-        return table
-    where = str(table) if isinstance(table, (str, Path)) else "the table"
-    read = pd.read_parquet if where.lower().endswith((".parquet", ".pq")) else pd.read_csv
-    try:
-        return read(table)
-    except ImportError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"{where}: no such file or folder") from error
-    except Exception as error:  # whatever pandas says of what it cannot read
-        raise DataError(f"{where}: is no table: {error}") from error
-
-
 def time_column(table: pd.DataFrame, others: Sequence[str]) -> str | None:
     """The column that holds times: dates, or one that is called so and whose numbers rise.
 
@@ -154,19 +133,6 @@ def time_column(table: pd.DataFrame, others: Sequence[str]) -> str | None:
     named = [name for name in left if str(name).lower() in _TIMES]
     numbers = [name for name in named if pd.api.types.is_numeric_dtype(table[name])]
     return next((str(name) for name in (*dates, *texts, *numbers)), None)
-
-
-def _check_columns(table: pd.DataFrame, columns: Columns, where: str) -> None:
-    for name in columns.named:
-        if name not in table.columns:
-            raise ArgumentError(
-                f"{where} has no column {shown(name)}; it has "
-                f"{shown(', '.join(map(str, table.columns)), 200)}"
-            )
-        if columns.named.count(name) > 1:
-            raise ArgumentError(f"column {shown(name)} is asked for twice")
-    if not len(table):
-        raise DataError(f"{where}: holds no rows")
 
 
 def _numbers(column: Any, name: str, where: str) -> Any:

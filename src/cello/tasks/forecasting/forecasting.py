@@ -19,7 +19,7 @@ from cello.tasks.batching import generator
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
 from cello.tasks.forecasting.clock import Clock
-from cello.tasks.forecasting.columns import Columns, read_series, read_table, time_column
+from cello.tasks.forecasting.columns import Columns, read_series, time_column
 from cello.tasks.forecasting.drawn import DrawnWindows
 from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import make_plan
@@ -27,6 +27,7 @@ from cello.tasks.forecasting.rollout import forecasts
 from cello.tasks.forecasting.series import Series
 from cello.tasks.forecasting.windows import SeriesTensors, lay_out, width_of
 from cello.tasks.networks import has_feedback
+from cello.tasks.readers.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,460 @@
+"""Classification: one label for a whole sequence."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cello.errors import ArgumentError, DataError, ModelError
+from cello.layers import evaluating
+from cello.ranges import check_range, shown
+from cello.tasks.base import About, Batch, Loss
+from cello.tasks.batching import (
+    Example,
+    LazyBatches,
+    bucket,
+    bucket_by_size,
+    collate,
+    generator,
+    shard,
+)
+from cello.tasks.classification.numbers import NumberFeatures
+from cello.tasks.classification.sequences import Layout, Sequences, read_sequences, tokens_of
+from cello.tasks.described import TABLE, TAGS, entries
+from cello.tasks.features import CharacterFeatures, WordFeatures, features_from_config
+from cello.tasks.metrics.classes import class_scores
+from cello.tasks.vocabulary import Vocabulary
+
+__all__ = ["LEVELS", "Classification", "Prediction"]
+
+#: What a token of a text can be.
+LEVELS = ("words", "characters")
+
+#: Steps of all rows together that are evaluated at once.
+_EVALUATION_STEPS = 2**17
+
+
+class Prediction(NamedTuple):
+    """The likeliest label of a sequence, and the probability of each."""
+
+    label: str
+    chances: dict[str, float]
+
+
+class Classification:
+    """The task to give each sequence its label.
+
+    `Classification.from_files` reads files, `cello.tasks.classification.digits` makes the default
+    data, and `Classification.from_config` gives back a task without data that can predict.
+
+    Args:
+        features: what turns a sequence into what a network reads.
+        classes: the labels that a network can give, in the order of its outputs.
+        layout: how files hold sequences.
+        train: the training sequences.
+        held_out: sequences by split, "validation" and "test". Labels that no training sequence has
+            count as errors.
+        balanced: whether each class counts as much as any other in training, however rare it is:
+            the loss of a sequence is weighted by N / (classes · N of its class).
+        batch_size: sequences a batch.
+        seed: what the order of the sequences depends on, with the epoch.
+
+    Attributes:
+        unseen: labels of held-out sequences that no training sequence has.
+    """
+
+    name = "classify"
+    monitor = "accuracy"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        features: NumberFeatures | WordFeatures | CharacterFeatures,
+        classes: Sequence[str],
+        *,
+        layout: Layout = Layout(),  # noqa: B008 -- a tuple
+        train: Sequences | None = None,
+        held_out: Mapping[str, Sequences] | None = None,
+        balanced: bool = False,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> None:
+        check_range(batch_size=batch_size, seed=seed)
+        self.features, self.classes, self.layout = features, tuple(classes), layout
+        self.batch_size, self.seed = batch_size, seed
+        found = {split: part.labels or [] for split, part in (held_out or {}).items()}
+        known = set(self.classes)
+        self.unseen = tuple(sorted({label for labels in found.values() for label in labels} - known))
+        self._train = [] if train is None else self._examples(train)
+        self._held_out = {name: self._examples(part) for name, part in (held_out or {}).items()}
+        self._weights: Tensor | None = None
+        if balanced and self._train:
+            counts = torch.bincount(
+                torch.tensor([int(e.y) for e in self._train]), minlength=len(self.classes)
+            )
+            self._weights = len(self._train) / (len(self.classes) * counts.clamp_min(1))
+
+    @classmethod
+    def from_files(
+        cls,
+        train: Any,
+        validation: Any = None,
+        test: Any = None,
+        *,
+        text: str = "text",
+        label: str = "label",
+        by: str | None = None,
+        columns: Sequence[str] = (),
+        level: str = "words",
+        min_count: int = 1,
+        max_size: int | None = None,
+        lower: bool = False,
+        projection_size: int | None | str = "auto",
+        balanced: bool = False,
+        batch_size: int = 32,
+        seed: int = 0,
+    ) -> Classification:
+        """The task on files, or on tables of pandas.
+
+        Args:
+            train: the training sequences; see `read_sequences` for the forms of files.
+            validation: those that choose the best network; without it, every tenth training
+                sequence is set aside for that.
+            test: those for the test of the chosen network.
+            text: the column of the texts, where each row is a sequence.
+            label: the column of the labels.
+            by: the column that names the sequences, where each row is a step.
+            columns: those that are read at each step, of numbers or categories; all others unless
+                given.
+            level: what a token of a text is: one of `LEVELS`.
+            min_count: words or characters that are rarer in training are one, "other".
+            max_size: at most so many words.
+            lower: whether words are put in lower case.
+            projection_size: length of a word's learned vector.
+            balanced: see the class.
+            batch_size: see the class.
+            seed: see the class.
+
+        Raises:
+            DataError: a file cannot be read or is wrong; there are fewer than two labels.
+            ArgumentError: there is no such column or level.
+        """
+        if level not in LEVELS:
+            raise ArgumentError(f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level")
+        layout = Layout(label, text, by, tuple(columns), level)
+        where = str(train) if isinstance(train, (str, Path)) else "the training data"
+        sequences = read_sequences(train, layout)
+        splits: dict[str, Sequences] = {}
+        if validation is not None:
+            splits["validation"] = read_sequences(validation, layout)
+        elif len(sequences.items) < 2:
+            raise DataError(
+                f"{where}: expected at least 2 sequences, since one is set aside for validation, "
+                f"found {len(sequences.items)}; give a validation file"
+            )
+        else:
+            splits["validation"] = _every(sequences, lambda number: number % 10 == 0)
+            sequences = _every(sequences, lambda number: number % 10 != 0)
+        if test is not None:
+            splits["test"] = read_sequences(test, layout)
+        return cls.from_sequences(
+            sequences,
+            splits,
+            layout=layout,
+            where=where,
+            min_count=min_count,
+            max_size=max_size,
+            lower=lower,
+            projection_size=projection_size,
+            balanced=balanced,
+            batch_size=batch_size,
+            seed=seed,
+        )
+
+    @classmethod
+    def from_sequences(
+        cls,
+        train: Sequences,
+        held_out: Mapping[str, Sequences],
+        *,
+        layout: Layout = Layout(),  # noqa: B008 -- a tuple
+        where: str = "the training data",
+        min_count: int = 1,
+        max_size: int | None = None,
+        lower: bool = False,
+        projection_size: int | None | str = "auto",
+        **options: Any,
+    ) -> Classification:
+        """The task on sequences that have been read; see `from_files`."""
+        assert train.labels is not None
+        classes = sorted(set(train.labels), key=_in_order_of_numbers)
+        if len(classes) < 2:
+            raise DataError(
+                f"{where}: every sequence has the label {classes[0]}: there is nothing to tell apart"
+            )
+        features: NumberFeatures | WordFeatures | CharacterFeatures
+        if not isinstance(train.items[0], tuple):
+            import pandas as pd
+
+            features = NumberFeatures.fit(pd.concat(train.items), where)
+        elif layout.level == "characters":
+            counts = Counter(token for tokens in train.items for token in tokens if token)
+            features = CharacterFeatures(Vocabulary.count(counts, min_count=min_count))
+        else:
+            counts = Counter(token for tokens in train.items for token in tokens if token)
+            features = WordFeatures.fit(
+                counts,
+                "embedding",
+                window=0,
+                min_count=min_count,
+                max_size=max_size,
+                lower=lower,
+                projection_size=projection_size,
+            )
+        return cls(features, classes, layout=layout, train=train, held_out=held_out, **options)
+
+    # ------------------------------------------------------------ what the loop asks
+
+    @property
+    def output_size(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The held-out data that there is: of "validation" and "test"."""
+        return tuple(name for name, examples in self._held_out.items() if examples)
+
+    def data(self, split: str) -> Iterable[Tensor]:
+        """What is read of each sequence of a split, and the numbers of their classes."""
+        examples = self._train if split == "train" else self._held_out.get(split, ())
+        return (tensor for example in examples for tensor in example)
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
+        """The batches of epoch number `epoch`; see `Task.epoch`."""
+        if not self._train:
+            raise DataError("this task has no training data: it was made from a saved model")
+        lengths = [len(example.x) for example in self._train]
+        groups = bucket(lengths, self.batch_size, generator("order", self.seed, epoch))
+
+        def make(number: int) -> Batch:
+            mine = shard(groups[number], rank, world_size)
+            return collate([self._train[one] for one in mine], len(groups[number]))
+
+        return LazyBatches(make, len(groups))
+
+    def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
+        """The cross-entropy of the classes; nothing is carried from batch to batch."""
+        logits, _ = net(batch.x, state, lengths=batch.lengths)
+        weights = None if self._weights is None else self._weights.to(logits)
+        total = F.cross_entropy(logits, batch.y, weights, reduction="sum")
+        return Loss(total, len(batch.y))
+
+    def evaluate(
+        self, net: nn.Module, split: str, *, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """Accuracy, the mean of the F1 of all classes, and the loss in nats a sequence.
+
+        Args:
+            net: a network.
+            split: "validation" or "test".
+            batch_size: at most so many sequences at once; unless given, what memory allows.
+
+        Returns:
+            See `class_scores`.
+
+        Raises:
+            DataError: the task has no such split.
+        """
+        gold, chances = self._judged(net, split, batch_size)
+        return class_scores(gold, chances, (*self.classes, *self.unseen))
+
+    def confusion(self, net: nn.Module, split: str) -> dict[str, dict[str, int]]:
+        """How many sequences of each label were given which: counts by true, then by given label."""
+        gold, chances = self._judged(net, split)
+        names = (*self.classes, *self.unseen)
+        pairs = Counter(zip(gold.tolist(), chances.argmax(1).tolist(), strict=True))
+        return {
+            names[true]: {self.classes[k]: pairs[true, k] for k in range(len(self.classes))}
+            for true in sorted(set(gold.tolist()))
+        }
+
+    # ------------------------------------------------------------ a trained network
+
+    def read(self, source: Any, where: str | None = None) -> Sequences:
+        """The sequences of a file in the form of the training data, with labels or without."""
+        return read_sequences(source, self.layout, labelled=False, where=where)
+
+    def on(self, sequences: Sequences) -> Classification:
+        """The same task with the split "test": these sequences.
+
+        Raises:
+            DataError: they have no labels.
+        """
+        if sequences.labels is None:
+            raise DataError(f"expected a column {self.layout.label} of the true labels")
+        return Classification(
+            self.features,
+            self.classes,
+            layout=self.layout,
+            held_out={"test": sequences},
+            batch_size=self.batch_size,
+        )
+
+    def inputs(self, sequences: Sequences) -> list[tuple[list[str], Tensor]]:
+        """What stands for each step of each sequence, and what a network reads, [T, …]."""
+        found = []
+        for item in sequences.items:
+            x = self._encoded(item)
+            shown_ = item if isinstance(item, tuple) else [str(t) for t in range(len(x))]
+            found.append((list(shown_), x))
+        return found
+
+    def predict(self, net: nn.Module, sequences: Sequences | Sequence[str]) -> list[Prediction]:
+        """The likeliest label of each sequence, and the probability of each label.
+
+        Args:
+            net: a network.
+            sequences: those of a file (see `read`), or texts.
+        """
+        items = sequences.items if isinstance(sequences, Sequences) else [
+            tokens_of(text, self.layout.level) for text in sequences
+        ]
+        chances = self._chances(net, [Example(self._encoded(i), torch.tensor(0)) for i in items])
+        unknown = int(chances.isnan().any(1).sum())
+        if unknown:
+            warnings.warn(
+                f"the network gives NaN for {unknown:,} of {len(items):,} sequences: their labels "
+                "mean nothing",
+                stacklevel=2,
+            )
+        return [
+            Prediction(self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True)))
+            for row in chances
+        ]
+
+    def about(self) -> About:
+        """For a model's card."""
+        sizes = {"training": self._train, **self._held_out}
+        data = {f"sequences for {name}": f"{len(part):,}" for name, part in sizes.items() if part}
+        data["labels"] = ", ".join(self.classes[:20]) + (" …" if len(self.classes) > 20 else "")
+        numbers = isinstance(self.features, NumberFeatures)
+        what = 'task.read("new.csv")' if numbers else '["a text of yours"]'
+        return About(
+            f"gives each {'sequence of numbers' if numbers else 'text'} a label",
+            data=data,
+            python="net = load_model({folder!r})\n"
+            'task = task_from_config(read_config({folder!r})["task"])\n'
+            f"print(task.predict(net, {what}))",
+            shell=("cello predict {folder} new.csv", "cello evaluate {folder} test.csv"),
+        )
+
+    def config(self) -> dict[str, Any]:
+        """Features, classes and the layout of files, as JSON."""
+        layout = {k: v for k, v in self.layout._asdict().items() if v is not None}
+        return {
+            "task": self.name,
+            "features": self.features.config(),
+            "classes": list(self.classes),
+            "layout": layout | {"columns": list(self.layout.columns)},
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Classification:
+        """The task that `config()` described, without data: it can predict.
+
+        Raises:
+            ModelError: an entry is missing or of the wrong kind.
+        """
+        found = entries(config, "task", {"features": TABLE, "classes": TAGS, "layout": TABLE})
+        given = dict(found["layout"])
+        columns = given.pop("columns", [])
+        known = isinstance(columns, list) and set(given) <= set(Layout._fields)
+        texts = [*(columns if isinstance(columns, list) else []), *given.values()]
+        if not known or not all(isinstance(value, str) for value in texts):
+            raise ModelError(
+                f"task.layout must have texts for {', '.join(Layout._fields)}, got "
+                f"{shown(found['layout'])}"
+            )
+        features = found["features"]
+        numbers = features.get("kind") == "numbers"
+        return cls(
+            NumberFeatures.from_config(features) if numbers else features_from_config(features),
+            found["classes"],
+            layout=Layout(columns=tuple(columns), **given),
+        )
+
+    # ------------------------------------------------------------ inside
+
+    def _encoded(self, item: Any) -> Tensor:
+        if isinstance(self.features, NumberFeatures) == isinstance(item, tuple):
+            raise DataError(
+                "expected "
+                + ("rows of numbers" if isinstance(self.features, NumberFeatures) else "texts")
+                + ", as in the training data"
+            )
+        if isinstance(item, tuple):
+            return self.features.encode(item)  # type: ignore[arg-type]
+        missing = [name for name in self.features.names if name not in item]  # type: ignore[union-attr]
+        if missing:
+            raise ArgumentError(
+                f"has no column {shown(missing[0])}; it has "
+                f"{shown(', '.join(map(str, item.columns)), 200)}"
+            )
+        return self.features.encode(item)
+
+    def _examples(self, sequences: Sequences) -> list[Example]:
+        names = {name: number for number, name in enumerate((*self.classes, *self.unseen))}
+        assert sequences.labels is not None
+        return [
+            Example(self._encoded(item), torch.tensor(names[label]))
+            for item, label in zip(sequences.items, sequences.labels, strict=True)
+        ]
+
+    def _judged(
+        self, net: nn.Module, split: str, batch_size: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        examples = self._held_out.get(split)
+        if not examples:
+            known = ", ".join(self.splits) or "none"
+            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        gold = torch.stack([example.y for example in examples])
+        return gold, self._chances(net, examples, batch_size)
+
+    @torch.no_grad()
+    def _chances(
+        self, net: nn.Module, examples: Sequence[Example], batch_size: int | None = None
+    ) -> Tensor:
+        """The probability of each class, [N, classes]."""
+        device = next(net.parameters()).device
+        chances = torch.empty(len(examples), len(self.classes), dtype=torch.float64)
+        lengths = [len(example.x) for example in examples]
+        with evaluating(net):
+            for group in bucket_by_size(lengths, _EVALUATION_STEPS, batch_size):
+                batch = collate([examples[number] for number in group]).to(device)
+                logits, _ = net(batch.x, lengths=batch.lengths)
+                chances[group] = logits.double().softmax(-1).cpu()
+        return chances
+
+
+def _every(sequences: Sequences, keep: Any) -> Sequences:
+    chosen = [number for number in range(len(sequences.items)) if keep(number)]
+    labels = sequences.labels
+    return Sequences(
+        [sequences.names[n] for n in chosen],
+        [sequences.items[n] for n in chosen],
+        None if labels is None else [labels[n] for n in chosen],
+    )
+
+
+def _in_order_of_numbers(label: str) -> tuple[bool, float, str]:
+    """Whole numbers in their order, before all else."""
+    return (False, int(label), label) if label.isdecimal() else (True, 0, label)
+

@@ -1,0 +1,140 @@
+"""Columns of numbers and of categories as what a network reads at a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cello.errors import DataError, ModelError
+from cello.ranges import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["NumberFeatures"]
+
+
+class NumberFeatures:
+    """Rows of a table as vectors: numbers scaled as in training, categories 1-of-N.
+
+    Args:
+        columns: for each column {name, mean, scale, missing} or {name, categories}; `missing` says
+            whether there is one number more that tells where the value is missing. A missing
+            number is read as the mean, a category that training has not seen as none.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"speed": [1.0, 3.0], "gear": ["low", "high"]})
+    >>> features = NumberFeatures.fit(table, "the table")
+    >>> features.encode(table).tolist()
+    [[-1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+        self.columns = tuple(dict(column) for column in columns)
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame, where: str) -> NumberFeatures:
+        """Means, scales and categories of the columns of a table, a row for each step.
+
+        Raises:
+            DataError: a column has no value, or an infinite one.
+        """
+        import pandas as pd
+
+        columns: list[dict[str, Any]] = []
+        for name in map(str, table.columns):
+            column = table[name]
+            known = column.dropna()
+            if not len(known):
+                raise DataError(f"{where}: column {name} has no value")
+            if not pd.api.types.is_numeric_dtype(column) or column.dtype == bool:
+                columns.append({"name": name, "categories": sorted({str(v) for v in known})})
+                continue
+            numbers = known.to_numpy(dtype=np.float64)
+            if not np.isfinite(numbers).all():
+                raise DataError(f"{where}: column {name} has an infinite value")
+            columns.append(
+                {
+                    "name": name,
+                    "mean": float(numbers.mean()),
+                    "scale": float(numbers.std()) or 1.0,
+                    "missing": len(known) < len(column),
+                }
+            )
+        return cls(columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that are read."""
+        return tuple(column["name"] for column in self.columns)
+
+    def encode(self, table: pd.DataFrame) -> Tensor:
+        """T rows to vectors [T, I].
+
+        Raises:
+            DataError: a value of a column of numbers is none.
+        """
+        import pandas as pd
+
+        parts = []
+        for about in self.columns:
+            column = table[about["name"]]
+            if "categories" in about:
+                given = column.astype(str).to_numpy()
+                parts += [np.where(given == category, 1.0, 0.0) for category in about["categories"]]
+                continue
+            numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+            wrong = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+            if len(wrong):
+                raise DataError(
+                    f"column {about['name']}: expected a number, found "
+                    f"{shown(column.iloc[int(wrong[0])])}"
+                )
+            missing = np.isnan(numbers)
+            scaled = np.where(missing, 0, (numbers - about["mean"]) / about["scale"])
+            parts += [scaled, missing.astype(np.float64)] if about["missing"] else [scaled]
+        return torch.from_numpy(np.stack(parts, 1)).float()
+
+    def encoder(self) -> int:
+        """How many numbers a network reads at a step, I."""
+        return sum(
+            len(about["categories"]) if "categories" in about else 1 + about["missing"]
+            for about in self.columns
+        )
+
+    def config(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        return {"kind": "numbers", "columns": [dict(column) for column in self.columns]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> NumberFeatures:
+        """The features that `config()` described.
+
+        Raises:
+            ModelError: an entry is missing or of the wrong kind.
+        """
+        columns = config.get("columns")
+        if not isinstance(columns, list) or not columns or not all(map(_is_column, columns)):
+            raise ModelError(
+                "task.features.columns must be a list of tables with name, mean, scale and "
+                f"missing, or with name and categories, got {shown(columns)}"
+            )
+        return cls(columns)
+
+
+def _is_column(about: Any) -> bool:
+    if not isinstance(about, dict) or not isinstance(about.get("name"), str):
+        return False
+    if set(about) == {"name", "categories"}:
+        names = about["categories"]
+        return isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return (
+        set(about) == {"name", "mean", "scale", "missing"}
+        and type(about["missing"]) is bool
+        and all(type(about[k]) in (int, float) and np.isfinite(about[k]) for k in ("mean", "scale"))
+        and about["scale"] != 0
+    )

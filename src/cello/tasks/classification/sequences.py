@@ -1,0 +1,174 @@
+"""Sequences and their labels, out of a file: a text a row, a step a row, or arrays."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cello.errors import DataError
+from cello.ranges import shown
+from cello.tasks.readers.tables import check_columns, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Layout", "Sequences", "from_arrays", "read_sequences", "tokens_of"]
+
+_TOKENS = re.compile(r"\w+|[^\w\s]")
+
+
+class Layout(NamedTuple):
+    """How a file holds sequences: the names of its columns.
+
+    Attributes:
+        label: of the labels.
+        text: of the texts, where each row is a sequence.
+        by: of the sequences' names, where each row is a step; then `columns` are what is read.
+        columns: all that are neither unless given.
+        level: what a token of a text is, "words" or "characters".
+    """
+
+    label: str = "label"
+    text: str = "text"
+    by: str | None = None
+    columns: tuple[str, ...] = ()
+    level: str = "words"
+
+
+class Sequences(NamedTuple):
+    """Sequences of a file.
+
+    Attributes:
+        names: what each is called: its ID, or its number.
+        items: what each is: a tuple of tokens, or a table of pandas with a row a step.
+        labels: of each; None where the file has no column of labels.
+    """
+
+    names: list[str]
+    items: list[Any]
+    labels: list[str] | None
+
+
+def tokens_of(text: str, level: str) -> tuple[str, ...]:
+    """The tokens of a text; one that is empty has one token, which no vocabulary has.
+
+    >>> tokens_of("It's late.", "words")
+    ('It', "'", 's', 'late', '.')
+    """
+    found = tuple(text) if level == "characters" else tuple(_TOKENS.findall(text))
+    return found or ("",)
+
+
+def read_sequences(
+    source: Any, layout: Layout, *, labelled: bool = True, where: str | None = None
+) -> Sequences:
+    """The sequences of a file, or of a table of pandas.
+
+    Args:
+        source: .npz with x [N, T, I], and y [N] and lengths [N] if there are such; .npy with x; or
+            what `read_table` reads.
+        layout: which columns hold what.
+        labelled: whether there must be labels; else they are read where there are any.
+        where: what errors call it; the path unless given.
+
+    Raises:
+        DataError: it cannot be read, a label or a text is missing, or a sequence has two labels.
+        ArgumentError: it has no such column.
+    """
+    where = where or (str(source) if isinstance(source, (str, Path)) else "the table")
+    if isinstance(source, (str, Path)) and Path(source).suffix.lower() in (".npz", ".npy"):
+        return _arrays(Path(source), labelled)
+    table = read_table(source)
+    has_labels = labelled or layout.label in table.columns
+    if layout.by is None:
+        check_columns(table, [layout.text, *([layout.label] if has_labels else [])], where)
+        texts = table[layout.text]
+        _check_all_there(texts, where)
+        items = [tokens_of(str(text), layout.level) for text in texts]
+        names = [str(number) for number in range(len(items))]
+        return Sequences(names, items, _labels(table, layout, where) if has_labels else None)
+    asked = [layout.by, *layout.columns, *([layout.label] if has_labels else [])]
+    check_columns(table, asked, where)
+    _check_all_there(table[layout.by], where)
+    read = list(layout.columns) or [c for c in table if c not in (layout.by, layout.label)]
+    if not read:
+        raise DataError(f"{where}: has no column besides {layout.by} and {layout.label}")
+    groups = list(table.groupby(layout.by, sort=False))
+    labels = None
+    if has_labels:
+        labels = [_one_label(rows, layout, str(name), where) for name, rows in groups]
+    return Sequences([str(n) for n, _ in groups], [rows[read] for _, rows in groups], labels)
+
+
+def _check_all_there(column: pd.Series, where: str) -> None:
+    missing = np.flatnonzero(column.isna().to_numpy())
+    if len(missing):
+        raise DataError(
+            f"{where}: column {column.name}, row {missing[0] + 1}: is empty ({len(missing):,} such "
+            "rows)"
+        )
+
+
+def _labels(table: pd.DataFrame, layout: Layout, where: str) -> list[str]:
+    _check_all_there(table[layout.label], where)
+    return [_plain(label) for label in table[layout.label]]
+
+
+def _one_label(rows: pd.DataFrame, layout: Layout, name: str, where: str) -> str:
+    labels = _labels(rows, layout, where)
+    if len(set(labels)) > 1:
+        raise DataError(
+            f"{where}: the sequence {layout.by} = {shown(name)} has the labels {labels[0]} and "
+            f"{next(label for label in labels if label != labels[0])}: expected one"
+        )
+    return labels[0]
+
+
+def _plain(label: Any) -> str:
+    """A label as text; a whole number that stands among fractions is written without a point."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def _arrays(path: Path, labelled: bool) -> Sequences:
+    try:
+        opened = np.load(path, allow_pickle=False)
+        arrays = {"x": opened} if isinstance(opened, np.ndarray) else dict(opened)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file or folder") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+        raise DataError(f"{path}: holds no arrays: {error}") from error
+    names = "x, y" if labelled else "x"
+    if "x" not in arrays or (labelled and "y" not in arrays):
+        raise DataError(f"{path}: expected the arrays {names}, found {', '.join(arrays)}")
+    x = arrays["x"]
+    if x.ndim != 3 or not x.size or x.dtype.kind not in "fiub":
+        raise DataError(
+            f"{path}: x must be numbers [sequences, steps, numbers a step], got "
+            f"{x.dtype} {list(x.shape)}"
+        )
+    lengths = arrays.get("lengths", np.full(len(x), x.shape[1]))
+    y = arrays.get("y")
+    for name, array in (("lengths", lengths), ("y", y)):
+        if array is not None and array.shape != (len(x),):
+            raise DataError(f"{path}: {name} must be [{len(x)}], got {list(array.shape)}")
+    if lengths.dtype.kind not in "iu" or (lengths < 1).any() or (lengths > x.shape[1]).any():
+        raise DataError(f"{path}: lengths must be whole numbers from 1 to {x.shape[1]}")
+    return from_arrays(x, lengths, y)
+
+
+def from_arrays(x: Any, lengths: Sequence[int] | None, y: Any) -> Sequences:
+    """Sequences of numbers [N, T, I], whose columns are called by their numbers."""
+    import pandas as pd
+
+    names = [str(number) for number in range(x.shape[2])]
+    ends = [x.shape[1]] * len(x) if lengths is None else lengths
+    items = [
+        pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)
+    ]
+    labels = None if y is None else [_plain(label.item()) for label in np.asarray(y)]
+    return Sequences([str(number) for number in range(len(x))], items, labels)

@@ -1,0 +1,74 @@
+"""Tables from files: CSV, TSV, JSON Lines and Parquet, read by pandas."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cello.errors import ArgumentError, DataError
+from cello.ranges import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["check_columns", "read_table"]
+
+
+def read_table(table: Any) -> pd.DataFrame:
+    """A file, or text of CSV, as a table of pandas; such a table stays as it is.
+
+    Args:
+        table: a path whose ending says what it is: .parquet, .pq, .tsv, .jsonl, .ndjson; CSV
+            otherwise.
+
+    Raises:
+        DataError: it cannot be read.
+        ImportError: pandas is not installed: pip install 'cello[tables]'.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            "tables are read by pandas, which is not installed: pip install 'cello[tables]'"
+        ) from error
+
+    if isinstance(table, pd.DataFrame):
+        return table
+    where = str(table) if isinstance(table, (str, Path)) else "the table"
+    ending = Path(where).suffix.lower()
+    try:
+        if ending in (".parquet", ".pq"):
+            return pd.read_parquet(table)
+        if ending in (".jsonl", ".ndjson"):
+            return pd.read_json(table, lines=True)
+        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",")
+    except ImportError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{where}: no such file or folder") from error
+    except Exception as error:  # whatever pandas says of what it cannot read
+        raise DataError(f"{where}: is no table: {error}") from error
+
+
+def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None:
+    """Check that a table has rows, and these columns.
+
+    Raises:
+        ArgumentError: a column is not there, or asked for twice.
+        DataError: there are no rows.
+    """
+    asked = list(names)
+    known = list(map(str, table.columns))
+    for name in asked:
+        if name not in table.columns:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; is it {shown(near[0])}?" if near else ""
+            raise ArgumentError(
+                f"{where} has no column {shown(name)}; it has {shown(', '.join(known), 200)}{hint}"
+            )
+        if asked.count(name) > 1:
+            raise ArgumentError(f"column {shown(name)} is asked for twice")
+    if not len(table):
+        raise DataError(f"{where}: holds no rows")
