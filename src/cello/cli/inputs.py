@@ -22,13 +22,15 @@ def read_inputs(model: Model, path: Path, token: int | str | None, purpose: str)
     Raises:
         DataError: the file cannot be read, or holds nothing.
     """
-    from cello.tasks import Forecasting
+    from cello.tasks import Classification, Forecasting
 
     if model.task is None:
         from cello.cli.number_files import read_numbers
 
         return read_numbers(model.net, path)
     if isinstance(model.task, Forecasting):
+        return [Given(*one) for one in model.task.inputs(model.task.read(path))]
+    if isinstance(model.task, Classification):
         return [Given(*one) for one in model.task.inputs(model.task.read(path))]
     encode = model.task.features.encode
     return [

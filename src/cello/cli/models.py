@@ -15,7 +15,7 @@ from cello.ranges import shown
 if TYPE_CHECKING:
     from torch import nn
 
-    from cello.tasks import Characters, Forecasting, Tagging
+    from cello.tasks import Characters, Classification, Forecasting, Tagging
 
 __all__ = ["Model", "open_model"]
 
@@ -23,6 +23,7 @@ __all__ = ["Model", "open_model"]
 _TASKS: dict[str | None, tuple[str, str]] = {
     "tag": ("tags", "cello predict"),
     "chars": ("predicts characters", "cello sample"),
+    "classify": ("gives whole sequences a label", "cello predict"),
     "forecast": ("forecasts", "cello predict"),
     None: ("has no task", "cello show"),
 }
@@ -32,7 +33,7 @@ class Model(NamedTuple):
     """The network in eval mode, its task without data (None if it has none), and the config."""
 
     net: nn.Module
-    task: Tagging | Characters | Forecasting | None
+    task: Tagging | Characters | Classification | Forecasting | None
     config: dict[str, Any]
 
 
@@ -47,7 +48,7 @@ def open_model(
 
     Args:
         path: the folder where it is, a file in it, or a file in a format that `cello import` knows.
-        tasks: those that it may be for, "tag", "chars", "forecast" or None; any unless given.
+        tasks: those that it may be for, such as "tag" or None; any unless given.
         must_answer: whether weights that contain NaN are an error; else a warning tells them.
         prove: whether what is made of a file of Keras's is run beside Keras, which takes a while.
 

@@ -28,7 +28,9 @@ __all__ = [
 ]
 
 
-def last(y: Tensor, lengths: Tensor | Sequence[int] | None = None, *, batch_first: bool = False) -> Tensor:
+def last(
+    y: Tensor, lengths: Tensor | Sequence[int] | None = None, *, batch_first: bool = False
+) -> Tensor:
     """The output of each sequence at its own last step.
 
     With both directions this is what the backward one gives after a single step: take the final

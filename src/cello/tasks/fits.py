@@ -15,13 +15,16 @@ from cello.layers.encoders import ENCODERS
 
 if TYPE_CHECKING:
     from cello.tasks.characters import Characters
+    from cello.tasks.classification import Classification
     from cello.tasks.forecasting import Forecasting
     from cello.tasks.tagging import Tagging
 
 __all__ = ["check_network"]
 
 
-def check_network(task: Tagging | Characters | Forecasting, net: nn.Module) -> None:
+def check_network(
+    task: Tagging | Characters | Classification | Forecasting, net: nn.Module
+) -> None:
     """Make sure that `net` reads what `task` gives it and has an output for each of its answers.
 
     Raises:
@@ -42,7 +45,8 @@ def check_network(task: Tagging | Characters | Forecasting, net: nn.Module) -> N
         raise
     except Exception as error:  # whatever a network says to what it cannot read
         raise ModelError(f"the network cannot read what its task gives it: {error}") from error
-    outputs = logits.shape[-1] if isinstance(logits, Tensor) and logits.dim() == 3 else 0
+    axes = 2 if task.name == "classify" else 3
+    outputs = logits.shape[-1] if isinstance(logits, Tensor) and logits.dim() == axes else 0
     if outputs != task.output_size:
         raise ModelError(
             f"the network has {outputs} outputs, its task needs {task.output_size}, one for each "
@@ -50,13 +54,18 @@ def check_network(task: Tagging | Characters | Forecasting, net: nn.Module) -> N
         )
 
 
-def _inputs(task: Tagging | Characters | Forecasting, net: nn.Module) -> Iterator[Tensor]:
+def _inputs(
+    task: Tagging | Characters | Classification | Forecasting, net: nn.Module
+) -> Iterator[Tensor]:
     """The first and the last of what it may be told; of numbers, as many as there are."""
     if not hasattr(task, "features"):
         yield torch.zeros(1, 1, task.input_size)
         return
     with torch.device("meta"):  # as wide as its description says; nothing is allocated
         encoder: Any = task.features.encoder()
+    if isinstance(encoder, int):
+        yield torch.zeros(1, 1, encoder)
+        return
     size, places = encoder.size, getattr(encoder, "window_size", 1)
     first = next(net.children(), net)
     if isinstance(first, ENCODERS) and first.size < size:

@@ -9,6 +9,7 @@ import torch
 from cello.errors import DataError
 from cello.tasks.batching import Example
 from cello.tasks.characters import Characters
+from cello.tasks.classification import Classification
 from cello.tasks.features import CharacterFeatures, WordFeatures
 from cello.tasks.forecasting import Forecasting
 from cello.tasks.readers.conll import read_conll
@@ -25,19 +26,19 @@ _PIECE = 2048
 
 
 def on_file(
-    task: Tagging | Characters | Forecasting,
+    task: Tagging | Characters | Classification | Forecasting,
     path: str | Path,
     *,
     token: int | str | None = None,
     tag: int | str | None = None,
-) -> Tagging | Characters | Forecasting:
+) -> Tagging | Characters | Classification | Forecasting:
     """The same task with the split "test": what is in a file.
 
     Args:
         task: of a saved model.
         path: for words and their tags a file in the CoNLL form; for the kinds of characters Python
             source, whose kinds Python tells; for the next character a text file, or a folder of
-            them; for series a table, of which all is forecast that comes after a first context.
+            them; for whole sequences one such as the training data; for series a table, of which all is forecast that comes after a first context.
         token: the column of the words, counted from 0; that of the task's files unless given.
         tag: the column of the tags, likewise.
 
@@ -45,6 +46,8 @@ def on_file(
         DataError: the file cannot be read, is wrong, or holds nothing.
     """
     if isinstance(task, Forecasting):
+        return task.on(task.read(path))
+    if isinstance(task, Classification):
         return task.on(task.read(path))
     if isinstance(task, Characters):
         documents = {"test": read_documents([path])}

@@ -94,7 +94,9 @@ def build_network(
     check_range(hidden_size=hidden_size, layers=layers)
     check_dropout(dropout)
     return make_if_it_fits(
-        lambda: _stack(kind, encoder, hidden_size, output_size, layers, dropout, numbers, crf, pool),
+        lambda: _stack(
+            kind, encoder, hidden_size, output_size, layers, dropout, numbers, crf, pool
+        ),
         "hidden_size",
     )
 
@@ -186,9 +188,7 @@ def fitting_hidden_size(
 
     def count(hidden_size: int) -> int:
         with torch.device("meta"):  # nothing is allocated or drawn
-            net = _stack(
-                kind, encoder, hidden_size, output_size, layers, 0.0, crf=crf, pool=pool
-            )
+            net = _stack(kind, encoder, hidden_size, output_size, layers, 0.0, crf=crf, pool=pool)
         return sum(parameter.numel() for parameter in net.parameters())
 
     if count(1) > 1.5 * parameters:

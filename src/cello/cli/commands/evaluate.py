@@ -60,7 +60,7 @@ def command(
     from cello.cli.reading import input_file
     from cello.cli.scores import print_scores
     from cello.errors import ModelError
-    from cello.tasks import Tagging
+    from cello.tasks import Classification, Tagging
     from cello.tasks.labelled import on_file
 
     opened = open_model(model, must_answer=True)
@@ -84,3 +84,7 @@ def command(
             err=True,
         )
     print_scores({"standard input" if str(file) == "-" else file.name: metrics}, scheme)
+    if isinstance(task, Classification):
+        from cello.cli.classes import print_confusion
+
+        print_confusion(task, opened.net)

@@ -106,11 +106,13 @@ def _way_to(url: str) -> Path:
 
 def _first(model: Model) -> str:
     """What a page begins with where nothing is given."""
-    from cello.cli.forecasts import table_text
-    from cello.tasks import Forecasting
+    from cello.cli import classes, forecasts
+    from cello.tasks import Classification, Forecasting
 
     if isinstance(model.task, Forecasting):
-        return table_text(model.task)
+        return forecasts.table_text(model.task)
+    if isinstance(model.task, Classification) and not classes.is_text(model.task):
+        return classes.table_text(model.task)
     if model.task is not None:
         return _FIRST_TEXT
     from cello.cli.number_files import some_numbers
@@ -120,10 +122,10 @@ def _first(model: Model) -> str:
 
 def _given(model: Model, text: str) -> str:
     """The text of a file if there is one of this name, else the text itself."""
-    from cello.cli.forecasts import table_text
+    from cello.cli import classes, forecasts
     from cello.cli.inputs import reads_characters, token_sequences
     from cello.errors import DataError
-    from cello.tasks import Forecasting
+    from cello.tasks import Classification, Forecasting
     from cello.tasks.readers.text_files import read_text
 
     path = Path(text)
@@ -138,7 +140,9 @@ def _given(model: Model, text: str) -> str:
 
         return as_text(read_numbers(model.net, path))
     if isinstance(model.task, Forecasting):
-        return table_text(model.task, path)
+        return forecasts.table_text(model.task, path)
+    if isinstance(model.task, Classification):
+        return classes.table_text(model.task, path)
     if reads_characters(model):
         return read_text(path)
     try:
@@ -152,9 +156,9 @@ def _given(model: Model, text: str) -> str:
 
 def _reader(model: Model) -> Read:
     """What turns a text into what the net reads."""
-    from cello.cli.forecasts import table_reader
+    from cello.cli import classes, forecasts
     from cello.cli.inputs import reads_characters
-    from cello.tasks import Forecasting
+    from cello.tasks import Classification, Forecasting
 
     if model.task is None:
         from cello.cli.number_files import parse_numbers
@@ -163,7 +167,9 @@ def _reader(model: Model) -> Read:
             (tokens, x.unsqueeze(1)) for tokens, x in parse_numbers(model.net, text, "line")
         ]
     if isinstance(model.task, Forecasting):
-        return table_reader(model.task)
+        return forecasts.table_reader(model.task)
+    if isinstance(model.task, Classification):
+        return classes.table_reader(model.task)
     features = model.task.features
     whole = reads_characters(model)
 

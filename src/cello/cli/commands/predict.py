@@ -59,22 +59,23 @@ def command(
     token: int | str | None,
     as_json: bool,
 ) -> None:
-    """Give each element of FILE its tag, forecast its series, or run a net on its numbers.
+    """Give each element or sequence of FILE its label, forecast its series, or run a net on numbers.
 
     FILE may be - for standard input.
 
     A model of words takes the CoNLL form and adds a last column with its tags; where lines differ
     in length, columns are separated by tabs, and shorter lines have empty ones. A model of
     characters, such as the default one, takes plain text, and prints each stretch of one tag on a
-    line: the tag, a tab, and the text as JSON. A model that forecasts takes a table with
-    the columns of its training data, and prints one of what comes next: the forecasts and, as
+    line: the tag, a tab, and the text as JSON. A model that
+    classifies takes a file such as its training data, and prints the label of each sequence and the
+    probabilities of all, as CSV. A model that forecasts takes a table with the columns of its training data, and prints one of what comes next: the forecasts and, as
     COLUMN_LEVEL, the other quantiles. A net without a task, such as one in a file of
     another library's, reads numbers (see cello record) and prints a line of them for each step.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
 
-    tasks = None if memory is not None else ("tag", "forecast", None)
+    tasks = None if memory is not None else ("tag", "classify", "forecast", None)
     opened = open_model(model, tasks=tasks, must_answer=memory is None)
     with input_file(file) as path:
         if memory is not None:
@@ -82,7 +83,7 @@ def command(
 
             colour(opened, path, memory, token, as_json)
             return
-        from cello.tasks import Forecasting, Tagging
+        from cello.tasks import Classification, Forecasting, Tagging
         from cello.tasks.features import CharacterFeatures
 
         if isinstance(opened.task, Forecasting):
@@ -92,6 +93,11 @@ def command(
             return
         if plot is not None:
             raise click.UsageError("--plot is for a model that forecasts")
+        if isinstance(opened.task, Classification):
+            from cello.cli.classes import predict as classify
+
+            classify(opened.task, opened.net, path, as_json)
+            return
         if opened.task is None:
             _numbers(opened, path, as_json)
             return

@@ -86,6 +86,9 @@ def _about_task(task: Any) -> list[str]:
     if isinstance(plan, dict):
         columns = ", ".join(plan["columns"]["target"])
         return [f"forecasts {plan['horizon']} steps of {columns} from {plan['context']} before"]
+    classes = task.get("classes")
+    if isinstance(classes, list):
+        return [f"labels: {', '.join(map(str, classes))}"]
     tags = task.get("tags")
     if isinstance(tags, list):
         return [f"tags: {', '.join(map(str, tags))}"]

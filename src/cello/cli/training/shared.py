@@ -18,7 +18,7 @@ from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
 if TYPE_CHECKING:
-    from cello.tasks import Characters, Forecasting, Tagging
+    from cello.tasks import Characters, Classification, Forecasting, Tagging
     from cello.train import Event, Result
 
 __all__ = ["NETWORK", "OPTIONS", "begin", "complete", "placed", "refuse", "train", "training"]
@@ -57,6 +57,9 @@ NETWORK = {
         "Share of values set to zero in training, between layers and before the readout."
     ),
 }
+
+#: What comes last of a network, an option of some tasks.
+_LAST = ("crf", "pool")
 
 _HIDDEN_SIZE = 64
 #: Types of spans whose F1 is shown at the end.
@@ -203,7 +206,9 @@ def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> d
     return filled(values, (*names, *NETWORK, *OPTIONS), **computed)
 
 
-def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> None:
+def train(
+    task: Tagging | Characters | Classification | Forecasting, values: dict[str, Any]
+) -> None:
     """Build the network, train it, and say what came of it.
 
     Args:
@@ -255,7 +260,9 @@ def train(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> N
         _print_result(result, task, net, values["as_json"])
 
 
-def _network(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -> Any:
+def _network(
+    task: Tagging | Characters | Classification | Forecasting, values: dict[str, Any]
+) -> Any:
     from cello.tasks import Forecasting, build_network, fitting_hidden_size
 
     kind, size, numbers = values["kind"], values["hidden_size"], isinstance(task, Forecasting)
@@ -263,9 +270,9 @@ def _network(task: Tagging | Characters | Forecasting, values: dict[str, Any]) -
     if size is None:
         size = fitting_hidden_size(
             values["parameters"], kind, encoder, task.output_size,
-            **given(values, ("layers", "crf")),
+            **given(values, ("layers", *_LAST)),
         )  # fmt: skip
-    options = given(values, (*NETWORK, "crf"))
+    options = given(values, (*NETWORK, *_LAST))
     return build_network(kind, encoder, size, task.output_size, numbers=numbers, **options)
 
 
@@ -298,7 +305,10 @@ def _is_first_process() -> bool:
 
 
 def _print_result(
-    result: Result, task: Tagging | Characters | Forecasting, net: Any, as_json: bool
+    result: Result,
+    task: Tagging | Characters | Classification | Forecasting,
+    net: Any,
+    as_json: bool,
 ) -> None:
     from cello.tasks import Tagging
 

@@ -91,7 +91,9 @@ class Classification:
         self.batch_size, self.seed = batch_size, seed
         found = {split: part.labels or [] for split, part in (held_out or {}).items()}
         known = set(self.classes)
-        self.unseen = tuple(sorted({label for labels in found.values() for label in labels} - known))
+        self.unseen = tuple(
+            sorted({label for labels in found.values() for label in labels} - known)
+        )
         self._train = [] if train is None else self._examples(train)
         self._held_out = {name: self._examples(part) for name, part in (held_out or {}).items()}
         self._weights: Tensor | None = None
@@ -116,7 +118,7 @@ class Classification:
         min_count: int = 1,
         max_size: int | None = None,
         lower: bool = False,
-        projection_size: int | None | str = "auto",
+        projection_size: int | str | None = "auto",
         balanced: bool = False,
         batch_size: int = 32,
         seed: int = 0,
@@ -147,7 +149,9 @@ class Classification:
             ArgumentError: there is no such column or level.
         """
         if level not in LEVELS:
-            raise ArgumentError(f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level")
+            raise ArgumentError(
+                f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level"
+            )
         layout = Layout(label, text, by, tuple(columns), level)
         where = str(train) if isinstance(train, (str, Path)) else "the training data"
         sequences = read_sequences(train, layout)
@@ -189,7 +193,7 @@ class Classification:
         min_count: int = 1,
         max_size: int | None = None,
         lower: bool = False,
-        projection_size: int | None | str = "auto",
+        projection_size: int | str | None = "auto",
         **options: Any,
     ) -> Classification:
         """The task on sequences that have been read; see `from_files`."""
@@ -288,9 +292,16 @@ class Classification:
 
     # ------------------------------------------------------------ a trained network
 
-    def read(self, source: Any, where: str | None = None) -> Sequences:
-        """The sequences of a file in the form of the training data, with labels or without."""
-        return read_sequences(source, self.layout, labelled=False, where=where)
+    def read(self, source: Any, *, by: str | None = None) -> Sequences:
+        """The sequences of a file in the form of the training data, with labels or without.
+
+        Args:
+            source: see `read_sequences`.
+            by: the column that names the sequences, if it was an array that had none.
+        """
+        numbers = isinstance(self.features, NumberFeatures)
+        layout = self.layout._replace(by=self.layout.by or by) if numbers else self.layout
+        return read_sequences(source, layout, labelled=False)
 
     def on(self, sequences: Sequences) -> Classification:
         """The same task with the split "test": these sequences.
@@ -324,9 +335,11 @@ class Classification:
             net: a network.
             sequences: those of a file (see `read`), or texts.
         """
-        items = sequences.items if isinstance(sequences, Sequences) else [
-            tokens_of(text, self.layout.level) for text in sequences
-        ]
+        items = (
+            sequences.items
+            if isinstance(sequences, Sequences)
+            else [tokens_of(text, self.layout.level) for text in sequences]
+        )
         chances = self._chances(net, [Example(self._encoded(i), torch.tensor(0)) for i in items])
         unknown = int(chances.isnan().any(1).sum())
         if unknown:
@@ -336,7 +349,9 @@ class Classification:
                 stacklevel=2,
             )
         return [
-            Prediction(self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True)))
+            Prediction(
+                self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True))
+            )
             for row in chances
         ]
 
@@ -457,4 +472,3 @@ def _every(sequences: Sequences, keep: Any) -> Sequences:
 def _in_order_of_numbers(label: str) -> tuple[bool, float, str]:
     """Whole numbers in their order, before all else."""
     return (False, int(label), label) if label.isdecimal() else (True, 0, label)
-

@@ -36,9 +36,7 @@ def digits(**options: Any) -> Classification:
     rest, test = train_test_split(
         range(len(labels)), test_size=0.2, stratify=labels, random_state=0
     )
-    train, validation = train_test_split(
-        rest, test_size=0.1, stratify=labels[rest], random_state=0
-    )
+    train, validation = train_test_split(rest, test_size=0.1, stratify=labels[rest], random_state=0)
 
     def part(numbers: list[int]) -> Sequences:
         return from_arrays(images[numbers].reshape(-1, 8, 8), None, labels[numbers])

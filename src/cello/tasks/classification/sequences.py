@@ -136,8 +136,9 @@ def _plain(label: Any) -> str:
 
 def _arrays(path: Path, labelled: bool) -> Sequences:
     try:
-        opened = np.load(path, allow_pickle=False)
-        arrays = {"x": opened} if isinstance(opened, np.ndarray) else dict(opened)
+        with path.open("rb") as file:
+            opened = np.load(file, allow_pickle=False)
+            arrays = {"x": opened} if isinstance(opened, np.ndarray) else dict(opened)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file or folder") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
@@ -167,8 +168,6 @@ def from_arrays(x: Any, lengths: Sequence[int] | None, y: Any) -> Sequences:
 
     names = [str(number) for number in range(x.shape[2])]
     ends = [x.shape[1]] * len(x) if lengths is None else lengths
-    items = [
-        pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)
-    ]
+    items = [pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)]
     labels = None if y is None else [_plain(label.item()) for label in np.asarray(y)]
     return Sequences([str(number) for number in range(len(x))], items, labels)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cello.errors import ArgumentError, DataError
+from cello.errors import DataError
 from cello.ranges import shown
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.series import Series

@@ -1,0 +1,227 @@
+"""The task: what it reads, what it learns from, what it reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cello.errors import ArgumentError, DataError, ModelError
+from cello.tasks import build_network, task_from_config
+from cello.tasks.classification import Classification, Layout, digits, read_sequences
+
+TEXTS = pd.DataFrame(
+    {"text": ["a b", "c", "b a c", "", "b"] * 4, "label": ["x", "y", "x", "y", "x"] * 4}
+)
+STEPS = pd.DataFrame(
+    {
+        "id": [7, 7, 5, 5, 5, 9],
+        "speed": [1.0, 3.0, None, 5.0, 1.0, 2.0],
+        "gear": ["low", "high", "low", None, "low", "new"],
+        "kind": [1, 1, 0, 0, 0, 1],
+    }
+)
+
+
+def net_of(task: Classification, pool: str = "last") -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_network("gru", task.features.encoder(), 4, task.output_size, pool=pool)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_the_forms_of_tables(ending: str, tmp_path: Path):
+    path = tmp_path / f"steps.{ending}"
+    if ending == "parquet":
+        STEPS.to_parquet(path)
+    elif ending == "jsonl":
+        STEPS.to_json(path, orient="records", lines=True)
+    else:
+        STEPS.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    found = read_sequences(path, Layout(label="kind", by="id"))
+    assert found.names == ["7", "5", "9"]  # in the order of the file
+    assert found.labels == ["1", "0", "1"]
+    assert [len(rows) for rows in found.items] == [2, 3, 1]
+    assert list(found.items[0].columns) == ["speed", "gear"]
+
+
+def test_rows_are_scaled_as_in_training_and_what_is_missing_is_told():
+    task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
+    about = {column["name"]: column for column in task.features.columns}
+    assert about["gear"]["categories"] == ["high", "low", "new"]
+    known = STEPS["speed"].dropna()
+    _, x = task.inputs(task.read(STEPS))[1]  # of id 5
+    scaled = [(value - known.mean()) / known.std(ddof=0) for value in (5.0, 1.0)]
+    assert x[:, 0].tolist() == pytest.approx([0.0, *scaled])
+    assert x[:, 1].tolist() == [1.0, 0.0, 0.0]  # whether the speed is missing
+    assert x[:, 2:].tolist() == [[0, 1, 0], [0, 0, 0], [0, 1, 0]]
+    unknown = STEPS.assign(gear="never seen")
+    assert not task.inputs(task.read(unknown))[0][1][:, 2:].any()
+
+
+def test_arrays(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 4, 2)), np.array([0, 1] * 3)
+    np.savez(tmp_path / "a.npz", x=x, y=y, lengths=np.array([4, 1, 2, 4, 4, 3]))
+    task = Classification.from_files(tmp_path / "a.npz", tmp_path / "a.npz")
+    assert [len(example.x) for example in task._train] == [4, 1, 2, 4, 4, 3]
+    np.save(tmp_path / "x.npy", x)
+    assert len(task.predict(net_of(task), task.read(tmp_path / "x.npy"))) == 6
+
+
+def test_every_tenth_sequence_is_set_aside():
+    task = Classification.from_files(TEXTS)
+    assert len(task._train) == 18
+    assert len(task._held_out["validation"]) == 2
+    assert task.splits == ("validation",)
+
+
+@pytest.mark.parametrize("level", ["words", "characters"])
+def test_batches_hold_each_sequence_once_with_its_label(level: str):
+    task = Classification.from_files(TEXTS, TEXTS, level=level, batch_size=8)
+    assert sum(batch.weight for batch in task.epoch(0)) == 20
+    found = torch.cat([batch.y for batch in task.epoch(0)])
+    assert found.bincount().tolist() == [12, 8]
+    one, two = task.epoch(3), task.epoch(3)
+    assert all(torch.equal(a.x, b.x) for a, b in zip(one, two, strict=True))
+    shares = [sum(len(b.y) for b in task.epoch(0, rank=r, world_size=2)) for r in (0, 1)]
+    assert sum(shares) == 20
+
+
+def test_rare_classes_count_the_same_if_wanted():
+    plain, even = (
+        Classification.from_files(TEXTS, TEXTS, balanced=balanced, batch_size=20)
+        for balanced in (False, True)
+    )
+    net = net_of(plain)
+    (batch,) = plain.epoch(0)
+    each = torch.nn.functional.cross_entropy(
+        net(batch.x, lengths=batch.lengths)[0], batch.y, reduction="none"
+    )
+    total, count, _ = plain.loss(net, batch)
+    assert count == 20
+    assert torch.allclose(total, each.sum())
+    weights = torch.where(batch.y == 0, 20 / (2 * 12), 20 / (2 * 8))
+    assert torch.allclose(even.loss(net, batch).total, (weights * each).sum())
+
+
+def test_measures_beside_counts_by_hand():
+    task = Classification.from_files(TEXTS, TEXTS)
+    net = net_of(task)
+    judged = task.on(read_sequences(TEXTS.assign(label=["x", "y", "new", "y", "y"] * 4), Layout()))
+    given = [one.label for one in judged.predict(net, judged.read(TEXTS))]
+    gold = ["x", "y", "new", "y", "y"] * 4
+    scores = judged.evaluate(net, "test")
+    assert judged.unseen == ("new",)
+    assert scores["accuracy"] == sum(a == b for a, b in zip(gold, given, strict=True)) / 20
+    f1 = []
+    for name in sorted({*gold, *given}):
+        right = sum(a == b == name for a, b in zip(gold, given, strict=True))
+        f1.append(2 * right / (gold.count(name) + given.count(name)))
+        assert scores[f"f1/{name}"] == pytest.approx(f1[-1])
+    assert scores["macro_f1"] == pytest.approx(sum(f1) / len(f1))
+    assert scores["f1/new"] == 0
+    confused = judged.confusion(net, "test")
+    assert sum(sum(row.values()) for row in confused.values()) == 20
+    assert confused["new"] == {name: given[2::5].count(name) for name in ("x", "y")}
+
+
+def test_a_network_judges_a_sequence_alike_in_any_batch():
+    task = Classification.from_files(TEXTS, TEXTS)
+    net = net_of(task, "attention")
+    together = task.predict(net, ["a b", "c", "b a c a"])
+    for text, one in zip(["a b", "c", "b a c a"], together, strict=True):
+        alone = task.predict(net, [text])[0]
+        assert alone.chances == pytest.approx(one.chances, abs=1e-6)
+        assert sum(one.chances.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("options", [{}, {"level": "characters"}, {"by": "id", "label": "kind"}])
+def test_a_saved_task_predicts_the_same(options: dict):
+    data = STEPS if "by" in options else TEXTS
+    task = Classification.from_files(data, data, **options)
+    again = task_from_config(task.config())
+    net = net_of(task)
+    assert again.predict(net, again.read(data)) == task.predict(net, task.read(data))
+    assert again.config() == task.config()
+
+
+def test_a_damaged_description():
+    config = Classification.from_files(STEPS, STEPS, by="id", label="kind").config()
+    for change in (
+        {"layout": {"label": 3}},
+        {"layout": {"colour": "red"}},
+        {"features": {"kind": "numbers", "columns": [{"name": "a", "mean": 0, "scale": 0}]}},
+        {"features": {"kind": "numbers", "columns": []}},
+        {"classes": []},
+    ):
+        with pytest.raises(ModelError):
+            task_from_config({**config, **change})
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "says"),
+    [
+        (TEXTS.assign(label="x"), {}, "every sequence has the label x"),
+        (TEXTS.assign(label=[None] + ["x"] * 19), {}, "column label, row 1: is empty"),
+        (TEXTS.assign(text=[None] + ["x"] * 19), {}, "column text, row 1: is empty"),
+        (TEXTS[:1], {}, "at least 2 sequences"),
+        (TEXTS[:0], {}, "holds no rows"),
+        (STEPS.assign(kind=range(6)), {"by": "id", "label": "kind"}, "has the labels 0 and 1"),
+        (STEPS[["id", "kind"]], {"by": "id", "label": "kind"}, "no column besides id and kind"),
+        (STEPS.assign(speed=np.inf), {"by": "id", "label": "kind"}, "an infinite value"),
+        (STEPS.assign(speed=np.nan), {"by": "id", "label": "kind"}, "column speed has no value"),
+    ],
+)
+def test_data_that_cannot_be_learned_from(table: pd.DataFrame, options: dict, says: str):
+    with pytest.raises(DataError, match=says):
+        Classification.from_files(table, table if len(table) > 1 else None, **options)
+
+
+def test_columns_that_are_not_there():
+    with pytest.raises(ArgumentError, match="no column 'labl'.*is it 'label'"):
+        Classification.from_files(TEXTS, label="labl")
+    task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
+    with pytest.raises(ArgumentError, match="no column 'gear'"):
+        task.predict(net_of(task), task.read(STEPS.drop(columns="gear")))
+    with pytest.raises(DataError, match="expected a number, found 'fast'"):
+        task.predict(
+            net_of(task), task.read(STEPS.astype({"speed": object}).fillna({"speed": "fast"}))
+        )
+    with pytest.raises(DataError, match="column kind of the true labels"):
+        task.on(task.read(STEPS.drop(columns="kind")))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"x": np.zeros((3, 2))}, "x must be numbers"),
+        ({"z": np.zeros(3)}, "expected the arrays x, y, found z"),
+        ({"x": np.zeros((3, 2, 1)), "y": np.zeros(2)}, r"y must be \[3\]"),
+        (
+            {"x": np.zeros((3, 2, 1)), "y": np.zeros(3), "lengths": np.array([0, 1, 2])},
+            "from 1 to 2",
+        ),
+    ],
+)
+def test_arrays_that_are_none(arrays: dict, says: str, tmp_path: Path):
+    if "z" not in arrays:
+        arrays = {"y": np.zeros(3), **arrays}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=says):
+        read_sequences(tmp_path / "a.npz", Layout())
+    (tmp_path / "b.npz").write_bytes(b"PK\3\4 nothing")
+    with pytest.raises(DataError, match="holds no arrays"):
+        read_sequences(tmp_path / "b.npz", Layout())
+
+
+def test_the_digits_are_always_parted_alike():
+    one, two = digits(), digits()
+    assert {name: len(part) for name, part in one._held_out.items()} == {
+        "validation": 144,
+        "test": 360,
+    }
+    assert len(one._train) == 1293
+    assert all(torch.equal(a, b) for a, b in zip(one.data("test"), two.data("test"), strict=True))
