@@ -314,7 +314,7 @@ def test_damaged_descriptions(config, message):
 
 def test_unknown_tasks():
     with pytest.raises(
-        ModelError, match=r"^the model's task is None, expected one of: tag, chars$"
+        ModelError, match=r"^the model's task is None, not one of tag, chars, classify, forecast$"
     ):
         task_from_config({})
 

@@ -78,7 +78,7 @@ def print_confusion(task: Classification, net: nn.Module) -> None:
 
 
 def table_text(task: Classification, path: Path | None = None) -> str:
-    """The first sequences of a file as text that `table_reader` reads; without one, two of means."""
+    """The first sequences of a file as text that `table_reader` reads; without one, such a text."""
     import pandas as pd
 
     by = task.layout.by or "sequence"

@@ -52,11 +52,12 @@ def last(
     >>> last(y, [3, 1]).tolist()
     [[4.0], [1.0]]
     """
-    return LastStep(batch_first=batch_first)(y, lengths)
+    found: Tensor = LastStep(batch_first=batch_first)(y, lengths)
+    return found
 
 
 class OverTime(nn.Module):
-    """Called as `pool(y, lengths=None)` with y [T, B, F] ([B, T, F] if `batch_first`); gives [B, F]."""
+    """Called as `pool(y, lengths=None)`: y [T, B, F], or [B, T, F] if `batch_first`, to [B, F]."""
 
     def __init__(self, *, batch_first: bool = False) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class MaxOverTime(OverTime):
 
 
 class AttentionOverTime(OverTime):
-    """A mean over the steps of each sequence with learned weights: softmax over time of vᵀ tanh(W y + b).
+    """A mean over the steps of each sequence, whose weights softmax(vᵀ tanh(W y + b)) are learned.
 
     Called as `pool(y, lengths=None)`. Source: Z. Yang et al., "Hierarchical attention networks for
     document classification", NAACL 2016, section 2.2 (their u_w is v).
@@ -175,7 +176,8 @@ class AttentionOverTime(OverTime):
         scores = self.v(torch.tanh(self.W(y)))
         if lengths is not None:
             scores = torch.where(_inside(y, lengths), scores, -torch.inf)
-        return scores.softmax(0).squeeze(-1)
+        weights: Tensor = scores.softmax(0).squeeze(-1)
+        return weights
 
     def _over(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         inside = y if lengths is None else torch.where(_inside(y, lengths), y, 0)

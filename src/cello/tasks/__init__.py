@@ -4,7 +4,7 @@ Imports `layers` and below, and neither `see` nor `convert`; `train` and the com
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from cello.errors import ModelError
 from cello.ranges import shown
@@ -28,6 +28,7 @@ __all__ = [
     "IGNORE",
     "NETWORK_KINDS",
     "About",
+    "AnyTask",
     "Batch",
     "Characters",
     "Classification",
@@ -44,9 +45,11 @@ __all__ = [
 ]
 
 
-def task_from_config(
-    config: Mapping[str, Any],
-) -> Tagging | Characters | Classification | Forecasting:
+#: Any of the tasks that there are.
+AnyTask: TypeAlias = Tagging | Characters | Classification | Forecasting
+
+
+def task_from_config(config: Mapping[str, Any]) -> AnyTask:
     """The task that `task.config()` described, without data.
 
     Raises:
@@ -54,12 +57,12 @@ def task_from_config(
 
     >>> task_from_config({"task": "knit"})
     Traceback (most recent call last):
-    cello.errors.ModelError: the model's task is 'knit', expected one of: tag, chars, classify, forecast
+    cello.errors.ModelError: the model's task is 'knit', not one of tag, chars, classify, forecast
     """
     kinds = Tagging, Characters, Classification, Forecasting
     tasks: dict[Any, Any] = {task.name: task for task in kinds}
     name = config.get("task")
     if not isinstance(name, str) or name not in tasks:
-        raise ModelError(f"the model's task is {shown(name)}, expected one of: {', '.join(tasks)}")
-    task: Tagging | Characters | Classification | Forecasting = tasks[name].from_config(config)
+        raise ModelError(f"the model's task is {shown(name)}, not one of {', '.join(tasks)}")
+    task: AnyTask = tasks[name].from_config(config)
     return task

@@ -53,9 +53,10 @@ class Batch:
     """Some sequences side by side, time first.
 
     `x` holds integer ids [T, B] or [T, B, K], or numbers [T, B, I]; `y` the target ids [T, B],
-    `IGNORE` past a row's end, or [B]; `lengths` [B] the number of steps of each row, or None if every row has T. `weight` is
-    the number of elements of the *global* batch: with several processes, of all their rows
-    together, so that the sum over processes of `Loss.total / weight` is the mean loss.
+    `IGNORE` past a row's end, or [B] of whole sequences; `lengths` [B] the number of steps of each
+    row, or None if every row has T. `weight` is the number of elements of the *global* batch: with
+    several processes, of all their rows together, so that the sum over processes of
+    `Loss.total / weight` is the mean loss.
     `teacher_forcing` says that a network which feeds its output back is to be given the targets
     in place of it.
 

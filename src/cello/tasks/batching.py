@@ -155,8 +155,8 @@ def collate(
 ) -> Batch:
     """Sequences side by side, time first; `lengths` is None if all are equally long.
 
-    Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`; of one target a sequence,
-    y is [B].
+    Past the end of a row, x is 0, or -1 for ids [T, K], and y is `IGNORE`. One target a
+    sequence makes y [B].
 
     Args:
         examples: at least one.

@@ -38,7 +38,8 @@ def on_file(
         task: of a saved model.
         path: for words and their tags a file in the CoNLL form; for the kinds of characters Python
             source, whose kinds Python tells; for the next character a text file, or a folder of
-            them; for whole sequences one such as the training data; for series a table, of which all is forecast that comes after a first context.
+            them; for whole sequences one such as the training data; for series a table, of which
+            all is forecast that comes after a first context.
         token: the column of the words, counted from 0; that of the task's files unless given.
         tag: the column of the tags, likewise.
 

@@ -51,7 +51,7 @@ def test_other_commands_know_such_a_model(model: Path, file: Path, tmp_path: Pat
     run("record", model, file, "-o", tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size > 10_000
     assert "gives each text a label" in (model / "README.md").read_text(encoding="utf-8")
-    assert "use cello predict" in run("sample", model, code=1).stderr
+    assert "use cello predict" in run("sample", model, code=2).stderr
 
 
 def test_going_on_needs_no_options(model: Path):

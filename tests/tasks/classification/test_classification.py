@@ -181,7 +181,7 @@ def test_data_that_cannot_be_learned_from(table: pd.DataFrame, options: dict, sa
 
 
 def test_columns_that_are_not_there():
-    with pytest.raises(ArgumentError, match="no column 'labl'.*is it 'label'"):
+    with pytest.raises(ArgumentError, match=r"no column 'labl'.*is it 'label'"):
         Classification.from_files(TEXTS, label="labl")
     task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
     with pytest.raises(ArgumentError, match="no column 'gear'"):

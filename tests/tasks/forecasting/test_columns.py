@@ -10,8 +10,9 @@ import pytest
 
 from cello.errors import ArgumentError, DataError, ShapeError
 from cello.tasks.forecasting.clock import Clock, season_of
-from cello.tasks.forecasting.columns import Columns, read_series, read_table, time_column
+from cello.tasks.forecasting.columns import Columns, read_series, time_column
 from cello.tasks.forecasting.series import Series
+from cello.tasks.readers.tables import read_table
 
 
 def table(times, values=None, **more) -> pd.DataFrame:

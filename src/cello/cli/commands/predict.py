@@ -59,18 +59,19 @@ def command(
     token: int | str | None,
     as_json: bool,
 ) -> None:
-    """Give each element or sequence of FILE its label, forecast its series, or run a net on numbers.
+    """Give each element or sequence of FILE its label, or forecast its series.
 
     FILE may be - for standard input.
 
     A model of words takes the CoNLL form and adds a last column with its tags; where lines differ
     in length, columns are separated by tabs, and shorter lines have empty ones. A model of
     characters, such as the default one, takes plain text, and prints each stretch of one tag on a
-    line: the tag, a tab, and the text as JSON. A model that
-    classifies takes a file such as its training data, and prints the label of each sequence and the
-    probabilities of all, as CSV. A model that forecasts takes a table with the columns of its training data, and prints one of what comes next: the forecasts and, as
-    COLUMN_LEVEL, the other quantiles. A net without a task, such as one in a file of
-    another library's, reads numbers (see cello record) and prints a line of them for each step.
+    line: the tag, a tab, and the text as JSON. A model that classifies takes a file such as its
+    training data, and prints the label of each sequence and the probabilities of all labels, as
+    CSV. A model that forecasts takes a table with the columns of its training data, and prints one
+    of what comes next: the forecasts and, as COLUMN_LEVEL, the other quantiles. A net without a
+    task, such as one in a file of another library's, reads numbers (see cello record) and prints a
+    line of them for each step.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file

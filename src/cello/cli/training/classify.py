@@ -15,7 +15,7 @@ from cello.cli.unimported import constant
 __all__ = ["command"]
 
 _FILE = click.Path(path_type=Path)
-_TASK = "cello.tasks.classification.classification:Classification.from_files"
+_TASK = "cello.tasks.classification.classification:Classification"
 _LABEL = {"label": Help("The column of the labels.")}
 _ROWS = {
     "by": Help("The column that names the sequences, where each row is a step.", str),
@@ -32,6 +32,8 @@ _TEXTS = {
         "What is read of a text at a step.",
         click.Choice(constant("cello.tasks.classification.classification:LEVELS")),
     ),
+}
+_WORDS = {
     "min_count": Help("Words or characters that occur less often are unknown."),
     "max_size": Help("At most so many words.", OrWord(int, "none")),
     "lower": Help("Put words in lower case."),
@@ -65,9 +67,10 @@ _POOL = {
 @click.option("--train", type=_FILE, metavar="FILE", help="CSV, TSV, JSON Lines, Parquet or .npz.")
 @click.option("--validation", type=_FILE, metavar="FILE", help="Data that choose the best network.")
 @click.option("--test", type=_FILE, metavar="FILE", help="Data for the final test.")
-@options_of(_TASK, _LABEL)
-@options_of(_TASK, _TEXTS)
-@options_of(_TASK, _ROWS)
+@options_of(f"{_TASK}.from_files", _LABEL)
+@options_of(f"{_TASK}.from_files", _TEXTS)
+@options_of(f"{_TASK}.from_sequences", _WORDS)
+@options_of(f"{_TASK}.from_files", _ROWS)
 @options_of(_TASK, _BOTH)
 @options_of("cello.tasks.networks:build_network", _POOL)
 @training("cello.tasks.networks:NETWORK_KINDS")
@@ -86,13 +89,15 @@ def command(**values: Any) -> None:
     values = begin(values)
     names = (*_BOTH, *_POOL)
     if values["train"] is None:
-        refuse(values, ("validation", "test", *_LABEL, *_TEXTS, *_ROWS), "needs --train FILE")
+        refuse(
+            values, ("validation", "test", *_LABEL, *_TEXTS, *_WORDS, *_ROWS), "needs --train FILE"
+        )
         values = complete(values, names, pool="last")
         task = digits(**given(values, (*_BOTH, "seed")))
     else:
-        form = {**_LABEL, **_TEXTS}
+        form = {**_LABEL, **_TEXTS, **_WORDS}
         if values["by"] is not None:
-            refuse(values, _TEXTS, "is for texts, without --by")
+            refuse(values, (*_TEXTS, *_WORDS), "is for texts, without --by")
             form = {**_LABEL, **_ROWS}
         elif values["columns"]:
             raise click.UsageError("--columns needs --by COLUMN, which names the sequences")

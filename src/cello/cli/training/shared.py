@@ -18,7 +18,7 @@ from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
 if TYPE_CHECKING:
-    from cello.tasks import Characters, Classification, Forecasting, Tagging
+    from cello.tasks import AnyTask
     from cello.train import Event, Result
 
 __all__ = ["NETWORK", "OPTIONS", "begin", "complete", "placed", "refuse", "train", "training"]
@@ -206,9 +206,7 @@ def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> d
     return filled(values, (*names, *NETWORK, *OPTIONS), **computed)
 
 
-def train(
-    task: Tagging | Characters | Classification | Forecasting, values: dict[str, Any]
-) -> None:
+def train(task: AnyTask, values: dict[str, Any]) -> None:
     """Build the network, train it, and say what came of it.
 
     Args:
@@ -260,9 +258,7 @@ def train(
         _print_result(result, task, net, values["as_json"])
 
 
-def _network(
-    task: Tagging | Characters | Classification | Forecasting, values: dict[str, Any]
-) -> Any:
+def _network(task: AnyTask, values: dict[str, Any]) -> Any:
     from cello.tasks import Forecasting, build_network, fitting_hidden_size
 
     kind, size, numbers = values["kind"], values["hidden_size"], isinstance(task, Forecasting)
@@ -306,7 +302,7 @@ def _is_first_process() -> bool:
 
 def _print_result(
     result: Result,
-    task: Tagging | Characters | Classification | Forecasting,
+    task: AnyTask,
     net: Any,
     as_json: bool,
 ) -> None:

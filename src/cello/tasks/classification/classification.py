@@ -6,15 +6,15 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cello.errors import ArgumentError, DataError, ModelError
+from cello.errors import ArgumentError, DataError
 from cello.layers import evaluating
-from cello.ranges import check_range, shown
+from cello.ranges import check_range
 from cello.tasks.base import About, Batch, Loss
 from cello.tasks.batching import (
     Example,
@@ -26,11 +26,18 @@ from cello.tasks.batching import (
     shard,
 )
 from cello.tasks.classification.numbers import NumberFeatures
-from cello.tasks.classification.sequences import Layout, Sequences, read_sequences, tokens_of
+from cello.tasks.classification.read_features import AnyFeatures, encoded, fit_features
+from cello.tasks.classification.sequences import (
+    Layout,
+    Sequences,
+    in_order_of_numbers,
+    read_sequences,
+    read_splits,
+    tokens_of,
+)
 from cello.tasks.described import TABLE, TAGS, entries
-from cello.tasks.features import CharacterFeatures, WordFeatures, features_from_config
+from cello.tasks.features import features_from_config
 from cello.tasks.metrics.classes import class_scores
-from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["LEVELS", "Classification", "Prediction"]
 
@@ -51,8 +58,7 @@ class Prediction(NamedTuple):
 class Classification:
     """The task to give each sequence its label.
 
-    `Classification.from_files` reads files, `cello.tasks.classification.digits` makes the default
-    data, and `Classification.from_config` gives back a task without data that can predict.
+    `Classification.from_files` reads files, `cello.tasks.classification.digits` is the default data.
 
     Args:
         features: what turns a sequence into what a network reads.
@@ -76,7 +82,7 @@ class Classification:
 
     def __init__(
         self,
-        features: NumberFeatures | WordFeatures | CharacterFeatures,
+        features: AnyFeatures,
         classes: Sequence[str],
         *,
         layout: Layout = Layout(),  # noqa: B008 -- a tuple
@@ -115,13 +121,7 @@ class Classification:
         by: str | None = None,
         columns: Sequence[str] = (),
         level: str = "words",
-        min_count: int = 1,
-        max_size: int | None = None,
-        lower: bool = False,
-        projection_size: int | str | None = "auto",
-        balanced: bool = False,
-        batch_size: int = 32,
-        seed: int = 0,
+        **options: Any,
     ) -> Classification:
         """The task on files, or on tables of pandas.
 
@@ -136,13 +136,7 @@ class Classification:
             columns: those that are read at each step, of numbers or categories; all others unless
                 given.
             level: what a token of a text is: one of `LEVELS`.
-            min_count: words or characters that are rarer in training are one, "other".
-            max_size: at most so many words.
-            lower: whether words are put in lower case.
-            projection_size: length of a word's learned vector.
-            balanced: see the class.
-            batch_size: see the class.
-            seed: see the class.
+            **options: see `from_sequences`.
 
         Raises:
             DataError: a file cannot be read or is wrong; there are fewer than two labels.
@@ -154,33 +148,8 @@ class Classification:
             )
         layout = Layout(label, text, by, tuple(columns), level)
         where = str(train) if isinstance(train, (str, Path)) else "the training data"
-        sequences = read_sequences(train, layout)
-        splits: dict[str, Sequences] = {}
-        if validation is not None:
-            splits["validation"] = read_sequences(validation, layout)
-        elif len(sequences.items) < 2:
-            raise DataError(
-                f"{where}: expected at least 2 sequences, since one is set aside for validation, "
-                f"found {len(sequences.items)}; give a validation file"
-            )
-        else:
-            splits["validation"] = _every(sequences, lambda number: number % 10 == 0)
-            sequences = _every(sequences, lambda number: number % 10 != 0)
-        if test is not None:
-            splits["test"] = read_sequences(test, layout)
-        return cls.from_sequences(
-            sequences,
-            splits,
-            layout=layout,
-            where=where,
-            min_count=min_count,
-            max_size=max_size,
-            lower=lower,
-            projection_size=projection_size,
-            balanced=balanced,
-            batch_size=batch_size,
-            seed=seed,
-        )
+        sequences, splits = read_splits(train, validation, test, layout, where)
+        return cls.from_sequences(sequences, splits, layout=layout, where=where, **options)
 
     @classmethod
     def from_sequences(
@@ -193,35 +162,35 @@ class Classification:
         min_count: int = 1,
         max_size: int | None = None,
         lower: bool = False,
-        projection_size: int | str | None = "auto",
+        projection_size: int | Literal["auto"] | None = "auto",
         **options: Any,
     ) -> Classification:
-        """The task on sequences that have been read; see `from_files`."""
-        assert train.labels is not None
-        classes = sorted(set(train.labels), key=_in_order_of_numbers)
-        if len(classes) < 2:
-            raise DataError(
-                f"{where}: every sequence has the label {classes[0]}: there is nothing to tell apart"
-            )
-        features: NumberFeatures | WordFeatures | CharacterFeatures
-        if not isinstance(train.items[0], tuple):
-            import pandas as pd
+        """The task on sequences that have been read.
 
-            features = NumberFeatures.fit(pd.concat(train.items), where)
-        elif layout.level == "characters":
-            counts = Counter(token for tokens in train.items for token in tokens if token)
-            features = CharacterFeatures(Vocabulary.count(counts, min_count=min_count))
-        else:
-            counts = Counter(token for tokens in train.items for token in tokens if token)
-            features = WordFeatures.fit(
-                counts,
-                "embedding",
-                window=0,
-                min_count=min_count,
-                max_size=max_size,
-                lower=lower,
-                projection_size=projection_size,
-            )
+        Args:
+            train: the training sequences.
+            held_out: see the class.
+            layout: how files hold sequences; its `level` is what a token of a text is.
+            where: what errors call the training sequences.
+            min_count: words or characters that are rarer in training are one, "other".
+            max_size: at most so many words.
+            lower: whether words are put in lower case.
+            projection_size: length of a word's learned vector.
+            **options: `balanced`, `batch_size`, `seed`; see the class.
+        """
+        assert train.labels is not None
+        classes = sorted(set(train.labels), key=in_order_of_numbers)
+        if len(classes) < 2:
+            raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
+        features = fit_features(
+            train,
+            layout.level,
+            where,
+            min_count=min_count,
+            max_size=max_size,
+            lower=lower,
+            projection_size=projection_size,
+        )
         return cls(features, classes, layout=layout, train=train, held_out=held_out, **options)
 
     # ------------------------------------------------------------ what the loop asks
@@ -264,15 +233,12 @@ class Classification:
     def evaluate(
         self, net: nn.Module, split: str, *, batch_size: int | None = None
     ) -> dict[str, float]:
-        """Accuracy, the mean of the F1 of all classes, and the loss in nats a sequence.
+        """Accuracy, the mean of the F1 of all classes, and the loss; see `class_scores`.
 
         Args:
             net: a network.
             split: "validation" or "test".
             batch_size: at most so many sequences at once; unless given, what memory allows.
-
-        Returns:
-            See `class_scores`.
 
         Raises:
             DataError: the task has no such split.
@@ -281,7 +247,7 @@ class Classification:
         return class_scores(gold, chances, (*self.classes, *self.unseen))
 
     def confusion(self, net: nn.Module, split: str) -> dict[str, dict[str, int]]:
-        """How many sequences of each label were given which: counts by true, then by given label."""
+        """How many sequences of each label were given which: by the true one, then the given."""
         gold, chances = self._judged(net, split)
         names = (*self.classes, *self.unseen)
         pairs = Counter(zip(gold.tolist(), chances.argmax(1).tolist(), strict=True))
@@ -323,7 +289,7 @@ class Classification:
         """What stands for each step of each sequence, and what a network reads, [T, …]."""
         found = []
         for item in sequences.items:
-            x = self._encoded(item)
+            x = encoded(self.features, item)
             shown_ = item if isinstance(item, tuple) else [str(t) for t in range(len(x))]
             found.append((list(shown_), x))
         return found
@@ -340,7 +306,9 @@ class Classification:
             if isinstance(sequences, Sequences)
             else [tokens_of(text, self.layout.level) for text in sequences]
         )
-        chances = self._chances(net, [Example(self._encoded(i), torch.tensor(0)) for i in items])
+        chances = self._chances(
+            net, [Example(encoded(self.features, i), torch.tensor(0)) for i in items]
+        )
         unknown = int(chances.isnan().any(1).sum())
         if unknown:
             warnings.warn(
@@ -373,12 +341,11 @@ class Classification:
 
     def config(self) -> dict[str, Any]:
         """Features, classes and the layout of files, as JSON."""
-        layout = {k: v for k, v in self.layout._asdict().items() if v is not None}
         return {
             "task": self.name,
             "features": self.features.config(),
             "classes": list(self.classes),
-            "layout": layout | {"columns": list(self.layout.columns)},
+            "layout": self.layout.config(),
         }
 
     @classmethod
@@ -389,47 +356,21 @@ class Classification:
             ModelError: an entry is missing or of the wrong kind.
         """
         found = entries(config, "task", {"features": TABLE, "classes": TAGS, "layout": TABLE})
-        given = dict(found["layout"])
-        columns = given.pop("columns", [])
-        known = isinstance(columns, list) and set(given) <= set(Layout._fields)
-        texts = [*(columns if isinstance(columns, list) else []), *given.values()]
-        if not known or not all(isinstance(value, str) for value in texts):
-            raise ModelError(
-                f"task.layout must have texts for {', '.join(Layout._fields)}, got "
-                f"{shown(found['layout'])}"
-            )
         features = found["features"]
         numbers = features.get("kind") == "numbers"
         return cls(
             NumberFeatures.from_config(features) if numbers else features_from_config(features),
             found["classes"],
-            layout=Layout(columns=tuple(columns), **given),
+            layout=Layout.from_config(found["layout"]),
         )
 
     # ------------------------------------------------------------ inside
-
-    def _encoded(self, item: Any) -> Tensor:
-        if isinstance(self.features, NumberFeatures) == isinstance(item, tuple):
-            raise DataError(
-                "expected "
-                + ("rows of numbers" if isinstance(self.features, NumberFeatures) else "texts")
-                + ", as in the training data"
-            )
-        if isinstance(item, tuple):
-            return self.features.encode(item)  # type: ignore[arg-type]
-        missing = [name for name in self.features.names if name not in item]  # type: ignore[union-attr]
-        if missing:
-            raise ArgumentError(
-                f"has no column {shown(missing[0])}; it has "
-                f"{shown(', '.join(map(str, item.columns)), 200)}"
-            )
-        return self.features.encode(item)
 
     def _examples(self, sequences: Sequences) -> list[Example]:
         names = {name: number for number, name in enumerate((*self.classes, *self.unseen))}
         assert sequences.labels is not None
         return [
-            Example(self._encoded(item), torch.tensor(names[label]))
+            Example(encoded(self.features, item), torch.tensor(names[label]))
             for item, label in zip(sequences.items, sequences.labels, strict=True)
         ]
 
@@ -457,18 +398,3 @@ class Classification:
                 logits, _ = net(batch.x, lengths=batch.lengths)
                 chances[group] = logits.double().softmax(-1).cpu()
         return chances
-
-
-def _every(sequences: Sequences, keep: Any) -> Sequences:
-    chosen = [number for number in range(len(sequences.items)) if keep(number)]
-    labels = sequences.labels
-    return Sequences(
-        [sequences.names[n] for n in chosen],
-        [sequences.items[n] for n in chosen],
-        None if labels is None else [labels[n] for n in chosen],
-    )
-
-
-def _in_order_of_numbers(label: str) -> tuple[bool, float, str]:
-    """Whole numbers in their order, before all else."""
-    return (False, int(label), label) if label.isdecimal() else (True, 0, label)

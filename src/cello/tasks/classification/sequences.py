@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cello.errors import DataError
+from cello.errors import DataError, ModelError
 from cello.ranges import shown
 from cello.tasks.readers.tables import check_columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Layout", "Sequences", "from_arrays", "read_sequences", "tokens_of"]
+__all__ = [
+    "Layout",
+    "Sequences",
+    "from_arrays",
+    "in_order_of_numbers",
+    "read_sequences",
+    "read_splits",
+    "tokens_of",
+]
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -39,6 +47,28 @@ class Layout(NamedTuple):
     columns: tuple[str, ...] = ()
     level: str = "words"
 
+    def config(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        given = {name: value for name, value in self._asdict().items() if value is not None}
+        return given | {"columns": list(self.columns)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layout:
+        """The layout that `config()` described.
+
+        Raises:
+            ModelError: an entry is unknown or no text.
+        """
+        given = dict(config)
+        columns = given.pop("columns", [])
+        known = isinstance(columns, list) and set(given) <= set(cls._fields)
+        texts = [*(columns if isinstance(columns, list) else []), *given.values()]
+        if not known or not all(isinstance(value, str) for value in texts):
+            raise ModelError(
+                f"task.layout must have texts for {', '.join(cls._fields)}, got {shown(config)}"
+            )
+        return cls(columns=tuple(columns), **given)
+
 
 class Sequences(NamedTuple):
     """Sequences of a file.
@@ -52,6 +82,13 @@ class Sequences(NamedTuple):
     names: list[str]
     items: list[Any]
     labels: list[str] | None
+
+    def chosen(self, numbers: Iterable[int]) -> Sequences:
+        """Those with these numbers."""
+        each = list(numbers)
+        labels = None if self.labels is None else [self.labels[number] for number in each]
+        names = [self.names[number] for number in each]
+        return Sequences(names, [self.items[number] for number in each], labels)
 
 
 def tokens_of(text: str, level: str) -> tuple[str, ...]:
@@ -103,6 +140,32 @@ def read_sequences(
     if has_labels:
         labels = [_one_label(rows, layout, str(name), where) for name, rows in groups]
     return Sequences([str(n) for n, _ in groups], [rows[read] for _, rows in groups], labels)
+
+
+def read_splits(
+    train: Any, validation: Any, test: Any, layout: Layout, where: str
+) -> tuple[Sequences, dict[str, Sequences]]:
+    """The training sequences and those held out; see `Classification.from_files`.
+
+    Raises:
+        DataError: a file cannot be read or is wrong, or there is nothing to set aside.
+    """
+    sequences = read_sequences(train, layout)
+    splits: dict[str, Sequences] = {}
+    if validation is not None:
+        splits["validation"] = read_sequences(validation, layout)
+    elif len(sequences.items) < 2:
+        raise DataError(
+            f"{where}: expected at least 2 sequences, since one is set aside for validation, "
+            f"found {len(sequences.items)}; give a validation file"
+        )
+    else:
+        every = range(len(sequences.items))
+        splits["validation"] = sequences.chosen(number for number in every if number % 10 == 0)
+        sequences = sequences.chosen(number for number in every if number % 10)
+    if test is not None:
+        splits["test"] = read_sequences(test, layout)
+    return sequences, splits
 
 
 def _check_all_there(column: pd.Series, where: str) -> None:
@@ -162,7 +225,7 @@ def _arrays(path: Path, labelled: bool) -> Sequences:
     return from_arrays(x, lengths, y)
 
 
-def from_arrays(x: Any, lengths: Sequence[int] | None, y: Any) -> Sequences:
+def from_arrays(x: Any, lengths: Any, y: Any) -> Sequences:
     """Sequences of numbers [N, T, I], whose columns are called by their numbers."""
     import pandas as pd
 
@@ -171,3 +234,8 @@ def from_arrays(x: Any, lengths: Sequence[int] | None, y: Any) -> Sequences:
     items = [pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)]
     labels = None if y is None else [_plain(label.item()) for label in np.asarray(y)]
     return Sequences([str(number) for number in range(len(x))], items, labels)
+
+
+def in_order_of_numbers(label: str) -> tuple[bool, float, str]:
+    """Whole numbers in their order, before all else."""
+    return (False, int(label), label) if label.isdecimal() else (True, 0, label)
