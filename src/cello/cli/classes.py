@@ -25,7 +25,7 @@ _SEQUENCES, _CLASSES = 20, 20
 
 def is_text(task: Classification) -> bool:
     """Whether its sequences are texts, and not rows of numbers."""
-    from cello.tasks.classification.numbers import NumberFeatures
+    from cello.tasks.classification.table_rows import NumberFeatures
 
     return not isinstance(task.features, NumberFeatures)
 

@@ -25,7 +25,7 @@ from cello.tasks.batching import (
     generator,
     shard,
 )
-from cello.tasks.classification.numbers import NumberFeatures
+from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.classification.read_features import AnyFeatures, encoded, fit_features
 from cello.tasks.classification.sequences import (
     Layout,
@@ -58,7 +58,7 @@ class Prediction(NamedTuple):
 class Classification:
     """The task to give each sequence its label.
 
-    `Classification.from_files` reads files, `cello.tasks.classification.digits` is the default data.
+    `Classification.from_files` reads files, `digits` makes the default data.
 
     Args:
         features: what turns a sequence into what a network reads.
@@ -85,7 +85,7 @@ class Classification:
         features: AnyFeatures,
         classes: Sequence[str],
         *,
-        layout: Layout = Layout(),  # noqa: B008 -- a tuple
+        layout: Layout | None = None,
         train: Sequences | None = None,
         held_out: Mapping[str, Sequences] | None = None,
         balanced: bool = False,
@@ -93,7 +93,7 @@ class Classification:
         seed: int = 0,
     ) -> None:
         check_range(batch_size=batch_size, seed=seed)
-        self.features, self.classes, self.layout = features, tuple(classes), layout
+        self.features, self.classes, self.layout = features, tuple(classes), layout or Layout()
         self.batch_size, self.seed = batch_size, seed
         found = {split: part.labels or [] for split, part in (held_out or {}).items()}
         known = set(self.classes)
@@ -157,7 +157,7 @@ class Classification:
         train: Sequences,
         held_out: Mapping[str, Sequences],
         *,
-        layout: Layout = Layout(),  # noqa: B008 -- a tuple
+        layout: Layout | None = None,
         where: str = "the training data",
         min_count: int = 1,
         max_size: int | None = None,
@@ -184,7 +184,7 @@ class Classification:
             raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
         features = fit_features(
             train,
-            layout.level,
+            (layout or Layout()).level,
             where,
             min_count=min_count,
             max_size=max_size,

@@ -1,0 +1,1 @@
+"""What comes after the recurrent layers: pooling over time, a conditional random field."""
