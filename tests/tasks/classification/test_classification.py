@@ -11,7 +11,7 @@ import torch
 
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.tasks import build_network, task_from_config
-from cello.tasks.classification import Classification, Layout, digits, read_sequences
+from cello.tasks.classification import Classification, FileColumns, digits, read_sequences
 
 TEXTS = pd.DataFrame(
     {"text": ["a b", "c", "b a c", "", "b"] * 4, "label": ["x", "y", "x", "y", "x"] * 4}
@@ -40,7 +40,7 @@ def test_the_forms_of_tables(ending: str, tmp_path: Path):
         STEPS.to_json(path, orient="records", lines=True)
     else:
         STEPS.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
-    found = read_sequences(path, Layout(label="kind", by="id"))
+    found = read_sequences(path, FileColumns(label="kind", by="id"))
     assert found.names == ["7", "5", "9"]  # in the order of the file
     assert found.labels == ["1", "0", "1"]
     assert [len(rows) for rows in found.items] == [2, 3, 1]
@@ -110,7 +110,9 @@ def test_rare_classes_count_the_same_if_wanted():
 def test_measures_beside_counts_by_hand():
     task = Classification.from_files(TEXTS, TEXTS)
     net = net_of(task)
-    judged = task.on(read_sequences(TEXTS.assign(label=["x", "y", "new", "y", "y"] * 4), Layout()))
+    judged = task.on(
+        read_sequences(TEXTS.assign(label=["x", "y", "new", "y", "y"] * 4), FileColumns())
+    )
     given = [one.label for one in judged.predict(net, judged.read(TEXTS))]
     gold = ["x", "y", "new", "y", "y"] * 4
     scores = judged.evaluate(net, "test")
@@ -151,8 +153,8 @@ def test_a_saved_task_predicts_the_same(options: dict):
 def test_a_damaged_description():
     config = Classification.from_files(STEPS, STEPS, by="id", label="kind").config()
     for change in (
-        {"layout": {"label": 3}},
-        {"layout": {"colour": "red"}},
+        {"file_columns": {"label": 3}},
+        {"file_columns": {"colour": "red"}},
         {"features": {"kind": "numbers", "columns": [{"name": "a", "mean": 0, "scale": 0}]}},
         {"features": {"kind": "numbers", "columns": []}},
         {"classes": []},
@@ -211,10 +213,10 @@ def test_arrays_that_are_none(arrays: dict, says: str, tmp_path: Path):
         arrays = {"y": np.zeros(3), **arrays}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=says):
-        read_sequences(tmp_path / "a.npz", Layout())
+        read_sequences(tmp_path / "a.npz", FileColumns())
     (tmp_path / "b.npz").write_bytes(b"PK\3\4 nothing")
     with pytest.raises(DataError, match="holds no arrays"):
-        read_sequences(tmp_path / "b.npz", Layout())
+        read_sequences(tmp_path / "b.npz", FileColumns())
 
 
 def test_the_digits_are_always_parted_alike():

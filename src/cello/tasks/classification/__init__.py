@@ -5,12 +5,12 @@ Made of `features`, `batching` and `readers`; `labelled`, `fits` and the command
 
 from cello.tasks.classification.classification import LEVELS, Classification, Prediction
 from cello.tasks.classification.digits import digits
-from cello.tasks.classification.sequences import Layout, Sequences, from_arrays, read_sequences
+from cello.tasks.classification.sequences import FileColumns, Sequences, from_arrays, read_sequences
 
 __all__ = [
     "LEVELS",
     "Classification",
-    "Layout",
+    "FileColumns",
     "Prediction",
     "Sequences",
     "digits",

@@ -25,16 +25,16 @@ from cello.tasks.batching import (
     generator,
     shard,
 )
-from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.classification.read_features import AnyFeatures, encoded, fit_features
 from cello.tasks.classification.sequences import (
-    Layout,
+    FileColumns,
     Sequences,
     in_order_of_numbers,
     read_sequences,
     read_splits,
     tokens_of,
 )
+from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.described import TABLE, TAGS, entries
 from cello.tasks.features import features_from_config
 from cello.tasks.metrics.classes import class_scores
@@ -63,7 +63,7 @@ class Classification:
     Args:
         features: what turns a sequence into what a network reads.
         classes: the labels that a network can give, in the order of its outputs.
-        layout: how files hold sequences.
+        file_columns: how files hold sequences.
         train: the training sequences.
         held_out: sequences by split, "validation" and "test". Labels that no training sequence has
             count as errors.
@@ -85,7 +85,7 @@ class Classification:
         features: AnyFeatures,
         classes: Sequence[str],
         *,
-        layout: Layout | None = None,
+        file_columns: FileColumns | None = None,
         train: Sequences | None = None,
         held_out: Mapping[str, Sequences] | None = None,
         balanced: bool = False,
@@ -93,7 +93,11 @@ class Classification:
         seed: int = 0,
     ) -> None:
         check_range(batch_size=batch_size, seed=seed)
-        self.features, self.classes, self.layout = features, tuple(classes), layout or Layout()
+        self.features, self.classes, self.file_columns = (
+            features,
+            tuple(classes),
+            file_columns or FileColumns(),
+        )
         self.batch_size, self.seed = batch_size, seed
         found = {split: part.labels or [] for split, part in (held_out or {}).items()}
         known = set(self.classes)
@@ -146,10 +150,12 @@ class Classification:
             raise ArgumentError(
                 f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level"
             )
-        layout = Layout(label, text, by, tuple(columns), level)
+        file_columns = FileColumns(label, text, by, tuple(columns), level)
         where = str(train) if isinstance(train, (str, Path)) else "the training data"
-        sequences, splits = read_splits(train, validation, test, layout, where)
-        return cls.from_sequences(sequences, splits, layout=layout, where=where, **options)
+        sequences, splits = read_splits(train, validation, test, file_columns, where)
+        return cls.from_sequences(
+            sequences, splits, file_columns=file_columns, where=where, **options
+        )
 
     @classmethod
     def from_sequences(
@@ -157,7 +163,7 @@ class Classification:
         train: Sequences,
         held_out: Mapping[str, Sequences],
         *,
-        layout: Layout | None = None,
+        file_columns: FileColumns | None = None,
         where: str = "the training data",
         min_count: int = 1,
         max_size: int | None = None,
@@ -170,7 +176,7 @@ class Classification:
         Args:
             train: the training sequences.
             held_out: see the class.
-            layout: how files hold sequences; its `level` is what a token of a text is.
+            file_columns: how files hold sequences; its `level` is what a token of a text is.
             where: what errors call the training sequences.
             min_count: words or characters that are rarer in training are one, "other".
             max_size: at most so many words.
@@ -184,14 +190,16 @@ class Classification:
             raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
         features = fit_features(
             train,
-            (layout or Layout()).level,
+            (file_columns or FileColumns()).level,
             where,
             min_count=min_count,
             max_size=max_size,
             lower=lower,
             projection_size=projection_size,
         )
-        return cls(features, classes, layout=layout, train=train, held_out=held_out, **options)
+        return cls(
+            features, classes, file_columns=file_columns, train=train, held_out=held_out, **options
+        )
 
     # ------------------------------------------------------------ what the loop asks
 
@@ -266,8 +274,12 @@ class Classification:
             by: the column that names the sequences, if it was an array that had none.
         """
         numbers = isinstance(self.features, NumberFeatures)
-        layout = self.layout._replace(by=self.layout.by or by) if numbers else self.layout
-        return read_sequences(source, layout, labelled=False)
+        file_columns = (
+            self.file_columns._replace(by=self.file_columns.by or by)
+            if numbers
+            else self.file_columns
+        )
+        return read_sequences(source, file_columns, labelled=False)
 
     def on(self, sequences: Sequences) -> Classification:
         """The same task with the split "test": these sequences.
@@ -276,11 +288,11 @@ class Classification:
             DataError: they have no labels.
         """
         if sequences.labels is None:
-            raise DataError(f"expected a column {self.layout.label} of the true labels")
+            raise DataError(f"expected a column {self.file_columns.label} of the true labels")
         return Classification(
             self.features,
             self.classes,
-            layout=self.layout,
+            file_columns=self.file_columns,
             held_out={"test": sequences},
             batch_size=self.batch_size,
         )
@@ -304,7 +316,7 @@ class Classification:
         items = (
             sequences.items
             if isinstance(sequences, Sequences)
-            else [tokens_of(text, self.layout.level) for text in sequences]
+            else [tokens_of(text, self.file_columns.level) for text in sequences]
         )
         chances = self._chances(
             net, [Example(encoded(self.features, i), torch.tensor(0)) for i in items]
@@ -340,12 +352,12 @@ class Classification:
         )
 
     def config(self) -> dict[str, Any]:
-        """Features, classes and the layout of files, as JSON."""
+        """Features, classes and the file_columns of files, as JSON."""
         return {
             "task": self.name,
             "features": self.features.config(),
             "classes": list(self.classes),
-            "layout": self.layout.config(),
+            "file_columns": self.file_columns.config(),
         }
 
     @classmethod
@@ -355,13 +367,13 @@ class Classification:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        found = entries(config, "task", {"features": TABLE, "classes": TAGS, "layout": TABLE})
+        found = entries(config, "task", {"features": TABLE, "classes": TAGS, "file_columns": TABLE})
         features = found["features"]
         numbers = features.get("kind") == "numbers"
         return cls(
             NumberFeatures.from_config(features) if numbers else features_from_config(features),
             found["classes"],
-            layout=Layout.from_config(found["layout"]),
+            file_columns=FileColumns.from_config(found["file_columns"]),
         )
 
     # ------------------------------------------------------------ inside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cello.tasks.classification.classification import Classification
-from cello.tasks.classification.sequences import Layout, Sequences, from_arrays
+from cello.tasks.classification.sequences import FileColumns, Sequences, from_arrays
 
 __all__ = ["digits"]
 
@@ -44,6 +44,6 @@ def digits(**options: Any) -> Classification:
     return Classification.from_sequences(
         part(train),
         {"validation": part(validation), "test": part(test)},
-        layout=Layout(by="image"),
+        file_columns=FileColumns(by="image"),
         **options,
     )

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cello.errors import ArgumentError, DataError
 from cello.ranges import shown
-from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.classification.sequences import Sequences
+from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.features import CharacterFeatures, WordFeatures
 from cello.tasks.vocabulary import Vocabulary
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Layout",
+    "FileColumns",
     "Sequences",
     "from_arrays",
     "in_order_of_numbers",
@@ -30,7 +30,7 @@ __all__ = [
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
-class Layout(NamedTuple):
+class FileColumns(NamedTuple):
     """How a file holds sequences: the names of its columns.
 
     Attributes:
@@ -53,8 +53,8 @@ class Layout(NamedTuple):
         return given | {"columns": list(self.columns)}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Layout:
-        """The layout that `config()` described.
+    def from_config(cls, config: Mapping[str, Any]) -> FileColumns:
+        """The file_columns that `config()` described.
 
         Raises:
             ModelError: an entry is unknown or no text.
@@ -65,7 +65,7 @@ class Layout(NamedTuple):
         texts = [*(columns if isinstance(columns, list) else []), *given.values()]
         if not known or not all(isinstance(value, str) for value in texts):
             raise ModelError(
-                f"task.layout must have texts for {', '.join(cls._fields)}, got {shown(config)}"
+                f"task.file_columns must have texts for {', '.join(cls._fields)}, got {shown(config)}"
             )
         return cls(columns=tuple(columns), **given)
 
@@ -102,14 +102,14 @@ def tokens_of(text: str, level: str) -> tuple[str, ...]:
 
 
 def read_sequences(
-    source: Any, layout: Layout, *, labelled: bool = True, where: str | None = None
+    source: Any, file_columns: FileColumns, *, labelled: bool = True, where: str | None = None
 ) -> Sequences:
     """The sequences of a file, or of a table of pandas.
 
     Args:
         source: .npz with x [N, T, I], and y [N] and lengths [N] if there are such; .npy with x; or
             what `read_table` reads.
-        layout: which columns hold what.
+        file_columns: which columns hold what.
         labelled: whether there must be labels; else they are read where there are any.
         where: what errors call it; the path unless given.
 
@@ -121,39 +121,45 @@ def read_sequences(
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in (".npz", ".npy"):
         return _arrays(Path(source), labelled)
     table = read_table(source)
-    has_labels = labelled or layout.label in table.columns
-    if layout.by is None:
-        check_columns(table, [layout.text, *([layout.label] if has_labels else [])], where)
-        texts = table[layout.text]
+    has_labels = labelled or file_columns.label in table.columns
+    if file_columns.by is None:
+        check_columns(
+            table, [file_columns.text, *([file_columns.label] if has_labels else [])], where
+        )
+        texts = table[file_columns.text]
         _check_all_there(texts, where)
-        items = [tokens_of(str(text), layout.level) for text in texts]
+        items = [tokens_of(str(text), file_columns.level) for text in texts]
         names = [str(number) for number in range(len(items))]
-        return Sequences(names, items, _labels(table, layout, where) if has_labels else None)
-    asked = [layout.by, *layout.columns, *([layout.label] if has_labels else [])]
+        return Sequences(names, items, _labels(table, file_columns, where) if has_labels else None)
+    asked = [file_columns.by, *file_columns.columns, *([file_columns.label] if has_labels else [])]
     check_columns(table, asked, where)
-    _check_all_there(table[layout.by], where)
-    read = list(layout.columns) or [c for c in table if c not in (layout.by, layout.label)]
+    _check_all_there(table[file_columns.by], where)
+    read = list(file_columns.columns) or [
+        c for c in table if c not in (file_columns.by, file_columns.label)
+    ]
     if not read:
-        raise DataError(f"{where}: has no column besides {layout.by} and {layout.label}")
-    groups = list(table.groupby(layout.by, sort=False))
+        raise DataError(
+            f"{where}: has no column besides {file_columns.by} and {file_columns.label}"
+        )
+    groups = list(table.groupby(file_columns.by, sort=False))
     labels = None
     if has_labels:
-        labels = [_one_label(rows, layout, str(name), where) for name, rows in groups]
+        labels = [_one_label(rows, file_columns, str(name), where) for name, rows in groups]
     return Sequences([str(n) for n, _ in groups], [rows[read] for _, rows in groups], labels)
 
 
 def read_splits(
-    train: Any, validation: Any, test: Any, layout: Layout, where: str
+    train: Any, validation: Any, test: Any, file_columns: FileColumns, where: str
 ) -> tuple[Sequences, dict[str, Sequences]]:
     """The training sequences and those held out; see `Classification.from_files`.
 
     Raises:
         DataError: a file cannot be read or is wrong, or there is nothing to set aside.
     """
-    sequences = read_sequences(train, layout)
+    sequences = read_sequences(train, file_columns)
     splits: dict[str, Sequences] = {}
     if validation is not None:
-        splits["validation"] = read_sequences(validation, layout)
+        splits["validation"] = read_sequences(validation, file_columns)
     elif len(sequences.items) < 2:
         raise DataError(
             f"{where}: expected at least 2 sequences, since one is set aside for validation, "
@@ -164,7 +170,7 @@ def read_splits(
         splits["validation"] = sequences.chosen(number for number in every if number % 10 == 0)
         sequences = sequences.chosen(number for number in every if number % 10)
     if test is not None:
-        splits["test"] = read_sequences(test, layout)
+        splits["test"] = read_sequences(test, file_columns)
     return sequences, splits
 
 
@@ -177,16 +183,16 @@ def _check_all_there(column: pd.Series, where: str) -> None:
         )
 
 
-def _labels(table: pd.DataFrame, layout: Layout, where: str) -> list[str]:
-    _check_all_there(table[layout.label], where)
-    return [_plain(label) for label in table[layout.label]]
+def _labels(table: pd.DataFrame, file_columns: FileColumns, where: str) -> list[str]:
+    _check_all_there(table[file_columns.label], where)
+    return [_plain(label) for label in table[file_columns.label]]
 
 
-def _one_label(rows: pd.DataFrame, layout: Layout, name: str, where: str) -> str:
-    labels = _labels(rows, layout, where)
+def _one_label(rows: pd.DataFrame, file_columns: FileColumns, name: str, where: str) -> str:
+    labels = _labels(rows, file_columns, where)
     if len(set(labels)) > 1:
         raise DataError(
-            f"{where}: the sequence {layout.by} = {shown(name)} has the labels {labels[0]} and "
+            f"{where}: the sequence {file_columns.by} = {shown(name)} has the labels {labels[0]} and "
             f"{next(label for label in labels if label != labels[0])}: expected one"
         )
     return labels[0]
