@@ -63,7 +63,10 @@ def main() -> None:
     for name, found in others().items():
         print(told(name, found))
     for kind, pool in NETWORKS:
-        print(told(f"{kind}, 64 units, {pool}", [network(kind, pool, seed) for seed in SEEDS]), flush=True)
+        print(
+            told(f"{kind}, 64 units, {pool}", [network(kind, pool, seed) for seed in SEEDS]),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def predict(task: Classification, net: nn.Module, path: Path, as_json: bool) -> 
         return
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([task.file_columns.by or "sequence", task.file_columns.label, *task.classes])
+    writer.writerow([task.form.by or "sequence", task.form.label, *task.classes])
     for name, one in zip(sequences.names, found, strict=True):
         writer.writerow([name, one.label, *(f"{chance:.6g}" for chance in one.chances.values())])
     click.echo(text.getvalue(), nl=False)
@@ -81,7 +81,7 @@ def table_text(task: Classification, path: Path | None = None) -> str:
     """The first sequences of a file as text that `table_reader` reads; without one, such a text."""
     import pandas as pd
 
-    by = task.file_columns.by or "sequence"
+    by = task.form.by or "sequence"
     if path is None:
         names = task.features.names  # type: ignore[union-attr]
         steps: dict[str, Any] = {by: ["a"] * 8}
@@ -97,7 +97,7 @@ def table_text(task: Classification, path: Path | None = None) -> str:
     sequences = task.read(path)
     items = sequences.items[:_SEQUENCES]
     if isinstance(items[0], tuple):
-        separator = "" if task.file_columns.level == "characters" else " "
+        separator = "" if task.form.level == "characters" else " "
         return "\n".join(separator.join(tokens).replace("\n", " ") for tokens in items)
     named = zip(sequences.names, items, strict=False)
     return pd.concat([rows.assign(**{by: name}) for name, rows in named]).to_csv(index=False)
@@ -112,7 +112,7 @@ def table_reader(task: Classification) -> Read:
 
         if is_text(task):
             lines = [line for line in text.splitlines() if line.strip()] or [""]
-            items = [tokens_of(line, task.file_columns.level) for line in lines]
+            items = [tokens_of(line, task.form.level) for line in lines]
             sequences = Sequences([str(number) for number in range(len(items))], items, None)
         else:
             sequences = task.read(io.StringIO(text), by="sequence")

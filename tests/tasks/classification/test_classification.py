@@ -153,8 +153,8 @@ def test_a_saved_task_predicts_the_same(options: dict):
 def test_a_damaged_description():
     config = Classification.from_files(STEPS, STEPS, by="id", label="kind").config()
     for change in (
-        {"file_columns": {"label": 3}},
-        {"file_columns": {"colour": "red"}},
+        {"form": {"label": 3}},
+        {"form": {"colour": "red"}},
         {"features": {"kind": "numbers", "columns": [{"name": "a", "mean": 0, "scale": 0}]}},
         {"features": {"kind": "numbers", "columns": []}},
         {"classes": []},

@@ -63,7 +63,7 @@ class Classification:
     Args:
         features: what turns a sequence into what a network reads.
         classes: the labels that a network can give, in the order of its outputs.
-        file_columns: how files hold sequences.
+        form: how files hold sequences.
         train: the training sequences.
         held_out: sequences by split, "validation" and "test". Labels that no training sequence has
             count as errors.
@@ -85,7 +85,7 @@ class Classification:
         features: AnyFeatures,
         classes: Sequence[str],
         *,
-        file_columns: FileColumns | None = None,
+        form: FileColumns | None = None,
         train: Sequences | None = None,
         held_out: Mapping[str, Sequences] | None = None,
         balanced: bool = False,
@@ -93,11 +93,8 @@ class Classification:
         seed: int = 0,
     ) -> None:
         check_range(batch_size=batch_size, seed=seed)
-        self.features, self.classes, self.file_columns = (
-            features,
-            tuple(classes),
-            file_columns or FileColumns(),
-        )
+        self.features, self.classes = features, tuple(classes)
+        self.form = form or FileColumns()
         self.batch_size, self.seed = batch_size, seed
         found = {split: part.labels or [] for split, part in (held_out or {}).items()}
         known = set(self.classes)
@@ -150,12 +147,10 @@ class Classification:
             raise ArgumentError(
                 f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level"
             )
-        file_columns = FileColumns(label, text, by, tuple(columns), level)
+        form = FileColumns(label, text, by, tuple(columns), level)
         where = str(train) if isinstance(train, (str, Path)) else "the training data"
-        sequences, splits = read_splits(train, validation, test, file_columns, where)
-        return cls.from_sequences(
-            sequences, splits, file_columns=file_columns, where=where, **options
-        )
+        sequences, splits = read_splits(train, validation, test, form, where)
+        return cls.from_sequences(sequences, splits, form=form, where=where, **options)
 
     @classmethod
     def from_sequences(
@@ -163,7 +158,7 @@ class Classification:
         train: Sequences,
         held_out: Mapping[str, Sequences],
         *,
-        file_columns: FileColumns | None = None,
+        form: FileColumns | None = None,
         where: str = "the training data",
         min_count: int = 1,
         max_size: int | None = None,
@@ -176,7 +171,7 @@ class Classification:
         Args:
             train: the training sequences.
             held_out: see the class.
-            file_columns: how files hold sequences; its `level` is what a token of a text is.
+            form: how files hold sequences; its `level` is what a token of a text is.
             where: what errors call the training sequences.
             min_count: words or characters that are rarer in training are one, "other".
             max_size: at most so many words.
@@ -190,16 +185,14 @@ class Classification:
             raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
         features = fit_features(
             train,
-            (file_columns or FileColumns()).level,
+            (form or FileColumns()).level,
             where,
             min_count=min_count,
             max_size=max_size,
             lower=lower,
             projection_size=projection_size,
         )
-        return cls(
-            features, classes, file_columns=file_columns, train=train, held_out=held_out, **options
-        )
+        return cls(features, classes, form=form, train=train, held_out=held_out, **options)
 
     # ------------------------------------------------------------ what the loop asks
 
@@ -274,12 +267,8 @@ class Classification:
             by: the column that names the sequences, if it was an array that had none.
         """
         numbers = isinstance(self.features, NumberFeatures)
-        file_columns = (
-            self.file_columns._replace(by=self.file_columns.by or by)
-            if numbers
-            else self.file_columns
-        )
-        return read_sequences(source, file_columns, labelled=False)
+        form = self.form._replace(by=self.form.by or by) if numbers else self.form
+        return read_sequences(source, form, labelled=False)
 
     def on(self, sequences: Sequences) -> Classification:
         """The same task with the split "test": these sequences.
@@ -288,11 +277,11 @@ class Classification:
             DataError: they have no labels.
         """
         if sequences.labels is None:
-            raise DataError(f"expected a column {self.file_columns.label} of the true labels")
+            raise DataError(f"expected a column {self.form.label} of the true labels")
         return Classification(
             self.features,
             self.classes,
-            file_columns=self.file_columns,
+            form=self.form,
             held_out={"test": sequences},
             batch_size=self.batch_size,
         )
@@ -316,7 +305,7 @@ class Classification:
         items = (
             sequences.items
             if isinstance(sequences, Sequences)
-            else [tokens_of(text, self.file_columns.level) for text in sequences]
+            else [tokens_of(text, self.form.level) for text in sequences]
         )
         chances = self._chances(
             net, [Example(encoded(self.features, i), torch.tensor(0)) for i in items]
@@ -352,12 +341,12 @@ class Classification:
         )
 
     def config(self) -> dict[str, Any]:
-        """Features, classes and the file_columns of files, as JSON."""
+        """Features, classes and the form of files, as JSON."""
         return {
             "task": self.name,
             "features": self.features.config(),
             "classes": list(self.classes),
-            "file_columns": self.file_columns.config(),
+            "form": self.form.config(),
         }
 
     @classmethod
@@ -367,13 +356,13 @@ class Classification:
         Raises:
             ModelError: an entry is missing or of the wrong kind.
         """
-        found = entries(config, "task", {"features": TABLE, "classes": TAGS, "file_columns": TABLE})
+        found = entries(config, "task", {"features": TABLE, "classes": TAGS, "form": TABLE})
         features = found["features"]
         numbers = features.get("kind") == "numbers"
         return cls(
             NumberFeatures.from_config(features) if numbers else features_from_config(features),
             found["classes"],
-            file_columns=FileColumns.from_config(found["file_columns"]),
+            form=FileColumns.from_config(found["form"]),
         )
 
     # ------------------------------------------------------------ inside

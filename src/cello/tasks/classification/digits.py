@@ -44,6 +44,6 @@ def digits(**options: Any) -> Classification:
     return Classification.from_sequences(
         part(train),
         {"validation": part(validation), "test": part(test)},
-        file_columns=FileColumns(by="image"),
+        form=FileColumns(by="image"),
         **options,
     )

@@ -54,7 +54,7 @@ class FileColumns(NamedTuple):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> FileColumns:
-        """The file_columns that `config()` described.
+        """The form that `config()` described.
 
         Raises:
             ModelError: an entry is unknown or no text.
@@ -65,7 +65,7 @@ class FileColumns(NamedTuple):
         texts = [*(columns if isinstance(columns, list) else []), *given.values()]
         if not known or not all(isinstance(value, str) for value in texts):
             raise ModelError(
-                f"task.file_columns must have texts for {', '.join(cls._fields)}, got {shown(config)}"
+                f"task.form must have texts for {', '.join(cls._fields)}, got {shown(config)}"
             )
         return cls(columns=tuple(columns), **given)
 
@@ -102,14 +102,14 @@ def tokens_of(text: str, level: str) -> tuple[str, ...]:
 
 
 def read_sequences(
-    source: Any, file_columns: FileColumns, *, labelled: bool = True, where: str | None = None
+    source: Any, form: FileColumns, *, labelled: bool = True, where: str | None = None
 ) -> Sequences:
     """The sequences of a file, or of a table of pandas.
 
     Args:
         source: .npz with x [N, T, I], and y [N] and lengths [N] if there are such; .npy with x; or
             what `read_table` reads.
-        file_columns: which columns hold what.
+        form: which columns hold what.
         labelled: whether there must be labels; else they are read where there are any.
         where: what errors call it; the path unless given.
 
@@ -121,45 +121,39 @@ def read_sequences(
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in (".npz", ".npy"):
         return _arrays(Path(source), labelled)
     table = read_table(source)
-    has_labels = labelled or file_columns.label in table.columns
-    if file_columns.by is None:
-        check_columns(
-            table, [file_columns.text, *([file_columns.label] if has_labels else [])], where
-        )
-        texts = table[file_columns.text]
+    has_labels = labelled or form.label in table.columns
+    if form.by is None:
+        check_columns(table, [form.text, *([form.label] if has_labels else [])], where)
+        texts = table[form.text]
         _check_all_there(texts, where)
-        items = [tokens_of(str(text), file_columns.level) for text in texts]
+        items = [tokens_of(str(text), form.level) for text in texts]
         names = [str(number) for number in range(len(items))]
-        return Sequences(names, items, _labels(table, file_columns, where) if has_labels else None)
-    asked = [file_columns.by, *file_columns.columns, *([file_columns.label] if has_labels else [])]
+        return Sequences(names, items, _labels(table, form, where) if has_labels else None)
+    asked = [form.by, *form.columns, *([form.label] if has_labels else [])]
     check_columns(table, asked, where)
-    _check_all_there(table[file_columns.by], where)
-    read = list(file_columns.columns) or [
-        c for c in table if c not in (file_columns.by, file_columns.label)
-    ]
+    _check_all_there(table[form.by], where)
+    read = list(form.columns) or [c for c in table if c not in (form.by, form.label)]
     if not read:
-        raise DataError(
-            f"{where}: has no column besides {file_columns.by} and {file_columns.label}"
-        )
-    groups = list(table.groupby(file_columns.by, sort=False))
+        raise DataError(f"{where}: has no column besides {form.by} and {form.label}")
+    groups = list(table.groupby(form.by, sort=False))
     labels = None
     if has_labels:
-        labels = [_one_label(rows, file_columns, str(name), where) for name, rows in groups]
+        labels = [_one_label(rows, form, str(name), where) for name, rows in groups]
     return Sequences([str(n) for n, _ in groups], [rows[read] for _, rows in groups], labels)
 
 
 def read_splits(
-    train: Any, validation: Any, test: Any, file_columns: FileColumns, where: str
+    train: Any, validation: Any, test: Any, form: FileColumns, where: str
 ) -> tuple[Sequences, dict[str, Sequences]]:
     """The training sequences and those held out; see `Classification.from_files`.
 
     Raises:
         DataError: a file cannot be read or is wrong, or there is nothing to set aside.
     """
-    sequences = read_sequences(train, file_columns)
+    sequences = read_sequences(train, form)
     splits: dict[str, Sequences] = {}
     if validation is not None:
-        splits["validation"] = read_sequences(validation, file_columns)
+        splits["validation"] = read_sequences(validation, form)
     elif len(sequences.items) < 2:
         raise DataError(
             f"{where}: expected at least 2 sequences, since one is set aside for validation, "
@@ -170,7 +164,7 @@ def read_splits(
         splits["validation"] = sequences.chosen(number for number in every if number % 10 == 0)
         sequences = sequences.chosen(number for number in every if number % 10)
     if test is not None:
-        splits["test"] = read_sequences(test, file_columns)
+        splits["test"] = read_sequences(test, form)
     return sequences, splits
 
 
@@ -183,16 +177,16 @@ def _check_all_there(column: pd.Series, where: str) -> None:
         )
 
 
-def _labels(table: pd.DataFrame, file_columns: FileColumns, where: str) -> list[str]:
-    _check_all_there(table[file_columns.label], where)
-    return [_plain(label) for label in table[file_columns.label]]
+def _labels(table: pd.DataFrame, form: FileColumns, where: str) -> list[str]:
+    _check_all_there(table[form.label], where)
+    return [_plain(label) for label in table[form.label]]
 
 
-def _one_label(rows: pd.DataFrame, file_columns: FileColumns, name: str, where: str) -> str:
-    labels = _labels(rows, file_columns, where)
+def _one_label(rows: pd.DataFrame, form: FileColumns, name: str, where: str) -> str:
+    labels = _labels(rows, form, where)
     if len(set(labels)) > 1:
         raise DataError(
-            f"{where}: the sequence {file_columns.by} = {shown(name)} has the labels {labels[0]} and "
+            f"{where}: the sequence {form.by} = {shown(name)} has the labels {labels[0]} and "
             f"{next(label for label in labels if label != labels[0])}: expected one"
         )
     return labels[0]
