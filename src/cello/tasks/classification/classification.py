@@ -250,7 +250,7 @@ class Classification:
     def confusion(self, net: nn.Module, split: str) -> dict[str, dict[str, int]]:
         """How many sequences of each label were given which: by the true one, then the given."""
         gold, chances = self._judged(net, split)
-        names = (*self.classes, *self.unseen)
+        names = *self.classes, *self.unseen
         pairs = Counter(zip(gold.tolist(), chances.argmax(1).tolist(), strict=True))
         return {
             names[true]: {self.classes[k]: pairs[true, k] for k in range(len(self.classes))}
@@ -390,9 +390,8 @@ class Classification:
         self, net: nn.Module, examples: Sequence[Example], batch_size: int | None = None
     ) -> Tensor:
         """The probability of each class, [N, classes]."""
-        device = next(net.parameters()).device
+        device, lengths = next(net.parameters()).device, [len(example.x) for example in examples]
         chances = torch.empty(len(examples), len(self.classes), dtype=torch.float64)
-        lengths = [len(example.x) for example in examples]
         with evaluating(net):
             for group in bucket_by_size(lengths, _EVALUATION_STEPS, batch_size):
                 batch = collate([examples[number] for number in group]).to(device)
