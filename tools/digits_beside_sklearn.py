@@ -1,6 +1,6 @@
 """The handwritten digits, read row by row, beside two models of scikit-learn on the same split.
 
-    python -m benchmarks.bench_digits
+    python tools/digits_beside_sklearn.py
 
 Accuracy on the 360 test images, mean and range over seeds; each network is the one that was best on
 validation. The logistic regression and the forest see all 64 numbers of an image at once.
