@@ -20,6 +20,7 @@ class Wiring:
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
         self.names: list[str] = []
+        self.taken: dict[str, int] = {}  # names so far, and the number for the next of each
         self.nodes: list[list[Any]] = []
         self.inputs = 0
 
@@ -40,10 +41,18 @@ class Wiring:
     ) -> int:
         """One more module, called on these values; the number of what it gives."""
         name = str(name).replace(".", "_")
-        taken = sum(known == name or known.startswith(f"{name}/") for known in self.names)
         self.modules.append(module)
-        self.names.append(f"{name}/{taken}" if taken else name)
+        self.names.append(self._free(name))
         return self.node(len(self.modules) - 1, values, **options)
+
+    def _free(self, name: str) -> str:
+        """The name, or it with the first number behind it that is not taken."""
+        found = name
+        while found in self.taken:
+            found = f"{name}/{self.taken[name]}"
+            self.taken[name] += 1
+        self.taken[found] = 1
+        return found
 
     def net(self, outputs: Sequence[int], *, states: bool = False) -> NetGraph | Stack:
         """The network that returns these values: a stack if its modules stand in one line.

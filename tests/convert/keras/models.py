@@ -28,6 +28,17 @@ def _both_ways(merge, sequences):
     return S([Input((None, 3)), L.Bidirectional(L.LSTM(4, return_sequences=sequences), merge)])
 
 
+def _encoder():
+    return S([Input((None, 3)), L.Masking(0.0), L.LSTM(4, return_sequences=True)])
+
+
+def _twice(one, two):
+    both = _functional(lambda a, b: [L.Add()([a, b]), L.LSTM(4)(b)], (None, 3), (None, 3))
+    start, first = both([two, one])
+    middle, second = both([one, start])
+    return L.Concatenate()([first, second, S([Input((None, 3)), L.GRU(2)])(middle)])
+
+
 #: How each model is made, by what it is there for.
 MODELS = {
     "lstm": lambda: S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
@@ -203,6 +214,17 @@ MODELS = {
             L.GRU(4, use_bias=False, reset_after=False),
         ]
     ),
+    "models in a model": lambda: S(
+        [
+            Input((None, 3)),
+            _functional(
+                lambda a: L.Dense(2)(L.BatchNormalization()(L.GRU(4)(_encoder()(a)))), (None, 3)
+            ),
+            S([Input((2,)), L.Dense(3)]),
+            L.Dense(1),
+        ]
+    ),
+    "a model that is called twice": lambda: _functional(_twice, (None, 3), (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from cello import from_keras
+from cello.convert.keras.archive import Archive
+from cello.convert.keras.nested import flattened
 from cello.errors import ConversionError, ModelError
-from tests.convert.keras.models import L, S, keras
+from tests.convert.keras.models import L, S, keras, make
 
 
 @pytest.fixture(scope="module")
@@ -229,3 +231,16 @@ def test_mutated_files_are_read_or_refused(tmp_path, ending):
         except (ModelError, ConversionError):
             refused += 1
     assert refused > 10
+
+
+def test_models_in_a_model_that_multiply_or_whose_names_clash(tmp_path, monkeypatch):
+    file = tmp_path / "model.keras"
+    make("a model that is called twice").save(file)
+    monkeypatch.setattr("cello.convert.keras.nested._MOST_CALLS", 5)
+    with pytest.raises(ModelError, match="its models call layers more than 5 times"):
+        from_keras(file)
+    dense = {"class_name": "Dense", "config": {"name": "m.d", "batch_shape": [None, 3]}}
+    inner = {"class_name": "Sequential", "config": {"name": "m", "layers": [dense]}}
+    outer = {"class_name": "Sequential", "config": {"layers": [inner]}}
+    with pytest.raises(ModelError, match=r"the layer 'm.d' has a point in its name"):
+        flattened(Archive(outer, "3", {}))

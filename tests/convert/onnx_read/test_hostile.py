@@ -1,6 +1,7 @@
 """Files that are damaged, lie or attack: a typed error, in bounded memory, and nothing outside."""
 
 import random
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +9,11 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from torch import nn
 
 import cello
 from cello.convert.onnx_read import limits
+from cello.convert.wires import Wiring
 from cello.errors import ConversionError, ModelError
 from tests.convert.onnx_read.files import INT64, constants, info, recurrent_file, written
 
@@ -55,6 +58,30 @@ def test_operators_that_are_not_known(tmp_path):
     _refused(_graph(tmp_path, _node("item")), "'item' is not known")
     other = helper.make_node("FusedGelu", ["x"], ["y"], domain="com.somebody")
     _refused(_graph(tmp_path, other), "'FusedGelu' of 'com.somebody' is not known")
+
+
+def test_modules_of_one_name_are_counted_once():
+    """The calls that naming them takes grow with their number, not with its square."""
+
+    def calls(count):
+        wiring, seen = Wiring(), 0
+        wiring.new_input()
+
+        def count_one(_frame, event, _argument):
+            nonlocal seen
+            seen += event == "call"
+
+        sys.setprofile(count_one)
+        try:
+            for place in range(count):
+                wiring.module(nn.Tanh(), [place], "tanh")
+        finally:
+            sys.setprofile(None)
+        assert wiring.names[:3] == ["tanh", "tanh/1", "tanh/2"]
+        assert len(set(wiring.names)) == count
+        return seen
+
+    assert calls(400) < 2.2 * calls(200)
 
 
 def test_gigantic_declared_shapes(tmp_path):

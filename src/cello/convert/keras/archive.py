@@ -20,7 +20,7 @@ import numpy as np
 
 from cello.errors import ModelError
 
-__all__ = ["Archive", "open_archive"]
+__all__ = ["Archive", "is_model", "open_archive"]
 
 #: No configuration of a network is longer.
 _LONGEST_CONFIG = 32 * 2**20
@@ -39,7 +39,8 @@ class Archive(NamedTuple):
     Attributes:
         config: the model, as `model.get_config()` within `class_name` and `config`.
         version: of the Keras that wrote it, such as "3.15.1".
-        arrays: of each layer of the model, in the order of its weights, by the layer's name.
+        arrays: of each layer of the model, in the order of its weights, by the layer's name; of
+            one in a model inside it, by `model.layer`.
     """
 
     config: dict[str, Any]
@@ -96,15 +97,30 @@ def _keras(file: Path, reader: _Hdf5) -> Archive:
             metadata = {}
         data = _member(archive, "model.weights.h5", _LARGEST_WEIGHTS)
     with reader.h5py.File(io.BytesIO(data), "r") as opened:
-        layers = config["config"]["layers"]
-        groups = reader.group(opened, "layers") if "layers" in opened else None
-        arrays = {}
-        for name, layer in zip(_groups(layers), layers, strict=True):
-            found = groups is not None and name in groups
-            told = layer["config"]
-            inside = list(_inside(reader.group(groups, name), told, reader)) if found else []
-            arrays[str(told["name"])] = inside
+        arrays = dict(_of_layers(opened, config["config"]["layers"], "", reader))
     return Archive(config, str(metadata.get("keras_version", "3")), arrays)
+
+
+def is_model(layer: dict[str, Any]) -> bool:
+    """Whether this is a model, which may stand in another in place of a layer."""
+    return layer["class_name"] in ("Sequential", "Functional", "Model")
+
+
+def _of_layers(
+    group: Any, layers: list[dict[str, Any]], prefix: str, reader: _Hdf5
+) -> Iterator[tuple[str, list[np.ndarray[Any, Any]]]]:
+    """The name and the arrays of each layer, of those of models among them too."""
+    if prefix.count(".") > _DEEPEST:
+        raise ModelError(f"{prefix} stands more than {_DEEPEST} models deep")
+    groups = reader.group(group, "layers") if "layers" in group else {}
+    for key, layer in zip(_groups(layers), layers, strict=True):
+        told = layer["config"]
+        name = f"{prefix}{told['name']}"
+        held = reader.group(groups, key) if key in groups else {}
+        if is_model(layer):
+            yield from _of_layers(held, told["layers"], f"{name}.", reader)
+        else:
+            yield name, list(_inside(held, told, reader))
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
@@ -180,18 +196,33 @@ def _legacy(opened: Any, reader: _Hdf5) -> Archive:
     weights = reader.group(opened, "model_weights") if "model_weights" in opened else opened
     arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
     for layer in config.get("config", {}).get("layers", []):
-        name = str(layer["config"]["name"])
-        arrays[name] = []
-        if name in weights:
-            group = reader.group(weights, name)
-            paths = [
-                p.decode() if isinstance(p, bytes) else str(p)
-                for p in group.attrs.get("weight_names", [])
-            ]
-            arrays[name] = [
-                reader.array(group, path) for path in paths if "seed_generator" not in path
-            ]
+        told = layer["config"]
+        inside = dict(_leaves(told["layers"], f"{told['name']}.")) if is_model(layer) else {}
+        arrays |= {name: [] for name in [*inside.values(), *[str(told["name"])] * (not inside)]}
+        if told["name"] not in weights:
+            continue
+        group = reader.group(weights, str(told["name"]))
+        for path in group.attrs.get("weight_names", []):
+            path = path.decode() if isinstance(path, bytes) else str(path)
+            if "seed_generator" in path:
+                continue
+            of = [inside[part] for part in path.split("/") if part in inside]
+            if inside and not of:
+                raise ModelError(f"{path} is of no layer in the model {told['name']}")
+            arrays[of[-1] if inside else str(told["name"])].append(reader.array(group, path))
     return Archive(config, version, arrays)
+
+
+def _leaves(layers: list[dict[str, Any]], prefix: str) -> Iterator[tuple[str, str]]:
+    """The own and the full name of each layer of a model inside the model."""
+    if prefix.count(".") > _DEEPEST:
+        raise ModelError(f"{prefix} stands more than {_DEEPEST} models deep")
+    for layer in layers:
+        name = str(layer["config"]["name"])
+        if is_model(layer):
+            yield from _leaves(layer["config"]["layers"], f"{prefix}{name}.")
+        else:
+            yield name, prefix + name
 
 
 class _Hdf5:

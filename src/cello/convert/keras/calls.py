@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from cello.errors import ModelError
 from cello.ranges import shown
 
-__all__ = ["Called", "Passed", "call_of", "keys_of"]
+__all__ = ["Called", "Key", "Passed", "call_of", "in_order", "keys_of", "renamed"]
 
+#: A tensor: its layer, which call of it, and which of what that gives.
 Key = tuple[str, int, int]
 
 
@@ -69,6 +71,46 @@ def call_of(call: Any) -> Called:
             raise ModelError(f"the layer that reads {shown(name)} is called with arguments")
         read.append((str(name), int(node), int(place)))
     return Called(read, [])
+
+
+def in_order(
+    layers: dict[str, dict[str, Any]], made: Callable[[Key], bool]
+) -> Iterator[tuple[str, int, Called]]:
+    """Each call of layers, by name and number, once all that it reads is made.
+
+    Raises:
+        ModelError: a layer reads what is never computed.
+    """
+    waiting = [
+        (name, node, call_of(call))
+        for name, layer in layers.items()
+        for node, call in enumerate(layer.get("inbound_nodes") or [])
+    ]
+    while waiting:
+        later = []
+        for name, node, call in waiting:
+            if all(map(made, call.keys)):
+                yield name, node, call
+            else:
+                later.append((name, node, call))
+        if len(later) == len(waiting):
+            raise ModelError(f"the layer {waiting[0][0]} reads what is never computed")
+        waiting = later
+
+
+def renamed(call: Any, new: Callable[[Key], Key]) -> Any:
+    """A call as Keras writes it, of other tensors."""
+    if isinstance(call, list) and len(call) in (3, 4) and isinstance(call[0], str):
+        return [*new((call[0], int(call[1]), int(call[2]))), *call[3:]]  # of Keras 2
+    if isinstance(call, list):
+        return [renamed(part, new) for part in call]
+    if not isinstance(call, dict):
+        return call
+    if call.get("class_name") != "__keras_tensor__":
+        return {name: renamed(part, new) for name, part in call.items()}
+    name, node, place = call["config"]["keras_history"]
+    history = list(new((str(name), int(node), int(place))))
+    return {**call, "config": {**call["config"], "keras_history": history}}
 
 
 def _tensors(value: Any) -> Any:

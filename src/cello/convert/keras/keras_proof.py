@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive
-from cello.convert.keras.calls import call_of, keys_of
+from cello.convert.keras.calls import in_order, keys_of
 from cello.convert.keras.library import keras_library
+from cello.convert.keras.nested import input_shape
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
-from cello.errors import CelloError, ModelError
+from cello.errors import CelloError
 
 __all__ = ["ids_of", "prove_beside_keras", "prove_model"]
 
@@ -211,33 +212,22 @@ class _Rebuilt:
         keys = keys_of(config["input_layers"])
         inputs = [self._input(layers[name]) for name, _, _ in keys]
         values: dict[tuple[str, int, int], Any] = dict(zip(keys, inputs, strict=True))
-        waiting = [
-            (name, node, call_of(call))
-            for name, layer in layers.items()
-            for node, call in enumerate(layer.get("inbound_nodes") or [])
-        ]
-        while waiting:
-            ready = [w for w in waiting if all(key in values for key in w[2].keys)]
-            if not ready:
-                raise ModelError("a layer reads what is never computed")
-            for name, node, call in ready:
-                given = {"initial_state": [values[key] for key in call.states]}
-                given = {k: v for k, v in given.items() if v}
-                if call.mask is not None:
-                    given["mask"] = values[call.mask]
-                read = [values[key] for key in call.read]
-                if layers[name]["class_name"] == "NotEqual":
-                    found = [self.keras.ops.not_equal(read[0], call.number)]
-                else:
-                    found = self._call(layers[name], read, given)
-                values |= {(name, node, place): value for place, value in enumerate(found)}
-            waiting = [w for w in waiting if w not in ready]
+        for name, node, call in in_order(layers, values.__contains__):
+            given = {"initial_state": [values[key] for key in call.states]}
+            given = {k: v for k, v in given.items() if v}
+            if call.mask is not None:
+                given["mask"] = values[call.mask]
+            read = [values[key] for key in call.read]
+            if layers[name]["class_name"] == "NotEqual":
+                found = [self.keras.ops.not_equal(read[0], call.number)]
+            else:
+                found = self._call(layers[name], read, given)
+            values |= {(name, node, place): value for place, value in enumerate(found)}
         return inputs, [values[key] for key in keys_of(config["output_layers"])]
 
     def _input(self, layer: dict[str, Any]) -> Any:
         config = layer["config"]
-        shape = config.get("batch_shape") or config.get("batch_input_shape")
-        shape = shape or layer["build_config"]["input_shape"]
+        shape = input_shape(layer)
         dtype = _dtype(config)
         kind = layer["class_name"]
         return self.keras.Input(tuple(shape[1:]), dtype="int32" if kind == "Embedding" else dtype)

@@ -13,11 +13,12 @@ import torch
 from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
-from cello.convert.keras.calls import Passed, call_of, keys_of
+from cello.convert.keras.calls import Passed, in_order, keys_of
 from cello.convert.keras.keras_proof import prove_beside_keras
 from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
+from cello.convert.keras.nested import flattened, input_shape
 from cello.convert.proved import Proof, proved
 from cello.convert.wires import Wiring
 from cello.errors import CelloError, ModelError
@@ -33,9 +34,10 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
     Sequential and functional models without loops, from `.keras` and from `.h5`: SimpleRNN, LSTM,
     GRU (`reset_after` both ways), RNN of built-in cells and StackedRNNCells, Bidirectional with
     every merge, TimeDistributed, Masking, Embedding, Dense, Conv1D, Dropout, the normalizations,
-    merges, reshapes and poolings. Keras itself is not needed, h5py is (`cello[keras]`). Where Keras
-    is installed, its own layers, with the arrays of the file, run beside the network before that is
-    returned; `cello.proof_of` says what that has shown, and where nothing could be run.
+    merges, reshapes and poolings, and models of these inside a model. Keras itself is not needed,
+    h5py is (`cello[keras]`). Where Keras is installed, its own layers, with the arrays of the file,
+    run beside the network before that is returned; `cello.proof_of` says what that has shown, and
+    where nothing could be run.
 
     Returns:
         A `Stack` where each layer reads the one before and all of them give a value at each step;
@@ -61,6 +63,7 @@ def unproved(file: Path) -> tuple[NetGraph | Stack, Callable[[], Proof]]:
     archive = open_archive(file)
     try:
         with torch.random.fork_rng(devices=[]):
+            archive = flattened(archive)
             reader = _ModelReader(archive)
             net = reader.build()
     except ModelError as error:
@@ -104,7 +107,7 @@ class _ModelReader(Wiring):
         value = None
         for layer in layers:
             if value is None:
-                shape = self._input_shape(layer)
+                shape = input_shape(layer)
                 value = Passed(self.new_input(), len(shape))
                 self.shapes.append(shape[1:])
                 if layer["class_name"] == "InputLayer":
@@ -114,46 +117,24 @@ class _ModelReader(Wiring):
             raise ModelError("the model has no layers")
         return [value]
 
-    def _input_shape(self, layer: dict[str, Any]) -> Sequence[Any]:
-        config = layer["config"]
-        for name in ("batch_shape", "batch_input_shape"):
-            if config.get(name):
-                shape: Sequence[Any] = config[name]
-                return shape
-        build = layer.get("build_config", {}).get("input_shape")
-        if not build:
-            raise ModelError("the model's input has no shape: it was saved before it was built")
-        return list(build)
-
     def _functional(self, config: dict[str, Any]) -> list[Passed]:
         layers = {layer["config"]["name"]: layer for layer in config["layers"]}
         values: dict[tuple[str, int, int], Passed] = {}
         for name, _, _ in keys_of(config["input_layers"]):
-            shape = self._input_shape(layers[name])
+            shape = input_shape(layers[name])
             values[name, 0, 0] = Passed(self.new_input(), len(shape))
             self.shapes.append(shape[1:])
-        waiting = [
-            (name, node, call_of(call))
-            for name, layer in layers.items()
-            for node, call in enumerate(layer.get("inbound_nodes") or [])
-        ]
-        while waiting:
-            ready = [w for w in waiting if all(key in values for key in w[2].keys)]
-            if not ready:
-                raise ModelError(f"the layer {waiting[0][0]} reads what is never computed")
-            for name, node, call in ready:
-                read = [values[key] for key in call.read]
-                if call.mask is not None:
-                    read = [replace(value, mask=values[call.mask].number) for value in read]
-                states = [values[key] for key in call.states]
-                if _is_of_a_mask(layers[name]):
-                    found = [self._of_a_mask(layers[name], read[0], call.number)]
-                else:
-                    given = {"initial_state": states} if states else {}
-                    found = self._layer(layers[name], read, given, node)
-                values |= {(name, node, place): value for place, value in enumerate(found)}
-            done = {(w[0], w[1]) for w in ready}
-            waiting = [w for w in waiting if (w[0], w[1]) not in done]
+        for name, node, call in in_order(layers, values.__contains__):
+            read = [values[key] for key in call.read]
+            if call.mask is not None:
+                read = [replace(value, mask=values[call.mask].number) for value in read]
+            states = [values[key] for key in call.states]
+            if _is_of_a_mask(layers[name]):
+                found = [self._of_a_mask(layers[name], read[0], call.number)]
+            else:
+                given = {"initial_state": states} if states else {}
+                found = self._layer(layers[name], read, given, node)
+            values |= {(name, node, place): value for place, value in enumerate(found)}
         return [values[key] for key in keys_of(config["output_layers"])]
 
     def _of_a_mask(self, layer: dict[str, Any], value: Passed, number: float) -> Passed:
