@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["IGNORE", "About", "Batch", "Loss", "Task", "sequence_loss"]
+from cello.errors import DataError
+
+__all__ = ["IGNORE", "About", "Batch", "Loss", "Task", "of_split", "sequence_loss", "to_train_on"]
+
+Data = TypeVar("Data")
 
 #: The target of a place that holds no element: padding after the end of a row.
 IGNORE = -100
@@ -121,6 +125,34 @@ class Task(Protocol):
     def config(self) -> dict[str, Any]:
         """What is needed to use a trained network later, as JSON: vocabulary, tags, features."""
         ...
+
+
+def of_split(held_out: Mapping[str, Data], split: str) -> Data:
+    """The held-out data of a split.
+
+    Raises:
+        DataError: there are none.
+
+    >>> of_split({"validation": [3]}, "test")
+    Traceback (most recent call last):
+    cello.errors.DataError: this task has no 'test' data; it has: validation
+    """
+    found = held_out.get(split)
+    if not found:
+        known = ", ".join(name for name, part in held_out.items() if part) or "none"
+        raise DataError(f"this task has no {split!r} data; it has: {known}")
+    return found
+
+
+def to_train_on(data: Data | None) -> Data:
+    """The training data.
+
+    Raises:
+        DataError: there are none.
+    """
+    if not data:
+        raise DataError("this task has no training data: it was made from a saved model")
+    return data
 
 
 def sequence_loss(logits: Tensor, y: Tensor) -> tuple[Tensor, int]:

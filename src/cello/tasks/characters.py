@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.layers import Stack, Stepper, evaluating
 from cello.ranges import check_range
-from cello.tasks.base import About, Loss, sequence_loss
+from cello.tasks.base import About, Loss, of_split, sequence_loss, to_train_on
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
 from cello.tasks.described import TABLE, entries
 from cello.tasks.features import CharacterFeatures, features_from_config
@@ -175,8 +175,7 @@ class Characters:
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`, each the continuation of the one before it."""
-        if not self._ids.get("train"):
-            raise DataError("this task has no training data: it was made from a saved model")
+        to_train_on(self._ids.get("train"))
         if self.batch_size % world_size:
             raise ArgumentError(
                 f"batch_size {self.batch_size} cannot be shared equally among {world_size} "
@@ -217,10 +216,8 @@ class Characters:
         Raises:
             DataError: the task has no such split.
         """
-        if not self._ids.get(split):
-            known = ", ".join(self.splits) or "none"
-            raise DataError(f"this task has no {split!r} data; it has: {known}")
-        ids = torch.cat(self._ids[split])
+        held_out = {name: part for name, part in self._ids.items() if name != "train"}
+        ids = torch.cat(of_split(held_out, split))
         most = _EVALUATION_ROWS if batch_size is None else batch_size
         check_range(batch_size=most)
         rows = _rows(ids, max(1, min(most, len(ids) // _EVALUATION_STEPS)))

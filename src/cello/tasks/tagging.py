@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from cello.errors import DataError
 from cello.layers import CRF, evaluating
 from cello.ranges import check_range
-from cello.tasks.base import IGNORE, About, Loss, sequence_loss
+from cello.tasks.base import IGNORE, About, Loss, of_split, sequence_loss, to_train_on
 from cello.tasks.batching import (
     Batch,
     Example,
@@ -201,10 +201,9 @@ class Tagging:
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
-        if self._train is None:
-            raise DataError("this task has no training data: it was made from a saved model")
+        train = to_train_on(self._train)
         return shuffled_batches(
-            self._train(epoch),
+            train(epoch),
             self.batch_size,
             generator("order", self.seed, epoch),
             teacher_forcing=epoch < self.teacher_forcing,
@@ -242,10 +241,7 @@ class Tagging:
         Raises:
             DataError: the task has no such split.
         """
-        examples = self._held_out.get(split)
-        if not examples:
-            known = ", ".join(self.splits) or "none"
-            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        examples = of_split(self._held_out, split)
         predicted = self._predict(net, examples, batch_size)
         gold = [example.y for example in _in_order(examples)]
         names = (*self.tags, *self.unseen)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from cello.errors import ArgumentError, DataError
 from cello.layers import evaluating
 from cello.ranges import check_range
-from cello.tasks.base import About, Batch, Loss
+from cello.tasks.base import About, Batch, Loss, of_split, to_train_on
 from cello.tasks.batching import (
     Example,
     LazyBatches,
@@ -213,14 +213,13 @@ class Classification:
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
-        if not self._train:
-            raise DataError("this task has no training data: it was made from a saved model")
-        lengths = [len(example.x) for example in self._train]
+        train = to_train_on(self._train)
+        lengths = [len(example.x) for example in train]
         groups = bucket(lengths, self.batch_size, generator("order", self.seed, epoch))
 
         def make(number: int) -> Batch:
             mine = shard(groups[number], rank, world_size)
-            return collate([self._train[one] for one in mine], len(groups[number]))
+            return collate([train[one] for one in mine], len(groups[number]))
 
         return LazyBatches(make, len(groups))
 
@@ -378,10 +377,7 @@ class Classification:
     def _judged(
         self, net: nn.Module, split: str, batch_size: int | None = None
     ) -> tuple[Tensor, Tensor]:
-        examples = self._held_out.get(split)
-        if not examples:
-            known = ", ".join(self.splits) or "none"
-            raise DataError(f"this task has no {split!r} data; it has: {known}")
+        examples = of_split(self._held_out, split)
         gold = torch.stack([example.y for example in examples])
         return gold, self._chances(net, examples, batch_size)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cello.errors import DataError
 from cello.ranges import check_range
-from cello.tasks.base import About, Batch, Loss
+from cello.tasks.base import About, Batch, Loss, of_split, to_train_on
 from cello.tasks.batching import generator
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
@@ -220,8 +220,7 @@ class Forecasting:
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
-        if not self.series:
-            raise DataError("this task has no training data: it was made from a saved model")
+        to_train_on(self.series)
         chance = generator("windows", self.seed, epoch)
         return self._drawn.batches(chance, self.batch_size, rank, world_size)
 
@@ -268,10 +267,7 @@ class Forecasting:
         Raises:
             DataError: the task has no such split.
         """
-        if split not in self._tests:
-            known = ", ".join(self.splits) or "none"
-            raise DataError(f"this task has no {split!r} data; it has: {known}")
-        return self._tests[split]
+        return of_split(self._tests, split)
 
     # ------------------------------------------------------------ a trained network
 
