@@ -131,12 +131,27 @@ def test_each_model_of_keras_is_shown_recorded_and_predicts(name: str, tmp_path:
     np.testing.assert_allclose(found, expected if expected.ndim > 1 else [expected], atol=2e-6)
 
 
-def test_several_inputs_are_for_python(tmp_path: Path):
-    make("two inputs").save(tmp_path / "net.keras")
+def test_several_inputs_are_arrays_of_their_names(tmp_path: Path):
+    model = make("two inputs")
+    model.save(tmp_path / "net.keras")
     (tmp_path / "x.csv").write_text("1 2 3\n")
     run("show", tmp_path / "net.keras")
     error = run("predict", tmp_path / "net.keras", tmp_path / "x.csv", code=2).stderr
     assert "the net takes 2 inputs, a file holds one" in error
+    draw = np.random.default_rng(0)
+    a, b = draw.standard_normal((4, 6, 3)), draw.standard_normal((4, 2))
+    rows = run_json("predict", tmp_path / "net.keras", _npz(tmp_path / "x.npz", x0=a, x1=b))
+    expected = model([a.astype("float32"), b.astype("float32")]).detach().numpy()
+    np.testing.assert_allclose(rows[0], expected, atol=2e-6)
+    for wrong, why in (
+        ({"x0": a}, "holds x0, no array x1"),
+        ({"x0": b, "x1": a}, "take x0 [4, 2]"),
+    ):
+        file = _npz(tmp_path / "wrong.npz", **wrong)
+        assert why in run("predict", tmp_path / "net.keras", file, code=2).stderr
+    make("encoder and decoder").save(tmp_path / "steps.keras")
+    both = _npz(tmp_path / "both.npz", x0=a, x1=draw.standard_normal((4, 5, 2)))
+    assert np.shape(run_json("predict", tmp_path / "steps.keras", both)) == (4, 5, 2)
 
 
 def test_a_single_cell_has_no_steps_of_its_own(tmp_path: Path):

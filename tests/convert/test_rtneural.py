@@ -81,6 +81,26 @@ def test_reads_what_keras_writes(plug_in):
     np.testing.assert_allclose(_run(net, x), y, atol=1e-6)
 
 
+def test_activations_as_layers_of_their_own(plug_in, tmp_path):
+    file, x, y = plug_in
+    data = json.loads(file.read_text())
+    for at, size, name in ((0, 3, "tanh"), (4, 2, "sigmoid")):
+        data["layers"][at]["activation"] = ""
+        own = {"type": "activation", "activation": name, "shape": [None, None, size]}
+        data["layers"].insert(at + 1, own)
+    data["layers"].append({"type": "activation", "activation": "relu", "shape": [None, 1]})
+    apart = tmp_path / "apart.json"
+    apart.write_text(json.dumps(data))
+    net = from_rtneural(apart)
+    assert isinstance(net[-1], nn.ReLU)
+    np.testing.assert_allclose(_run(net, x), np.maximum(y, 0), atol=1e-6)
+    for change in ({"shape": [None, 7]}, {"activation": "sin"}, {"activation": None}):
+        data["layers"][1] = own | {"shape": [None, 3]} | change
+        apart.write_text(json.dumps(data))
+        with pytest.raises(ModelError, match=r"layers\[1\] \(activation\) (must name|has the act)"):
+            from_rtneural(apart)
+
+
 def test_reads_what_pytorch_writes(tmp_path):
     theirs = nn.ModuleDict({"rnn": nn.LSTM(2, 3, 2), "gru": nn.GRU(3, 4), "out": nn.Linear(4, 1)})
     file = tmp_path / "net.json"

@@ -20,7 +20,7 @@ from cello.errors import ArgumentError, DataError
 from cello.layers.reads import Reads, reads_of
 from cello.ranges import shown
 
-__all__ = ["as_text", "parse_numbers", "read_numbers", "some_numbers"]
+__all__ = ["as_text", "parse_numbers", "read_arrays", "read_numbers", "some_numbers"]
 
 _LARGEST = 2**31
 #: Of an array in a .npz that holds several.
@@ -38,14 +38,7 @@ def read_numbers(net: nn.Module, path: Path) -> list[Given]:
     Raises:
         DataError: the file cannot be read, is none of these, or does not fit the net.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError(f"{path}: is larger than {_LARGEST // 2**30} GiB")
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file or folder") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = _bytes(path)
     if data.startswith(b"\x93NUMPY"):
         return _of_array(net, _array(data, str(path)), str(path))
     if data.startswith(b"PK"):
@@ -58,6 +51,35 @@ def read_numbers(net: nn.Module, path: Path) -> list[Given]:
             "known how it reads anything else than numbers"
         ) from error
     return parse_numbers(net, text, str(path))
+
+
+def read_arrays(net: NetGraph, path: Path) -> list[torch.Tensor]:
+    """The inputs of a graph that takes several: the arrays x0, x1, … of an `.npz`, as they are.
+
+    Raises:
+        DataError: the file cannot be read, or has not these arrays.
+    """
+    data = _bytes(path)
+    names = [f"{_NAME}{number}" for number in range(net.inputs)]
+    if not data.startswith(b"PK"):
+        raise DataError(
+            f"{path}: the net takes {net.inputs} inputs, a file holds one: give a .npz with the "
+            f"arrays {', '.join(names[:9])}, each as the net takes it"
+        )
+    like = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
+    arrays = [torch.from_numpy(_unpacked(data, path, name)) for name in names]
+    return [x.to(like.dtype) if x.is_floating_point() else x for x in arrays]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DataError(f"{path}: is larger than {_LARGEST // 2**30} GiB")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file or folder") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def parse_numbers(net: nn.Module, text: str, where: str) -> list[Given]:
@@ -124,7 +146,8 @@ def _reads(net: nn.Module) -> Reads:
     if isinstance(net, NetGraph):
         if net.inputs > 1:
             raise DataError(
-                f"the net takes {net.inputs} inputs, a file holds one: call it in Python"
+                f"the net takes {net.inputs} inputs, a file holds one: call it in Python, or "
+                "`cello predict` with a .npz of x0, x1, …"
             )
         modules, words, known = list(net.parts.values()), [], {0}
         for value, (what, read, _) in enumerate(net.wiring, net.inputs):
@@ -206,14 +229,14 @@ def _array(data: bytes, where: str) -> np.ndarray[Any, Any]:
     return np.frombuffer(rest, dtype).astype(kind).reshape(shape, order="F" if fortran else "C")
 
 
-def _unpacked(data: bytes, path: Path) -> np.ndarray[Any, Any]:
-    """The array in an `.npz` file."""
+def _unpacked(data: bytes, path: Path, wanted: str = "") -> np.ndarray[Any, Any]:
+    """The array of this name in an `.npz` file; the only one, or x, unless one is named."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             arrays = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            name = next(iter(arrays), "") if len(arrays) == 1 else _NAME
+            name = wanted or (next(iter(arrays), "") if len(arrays) == 1 else _NAME)
             if name not in arrays:
-                raise DataError(f"{path}: holds {', '.join(arrays) or 'nothing'}, no array x")
+                raise DataError(f"{path}: holds {', '.join(arrays) or 'nothing'}, no array {name}")
             info = arrays[name]
             if info.file_size > min(_LARGEST, 1000 * max(info.compress_size, 1000)):
                 raise DataError(f"{path}: {name} unpacks to {info.file_size:,} bytes")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -197,11 +198,29 @@ def test_a_stack_goes_out_again_with_lengths_and_states(tmp_path):
 
 
 def test_one_step_of_a_stream(tmp_path):
-    net = cello.Recurrent(cello.GRUCell(3, 4))
+    """Its states are inputs and outputs, and so they are of what is read back."""
+    net = cello.Recurrent(cello.LSTMCell(3, 4), initial_state="learned")
     cello.to_onnx(net, tmp_path / "step.onnx", stream=True)
     step = cello.from_onnx(tmp_path / "step.onnx")
-    x = torch.randn(5, 2, 3)
-    torch.testing.assert_close(called(step, x[0])[0], net(x)[0][0])
+    assert step.inputs == 3
+    assert cello.proof_of(step).cases > 1
+    x, state = torch.randn(5, 2, 3), (torch.randn(2, 4), torch.randn(2, 4))
+    y, (h, c) = net(x, state)
+    for t in range(5):
+        now, *state = step(x[t], *state)
+        torch.testing.assert_close(now, y[t])
+    torch.testing.assert_close(tuple(state), (h, c))
+
+
+def test_metadata_that_name_no_states(tmp_path):
+    cello.to_onnx(cello.Recurrent(cello.GRUCell(3, 4)), tmp_path / "step.onnx", stream=True)
+    model = onnx.load(tmp_path / "step.onnx")
+    (told,) = (entry for entry in model.metadata_props if entry.key == "cello.states")
+    for text in ("3", "[" * 9999, '[{"a": 1}]'):
+        told.value = text
+        onnx.save(model, tmp_path / "bad.onnx")
+        with pytest.raises(cello.errors.ModelError, match=r"cello\.states are damaged"):
+            cello.from_onnx(tmp_path / "bad.onnx")
 
 
 # ------------------------------------------------------------ what comes back is a net

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,9 +12,10 @@ from cello.cli.command import Command
 from cello.cli.output import json_option, print_json, token_option
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from cello.cli.models import Model
+    from cello.convert import NetGraph
     from cello.tasks import Tagging
 
 __all__ = ["command"]
@@ -71,7 +72,8 @@ def command(
     CSV. A model that forecasts takes a table with the columns of its training data, and prints one
     of what comes next: the forecasts and, as COLUMN_LEVEL, the other quantiles. A net without a
     task, such as one in a file of another library's, reads numbers (see cello record) and prints a
-    line of them for each step.
+    line of them for each step; one that takes several inputs reads the arrays x0, x1, … of a .npz,
+    each as the net takes it.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
@@ -114,22 +116,43 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
     import torch
 
     from cello.cli.inputs import as_batch, read_inputs
+    from cello.cli.number_files import read_arrays
+    from cello.convert import NetGraph
 
     found = []
     with torch.no_grad():
-        for sequence in read_inputs(model, path, None, "read"):
-            x, _ = as_batch(model.net, [sequence.x])
-            y = model.net(x)
-            while isinstance(y, tuple):
-                y = y[0]
-            axis = 0 if y.shape[0] == 1 or y.dim() < 3 else 1
-            found.append(y.select(axis, 0).flatten(1) if y.dim() > 2 else y)
+        if isinstance(model.net, NetGraph) and model.net.inputs > 1:
+            y = torch.atleast_1d(_first(_called(model.net, read_arrays(model.net, path), path)))
+            y = y if y.dim() < 3 or model.net.batch_first else y.transpose(0, 1)
+            found = [rows.flatten(1) for rows in y] if y.dim() > 2 else [y.reshape(len(y), -1)]
+        else:
+            for sequence in read_inputs(model, path, None, "read"):
+                x, _ = as_batch(model.net, [sequence.x])
+                y = _first(model.net(x))
+                axis = 0 if y.shape[0] == 1 or y.dim() < 3 else 1
+                found.append(y.select(axis, 0).flatten(1) if y.dim() > 2 else y)
     if as_json:
         print_json([rows.tolist() for rows in found])
         return
     of_steps = "\n\n" if len(found[0]) > 1 else "\n"
     lines = ["\n".join(",".join(map(str, row)) for row in rows.numpy()) for rows in found]
     click.echo(of_steps.join(lines))
+
+
+def _first(made: Any) -> Tensor:
+    while isinstance(made, tuple):
+        made = made[0]
+    return made
+
+
+def _called(net: NetGraph, arrays: list[Tensor], path: Path) -> Any:
+    from cello.errors import DataError
+
+    try:
+        return net(*arrays)
+    except (RuntimeError, ValueError, IndexError) as error:  # whatever PyTorch says of a shape
+        shapes = ", ".join(f"x{place} {list(x.shape)}" for place, x in enumerate(arrays))
+        raise DataError(f"{path}: the net does not take {shapes}: {error}") from error
 
 
 def _tag_text(task: Tagging, net: nn.Module, path: Path, as_json: bool) -> None:

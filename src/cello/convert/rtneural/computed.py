@@ -33,7 +33,7 @@ class FileSide:
         self.layers = [
             (
                 _KINDS[layer["type"].removeprefix("time-distributed-")],
-                [np.asarray(array, np.float64) for array in layer["weights"]],
+                [np.asarray(array, np.float64) for array in layer.get("weights") or []],
                 _FUNCTIONS[layer.get("activation") or ""],
             )
             for layer in layers
@@ -73,6 +73,10 @@ _FUNCTIONS: dict[str, _Function] = {
 }
 
 
+def _pointwise(x: _Array, activation: _Function) -> _Array:
+    return activation(x)
+
+
 def _dense(x: _Array, W: _Array, b: _Array, activation: _Function) -> _Array:
     return activation(x @ W + b)
 
@@ -100,4 +104,9 @@ def _gru(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> 
     return np.stack(made)
 
 
-_KINDS: dict[str, Callable[..., _Array]] = {"dense": _dense, "lstm": _lstm, "gru": _gru}
+_KINDS: dict[str, Callable[..., _Array]] = {
+    "activation": _pointwise,
+    "dense": _dense,
+    "lstm": _lstm,
+    "gru": _gru,
+}

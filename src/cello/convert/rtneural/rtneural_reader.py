@@ -97,17 +97,21 @@ def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
         if not isinstance(layer, dict):
             raise ModelError(f"{place} must be a table, got {shown(layer)}")
         kind = layer.get("type")
-        if not isinstance(kind, str) or kind not in _READERS:
-            raise ModelError(
-                f"{place} is of type {shown(kind)}; known are {', '.join(sorted(_READERS))}"
-            )
+        if kind not in (known := sorted([*_READERS, "activation"])):
+            raise ModelError(f"{place} is of type {shown(kind)}; known are {', '.join(known)}")
         size = _last_size(layer.get("shape"), f"{place}.shape")
+        activation = layer.get("activation") or None
+        if kind == "activation":  # a layer of its own
+            if size != width or activation is None:
+                raise ModelError(f"{place} (activation) must name a function of {width} numbers")
+            yield _activation(activation, f"{place} ({kind})")
+            continue
         weights = layer.get("weights")
         if not isinstance(weights, list):
             raise ModelError(f"{place}.weights must be a list of arrays")
         made = _READERS[kind](weights, width, size, f"{place} ({kind})")
         yield made
-        width, activation = size, layer.get("activation") or None
+        width = size
         if isinstance(made, DropIn):
             if activation not in (None, "tanh"):
                 raise ModelError(
@@ -115,12 +119,15 @@ def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
                     "computes tanh"
                 )
         elif activation is not None:
-            if not isinstance(activation, str) or activation not in ACTIVATIONS:
-                raise ModelError(
-                    f"{place} ({kind}) has the activation {shown(activation)}; known are "
-                    + ", ".join(ACTIVATIONS)
-                )
-            yield ACTIVATIONS[activation]()
+            yield _activation(activation, f"{place} ({kind})")
+
+
+def _activation(name: Any, place: str) -> nn.Module:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise ModelError(
+            f"{place} has the activation {shown(name)}; known are {', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[name]()
 
 
 def _last_size(shape: Any, place: str) -> int:
