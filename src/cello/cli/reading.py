@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cello.errors import DataError
+from cello.errors import ArgumentError, DataError
 
 __all__ = ["input_file"]
 
@@ -40,8 +40,8 @@ def input_file(file: Path) -> Iterator[Path]:
             warnings.showwarning = show_named
             try:
                 yield copy
-            except DataError as error:
-                raise DataError(_named(error, copy)) from error
+            except (ArgumentError, DataError) as error:
+                raise type(error)(_named(error, copy)) from error
 
 
 def _named(message: object, copy: Path) -> str:

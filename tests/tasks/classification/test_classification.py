@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cello.errors import ArgumentError, DataError, ModelError
+from cello.errors import ArgumentError, DataError, DtypeError, ModelError
 from cello.tasks import build_network, task_from_config
 from cello.tasks.classification import Classification, FileColumns, digits, read_sequences
 
@@ -167,14 +167,25 @@ def test_a_damaged_description():
     ("table", "options", "says"),
     [
         (TEXTS.assign(label="x"), {}, "every sequence has the label x"),
-        (TEXTS.assign(label=[None] + ["x"] * 19), {}, "column label, row 1: is empty"),
-        (TEXTS.assign(text=[None] + ["x"] * 19), {}, "column text, row 1: is empty"),
+        (TEXTS.assign(label=None), {}, r"column label, row 1: is empty \(20 such rows\)"),
         (TEXTS[:1], {}, "at least 2 sequences"),
         (TEXTS[:0], {}, "holds no rows"),
         (STEPS.assign(kind=range(6)), {"by": "id", "label": "kind"}, "has the labels 0 and 1"),
         (STEPS[["id", "kind"]], {"by": "id", "label": "kind"}, "no column besides id and kind"),
         (STEPS.assign(speed=np.inf), {"by": "id", "label": "kind"}, "an infinite value"),
         (STEPS.assign(speed=np.nan), {"by": "id", "label": "kind"}, "column speed has no value"),
+        (
+            STEPS.assign(speed=["1", "2", "n/a?", "3", "4", "5"]),
+            {"by": "id", "label": "kind"},
+            r"column speed: expected numbers, as most are, found 'n/a\?' \(1 such rows\)",
+        ),
+        (
+            pd.DataFrame(
+                {"id": range(60), "a": [f"at {n}" for n in range(60)], "kind": [0, 1] * 30}
+            ),
+            {"by": "id", "label": "kind"},
+            "column a has 60 different texts in 60 rows",
+        ),
     ],
 )
 def test_data_that_cannot_be_learned_from(table: pd.DataFrame, options: dict, says: str):
@@ -227,3 +238,51 @@ def test_the_digits_are_always_parted_alike():
     }
     assert len(one._train) == 1293
     assert all(torch.equal(a, b) for a, b in zip(one.data("test"), two.data("test"), strict=True))
+
+
+def test_rows_without_a_label_are_left_out_and_texts_that_are_empty_are_read():
+    table = TEXTS.assign(label=[None, *TEXTS["label"][1:]])
+    with pytest.warns(UserWarning, match="1 rows have no label: left out"):
+        task = Classification.from_files(table, TEXTS)
+    assert len(task._train) == 19
+    with pytest.warns(UserWarning, match="1 texts are empty"):
+        task = Classification.from_files(TEXTS.assign(text=[None, *TEXTS["text"][1:]]), TEXTS)
+    assert len(task._train) == 20
+    assert task.read(table).labels is None  # a file to predict may have them empty
+
+
+def test_words_that_mean_missing_elsewhere_are_words_here(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "null,NA\nNone,b\n" * 3, encoding="utf-8")
+    found = read_sequences(tmp_path / "a.csv", FileColumns())
+    assert found.labels == ["NA", "b"] * 3
+    assert found.items[:2] == [("null",), ("None",)]
+
+
+def test_the_order_of_steps():
+    table = STEPS.assign(step=[1, 0, 2, 0, 1, 0])
+    with pytest.warns(UserWarning, match="rows of 2 sequences are not in the order of step"):
+        read_sequences(table, FileColumns(label="kind", by="id"))
+    found = read_sequences(table, FileColumns(label="kind", by="id", order="step"))
+    rows = dict(zip(found.names, found.items, strict=True))
+    assert rows["7"]["speed"].tolist() == [3.0, 1.0]
+    assert list(rows["7"].columns) == ["speed", "gear"]
+    task = Classification.from_files(table, table, by="id", label="kind", order="step")
+    assert task_from_config(task.config()).form.order == "step"
+
+
+def test_answers_that_are_none():
+    task = Classification.from_files(TEXTS, TEXTS)
+    each = build_network("gru", task.features.encoder(), 4, task.output_size)
+    with pytest.raises(ArgumentError, match="an answer at each step, and the task needs one"):
+        task.loss(each, task.epoch(0)[0])
+    for given in ("a text", [3], [None]):
+        with pytest.raises(DtypeError, match="a list of texts"):
+            task.predict(net_of(task), given)
+
+
+def test_arrays_of_another_width(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=np.ones((4, 2, 3)) * np.arange(4)[:, None, None], y=[0, 1] * 2)
+    task = Classification.from_files(tmp_path / "a.npz", tmp_path / "a.npz")
+    np.save(tmp_path / "x.npy", np.ones((1, 2, 2)))
+    with pytest.raises(ArgumentError, match="x has 2 numbers a step, the model reads 3"):
+        task.predict(net_of(task), task.read(tmp_path / "x.npy"))

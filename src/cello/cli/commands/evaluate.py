@@ -22,6 +22,7 @@ __all__ = ["command"]
     cello evaluate words test.txt
     cello evaluate model some.py --json
     cello evaluate writer texts/
+    cello evaluate reviews test.csv
     """,
 )
 @click.argument("model", type=click.Path(path_type=Path))
@@ -54,7 +55,8 @@ def command(
     …) precision, recall and F1, overall and by type. The default model takes Python source, whose
     kinds of characters Python tells. A model of characters takes a text, or a folder of them: bits
     per character, accuracy, and the share of characters that it does not know ("other"), which
-    are cheap to predict.
+    are cheap to predict. A model that classifies takes a file such as its training data: accuracy,
+    macro F1, and a table of what is taken for what. One that forecasts takes a table.
     """
     from cello.cli.models import open_model
     from cello.cli.reading import input_file

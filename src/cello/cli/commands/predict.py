@@ -31,6 +31,7 @@ __all__ = ["command"]
     own="""
     cello predict model some.py
     cello predict words new.txt > tagged.txt
+    cello predict reviews new.csv > labels.csv
     cello predict sales sales.csv --plot next.svg > next.csv
     cello predict net.keras measured.csv
     """,

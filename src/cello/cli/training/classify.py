@@ -19,6 +19,9 @@ _TASK = "cello.tasks.classification.classification:Classification"
 _LABEL = {"label": Help("The column of the labels.")}
 _ROWS = {
     "by": Help("The column that names the sequences, where each row is a step.", str),
+    "order": Help(
+        "The column by which the steps of a sequence stand.", str, default="as in the file"
+    ),
     "columns": Help(
         "A column that is read at each step; may be given several times.",
         str,
@@ -99,8 +102,9 @@ def command(**values: Any) -> None:
         if values["by"] is not None:
             refuse(values, (*_TEXTS, *_WORDS), "is for texts, without --by")
             form = {**_LABEL, **_ROWS}
-        elif values["columns"]:
-            raise click.UsageError("--columns needs --by COLUMN, which names the sequences")
+        elif values["columns"] or values["order"]:
+            name = "columns" if values["columns"] else "order"
+            raise click.UsageError(f"--{name} needs --by COLUMN, which names the sequences")
         elif values["train"].suffix.lower() == ".npz":
             refuse(values, form, "is for tables, and --train is a file of arrays")
             form = {}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cello.errors import ArgumentError, DataError
+from cello.errors import ArgumentError, DataError, DtypeError
 from cello.layers import evaluating
 from cello.ranges import check_range
 from cello.tasks.base import About, Batch, Loss, of_split, to_train_on
@@ -70,7 +70,7 @@ class Classification:
         balanced: whether each class counts as much as any other in training, however rare it is:
             the loss of a sequence is weighted by N / (classes · N of its class).
         batch_size: sequences a batch.
-        seed: what the order of the sequences depends on, with the epoch.
+        seed: what their order depends on, with the epoch.
 
     Attributes:
         unseen: labels of held-out sequences that no training sequence has.
@@ -120,6 +120,7 @@ class Classification:
         text: str = "text",
         label: str = "label",
         by: str | None = None,
+        order: str | None = None,
         columns: Sequence[str] = (),
         level: str = "words",
         **options: Any,
@@ -134,6 +135,7 @@ class Classification:
             text: the column of the texts, where each row is a sequence.
             label: the column of the labels.
             by: the column that names the sequences, where each row is a step.
+            order: the column by which the steps of a sequence stand; see `FileColumns`.
             columns: those that are read at each step, of numbers or categories; all others unless
                 given.
             level: what a token of a text is: one of `LEVELS`.
@@ -147,7 +149,7 @@ class Classification:
             raise ArgumentError(
                 f"must be one of {', '.join(LEVELS)}, got {level!r}", argument="level"
             )
-        form = FileColumns(label, text, by, tuple(columns), level)
+        form = FileColumns(label, text, by, order, tuple(columns), level)
         where = str(train) if isinstance(train, (str, Path)) else "the training data"
         sequences, splits = read_splits(train, validation, test, form, where)
         return cls.from_sequences(sequences, splits, form=form, where=where, **options)
@@ -226,6 +228,11 @@ class Classification:
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         """The cross-entropy of the classes; nothing is carried from batch to batch."""
         logits, _ = net(batch.x, state, lengths=batch.lengths)
+        if logits.dim() != 2:
+            raise ArgumentError(
+                "the network gives an answer at each step, the task needs one a sequence: "
+                'build_network(…, pool="last"), or cello.LastStep() in the Stack'
+            )
         weights = None if self._weights is None else self._weights.to(logits)
         total = F.cross_entropy(logits, batch.y, weights, reduction="sum")
         return Loss(total, len(batch.y))
@@ -237,11 +244,8 @@ class Classification:
 
         Args:
             net: a network.
-            split: "validation" or "test".
+            split: "validation" or "test"; a DataError if there are no such data.
             batch_size: at most so many sequences at once; unless given, what memory allows.
-
-        Raises:
-            DataError: the task has no such split.
         """
         gold, chances = self._judged(net, split, batch_size)
         return class_scores(gold, chances, (*self.classes, *self.unseen))
@@ -299,13 +303,14 @@ class Classification:
 
         Args:
             net: a network.
-            sequences: those of a file (see `read`), or texts.
+            sequences: what `read` gave, or texts.
         """
-        items = (
-            sequences.items
-            if isinstance(sequences, Sequences)
-            else [tokens_of(text, self.form.level) for text in sequences]
-        )
+        if isinstance(sequences, Sequences):
+            items = sequences.items
+        elif isinstance(sequences, str) or not all(isinstance(text, str) for text in sequences):
+            raise DtypeError("sequences must be a list of texts, or what read() gave")
+        else:
+            items = [tokens_of(text, self.form.level) for text in sequences]
         chances = self._chances(
             net, [Example(encoded(self.features, i), torch.tensor(0)) for i in items]
         )

@@ -61,6 +61,10 @@ def encoded(features: AnyFeatures, item: Any) -> Tensor:
     if not isinstance(features, NumberFeatures):
         return features.encode(item)
     missing = [name for name in features.names if name not in item]
+    if missing and all(name.isdecimal() for name in features.names):
+        raise ArgumentError(
+            f"x has {item.shape[1]} numbers a step, the model reads {len(features.names)}"
+        )
     if missing:
         raise ArgumentError(
             f"the table has no column {shown(missing[0])}; it has "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ __all__ = [
     "tokens_of",
 ]
 
+#: Columns that are called so hold the order of steps, if they are not in it.
+_STEPS = ("step", "t", "time", "timestamp", "date", "datetime", "frame", "index", "order")
+
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
@@ -37,13 +41,16 @@ class FileColumns(NamedTuple):
         label: of the labels.
         text: of the texts, where each row is a sequence.
         by: of the sequences' names, where each row is a step; then `columns` are what is read.
-        columns: all that are neither unless given.
+        order: the column by which the steps of a sequence stand, where rows are steps; the order of
+            the file unless given. It is not read itself.
+        columns: all that are none of these unless given.
         level: what a token of a text is, "words" or "characters".
     """
 
     label: str = "label"
     text: str = "text"
     by: str | None = None
+    order: str | None = None
     columns: tuple[str, ...] = ()
     level: str = "words"
 
@@ -120,22 +127,32 @@ def read_sequences(
     where = where or (str(source) if isinstance(source, (str, Path)) else "the table")
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in (".npz", ".npy"):
         return _arrays(Path(source), labelled)
-    table = read_table(source)
+    table = read_table(source, words_stay=form.by is None)
     has_labels = labelled or form.label in table.columns
+    if not labelled and has_labels and table[form.label].isna().any():
+        has_labels = False  # to be filled in, as in a file to predict
+    asked = [form.label] if has_labels else []
     if form.by is None:
-        check_columns(table, [form.text, *([form.label] if has_labels else [])], where)
+        check_columns(table, [form.text, *asked], where)
+        table = _with_labels(table, form, where) if has_labels else table
         texts = table[form.text]
-        _check_all_there(texts, where)
-        items = [tokens_of(str(text), form.level) for text in texts]
+        if empty := int(texts.isna().sum()):
+            warnings.warn(f"{where}: {empty:,} texts are empty", stacklevel=3)
+        items = [tokens_of(str(text), form.level) for text in texts.fillna("")]
         names = [str(number) for number in range(len(items))]
         return Sequences(names, items, _labels(table, form, where) if has_labels else None)
-    asked = [form.by, *form.columns, *([form.label] if has_labels else [])]
-    check_columns(table, asked, where)
+    order = [] if form.order is None else [form.order]
+    check_columns(table, [form.by, *order, *form.columns, *asked], where)
     _check_all_there(table[form.by], where)
-    read = list(form.columns) or [c for c in table if c not in (form.by, form.label)]
+    read = list(form.columns) or [c for c in table if c not in (form.by, form.label, form.order)]
     if not read:
         raise DataError(f"{where}: has no column besides {form.by} and {form.label}")
+    if order:
+        _check_all_there(table[form.order], where)
+        table = table.sort_values(order, kind="stable")
     groups = list(table.groupby(form.by, sort=False))
+    if not order:
+        _check_order(groups, where)
     labels = None
     if has_labels:
         labels = [_one_label(rows, form, str(name), where) for name, rows in groups]
@@ -166,6 +183,31 @@ def read_splits(
     if test is not None:
         splits["test"] = read_sequences(test, form)
     return sequences, splits
+
+
+def _with_labels(table: pd.DataFrame, form: FileColumns, where: str) -> pd.DataFrame:
+    """The rows that have a label."""
+    missing = table[form.label].isna()
+    if missing.all():
+        _check_all_there(table[form.label], where)
+    if missing.any():
+        warnings.warn(
+            f"{where}: {int(missing.sum()):,} rows have no {form.label}: left out", stacklevel=4
+        )
+    return table[~missing]
+
+
+def _check_order(groups: list[Any], where: str) -> None:
+    """Say where a column seems to hold the order of steps, and the rows stand in another."""
+    names = [name for name in groups[0][1].columns if str(name).lower() in _STEPS]
+    for name in names:
+        moved = sum(not rows[name].is_monotonic_increasing for _, rows in groups)
+        if moved:
+            warnings.warn(
+                f"{where}: the rows of {moved:,} sequences are not in the order of {name}, and are "
+                f"read in that of the file: order={name!r} (--order {name}) sorts them",
+                stacklevel=4,
+            )
 
 
 def _check_all_there(column: pd.Series, where: str) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NumberFeatures"]
 
+#: So many categories are no reason to doubt that they are such.
+_FEW = 50
+
 
 class NumberFeatures:
     """Rows of a table as vectors: numbers scaled as in training, categories 1-of-N.
@@ -52,7 +55,7 @@ class NumberFeatures:
             if not len(known):
                 raise DataError(f"{where}: column {name} has no value")
             if not pd.api.types.is_numeric_dtype(column) or column.dtype == bool:
-                columns.append({"name": name, "categories": sorted({str(v) for v in known})})
+                columns.append({"name": name, "categories": _categories(known, name, where)})
                 continue
             numbers = known.to_numpy(dtype=np.float64)
             if not np.isfinite(numbers).all():
@@ -124,6 +127,31 @@ class NumberFeatures:
                 f"missing, or with name and categories, got {shown(columns)}"
             )
         return cls(columns)
+
+
+def _categories(known: pd.Series, name: str, where: str) -> list[str]:
+    """The categories of a column.
+
+    Raises:
+        DataError: most of its values are numbers, or nearly each is another.
+    """
+    import pandas as pd
+
+    numbers = pd.to_numeric(known, errors="coerce").isna()
+    if numbers.any() and numbers.mean() < 0.5:
+        wrong = known[numbers]
+        raise DataError(
+            f"{where}: column {name}: expected numbers, as most are, found {shown(wrong.iloc[0])} "
+            f"({len(wrong):,} such rows); leave it empty where a value is missing"
+        )
+    found = sorted({str(value) for value in known})
+    if len(found) > max(_FEW, len(known) // 4):
+        raise DataError(
+            f"{where}: column {name} has {len(found):,} different texts in {len(known):,} rows, "
+            "too many for categories: name the columns that are to be read (--columns), or the one "
+            "that orders the steps (--order)"
+        )
+    return found
 
 
 def _is_column(about: Any) -> bool:

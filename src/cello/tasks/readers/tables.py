@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["check_columns", "read_table"]
 
 
-def read_table(table: Any) -> pd.DataFrame:
+def read_table(table: Any, *, words_stay: bool = False) -> pd.DataFrame:
     """A file, or text of CSV, as a table of pandas; such a table stays as it is.
 
     Args:
         table: a path whose ending says what it is: .parquet, .pq, .tsv, .jsonl, .ndjson; CSV
             otherwise.
+        words_stay: whether NA, None, null and the like are words in CSV; else they are missing
+            values, as an empty place always is.
 
     Raises:
         DataError: it cannot be read.
@@ -43,7 +45,8 @@ def read_table(table: Any) -> pd.DataFrame:
             return pd.read_parquet(table)
         if ending in (".jsonl", ".ndjson"):
             return pd.read_json(table, lines=True)
-        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",")
+        missing: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
+        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",", **missing)
     except ImportError:
         raise
     except FileNotFoundError as error:
