@@ -212,6 +212,23 @@ def test_one_step_of_a_stream(tmp_path):
     torch.testing.assert_close(tuple(state), (h, c))
 
 
+def test_values_of_a_loop_have_the_names_of_the_file(tmp_path):
+    layer = cello.Recurrent(cello.JordanCell(3, 4, 2))
+    cello.to_onnx(layer, tmp_path / "net.onnx")
+    net, x = cello.from_onnx(tmp_path / "net.onnx"), torch.randn(5, 2, 3)
+    save_model(net, tmp_path / "model")
+    expected = cello.record(layer, x)
+    for opened in (net, load_model(tmp_path / "model")):
+        for engine in ("cpu", "reference"):
+            with cello.engine(engine):
+                found = cello.record(opened, x)
+            (h,) = (name for name in found.names if name.endswith(".h"))
+            torch.testing.assert_close(found[h], expected["h"])
+    cell = next(part.cell for part in net.modules() if isinstance(part, cello.Recurrent))
+    with pytest.raises(cello.errors.ArgumentError, match="'h' is not"):
+        type(cell)(**cell.config() | {"names": {"h": 99}})
+
+
 def test_metadata_that_name_no_states(tmp_path):
     cello.to_onnx(cello.Recurrent(cello.GRUCell(3, 4)), tmp_path / "step.onnx", stream=True)
     model = onnx.load(tmp_path / "step.onnx")

@@ -94,6 +94,10 @@ class HasState(nn.Module):
         """The function whose local variables give the names of the values."""
         return self.step
 
+    def named_values(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """What a recording may show, by name, of the local variables of `named_function`."""
+        return variables
+
     @property
     def state_type(self) -> Any:
         """The named tuple type of this cell's state."""

@@ -102,6 +102,8 @@ class Wired(Wiring):
         size: how much may be computed.
         lengths: of inputs that are lengths, the longest one for inputs of either size.
         symbols: which open size is that for inputs of either size.
+        called: the number of what each node gives, by its name in the file.
+        places: where these numbers stand in the network that `net_of` has made.
     """
 
     def __init__(self, inputs: dict[str, tuple[Tensor, ...]]) -> None:
@@ -113,6 +115,8 @@ class Wired(Wiring):
         self.size = Limits()
         self.lengths: dict[str, tuple[int, ...]] = {}
         self.symbols: dict[tuple[int, ...], str] = {}
+        self.called: dict[str, int] = {}
+        self.places: dict[int, int] = {}
         self.given = {}
         for name, samples in inputs.items():
             number = self.new_input()
@@ -246,7 +250,7 @@ class Wired(Wiring):
         clean = Wiring()
         clean.inputs = self.inputs
         line = stack and self._is_simple(used)
-        places = {number: number for number in range(self.inputs)}
+        places = self.places = {number: number for number in range(self.inputs)}
         for place, (what, values, options) in enumerate(self.nodes):
             number = self.inputs + place
             if number not in used:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from cello.cells import Cell, LSTMCell
 from cello.cells.activations import Activation, activation_function
+from cello.convert.graph import NetGraph, run_node
 from cello.errors import ArgumentError
 
 __all__ = ["BodyCell", "InputForgetLSTMCell", "ScaledActivation"]
@@ -146,6 +147,10 @@ class BodyCell(Cell):
         inputs: the shape of each input and the name of its dtype, without that axis.
         outputs: the shapes of the outputs; a cell gives their numbers side by side.
         rows: whether the body takes a whole batch, or one row of it.
+        names: what a recording calls values of the body, which is a `NetGraph` then: their numbers.
+
+    Raises:
+        ArgumentError: a name is of no value.
 
     >>> import cello
     >>> body = cello.convert.NetGraph([], [["Add", [0, 1], {}]], inputs=2, outputs=[2, 2])
@@ -164,6 +169,7 @@ class BodyCell(Cell):
         inputs: Sequence[Sequence[Any]],
         outputs: Sequence[Sequence[int]],
         rows: bool = True,
+        names: Mapping[str, int] | None = None,
     ) -> None:
         self.state = tuple(states) or ("nothing",)  # type: ignore[misc, assignment]
         sizes = [_width(shape) for shape, _ in inputs]
@@ -178,10 +184,14 @@ class BodyCell(Cell):
         self.inputs = [[list(shape), dtype] for shape, dtype in inputs]
         self.outputs = [list(shape) for shape in outputs]
         self.rows = rows
+        self.names = dict(names or {})
+        known = range(body.inputs + len(body.wiring)) if isinstance(body, NetGraph) and rows else ()
+        if wrong := [n for n, number in self.names.items() if number not in known]:
+            raise ArgumentError(f"names must be of values of the body, {wrong[0]!r} is not")
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this cell again."""
-        names = ("body", "states", "inputs", "outputs", "rows")
+        names = ("body", "states", "inputs", "outputs", "rows", "names")
         return {name: getattr(self, name) for name in names}
 
     def step(self, x: Any, *state: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -193,7 +203,11 @@ class BodyCell(Cell):
             kind = getattr(torch, dtype)
             given.append(part if kind.is_floating_point else (part != 0).to(kind) if
                          dtype == "bool" else part.to(kind))  # fmt: skip
-        made = self.body(*given) if self.rows else torch.func.vmap(self.body)(*given)
+        values: list[Any] = []
+        if self.names and isinstance(self.body, NetGraph):
+            made = self.body.run(given, run_node, values)
+        else:
+            made = self.body(*given) if self.rows else torch.func.vmap(self.body)(*given)
         found = made if isinstance(made, tuple) else (made,)
         rows = [part.flatten(1) if part.dim() > 1 else part.unsqueeze(1) for part in found]
         after = tuple(rows[: len(self.states)]) or state
@@ -201,6 +215,13 @@ class BodyCell(Cell):
         return (
             torch.cat(rows, 1) if len(rows) > 1 else rows[0] if rows else after[0][:, :1]
         ), after
+
+    def named_values(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The values of the body that have names; of one without them, the variables."""
+        if not self.names:
+            return variables
+        values = variables["values"]
+        return {name: values[number] for name, number in self.names.items()}
 
 
 def _width(shape: Sequence[int]) -> int:

@@ -121,7 +121,11 @@ class _GraphReader:
                 if len(made) < len(node.outputs) and any(node.outputs[len(made) :]):
                     raise ModelError(f"it has {len(node.outputs)} outputs")
                 names = zip(node.outputs, made, strict=False)
-                _add(values, {name: value for name, value in names if name})
+                found = {name: value for name, value in names if name}
+                _add(values, found)
+                b.called |= {
+                    n: v.base for n, v in found.items() if v.base is not None and v.in_order
+                }
             except ModelError as error:
                 raise ModelError(f"{place} cannot be read: {error}") from error
             except Exception as error:  # whatever PyTorch says of shapes and kinds of numbers

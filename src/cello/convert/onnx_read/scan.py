@@ -226,7 +226,8 @@ class _Layer:
         if any(size == 0 for shape in (*outputs, *self.state_shapes) for size in shape):
             raise ModelError("a tensor in its body is empty")
         net = inner.net_of([replace(value) for value in made], stack=False)
-        return BodyCell(net, states, inputs, outputs, rows), outputs
+        called = _values(inner, [*states, *names[:count]]) if rows else {}
+        return BodyCell(net, states, inputs, outputs, rows, called), outputs
 
     def shaped(self, value: Seen, shape: Sequence[int], *, time: bool) -> Seen:
         """Rows [T, B, width] or [B, width] as the loop has them."""
@@ -239,6 +240,16 @@ class _Layer:
                 return value
             return self.b.operator("Reshape", [value, *_numbers([0] * lead + [*shape])])
         return self.b.operator("Reshape", [value, *_numbers([0] * (lead + 1) + [*shape])])
+
+
+def _values(inner: Wired, taken: Sequence[str]) -> dict[str, int]:
+    """What nodes of the body give, by their names in the file where a variable may be called so."""
+    found: dict[str, int] = {}
+    for name, number in inner.called.items():
+        name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")[:40]
+        if is_name(name) and name not in (*taken, *found) and number in inner.places:
+            found[name] = inner.places[number]
+    return found
 
 
 def _names(names: Sequence[str]) -> list[str]:

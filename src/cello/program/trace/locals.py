@@ -25,7 +25,8 @@ def step_with_locals(
 
     What is called meanwhile is shown to `watch`, as to a profiler; it may raise.
     """
-    return with_locals(cell.named_function, lambda: cell.step(x, *state), watch)
+    result, variables = with_locals(cell.named_function, lambda: cell.step(x, *state), watch)
+    return result, cell.named_values(variables)
 
 
 @contextmanager
