@@ -273,7 +273,7 @@ def test_the_order_of_steps():
 def test_answers_that_are_none():
     task = Classification.from_files(TEXTS, TEXTS)
     each = build_network("gru", task.features.encoder(), 4, task.output_size)
-    with pytest.raises(ArgumentError, match="an answer at each step, and the task needs one"):
+    with pytest.raises(ArgumentError, match="an answer at each step, the task needs one"):
         task.loss(each, task.epoch(0)[0])
     for given in ("a text", [3], [None]):
         with pytest.raises(DtypeError, match="a list of texts"):

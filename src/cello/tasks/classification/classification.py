@@ -41,11 +41,8 @@ from cello.tasks.metrics.classes import class_scores
 
 __all__ = ["LEVELS", "Classification", "Prediction"]
 
-#: What a token of a text can be.
-LEVELS = ("words", "characters")
-
-#: Steps of all rows together that are evaluated at once.
-_EVALUATION_STEPS = 2**17
+LEVELS = ("words", "characters")  # of the tokens of a text
+_EVALUATION_STEPS = 2**17  # of all rows together, at once
 
 
 class Prediction(NamedTuple):
