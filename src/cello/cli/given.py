@@ -12,7 +12,11 @@ __all__ = ["Given"]
 
 
 class Given(NamedTuple):
-    """A sequence: what stands for each step, such as a word, and what the net reads, [T, ...]."""
+    """A sequence: what stands for each step, such as a word, and what the net reads, [T, ...].
+
+    `expected` is what the net should say of the whole of it, if the data tell.
+    """
 
     tokens: Sequence[str]
     x: Tensor
+    expected: str | None = None

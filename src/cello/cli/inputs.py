@@ -31,7 +31,10 @@ def read_inputs(model: Model, path: Path, token: int | str | None, purpose: str)
     if isinstance(model.task, Forecasting):
         return [Given(*one) for one in model.task.inputs(model.task.read(path))]
     if isinstance(model.task, Classification):
-        return [Given(*one) for one in model.task.inputs(model.task.read(path))]
+        read = model.task.read(path)
+        labels: Sequence[str | None] = read.labels or [None] * len(read.items)
+        pairs = zip(model.task.inputs(read), labels, strict=True)
+        return [Given(*one, label) for one, label in pairs]
     encode = model.task.features.encode
     return [
         Given(tokens, encode(tokens)) for tokens in token_sequences(model, path, token, purpose)
@@ -73,9 +76,9 @@ def reads_characters(model: Model) -> bool:
 
 
 def labels_of(model: Model) -> tuple[str, ...] | None:
-    """What the numbers that a model gives at each step are the odds of, if its task tells."""
-    found: tuple[str, ...] | None = getattr(model.task, "labels", None)
-    return found
+    """What the numbers that a model gives are the odds of, if its task tells."""
+    named: tuple[str, ...] | None = getattr(model.task, "labels", None)
+    return getattr(model.task, "classes", named)
 
 
 def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, Any]]:

@@ -164,7 +164,7 @@ def _reader(model: Model) -> Read:
         from cello.cli.number_files import parse_numbers
 
         return lambda text: [
-            (tokens, x.unsqueeze(1)) for tokens, x in parse_numbers(model.net, text, "line")
+            (one.tokens, one.x.unsqueeze(1)) for one in parse_numbers(model.net, text, "line")
         ]
     if isinstance(model.task, Forecasting):
         return forecasts.table_reader(model.task)

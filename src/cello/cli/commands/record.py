@@ -73,7 +73,14 @@ def command(
         recording = record(opened.net, x, only=only or None, **more)
         if out is not None and out.suffix.lower() == ".html":
             tokens = [list(sequence.tokens) for sequence in given]
-            recording.to_html(out, tokens, title=model.name, labels=labels_of(opened))
+            right = [[one.expected] for one in given if one.expected is not None]
+            recording.to_html(
+                out,
+                tokens,
+                title=model.name,
+                labels=labels_of(opened),
+                expected=right or None,
+            )
         elif out is not None:
             recording.save(out)
     if as_json:

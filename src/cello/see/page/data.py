@@ -14,8 +14,8 @@ The head::
                         that varies most, and the step at which it changes most
     cells       by the name of a layer: {equations, diagram}
     net         the whole net: see `cello.see.page.net_levels`
-    labels      what the numbers of the output stand for, if it was told; see
-                `cello.see.page.labels`
+    labels      what the numbers of the output stand for, if it was told, and with the sequences
+                what is right; see `cello.see.page.labels`
     lines       by the name of a layer, if the page has no Python: {terms, units, fixed}, see
                 `cello.see.arithmetic.templates`; fixed are the numbers of blocks
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough

@@ -60,7 +60,7 @@ def to_html(
     path = Path(path)
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
     data.head["description"] = description
-    add_labels(data, labels, expected)
+    add_labels(recordings, data, labels, expected)
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
     size = sum(block.take().nbytes for block in data.blocks)

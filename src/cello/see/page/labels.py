@@ -1,35 +1,46 @@
-"""What the numbers of a net's output stand for, and what it should have said at each step."""
+"""What the numbers of a net's output stand for, and what it should have said."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from cello.errors import ArgumentError
-from cello.see.page.data import OUTPUT, PageData
+from cello.see.page.data import OUTPUT, NumberBlock, PageData, array, places_of
 from cello.see.page.tokens import shortened
+from cello.see.recording.recorded import Recorded, output_by_sequence
 
 __all__ = ["add_labels"]
 
 
 def add_labels(
+    recordings: Sequence[Recorded],
     data: PageData,
     labels: Sequence[str] | None,
     expected: Sequence[Sequence[str] | None] | None = None,
 ) -> None:
-    """Tell a page the names of the output's units, and those that are right at each step.
+    """Tell a page the names of the output's units, and those that are right.
 
     The head gets `labels`; a sequence gets `expected`, the unit at each step, or -1 where the right
-    one has no unit.
+    one has no unit. Of a net that answers once for a whole sequence it gets `answer`, {block,
+    size}, and then a single unit is expected.
 
     Args:
+        recordings: what the page shows.
         data: of the page.
         labels: a name for each unit of the output; two where the only one decides between them.
-        expected: for each sequence the right name of each step, or None.
+        expected: for each sequence the right name of each step, or the one of the whole, or None.
 
     Raises:
-        ArgumentError: the net has no output at each step, or there are more or fewer names.
+        ArgumentError: the net has no such output, or there are more or fewer names.
     """
+    for sequence, (rec, batch) in zip(data.head["sequences"], places_of(recordings), strict=True):
+        rows = output_by_sequence(rec)
+        if rows is not None:
+            row = rows.detach()[batch : batch + 1].cpu()
+            sequence["answer"] = {"block": len(data.blocks), "size": row.shape[1]}
+            data.blocks.append(NumberBlock(partial(array, row), exact=True))
     if labels is None:
         if expected is not None:
             raise ArgumentError("expected names what is right among labels: give labels too")
@@ -39,7 +50,7 @@ def add_labels(
         if size != len(labels) and (size, len(labels)) != (1, 2):
             gives = "no output of its own at each step" if size is None else f"{size} numbers"
             raise ArgumentError(
-                f"labels must name each number that the net gives at a step, got {len(labels)}, "
+                f"labels must name each number that the net gives, got {len(labels)}, "
                 f"and it gives {gives}"
             )
     data.head["labels"] = list(shortened(labels))
@@ -54,11 +65,12 @@ def add_labels(
     for number, (sequence, names) in enumerate(zip(data.head["sequences"], expected, strict=True)):
         if names is None:
             continue
-        length = _output(sequence)["length"]
+        once = "answer" in sequence
+        length = 1 if once else _output(sequence)["length"]
         if len(names) != length:
+            each = "for the whole of it" if once else "for each step"
             raise ArgumentError(
-                f"expected of sequence {number} must be {length}, one for each step, got "
-                f"{len(names)}"
+                f"expected of sequence {number} must be {length}, one {each}, got {len(names)}"
             )
         sequence["expected"] = [places.get(name, -1) for name in names]
 
@@ -68,4 +80,6 @@ def _output(sequence: dict[str, Any]) -> dict[str, Any]:
 
 
 def _output_size(sequence: dict[str, Any]) -> int | None:
+    if "answer" in sequence:
+        return int(sequence["answer"]["size"])
     return next((v["size"] for v in _output(sequence)["values"] if v["name"] == OUTPUT), None)

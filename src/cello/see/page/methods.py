@@ -49,12 +49,14 @@ def to_html(
         description: what it is about, in a sentence or two of your own; what the net is, what it
             reads and gives, and what the colours mean, the page says by itself.
         names: which values; all unless given.
-        labels: what the numbers of the net's output at a step stand for, such as the tags; then the
-            page says the net's answer at each step by name, with its probability. Numbers that are
+        labels: what the numbers of the net's output stand for, such as the tags; then the page
+            says the net's answer by name, with its probability: at each step, or of a net that
+            gives [B, K], one row for each sequence, at the end. Numbers that are
             no probabilities are made such by a softmax; a single number, which decides between two
             labels, by a sigmoid.
-        expected: the right label of each step, given as `tokens` are; then the page says whether
-            the answer is right, and underlines where it is not.
+        expected: the right label of each step, given as `tokens` are, or for each sequence the one
+            right label, as `["spam"]`; then the page says whether the answer is right, and
+            underlines the steps where it is not.
         begin: the name of a value, a unit of it and if wanted a step, with which the page begins;
             unless given, the memory's unit that varies most, where it changes most.
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are

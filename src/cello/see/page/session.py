@@ -96,7 +96,7 @@ class Session:
             self._about_net = about_net(recordings)
         about = self._about_net
         data = page_data(recordings, tokens, title=self.title, titles=titles, about=about)
-        add_labels(data, self.labels)
+        add_labels(recordings, data, self.labels)
         self.steps = add_running(recordings, data) if runs else "[]"
         number = next(reversed(self._runs), -1) + 1
         self._runs[number] = _Run(data, places_of(recordings), {})

@@ -15,7 +15,7 @@ from cello.see.names import find, find_layer
 from cello.see.recording.outputs import by_step, is_plain_tuple, output_of
 from cello.see.recording.rows import LayerRows, nbytes
 
-__all__ = ["Call", "LeftOut", "Recorded", "output_by_step"]
+__all__ = ["Call", "LeftOut", "Recorded", "output_by_sequence", "output_by_step"]
 
 
 class Call(NamedTuple):
@@ -185,3 +185,14 @@ def output_by_step(recorded: Recorded) -> tuple[LayerRows, Tensor] | None:
     layer = list(recorded.by_layer.values())[-1]
     output = by_step(recorded.output, layer.steps)
     return None if output is None else (layer, output)
+
+
+def output_by_sequence(recorded: Recorded) -> Tensor | None:
+    """What the net returned, [B, size], if it is a row of numbers for each sequence as a whole."""
+    if isinstance(recorded._result, LeftOut) or output_by_step(recorded) or not recorded.by_layer:
+        return None
+    steps, output = list(recorded.by_layer.values())[-1].steps, recorded.output
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    rows = output.unsqueeze(0) if steps.form == "T" and output.dim() == 1 else output
+    return rows if rows.dim() == 2 and len(rows) == steps.batch_size else None

@@ -106,3 +106,35 @@ def test_a_recording_from_a_file_knows_its_layers_only(spelling: cello.Recording
     head = Session([cello.load_recording(tmp_path / "rec.safetensors")]).head
     found = [track["layer"] for level in head["net"] for track in level["tracks"]]
     assert found == ["1.0.forward", "1.0.backward"]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_an_answer_for_the_whole_sequence(watched: Callable, tmp_path: Path):
+    torch.manual_seed(0)
+    net = cello.Stack(nn.Embedding(3, 2), cello.GRU(2, 3), cello.LastStep(), nn.Linear(3, 3))
+    ids = torch.tensor([[0, 1], [1, 2], [2, 0]])
+    with torch.no_grad():
+        rec = cello.record(net, ids, lengths=torch.tensor([3, 2]))
+    path, texts = tmp_path / "page.html", ["abc", "bc"]
+    with pytest.raises(ArgumentError, match="must be 1, one for the whole of it, got 3"):
+        rec.to_html(path, texts, labels=KINDS, expected=[KINDS, ["the a"]])
+    chances = rec.output.softmax(-1)
+    said = [KINDS[row.argmax()] for row in chances]
+    right = [[said[0]], ["none of these"]]
+    page = watched(rec.to_html(path, texts, labels=KINDS, expected=right))
+    for number, (row, verdict) in enumerate(zip(chances, ["✓ right", "✗ wrong"], strict=True)):
+        page.call(f"return e.sequence({number})")
+        found = "document.querySelector('.prediction .right, .prediction span.wrong')"
+        page.until(f"{found}?.textContent == '{verdict}'")
+        assert page.text(".prediction .what") == "the net says, at the end"
+        assert page.text(".prediction .answer") == f"{said[number]} {100 * row.max():.1f} %"
+    assert "says at the end which of 3 it is" in page.text(".about")
+    assert page.text(".chain li:last-child") == "output\n3 numbers\nonce, at the end"
+    page.until("document.querySelector('.whatif textarea')")
+    page.page.locator(".whatif textarea").fill("ca")
+    with torch.no_grad():
+        other = net(torch.tensor([[2], [0]]))[0].softmax(-1)[0]
+    answer = f"{KINDS[other.argmax()]} {100 * other.max():.1f} %"
+    page.until(f"document.querySelector('.prediction .answer').textContent == '{answer}'")
+    assert page.barriers() == []

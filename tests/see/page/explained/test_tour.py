@@ -75,6 +75,9 @@ def test_any_net_has_a_tour(name: str, watched: Callable, tmp_path: Path):
     assert 4 <= len(said) <= 6
     assert not any("{}" in text or "undefined" in text or "NaN" in text for text in said)
     assert sum(" goes from " in text for text in said) >= 2
+    anew = [text for text in said if "computes h anew" in text]
+    assert len(anew) == (name == "elman")
+    assert not any("keeps most" in text and "from 0 to" in text for text in said)
     page.call("e.language()")
     page.until("document.querySelector('.tour').textContent.includes('现在请自己看看')")
     page.press("t")

@@ -21,7 +21,9 @@ export class About {
     this.given.textContent = description;
     this.given.hidden = !description;
     this.net.textContent = [...this.sentences(book, sequence),
-      say("Blue is low, orange is high; gates go from 0 (shut) to 1 (open)."),
+      say("Blue is low, orange is high."),
+      ...(book.layers(sequence).some(({ values }) => values.some(({ meaning }) => meaning))
+        ? [say("Gates go from 0 (shut) to 1 (open).")] : []),
       say("Choose a step to see its numbers and where they come from.")].join(say(" "));
   }
 
@@ -34,12 +36,17 @@ export class About {
         cell.replace(/^Torch(?=.)|(?<=.)Cell$/g, ""), units));
     const layers = say("The net has {} recurrent [layer|layers]: {}.", cells.length, told.join(say(", ")));
     const outputs = book.layer(sequence, "")?.values.find(({ kind }) => kind === "output")?.size;
+    const once = book.sequences[sequence]?.answer?.size;
     const steps = book.steps(sequence);
     const names = book.head.labels;
     if (names) {
-      const some = names.slice(0, NAMED).map(visible).join(say(", ")) + (names.length > NAMED ? " …" : "");
-      return [layers, say("It reads {} [step|steps] and says at each which of {} it is: {}.", steps,
-        names.length, some)];
+      const few = names.length > NAMED ? [...names.slice(0, NAMED - 2), "…", names.at(-1)] : names;
+      const some = few.map(visible).join(say(", "));
+      return [layers, say(once ? "It reads {} [step|steps] and says at the end which of {} it is: {}."
+        : "It reads {} [step|steps] and says at each which of {} it is: {}.", steps, names.length, some)];
+    }
+    if (once) {
+      return [layers, say("It reads {} [step|steps] and gives {} [number|numbers] at the end.", steps, once)];
     }
     return [layers, outputs
       ? say("It reads {} [step|steps] and gives {} [number|numbers] at each.", steps, outputs)

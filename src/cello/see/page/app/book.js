@@ -65,6 +65,13 @@ export class Book {
     return { ...about, data, layer, length, rounded, digits, tokens: this.tokens(sequence) };
   }
 
+  // What the net says: of each step, or `once` of the whole sequence.
+  async answer(sequence) {
+    const once = this.sequences[sequence]?.answer;
+    if (!once) return this.numbers(sequence, "", "output");
+    return { ...once, data: await this.block(once.block), length: 1, once: true };
+  }
+
   // As many as can be told.
   digits(block) {
     return this.head.blocks[block].dtype === "float16" ? HALF : FULL;

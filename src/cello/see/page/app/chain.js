@@ -31,7 +31,9 @@ export class Chain {
         track.reverse ? say("read from the end") : "")),
     ...(join ? [make("span", { className: "join" }, say(join))] : [])));
     const output = layers.find(({ name }) => name === "")?.values.find(({ kind }) => kind === "output");
-    const ends = output ? [make("li", {}, box("", say("output"), this.size(output.size)))] : [];
+    const once = book.sequences[sequence]?.answer;
+    const ends = output || once ? [make("li", {}, box(output ? "" : null, say("output"),
+      this.size((output ?? once).size), once ? say("once, at the end") : ""))] : [];
     const others = layers.filter(({ name }) => !shown.has(name) && layers.length > 1)
       .map(({ name, cell }) => make("li", { className: "apart" }, box(name, say(name), cell)));
     this.element.setAttribute("aria-label", say("the whole net"));

@@ -44,7 +44,7 @@ export class Prediction {
     this.element.hidden = !book.head.labels;
     if (!book.head.labels) return;
     const all = await Promise.all([sequence, other].map((number) =>
-      (number < 0 ? null : book.numbers(number, "", "output").catch(() => null))));
+      (number < 0 ? null : book.answer(number).catch(() => null))));
     const now = book === this.state.book && sequence === this.state.sequence && other === this.state.other;
     if (!now) return;
     all.forEach((output, number) => {
@@ -54,7 +54,8 @@ export class Prediction {
   }
 
   tell(line, output, shown) {
-    const { t, book } = this.state;
+    const { book } = this.state;
+    const t = output?.once ? 0 : this.state.t;
     line.hidden = !output || t >= output.length;
     if (line.hidden) return;
     const { labels } = book.head;
@@ -73,13 +74,14 @@ export class Prediction {
         `✗ ${right < 0 ? this.say("wrong") : this.say("right is {}", visible(labels[right]))}`)];
     const whose = this.state.other < 0 ? "" : `${shown.title}: `;
     line.replaceChildren(make("span", { className: "what" },
-      `${whose}${this.say("the net says, at step {}", t)}`), ...answers, ...verdict);
+      `${whose}${output.once ? this.say("the net says, at the end")
+        : this.say("the net says, at step {}", t)}`), ...answers, ...verdict);
   }
 
   // Which steps are wrong: found once for the numbers of a sequence.
   mark(number, output, expected) {
     if (this.marked?.[number]?.[0] === output?.data) return;
-    const steps = output && expected && Uint8Array.from(
+    const steps = output && expected && !output.once && Uint8Array.from(
       { length: Math.min(output.length, expected.length) },
       (_, t) => Number(answer(output, t) !== expected[t]));
     (this.marked ??= [])[number] = [output?.data, steps];

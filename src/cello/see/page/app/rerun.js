@@ -51,6 +51,13 @@ export class Rerun {
       largest = Math.max(largest, apart);
       equal &&= apart <= TOLERANCES[this.book.head.blocks[about.block].dtype] * most;
     }
+    const once = await this.book.answer(sequence);
+    if (once?.once) {
+      const { apart, most } = difference(once.data, this.answer(result, once));
+      count += once.size;
+      largest = Math.max(largest, apart);
+      equal &&= apart <= TOLERANCES.float32 * most;
+    }
     return { result, count, largest, equal };
   }
 
@@ -64,6 +71,11 @@ export class Rerun {
   made(result, layer, name) {
     if (layer.cell) return this.net.value(result, layer.name, name);
     return layer.name === "" && name === "output" ? this.net.output(result) : undefined;
+  }
+
+  // What a run says of the whole sequence: the output of its last step.
+  answer(result, { size }) {
+    return this.net.output(result).slice(-size);
   }
 
   // Run with `changes`: {rows, forced, weights}, a Map of [number of the weight, place, value] by
@@ -106,7 +118,10 @@ export class Rerun {
         extra.set(block, numbers);
         return [{ ...about, ...range(numbers, about), block }];
       }) }));
-    const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined,
+    const { answer: once } = head.sequences[sequence];
+    const answer = once && { ...once, block: blocks.push({ dtype: this.running.dtype }) - 1 };
+    if (once) extra.set(answer.block, this.answer(result, once));
+    const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined, answer,
       layers: layers.filter(({ values }) => values.length) };
     const source = { told, numbers: (block) => extra.get(block) ?? this.book.block(block) };
     return [{ ...head, sequences: [...head.sequences, shown], blocks }, source];

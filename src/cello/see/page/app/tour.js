@@ -6,6 +6,7 @@ import { largestSize, short, typeset } from "./numbers.js";
 const EVENTS = ["1 lets in", "1 lets out", "1 forgets", "0 forgets", "1 takes the new", "0 takes the new",
   "0 does not"];
 const GATES = 3; // that are shown
+const LINES = 3; // of arithmetic
 
 export class Tour {
   constructor(explorer) {
@@ -73,11 +74,11 @@ export class Tour {
       made.dataset.control = text === "look around" ? "next stop" : text;
       return made;
     };
-    const line = stops[number].line;
+    const lines = stops[number].lines ?? [];
     this.card.setAttribute("aria-label", this.say("Show me around"));
     refill(this.card, make("p", { role: "status" },
       make("span", { className: "what" }, `${number + 1} / ${stops.length} `), stops[number].text()),
-    ...(line ? [make("p", { className: "sum" }, line)] : []),
+    ...lines.map((line) => make("p", { className: "sum" }, line)),
     make("p", { className: "buttons" }, button("stop before", () => this.go(number - 1), number === 0),
       last ? button("look around", () => this.end()) : button("next stop", () => this.go(number + 1)),
       ...(last ? [] : [button("end (Esc)", () => this.end())])));
@@ -114,7 +115,7 @@ export class Tour {
     for (const gate of gates.slice(0, GATES)) {
       stops.push(await this.atGate(gate, await numbers(gate.name), story, used));
     }
-    if (!gates.length) stops.push(await this.atChange(story, used), await this.atChange(story, used));
+    if (!gates.length) stops.push(await this.atChange(story, used, true), await this.atChange(story, used));
     stops.push(await this.atRest(story, used));
     stops.push({ lit: [], text: () => this.say("Now look around: choose a step in the text, a "
       + "layer above, a number to change under “What if?”. T begins anew.") });
@@ -125,27 +126,35 @@ export class Tour {
   async atGate(gate, open, story, used) {
     const event = EVENTS.find((some) => gate.meaning.includes(some));
     const out = event.includes("lets out");
-    const weight = (t) => (event[0] === "1" ? open[t] : 1 - open[t])
-      * Math.abs(out ? story.now[t] : story.moved[t]);
+    const matters = out ? story.now : event.includes("forgets") ? story.old : story.moved;
+    const ever = open.some((share) => (event[0] === "1") === (share >= 0.5));
+    const asOpen = (event[0] === "1") === ever; // else it never does what one hopes to see
+    const weight = (t) => (asOpen ? open[t] : 1 - open[t]) * Math.abs(matters[t]);
     const t = largest(open.length, weight, used);
-    const does = this.part(gate.meaning, event[0]);
-    return { t, lit: [gate.name, story.name], line: await this.line(out ? null : story.name, t),
+    if (t < 0) return null;
+    const does = this.part(gate.meaning, open[t] < 0.5 ? "0" : "1");
+    return { t, lit: [gate.name, story.name], lines: out ? [] : await this.lines(t, [story.name]),
       text: () => `${this.reads(t)} ${this.say("Gate {} is {}: it {}.", gate.name, short(open[t], 3), does())} `
         + (out ? this.say("{} is {}.", story.name, short(story.now[t], 4)) : this.goes(story, t)) };
   }
 
-  async atChange(story, used) {
+  // Without gates, a memory is computed anew at each step, by way of all that a step computes.
+  async atChange(story, used, explained = false) {
     const t = largest(story.now.length, (at) => story.moved[at], used);
-    return { t, lit: [story.name], line: await this.line(story.name, t),
-      text: () => `${this.reads(t)} ${this.goes(story, t)}` };
+    if (t < 0) return null;
+    const how = () => (explained ? `${this.say(
+      "Each step computes {} anew, from what it reads and from what was remembered.", story.name)} ` : "");
+    return { t, lit: [story.name], lines: await this.lines(t),
+      text: () => `${this.reads(t)} ${how()}${this.goes(story, t)}` };
   }
 
-  // Where most is remembered and least changes.
+  // Where most is remembered and least changes, if much is kept anywhere.
   async atRest(story, used) {
     const most = largestSize(story.moved) || 1;
     const t = largest(story.now.length,
       (at) => Math.abs(story.old[at]) * (1 - story.moved[at] / most), used);
-    return { t, lit: [story.name, `${story.name}_prev`], line: await this.line(story.name, t),
+    if (t < 0 || !(2 * story.moved[t] < Math.abs(story.old[t]))) return null;
+    return { t, lit: [story.name, `${story.name}_prev`], lines: await this.lines(t, [story.name]),
       text: () => `${this.reads(t)} ${this.say("Here the memory keeps most of what it had.")} `
         + this.goes(story, t) };
   }
@@ -165,23 +174,22 @@ export class Tour {
     return this.say("{} goes from {} to {}.", name, short(old[t], 4), short(now[t], 4));
   }
 
-  // The arithmetic of a value, if the page can tell it.
-  async line(name, t) {
-    if (!name) return "";
+  // The arithmetic of some values, or of the last few of a step, as far as the page can tell it.
+  async lines(t, names = null) {
     const { book, sequence, layer, unit } = this.of;
-    const lines = await book.step(sequence, layer, t)
-      .then((rows) => book.lines({ sequence, layer, t, unit }, rows)).catch(() => new Map());
-    return typeset(lines.get(name) ?? "");
+    const rows = await book.step(sequence, layer, t).catch(() => []);
+    const lines = await book.lines({ sequence, layer, t, unit }, rows).catch(() => new Map());
+    const told = (names ?? rows.map(({ name }) => name)).map((name) => lines.get(name));
+    return told.filter((line) => line).slice(-LINES).map(typeset);
   }
 }
 
-// The step that weighs most of those that have not been used.
+// The step that weighs most of those that have not been used; -1 if there is none.
 function largest(length, weight, used) {
   let best = -1;
   for (let t = 0; t < length; t++) {
     if (!used.has(t) && (best < 0 || weight(t) > weight(best))) best = t;
   }
-  if (best < 0) best = 0;
   used.add(best);
   return best;
 }

@@ -215,7 +215,9 @@ export class WhatIfPanel {
     const rows = [];
     const size = after.stages.at(-1).rows.length / after.input.length;
     const last = after.input.length - 1;
-    for (const step of new Set([Math.min(t, last), last])) {
+    const { book, sequence } = this.model.explorer.state;
+    const once = book.sequences[sequence]?.answer;
+    for (const step of new Set([once ? last : Math.min(t, last), last])) {
       const at = (result) => Array.from(
         result.stages.at(-1).rows.subarray(step * size, (step + 1) * size));
       const [old, now] = [at(before), at(after)];

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from cello.cells import Cell
 from cello.errors import ConversionError
 from cello.layers.paths import cells_of, joined
+from cello.layers.pooling import LastStep, OverTime
+from cello.layers.stack import Stack
 from cello.layers.stages import Cells, Stage, Table, as_layers, stages_of
 from cello.see.page.running.step import step_function
 
@@ -48,7 +50,8 @@ def running_net(net: nn.Module, ids: int | None = None) -> RunningNet:
 
     Args:
         net: a layer, or a `Stack` or `nn.Sequential` of layers, modules that work on each step by
-            itself, and at the beginning an encoder or `nn.Embedding`.
+            itself, and at the beginning an encoder or `nn.Embedding`. What comes after a `LastStep`
+            runs at every step: the net's answer is that of the last one.
         ids: how many a step has, where the first module takes any number of them.
 
     Raises:
@@ -60,8 +63,19 @@ def running_net(net: nn.Module, ids: int | None = None) -> RunningNet:
     >>> [stage["kind"] for stage in found.about["stages"]], len(found.numbers)
     (['table', 'cells', 'cells'], 165)
     """
-    layers = as_layers(net)
+    layers = _at_each_step(as_layers(net))
     return _Describer(layers).written(stages_of(layers, ids))
+
+
+def _at_each_step(net: nn.Module) -> nn.Module:
+    """The same net, answering at each step what it would answer if the sequence ended there."""
+    if not isinstance(net, Stack) or not any(isinstance(part, OverTime) for part in net):
+        return net
+    for part in net:
+        if isinstance(part, OverTime) and not isinstance(part, LastStep):
+            raise ConversionError(f"a page has no {type(part).__name__}")
+    parts = [nn.Identity() if isinstance(part, LastStep) else part for part in net]
+    return Stack(*parts, batch_first=net.batch_first).train(net.training)
 
 
 @dataclass
