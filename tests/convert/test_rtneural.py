@@ -101,6 +101,30 @@ def test_activations_as_layers_of_their_own(plug_in, tmp_path):
             from_rtneural(apart)
 
 
+def test_convolutions_look_back(plug_in, tmp_path):
+    file, _, _ = plug_in
+    data = json.loads(file.read_text())
+    draw = np.random.default_rng(1).standard_normal
+    W, b = draw((3, 1, 2)), draw(2)
+    conv = _layer("conv1d", "tanh", 2, W, b) | {"kernel_size": [3], "dilation": [2]}
+    W, b = (np.array(weight) for weight in conv["weights"])
+    data = {"in_shape": [None, None, 1], "layers": [conv, *data["layers"]]}
+    convolved = tmp_path / "convolved.json"
+    convolved.write_text(json.dumps(data))
+    net, x = from_rtneural(convolved), draw((9, 1))
+    before = {t: x[t] if t >= 0 else np.zeros(1) for t in range(-4, 9)}
+    y = np.stack([np.tanh(before[t] @ W[2] + before[t - 2] @ W[1] + before[t - 4] @ W[0] + b)
+                  for t in range(9)])  # fmt: skip
+    expected = _run(from_rtneural(file), y)
+    found = net(torch.tensor(x, dtype=torch.float32)[None])[0].detach()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert proof_of(net).cases > 5
+    for change in ({"dilation": [10**9]}, {"groups": 2}, {"kernel_size": [2]}):
+        convolved.write_text(json.dumps(data | {"layers": [conv | change]}))
+        with pytest.raises(ModelError, match=r"reads more than 100,000|must be numbers \[2, 1, 2"):
+            from_rtneural(convolved)
+
+
 def test_reads_what_pytorch_writes(tmp_path):
     theirs = nn.ModuleDict({"rnn": nn.LSTM(2, 3, 2), "gru": nn.GRU(3, 4), "out": nn.Linear(4, 1)})
     file = tmp_path / "net.json"

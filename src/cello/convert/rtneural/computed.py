@@ -7,6 +7,7 @@ file, in float64, one sequence at a time: dense/dense.h, lstm/lstm.h and gru/gru
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class FileSide:
     def __init__(self, layers: Sequence[dict[str, Any]], batch_first: bool) -> None:
         self.layers = [
             (
-                _KINDS[layer["type"].removeprefix("time-distributed-")],
+                _kind(layer),
                 [np.asarray(array, np.float64) for array in layer.get("weights") or []],
                 _FUNCTIONS[layer.get("activation") or ""],
             )
@@ -102,6 +103,20 @@ def _gru(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> 
         h = (1 - z) * np.tanh(c_x + r * c_h) + z * h
         made.append(h)
     return np.stack(made)
+
+
+def _conv1d(x: _Array, W: _Array, b: _Array, activation: _Function, dilation: int) -> _Array:
+    """W is [steps, inputs, outputs], the last step the newest; before the first, x is 0."""
+    back = dilation * (len(W) - 1)
+    padded = np.concatenate([np.zeros((back, x.shape[1])), x])
+    steps = [padded[k * dilation : k * dilation + len(x)] @ part for k, part in enumerate(W)]
+    return activation(np.sum(steps, 0) + b)
+
+
+def _kind(layer: dict[str, Any]) -> Callable[..., _Array]:
+    if layer["type"] == "conv1d":
+        return partial(_conv1d, dilation=layer["dilation"][-1])
+    return _KINDS[layer["type"].removeprefix("time-distributed-")]
 
 
 _KINDS: dict[str, Callable[..., _Array]] = {

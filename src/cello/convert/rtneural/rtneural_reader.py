@@ -17,9 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cello.convert.drawn import Drawn
+from cello.convert.graph import NetGraph
 from cello.convert.proof import Proof, proof_of, prove, proved, together
 from cello.convert.pytorch import from_torch
 from cello.convert.rtneural.computed import FileSide
+from cello.convert.wires import Wiring
 from cello.errors import ModelError
 from cello.layers import GRU, LSTM, DropIn, Stack
 from cello.ranges import shown
@@ -33,9 +36,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 #: A file of weights for a plug-in has some kilobytes; this is far more than one can run.
 _LARGEST = 64 * 2**20
+#: Steps that a convolution looks back.
+_FARTHEST = 100_000
 
 
-def from_rtneural(file: str | Path) -> Stack:
+def from_rtneural(file: str | Path) -> NetGraph | Stack:
     """The network in a JSON file of RTNeural's, in eval mode.
 
     Both forms are read. In that of a state dict the layers follow each other in the order of the
@@ -47,6 +52,7 @@ def from_rtneural(file: str | Path) -> Stack:
 
     Returns:
         A `Stack` of `nn.Linear`, activations, `cello.LSTM` and `cello.GRU`; x is [T, B, features].
+        With convolutions over steps, which read no later step, a `NetGraph`; x is [B, T, features].
 
     Raises:
         ModelError: the file cannot be read, is damaged, or has a layer that is not one of these;
@@ -65,26 +71,47 @@ def from_rtneural(file: str | Path) -> Stack:
     except MemoryError as error:
         raise ModelError(f"{file} does not fit into the memory of this machine") from error
     try:
-        net = _stack(data)
+        net = _net(data)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     proved(net, _proof(net, data, file))
     return net
 
 
-def _proof(net: Stack, data: dict[str, Any], file: Path) -> Proof:
+def _proof(net: NetGraph | Stack, data: dict[str, Any], file: Path) -> Proof:
     if "layers" in data:
-        side = FileSide(data["layers"], batch_first=False)
+        side = FileSide(data["layers"], net.batch_first)
+        if isinstance(net, NetGraph):
+            drawn = Drawn(net)
+            return prove(
+                net, side, name=file.name, draw=drawn.one, sizes=drawn.sizes,
+                lengths=False, states=False, finals=False,
+            )  # fmt: skip
         return prove(net, side, name=file.name, states=False, finals=False)
-    return together(found for module in net if (found := proof_of(module)) is not None)
+    return together(found for module in net.children() if (found := proof_of(module)) is not None)
 
 
-def _stack(data: Any) -> Stack:
+def _net(data: Any) -> NetGraph | Stack:
     if not isinstance(data, dict):
         raise ModelError("it must be a table with layers, or a state dict")
     modules = list(_layers(data) if "layers" in data else _state_dict(data))
     _check_chain(modules)
-    return Stack(*modules).eval()
+    if not any(isinstance(module, nn.Conv1d) for module in modules):
+        return Stack(*modules).eval()
+    graph = Wiring()
+    value = graph.new_input()
+    for module in modules:
+        if isinstance(module, nn.Conv1d):
+            back = module.dilation[0] * (module.kernel_size[0] - 1)
+            value = graph.node("pad", [value], before=back)
+            value = graph.node("permute", [value], axes=[0, 2, 1])
+            value = graph.module(module, [value], "conv1d")
+            value = graph.node("permute", [value], axes=[0, 2, 1])
+        else:
+            if isinstance(module, DropIn):
+                module.batch_first = True
+            value = graph.module(module, [value], type(module).__name__.lower())
+    return graph.net([value])
 
 
 def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
@@ -97,7 +124,7 @@ def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
         if not isinstance(layer, dict):
             raise ModelError(f"{place} must be a table, got {shown(layer)}")
         kind = layer.get("type")
-        if kind not in (known := sorted([*_READERS, "activation"])):
+        if kind not in (known := sorted([*_READERS, "activation", "conv1d"])):
             raise ModelError(f"{place} is of type {shown(kind)}; known are {', '.join(known)}")
         size = _last_size(layer.get("shape"), f"{place}.shape")
         activation = layer.get("activation") or None
@@ -109,7 +136,10 @@ def _layers(data: dict[str, Any]) -> Iterator[nn.Module]:
         weights = layer.get("weights")
         if not isinstance(weights, list):
             raise ModelError(f"{place}.weights must be a list of arrays")
-        made = _READERS[kind](weights, width, size, f"{place} ({kind})")
+        if kind == "conv1d":
+            made = _conv1d(layer, weights, width, size, place)
+        else:
+            made = _READERS[kind](weights, width, size, f"{place} ({kind})")
         yield made
         width = size
         if isinstance(made, DropIn):
@@ -174,6 +204,19 @@ def _dense(weights: list[Any], width: int, size: int, place: str) -> nn.Module:
     weight = _array(weights, 0, (width, size), place).T
     bias = _array(weights, 1, (size,), place)
     return _filled(nn.utils.skip_init(nn.Linear, width, size), weight=weight, bias=bias)
+
+
+def _conv1d(
+    layer: dict[str, Any], weights: list[Any], width: int, size: int, place: str
+) -> nn.Module:
+    """A convolution over the steps up to its own."""
+    K, by = (_last_size(layer.get(name), f"{place}.{name}") for name in ("kernel_size", "dilation"))
+    if K * by > _FARTHEST or layer.get("groups", 1) != 1:
+        raise ModelError(f"{place} (conv1d) reads more than {_FARTHEST:,} steps, or has groups")
+    weight = _array(weights, 0, (K, width, size), f"{place} (conv1d)").permute(2, 1, 0)
+    bias = _array(weights, 1, (size,), f"{place} (conv1d)")
+    made = nn.utils.skip_init(nn.Conv1d, width, size, K, dilation=by)
+    return _filled(made, weight=weight, bias=bias)
 
 
 def _lstm(weights: list[Any], width: int, size: int, place: str) -> nn.Module:
@@ -241,10 +284,11 @@ def _state_dict(data: dict[str, Any]) -> Iterator[nn.Module]:
 def _check_chain(modules: list[nn.Module]) -> None:
     width = None
     for number, module in enumerate(modules):
-        reads = getattr(module, "input_size", getattr(module, "in_features", width))
+        names = ("input_size", "in_features", "in_channels")
+        reads = next((getattr(module, n) for n in names if hasattr(module, n)), width)
         if width is not None and reads != width:
             raise ModelError(f"layer {number} reads {reads} features, the one before gives {width}")
         if isinstance(module, DropIn):
             width = module.hidden_size * (1 + module.bidirectional)
-        elif isinstance(module, nn.Linear):
-            width = module.out_features
+        elif isinstance(module, (nn.Linear, nn.Conv1d)):
+            width = module.out_features if isinstance(module, nn.Linear) else module.out_channels
