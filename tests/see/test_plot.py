@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 
@@ -202,3 +203,23 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'cello\[draw\]'"):
         recorded().plot("forward.h")
+
+
+def test_plot_page_and_terminal_have_the_same_colours():
+    from rich.console import Console
+
+    from cello.cli.coloured import print_coloured
+    from cello.see.colours import ENDS, MISSING
+    from cello.see.page.bundle import script
+
+    low, _, high = ENDS["light"]
+    for name in ("forward.c", "forward.f"):
+        (image,) = recorded().plot(name).get_images()
+        for end, colour in ((0.0, low), (1.0, high)):
+            assert [round(255 * part) for part in image.get_cmap()(end)[:3]] == list(colour)
+    console = Console(color_system="truecolor", force_terminal=True, record=True)
+    print_coloured(console, "ab", [0.0, 1.0], 0.0, 1.0)
+    told = console.export_text(styles=True)
+    assert all("48;2;{};{};{}m".format(*colour) in told for colour in (low, high))
+    known = script("colours").split(";\n")[0].removeprefix("const NUMBER_COLOURS = ")
+    assert json.loads(known) == json.loads(json.dumps({"ends": ENDS, "missing": MISSING}))

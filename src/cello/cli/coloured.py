@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from cello.see.colours import ENDS
+
 __all__ = ["legend", "print_coloured"]
 
-_LOW, _MIDDLE, _HIGH = (38, 88, 160), (225, 225, 225), (200, 92, 10)  # blue, light grey, orange
+_LOW, _MIDDLE, _HIGH = ENDS["light"]
 _STEPS = "0123456789"
 
 

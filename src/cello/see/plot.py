@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from cello.errors import ArgumentError
+from cello.see.colours import ENDS
 from cello.see.names import find
 from cello.see.numbers import whole
 from cello.see.recording.rows import LayerRows
@@ -36,9 +37,10 @@ def plot(
 ) -> Axes:
     """Plot a value along time: all its units as a heat map, or some of them as lines.
 
-    Values within 0 and 1, such as gates, are shown from 0 to 1, others coloured evenly about 0.
-    What is not finite is grey. Steps past the end of the sequence are hatched as padding, and the
-    axis of a layer that reads from the end says so.
+    Values within 0 and 1, such as gates, are shown from 0 to 1, others evenly about 0, from blue
+    (low) to orange (high) as on the page and in a terminal. What is not finite is grey. Steps past
+    the end of the sequence are hatched as padding, and the axis of a layer that reads from the end
+    says so.
 
     Args:
         recording: where the value is.
@@ -128,17 +130,18 @@ def _heat_map(ax: Any, units: Tensor) -> None:
     """Units along time; colours from 0 to 1 if all values lie there, else even about 0."""
     known = units[units.isfinite()]
     far = float(known.abs().max()) if known.numel() and known.abs().max() > 0 else 1.0
-    name, low, high = ("viridis", 0.0, 1.0) if _are_shares(units) else ("PuOr_r", -far, far)
+    low, high = (0.0, 1.0) if _are_shares(units) else (-far, far)
     ax.set_ylabel("unit")
     if not len(units):
         return
-    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
+    ends = [tuple(part / 255 for part in colour) for colour in ENDS["light"]]
     image = ax.imshow(
         units.T.numpy(),
         aspect="auto",
         interpolation="antialiased",
-        cmap=colormaps[name].with_extremes(bad=_UNKNOWN),
+        cmap=LinearSegmentedColormap.from_list("cello", ends).with_extremes(bad=_UNKNOWN),
         vmin=low,
         vmax=high,
     )

@@ -1,14 +1,18 @@
 """The front end as one script: its modules one after the other, each after those that it needs.
 
 In `app/` an import is one line that names a file next to it, every top-level name is there once,
-and nothing is renamed; so joining the modules is leaving out those lines and the word `export`.
+and nothing is renamed; so joining the modules is leaving out those lines and the word `export`. The
+colours that plots and terminals share come before them, as `NUMBER_COLOURS`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from importlib import resources
+
+from cello.see.colours import ENDS, MISSING
 
 __all__ = ["script", "style"]
 
@@ -37,7 +41,8 @@ def script(entry: str) -> str:
             parts[name] = _EXPORT.sub("", _IMPORT.sub("", text))
 
     add(entry)
-    return "\n".join(parts.values())
+    colours = json.dumps({"ends": ENDS, "missing": MISSING})
+    return "\n".join([f"const NUMBER_COLOURS = {colours};", *parts.values()])
 
 
 @cache

@@ -1,16 +1,11 @@
-// Colours of numbers: from blue (low) over grey to orange (high), which differ for every kind of
-// colour-blindness but the total one; or greys alone, for that and for print.
+// Colours of numbers: those of `cello.see.colours`, which come before all modules as NUMBER_COLOURS;
+// or greys alone, for total colour-blindness and for print.
 
-const ENDS = {
-  light: [[38, 88, 160], [225, 225, 225], [200, 92, 10]],
-  dark: [[92, 156, 255], [44, 44, 48], [255, 150, 56]],
-};
 const GREYS = {
   light: [[242, 242, 242], [136, 136, 136], [20, 20, 20]],
   dark: [[30, 30, 33], [128, 128, 132], [250, 250, 250]],
 };
 const STEPS = 256;
-const MISSING = { light: [120, 40, 120], dark: [230, 130, 230] }; // no number: purple
 const FLAT = 1e-3; // of its size; what varies less is no curve but rounding
 
 function mixed(from, to, share) {
@@ -30,12 +25,12 @@ function lightness(rgb) {
 // same, and `ink` what can be read on it.
 export class Palette {
   constructor(theme, grey) {
-    const [low, middle, high] = (grey ? GREYS : ENDS)[theme];
+    const [low, middle, high] = (grey ? GREYS : NUMBER_COLOURS.ends)[theme];
     const rgb = Array.from({ length: STEPS }, (_, step) => {
       const share = (2 * step) / (STEPS - 1) - 1;
       return share < 0 ? mixed(middle, low, -share) : mixed(middle, high, share);
     });
-    rgb.push(MISSING[theme]);
+    rgb.push(NUMBER_COLOURS.missing[theme]);
     this.pixels = Uint32Array.from(
       rgb, ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0);
     this.css = rgb.map(([r, g, b]) => `rgb(${r},${g},${b})`);
