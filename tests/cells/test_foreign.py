@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,31 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.cells import as_cell
+from cello.cells import as_cell, detach
 from cello.engines import ENGINES
-from cello.errors import CellError
+from cello.errors import CellError, DtypeError, ShapeError
 from tests.cells.strangers import (
     STRANGERS,
+    Data,
     H,
     I,
+    Kept,
+    Named,
     Nested,
     OutputAndDict,
     OutputAndListOfOne,
     OutputAndNamed,
+    Pair,
     Stranger,
     by_hand,
+    tensors,
 )
 
 EACH = pytest.mark.parametrize("kind", STRANGERS, ids=lambda kind: kind.__name__)
 
 
 def flat(state: Any) -> list[Tensor]:
-    return [part.reshape(len(part), -1) for part in state]
+    return [part.reshape(len(part), -1) for part in tensors(state)]
 
 
 @EACH
@@ -67,7 +73,7 @@ def test_rows_states_and_steps(kind: type[Stranger]) -> None:
     for row, length in enumerate((5, 2)):
         alone, final = by_hand(layer.cell.module, x[:length, row : row + 1])
         torch.testing.assert_close(y[:length, row : row + 1], alone)
-        for part, its in zip(state, flat(final), strict=True):
+        for part, its in zip(flat(state), flat(final), strict=True):
             torch.testing.assert_close(part[row], its[0])
     whole, _ = layer(x)
     state = layer(x[:2])[1]
@@ -81,6 +87,105 @@ def test_rows_states_and_steps(kind: type[Stranger]) -> None:
     assert both(x)[0].shape == (5, 3, 2 * H)
     there, back = both.forward_layer.cell.module, both.backward_layer.cell.module
     assert not torch.equal(there.R.weight, back.R.weight)  # a fresh one of the same shape
+
+
+def form_of(state: Any) -> Any:
+    """What a state is made of: its classes, its keys, and the shapes of its tensors."""
+    if isinstance(state, Tensor):
+        return list(state.shape)
+    if isinstance(state, dict):
+        return type(state), [(key, form_of(part)) for key, part in state.items()]
+    if isinstance(state, (tuple, list)):
+        return type(state), [form_of(part) for part in state]
+    return (type(state), form_of(vars(state))) if isinstance(state, Kept) else state
+
+
+class Deep(Nested):
+    """Its state holds layers before rows too."""
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        if state is None:
+            state = {"all": Pair(x.new_zeros(2, len(x), H), None)}
+        first, second = state["all"].hidden
+        first = self.new(x, first)
+        second = self.new(x, second + first)
+        return second, {"all": Pair(torch.stack([first, second]), None)}
+
+
+STRUCTURED = {
+    Named: lambda row: (Pair, [[*row, H]] * 2),
+    OutputAndDict: lambda row: (OrderedDict, [("h", [*row, H]), ("c", [*row, H])]),
+    Nested: lambda row: (
+        dict,
+        [("deep", (list, [(tuple, [[*row, H], None])])), ("m", [*row, 2, 2])],
+    ),
+    Data: lambda row: (Kept, (dict, [("h", [*row, H]), ("total", row)])),
+    Deep: lambda row: (dict, [("all", (Pair, [[2, *row, H], None]))]),
+}
+
+
+@pytest.mark.parametrize("kind", STRUCTURED, ids=lambda kind: kind.__name__)
+def test_a_structured_state_goes_out_and_in_as_the_module_has_it(kind: type[Stranger]) -> None:
+    layer, x = cello.Recurrent(kind().double()), torch.randn(5, 3, I, dtype=torch.float64)
+    whole, final = layer(x)
+    assert form_of(final) == STRUCTURED[kind]([3])
+    state = layer.cell.module(x[0])[1]  # made by the module alone; Named's is its own second part
+    state = layer.cell.module(x[0]) if kind is Named else state
+    for engine in ENGINES:
+        with cello.engine(engine):
+            y, after = layer(x[1:], state)
+        assert form_of(after) == form_of(final)
+        torch.testing.assert_close(y, whole[1:])
+    for part, its in zip(tensors(after), tensors(final), strict=True):
+        torch.testing.assert_close(part, its)
+    stepper = layer.stream(state=state)
+    torch.testing.assert_close(torch.stack([stepper(x_t) for x_t in x[1:]]), whole[1:])
+    assert form_of(stepper.state) == form_of(final)
+    _, alone = layer(x[:2, 0])
+    assert form_of(alone) == STRUCTURED[kind]([])
+    torch.testing.assert_close(layer(x[2:, 0], alone)[0], whole[2:, 0])
+    assert layer.stream(state=alone)(x[2, 0]).shape == (H,)
+    stack = cello.Stack(nn.Identity(), layer)
+    torch.testing.assert_close(stack(x[2:], stack(x[:2])[1])[0], whole[2:])
+    both = cello.Bidirectional(layer.cell.module)
+    assert form_of(both(x)[1].backward) == form_of(final)
+    assert both(x, both(x)[1])[0].shape == (5, 3, 2 * H)
+    torch.testing.assert_close(cello.record(layer, x[1:], state).output, whole[1:])
+    cut = detach(layer(x)[1])
+    assert form_of(cut) == form_of(final)
+    assert not any(part.requires_grad for part in tensors(cut))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("kind", [Named, Nested, Data])
+def test_a_structured_state_in_what_pytorch_writes(kind: type[Stranger], tmp_path: Path) -> None:
+    layer, x = cello.Recurrent(kind()), torch.randn(4, 2, I)
+    y, final = detach(tuple(layer(x)))
+    exported = torch.export.export(layer, (x, final)).module()
+    again, after = exported(x, final)
+    assert form_of(after) == form_of(final)
+    torch.testing.assert_close(again, layer(x, final)[0])
+    traced_y, parts = torch.jit.trace(layer, (x,), check_trace=False)(x)
+    torch.testing.assert_close(traced_y, y)
+    assert isinstance(parts, tuple)
+    cello.to_onnx(layer, tmp_path / "net.onnx")  # which proves that the numbers are equal
+
+
+def test_a_structured_state_of_another_form_is_refused_by_name() -> None:
+    layer, x = cello.Recurrent(OutputAndDict()), torch.randn(4, 2, I)
+    rows = torch.zeros(2, H)
+    torch.testing.assert_close(layer(x, (rows, rows))[0], layer(x)[0])  # by its parts, too
+    for state, message in (
+        ({"h": rows}, r"state must be as OutputAndDict returns it, OrderedDict.*got dict"),
+        ((rows,), r"state must be as OutputAndDict returns it.*got a tuple of 1"),
+    ):
+        with pytest.raises(DtypeError, match=message):
+            layer(x, state)
+    with pytest.raises(ShapeError, match=r"state.c must be \[B, 4\], got \[2, 5\]"):
+        layer(x, OrderedDict(h=rows, c=torch.zeros(2, 5)))
+    with pytest.raises(ShapeError, match=r"state.h must be \[2, 4\], got \[3, 4\]"):
+        layer(x, OrderedDict(h=torch.zeros(3, H), c=torch.zeros(3, H)))
 
 
 @pytest.mark.parametrize("kind", [OutputAndListOfOne, OutputAndNamed, Nested])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import cello
+from cello.errors import DtypeError
 from cello.layers import StackState
 
 
@@ -68,6 +69,25 @@ def test_stack_batch_first_and_unbatched() -> None:
     expected, _ = net(x, reset=reset)
     again, _ = turned(x.transpose(0, 1), reset=reset.T)
     torch.testing.assert_close(again, expected.transpose(0, 1))
+
+
+def test_a_state_for_a_module_that_has_none_is_refused() -> None:
+    net, x = cello.Stack(cello.GRU(3, 4), nn.Linear(4, 4)), torch.randn(7, 2, 3)
+    y, state = net(x)
+    torch.testing.assert_close(net(x, (state[0], None))[0], net(x, (state[0], ()))[0])
+    message = (
+        r"^state\[1\] must be None, for module 1 of the Stack \(Linear\) has no state; "
+        r"got a tensor of shape \[1, 2, 4\]$"
+    )
+    for call in (lambda s: net(x, s), lambda s: net.stream(state=s)):
+        with pytest.raises(DtypeError, match=message):
+            call((state[0], state[0]))
+        for pair in (net(x), (y, state)):  # as it is, and as a graph returns it
+            with pytest.raises(DtypeError, match=r"^state must be a state alone, got the pair"):
+                call(pair)
+    twice = cello.Stack(cello.GRU(3, 4), cello.Stack(cello.GRU(4, 4), nn.Tanh()))
+    y, state = twice(x)
+    torch.testing.assert_close(twice(x[3:], tuple(twice(x[:3])[1]))[0], y[3:])
 
 
 def test_state_carries_a_stack_over_pieces() -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
 from cello.convert.proved import Proof, not_numbers, proof_of, proved, together
+from cello.convert.state_parts import by_parts
 from cello.engines import engine
 from cello.errors import CelloError, ConversionError
 from cello.layers.mode import evaluating
@@ -104,11 +105,11 @@ def _run(net: Any, case: Case) -> tuple[Any, dict[str, Tensor]]:
         return net(*case.x) if isinstance(case.x, tuple) else net(case.x), {}
     state = None
     if case.state is not None:
-        like, spec = tree_flatten_with_path(net(case.x)[1])
+        like, spec = tree_flatten_with_path(by_parts(net, net(case.x)[1]))
         left = iter(case.state)
         state = tree_unflatten([None if p is None else next(left) for _, p in like], spec)
     y, final = net(case.x, state, lengths=case.lengths)
-    parts, _ = tree_flatten_with_path(final)
+    parts, _ = tree_flatten_with_path(by_parts(net, final))
     return y, {keystr(path): part for path, part in parts if part is not None}
 
 

@@ -1,4 +1,4 @@
-"""The state of a net as one tensor for each state of each cell, and back."""
+"""The state of a net as one tensor for each state of each cell, and back, as files hold it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from cello.cells.contract.state import shapes_of
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack
 from cello.layers.call.states import stacked
 
-__all__ = ["parts_of", "state_of"]
+__all__ = ["by_parts", "parts_of", "state_of"]
+
+
+def by_parts(net: Any, state: Any) -> Any:
+    """The net's state with that of each module of others by its parts, in no form of its own."""
+    if isinstance(net, Recurrent):
+        return net.cell.taken_in(state)
+    if isinstance(net, Bidirectional):
+        return type(state)(*map(by_parts, (net.forward_layer, net.backward_layer), state))
+    return type(state)(map(by_parts, net, state)) if isinstance(net, Stack) else state
 
 
 def parts_of(net: Any, tensors: Sequence[Tensor]) -> list[Tensor]:

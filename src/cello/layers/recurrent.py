@@ -47,7 +47,8 @@ class Recurrent(Layer):
 
     Returns:
         The output [T, B, O] in the form of x, and the final state, a named tuple with
-        `.detach()`.
+        `.detach()`; of a module whose state is a dict, a named tuple, a data class or nested, the
+        state as the module has it.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: an argument does not fit; the message names it.
@@ -129,7 +130,8 @@ class Recurrent(Layer):
         if loop is None or not loop.takes(state):
             return None
         y, final = loop(x, state, StepTable(T, B, T * B, None, self.reverse))
-        return y.transpose(0, 1) if self.batch_first else y, cell.state_type(*final)
+        state = cell.handed_out(cell.state_type(*final))
+        return y.transpose(0, 1) if self.batch_first else y, state
 
     def run(
         self, steps: Steps, state: Any, reset: Tensor | None, targets: Tensor | None = None
@@ -181,13 +183,15 @@ class Recurrent(Layer):
     def batch_of(self, state: Any) -> int | None:
         """B of a state; see `Streamed`."""
         refuse_pair("state", state)
-        return batch_of(self.cell, state)
+        return batch_of(self.cell, self.cell.taken_in(state))
 
     def states_of(self, state: Any, steps: Steps) -> list[Any]:
         """The state of its cell; see `Streamed`."""
         if state is None:
             return [None]
-        return [state_in_rows(self.cell, state_given(self.cell, state, steps))]
+        refuse_pair("state", state)
+        given = state_given(self.cell, self.cell.taken_in(state), steps)
+        return [state_in_rows(self.cell, given)]
 
     def joined(self, states: list[Any], steps: Steps) -> Any:
         """The state as it goes out; see `Streamed`."""
@@ -196,8 +200,8 @@ class Recurrent(Layer):
             sizes = self.cell.state_sizes.values()
             state = type(state)(*map(as_shaped, sizes, state))
         if steps.form == "T":
-            return type(state)(*(part.squeeze(0) for part in state))
-        return type(state)(*map(of_its_own, state))
+            return self.cell.handed_out(type(state)(*(part.squeeze(0) for part in state)))
+        return self.cell.handed_out(type(state)(*map(of_its_own, state)))
 
     def extra_repr(self) -> str:
         """The options that are not the defaults."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -46,7 +47,19 @@ class Traceable:
 
     def _traced_result(self, result: Any) -> Any:
         """The result in a form that a tracer takes."""
-        return result
+        output, state = result
+        return output, in_tuples(state)
+
+
+def in_tuples(state: Any) -> Any:
+    """A state as a tracer takes it: tuples of tensors, () for what carries nothing."""
+    if state is None:
+        return ()
+    if isinstance(state, dict):
+        state = tuple(state.values())
+    elif dataclasses.is_dataclass(state):
+        state = tuple(getattr(state, field.name) for field in dataclasses.fields(state))
+    return tuple(map(in_tuples, state)) if isinstance(state, (tuple, list)) else state
 
 
 def lent(layer: nn.Module, twin: nn.Module) -> nn.Module:

@@ -12,7 +12,7 @@ from torch.utils._pytree import SequenceKey, register_pytree_node
 from cello.cells import Cell, detach
 from cello.cells.contract.given_state import parts_of
 from cello.cells.contract.shapes import width_of
-from cello.cells.contract.step_checks import refuse_odd
+from cello.cells.contract.step_checks import described, refuse_odd
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.call.inputs import features_of
 from cello.layers.call.result import OutputAndState, refuse_pair
@@ -152,10 +152,6 @@ class Stack(Streamed):
             return steps.without_padding()
         return steps
 
-    def _traced_result(self, result: Any) -> Any:
-        output, state = result
-        return output, _without_none(state)
-
     def _any_input(self, x: Any, lengths: Tensor | Sequence[int] | None) -> Steps:
         """Steps of an input that only the first module understands."""
         if isinstance(x, Tensor) and (x.is_nested or x.dim() != 2):
@@ -198,13 +194,24 @@ class Stack(Streamed):
         """The state of each module.
 
         Raises:
-            DtypeError: it has not an entry for each.
+            DtypeError: it has not an entry for each, or one for a module without a state.
         """
+        pair = isinstance(state, tuple) and [*map(type, state[1:])] == [StackState]
+        if pair and not (len(self) == 2 and isinstance(self[1], Stack)):  # whose state it may be
+            state = OutputAndState(*state)
         refuse_pair("state", state)
         if state is None:
             return (None,) * len(self)
         each = f"an entry for each of the {len(self)} modules (None for one without a state)"
-        return parts_of(state, len(self), "state", f"a tuple with {each}")
+        parts = parts_of(state, len(self), "state", f"a tuple with {each}")
+        for number, (module, part) in enumerate(zip(self, parts, strict=True)):
+            is_none = part is None or (isinstance(part, tuple) and not part)  # () in a traced graph
+            if not (isinstance(module, Streamed) or is_none):
+                raise DtypeError(
+                    f"state[{number}] must be None, for module {number} of the Stack "
+                    f"({type(module).__name__}) has no state; got {described(part)}"
+                )
+        return parts
 
     def _fed_back(self) -> Recurrent:
         fed = [m for m in self if isinstance(m, Recurrent) and m.cell.feedback is not None]
@@ -249,12 +256,6 @@ class Stack(Streamed):
             else None
             for m in self
         )
-
-
-def _without_none(state: StackState) -> tuple[Any, ...]:
-    """The state as a tracer takes it: () of a module that carries nothing."""
-    parts = (() if part is None else part for part in state)
-    return tuple(_without_none(p) if isinstance(p, StackState) else p for p in parts)
 
 
 #: Modules known to make of each row what they make of it among others, padding or not.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -17,6 +19,7 @@ __all__ = [
     "detach",
     "has_shapes",
     "in_rows",
+    "mapped",
     "shapes_of",
     "state_in_rows",
     "state_type",
@@ -28,17 +31,30 @@ __all__ = [
 def detach(state: Any) -> Any:
     """The same state cut from the graph: where truncated backpropagation cuts.
 
-    Goes through tuples, named tuples, lists and dicts; anything else is returned as it is.
+    Goes through tuples, named tuples, lists, dicts and data classes; anything else is returned as
+    it is.
     """
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*(detach(part) for part in state))
-    if isinstance(state, (tuple, list)):
-        return type(state)(detach(part) for part in state)
-    if isinstance(state, dict):
-        return {key: detach(part) for key, part in state.items()}
-    return state
+    return mapped(lambda part: part.detach() if isinstance(part, Tensor) else part, state)
+
+
+def mapped(function: Any, tree: Any) -> Any:
+    """`function` of everything in nested containers, which stay what they are."""
+    if isinstance(tree, (tuple, list)):
+        parts = [mapped(function, part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if isinstance(tree, dict):
+        made = {key: mapped(function, part) for key, part in tree.items()}
+        if type(tree) is dict:
+            return made
+        kept = copy.copy(tree)  # of another class: with all that it has besides
+        kept.update(made)
+        return kept
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        fields = [field.name for field in dataclasses.fields(tree) if field.init]
+        return dataclasses.replace(
+            tree, **{name: mapped(function, getattr(tree, name)) for name in fields}
+        )
+    return function(tree)
 
 
 def _rebuild(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
@@ -97,6 +113,14 @@ class HasState(nn.Module):
     def named_values(self, variables: dict[str, Any]) -> dict[str, Any]:
         """What a recording may show, by name, of the local variables of `named_function`."""
         return variables
+
+    def handed_out(self, state: Any) -> Any:
+        """A state as a layer returns it, of this cell's named tuple of parts."""
+        return state
+
+    def taken_in(self, state: Any) -> Any:
+        """The parts of a state that a layer is given, if it is in the form of `handed_out`."""
+        return state
 
     @property
     def state_type(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from string import ascii_lowercase
 from typing import Any
 
@@ -10,11 +11,11 @@ from torch import Tensor, nn
 
 from cello.cells.cell import Cell, is_name
 from cello.cells.contract.state import state_type
-from cello.cells.contract.step_checks import check_cell
-from cello.cells.foreign.form import names_in
+from cello.cells.contract.step_checks import check_cell, described
+from cello.cells.foreign.form import apart_from, filled, is_structured, names_in, register_classes
 from cello.cells.foreign.reading import Reading, read
 from cello.cells.torch_layout import from_torch_cell
-from cello.errors import CellError, DtypeError
+from cello.errors import CellError, DtypeError, ShapeError
 
 __all__ = ["ForeignCell", "as_cell"]
 
@@ -65,10 +66,13 @@ class ForeignCell(Cell):
 
     If it takes back either, the one counts whose every part it reads, row by row.
 
+    A layer returns a dict, a named tuple, a data class or a nested state in the module's own form,
+    and takes it so, or by its parts; any other comes as a named tuple of its parts.
+
     The state's parts are called as the module's dict, named tuple or data class calls them; else h;
     h and c; or s0, s1, …, which they also are where a local variable of its `forward` called h or c
-    holds something else. A part [B, *shape] becomes [B, size] in a layer's state, and so does one
-    [layers, B, size], as PyTorch's layers have it.
+    holds something else. Parts [B, *shape] and [layers, B, size], as PyTorch's layers have it, are
+    [B, size] in recordings, and in a layer's state that is a named tuple of its parts.
 
     Args:
         module: has `input_size` and `hidden_size`.
@@ -88,6 +92,7 @@ class ForeignCell(Cell):
     """
 
     state = ("h",)  # the class's; an instance names its own
+    _structured = False
 
     def __init__(self, module: nn.Module) -> None:
         name = type(module).__name__
@@ -107,7 +112,56 @@ class ForeignCell(Cell):
             state_sizes=dict(zip(names, reading.sizes(), strict=True)),
         )
         self.module = module
-        self._reading = reading
+        register_classes(reading.form)
+        self._reading, self._structured = reading, is_structured(reading.form)
+
+    def handed_out(self, state: Any) -> Any:
+        """A state of parts [B, size], or [size], as the module has it where that is structured."""
+        if not self._structured:
+            return state
+        own = [
+            part.reshape((*part.shape[:-1], *shape))
+            for part, shape in zip(state, self._reading.shapes, strict=True)
+        ]
+        if state[0].dim() == 1:
+            return filled(self._reading.form, own)
+        return filled(self._reading.form, self._reading.by_row(own))
+
+    def taken_in(self, state: Any) -> Any:
+        """The parts, each [B, size] or [size], of a state in the module's structured form.
+
+        Raises:
+            DtypeError: it has neither the module's form nor that of a tuple of its parts.
+            ShapeError: a part has another shape.
+        """
+        names = self.state
+        if not self._structured or isinstance(state, self.state_type):
+            return state
+        try:
+            form, parts = apart_from(state)
+        except CellError:
+            form, parts = None, []
+        if form != self._reading.form:
+            if isinstance(state, (tuple, list)) and len(state) == len(names):
+                return state  # as it may be given too, its parts in order
+            if len(names) == 1 and isinstance(state, Tensor):
+                return state
+            raise DtypeError(
+                f"state must be as {type(self.module).__name__} returns it, "
+                f"{filled(self._reading.form, names)}, got {described(state)}"
+            )
+        shapes, axes, rows = self._reading.shapes, self._reading.axes, []
+        for name, shape, axis, part in zip(names, shapes, axes, parts, strict=True):
+            alone = part.dim() == len(shape)
+            own = part if alone or not axis or part.dim() < 2 else part.transpose(0, axis)
+            if own.shape[own.dim() - len(shape) :] != shape or own.dim() > len(shape) + 1:
+                wanted = ["B", *map(str, shape)]
+                wanted.insert(axis, wanted.pop(0))
+                raise ShapeError(
+                    f"state.{name} must be [{', '.join(wanted)}], got {list(part.shape)}"
+                )
+            rows.append(own.reshape((*own.shape[: own.dim() - len(shape)], prod(shape))))
+        return self.state_type(*rows)
 
     @property
     def named_function(self) -> Callable[..., Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
+from cello.cells.contract.state import mapped
 from cello.errors import CellError
 
-__all__ = ["apart_from", "filled", "names_in"]
+__all__ = ["apart_from", "filled", "is_structured", "names_in", "register_classes"]
 
 
 def apart_from(state: Any) -> tuple[Any, list[Tensor]]:
@@ -34,7 +36,7 @@ def apart_from(state: Any) -> tuple[Any, list[Tensor]]:
         parts.append(part)
         return len(parts) - 1
 
-    return _mapped(number, state), parts
+    return mapped(number, state), parts
 
 
 def filled(form: Any, parts: Any) -> Any:
@@ -43,7 +45,40 @@ def filled(form: Any, parts: Any) -> Any:
     >>> filled({"h": 0, "more": [1, None]}, "ab")
     {'h': 'a', 'more': ['b', None]}
     """
-    return _mapped(lambda number: None if number is None else parts[number], form)
+    return mapped(lambda number: None if number is None else parts[number], form)
+
+
+def is_structured(form: Any) -> bool:
+    """Whether a form says more than how many tensors there are, and in which order.
+
+    >>> is_structured(0), is_structured([0, 1]), is_structured({"h": 0}), is_structured([(0,)])
+    (False, False, True, True)
+    """
+    plain = type(form) in (tuple, list) and all(isinstance(part, int) for part in form)
+    return not (plain or isinstance(form, int))
+
+
+def register_classes(form: Any) -> None:
+    """Tell PyTorch's tools the named tuples and data classes in a form, as they ask for them.
+
+    What goes through every container, as `torch.export` and vmap do, then goes through a state too.
+    """
+    kind = type(form)
+    values = list(form.values()) if isinstance(form, dict) else form
+    fields = dataclasses.fields(form) if dataclasses.is_dataclass(form) else ()
+    if fields:
+        values = [getattr(form, field.name) for field in fields]
+    elif not isinstance(values, (tuple, list)):
+        return
+    for value in values:
+        register_classes(value)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name in pytree.SERIALIZED_TYPE_TO_PYTHON_TYPE:
+        return
+    if all(field.init for field in fields) and fields and kind not in pytree.SUPPORTED_NODES:
+        torch.export.register_dataclass(kind, serialized_type_name=name)
+    elif hasattr(form, "_fields") and kind not in pytree.SUPPORTED_NODES:
+        pytree._register_namedtuple(kind, serialized_type_name=name)
 
 
 def names_in(form: Any) -> list[str] | None:
@@ -63,23 +98,3 @@ def names_in(form: Any) -> list[str] | None:
         return None
     named = all(isinstance(name, str) for name in names)
     return names if named and all(isinstance(value, int) for value in values) else None
-
-
-def _mapped(function: Any, tree: Any) -> Any:
-    """`function` of everything in nested containers, which stay what they are."""
-    if isinstance(tree, (tuple, list)):
-        parts = [_mapped(function, part) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    if isinstance(tree, dict):
-        made = {key: _mapped(function, part) for key, part in tree.items()}
-        if type(tree) is dict:
-            return made
-        kept = copy.copy(tree)  # of another class: with all that it has besides
-        kept.update(made)
-        return kept
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        fields = [field.name for field in dataclasses.fields(tree) if field.init]
-        return dataclasses.replace(
-            tree, **{name: _mapped(function, getattr(tree, name)) for name in fields}
-        )
-    return function(tree)
