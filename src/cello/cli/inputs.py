@@ -76,7 +76,15 @@ def reads_characters(model: Model) -> bool:
 
 
 def labels_of(model: Model) -> tuple[str, ...] | None:
-    """What the numbers that a model gives are the odds of, if its task tells."""
+    """What the numbers that a model gives are the odds of, if its task tells.
+
+    Before a conditional random field they are scores of single tags, not odds, and the largest need
+    not be the tag that `predict` decodes: such a model has none.
+    """
+    from cello.layers import CRF
+
+    if any(isinstance(module, CRF) for module in model.net.modules()):
+        return None
     named: tuple[str, ...] | None = getattr(model.task, "labels", None)
     return getattr(model.task, "classes", named)
 

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from cello.cli import cli
+from cello.cli.inputs import labels_of
+from cello.cli.models import open_model
 from cello.cli.training.options import OrWord
 from cello.convert import load_model, read_config, save_model
 from cello.layers import CRF
@@ -79,6 +81,7 @@ def test_words_with_a_crf(words_file: Path, tmp_path: Path):
     assert abs(found["parameters"] - 700) < 50
     net = load_model(model)
     assert isinstance(net[-1], CRF)
+    assert labels_of(open_model(model)) is None  # the page would take scores for odds
     assert float(net[-1].transitions.detach().abs().sum()) > 0  # it has learned
     # Scores that leave nothing but what the field says: tag 0 first, then 2, 1, 0, 2 …
     task = Tagging.from_config(read_config(model)["task"])
