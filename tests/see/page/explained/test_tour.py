@@ -38,7 +38,7 @@ def test_the_gates_of_the_lecture(watched: Callable, tmp_path: Path):
         "Step 7 reads “\u20686, 1, 0\u2069”. Gate i is 1: it lets in. c goes from 5.7e-39 to 6."
     )
     assert said[2].endswith(
-        "Step 6 reads “\u20683, -1, 0\u2069”. Gate f is 8e-40: it forgets. "
+        "Step 6 reads “\u20683, −1, 0\u2069”. Gate f is 8e-40: it forgets. "
         "c goes from 7 to 5.7e-39."
     )
     assert "Step 5 reads" in said[3]

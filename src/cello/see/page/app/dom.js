@@ -1,4 +1,5 @@
 // Elements. Text goes in as text: nothing here or elsewhere writes HTML.
+import { typeset } from "./numbers.js";
 
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -42,8 +43,12 @@ export function cleared(canvas, width, height) {
 // What turns the direction of writing, so that a text looks like another.
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-// Letters that cannot be seen by themselves get a sign that can.
+// What stands for a step whose input is a few numbers.
+const NUMBERS = /^-?[\d.]+(e-?\d+)?(, -?[\d.]+(e-?\d+)?)*$/;
+
+// Letters that cannot be seen by themselves get a sign that can; numbers have the page's minus.
 export function visible(token) {
+  if (NUMBERS.test(token)) return typeset(token);
   const shown = token.replace(/[\u0000-\u001f]/g, (c) =>
     c === "\n" ? "↵" : c === "\t" ? "⇥" : String.fromCharCode(0x2400 + c.charCodeAt(0)))
     .replace(TURNS, (c) => `‹${c.charCodeAt(0).toString(16)}›`);
