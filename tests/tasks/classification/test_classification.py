@@ -12,6 +12,7 @@ import torch
 from cello.errors import ArgumentError, DataError, DtypeError, ModelError
 from cello.tasks import build_network, task_from_config
 from cello.tasks.classification import Classification, FileColumns, digits, read_sequences
+from cello.tasks.classification.table_rows import NumberFeatures
 
 TEXTS = pd.DataFrame(
     {"text": ["a b", "c", "b a c", "", "b"] * 4, "label": ["x", "y", "x", "y", "x"] * 4}
@@ -71,11 +72,34 @@ def test_arrays(tmp_path: Path):
     assert len(task.predict(net_of(task), task.read(tmp_path / "x.npy"))) == 6
 
 
-def test_every_tenth_sequence_is_set_aside():
-    task = Classification.from_files(TEXTS)
-    assert len(task._train) == 18
-    assert len(task._held_out["validation"]) == 2
+def test_a_tenth_of_each_label_is_set_aside():
+    table = pd.DataFrame(
+        {"text": [str(n) for n in range(100)], "label": [n % 10 for n in range(100)]}
+    )
+    task = Classification.from_files(table)
+    assert len(task.classes) == 10
+    assert sorted(int(example.y) for example in task._held_out["validation"]) == list(range(10))
+    assert len(task._train) == 90
     assert task.splits == ("validation",)
+    few = Classification.from_files(TEXTS[:4])
+    assert len(few._held_out["validation"]) == 1
+
+
+def test_what_stands_in_a_file_is_read_as_it_stands(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("text,label\n00010011,01\n1e5,true\n", encoding="utf-8")
+    found = read_sequences(tmp_path / "a.csv", FileColumns(level="characters"))
+    assert found.labels == ["01", "true"]
+    assert ["".join(item) for item in found.items] == ["00010011", "1e5"]
+    table = pd.DataFrame({"gear": ["1", "2", "x", "y"]})
+    features = NumberFeatures.fit(table, "the table")
+    assert features.encode(pd.DataFrame({"gear": [1.0, None]})).tolist() == [[1, 0, 0, 0], [0] * 4]
+
+
+def test_columns_that_do_not_vary_and_numbers_that_are_too_large():
+    same = NumberFeatures.fit(pd.DataFrame({"a": [0.1] * 7}), "the table")
+    assert same.encode(pd.DataFrame({"a": [0.2]})).item() == pytest.approx(0.1)
+    with pytest.raises(DataError, match=r"column a goes up to 1e\+200"):
+        NumberFeatures.fit(pd.DataFrame({"a": [1e200, 0.0]}), "the table")
 
 
 @pytest.mark.parametrize("level", ["words", "characters"])
@@ -212,6 +236,8 @@ def test_columns_that_are_not_there():
     [
         ({"x": np.zeros((3, 2))}, "x must be numbers"),
         ({"z": np.zeros(3)}, "expected the arrays x, y, found z"),
+        ({"x": np.zeros((3, 2, 1)), "y": np.array([0, 1, np.nan])}, "y holds NaN"),
+        ({"x": np.zeros((3, 2, 1)), "y": np.array([b"a", b"b", b"a"])}, "numbers or texts"),
         ({"x": np.zeros((3, 2, 1)), "y": np.zeros(2)}, r"y must be \[3\]"),
         (
             {"x": np.zeros((3, 2, 1)), "y": np.zeros(3), "lengths": np.array([0, 1, 2])},

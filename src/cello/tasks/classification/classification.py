@@ -331,14 +331,15 @@ class Classification:
         data = {f"sequences for {name}": f"{len(part):,}" for name, part in sizes.items() if part}
         data["labels"] = ", ".join(self.classes[:20]) + (" …" if len(self.classes) > 20 else "")
         numbers = isinstance(self.features, NumberFeatures)
-        what = 'task.read("new.csv")' if numbers else '["a text of yours"]'
+        file = "new.csv" if self.form.by or not numbers else "new.npz"
+        what = f'task.read("{file}")' if numbers else '["a text of yours"]'
         return About(
             f"gives each {'sequence of numbers' if numbers else 'text'} a label",
             data=data,
             python="net = load_model({folder!r})\n"
             'task = task_from_config(read_config({folder!r})["task"])\n'
             f"print(task.predict(net, {what}))",
-            shell=("cello predict {folder} new.csv", "cello evaluate {folder} test.csv"),
+            shell=(f"cello predict {{folder}} {file}", f"cello evaluate {{folder}} {file}"),
         )
 
     def config(self) -> dict[str, Any]:

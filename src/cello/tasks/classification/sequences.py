@@ -127,7 +127,7 @@ def read_sequences(
     where = where or (str(source) if isinstance(source, (str, Path)) else "the table")
     if isinstance(source, (str, Path)) and Path(source).suffix.lower() in (".npz", ".npy"):
         return _arrays(Path(source), labelled)
-    table = read_table(source, words_stay=form.by is None)
+    table = read_table(source, as_texts=True, words_stay=form.by is None)
     has_labels = labelled or form.label in table.columns
     if not labelled and has_labels and table[form.label].isna().any():
         has_labels = False  # to be filled in, as in a file to predict
@@ -149,14 +149,15 @@ def read_sequences(
         raise DataError(f"{where}: has no column besides {form.by} and {form.label}")
     if order:
         _check_all_there(table[form.order], where)
-        table = table.sort_values(order, kind="stable")
+        table = table.sort_values(order, kind="stable", key=_as_numbers)
     groups = list(table.groupby(form.by, sort=False))
     if not order:
         _check_order(groups, where)
     labels = None
     if has_labels:
         labels = [_one_label(rows, form, str(name), where) for name, rows in groups]
-    return Sequences([str(n) for n, _ in groups], [rows[read] for _, rows in groups], labels)
+    names = [str(name) for name, _ in groups]
+    return Sequences(names, [rows[read] for _, rows in groups], labels)
 
 
 def read_splits(
@@ -177,12 +178,26 @@ def read_splits(
             f"found {len(sequences.items)}; give a validation file"
         )
     else:
+        aside = _aside(sequences.labels or [])
         every = range(len(sequences.items))
-        splits["validation"] = sequences.chosen(number for number in every if number % 10 == 0)
-        sequences = sequences.chosen(number for number in every if number % 10)
+        splits["validation"] = sequences.chosen(sorted(aside))
+        sequences = sequences.chosen(number for number in every if number not in aside)
     if test is not None:
         splits["test"] = read_sequences(test, form)
     return sequences, splits
+
+
+def _aside(labels: list[str]) -> set[int]:
+    """A tenth of the sequences of each label, always the same ones; at least one in all."""
+    chance = np.random.default_rng(0)
+    by_label: dict[str, list[int]] = {}
+    for number, label in enumerate(labels):
+        by_label.setdefault(label, []).append(number)
+    found: set[int] = set()
+    for numbers in by_label.values():
+        found.update(chance.permutation(numbers)[: round(len(numbers) / 10)].tolist())
+    most = max(by_label.values(), key=len)
+    return found or {int(chance.choice(most))}
 
 
 def _with_labels(table: pd.DataFrame, form: FileColumns, where: str) -> pd.DataFrame:
@@ -201,13 +216,21 @@ def _check_order(groups: list[Any], where: str) -> None:
     """Say where a column seems to hold the order of steps, and the rows stand in another."""
     names = [name for name in groups[0][1].columns if str(name).lower() in _STEPS]
     for name in names:
-        moved = sum(not rows[name].is_monotonic_increasing for _, rows in groups)
+        moved = sum(not _as_numbers(rows[name]).is_monotonic_increasing for _, rows in groups)
         if moved:
             warnings.warn(
                 f"{where}: the rows of {moved:,} sequences are not in the order of {name}, and are "
                 f"read in that of the file: order={name!r} (--order {name}) sorts them",
                 stacklevel=4,
             )
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    """What orders by size where all are numbers."""
+    import pandas as pd
+
+    numbers: pd.Series = pd.to_numeric(column, errors="coerce")
+    return column if numbers.isna().any() else numbers
 
 
 def _check_all_there(column: pd.Series, where: str) -> None:
@@ -262,6 +285,10 @@ def _arrays(path: Path, labelled: bool) -> Sequences:
     for name, array in (("lengths", lengths), ("y", y)):
         if array is not None and array.shape != (len(x),):
             raise DataError(f"{path}: {name} must be [{len(x)}], got {list(array.shape)}")
+    if y is not None and y.dtype.kind == "f" and np.isnan(y).any():
+        raise DataError(f"{path}: y holds NaN: each sequence needs a label")
+    if y is not None and y.dtype.kind not in "biufU":
+        raise DataError(f"{path}: y must be numbers or texts, got {y.dtype}")
     if lengths.dtype.kind not in "iu" or (lengths < 1).any() or (lengths > x.shape[1]).any():
         raise DataError(f"{path}: lengths must be whole numbers from 1 to {x.shape[1]}")
     return from_arrays(x, lengths, y)
@@ -271,6 +298,7 @@ def from_arrays(x: Any, lengths: Any, y: Any) -> Sequences:
     """Sequences of numbers [N, T, I], whose columns are called by their numbers."""
     import pandas as pd
 
+    x = x.astype(np.float64)
     names = [str(number) for number in range(x.shape[2])]
     ends = [x.shape[1]] * len(x) if lengths is None else lengths
     items = [pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)]

@@ -20,6 +20,9 @@ __all__ = ["NumberFeatures"]
 #: So many categories are no reason to doubt that they are such.
 _FEW = 50
 
+#: Larger numbers have squares that are none.
+_LARGEST = 1e100
+
 
 class NumberFeatures:
     """Rows of a table as vectors: numbers scaled as in training, categories 1-of-N.
@@ -54,17 +57,25 @@ class NumberFeatures:
             known = column.dropna()
             if not len(known):
                 raise DataError(f"{where}: column {name} has no value")
-            if not pd.api.types.is_numeric_dtype(column) or column.dtype == bool:
+            found = pd.to_numeric(known, errors="coerce")
+            if found.isna().any() or column.dtype == bool:
                 columns.append({"name": name, "categories": _categories(known, name, where)})
                 continue
-            numbers = known.to_numpy(dtype=np.float64)
+            numbers = found.to_numpy(dtype=np.float64)
             if not np.isfinite(numbers).all():
                 raise DataError(f"{where}: column {name} has an infinite value")
+            if np.abs(numbers).max() > _LARGEST:
+                raise DataError(
+                    f"{where}: column {name} goes up to {np.abs(numbers).max():.3g}: expected "
+                    f"numbers up to {_LARGEST:.0e}; give them in larger units"
+                )
+            mean, scale = float(numbers.mean()), float(numbers.std())
+            constant = scale <= 1e-9 * abs(mean)  # but for rounding
             columns.append(
                 {
                     "name": name,
-                    "mean": float(numbers.mean()),
-                    "scale": float(numbers.std()) or 1.0,
+                    "mean": mean,
+                    "scale": 1.0 if constant else scale,
                     "missing": len(known) < len(column),
                 }
             )
@@ -87,7 +98,7 @@ class NumberFeatures:
         for about in self.columns:
             column = table[about["name"]]
             if "categories" in about:
-                given = column.astype(str).to_numpy()
+                given = np.array([_plain(value) for value in column], dtype=object)
                 parts += [np.where(given == category, 1.0, 0.0) for category in about["categories"]]
                 continue
             numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
@@ -129,6 +140,11 @@ class NumberFeatures:
         return cls(columns)
 
 
+def _plain(value: Any) -> str:
+    """A category as text; a whole number among fractions is written without a point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def _categories(known: pd.Series, name: str, where: str) -> list[str]:
     """The categories of a column.
 
@@ -144,7 +160,7 @@ def _categories(known: pd.Series, name: str, where: str) -> list[str]:
             f"{where}: column {name}: expected numbers, as most are, found {shown(wrong.iloc[0])} "
             f"({len(wrong):,} such rows); leave it empty where a value is missing"
         )
-    found = sorted({str(value) for value in known})
+    found = sorted({_plain(value) for value in known})
     if len(found) > max(_FEW, len(known) // 4):
         raise DataError(
             f"{where}: column {name} has {len(found):,} different texts in {len(known):,} rows, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["check_columns", "read_table"]
 
 
-def read_table(table: Any, *, words_stay: bool = False) -> pd.DataFrame:
+def read_table(
+    table: Any, *, as_texts: bool | Sequence[str] = False, words_stay: bool = False
+) -> pd.DataFrame:
     """A file, or text of CSV, as a table of pandas; such a table stays as it is.
 
     Args:
         table: a path whose ending says what it is: .parquet, .pq, .tsv, .jsonl, .ndjson; CSV
             otherwise.
+        as_texts: whether what stands in CSV and JSON stays as it stands there, 007 and true
+            included: all of it, or some columns.
         words_stay: whether NA, None, null and the like are words in CSV; else they are missing
             values, as an empty place always is.
 
@@ -44,9 +48,12 @@ def read_table(table: Any, *, words_stay: bool = False) -> pd.DataFrame:
         if ending in (".parquet", ".pq"):
             return pd.read_parquet(table)
         if ending in (".jsonl", ".ndjson"):
-            return pd.read_json(table, lines=True)
-        missing: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
-        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",", **missing)
+            plain: Any = {"dtype": False} if as_texts else {}
+            return pd.read_json(table, lines=True, **plain)
+        more: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
+        if as_texts:
+            more["dtype"] = str if as_texts is True else dict.fromkeys(as_texts, str)
+        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",", **more)
     except ImportError:
         raise
     except FileNotFoundError as error:
