@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.errors import ArgumentError, ConversionError, DtypeError, ShapeError
 from cello.layers.call.steps import Steps
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "last",
     "pool_of",
     "pooled",
+    "refuse_pooling",
 ]
 
 
@@ -155,9 +156,7 @@ class AttentionOverTime(OverTime):
         size: features, F; W is [F, F].
         batch_first: whether the batch is the first axis of y.
 
-    >>> torch.manual_seed(0); pool = AttentionOverTime(4)
-    Generator(...)
-    >>> pool(torch.randn(5, 2, 4), [5, 3]).shape
+    >>> AttentionOverTime(4)(torch.randn(5, 2, 4), [5, 3]).shape
     torch.Size([2, 4])
     """
 
@@ -197,6 +196,20 @@ def pool_of(kind: str, size: int) -> OverTime:
 
 def _inside(y: Tensor, lengths: Tensor) -> Tensor:
     return (torch.arange(y.shape[0], device=y.device)[:, None] < lengths).unsqueeze(-1)
+
+
+def refuse_pooling(net: nn.Module, what: str) -> None:
+    """Say by name which module of a net makes one vector of a sequence.
+
+    Raises:
+        ConversionError: there is one.
+    """
+    for path, module in net.named_modules():
+        if isinstance(module, OverTime):
+            raise ConversionError(
+                f"{path}, {module}, makes one vector of a whole sequence, which {what} has no form "
+                "for: convert the modules before it, as cello.Stack(*modules)"
+            )
 
 
 def pooled(module: nn.Module, steps: Steps) -> Steps | None:

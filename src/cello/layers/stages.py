@@ -16,6 +16,7 @@ from cello.errors import ArgumentError, ConversionError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.encoders import ENCODERS
 from cello.layers.layer import Layer
+from cello.layers.pooling import refuse_pooling
 from cello.layers.reads import reads_of
 from cello.layers.row_wise import RowWise, in_order
 
@@ -143,6 +144,7 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
         ConversionError: a module is none of the known ones.
         ArgumentError: `ids` is missing, or not what the net takes.
     """
+    refuse_pooling(net, "a chain of steps")
     stages: list[Stage] = []
     width: int | None = None
     named = ((".".join(path), module) for path, module in in_order(net))

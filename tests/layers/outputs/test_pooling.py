@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import cello
-from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.errors import ArgumentError, ConversionError, DtypeError, ShapeError
 from cello.layers.pooling import POOL_KINDS, OverTime, pool_of
 
 LENGTHS = [4, 1, 3]
@@ -88,6 +88,14 @@ def test_what_cannot_be():
         cello.Stack(cello.LSTM(5, 2), cello.LastStep(), cello.LastStep())(y)
     with pytest.raises(ArgumentError, match=r"module 1, LastStep\(\), needs the whole sequence"):
         net.stream()
+
+
+def test_conversions_name_what_they_have_no_form_for(tmp_path):
+    net = cello.Stack(cello.LSTM(2, 3), cello.LastStep())
+    for convert in (cello.to_onnx, cello.to_c):
+        with pytest.raises(ConversionError, match=r"1, LastStep\(\), makes one vector"):
+            convert(net, tmp_path / "net.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_saved_net_and_its_recording(tmp_path):

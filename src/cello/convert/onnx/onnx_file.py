@@ -22,6 +22,7 @@ from cello.errors import ConversionError, ModelError
 from cello.files import replace
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
+from cello.layers.pooling import refuse_pooling
 from cello.layers.stream import Streamed
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
+    refuse_pooling(net, "ONNX here")
     file = Path(file)
     if isinstance(net, NetGraph) and stream:
         net = per_step(net)
