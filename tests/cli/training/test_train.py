@@ -15,7 +15,14 @@ from cello.cli.models import open_model
 from cello.cli.training.options import OrWord
 from cello.convert import load_model, read_config, save_model
 from cello.layers import CRF
-from cello.tasks import Characters, Forecasting, Tagging, build_network, python_tagging
+from cello.tasks import (
+    Characters,
+    Classification,
+    Forecasting,
+    Tagging,
+    build_network,
+    python_tagging,
+)
 from cello.tasks.features import WordFeatures
 from cello.tasks.readers.corpus import Document
 from cello.train import Options
@@ -196,7 +203,13 @@ def arguments(function) -> dict[str, inspect.Parameter]:
     [
         ("tag", [Options], set()),
         ("chars", [Options], set()),
-        ("tag", [build_network], {"encoder", "output_size", "numbers"}),
+        ("tag", [build_network], {"encoder", "output_size", "numbers", "pool"}),
+        ("classify", [build_network], {"encoder", "output_size", "numbers", "crf"}),
+        (
+            "classify",
+            [Classification, Classification.from_files, Classification.from_sequences],
+            {"features", "classes", "form", "held_out", "where", "options"},
+        ),
         ("tag", [python_tagging], {"documents"}),
         (
             "forecast",

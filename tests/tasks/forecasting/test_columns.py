@@ -10,7 +10,7 @@ import pytest
 
 from cello.errors import ArgumentError, DataError, ShapeError
 from cello.tasks.forecasting.clock import Clock, season_of
-from cello.tasks.forecasting.columns import Columns, read_series, time_column
+from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
 from cello.tasks.forecasting.series import Series
 from cello.tasks.readers.tables import read_table
 
@@ -29,7 +29,14 @@ def read(frame: pd.DataFrame, **columns):
     [
         (pd.date_range("2024-01-01", periods=9, freq="D").astype(str), "seconds", 86_400, 7),
         (pd.date_range("2024-01-01", periods=9, freq="h"), "seconds", 3_600, 24),
-        (pd.date_range("2024-01-31", periods=9, freq="ME").astype(str), "months", 1, 12),
+        (pd.date_range("2024-01-31", periods=9, freq="ME").astype(str), "month ends", 1, 12),
+        (
+            pd.date_range("2019-02-01", periods=9, freq="MS") + pd.Timedelta(days=27),
+            "months",
+            1,
+            12,
+        ),
+        (pd.date_range("2024-01-01", periods=3000, freq="10ms"), "seconds", 0.01, 8_640_000),
         (pd.date_range("2024-01-15", periods=9, freq="90D"), "seconds", 90 * 86_400, None),
         (pd.date_range("2020-01-01", periods=9, freq="QS"), "months", 3, 4),
         (pd.date_range("2024-01-01", periods=9, freq="B"), "business", 1, 5),
@@ -112,11 +119,62 @@ def test_mistakes_in_names():
 
 def test_which_column_holds_the_times():
     days = pd.date_range("2024-01-01", periods=3)
-    assert time_column(pd.DataFrame({"y": [1, 2, 3], "when": days.astype(str)}), ["y"]) == "when"
-    assert time_column(pd.DataFrame({"y": [1, 2, 3], "Year": [1, 2, 3]}), ["y"]) == "Year"
-    assert time_column(pd.DataFrame({"y": [1, 2, 3], "word": list("abc")}), ["y"]) is None
+    assert (
+        time_column(pd.DataFrame({"y": [1, 2, 3], "when": days.astype(str)}), ["y"], "t") == "when"
+    )
+    assert time_column(pd.DataFrame({"y": [1, 2, 3], "Year": [1, 2, 3]}), ["y"], "t") == "Year"
+    assert time_column(pd.DataFrame({"y": [1, 2, 3], "word": list("abc")}), ["y"], "t") is None
     zoned = pd.DataFrame({"date": days.tz_localize("UTC"), "y": [1, 2, 3]})
     assert read(zoned)[0][0].start == "2024-01-01T00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("dates", "says"),
+    [
+        (["01/02/2023", "13/02/2023", "14/02/2023"], "row 2: expected a date"),
+        (["2023-02-27", "2023-02-31", "2023-03-01"], "row 2: expected a date"),
+        (["2023-02-27", None, "2023-03-01"], "row 2: expected a time, found nothing"),
+        (["2023-02-27", "2023-02-28", "Total"], "row 3: expected a date"),
+        (["1-01", "1-02", "1-03"], "row 1: expected a date"),
+    ],
+)
+def test_a_column_that_is_called_so_must_hold_times(dates, says):
+    frame = pd.DataFrame({"Date": dates, "y": [1, 2, 3]})
+    with pytest.raises(DataError, match=f"column Date, {says}"):
+        time_column(frame, ["y"], "t.csv")
+
+
+def test_times_in_the_index():
+    days = pd.date_range("2024-01-01", periods=3)
+    for index in (days, days.to_period("D")):
+        found = with_times(pd.DataFrame({"y": [1, 2, 3]}, index=index))
+        assert time_column(found, ["y"], "t") == "time"
+        (one,), clock = read(found, time="time")
+        assert (one.start, clock) == ("2024-01-01T00:00:00", Clock("seconds", 86_400))
+
+
+def test_a_clock_shows_the_times_of_its_zone():
+    hours = pd.date_range("2024-01-10 22:00", periods=4, freq="h", tz="Europe/Berlin")
+    for times in (hours, [time.isoformat() for time in hours]):
+        assert read(table(times))[0][0].start == "2024-01-10T22:00:00"
+    days = pd.date_range("2024-03-28", periods=6, tz="Europe/Berlin")  # the clock is changed within
+    (one,), clock = read(table([time.isoformat() for time in days]))
+    assert (one.start, clock) == ("2024-03-28T00:00:00", Clock("seconds", 86_400))
+    night = pd.date_range("2024-10-26 22:00", periods=9, freq="h", tz="Europe/Berlin")
+    with pytest.warns(UserWarning, match="taken in UTC"):
+        (one,), clock = read(table(night))
+    assert (one.start, clock) == ("2024-10-26T20:00:00", Clock("seconds", 3_600))
+
+
+def test_tables_of_spreadsheets(tmp_path):
+    (tmp_path / "a.csv").write_text("date;y\n2024-01-01;1,5\n2024-01-02;2,5\n", encoding="utf-8")
+    assert read(read_table(tmp_path / "a.csv"))[0][0].values.ravel().tolist() == [1.5, 2.5]
+    (tmp_path / "b.csv").write_bytes("date,stück\n".encode("latin-1"))
+    with pytest.raises(DataError, match="is not written in UTF-8"):
+        read_table(tmp_path / "b.csv")
+    twice = pd.DataFrame([["2024-01-01", 1, 2]], columns=["date", "y", "y"])
+    with pytest.raises(ArgumentError, match="several columns that are called 'y'"):
+        read(twice)
 
 
 def test_times_are_written_as_they_are_read():

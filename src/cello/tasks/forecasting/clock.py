@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CALENDAR", "KINDS", "Clock", "season_of"]
 
-#: What a step can be: of a number, of seconds, of months, of days from Monday to Friday.
-KINDS = ("number", "seconds", "months", "business")
+#: What a step can be: of a number, of seconds, of months, from one end of a month to another, of
+#: days from Monday to Friday.
+KINDS = ("number", "seconds", "months", "month ends", "business")
 
 #: How many features each part of a calendar has.
 CALENDAR = {"day": 4, "week": 7, "year": 4}
@@ -24,6 +25,7 @@ CALENDAR = {"day": 4, "week": 7, "year": 4}
 #: How many days each takes.
 _DAYS = {"day": 1.0, "week": 7.0, "year": 365.0}
 
+_OF_MONTHS = ("months", "month ends")
 _DAY = 86_400.0
 _UNITS = (("day", _DAY), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
 #: Of months: how many days they have at least.
@@ -37,7 +39,7 @@ class Clock(NamedTuple):
 
     `kind` is one of `KINDS`, `step` the number of these in a step.
 
-    >>> clock = Clock("months", 1)
+    >>> clock = Clock("month ends", 1)
     >>> [str(time.date()) for time in clock.times("2024-01-31", 3)]
     ['2024-01-31', '2024-02-29', '2024-03-31']
     >>> Clock("number", 0.5).times(1.0, 3).tolist()
@@ -66,6 +68,7 @@ class Clock(NamedTuple):
         if not len(every):
             raise DataError(f"{where}: expected at least 2 times, so that a step is known, found 1")
         step = float(np.sort(every)[(len(every) - 1) // 2])  # the lower median
+        step = step if numeric else round(step, 9)
         clock = cls("number" if numeric else "seconds", int(step) if step == int(step) else step)
         for series in times:
             clock.places(series, where)
@@ -77,7 +80,7 @@ class Clock(NamedTuple):
         Raises:
             DataError: one stands between two steps, or most steps hold nothing.
         """
-        if self.kind == "months":
+        if self.kind in _OF_MONTHS:
             exact = (_months(times) - _months(times)[0]) / self.step
         elif self.kind == "business":
             days = times.values.astype("datetime64[D]")
@@ -109,8 +112,8 @@ class Clock(NamedTuple):
         import pandas as pd
 
         first = pd.Timestamp(start)
-        if self.kind == "months":
-            ends = first.is_month_end and first.day >= _MONTH
+        if self.kind in _OF_MONTHS:
+            ends = self.kind == "month ends"
             steps = [first + pd.DateOffset(months=int(self.step) * k) for k in range(count)]
             return pd.DatetimeIndex([s + pd.offsets.MonthEnd(0) if ends else s for s in steps])
         freq: Any = f"{int(self.step)}B" if self.kind == "business" else _delta(self.step)
@@ -129,7 +132,11 @@ class Clock(NamedTuple):
 
     def features(self, steps: int) -> tuple[str, ...]:
         """The parts of the calendar that change from step to step, and come twice in so many."""
-        days = {"number": 0.0, "seconds": self.step / _DAY, "months": 30.4 * self.step}
+        days = {
+            "number": 0.0,
+            "seconds": self.step / _DAY,
+            **dict.fromkeys(_OF_MONTHS, 30.4 * self.step),
+        }
         each = days.get(self.kind, 7 / 5 * self.step)
         return tuple(n for n, all_ in _DAYS.items() if 0 < each < all_ and steps * each > 2 * all_)
 
@@ -155,9 +162,10 @@ class Clock(NamedTuple):
     def __str__(self) -> str:
         if self.kind == "number":
             return f"{self.step:g}"
-        unit, size = {"months": ("month", 1.0), "business": ("business day", 1.0)}.get(
-            self.kind
-        ) or next((unit for unit in _UNITS if self.step % unit[1] == 0), _UNITS[-1])
+        whole = dict.fromkeys(_OF_MONTHS, "month") | {"business": "business day"}
+        unit, size = whole.get(self.kind, ""), 1.0
+        if not unit:
+            unit, size = next((one for one in _UNITS if self.step % one[1] == 0), _UNITS[-1])
         count = self.step / size
         return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
@@ -169,7 +177,8 @@ def season_of(clock: Clock) -> int | None:
     (12, 24)
     """
     whole: Mapping[str, Sequence[float]] = {
-        "months": (12,), "business": (5,), "seconds": (_DAY, 7 * _DAY, 364 * _DAY),
+        **dict.fromkeys(_OF_MONTHS, (12,)),
+        "business": (5,), "seconds": (_DAY, 7 * _DAY, 364 * _DAY),
     }  # fmt: skip
     for long in whole.get(clock.kind, ()):
         if long > clock.step and abs(long / clock.step - round(long / clock.step)) < 1e-6:
@@ -187,7 +196,7 @@ def _calendar_steps(times: Sequence[Any]) -> Clock | None:
         same = len({day for t in times for day in t.day}) == 1
         if same or all(t.is_month_end.all() for t in times):
             months = np.concatenate([np.diff(_months(t)) for t in times])
-            return Clock("months", int(np.gcd.reduce(months)))
+            return Clock("months" if same else "month ends", int(np.gcd.reduce(months)))
     weekdays = all((t.day_of_week < 5).all() for t in times)
     if weekdays and np.median(days) == 1 and (days >= 3).any():
         return Clock("business", 1)
@@ -195,7 +204,9 @@ def _calendar_steps(times: Sequence[Any]) -> Clock | None:
 
 
 def _seconds(times: pd.DatetimeIndex) -> NDArray[np.float64]:
-    return times.values.astype("datetime64[ns]").astype(np.int64) / 1e9
+    """Since the first of them: in nanoseconds since 1970 a float64 would not be exact."""
+    nanoseconds = times.values.astype("datetime64[ns]").astype(np.int64)
+    return (nanoseconds - nanoseconds[:1]) / 1e9
 
 
 def _months(times: pd.DatetimeIndex) -> NDArray[np.int64]:

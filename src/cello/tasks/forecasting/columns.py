@@ -17,7 +17,11 @@ from cello.tasks.readers.tables import check_columns
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "read_series", "time_column"]
+__all__ = ["Columns", "read_series", "time_column", "with_times"]
+
+#: What a date holds, and what of it tells its zone.
+_YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
+_ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
 
 #: Columns with such a name hold times, if they can.
 _TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
@@ -117,21 +121,43 @@ def read_series(
     return found, clock or Clock("number", 1)
 
 
-def time_column(table: pd.DataFrame, others: Sequence[str]) -> str | None:
+def with_times(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column of the times that its index holds, if it does."""
+    import pandas as pd
+
+    if not isinstance(table.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+        return table
+    return table.rename_axis(index=table.index.name or "time").reset_index()
+
+
+def time_column(table: pd.DataFrame, others: Sequence[str], where: str) -> str | None:
     """The column that holds times: dates, or one that is called so and whose numbers rise.
 
     Args:
         table: a table.
         others: columns that are something else.
+        where: what errors call the table.
+
+    Raises:
+        DataError: a column is called so and holds no times: a row says why.
     """
     import pandas as pd
 
-    left = [name for name in table.columns if name not in others]
-    dates = [name for name in left if pd.api.types.is_datetime64_any_dtype(table[name])]
+    left = [name for name in dict.fromkeys(table.columns) if name not in others]
+    dates = [name for name in left if _is_of_dates(table[name])]
     texts = [name for name in left if _as_dates(table[name]) is not None]
     named = [name for name in left if str(name).lower() in _TIMES]
     numbers = [name for name in named if pd.api.types.is_numeric_dtype(table[name])]
-    return next((str(name) for name in (*dates, *texts, *numbers)), None)
+    found = next((str(name) for name in (*dates, *texts, *numbers)), None)
+    if found is None and named:
+        _times(table[named[0]], str(named[0]), where)  # says which row is none
+    return found
+
+
+def _is_of_dates(column: Any) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
 
 
 def _numbers(column: Any, name: str, where: str) -> Any:
@@ -144,8 +170,8 @@ def _numbers(column: Any, name: str, where: str) -> Any:
         row = int(wrong[0])
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a number, found "
-            f"{shown(column.iloc[row])} ({len(wrong):,} such rows); leave it empty where a value "
-            "is missing"
+            f"{shown(column.iloc[row])} ({len(wrong):,} of {len(column):,} rows)"
+            + ("; leave it empty where a value is missing" if 2 * len(wrong) < len(column) else "")
         )
     return found
 
@@ -154,10 +180,14 @@ def _as_dates(column: Any) -> Any:
     """A column of texts as dates; None if it is none, or not all are."""
     import pandas as pd
 
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return pd.DatetimeIndex(column.dt.to_timestamp())
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.DatetimeIndex(column)
     if pd.api.types.is_numeric_dtype(column) or not len(column) or column.isna().any():
         return None
+    if not column.astype(str).str.contains(_YEAR).all():
+        return None  # 1-01 is no date, and 03/04/05 may be several
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
@@ -181,13 +211,37 @@ def _times(column: Any, name: str, where: str) -> Any:
         return column.to_numpy()
     dates = _as_dates(column)
     if dates is None:
-        bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
         row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
             f"number, found {shown(column.iloc[row])}"
         )
-    return dates.tz_convert(None) if dates.tz is not None else dates
+    return dates if dates.tz is None else _without_zone(dates, column, name, where)
+
+
+def _without_zone(dates: Any, column: Any, name: str, where: str) -> Any:
+    """Times as a clock there shows them; where its changes are in the way, in UTC."""
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column):
+        local = dates.tz_localize(None)
+    else:
+        local = pd.DatetimeIndex(
+            pd.to_datetime(column.astype(str).str.replace(_ZONE, "", regex=True))
+        )
+    universal = dates.tz_convert(None)
+    changes = len(set((local - universal).tolist())) > 1
+    of_day = local - local.normalize()
+    if not changes or (len(set(of_day.tolist())) == 1 and local.is_unique == universal.is_unique):
+        return local
+    warnings.warn(
+        f"{where}: the clock of {name} was changed between its times: they are taken in UTC",
+        stacklevel=4,
+    )
+    return universal
 
 
 def _groups(table: pd.DataFrame, by: str | None, where: str) -> Iterator[tuple[str, Any]]:

@@ -19,7 +19,7 @@ from cello.tasks.batching import generator
 from cello.tasks.described import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
 from cello.tasks.forecasting.clock import Clock
-from cello.tasks.forecasting.columns import Columns, read_series, time_column
+from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
 from cello.tasks.forecasting.drawn import DrawnWindows
 from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import make_plan
@@ -185,11 +185,12 @@ class Forecasting:
             DataError: the file cannot be read, or is wrong; see `read_series`.
             ArgumentError: there is no such column, or an option makes no sense.
         """
-        frame, where = read_table(table), _named(table)
+        texts = () if by is None else (by,)
+        frame, where = with_times(read_table(table, as_texts=texts)), _named(table)
         target = (target,) if isinstance(target, str) else tuple(target)
         columns = Columns(target, tuple(known), None, by)
         if time is None:
-            time = time_column(frame, columns.named)
+            time = time_column(frame, columns.named, where)
         columns = columns._replace(time=time)
         series, clock = read_series(frame, columns, where)
         return cls.from_series(series, columns=columns, clock=clock, **options)
@@ -289,7 +290,8 @@ class Forecasting:
         Raises:
             DataError: see `read_series`; or the steps are not those of the training data.
         """
-        frame, where = read_table(table), _named(table)
+        texts = () if self.plan.columns.by is None else (self.plan.columns.by,)
+        frame, where = with_times(read_table(table, as_texts=texts)), _named(table)
         columns, clock = self.plan.columns, self.plan.clock
         found, _ = read_series(frame, columns, where, clock if columns.time else None)
         return found

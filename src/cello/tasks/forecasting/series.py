@@ -98,7 +98,11 @@ def scale_of(values: Numbers, season: int) -> Scale:
     count = np.maximum(known.sum(0), 1)
     mean = np.where(known, values, 0.0).sum(0) / count
     std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(0) / count)
-    still = std <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    if not np.isfinite(std).all():
+        raise DataError(
+            f"values up to {np.nanmax(np.abs(values)):.3g} are too large: give them in larger units"
+        )
+    still = std <= 1e-12 * np.abs(mean)
     unit = seasonal_scale(values, season)
     return Scale(
         mean.tolist(),

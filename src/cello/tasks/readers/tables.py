@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +54,35 @@ def read_table(
         more: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
         if as_texts:
             more["dtype"] = str if as_texts is True else dict.fromkeys(as_texts, str)
-        return pd.read_csv(table, sep="\t" if ending == ".tsv" else ",", **more)
+        return pd.read_csv(table, **_separators(table, ending), **more)
     except ImportError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"{where}: no such file or folder") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: is not written in UTF-8 ({error.reason} at byte {error.start:,}): save it so"
+        ) from error
     except Exception as error:  # whatever pandas says of what it cannot read
         raise DataError(f"{where}: is no table: {error}") from error
+
+
+def _separators(table: Any, ending: str) -> dict[str, str]:
+    """What separates the columns of CSV: a comma, or what the first line has in its place.
+
+    With semicolons, as spreadsheets write them where the comma is in numbers, it is the decimal
+    comma, if the second line has one and no decimal point.
+    """
+    if ending == ".tsv":
+        return {"sep": "\t"}
+    if not isinstance(table, (str, Path)):
+        return {}
+    with Path(table).open(encoding="utf-8", newline="") as file:
+        head, row = file.readline(), file.readline()
+    if "," in head or not (found := [one for one in ";\t" if one in head]):
+        return {}
+    decimal = found[0] == ";" and re.search(r"\d,\d", row) and not re.search(r"\d\.\d", row)
+    return {"sep": found[0], **({"decimal": ","} if decimal else {})}
 
 
 def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None:
@@ -80,5 +103,7 @@ def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None
             )
         if asked.count(name) > 1:
             raise ArgumentError(f"column {shown(name)} is asked for twice")
+        if known.count(name) > 1:
+            raise ArgumentError(f"{where} has several columns that are called {shown(name)}")
     if not len(table):
         raise DataError(f"{where}: holds no rows")
