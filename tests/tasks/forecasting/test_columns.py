@@ -36,7 +36,7 @@ def read(frame: pd.DataFrame, **columns):
             1,
             12,
         ),
-        (pd.date_range("2024-01-01", periods=3000, freq="10ms"), "seconds", 0.01, 8_640_000),
+        (pd.date_range("2026-01-01", periods=9, freq="10ms"), "seconds", 0.01, 8_640_000),
         (pd.date_range("2024-01-15", periods=9, freq="90D"), "seconds", 90 * 86_400, None),
         (pd.date_range("2020-01-01", periods=9, freq="QS"), "months", 3, 4),
         (pd.date_range("2024-01-01", periods=9, freq="B"), "business", 1, 5),
@@ -142,6 +142,13 @@ def test_a_column_that_is_called_so_must_hold_times(dates, says):
     frame = pd.DataFrame({"Date": dates, "y": [1, 2, 3]})
     with pytest.raises(DataError, match=f"column Date, {says}"):
         time_column(frame, ["y"], "t.csv")
+
+
+def test_long_series_of_short_steps_stay_regular():
+    times = pd.date_range("2026-01-01", periods=3000, freq="10ms")
+    (one,), clock = read(table([str(time) for time in times]))
+    assert (len(one), clock) == (3000, Clock("seconds", 0.01))
+    assert (clock.times(one.start, 3001)[:-1] == times).all()
 
 
 def test_times_in_the_index():
