@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cello.errors import ArgumentError, DataError, ShapeError
+from cello.tasks.forecasting import Forecasting
 from cello.tasks.forecasting.clock import Clock, season_of
 from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
 from cello.tasks.forecasting.series import Series
@@ -182,6 +183,18 @@ def test_tables_of_spreadsheets(tmp_path):
     twice = pd.DataFrame([["2024-01-01", 1, 2]], columns=["date", "y", "y"])
     with pytest.raises(ArgumentError, match="several columns that are called 'y'"):
         read(twice)
+
+
+def test_a_day_that_comes_first_is_named():
+    frame = table(["01/01/2024", "12/01/2024", "13/01/2024"])
+    with pytest.raises(DataError, match=r"row 3: .*'13/01/2024'; it does not tell whether the day"):
+        time_column(frame, ["y"], "t.csv")
+
+
+def test_rows_as_steps_are_said():
+    frame = pd.DataFrame({"y": np.sin(np.arange(90.0))})
+    with pytest.warns(UserWarning, match="no column of times: rows are taken as steps"):
+        Forecasting.from_table(frame, "y", horizon=2, context=6)
 
 
 def test_times_are_written_as_they_are_read():

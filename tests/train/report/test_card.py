@@ -58,9 +58,10 @@ def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     elif kind == "numbers":
         lines = "\n".join(f"{day},{day % 7}" for day in range(60))
         (tmp_path / "new.csv").write_text("day,{sold}\n" + lines + "\n")
-        task = Forecasting.from_table(
-            tmp_path / "new.csv", target=["{sold}"], horizon=2, context=4, windows=8
-        )
+        with pytest.warns(UserWarning, match="no column of times"):
+            task = Forecasting.from_table(
+                tmp_path / "new.csv", target=["{sold}"], horizon=2, context=4, windows=8
+            )
     else:
         task = Characters.from_documents([Document("x", "{} {a} " * 60)], batch_size=2)
     from cello.tasks import build_network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -215,9 +216,11 @@ def _times(column: Any, name: str, where: str) -> Any:
             warnings.simplefilter("ignore")
             bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
         row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
+        parts = re.match(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d", str(column.iloc[row]))
+        hint = "; it does not tell whether the day comes first: write 2024-01-31" if parts else ""
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
-            f"number, found {shown(column.iloc[row])}"
+            f"number, found {shown(column.iloc[row])}{hint}"
         )
     return dates if dates.tz is None else _without_zone(dates, column, name, where)
 

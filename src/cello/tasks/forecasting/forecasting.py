@@ -193,6 +193,11 @@ class Forecasting:
             time = time_column(frame, columns.named, where)
         columns = columns._replace(time=time)
         series, clock = read_series(frame, columns, where)
+        if time is None:
+            warnings.warn(
+                f"{where}: no column of times: rows are taken as steps at regular intervals",
+                stacklevel=2,
+            )
         return cls.from_series(series, columns=columns, clock=clock, **options)
 
     # ------------------------------------------------------------ what the loop asks
