@@ -51,7 +51,9 @@ def test_a_model_with_cells_of_the_zoo_is_shown(tmp_path: Path):
 
 def test_what_is_no_model(tmp_path: Path):
     assert "is no saved model: it has no config.json" in run("show", tmp_path, code=2).stderr
-    assert "does not exist" in run("show", tmp_path / "x", code=2).stderr
+    for name in ("x", "x.onnx"):
+        said = run("show", tmp_path / name, code=2).stderr
+        assert f"{name} does not exist: expected the folder of a saved model, or a file" in said
 
 
 # ------------------------------------------------------------ show --c

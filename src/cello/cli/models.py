@@ -83,6 +83,11 @@ def _folder_of(path: Path) -> Path | None:
     from cello.convert import CONFIG
     from cello.convert.saved import WEIGHTS
 
+    if not path.exists():
+        raise ModelError(
+            f"{path} does not exist: expected the folder of a saved model, or a file of another "
+            "library's"
+        )
     if path.is_file() and not (path.name in (CONFIG, WEIGHTS) and (path.parent / CONFIG).is_file()):
         return None
     return path.parent if path.is_file() else path
