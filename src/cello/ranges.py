@@ -99,8 +99,8 @@ def word(*words: str) -> Range:
     return Range(str, lambda text: text in words, f"one of {', '.join(words)}")
 
 
-def several(one: Range, what: str) -> Range:
-    """A list of at least one of these."""
+def several(one: Range, what: str, *, least: int = 1) -> Range:
+    """A list of so many of these or more."""
 
     def fits(values: Any) -> bool:
         try:
@@ -108,7 +108,7 @@ def several(one: Range, what: str) -> Range:
                 one.check("entry", value)
         except ArgumentError:
             return False
-        return bool(values)
+        return len(values) >= least
 
     return Range((list, tuple), fits, what)
 
@@ -137,7 +137,8 @@ RANGES: dict[str, Range] = {
     "window": whole(0, 1000),
     "window_size": whole(1, 2001),
     "normalized_shape": several(_SIZE, "a list of whole numbers from 1"),
-    **dict.fromkeys(("periods", "shape"), several(_SIZE, "a list of whole numbers from 1")),
+    "periods": several(_SIZE, "a list of whole numbers from 1"),
+    "shape": several(_SIZE, "a list of whole numbers from 1, or an empty one", least=0),
     "padding_idx": whole(-(2**31), 2**31 - 1, optional=True),
     "dim": whole(-16, 15, optional=True),
     # Constants of cells and modules.

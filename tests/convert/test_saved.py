@@ -205,6 +205,9 @@ def test_a_full_disk_leaves_the_old_model(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ModelError, match=r"^cannot write the model .*: .*No space left on device"):
         save_model(small(2.0), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(ModelError, match="No space left on device"):
+        save_model(small(2.0), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 # ------------------------------------------------------------ what is wrong

@@ -22,6 +22,7 @@ import operator
 import secrets
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def save_model(
     """
     folder = Path(folder)
     text, data = model_files(net, task)
+    there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _finish(folder)
@@ -80,6 +82,9 @@ def save_model(
             left_over.unlink(missing_ok=True)
         sync_folder(folder)
     except OSError as error:
+        if not there:
+            with suppress(OSError):
+                folder.rmdir()  # which is empty
         raise ModelError(f"cannot write the model {folder}: {error}") from error
 
 

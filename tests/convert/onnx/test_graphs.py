@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 import cello
 from cello.convert import NetGraph, from_keras, from_onnx
-from cello.errors import ConversionError
+from cello.convert.onnx_read.operators.constants import Held
+from cello.errors import ConversionError, ModelError
 from tests.convert.keras.models import inputs_of, make
 
 #: Of Keras's models, those that have each function and module, and what their cells become.
@@ -89,3 +91,41 @@ def test_a_module_without_a_form_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"^node 1 \(Gelu, behind layer \(Recurrent\)\) cann"):
         cello.to_onnx(net, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_numbers_without_an_axis_and_gelu(approximate: str, tmp_path: Path) -> None:
+    """As exporters write them: y = gelu(2 x), once over a GRU's output."""
+    gru = cello.Recurrent(cello.GRUCell(2, 3))
+    net = NetGraph(
+        [gru, Held.of(torch.tensor(2.0))],
+        [
+            [0, [0], {}], [1, [], {}], ["Mul", [1, 2], {}],
+            ["Gelu", [3], {"approximate": approximate}],
+        ],
+        outputs=[4],
+    )  # fmt: skip
+    cello.save_model(net, tmp_path / "model")
+    again = cello.load_model(tmp_path / "model")
+    x = torch.randn(5, 2, 2)
+    with torch.no_grad():
+        wanted = torch.nn.functional.gelu(2 * gru(x)[0], approximate=approximate)
+        torch.testing.assert_close(again(x), wanted)
+        cello.to_onnx(again, tmp_path / "net.onnx")
+        read = from_onnx(tmp_path / "net.onnx")
+        torch.testing.assert_close(_all(read(x))[0], wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_a_disk_that_is_full_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("cello.convert.onnx.onnx_file")  # the package's name is the function
+    replace = module.replace
+
+    def full(path: Path, data: bytes) -> None:
+        if path.suffix == ".onnx":
+            raise OSError(28, "No space left on device", str(path))
+        replace(path, data)
+
+    monkeypatch.setattr(module, "replace", full)
+    with pytest.raises(ModelError, match=r"net\.onnx: No space left"):
+        cello.to_onnx(nn.Linear(2, 1), tmp_path / "net.onnx", test_vector=tmp_path / "t.npz")
+    assert not list(tmp_path.iterdir())

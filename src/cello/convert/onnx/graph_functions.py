@@ -157,6 +157,23 @@ def _split(
     return put.several("Split", names[0], *sizes, names=wishes, axis=axis, **more)
 
 
+def _gelu(put: NodeWriter, names: Names, read: Sequence[Any], approximate: str = "none") -> str:
+    """x/2 (1 + erf(x/√2)), or with tanh in its place: an operator only since operator set 20."""
+    like = array_of(read[0]).dtype
+
+    def number(value: float) -> str:
+        return put.constant(np.array(value, like))
+
+    x = names[0]
+    if approximate == "tanh":
+        cube = put("Mul", put("Mul", x, x), x)
+        inner = put("Add", x, put("Mul", cube, number(0.044715)))
+        bent = put("Tanh", put("Mul", inner, number(np.sqrt(2 / np.pi))))
+    else:
+        bent = put("Erf", put("Mul", x, number(np.sqrt(0.5))))
+    return put("Mul", put("Mul", x, number(0.5)), put("Add", bent, number(1.0)))
+
+
 #: What a node of a graph becomes: of the names and the tensors that it reads, and its options.
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": _in_turn("Add"), "multiply": _in_turn("Mul"), "subtract": _in_turn("Sub"),
@@ -166,12 +183,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pad": _pad, "flip": _flip, "select": _select, "reshape": _reshape, "permute": _permute,
     "repeat": _repeat, "differs": _differs, "any_differs": _any_differs, "keep": _keep, "dot": _dot,
     "ints": _ints, "stack": _stack, "unflatten": _unflatten, "Cast": _cast, "Split": _split,
-    "ConstantOfShape": _filled, "item": lambda _, names, __, index: names[0][index],
+    "ConstantOfShape": _filled, "Gelu": _gelu, "item": lambda _, names, __, index: names[0][index],
     **{name: partial(_softmax, name) for name in ("Softmax", "LogSoftmax")},
 }  # fmt: skip
 #: Options that ONNX takes as the second input since operator set 18.
 _INPUTS = ("axes", "pads", "repeats", "shape")
-_NEWER = ("Gelu",)
 
 
 def function(
@@ -191,7 +207,7 @@ def function(
     """
     if name in _FUNCTIONS:
         return _FUNCTIONS[name](put, names, read, **options)
-    if name not in OPERATORS or name in _NEWER:
+    if name not in OPERATORS:
         raise ConversionError(f"{name} has no form in ONNX")
     told, given = dict(options), list(names)
     for option in _INPUTS:

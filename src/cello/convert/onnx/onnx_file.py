@@ -108,11 +108,14 @@ def to_onnx(
     side = _Side(graph, model, file)
     proof = prove(net, side, name=file.name, lengths=not stream, **options)
     vector = None if test_vector is None else side.vector()
+    there = test_vector is None or Path(test_vector).exists()
     try:
         if vector is not None and test_vector is not None:
             replace(Path(test_vector), vector)
         replace(file, model)
     except OSError as error:
+        if not there and test_vector is not None:
+            Path(test_vector).unlink(missing_ok=True)
         raise ModelError(f"cannot write {error.filename or file}: {error.strerror}") from error
     return Exported(file, graph.operators, graph.states, proof)
 
