@@ -108,7 +108,7 @@ def _onnx(net: Any, out: Path, stream: bool, test_vector: Path | None) -> dict[s
 
     made = to_onnx(net, out, stream=stream, test_vector=test_vector)
     return {
-        "format": "ONNX, one step" if stream else "ONNX, for every T and B",
+        "format": "ONNX, one step" if stream else "ONNX, for every T and B that the net takes",
         "cells": made.operators,
         "states": made.states,
         **_compared(made.proof),
