@@ -81,12 +81,15 @@ def _draw(
 ) -> None:
     """A panel for each series and target: what was, the forecast, and its bands."""
     try:
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ArgumentError(
             "needs matplotlib, which comes with Cello's extra draw: pip install 'cello[draw]'",
             argument="plot",
         ) from error
+    import numpy as np
+
     plan, few = task.plan, found[:_SERIES]
     panels = [(one, f, d) for one, f in zip(series, few, strict=False) for d in range(plan.targets)]
     figure = Figure(figsize=(8, 2.4 * len(panels)), layout="constrained")
@@ -95,14 +98,24 @@ def _draw(
         count = min(len(one), _BEFORE * plan.horizon)
         before = plan.clock.times(one.start, len(one))[-count:]
         axis.plot(before, one.values[-count:, target], color="black", linewidth=1)
+        if plan.clock.kind != "number":
+            locator = AutoDateLocator(maxticks=8)
+            axis.xaxis.set_major_locator(locator)
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        times = (
+            before[-1:].append(forecast.times)
+            if plan.clock.kind != "number"
+            else np.append(before[-1:], forecast.times)
+        )
         quantiles = forecast.quantiles[:, target]
+        quantiles = np.vstack([np.full(quantiles.shape[1], one.values[-1, target]), quantiles])
         for level in range(plan.middle):
             low, high = quantiles[:, level], quantiles[:, -1 - level]
             share = plan.quantiles[-1 - level] - plan.quantiles[level]
             axis.fill_between(
-                forecast.times, low, high, alpha=0.25, color="C0", label=f"{share:.0%}", linewidth=0
+                times, low, high, alpha=0.25, color="C0", label=f"{share:.0%}", linewidth=0
             )
-        axis.plot(forecast.times, quantiles[:, plan.middle], color="C0", label="forecast")
+        axis.plot(times, quantiles[:, plan.middle], color="C0", label="forecast")
         axis.set_title(" ".join(filter(None, [forecast.name, plan.columns.target[target]])))
         axis.legend(frameon=False, fontsize="small")
     if len(found) > len(few):
