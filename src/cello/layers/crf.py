@@ -8,6 +8,7 @@ a fused loop.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.tools import NotScripted
-from cello.errors import ShapeError
+from cello.errors import ArgumentError, DtypeError, ShapeError
+from cello.layers.call.steps import Steps
 from cello.layers.recurrent import Recurrent
 from cello.ranges import check_range
 
@@ -97,7 +99,9 @@ class CRF(NotScripted, nn.Module):
         """The scores as they are."""
         return scores
 
-    def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def log_likelihood(
+        self, scores: Tensor, tags: Tensor, lengths: Tensor | Sequence[int] | None = None
+    ) -> Tensor:
         """The log of the probability of each sequence of tags, [B], in nats; differentiable.
 
         Args:
@@ -106,7 +110,7 @@ class CRF(NotScripted, nn.Module):
             lengths: of the sequences, [B], each at least 1; None if all are T.
 
         Raises:
-            ShapeError: the shapes do not fit each other.
+            ShapeError, DtypeError, ArgumentError: shapes, types or numbers do not fit.
         """
         self._check(scores)
         T, B, _ = scores.shape
@@ -114,9 +118,14 @@ class CRF(NotScripted, nn.Module):
             raise ShapeError(
                 f"tags must have the shape {[T, B]} of the steps, got {list(tags.shape)}"
             )
-        lengths = _all(scores) if lengths is None else lengths.to(scores.device)
+        if tags.is_floating_point() or tags.is_complex() or tags.dtype == torch.bool:
+            raise DtypeError(f"tags must be whole numbers, got {tags.dtype}")
+        lengths = _lengths(scores, lengths)
         alive = torch.arange(T, device=scores.device).unsqueeze(1) < lengths  # [T, B]
         tags = torch.where(alive, tags, 0)
+        if ((tags < 0) | (tags >= self.size)).any():
+            wrong = tags[(tags < 0) | (tags >= self.size)][0]
+            raise ArgumentError(f"tags must be from 0 to {self.size - 1}, got {int(wrong)}")
         each = scores.gather(2, tags.unsqueeze(2)).squeeze(2)
         each = torch.cat([each[:1], each[1:] + self.transitions[tags[1:], tags[:-1]]])
         last = tags.gather(0, (lengths - 1).unsqueeze(0)).squeeze(0)
@@ -136,7 +145,7 @@ class CRF(NotScripted, nn.Module):
         return torch.logsumexp(a + self.end, -1)
 
     @torch.no_grad()
-    def decode(self, scores: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+    def decode(self, scores: Tensor, lengths: Tensor | Sequence[int] | None = None) -> list[Tensor]:
         """The most probable tags [T] of each sequence (Viterbi 1967), on the CPU.
 
         Args:
@@ -144,11 +153,11 @@ class CRF(NotScripted, nn.Module):
             lengths: of the sequences, [B], each at least 1; None if all are T.
 
         Raises:
-            ShapeError: the scores do not fit.
+            ShapeError, DtypeError, ArgumentError: shapes, types or numbers do not fit.
         """
         self._check(scores)
         T, B, size = scores.shape
-        lengths = _all(scores) if lengths is None else lengths.to(scores.device)
+        lengths = _lengths(scores, lengths)
         same = torch.arange(size, device=scores.device).expand(B, size)
         best, before = scores[0] + self.start, []
         for step in range(1, T):
@@ -167,5 +176,14 @@ class CRF(NotScripted, nn.Module):
             raise ShapeError(f"scores must be [T, B, {self.size}], got {list(scores.shape)}")
 
 
-def _all(scores: Tensor) -> Tensor:
-    return torch.full((scores.shape[1],), len(scores), device=scores.device)
+def _lengths(scores: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor:
+    """The length of each sequence, [B].
+
+    Raises:
+        ShapeError, DtypeError: they are not one whole number for each.
+        ArgumentError: one is less than 1, or beyond T.
+    """
+    found = Steps.of(scores, lengths=lengths, called="scores").all_lengths.to(scores.device)
+    if (found < 1).any():
+        raise ArgumentError(f"lengths must be at least 1, got {int(found.min())}")
+    return found

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import cello
 from cello.convert import load_model, save_model
-from cello.errors import ArgumentError, ShapeError
+from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers import CRF
 
 T, B, TAGS = 4, 3, 3
@@ -110,3 +110,19 @@ def test_wrong_shapes(crf: CRF, scores: Tensor):
         crf.log_likelihood(scores, torch.zeros(T, dtype=torch.long))
     with pytest.raises(ArgumentError, match="size"):
         CRF(0)
+    tags = torch.zeros(T, 3, dtype=torch.long)
+    assert torch.equal(
+        crf.log_likelihood(scores, tags, [T, 1, 2]),
+        crf.log_likelihood(scores, tags, torch.tensor([T, 1, 2])),
+    )
+    for call in (crf.decode, lambda x, lengths: crf.log_likelihood(x, tags, lengths)):
+        with pytest.raises(ArgumentError, match="lengths must be at least 1, got 0"):
+            call(scores, [T, 0, 2])
+        with pytest.raises(ArgumentError, match="lengths"):
+            call(scores, [T, T + 1, 2])
+        with pytest.raises(ShapeError, match=r"lengths must be \[3\]"):
+            call(scores, [T])
+    with pytest.raises(ArgumentError, match=r"tags must be from 0 to 2, got 3"):
+        crf.log_likelihood(scores, tags + 3)
+    with pytest.raises(DtypeError, match="tags must be whole numbers"):
+        crf.log_likelihood(scores, tags.float())
