@@ -33,10 +33,10 @@ from cello.see.formulas.writing import (
     write,
 )
 
-__all__ = ["Symbols", "Units"]
+__all__ = ["TORCH", "Symbols", "Units"]
 
 #: Parameters of torch.nn's layers as its documentation writes them; those of a gate i are W_ii …
-_TORCH = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}
+TORCH = {"weight_ih": "W_ih", "weight_hh": "W_hh", "bias_ih": "b_ih", "bias_hh": "b_hh"}
 
 Units = tuple[int, int] | None  # which units are meant, from and up to; all if None
 
@@ -129,13 +129,13 @@ class Symbols:
         if len(value.shape) > 1:  # of a module, such as nn.Linear
             name = name.removesuffix(".weight")
         if units is None:
-            return Symbol(_TORCH.get(name, name), fixed=True)
+            return Symbol(TORCH.get(name, name), fixed=True)
         size, rest = divmod(whole, len(self.gates) or 1)
         if self.gates and not rest and units[1] - units[0] == size and units[0] % size == 0:
             gate = self.gates[units[0] // size]
-            torch = _TORCH.get(name)
+            torch = TORCH.get(name)
             return Symbol(f"{torch[:-1]}{gate}" if torch else f"{name}_{gate}", fixed=True)
-        return _part(Symbol(_TORCH.get(name, name), fixed=True), units)
+        return _part(Symbol(TORCH.get(name, name), fixed=True), units)
 
     def made(self, value: Value, units: Units, axis: int = -1) -> Expression:
         """By the operation that makes it."""

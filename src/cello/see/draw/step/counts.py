@@ -9,6 +9,7 @@ from cello.cells.contract.shapes import width_of
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.step.formulas import parts
 from cello.see.formulas.notation import Expression, Part, Symbol
+from cello.see.formulas.symbols import TORCH
 from cello.see.parameters import count_parameters
 
 __all__ = ["parameter_shapes", "put_counts"]
@@ -59,6 +60,11 @@ def _shape(name: str, cell: Cell) -> tuple[int, ...] | None:
         if known in shapes:
             return shapes[known]
     base, _, gate = name.rpartition("_")
+    for parameter, symbol in TORCH.items():
+        if parameter in shapes and name == symbol:
+            return shapes[parameter]
+        if parameter in shapes and name[:-1] == symbol[:-1]:
+            base, gate = parameter, name[-1]
     if gate in cell.gates and base in shapes:
         first, *rest = shapes[base]
         return (first // len(cell.gates), *rest)
