@@ -155,7 +155,9 @@ def test_events(tmp_path: Path):
     events: list[Event] = []
     options = Options(epochs=2, checkpoint_steps=3, **CPU)
     fit(FakeTask(), make_net(), options, tmp_path, progress=False, on_event=events.append)
-    assert events[0] == Event("start", 0, 1, {"epochs": 2, "steps": 8, "monitor": "accuracy"})
+    assert events[0] == Event(
+        "start", 0, 1, {"epochs": 2, "steps": 8, "monitor": "accuracy", "higher_is_better": True}
+    )
     steps = [(event.step, event.epoch) for event in events if event.kind == "step"]
     assert steps == [(step, 1 + (step > 4)) for step in range(1, 9)]
     assert all(event.values["elements"] == 24 for event in events if event.kind == "step")
