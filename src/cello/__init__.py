@@ -28,7 +28,7 @@ if TYPE_CHECKING or not _is_command():
     from cello.engines import EngineWarning, engine
     from cello.layers import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, Stepper
     from cello.layers.drop_in.accelerate import accelerate
-    from cello.layers.pooling import (
+    from cello.layers.outputs.pooling import (
         AttentionOverTime,
         LastStep,
         MaxOverTime,
@@ -66,7 +66,8 @@ _LATER = {
         ("GRU", "LSTM", "RNN", "Bidirectional", "Recurrent", "Stack", "Stepper"), "layers"
     ),
     **dict.fromkeys(
-        ("AttentionOverTime", "LastStep", "MaxOverTime", "MeanOverTime", "last"), "layers.pooling"
+        ("AttentionOverTime", "LastStep", "MaxOverTime", "MeanOverTime", "last"),
+        "layers.outputs.pooling",
     ),
     "accelerate": "layers.drop_in.accelerate",
     "Recording": "see",

@@ -81,11 +81,13 @@ def table_text(task: Classification, path: Path | None = None) -> str:
     """The first sequences of a file as text that `table_reader` reads; without one, such a text."""
     import pandas as pd
 
+    from cello.tasks.classification.table_rows import NumberFeatures
+
     by = task.form.by or "sequence"
     if path is None:
-        names = task.features.names  # type: ignore[union-attr]
+        assert isinstance(task.features, NumberFeatures)  # else the text is a sentence
         steps: dict[str, Any] = {by: ["a"] * 8}
-        for about in task.features.columns:  # type: ignore[union-attr]
+        for about in task.features.columns:
             kinds = about.get("categories")
             steps[about["name"]] = [
                 kinds[t % len(kinds)]
@@ -93,7 +95,7 @@ def table_text(task: Classification, path: Path | None = None) -> str:
                 else round(about["mean"] + about["scale"] * (t % 2), 4)
                 for t in range(8)
             ]
-        return pd.DataFrame(steps)[[by, *names]].to_csv(index=False)
+        return pd.DataFrame(steps).to_csv(index=False)
     sequences = task.read(path)
     items = sequences.items[:_SEQUENCES]
     if isinstance(items[0], tuple):

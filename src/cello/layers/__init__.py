@@ -5,7 +5,6 @@ Imports the engines and below; `see`, `convert` and `tasks` import it.
 
 from cello.layers.bidirectional import Bidirectional
 from cello.layers.call.steps import Steps
-from cello.layers.crf import CRF
 from cello.layers.drop_in import GRU, LSTM, RNN, DropIn, accelerate
 from cello.layers.encoders import (
     KHot,
@@ -18,7 +17,8 @@ from cello.layers.encoders import (
 from cello.layers.hooks.watch import HookProvider, Observer, hooking, observing
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
-from cello.layers.pooling import (
+from cello.layers.outputs.crf import CRF
+from cello.layers.outputs.pooling import (
     AttentionOverTime,
     LastStep,
     MaxOverTime,

@@ -17,7 +17,6 @@ from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.call.inputs import features_of
 from cello.layers.call.result import OutputAndState, refuse_pair
 from cello.layers.call.steps import Steps
-from cello.layers.crf import CRF
 from cello.layers.drop_in import DropIn
 from cello.layers.drop_in.accelerate import accelerate
 from cello.layers.encoders import (
@@ -29,7 +28,8 @@ from cello.layers.encoders import (
     WindowProjection,
 )
 from cello.layers.layer import Layer, called, check_input
-from cello.layers.pooling import OverTime, pooled
+from cello.layers.outputs.crf import CRF
+from cello.layers.outputs.pooling import OverTime
 from cello.layers.recurrent import Recurrent
 from cello.layers.stream import Streamed
 
@@ -169,10 +169,10 @@ class Stack(Streamed):
         fed = self._fed_back() if targets is not None else None
         final: list[Any] = []
         for number, (module, part) in enumerate(zip(self, states, strict=True)):
-            if (over := pooled(module, steps)) is not None:
-                steps, part = over, None
+            if isinstance(module, OverTime):
+                steps, part = module.pooled(steps), None
             elif isinstance(module, Streamed):
-                if steps.form.startswith("pooled"):
+                if steps.is_pooled:
                     raise ArgumentError(
                         f"module {number} ({type(module).__name__}) reads steps, and the module "
                         "before has made one vector of them"

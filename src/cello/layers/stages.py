@@ -16,7 +16,7 @@ from cello.errors import ArgumentError, ConversionError
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack, accelerate
 from cello.layers.encoders import ENCODERS
 from cello.layers.layer import Layer
-from cello.layers.pooling import refuse_pooling
+from cello.layers.outputs.pooling import refuse_pooling
 from cello.layers.reads import reads_of
 from cello.layers.row_wise import RowWise, in_order
 

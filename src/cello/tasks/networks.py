@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from cello.cells import Cell, ElmanCell, JordanCell
 from cello.errors import ArgumentError
 from cello.layers import CRF, GRU, LSTM, Bidirectional, Log, Recurrent, Stack
-from cello.layers.pooling import POOL_KINDS, pool_of
+from cello.layers.outputs.pooling import POOL_KINDS, pool_of
 from cello.ranges import check_range
 from cello.tasks.too_large import make_if_it_fits
 
@@ -73,7 +74,7 @@ def build_network(
         numbers: whether numbers come out, and no logits: what "jordan" remembers are then these.
         crf: whether a `cello.layers.CRF` over the outputs comes last.
         pool: how one answer a sequence is made of all steps: "last", "mean", "max" or "attention"
-            (see `cello.layers.pooling`); an answer at each step unless given.
+            (see `cello.layers.outputs.pooling`); an answer at each step unless given.
 
     Returns:
         A stack, called `logits, state = net(ids, state, lengths=lengths)`; logits are [T, B,
@@ -126,7 +127,7 @@ def _stack(
     pool: str | None = None,
 ) -> Stack:
     modules: list[nn.Module] = [] if isinstance(encoder, int) else [encoder]
-    size = int(getattr(encoder, "output_size", encoder))  # type: ignore[arg-type]
+    size = encoder if isinstance(encoder, int) else int(cast(Any, encoder).output_size)
     field = [CRF(output_size)] if crf else []
     for layer in range(layers):
         if kind == "jordan" and layer == layers - 1:

@@ -8,7 +8,7 @@ from torch import nn
 
 import cello
 from cello.errors import ArgumentError, ConversionError, DtypeError, ShapeError
-from cello.layers.pooling import POOL_KINDS, OverTime, pool_of
+from cello.layers.outputs.pooling import POOL_KINDS, OverTime, pool_of
 
 LENGTHS = [4, 1, 3]
 

@@ -49,7 +49,7 @@ _BOTH = {
 _POOL = {
     "pool": Help(
         "How the answer is made of what the network gives at each step.",
-        click.Choice(constant("cello.layers.pooling:POOL_KINDS")),
+        click.Choice(constant("cello.layers.outputs.pooling:POOL_KINDS")),
         default="last",
     )
 }

@@ -21,8 +21,8 @@ from cello.engines import engine
 from cello.errors import ConversionError, ModelError
 from cello.files import replace
 from cello.layers.mode import evaluating
+from cello.layers.outputs.pooling import refuse_pooling
 from cello.layers.paths import check_module
-from cello.layers.pooling import refuse_pooling
 from cello.layers.stream import Streamed
 
 if TYPE_CHECKING:

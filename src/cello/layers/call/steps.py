@@ -177,6 +177,11 @@ class Steps:
             self.form, whole, self.source,
         )  # fmt: skip
 
+    @property
+    def is_pooled(self) -> bool:
+        """Whether there is no axis of time any more."""
+        return self.form.startswith("pooled")
+
     def pooled(self, data: Tensor) -> Steps:
         """One row for each sequence, in the user's order, and no axis of time, [B, ...]."""
         form = "pooled T" if self.form == "T" else "pooled"
@@ -184,7 +189,7 @@ class Steps:
 
     def map(self, function: Callable[[Any], Any]) -> Steps:
         """Apply a module to the rows if lengths differ, else to the tensor as the user has it."""
-        if self.is_ragged or self.form.startswith("pooled"):
+        if self.is_ragged or self.is_pooled:
             return self.with_data(function(self.data))
         whole = result = function(self.to_user())
         if not isinstance(result, Tensor):

@@ -13,7 +13,7 @@ import numpy as np
 
 from cello.errors import DataError, ModelError
 from cello.ranges import shown
-from cello.tasks.readers.tables import check_columns, read_table
+from cello.tasks.readers.tables import check_columns, plain_text, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +244,7 @@ def _check_all_there(column: pd.Series, where: str) -> None:
 
 def _labels(table: pd.DataFrame, form: FileColumns, where: str) -> list[str]:
     _check_all_there(table[form.label], where)
-    return [_plain(label) for label in table[form.label]]
+    return [plain_text(label) for label in table[form.label]]
 
 
 def _one_label(rows: pd.DataFrame, form: FileColumns, name: str, where: str) -> str:
@@ -255,11 +255,6 @@ def _one_label(rows: pd.DataFrame, form: FileColumns, name: str, where: str) -> 
             f"{next(label for label in labels if label != labels[0])}: expected one"
         )
     return labels[0]
-
-
-def _plain(label: Any) -> str:
-    """A label as text; a whole number that stands among fractions is written without a point."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def _arrays(path: Path, labelled: bool) -> Sequences:
@@ -302,7 +297,7 @@ def from_arrays(x: Any, lengths: Any, y: Any) -> Sequences:
     names = [str(number) for number in range(x.shape[2])]
     ends = [x.shape[1]] * len(x) if lengths is None else lengths
     items = [pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)]
-    labels = None if y is None else [_plain(label.item()) for label in np.asarray(y)]
+    labels = None if y is None else [plain_text(label.item()) for label in np.asarray(y)]
     return Sequences([str(number) for number in range(len(x))], items, labels)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cello.errors import DataError, ModelError
 from cello.ranges import shown
+from cello.tasks.readers.tables import as_numbers, plain_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,22 +93,17 @@ class NumberFeatures:
         Raises:
             DataError: a value of a column of numbers is none.
         """
-        import pandas as pd
-
         parts = []
         for about in self.columns:
             column = table[about["name"]]
             if "categories" in about:
-                given = np.array([_plain(value) for value in column], dtype=object)
+                given = np.array([plain_text(value) for value in column], dtype=object)
                 parts += [np.where(given == category, 1.0, 0.0) for category in about["categories"]]
                 continue
-            numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-            wrong = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+            numbers, wrong = as_numbers(column)
             if len(wrong):
-                raise DataError(
-                    f"column {about['name']}: expected a number, found "
-                    f"{shown(column.iloc[int(wrong[0])])}"
-                )
+                found = shown(column.iloc[wrong[0]])
+                raise DataError(f"column {about['name']}: expected a number, found {found}")
             missing = np.isnan(numbers)
             scaled = np.where(missing, 0, (numbers - about["mean"]) / about["scale"])
             parts += [scaled, missing.astype(np.float64)] if about["missing"] else [scaled]
@@ -140,11 +136,6 @@ class NumberFeatures:
         return cls(columns)
 
 
-def _plain(value: Any) -> str:
-    """A category as text; a whole number among fractions is written without a point."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
 def _categories(known: pd.Series, name: str, where: str) -> list[str]:
     """The categories of a column.
 
@@ -160,7 +151,7 @@ def _categories(known: pd.Series, name: str, where: str) -> list[str]:
             f"{where}: column {name}: expected numbers, as most are, found {shown(wrong.iloc[0])} "
             f"({len(wrong):,} such rows); leave it empty where a value is missing"
         )
-    found = sorted({_plain(value) for value in known})
+    found = sorted({plain_text(value) for value in known})
     if len(found) > max(_FEW, len(known) // 4):
         raise DataError(
             f"{where}: column {name} has {len(found):,} different texts in {len(known):,} rows, "

@@ -13,7 +13,7 @@ from cello.errors import DataError
 from cello.ranges import shown
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.series import Series
-from cello.tasks.readers.tables import check_columns
+from cello.tasks.readers.tables import as_numbers, check_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,10 +162,7 @@ def _is_of_dates(column: Any) -> bool:
 
 
 def _numbers(column: Any, name: str, where: str) -> Any:
-    import pandas as pd
-
-    found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = np.flatnonzero(np.isnan(found) & column.notna().to_numpy())
+    found, wrong = as_numbers(column)
     wrong = wrong if len(wrong) else np.flatnonzero(np.isinf(found))
     if len(wrong):
         row = int(wrong[0])

@@ -8,13 +8,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cello.errors import ArgumentError, DataError
 from cello.ranges import shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_columns", "read_table"]
+__all__ = ["as_numbers", "check_columns", "plain_text", "read_table"]
 
 
 def read_table(
@@ -107,3 +110,25 @@ def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None
             raise ArgumentError(f"{where} has several columns that are called {shown(name)}")
     if not len(table):
         raise DataError(f"{where}: holds no rows")
+
+
+def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """A column as numbers, NaN where it is empty; and in which rows something else stands.
+
+    >>> import pandas as pd
+    >>> as_numbers(pd.Series(["1.5", None, "fast"]))
+    (array([1.5, nan, nan]), array([2]))
+    """
+    import pandas as pd
+
+    found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return found, np.flatnonzero(np.isnan(found) & column.notna().to_numpy())
+
+
+def plain_text(value: Any) -> str:
+    """A value as text; a whole number that stands among fractions is written without a point.
+
+    >>> plain_text(3.0), plain_text(2.5), plain_text("007")
+    ('3', '2.5', '007')
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

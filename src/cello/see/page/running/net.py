@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.errors import ConversionError
+from cello.layers.outputs.pooling import LastStep, OverTime
 from cello.layers.paths import cells_of, joined
-from cello.layers.pooling import LastStep, OverTime
 from cello.layers.stack import Stack
 from cello.layers.stages import Cells, Stage, Table, as_layers, stages_of
 from cello.see.page.running.step import step_function

@@ -24,7 +24,6 @@ __all__ = [
     "OverTime",
     "last",
     "pool_of",
-    "pooled",
     "refuse_pooling",
 ]
 
@@ -81,6 +80,16 @@ class OverTime(nn.Module):
             raise ShapeError(f"y must be {axes}, got {list(y.shape)}")
         steps = Steps.of(y, lengths=lengths, batch_first=self.batch_first, called="y")
         return self.over(steps.pad(steps.data), steps.lengths)
+
+    def pooled(self, steps: Steps) -> Steps:
+        """What it makes of steps, as steps of a form of their own.
+
+        Raises:
+            ArgumentError: there is no axis of time any more, or a sequence without a step.
+        """
+        if steps.is_pooled:
+            raise ArgumentError("only one module of a Stack can take the axis of time away")
+        return steps.pooled(self.over(steps.pad(steps.data), steps.lengths))
 
     def over(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         """[T, B, F] and lengths [B], or None if all are T, to [B, F]."""
@@ -210,13 +219,3 @@ def refuse_pooling(net: nn.Module, what: str) -> None:
                 f"{path}, {module}, makes one vector of a whole sequence, which {what} has no form "
                 "for: convert the modules before it, as cello.Stack(*modules)"
             )
-
-
-def pooled(module: nn.Module, steps: Steps) -> Steps | None:
-    """What a pooling module makes of steps, as steps of a form of their own; None for another."""
-    if not isinstance(module, OverTime):
-        return None
-    if steps.form.startswith("pooled"):
-        raise ArgumentError("only one module of a Stack can take the axis of time away")
-    data = module.over(steps.pad(steps.data), steps.lengths)
-    return steps.pooled(data)
