@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.engines.cpu.plan import plan_of
+from cello.engines.cpu.engine import cpu_plan
 from cello.program import capture
 from cello.program.ahead import ahead_of
 
@@ -68,7 +68,7 @@ def test_recordings_and_steppers_have_it() -> None:
 
 def test_what_needs_a_state_stays_in_the_loop() -> None:
     program = capture(Turning().double(), dtype=torch.float64)
-    plan = plan_of(program, None)
+    plan = cpu_plan(program, None)
     assert plan.ahead is not None
     assert {op.target._opname for op in plan.ahead.ops} >= {"abs", "addmm"}
     assert {op.target._opname for op in plan.program.ops} >= {"tanh", "addmm"}
@@ -90,5 +90,5 @@ class Words(cello.Cell):
 def test_a_table_is_read_ahead_unless_the_loop_has_to_and_can() -> None:
     for words, inside in ((5, True), (100, False)):  # as many as a loop writes one by one, and more
         program = capture(Words(words))
-        assert plan_of(program, None).ahead is not None
-        assert (plan_of(program, None, whole=True).ahead is None) == inside
+        assert cpu_plan(program, None).ahead is not None
+        assert (cpu_plan(program, None, whole=True).ahead is None) == inside

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 import cello
-from cello.engines.cpu.plan import Plan, plan_by_name, plan_of
+from cello.engines.cpu.engine import CpuPlan, cpu_plan
+from cello.engines.fused.plan import plan_by_name
 from cello.errors import EngineError
 from cello.program import capture, from_text, to_text
 from tests.registry import NOT_FUSED, ROW_WISE, make
 
 
-def sources(plan: Plan) -> list[str]:
+def sources(plan: CpuPlan) -> list[str]:
     needed = frozenset(value.name for value in plan.shared)
     backward = plan.backward(names=(), seen=(), x=True, needed=needed)
     return [loop.rendered.source for loop in (plan.forward(save=True), backward)]
@@ -25,10 +26,10 @@ def sources(plan: Plan) -> list[str]:
 def test_the_same_loops_come_out(name: str) -> None:
     cell = make(name)
     program = capture(cell, dtype=torch.float64)
-    plan = plan_of(program, cell.feedback)
+    plan = cpu_plan(program, cell.feedback)
     again, feedback = from_text(to_text(program, cell.feedback))
     assert (str(again), feedback) == (str(program), cell.feedback)
-    assert sources(plan_of(again, feedback)) == sources(plan)
+    assert sources(cpu_plan(again, feedback)) == sources(plan)
 
 
 class Mirrored(cello.Cell):
@@ -44,8 +45,8 @@ class Mirrored(cello.Cell):
 def test_the_numbers_of_features_are_part_of_it() -> None:
     program = capture(Mirrored(3, 3))
     again, _ = from_text(to_text(program, None))
-    found = sources(plan_of(again, None))
-    assert found == sources(plan_of(program, None))
+    found = sources(cpu_plan(again, None))
+    assert found == sources(cpu_plan(program, None))
     assert "{2, 0, 1}" in found[0]
 
 

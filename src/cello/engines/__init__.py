@@ -1,7 +1,6 @@
 """Ways to run the loop over time, and which one runs.
 
-Imports `program` and below; the layers hand their runs to it, and no engine imports another,
-but for the one in Triton, which calls its loops as the one in C does.
+Imports `program` and below; the layers hand their runs to it, and no engine imports another.
 """
 
 from cello.engines.choose import (
@@ -22,8 +21,8 @@ from cello.engines.choose import (
     warn_once,
 )
 from cello.engines.cpu.dense import dense_loop, is_dense
-from cello.engines.cpu.library import StepTable
-from cello.engines.cpu.op.direct import can_bypass_dispatcher
+from cello.engines.fused.op.direct import can_bypass_dispatcher
+from cello.engines.fused.step_table import StepTable
 from cello.engines.interpreter import Hook, interpret, tensors_of
 from cello.engines.packing import Alike, Packing, packing_of
 from cello.engines.run import Run, RunResult, under_autocast

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import cello
 from cello.engines.cpu import library as libraries
+from cello.engines.fused.step_table import NOWHERE
 
 _PROGRAM = r"""
 #include <stdio.h>
@@ -104,7 +105,7 @@ class Call:
 
 
 def _bytes(tensor: Tensor | None) -> bytes:
-    if tensor is None or tensor is libraries.NOWHERE:
+    if tensor is None or tensor is NOWHERE:
         return struct.pack("q", -1)
     content = tensor.detach().numpy().tobytes()
     return struct.pack("q", len(content)) + content

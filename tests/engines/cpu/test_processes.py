@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cello.engines.cpu.plan import Plan
+from cello.engines.cpu.engine import CpuPlan
 from tests.engines.cpu.compiled import DOUBLE, close, layer_of, numbers
 from tests.engines.cpu.conftest import in_fork
 
@@ -103,7 +103,7 @@ def test_a_plan_goes_with_its_cell() -> None:
     def plans() -> int:
         while gc.collect():  # what the tests before have left behind
             pass
-        return sum(type(thing) is Plan for thing in gc.get_objects())
+        return sum(type(thing) is CpuPlan for thing in gc.get_objects())
 
     many = plans()
     del layer

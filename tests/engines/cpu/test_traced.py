@@ -14,8 +14,8 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.aot_autograd import make_boxed_compiler
 
 import cello
-from cello.engines.cpu import plan
-from cello.engines.cpu.op import operators
+from cello.engines.fused import plan
+from cello.engines.fused.op import operators
 from cello.errors import EngineError
 from tests.registry import make
 

@@ -17,8 +17,8 @@ from cello.convert.c.numbers import Numbers, comment
 from cello.engines.cpu.c.body import NEUTRAL, Body, OneFeature
 from cello.engines.cpu.c.expressions import scalar
 from cello.engines.cpu.c.memory import Memory
-from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.cpu.engine import CpuPlan, cpu_plan
+from cello.engines.fused.run_plan import shared_tensors
 from cello.errors import CaptureError, ConversionError
 from cello.program import Value, program_of
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
@@ -115,7 +115,7 @@ def cell_function(
         ConversionError: the compiled engine has no loop for the step, or it draws random numbers.
     """
     try:
-        plan = plan_of(program_of(cell, dtype, torch.device("cpu")), cell.feedback, whole=True)
+        plan = cpu_plan(program_of(cell, dtype, torch.device("cpu")), cell.feedback, whole=True)
     except CaptureError as error:
         raise ConversionError(f"{path} has no C: {error}") from error
     if plan.ahead is not None or plan.drawn:
@@ -184,7 +184,7 @@ class _Step:
     """Writes one cell."""
 
     def __init__(
-        self, plan: Plan, kernel: Kernel, cell: Cell, name: str, path: str, weights: Weights
+        self, plan: CpuPlan, kernel: Kernel, cell: Cell, name: str, path: str, weights: Weights
     ) -> None:
         self.kernel, self.name, self.path, self.weights = kernel, name, path, weights
         self.program = plan.program

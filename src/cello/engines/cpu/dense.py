@@ -12,18 +12,18 @@ from torch import Tensor
 from cello.cells import Cell
 from cello.cells.contract.like import a_tensor_of
 from cello.cells.contract.state import HasState, has_shapes, shapes_of
-from cello.engines.cpu.batched import in_batch
-from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.in_place_changes import kept_apart
-from cello.engines.cpu.library import NOWHERE, StepTable
+from cello.engines.cpu.engine import CpuPlan
 from cello.engines.cpu.node.recipes import node_of
-from cello.engines.cpu.op.call import LoopCall
-from cello.engines.cpu.op.direct import PLAIN_TENSORS, can_bypass_dispatcher
-from cello.engines.cpu.op.forward import ForwardRecipe
-from cello.engines.cpu.op.gradients import BackwardRecipe, backward_recipe
-from cello.engines.cpu.op.memory_layout import compute_dtype, plain
-from cello.engines.cpu.op.operators import backward, differentiable
-from cello.engines.cpu.plan import Plan
+from cello.engines.fused.batched import in_batch
+from cello.engines.fused.in_place_changes import kept_apart
+from cello.engines.fused.op.call import LoopCall
+from cello.engines.fused.op.direct import PLAIN_TENSORS, can_bypass_dispatcher
+from cello.engines.fused.op.forward import ForwardRecipe
+from cello.engines.fused.op.gradients import BackwardRecipe, backward_recipe
+from cello.engines.fused.op.memory_layout import compute_dtype, plain
+from cello.engines.fused.op.operators import backward, differentiable
+from cello.engines.fused.run_plan import shared_tensors
+from cello.engines.fused.step_table import NOWHERE, StepTable
 from cello.program import FastGuard, Program, fast_guard_of, key_of
 
 __all__ = ["DenseLoop", "dense_loop", "is_dense"]
@@ -54,7 +54,7 @@ class DenseLoop:
     the shared ones, the state if one is given. All have its dtype.
     """
 
-    def __init__(self, cell: Cell, plan: Plan, dtype: torch.dtype, rows: int) -> None:
+    def __init__(self, cell: Cell, plan: CpuPlan, dtype: torch.dtype, rows: int) -> None:
         self.plan, self.dtype, self.inputs = plan, dtype, cell.input_size
         self.recipes: dict[bool, tuple[ForwardRecipe, int]] = {}  # by whether a tape is left
         self.backward: dict[Any, BackwardRecipe] = {}  # by what needs a gradient
@@ -277,7 +277,7 @@ def dense_loop(cell: Cell, x: Tensor, rows: int, least: int) -> DenseLoop | None
     return loop if loop is not None and x.shape[-1] == loop.inputs else None
 
 
-def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> Plan | None:
+def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> CpuPlan | None:
     """What has been compiled for inputs such as x, if x fits and is all that the loops take."""
     like = a_tensor_of(cell)
     if x.shape[-1] != cell.input_size or has_shapes(cell):
@@ -292,6 +292,6 @@ def _built(cell: Cell, guard: FastGuard, x: Tensor, rows: int, least: int) -> Pl
     if any(value.dtype != x.dtype or len(value.shape) != 2 for value in program.results):
         return None
     plan = program.derived.get("cpu")
-    if not isinstance(plan, Plan) or not plan.is_built:
+    if not isinstance(plan, CpuPlan) or not plan.is_built:
         return None
     return plan if plan.draw is None and plan.ahead is None else None

@@ -8,8 +8,7 @@ from importlib.resources import files
 
 from cello.cells import Cell
 from cello.cells.contract.like import like_of
-from cello.engines.cpu.engine import DTYPES, no_loops
-from cello.engines.cpu.plan import plan_of
+from cello.engines.cpu.engine import DTYPES, cpu_plan, no_loops
 from cello.errors import CaptureError, EngineError
 from cello.program import program_of
 
@@ -39,7 +38,7 @@ def source(cell: Cell, *, backward: bool = False, whole: bool = False) -> str:
     try:
         if like.dtype not in DTYPES:
             raise CaptureError(no_loops(like.dtype))
-        plan = plan_of(program_of(cell, like.dtype, like.device), cell.feedback)
+        plan = cpu_plan(program_of(cell, like.dtype, like.device), cell.feedback)
     except CaptureError as error:
         name = type(cell).__name__
         raise EngineError(f"{name} cannot become a loop in C: {error}") from error

@@ -12,9 +12,9 @@ from torch.nn import Parameter
 
 from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
-from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.op.memory_layout import plain
-from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.cpu.engine import CpuPlan, cpu_plan
+from cello.engines.fused.op.memory_layout import plain
+from cello.engines.fused.run_plan import shared_tensors
 from cello.errors import CaptureError, CompilerError
 from cello.program import program_of
 from cello.program.kernel.shapes import features
@@ -33,7 +33,7 @@ class OneStep:
     back, through `.data`, is seen by the next `OneStep` only.
     """
 
-    def __init__(self, cell: Cell, plan: Plan, rows: int, dtype: torch.dtype) -> None:
+    def __init__(self, cell: Cell, plan: CpuPlan, rows: int, dtype: torch.dtype) -> None:
         self.cell, self.plan, self.rows, self.dtype = cell, plan, rows, dtype
         self.training = cell.training
         self.loop = plan.forward(save=False)
@@ -139,7 +139,7 @@ def one_step(cell: Cell, rows: int, dtype: torch.dtype, device: torch.device) ->
     if device.type != "cpu" or dtype not in (torch.float32, torch.float64):
         return None
     try:
-        plan = plan_of(program_of(cell, dtype, device, rows=(rows,)), cell.feedback)
+        plan = cpu_plan(program_of(cell, dtype, device, rows=(rows,)), cell.feedback)
         tensors = [*cell.parameters(), *cell.buffers()]
         if plan.draw is not None or len(features(plan.program.output)) != 1:
             return None

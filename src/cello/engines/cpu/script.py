@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.engine import refuses, shaped, shared_tensors, taken
-from cello.engines.cpu.op.call import LoopCall
-from cello.engines.cpu.op.operators import forward
-from cello.engines.cpu.plan import plan_of
+from cello.engines.cpu.engine import cpu_plan, refuses
+from cello.engines.fused.op.call import LoopCall
+from cello.engines.fused.op.operators import forward
+from cello.engines.fused.run_plan import shaped, shared_tensors, taken
 from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError
 from cello.program import program_of
@@ -49,7 +49,7 @@ def refuses_script(run: Run) -> str | None:
 
 def run_in_script(run: Run) -> RunResult:
     """Put the loop into the graph."""
-    plan = plan_of(run.captured(), run.cell.feedback)
+    plan = cpu_plan(run.captured(), run.cell.feedback)
     tensors = taken(plan, shared_tensors(plan, run.cell), run)
     made = torch.ops.cello.at_any_size(
         plan.text, tensors, run.forced, run.reverse, run.reset, run.lengths

@@ -19,8 +19,9 @@ from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
 from cello.cells.tracing import in_transform
 from cello.engines.cpu.available import lacks
-from cello.engines.cpu.engine import loop, refuses, shaped, shared_from
-from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.cpu.engine import cpu_plan, refuses
+from cello.engines.fused.plan import Plan
+from cello.engines.fused.run_plan import loop, shaped, shared_from
 from cello.engines.packing import Alike
 from cello.engines.run import Rows, Run, RunResult
 
@@ -108,7 +109,7 @@ def plan_name(
     with _unseen(), torch.set_grad_enabled(train):
         if refuses(run) is not None:
             return ""
-    plan = plan_of(run.captured(), cell.feedback)
+    plan = cpu_plan(run.captured(), cell.feedback)
     # What is exported may run in another process, where this one's names mean nothing.
     name = plan.text if torch.compiler.is_exporting() else plan.name
     _kept[name] = plan

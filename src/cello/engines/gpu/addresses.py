@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cello.engines.cpu.c.render import Slot
+from cello.engines.fused.slots import Slot
 from cello.engines.gpu.expressions import identifier
 from cello.program.graph import Value
 from cello.program.kernel.kernel import Kernel

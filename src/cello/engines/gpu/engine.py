@@ -8,8 +8,8 @@ import torch
 
 from cello.cells import Cell
 from cello.cells.contract.like import like_of
-from cello.engines.cpu.engine import run_plan
-from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.fused.plan import Plan, plan_of
+from cello.engines.fused.run_plan import run_plan
 from cello.engines.gpu.launch import TritonLibrary
 from cello.engines.gpu.write import TritonText, render
 from cello.engines.run import Run, RunResult
@@ -64,9 +64,7 @@ def gpu_plan(program: Program, feedback: str | None) -> GpuPlan:
     Raises:
         CaptureError: a fused loop does not have all its operations.
     """
-    plan = plan_of(program, feedback, GpuPlan)
-    assert isinstance(plan, GpuPlan)
-    return plan
+    return plan_of(GpuPlan, program, feedback)
 
 
 def refuses(run: Run) -> str | None:

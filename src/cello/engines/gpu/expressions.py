@@ -6,14 +6,12 @@ import keyword
 import math
 from collections.abc import Collection
 
-from cello.engines.cpu.c.expressions import EXPRESSIONS as OF_C
-from cello.engines.cpu.c.expressions import free_name
+from cello.engines.fused.words import ALIKE, free_name
 
 __all__ = ["EXPRESSIONS", "identifier", "number"]
 
-#: What differs from C, whose functions of our own (`v_tanh`) have the same names. Arguments are
-#: blocks of rows and features; where C has masks, there are blocks of truths.
-EXPRESSIONS = OF_C | {
+#: Arguments are blocks of rows and features; where C has masks, there are blocks of truths.
+EXPRESSIONS = ALIKE | {
     "abs": "tl.abs({})",
     "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, 0.0))",
     "floor": "tl.floor({})",

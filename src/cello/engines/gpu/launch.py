@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.library import StepTable
+from cello.engines.fused.step_table import StepTable
 from cello.engines.gpu.write import TritonText
 
 __all__ = ["TritonLibrary"]

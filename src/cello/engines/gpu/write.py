@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cello.engines.cpu.c.render import STATE_SLOTS, Slot
+from cello.engines.fused.slots import STATE_SLOTS, Slot
 from cello.engines.gpu.addresses import Addresses
 from cello.engines.gpu.carried_states import States
 from cello.engines.gpu.phase import Phase

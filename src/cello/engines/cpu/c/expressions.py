@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import cache
 
 from cello.engines.cpu.c.prelude import driver, prelude
-from cello.program.kernel.primitives import PRIMITIVES
+from cello.engines.fused.words import ALIKE, free_name
 
-__all__ = ["EXPRESSIONS", "JAVASCRIPT", "free_name", "identifier", "number", "scalar"]
+__all__ = ["EXPRESSIONS", "JAVASCRIPT", "identifier", "number", "scalar"]
 
-# Arguments are vectors; those of and, or, not and the first of where are masks.
-EXPRESSIONS: dict[str, str] = {
-    "add": "{} + {}",
-    "sub": "{} - {}",
-    "mul": "{} * {}",
-    "div": "{} / {}",
-    "neg": "-{}",
-    "copy": "{}",
-    "stop": "{}",
+#: Arguments are vectors; those of and, or, not and the first of where are masks.
+EXPRESSIONS = ALIKE | {
     "at_least": "select((mask)({0} < {1}) | is_nan({1}), {1}, {0})",
     "at_most": "select((mask)({0} > {1}) | is_nan({1}), {1}, {0})",
     "where": "select({}, {}, {})",
@@ -33,14 +26,9 @@ EXPRESSIONS: dict[str, str] = {
     "ge": "(mask)({} >= {})",
     "eq": "(mask)({} == {})",
     "ne": "(mask)({} != {})",
-    "and": "{} & {}",
-    "or": "{} | {}",
     "not": "~{}",
     "feature": "splat((real)unit) + lane_numbers()",
 }
-for _name, _primitive in PRIMITIVES.items():
-    _own = "{0}" if _primitive.passes else f"v_{_name}({', '.join(['{}'] * _primitive.arguments)})"
-    EXPRESSIONS.setdefault(_name, _own)
 
 #: The same in JavaScript, number by number; a mask is true or false there.
 JAVASCRIPT = EXPRESSIONS | {
@@ -89,19 +77,6 @@ def _is_reserved(name: str) -> bool:
 def identifier(name: str, taken: Collection[str] = ()) -> str:
     """`name` as C has it, different from all that are taken."""
     return free_name(name, taken, _is_reserved)
-
-
-def free_name(name: str, taken: Collection[str], is_reserved: Callable[[str], bool]) -> str:
-    """`name` in letters that every language has, neither reserved nor taken."""
-    plain = re.sub(r"\W", lambda found: f"u{ord(found[0]):x}", name, flags=re.ASCII)
-    plain = plain if re.match(r"[A-Za-z]", plain) else f"v{plain}"
-    if is_reserved(plain):
-        plain += "_"
-    unique, number_ = plain, 1
-    while unique in taken:
-        number_ += 1
-        unique = f"{plain}{'' if plain.endswith('_') else '_'}{number_}"
-    return unique
 
 
 def scalar(value: float) -> str:

@@ -10,25 +10,13 @@ from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.c.prelude import driver, prelude, walk
 from cello.engines.cpu.c.products import groups_of, tile_width
 from cello.engines.cpu.c.regions import render_region
+from cello.engines.fused.slots import STATE_SLOTS, Slot
 from cello.program.graph import Value
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array, Graph
 from cello.program.kernel.schedule import schedule
 
-__all__ = ["STATE_SLOTS", "Rendered", "Slot", "render"]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A pointer that the C function takes.
-
-    Attributes:
-        kind: "array", "vector", "matrix", or what a state has ("start", "final", …).
-        of: the array, the tensor without rows, or the name of the state.
-    """
-
-    kind: str
-    of: Array | Value | str
+__all__ = ["Rendered", "render"]
 
 
 @dataclass(frozen=True)
@@ -51,13 +39,6 @@ class Rendered:
     work: int
     weights: int
     shares: int
-
-
-#: The pointers that each state has, by the loop.
-STATE_SLOTS = {
-    "forward": ("start", "initial", "final"),
-    "backward": ("start", "initial", "grad_final", "grad_start", "grad_initial"),
-}
 
 
 def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:

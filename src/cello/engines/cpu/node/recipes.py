@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cello.engines.cpu.library import WORTH_A_THREAD, WORTH_SHARING, pool
 from cello.engines.cpu.node.extension import extension
-from cello.engines.cpu.op.forward import ForwardRecipe
-from cello.engines.cpu.op.gradients import BackwardRecipe
+from cello.engines.fused.op.forward import ForwardRecipe
+from cello.engines.fused.op.gradients import BackwardRecipe
 
 __all__ = ["node_of"]
 

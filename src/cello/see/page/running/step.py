@@ -14,8 +14,8 @@ from cello.cells import Cell
 from cello.engines.cpu.c.body import NEUTRAL, OneFeature
 from cello.engines.cpu.c.expressions import JAVASCRIPT
 from cello.engines.cpu.c.memory import Memory
-from cello.engines.cpu.engine import shared_tensors
-from cello.engines.cpu.plan import Plan, plan_of
+from cello.engines.cpu.engine import CpuPlan, cpu_plan
+from cello.engines.fused.run_plan import shared_tensors
 from cello.errors import CaptureError
 from cello.program import Value, program_of
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
@@ -75,7 +75,7 @@ def step_function(cell: Cell, dtype: torch.dtype, *, forced: bool = True) -> Ste
     program = program_of(cell, dtype, torch.device("cpu"))
     named = dict.fromkeys(program.names.values() if forced else ())
     values = [value for value in named if can_override(program, value)]
-    plan = plan_of(with_overrides(program, values), cell.feedback)
+    plan = cpu_plan(with_overrides(program, values), cell.feedback)
     if plan.ahead is not None or plan.drawn:
         why = "draws random numbers" if plan.drawn else "has operations that no loop has"
         raise CaptureError(f"{program.step} {why}")
@@ -172,7 +172,7 @@ class _Numbers(OneFeature):
 class _StepWriter:
     """Writes one step."""
 
-    def __init__(self, plan: Plan, cell: Cell) -> None:
+    def __init__(self, plan: CpuPlan, cell: Cell) -> None:
         program, lowered = plan.program, plan.lowered
         known = {n: v for n, v in program.names.items() if v in lowered.values}
         first = {lowered.aliases[v]: n for n, v in reversed(known.items())}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.engines.cpu.op import operators
+from cello.engines.fused.op import operators
 from tests.engines.cpu.compiled import close, layer_of, numbers
 from tests.registry import make
 

@@ -9,7 +9,7 @@ from torch.autograd import functional
 from torch.func import functional_call
 
 import cello
-from cello.engines.cpu.op.gradients import BackwardRecipe
+from cello.engines.fused.op.gradients import BackwardRecipe
 from tests.engines.cpu.compiled import DOUBLE, close, layer_of, numbers
 
 NAMES = ["gru", "lstm", "drop-in"]

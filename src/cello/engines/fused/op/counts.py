@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from cello.engines.cpu.op.call import LoopCall, OperationInputs, Unpadded
-from cello.engines.cpu.plan import Plan
+from cello.engines.fused.op.call import LoopCall, OperationInputs, Unpadded
+from cello.engines.fused.plan import Plan
 from cello.program import BATCH, Op, Value, map_leaves
 from cello.program.operations import facts
 

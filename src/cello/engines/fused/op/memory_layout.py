@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.plan import Loop, Plan
+from cello.engines.fused.plan import Loop, Plan
 
 __all__ = ["compute_dtype", "order_of", "plain"]
 

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.batched import in_batch, register_batched
-from cello.engines.cpu.in_place_changes import kept_apart
-from cello.engines.cpu.op.call import SCHEMA, LoopCall, Unpadded
-from cello.engines.cpu.op.counts import register_counts
-from cello.engines.cpu.op.direct import can_bypass_dispatcher, nobody_traces
-from cello.engines.cpu.op.forward import run_forward
-from cello.engines.cpu.op.gradients import run_backward
-from cello.engines.cpu.op.memory_layout import compute_dtype
-from cello.engines.cpu.op.replay import replay
+from cello.engines.fused.batched import in_batch, register_batched
+from cello.engines.fused.in_place_changes import kept_apart
+from cello.engines.fused.op.call import SCHEMA, LoopCall, Unpadded
+from cello.engines.fused.op.counts import register_counts
+from cello.engines.fused.op.direct import can_bypass_dispatcher, nobody_traces
+from cello.engines.fused.op.forward import run_forward
+from cello.engines.fused.op.gradients import run_backward
+from cello.engines.fused.op.memory_layout import compute_dtype
+from cello.engines.fused.op.replay import replay
 
 __all__ = ["backward", "differentiable", "forward"]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from cello.engines.cpu.library import StepTable
-from cello.engines.cpu.plan import Plan, plan_by_name
+from cello.engines.fused.plan import Plan, plan_by_name
+from cello.engines.fused.step_table import StepTable
 from cello.engines.packing import packing_of
 from cello.engines.run import Rows
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 import cello
-from cello.engines.cpu.op.forward import ForwardRecipe
+from cello.engines.fused.op.forward import ForwardRecipe
 from tests.engines.cpu.compiled import close, layer_of, numbers
 
 CHANGES: dict[str, Callable[[Tensor], Any]] = {

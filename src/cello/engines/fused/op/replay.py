@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.op.call import LoopCall, OperationInputs
-from cello.engines.cpu.plan import Plan
+from cello.engines.fused.op.call import LoopCall, OperationInputs
+from cello.engines.fused.plan import Plan
 from cello.engines.interpreter import run_ops
 from cello.engines.run import Rows, joined, nothing_of
 from cello.program import Value, needed_ops

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from cello.engines.cpu.library import NOWHERE, StepTable
-from cello.engines.cpu.op.call import LoopCall
-from cello.engines.cpu.op.memory_layout import compute_dtype, order_of, plain
-from cello.engines.cpu.plan import Loop, Plan
+from cello.engines.fused.op.call import LoopCall
+from cello.engines.fused.op.memory_layout import compute_dtype, order_of, plain
+from cello.engines.fused.plan import Loop, Plan
+from cello.engines.fused.step_table import NOWHERE, StepTable
 from cello.program.kernel import MatrixGradient, Operand
 from cello.program.kernel.nodes import Array
 

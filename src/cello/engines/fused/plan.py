@@ -1,4 +1,4 @@
-"""All that is made of one captured step: its loops in C, compiled when they are first needed."""
+"""All that is made of one captured step: its loops, compiled when they are first needed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
 
-from cello.engines.cpu.c.render import render as render_c
-from cello.engines.cpu.library import Library
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError, RangeError
 from cello.program import Op, Program, Value, from_text, needed_ops, split, to_text, values_in
@@ -26,8 +24,8 @@ from cello.program.sizes import said
 
 __all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]
 
-
 _R = TypeVar("_R")
+_P = TypeVar("_P", bound="Plan")
 
 # What takes elements by their numbers.
 _CHOOSING = {"embedding", "index", "gather"}
@@ -49,9 +47,10 @@ class Loop:
 
 
 class Plan:
-    """The loops of one program.
+    """The loops of one program, in the language of an engine.
 
     Attributes:
+        engine: whose loops they are.
         program: the captured step.
         name: under which operations of this process find it; see `plan_by_name`.
         shared: the tensors without rows that the loops read.
@@ -64,8 +63,10 @@ class Plan:
         backward_for: how backward loops are called for, by what is given and what is needed.
     """
 
-    #: The engine whose loops they are.
-    engine = "cpu"
+    engine: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        _kinds[cls.engine] = cls
 
     def __init__(self, program: Program, feedback: str | None, ahead: Ahead | None = None) -> None:
         self.program, self.feedback, self.ahead = program, feedback, ahead
@@ -98,6 +99,7 @@ class Plan:
     def text(self) -> str:
         """A name under which operations of any process find it; see `plan_by_name`."""
         text = to_text(self.whole, self.feedback)
+        text = text if self.engine == _UNNAMED else f"{self.engine}\n{text}"
         _by_name.setdefault(text, self)
         return text
 
@@ -143,8 +145,8 @@ class Plan:
             return self._backward[key]
 
     def _library(self, kernel: Kernel) -> Any:
-        """The loop as a function: in C here."""
-        return Library(render_c(self.lowered.graph, kernel, self.feedback))
+        """The loop as a function, with what it was `rendered` as."""
+        raise NotImplementedError
 
     def build(self, *, train: bool) -> None:
         """Compile what a first call needs, forward and backward at the same time.
@@ -200,20 +202,20 @@ def _widening(ahead: Ahead) -> Widening:
     return widen
 
 
+_UNNAMED = "cpu"  # the engine that a text means which names none
+_kinds: dict[str, type[Plan]] = {}
 _numbers = itertools.count(1)
 _by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def plan_of(
-    program: Program, feedback: str | None, kind: type[Plan] = Plan, *, whole: bool = False
-) -> Plan:
+def plan_of(kind: type[_P], program: Program, feedback: str | None, *, whole: bool = False) -> _P:
     """The plan of a program.
 
     Args:
+        kind: that of an engine.
         program: the captured step.
         feedback: see `Cell.feedback`.
-        kind: in what its loops are written: `Plan` in C.
         whole: whether the loop has to do all by itself that it can, also what PyTorch's operation
             does ahead of it because it refuses numbers that are out of range; a loop has NaN there.
 
@@ -221,13 +223,13 @@ def plan_of(
         CaptureError: a fused loop does not have all its operations.
     """
     key = f"{kind.engine}, whole" if whole else kind.engine
-    plan: Plan | str | None = program.derived.get(key)  # or why there is none
+    plan: _P | str | None = program.derived.get(key)  # or why there is none
     if plan is None:
         with _lock:
             plan = program.derived.get(key)
             if plan is None:
                 early = set() if whole else _choosing(program)
-                plan = program.derived[key] = _made(program, feedback, early, kind)
+                plan = program.derived[key] = _made(kind, program, feedback, early)
     if isinstance(plan, str):
         raise CaptureError(plan)
     return plan
@@ -240,7 +242,7 @@ def _choosing(program: Program) -> set[Op]:
     return {op for op in ops if any(value.batched for value in values_in(given[op]))}
 
 
-def _made(program: Program, feedback: str | None, early: set[Op], kind: type[Plan]) -> Plan | str:
+def _made(kind: type[_P], program: Program, feedback: str | None, early: set[Op]) -> _P | str:
     """The plan; what the loop lacks and needs no state runs ahead of it, as `early` does."""
     ahead = ahead_of(program, early) if early else None
     while True:
@@ -279,4 +281,5 @@ def plan_by_name(name: str) -> Plan:
 
 @lru_cache(maxsize=256)
 def _plan_of_text(text: str) -> Plan:
-    return plan_of(*from_text(text))
+    engine, _, program = text.rpartition("\n")
+    return plan_of(_kinds[engine or _UNNAMED], *from_text(program))
