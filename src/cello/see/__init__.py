@@ -10,6 +10,7 @@ from cello.see.formulas.equations import equations
 from cello.see.gradients.attribution import Attribution, attribute
 from cello.see.gradients.flow import Flow, flow
 from cello.see.intervention.intervene import intervene
+from cello.see.page.exercises.exercise import Exercise, Goal
 from cello.see.parameters import ParameterCount, count_parameters
 from cello.see.probing.probe import Probe, probe
 from cello.see.record import Recording, load_recording, record
@@ -18,9 +19,11 @@ __all__ = [
     "Attribution",
     "Diagnosis",
     "Drawing",
+    "Exercise",
     "Explanation",
     "Finding",
     "Flow",
+    "Goal",
     "ParameterCount",
     "Probe",
     "Recording",

@@ -15,6 +15,10 @@ A file has these keys:
         explain      tables (t, unit, layer): steps whose arithmetic is shown; of all layers
                      unless one is named
         stated       by name, the values that the results should have
+        exercise     for the page of `cello example --html`: tables (text, hint, change, goal,
+                     answer) as `cello.see.Exercise` has them; a goal is a table (name, t, unit,
+                     low, high)
+    zh               title and text in Chinese; an exercise has such a table for text and hint
 
 or, in place of `net`, `parameters` and `run`, a list `network` of tables with these and a `title`.
 """
@@ -27,15 +31,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cello.cli.example_data.exercise import exercise_of, one_line
 from cello.errors import ArgumentError, DataError, ModelError
 from cello.ranges import check_range, shown
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from cello.see import Exercise
 
 __all__ = [
     "DataFile",
@@ -100,6 +108,7 @@ class ExampleRun:
     show: tuple[str, ...] | None
     explain: tuple[Explain, ...] | None
     stated: Mapping[str, list[list[Stated]]]
+    exercises: tuple[Exercise, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +123,13 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class DataFile:
-    """What a data file holds; `name` is what errors call it."""
+    """What a data file holds; `name` is what errors call it, `chinese` has title and text."""
 
     name: str
     title: str
     text: str
     networks: tuple[Network, ...]
+    chinese: Mapping[str, str]
 
 
 class _File(Protocol):
@@ -185,13 +195,21 @@ def data_file_of(data: dict[str, Any], name: str) -> DataFile:
 
 # ------------------------------------------------------------ keys and their values
 
-_FILE = {"title": str, "text": str, "dtype": str, "seed": int}
+_WORDS = {"title": str, "text": str}
+_FILE = {**_WORDS, "dtype": str, "seed": int, "zh": dict}
 _NETWORK = {"title": str, "net": list, "parameters": int, "run": list}
-_RUN = {"title": str, "inputs": list, "show": list, "explain": list, "stated": dict}
+_RUN = {
+    "title": str,
+    "inputs": list,
+    "show": list,
+    "explain": list,
+    "stated": dict,
+    "exercise": list,
+}
 _EXPLAIN = {"t": int, "unit": int, "layer": str}
 #: More than this nobody looks at, and printing it would take forever.
 _MOST_NUMBERS = 10_000_000
-_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table", Real: "a number"}
 
 
 class _Reader:
@@ -207,14 +225,17 @@ class _Reader:
         else:
             self.check(data, _FILE | {"network": list}, "")
         self.data = data
+        chinese = data.get("zh", {})
+        self.check(chinese, _WORDS, "zh")
         return DataFile(
             self.name,
             data.get("title", ""),
-            " ".join(data.get("text", "").split()),
+            one_line(data.get("text", "").strip()),
             tuple(
                 self.network(table, f"network {number}" if "network" in data else "")
                 for number, table in enumerate(networks, start=1)
             ),
+            {key: one_line(text.strip()) for key, text in chinese.items()},
         )
 
     def network(self, table: Any, place: str) -> Network:
@@ -282,6 +303,10 @@ class _Reader:
             None if show is None else tuple(show),
             self.explain(table.get("explain"), len(inputs), place),
             {name: self.stated(rows, name, len(inputs), place) for name, rows in stated.items()},
+            tuple(
+                self.exercise(own, _joined(place, f"exercise {number}"))
+                for number, own in enumerate(table.get("exercise", []), start=1)
+            ),
         )
 
     def inputs(self, rows: list[Any], place: str) -> Tensor:
@@ -331,6 +356,12 @@ class _Reader:
                 )
             result.append([None if entry == "" else entry for entry in row])
         return result
+
+    def exercise(self, table: Any, place: str) -> Exercise:
+        try:
+            return exercise_of(table, self.check, place)
+        except ArgumentError as error:
+            raise self.error(place, str(error)) from error
 
     # -------------------------------------------------------- errors
 

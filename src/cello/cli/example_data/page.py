@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cello.cli.example_data.datafile import DataFile
@@ -41,8 +42,17 @@ def write_page(file: DataFile, path: Path) -> Path:
     return to_html(
         recordings,
         path,
-        title=file.title,
-        description=" ".join(file.text.split()),
+        title=_worded(file.title, file.chinese.get("title")),
+        description=_worded(file.text, file.chinese.get("text")),
         titles=titles,
         begin=begin,
+        exercises=[
+            replace(exercise, sequence=number)
+            for number, run in enumerate(network.runs)
+            for exercise in run.exercises
+        ],
     )
+
+
+def _worded(english: str, chinese: str | None) -> str | dict[str, str]:
+    return {"en": english, "zh": chinese} if chinese else english

@@ -2,8 +2,8 @@
 
 The head::
 
-    title       what the page is called
-    description what it is about, in the words of who made it
+    title       what the page is called; a string, or strings by language
+    description what it is about, in the words of who made it; likewise
     sequences   each {title, tokens, outputs, shares, layers}: of how many outputs of a step it can
                 be told where they come from; if the page has no Python, for which of them, as
                 {block, targets}, each [t, unit]; a layer is
@@ -21,6 +21,7 @@ The head::
     arithmetic  by "sequence/layer/t/unit": lines of [name, text], where those are not enough
     begin       {layer, value, unit, t} to begin with, if the caller has chosen
     running     the net, if the page runs it itself: see `cello.see.page.running.given`
+    exercises   what a reader may try: see `cello.see.page.exercises.answered`
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from cello.see.names import find
 from cello.see.numbers import short
 from cello.see.page.net_levels import net_levels
 from cello.see.page.tokens import shortened
+from cello.see.page.worded import Worded
 from cello.see.recording.recorded import Recorded, output_by_step
 from cello.see.recording.rows import LayerRows
 
@@ -123,7 +125,7 @@ def page_data(
     recordings: Sequence[Recorded],
     tokens: Sequence[Sequence[str] | None] | None = None,
     *,
-    title: str = "",
+    title: Worded = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
     about: Mapping[str, Any] | None = None,

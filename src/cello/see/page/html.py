@@ -17,9 +17,12 @@ from cello.see.page.arithmetic import add_lines, arithmetic
 from cello.see.page.bundle import script, style
 from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
+from cello.see.page.exercises.answered import add_exercises
+from cello.see.page.exercises.exercise import Exercise
 from cello.see.page.labels import add_labels
 from cello.see.page.running.given import add_running
 from cello.see.page.shares import add_shares
+from cello.see.page.worded import Worded, check_worded, in_english
 from cello.see.recording.recorded import Recorded
 
 __all__ = ["document", "to_html"]
@@ -35,8 +38,8 @@ def to_html(
     path: str | os.PathLike[str],
     tokens: Sequence[Sequence[str] | None] | None = None,
     *,
-    title: str = "",
-    description: str = "",
+    title: Worded = "",
+    description: Worded = "",
     titles: Sequence[str] | None = None,
     names: str | Iterable[str] | None = None,
     labels: Sequence[str] | None = None,
@@ -45,18 +48,21 @@ def to_html(
     precision: str | None = None,
     arithmetic_steps: int = 200,
     shares: int | None = None,
+    exercises: Sequence[Exercise] = (),
 ) -> Path:
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
 
     Raises:
-        ArgumentError: tokens, titles, labels or expected do not fit, or there is no such unit or
-            precision.
+        ArgumentError: tokens, titles, labels, expected or exercises do not fit, or there is no such
+            unit or precision.
         UnknownNameError: no value has one of the names.
         ModelError: the file cannot be written.
     """
     if precision not in _PRECISIONS:
         known = ", ".join(map(repr, _PRECISIONS))
         raise ArgumentError(f"precision must be one of {known}, got {precision!r}")
+    check_worded("title", title)
+    check_worded("description", description)
     path = Path(path)
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
     data.head["description"] = description
@@ -70,8 +76,9 @@ def to_html(
     add_lines(recordings, data, limit=max(_EXACT, size // 20))
     data.head["arithmetic"] = arithmetic(places_of(recordings), data, arithmetic_steps)
     steps = add_running(recordings, data)
+    add_exercises(recordings, data, exercises)
     text = document(
-        data.head["title"] or path.stem, "offline", *_coded(data, precision), steps=steps
+        in_english(title) or path.stem, "offline", *_coded(data, precision), steps=steps
     )
     try:
         files.replace(path, text.encode())

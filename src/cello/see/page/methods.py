@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cello.see.page.exercises.exercise import Exercise
 from cello.see.page.tokens import sequences_of
+from cello.see.page.worded import Worded
 from cello.see.recording.recorded import Recorded
 
 __all__ = ["explore", "to_html"]
@@ -18,8 +20,8 @@ def to_html(
     path: str | os.PathLike[str],
     tokens: Sequence[str] | Sequence[Sequence[str]] | None = None,
     *,
-    title: str = "",
-    description: str = "",
+    title: Worded = "",
+    description: Worded = "",
     names: str | Iterable[str] | None = None,
     labels: Sequence[str] | None = None,
     expected: Sequence[str] | Sequence[Sequence[str]] | None = None,
@@ -27,6 +29,7 @@ def to_html(
     precision: str | None = None,
     arithmetic_steps: int = 200,
     shares: int | None = None,
+    exercises: Sequence[Exercise] = (),
 ) -> Path:
     """Write the explorer of this recording: one HTML file that works offline.
 
@@ -45,7 +48,8 @@ def to_html(
         tokens: what the net read at each step: a string of one character a step, or a list of
             strings; of several sequences, one such for each. Unless given, inputs of up to four
             numbers stand for themselves.
-        title: of the page.
+        title: of the page; as all texts of one's own a string, or strings by language, of which the
+            page shows that of its reader: {"en": …, "zh": …}.
         description: what it is about, in a sentence or two of your own; what the net is, what it
             reads and gives, and what the colours mean, the page says by itself.
         names: which values; all unless given.
@@ -70,12 +74,14 @@ def to_html(
             steps they come from; if there are more, for those of the last step and those that
             change most. Unless given it is 250, fewer for long sequences and large layers, and
             none beyond 5,000 steps. The net runs once more for it, in eval mode.
+        exercises: what a reader may try, see `cello.see.Exercise`; the page checks each change.
 
     Returns:
         The path.
 
     Raises:
-        ArgumentError: tokens do not fit the sequences, or there is no such unit or precision.
+        ArgumentError: tokens do not fit the sequences, there is no such unit or precision, or an
+            exercise does not fit the net, or its answer does not solve it.
         UnknownNameError: no value has one of these names.
         ModelError: the file cannot be written.
 
@@ -102,6 +108,7 @@ def to_html(
         precision=precision,
         arithmetic_steps=arithmetic_steps,
         shares=shares,
+        exercises=exercises,
     )
 
 

@@ -1,5 +1,6 @@
 // What the page is about, in a few sentences: the net, what it reads and gives, what colours mean.
 import { make, visible } from "./dom.js";
+import { worded } from "./words.js";
 
 const NAMED = 8; // of what the net tells apart
 
@@ -14,9 +15,9 @@ export class About {
     this.element = make("details", { className: "about", open }, this.title, this.given, this.net);
   }
 
-  draw(book, sequence) {
+  draw(book, { sequence, language }) {
     const { say } = this;
-    const { description = "" } = book.head;
+    const description = worded(language, book.head.description);
     this.title.textContent = say("What this shows");
     this.given.textContent = description;
     this.given.hidden = !description;

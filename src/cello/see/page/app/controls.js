@@ -1,5 +1,6 @@
 // The bar at the top: which sequence, layer, value and unit; along time; look and language.
 import { make, refill } from "./dom.js";
+import { worded } from "./words.js";
 
 export class Controls {
   // `actions` are called by name; `say(text)` translates.
@@ -18,7 +19,7 @@ export class Controls {
     if (state.scores) orders.push(["score", "by score"]);
     const many = titles.length > 1;
     refill(this.element,
-      make("h1", {}, book.head.title || say("a recurrent net")), this.more(),
+      make("h1", {}, worded(state.language, book.head.title) || say("a recurrent net")), this.more(),
       make("div", { className: "choices" }, ...(many ? [
         this.choice("sequence", titles, state.sequence, (v) => actions.sequence(Number(v))),
         this.choice("compare with", [[-1, say("nothing")], ...titles], state.other,

@@ -106,7 +106,7 @@ export class Explorer {
     state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "language"], () => this.pattern.draw(state.book, state));
-    state.on(["book", "sequence", "language"], () => this.about.draw(state.book, state.sequence));
+    state.on(["book", "sequence", "language"], () => this.about.draw(state.book, state));
     state.on(["book", "sequence", "layer", "language"], () => this.chain.draw(state.book, state));
     state.on(["book", "sequence"], () => this.search_.follow());
     state.on(["book", "sequence", "layer", "language"], () => this.shares.draw());

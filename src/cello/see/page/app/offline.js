@@ -1,5 +1,6 @@
 // The page that is one file: numbers stand in it as text.
 import { decoded } from "./decode.js";
+import { Exercises } from "./exercises.js";
 import { Explorer } from "./explorer.js";
 import { keepPlace } from "./place.js";
 import { offerWhatIf } from "./whatif.js";
@@ -26,3 +27,4 @@ async function present(id) {
 window.explorer = new Explorer(document.getElementById("cello"), found, inPage);
 keepPlace(window.explorer);
 window.whatif = offerWhatIf(window.explorer, found.running, NET_STEPS);
+if (window.whatif && found.exercises) window.exercises = new Exercises(window.whatif, found.exercises);

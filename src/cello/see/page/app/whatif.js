@@ -157,6 +157,14 @@ class WhatIf {
     return this.apply();
   }
 
+  // All changes at once, in place of those that there are.
+  give({ rows = null, tokens = null, weights = [], forced = [] }) {
+    this.forget();
+    for (const one of weights) this.weights.set(`${one[0]}/${one[1]}`, one);
+    for (const one of forced) this.forced.set([one.layer, one.name, one.unit, one.from].join("/"), one);
+    return rows ? this.setRows(this.input.constructor.from(rows), tokens) : this.apply();
+  }
+
   undo() {
     this.forget();
     this.unknown = undefined;

@@ -162,7 +162,7 @@ export class WhatIfPanel {
     ...named.map(([number, { name, shape }]) =>
       make("option", { value: String(number) }, `${name} [${shape.join("×")}]`))), "weight");
     choice.value = String(this.weight);
-    const { shape } = model.running.weights[this.weight];
+    const { shape, gates } = model.running.weights[this.weight];
     const values = model.rerun.net.weights[this.weight];
     const columns = shape.length > 1 ? values.length / shape[0] : 1;
     const cell = (place) => {
@@ -174,9 +174,14 @@ export class WhatIfPanel {
       input.classList.toggle("changed", Boolean(own));
       return this.key(input, `w${this.weight}/${place}`);
     };
+    const units = gates.length && shape[0] / gates.length; // a gate, whose rows have its name
+    const rowName = (row) => `${gates[Math.floor(row / units)]}${units > 1 ? `[${row % units}]` : ""}`;
     const grid = make("div", { className: "weights" },
-      ...Array.from({ length: Math.min(values.length, ENTRIES) }, (_, place) => cell(place)));
-    grid.style.gridTemplateColumns = `repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
+      ...Array.from({ length: Math.min(values.length, ENTRIES) }, (_, place) =>
+        (units && place % columns === 0 ? [make("span", {}, rowName(place / columns)), cell(place)]
+          : [cell(place)])).flat());
+    grid.style.gridTemplateColumns =
+      `${units ? "max-content " : ""}repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
     const more = values.length > ENTRIES
       ? [make("p", { className: "note" }, say("the first {} of {}", ENTRIES, values.length))] : [];
     return [make("details", { open: this.unfolded, ontoggle: (event) => {

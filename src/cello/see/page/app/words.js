@@ -101,10 +101,23 @@ const CHINESE = {
   "Weights: drag a number, or type": "权重：拖动数字，或键入", "set all back": "全部还原",
   "the net says, at step {}": "网络在第 {} 步给出", "right": "正确", "wrong": "错误", "right is {}": "正确答案是 {}",
   "as recorded": "按记录", "with the changes": "修改后", "{} = forced = {}": "{} = 强制 = {}",
+  "Try it: {} [exercise|exercises]": "试一试：{} 个练习", "Exercise {} of {}": "练习 {}/{}", "solved": "已完成",
+  "You may change": "可以修改", "the numbers of the input": "输入的数", "the order of the inputs": "输入的顺序",
+  "the weights {}": "权重 {}", "the gate {}": "门 {}", "the value {}": "变量 {}",
+  "{} at step {}": "{}（第 {} 步）", "is {}": "现在是 {}",
+  "wanted: {}": "目标：{}", "wanted: {} to {}": "目标：{} 到 {}", "wanted: at least {}": "目标：至少 {}", "wanted: at most {}": "目标：至多 {}",
+  "Solved.": "完成了。", "Solved, by the answer that was shown.": "已按给出的答案完成。", "Not yet.": "还没有。",
+  "The goal is reached, but more than what may be changed is changed: set {} back.": "目标达到了，但修改了不允许修改的内容：请还原 {}。",
+  "hint": "提示", "show me": "看答案", "begin anew": "重新开始", "exercise before": "上一题", "next exercise": "下一题",
+  "end": "结束",
   "Python has ended or been restarted: run the cell again.": "Python 已结束或已重启：请重新运行此单元格。",
   "Python has not answered yet. If it has been restarted, run the cell again.":
     "Python 尚未回应。如果它已重启，请重新运行此单元格。",
 };
+
+// A text of somebody's own: a string, or strings by language.
+export const worded = (language, text) => (typeof text === "string" ? text
+  : text?.[language] ?? text?.en ?? Object.values(text ?? {})[0] ?? "");
 
 export function said(language, text, ...parts) {
   const words = language === "zh" ? CHINESE[text] ?? text : text;

@@ -17,7 +17,7 @@ from cello.see.page.data import NumberBlock, PageData, array, places_of
 from cello.see.page.running.net import running_net
 from cello.see.recording.recorded import Recorded
 
-__all__ = ["LARGEST", "add_running"]
+__all__ = ["LARGEST", "add_running", "rows_of"]
 
 #: Bytes of weights that a page carries at most.
 LARGEST = 2_000_000
@@ -98,14 +98,14 @@ def _given(
     assert rec.call is not None
     name, layer = next(iter(rec.by_layer.items()))
     steps, length = layer.steps, layer.length(batch)
-    rows = _of_sequence(rec.call.x, steps, batch)
+    rows = rows_of(rec.call.x, steps, batch)
     if rows is None:
         raise _Unknown("what it read is no tensor with a row for each step")
     numbers = rows[:length].detach().reshape(length, math.prod(rows.shape[1:])).cpu()
     about: dict[str, Any] = {"begin": {}, "resets": []}
     reset = rec.call.kwargs.get("reset")
     if reset is not None:
-        found = _of_sequence(reset, steps, batch)
+        found = rows_of(reset, steps, batch)
         about["resets"] = [] if found is None else found[:length].nonzero()[:, 0].tolist()
     for name, own in rec.by_layer.items():
         if not own.length(batch) or own.cell is None:
@@ -123,8 +123,8 @@ def _given(
     return array(numbers), about
 
 
-def _of_sequence(x: Any, steps: Any, batch: int) -> Tensor | None:
-    """The rows of a sequence, if x has the form of the net's input."""
+def rows_of(x: Any, steps: Any, batch: int) -> Tensor | None:
+    """The rows of a sequence, as a view of x, if that has the form of the net's input."""
     if not isinstance(x, Tensor) or steps.form not in ("T", "TB", "BT"):
         return None
     rows = x.unsqueeze(1) if steps.form == "T" else x

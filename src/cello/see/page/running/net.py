@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +35,9 @@ class RunningNet:
                 the name of a recording's layer, none for modules without a memory.
             steps: {inputs, width, outputs, states, seen, names, forced, weights}, see
                 `StepFunction`; the weights are numbers of `weights`.
-            weights: {name, shape, at} of each; the name, such as "0.forward.W", is empty for what
-                is no parameter; `at` is where its numbers begin in `numbers`.
+            weights: {name, shape, at, gates} of each; the name, such as "0.forward.W", is empty
+                for what is no parameter; `at` is where its numbers begin in `numbers`; `gates` are
+                those whose rows it holds one below the other, if it is so.
         steps: JavaScript, an array of the functions of the steps.
         numbers: all weights, one after the other.
     """
@@ -89,14 +91,15 @@ class _Weights:
     kept: list[Tensor] = field(default_factory=list)  # for no other may come to stand in its place
     size: int = 0
 
-    def put(self, name: str, tensor: Tensor) -> int:
+    def put(self, name: str, tensor: Tensor, gates: Sequence[str] = ()) -> int:
         """The number of a tensor."""
         key = (tensor.data_ptr(), tensor.shape, tensor.stride())
         if key not in self.known:
             self.known[key] = len(self.about)
             self.kept.append(tensor)
             values = tensor.detach().to("cpu", self.dtype).contiguous().numpy().reshape(-1)
-            self.about.append({"name": name, "shape": list(tensor.shape), "at": self.size})
+            shape = list(tensor.shape)
+            self.about.append({"name": name, "shape": shape, "at": self.size, "gates": list(gates)})
             self.numbers.append(values)
             self.size += len(values)
         return self.known[key]
@@ -165,7 +168,9 @@ class _Describer:
         numbers = []
         for name, tensor in found.shared:
             own = self.parameters.get(tensor.data_ptr(), "") if path is None else joined(path, name)
-            numbers.append(self.weights.put(own if name else "", tensor))
+            packed = name and tensor.shape[:1] == (len(cell.gates) * cell.hidden_size,)
+            gates = cell.gates if packed else ()
+            numbers.append(self.weights.put(own if name else "", tensor, gates))
         self.texts.append(found.text)
         self.steps.append(
             {
