@@ -16,7 +16,7 @@ from cello.see.intervention.intervene import intervene
 from cello.see.names import find
 from cello.see.numbers import short
 from cello.see.page.data import OUTPUT, PageData, places_of
-from cello.see.page.exercises.exercise import Exercise, Goal, is_number
+from cello.see.page.exercises.exercise import Exercise, Goal, is_count, is_number
 from cello.see.page.running.given import rows_of
 from cello.see.recording.recorded import Call, Recorded, output_by_step
 from cello.see.recording.recorder import watch
@@ -178,12 +178,13 @@ class _Proved:
         assert own is not None  # else the page could not run it
         rows = own[: layer.length(self.batch)]
         if kind == ORDER:
-            if not isinstance(given, Sequence) or sorted(given) != list(range(len(rows))):
+            steps = given if isinstance(given, (list, tuple)) and all(map(is_count, given)) else ()
+            if sorted(steps) != list(range(len(rows))):
                 raise ArgumentError(
                     f"order must name each step from 0 to {len(rows) - 1} once, got {given!r}"
                 )
-            rows.copy_(rows[list(given)].clone())
-            return {"order": list(given), "rows": rows.flatten().tolist()}
+            rows.copy_(rows[list(steps)].clone())
+            return {"order": list(steps), "rows": rows.flatten().tolist()}
         rows.copy_(_numbers(INPUT, given, rows))
         return {"rows": rows.flatten().tolist()}
 
@@ -205,13 +206,13 @@ class _Proved:
         *_, size = self.forced[joined(layer, name)]
         length = self.rec.by_layer[layer].length(self.batch)
         triples = []
-        for triple in given if isinstance(given, Sequence) else [given]:
+        for triple in given if isinstance(given, (list, tuple)) else [given]:
             if not (
-                isinstance(triple, Sequence)
-                and len(triple) == 3
-                and triple[0] in range(length)
-                and triple[1] in range(size)
-                and is_number(triple[2])
+                isinstance(triple, (list, tuple))
+                and [is_count(part) for part in triple[:2]] == [True, True]
+                and triple[0] < length
+                and triple[1] < size
+                and [is_number(part) for part in triple[2:]] == [True]
             ):
                 raise ArgumentError(
                     f"{name} must be forced by triples (t, unit, number), with t below {length} "

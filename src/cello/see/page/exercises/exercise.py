@@ -10,7 +10,7 @@ from typing import Any
 from cello.errors import ArgumentError
 from cello.see.page.worded import Worded, check_worded
 
-__all__ = ["Exercise", "Goal", "is_number"]
+__all__ = ["Exercise", "Goal", "is_count", "is_number"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Goal:
             raise ArgumentError(f"the name of a goal must be a string, got {self.name!r}")
         for what in ("t", "unit"):
             number = getattr(self, what)
-            if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            if not is_count(number):
                 raise ArgumentError(f"{what} of a goal must be counted from 0, got {number!r}")
         if not (is_number(self.low) and is_number(self.high) and self.low <= self.high):
             raise ArgumentError(
@@ -88,13 +88,13 @@ class Exercise:
         """Check what can be checked without a net."""
         check_worded("text", self.text)
         check_worded("hint", self.hint)
-        if not self.goals or not all(isinstance(goal, Goal) for goal in self.goals):
+        if not self.goals or not _all_are(Goal, self.goals):
             raise ArgumentError(f"goals must be Goals, at least one, got {self.goals!r}")
         if not isinstance(self.answer, Mapping) or not self.answer:
             raise ArgumentError(f"answer must say what is changed, by name, got {self.answer!r}")
-        object.__setattr__(self, "change", tuple(self.change) or tuple(self.answer))
-        if not all(isinstance(name, str) for name in self.change):
+        if not _all_are(str, self.change):
             raise ArgumentError(f"change must hold names, got {self.change!r}")
+        object.__setattr__(self, "change", tuple(self.change) or tuple(self.answer))
         if other := [name for name in self.answer if name not in self.change]:
             raise ArgumentError(f"the answer changes {other[0]!r}, and change does not name it")
 
@@ -102,3 +102,12 @@ class Exercise:
 def is_number(value: Any) -> bool:
     """Whether this is one, and not NaN."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+
+
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number from 0 on."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(isinstance(value, kind) for value in values)
