@@ -37,13 +37,23 @@ ELSEWHERE = {
 }
 CHINESE = ".zh-CN.md"
 LINK = re.compile(r"(\[[^\]]*\]\()([^)\s#:]+)([)#])")
-LIST = """# The lecture's examples, running
+PLAY = re.compile(r"`cello example ([\w-]+) --html [\w.-]+`")
+OPEN = {"en": "open it here", "zh": "在此打开"}
+LIST = {
+    "en": """# The lecture's examples, running
 
 Each is one page that runs its net in your browser. Change a number of the input, click on a gate in
-the diagram to shut it, click on a step to see its arithmetic:
+the diagram to shut it, click on a step to see its arithmetic, try the exercises:
 [how to read such a page](seeing.md#the-explorer).
 
-"""
+""",
+    "zh": """# 课程的例子，可以运行
+
+每个例子是一个网页，在浏览器里运行它的网络。改输入的一个数，点框图里的门把它关上，点一步看它的算式，
+做一做练习：[怎样读这样的网页](seeing.md#探索网页)。
+
+""",
+}
 
 
 def pages() -> dict[Path, str]:
@@ -94,6 +104,8 @@ def lay_out() -> None:
         path = place(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = relinked(source, name, names, source.read_text("utf-8"))
+        if source.stem.startswith("course"):
+            text = playable(text, path)
         if source in notebooks.PAGES:
             text = with_notebook(text, source, path)
         path.write_text(text, "utf-8")
@@ -102,7 +114,7 @@ def lay_out() -> None:
         shutil.copy(HERE / "manual.css", STAGE / language)
     for path in [*HERE.glob("*.yml"), HERE / "doctests.py"]:
         shutil.copy(path, STAGE)
-    lay_out_examples(STAGE / "en")
+    lay_out_examples()
 
 
 def with_notebook(text: str, source: Path, page: Path) -> str:
@@ -116,20 +128,34 @@ def with_notebook(text: str, source: Path, page: Path) -> str:
     return f"{title}\n\n{word}{links}\n{rest}"
 
 
-def lay_out_examples(folder: Path) -> None:
-    """Write the lecture's examples as pages, and a list of them."""
-    (folder / "examples").mkdir()
-    text = LIST
+def playable(text: str, page: Path) -> str:
+    """A page whose commands that write running pages lead to these."""
+    language = page.relative_to(STAGE).parts[0]
+
+    def link(match: re.Match[str]) -> str:
+        return f"[{OPEN[language]}](examples/{match[1]}.html?lang={language}) · {match[0]}"
+
+    return PLAY.sub(link, text)
+
+
+def lay_out_examples() -> None:
+    """Write the lecture's examples as pages, and a list of them in each language."""
+    lists = dict(LIST)
+    for language in lists:
+        (STAGE / language / "examples").mkdir()
     for path in sorted((ROOT / "src" / "cello" / "examples").glob("*.toml")):
         example = tomllib.loads(path.read_text("utf-8"))
         if "run" not in example:  # it counts parameters
             continue
-        page = folder / "examples" / f"{path.stem}.html"
+        page = STAGE / "en" / "examples" / f"{path.stem}.html"
         code, printed = docs_checker.run_cello(["example", path.stem, "--html", str(page)])
         if code != 0:
             sys.exit(printed)
-        text += f"- [{example['title']}](examples/{page.name})\n"
-    (folder / "examples.md").write_text(text, "utf-8")
+        shutil.copy(page, STAGE / "zh" / "examples")
+        for language, words in (("en", example), ("zh", example["zh"])):
+            lists[language] += f"- [{words['title']}](examples/{page.name}?lang={language})\n"
+    for language, text in lists.items():
+        (STAGE / language / "examples.md").write_text(text, "utf-8")
 
 
 # ------------------------------------------------------------ links

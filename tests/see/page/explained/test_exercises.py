@@ -1,4 +1,4 @@
-"""Exercises: the page says what is reached, and by what; each answer is proved when it is written."""
+"""Exercises: the page says what is reached, and by what; each answer is proved beforehand."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class TestExamples:
         for number in range(count):
             assert page.text(".exercise h2") == f"Exercise {number + 1} of {count}"
             assert status(page) == "Not yet."
-            page.page.get_by_role("button", name="show me").click()
+            page.page.get_by_role("button", name="show me", exact=True).click()
             page.until("document.querySelector('.exercise').classList.contains('solved')")
             settle(page)
             assert status(page) == "✓ Solved, by the answer that was shown."
-            page.page.get_by_role("button", name="hint").click()
+            page.page.get_by_role("button", name="hint", exact=True).click()
             assert page.page.locator(".exercise .note").is_visible()
             if number + 1 < count:
                 page.page.get_by_role("button", name="next exercise").click()
@@ -84,9 +84,9 @@ class TestExamples:
                 name, viewport={"width": width, "height": 700}, color_scheme=theme, has_touch=True
             )
             begin(page)
-            page.page.get_by_role("button", name="hint").click()
+            page.page.get_by_role("button", name="hint", exact=True).click()
             assert page.barriers() == []
-            page.page.get_by_role("button", name="show me").click()
+            page.page.get_by_role("button", name="show me", exact=True).click()
             page.until("document.querySelector('.exercise').classList.contains('solved')")
             settle(page)
             assert page.barriers() == []
@@ -204,7 +204,10 @@ class TestFile:
     @pytest.mark.parametrize(
         ("changes", "told"),
         [
-            ({"answer": {"0.R": [[0.0] * 3] * 3}}, r"its answer makes h\[1\] at step 3 .*expected 0"),
+            (
+                {"answer": {"0.R": [[0.0] * 3] * 3}},
+                r"its answer makes h\[1\] at step 3 .*expected 0",
+            ),
             ({"goals": [Goal("h", 3, low=-1.0, high=1.0)]}, "reached without a change"),
             ({"goals": [Goal("h", 4)]}, "h has 4 steps of 3 units"),
             ({"goals": [Goal("h", 3, 3)]}, "h has 4 steps of 3 units"),

@@ -114,6 +114,7 @@ export class Exercises {
     const { whatif, now: { answer, sequence } } = this;
     const tokens = Array.from(whatif.rerun.book.tokens(sequence) ?? []);
     this.shown = true;
+    if (answer.weights.length) [[whatif.panel.weight]] = answer.weights;
     await whatif.give({ ...answer,
       tokens: answer.order && tokens.length ? answer.order.map((t) => tokens[t]) : tokens });
   }

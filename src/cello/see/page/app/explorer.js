@@ -40,6 +40,12 @@ function largestChanges({ data, size, length }, unit, reverse, first) {
   return Array.from(changes.keys()).sort(larger).slice(0, LARGEST);
 }
 
+// That of the address, such as page.html?lang=zh, or of the browser.
+function languageAtFirst() {
+  const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language;
+  return wanted.startsWith("zh") ? "zh" : "en";
+}
+
 export class Explorer {
   // `source.numbers(block)` gives numbers; `ask(what, about)` asks Python, if there is one.
   constructor(root, head, source, ask = null) {
@@ -53,7 +59,7 @@ export class Explorer {
       scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, lit: [], shown: null,
       shownOther: null, book: null, width: 0, own: true, grey: false,
       difference: false,
-      language: navigator.language.startsWith("zh") ? "zh" : "en",
+      language: languageAtFirst(),
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" });
     this.build();
     this.wire();

@@ -126,7 +126,7 @@ class _Proved:
         """The call that was recorded, with a net and an input that may be changed."""
         call = self.rec.call
         assert call is not None  # else the page could not run it
-        return call._replace(net=copy.deepcopy(call.net), x=call.x.clone())
+        return call._replace(net=copy.deepcopy(call.net), x=call.x.detach().clone())
 
     # ------------------------------------------------------------ goals
 
@@ -158,7 +158,7 @@ class _Proved:
         return rec[full][: int(rec.lengths_of(full)[self.batch]), self.batch].flatten(1)
 
     def value(self, rec: Recorded, goal: Goal) -> float:
-        return float(self.values(rec, goal.name)[goal.t, goal.unit])
+        return float(self.values(rec, goal.name)[goal.t, goal.unit].item())
 
     # ------------------------------------------------------------ changes
 
