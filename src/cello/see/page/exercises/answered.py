@@ -57,13 +57,13 @@ def add_exercises(
         if not isinstance(exercise, Exercise):
             raise ArgumentError(f"exercises must hold Exercises, got {exercise!r}")
         try:
-            written = _Proved(exercise, recordings, running).written()
+            written = _ProvedExercise(exercise, recordings, running).written()
         except CelloError as error:
             raise type(error)(f"exercises[{number}]: {error}") from error
         data.head["exercises"].append(written)
 
 
-class _Proved:
+class _ProvedExercise:
     """An exercise, and the net and the sequence that it is about."""
 
     def __init__(
