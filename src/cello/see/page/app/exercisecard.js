@@ -16,7 +16,7 @@ export class ExerciseCard {
     this.title = make("h2", { tabIndex: -1 });
     this.goals = make("ul", { className: "goals" });
     this.status = make("p", { role: "status" });
-    this.element = make("section", { className: "tour exercise", hidden: true });
+    this.element = make("section", { className: "exercise", hidden: true });
     this.place = make("span", { hidden: true }); // where what can be changed stands otherwise
     explorer.guide.open.after(this.open);
     explorer.guide.element.after(this.element);
