@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is compiled is kept from one run of the tests to the next, apart from the user's own.
 # Triton's functions run on its interpreter, where there is no GPU. Read when it is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
+# What commands print is compared with their English, whatever the language of the machine.
+os.environ["LANGUAGE"] = "en"
 os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator

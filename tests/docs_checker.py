@@ -42,7 +42,13 @@ SHOWN_ONLY = {"", "c", "conll", "json", "latex", "mermaid", "toml"}
 FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
 PICTURE = re.compile(r"!\[[^\]]*\]\((?:\.\./)?images/([\w-]+\.(?:svg|png))\)")
 FILE_NAME = re.compile(r"(?:#|//|%)\s*file:\s*(\S+)\s*\n")
-ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONWARNINGS": "error"}
+ENVIRONMENT = {
+    "COLUMNS": "100",
+    "LANGUAGE": "en",
+    "NO_COLOR": "1",
+    "TERM": "dumb",
+    "PYTHONWARNINGS": "error",
+}
 
 
 def blocks(document: Document) -> Iterator[Region]:

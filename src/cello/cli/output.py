@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -29,6 +30,10 @@ __all__ = [
     "token_option",
     "width",
 ]
+
+
+#: What is not broken: a word, or another sign, with the marks that no line begins with.
+_PIECES = re.compile(r"(?:[!-~]+|[^!-~])[，。：；、？）”]* *")
 
 
 class ColumnType(click.ParamType):
@@ -113,8 +118,18 @@ def width() -> int | None:
 
 
 def paragraph(text: str) -> str:
-    """Running text, broken into lines that are easy to read."""
-    return textwrap.fill(text, min(width() or 80, 80))
+    """Running text, broken into lines that are easy to read; Chinese between any two signs."""
+    from rich.cells import cell_len
+
+    limit = min(width() or 80, 80)
+    if cell_len(text) == len(text):
+        return textwrap.fill(text, limit)
+    lines = [""]
+    for piece in _PIECES.findall(text):
+        if lines[-1] and cell_len(lines[-1] + piece.rstrip()) > limit:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def print_tables(head: Sequence[str], rows: Sequence[Sequence[str]], *, fixed: int = 0) -> None:

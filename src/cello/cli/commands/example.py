@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
+from cello.cli.language import chinese, said
 from cello.cli.output import json_option, print_json, print_tables, steps_option
 
 __all__ = ["command"]
@@ -55,7 +56,8 @@ def command(
 
     An example is a network with given weights. Running it prints the equations, every value of
     every step with a tick where it is what the example's file states, and the arithmetic of the
-    interesting steps.
+    interesting steps. Where the environment's language is Chinese (LANG=zh_CN.UTF-8), so are
+    titles, texts and what is said of the values; JSON stays as it is.
     """
     from cello.cli.example_data.datafile import example_files, example_titles, read_data_file
     from cello.errors import ArgumentError
@@ -68,19 +70,22 @@ def command(
         if as_json:
             print_json(titles)
         else:
-            print_tables(["name", "what it shows"], [[*item] for item in titles.items()])
+            if chinese():
+                titles = example_titles("zh")
+            heads = [said("name"), said("what it shows")]
+            print_tables(heads, [[*item] for item in titles.items()])
         return
     if name not in files:
         raise ArgumentError(f"there is no example {name!r}; there are {', '.join(files)}")
     if target is not None:
         _copy(files[name].read_bytes(), target)
-        click.echo(f"wrote {target}: change it and run it with: cello run {target}")
+        click.echo(said("wrote {}: change it and run it with: cello run {}", target, target))
         return
     file = read_data_file(files[name], name)
     if page is not None:
         from cello.cli.example_data.page import write_page
 
-        click.echo(f"wrote {write_page(file, page)}: open it in a browser")
+        click.echo(said("wrote {}: open it in a browser", write_page(file, page)))
         return
     from cello.cli.example_data.report import report
     from cello.cli.example_data.texts import print_report

@@ -146,9 +146,10 @@ def example_files() -> dict[str, Any]:
     return {name: found[name] for name in sorted(found, key=_position(order))}
 
 
-def example_titles() -> dict[str, str]:
-    """What each of the lecture's examples shows, by name; builds no network."""
-    return {name: _tables(file, name)["title"] for name, file in example_files().items()}
+def example_titles(language: str = "en") -> dict[str, str]:
+    """What each of the lecture's examples shows, by name, in "en" or "zh"; builds no network."""
+    tables = {name: _tables(file, name) for name, file in example_files().items()}
+    return {name: (own["zh"] if language == "zh" else own)["title"] for name, own in tables.items()}
 
 
 def _position(order: Sequence[str]) -> Any:

@@ -10,6 +10,7 @@ import click
 from cello.cli.example_data.datafile import DataFile, Written
 from cello.cli.example_data.formulas import indented
 from cello.cli.example_data.report import DIGITS, Column, NetworkReport, RunReport
+from cello.cli.language import chinese, said
 from cello.cli.output import paragraph, print_json, print_tables
 
 __all__ = ["print_report", "report_as_json"]
@@ -49,10 +50,11 @@ def print_report(file: DataFile, networks: list[NetworkReport], as_json: bool) -
     if as_json:
         print_json(report_as_json(file, networks))
         return
-    if file.title:
-        click.secho(file.title, bold=True)
-    if file.text:
-        click.echo(paragraph(file.text))
+    words = {"title": file.title, "text": file.text} | (dict(file.chinese) if chinese() else {})
+    if words["title"]:
+        click.secho(words["title"], bold=True)
+    if words["text"]:
+        click.echo(paragraph(words["text"]))
     if not any(network.runs for network in networks) and len(networks) > 1:
         _print_counts(networks)
         return
@@ -64,7 +66,7 @@ def _print_counts(networks: list[NetworkReport]) -> None:
     """Networks without a run, of which only the parameters are counted, in one table."""
     click.echo()
     rows = [[network.title, _count(network)] for network in networks]
-    print_tables(["network", "parameters"], rows)
+    print_tables([said("network"), said("parameters")], rows)
     for network in networks:
         click.echo(f"\n{network.title}")
         click.echo(network.table)
@@ -89,7 +91,7 @@ def _print_network(network: NetworkReport) -> None:
     if network.equations_text:
         click.echo(f"\n{network.equations_text}")
     if network.stated_parameters is not None or not network.runs:
-        click.echo(f"\nparameters: {_count(network)}\n{network.table}")
+        click.echo(f"\n{said('parameters: {}', _count(network))}\n{network.table}")
     for run in network.runs:
         _print_run(run, several_layers=len(network.equations) > 1)
 
@@ -114,8 +116,9 @@ def _print_run(run: RunReport, several_layers: bool) -> None:
     ]
     _print_verdict(verdicts)
     for step in run.arithmetic:
-        layer = f", layer {step.layer}" if several_layers else ""
-        click.echo(f"\nstep {step.t}, unit {step.unit}{layer}:")
+        place = (step.t, step.unit, step.layer) if several_layers else (step.t, step.unit)
+        head = "step {}, unit {}, layer {}:" if several_layers else "step {}, unit {}:"
+        click.echo(f"\n{said(head, *place)}")
         click.echo(indented(step.text))
 
 
@@ -153,6 +156,8 @@ def _print_verdict(verdicts: list[bool]) -> None:
         return
     right = sum(verdicts)
     if right == len(verdicts):
-        click.echo(f"✓ {right} of {right} values are as stated")
+        click.echo(said("✓ {} of {} values are as stated", right, right))
     else:
-        click.echo(f"✗ {right} of {len(verdicts)} values are as stated; (·) is what is stated")
+        click.echo(
+            said("✗ {} of {} values are as stated; (·) is what is stated", right, len(verdicts))
+        )
