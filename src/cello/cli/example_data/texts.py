@@ -117,8 +117,8 @@ def _print_run(run: RunReport, several_layers: bool) -> None:
     _print_verdict(verdicts)
     for step in run.arithmetic:
         place = (step.t, step.unit, step.layer) if several_layers else (step.t, step.unit)
-        head = "step {}, unit {}, layer {}:" if several_layers else "step {}, unit {}:"
-        click.echo(f"\n{said(head, *place)}")
+        text = "step {}, unit {}, layer {}:" if several_layers else "step {}, unit {}:"
+        click.echo(f"\n{said(text, *place)}")
         click.echo(indented(step.text))
 
 
