@@ -10,11 +10,9 @@ from pathlib import Path
 # once, and results must not depend on it. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What is compiled is kept from one run of the tests to the next, apart from the user's own.
-# Triton's functions run on its interpreter, where there is no GPU. Read when it is imported.
-os.environ.setdefault("TRITON_INTERPRET", "1")
+os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 # What commands print is compared with their English, whatever the language of the machine.
 os.environ["LANGUAGE"] = "en"
-os.environ["CELLO_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "compiled")
 
 from collections.abc import Callable, Iterator
 
@@ -24,6 +22,9 @@ import torch
 from hypothesis import HealthCheck, settings
 from torch import Tensor
 from torch.utils._device import _device_constructors
+
+# Triton's functions run on its interpreter where there is no GPU. Read when it is imported.
+os.environ.setdefault("TRITON_INTERPRET", str(int(not torch.cuda.is_available())))
 
 settings.register_profile(
     "default",

@@ -44,8 +44,9 @@ class EveryFunction(cello.Cell):
         return torch.cat(made, 1), (h + 0 * self.weight,)
 
 
-def test_every_function() -> None:
-    layer, x = cello.Recurrent(EveryFunction()), torch.cartesian_prod(AT, AT)[None]
+def test_every_function(device: torch.device) -> None:
+    layer = cello.Recurrent(EveryFunction().to(device))
+    x = torch.cartesian_prod(AT, AT)[None].to(device)
     found = []
     for engine in ("reference", "gpu"):
         with cello.engine(engine), torch.no_grad():
