@@ -14,8 +14,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
-from benchmarks import bench_memory, bench_peers, bench_zoo
+from benchmarks import bench_gpu, bench_memory, bench_peers, bench_zoo
 from benchmarks.case import Case, Skipped
 from benchmarks.harness import largest_difference
 from benchmarks.run import bench_modules
@@ -96,6 +97,15 @@ def test_memory_of_a_step_is_seen():
     # Outputs are 400 kB; the gates that are kept, and their gradients, four times that each.
     assert 3e6 < amount < 100e6
     assert losses[1] < losses[0]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is there for Linux")
+def test_loops_for_a_gpu_compute_the_same_on_the_interpreter():
+    cases = [*bench_gpu.cases_on(torch.device("cpu"), (2, 3, 4), "none")]
+    assert len(cases) == 2 * len(bench_gpu.CUDNN)
+    for case in cases:
+        assert largest_difference(case) < 1e-3, case.name
 
 
 # ------------------------------------------------------------ peers
