@@ -71,7 +71,7 @@ def test_kinds_of_characters(kinds_model: Path, tmp_path: Path):
     assert "comment" in output
     file.write_text("(")
     assert "some.py:" in run("evaluate", kinds_model, file, code=2).stderr
-    assert "holds no text to eval" in run("evaluate", kinds_model, "-", stdin="", code=2).stderr
+    assert "holds no text" in run("evaluate", kinds_model, "-", stdin="", code=2).stderr
 
 
 def test_characters(chars_model: Path, tmp_path: Path):

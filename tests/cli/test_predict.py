@@ -215,7 +215,7 @@ def test_a_file_that_is_no_text(kinds_model: Path):
 
 def test_nothing_to_colour(kinds_model: Path):
     result = run("predict", kinds_model, "-", "--color", "c", stdin="", code=2)
-    assert "standard input: holds no text to colour" in result.stderr
+    assert "standard input: holds no text" in result.stderr
     assert run("predict", kinds_model, "-", stdin="").stdout == ""
 
 

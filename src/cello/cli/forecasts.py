@@ -18,16 +18,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cello.see.diagnosis.finding import Finding
-    from cello.see.page.session import Read
     from cello.tasks.forecasting import Forecast, Forecasting, Series
 
-__all__ = ["findings", "predict", "table_reader", "table_text"]
+__all__ = ["findings", "predict"]
 
 #: Of what was before, a picture shows so many times what is forecast, and at most so many series.
 _BEFORE, _SERIES = 4, 12
-
-#: A page on a model shows so many rows of a table: text that one can change.
-_ROWS = 200
 
 #: A forecast is its input, shifted, if it is so near to the last value, and no better than that;
 #: both in errors of the naive forecast.
@@ -154,42 +150,3 @@ def findings(task: Forecasting, net: nn.Module, path: Path) -> list[Finding]:
             "as in a random walk, no network can do better",
         )
     ]
-
-
-def table_text(task: Forecasting, path: Path | None = None) -> str:
-    """The last rows of a table as CSV; without one, of a series that goes up and down."""
-    import numpy as np
-    import pandas as pd
-
-    from cello.tasks.readers.tables import read_table
-
-    columns, plan = task.plan.columns, task.plan
-    if path is not None:
-        frame = read_table(path)
-        return (
-            frame[[n for n in frame.columns if n in columns.named]].tail(_ROWS).to_csv(index=False)
-        )
-    name, scale = next(iter(plan.scales.items()))
-    count = min(2 * plan.context, _ROWS)
-    wave = np.sin(np.arange(count) * 2 * np.pi / max(plan.season, 8))[:, None]
-    table: dict[str, Any] = {columns.by: name} if columns.by else {}
-    if columns.time:
-        table[columns.time] = plan.clock.times(
-            0 if plan.clock.kind == "number" else "2024-01-01", count
-        )
-    values = (np.array(scale.mean) + np.array(scale.std) * wave).round(3)
-    table |= dict(zip(columns.target, values.T, strict=True))
-    table |= dict(zip(columns.known, plan.layout.known_mean, strict=True))
-    return pd.DataFrame(table).to_csv(index=False)
-
-
-def table_reader(task: Forecasting) -> Read:
-    """What turns a table as CSV into what the network reads of its series."""
-
-    def read(text: str) -> Any:
-        from cello.tasks.readers.tables import read_table
-
-        found = task.inputs(task.read(read_table(io.StringIO(text))))
-        return [(tokens, x.unsqueeze(1)) for tokens, x in found]
-
-    return read

@@ -15,7 +15,8 @@ from cello.ranges import shown
 if TYPE_CHECKING:
     from torch import nn
 
-    from cello.tasks import Characters, Classification, Forecasting, Tagging
+    from cello.cli.number_files import Numbers
+    from cello.tasks import FileTask
 
 __all__ = ["Model", "open_model"]
 
@@ -33,8 +34,15 @@ class Model(NamedTuple):
     """The network in eval mode, its task without data (None if it has none), and the config."""
 
     net: nn.Module
-    task: Tagging | Characters | Classification | Forecasting | None
+    task: FileTask | None
     config: dict[str, Any]
+
+    @property
+    def reader(self) -> FileTask | Numbers:
+        """What tells what the net reads of a file: its task; without one, it reads numbers."""
+        from cello.cli.number_files import Numbers
+
+        return Numbers(self.net) if self.task is None else self.task
 
 
 def open_model(

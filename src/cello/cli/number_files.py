@@ -6,7 +6,6 @@ import io
 import math
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,47 @@ import numpy as np
 import torch
 from torch import nn
 
-from cello.cli.given import Given
 from cello.convert import NetGraph
 from cello.errors import ArgumentError, DataError
 from cello.layers.reads import Reads, reads_of
 from cello.ranges import shown
+from cello.tasks.base import Given
 
-__all__ = ["as_text", "parse_numbers", "read_arrays", "read_numbers", "some_numbers"]
+__all__ = ["Numbers", "read_arrays"]
 
 _LARGEST = 2**31
 #: Of an array in a .npz that holds several.
 _NAME = "x"
 
 
-def read_numbers(net: nn.Module, path: Path) -> list[Given]:
+class Numbers:
+    """How a net without a task is read to: by numbers, as a task reads its files (`FileTask`).
+
+    Args:
+        net: it reads ids, or numbers.
+    """
+
+    separator, labels = "\n", None
+
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+
+    def given(self, path: Path, *, token: int | str | None = None) -> list[Given]:
+        """The sequences of a file of NumPy's or of text."""
+        return _read_numbers(self.net, path)
+
+    def given_text(self, text: str) -> list[Given]:
+        """The sequences of a text, a step on each line."""
+        return _parse_numbers(self.net, text, "line")
+
+    def text_of(self, path: Path | None) -> str:
+        """The numbers of a file as text; without one, random ones that are always the same."""
+        if path is None:
+            return _some_numbers(self.net)
+        return "\n\n".join("\n".join(one.tokens) for one in self.given(path)) + "\n"
+
+
+def _read_numbers(net: nn.Module, path: Path) -> list[Given]:
     """The sequences in a file.
 
     A file of NumPy's holds one sequence, [T, ...], or several, [N, T, ...]; an `.npz` with several
@@ -50,7 +76,7 @@ def read_numbers(net: nn.Module, path: Path) -> list[Given]:
             f"{path}: is neither text nor a file of NumPy's: the model has no task, so it is not "
             "known how it reads anything else than numbers"
         ) from error
-    return parse_numbers(net, text, str(path))
+    return _parse_numbers(net, text, str(path))
 
 
 def read_arrays(net: NetGraph, path: Path) -> list[torch.Tensor]:
@@ -82,7 +108,7 @@ def _bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def parse_numbers(net: nn.Module, text: str, where: str) -> list[Given]:
+def _parse_numbers(net: nn.Module, text: str, where: str) -> list[Given]:
     """The sequences in a text, as in a file.
 
     Raises:
@@ -116,12 +142,7 @@ def parse_numbers(net: nn.Module, text: str, where: str) -> list[Given]:
     return [_given(net, reads, rows, where) for rows in found]
 
 
-def as_text(given: Iterable[Given]) -> str:
-    """The text of these sequences, which `parse_numbers` reads."""
-    return "\n\n".join("\n".join(sequence.tokens) for sequence in given) + "\n"
-
-
-def some_numbers(net: nn.Module, steps: int = 24) -> str:
+def _some_numbers(net: nn.Module, steps: int = 24) -> str:
     """The text of a sequence to begin with: random, and always the same."""
     reads = _reads(net)
     draw = np.random.default_rng(0)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cello.cli.given import Given
-from cello.cli.inputs import as_batch, read_inputs, reads_characters
+from cello.cli.inputs import as_batch
 from cello.cli.models import Model
 from cello.cli.output import print_json, rich_output
 from cello.errors import ArgumentError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cello.tasks import Given
 
 __all__ = ["colour"]
 
@@ -35,7 +36,7 @@ def colour(model: Model, path: Path, memory: str, token: int | str | None, as_js
     import torch
 
     name, unit = _parse(memory)
-    pieces = read_inputs(model, path, token, "colour")
+    pieces = model.reader.given(path, token=token)
     recorded = [_values(model, piece, name) for piece in pieces]
     every = torch.cat([values for _, values in recorded])
     full = recorded[0][0]
@@ -50,8 +51,9 @@ def colour(model: Model, path: Path, memory: str, token: int | str | None, as_js
         print_json({"name": full, "unit": chosen, "sequences": sequences})
         return
     how = _meaning(model, full) + (", which varies most here" if unit is None else "")
-    separator = "" if reads_characters(model) else " " if model.task is not None else "\n"
-    _print(pieces, rows, separator, f"{full} unit {chosen}{how}", _scale(every[:, chosen]))
+    _print(
+        pieces, rows, model.reader.separator, f"{full} unit {chosen}{how}", _scale(every[:, chosen])
+    )
 
 
 def _meaning(model: Model, name: str) -> str:

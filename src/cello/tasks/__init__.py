@@ -4,11 +4,11 @@ Imports `layers` and below, and neither `see` nor `convert`; `train` and the com
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from cello.errors import ModelError
 from cello.ranges import shown
-from cello.tasks.base import IGNORE, About, Batch, Loss, Task
+from cello.tasks.base import IGNORE, About, Batch, FileTask, Given, Loss, Task
 from cello.tasks.characters import Characters
 from cello.tasks.classification import Classification
 from cello.tasks.fits import check_network
@@ -28,11 +28,12 @@ __all__ = [
     "IGNORE",
     "NETWORK_KINDS",
     "About",
-    "AnyTask",
     "Batch",
     "Characters",
     "Classification",
+    "FileTask",
     "Forecasting",
+    "Given",
     "Loss",
     "Tagging",
     "Task",
@@ -45,11 +46,7 @@ __all__ = [
 ]
 
 
-#: Any of the tasks that there are.
-AnyTask: TypeAlias = Tagging | Characters | Classification | Forecasting
-
-
-def task_from_config(config: Mapping[str, Any]) -> AnyTask:
+def task_from_config(config: Mapping[str, Any]) -> FileTask:
     """The task that `task.config()` described, without data.
 
     Raises:
@@ -64,5 +61,5 @@ def task_from_config(config: Mapping[str, Any]) -> AnyTask:
     name = config.get("task")
     if not isinstance(name, str) or name not in tasks:
         raise ModelError(f"the model's task is {shown(name)}, not one of {', '.join(tasks)}")
-    task: AnyTask = tasks[name].from_config(config)
+    task: FileTask = tasks[name].from_config(config)
     return task

@@ -6,8 +6,10 @@ for batches, calls `Task.loss`, and knows nothing of text.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -16,7 +18,19 @@ from torch.nn import functional as F
 
 from cello.errors import DataError
 
-__all__ = ["IGNORE", "About", "Batch", "Loss", "Task", "of_split", "sequence_loss", "to_train_on"]
+__all__ = [
+    "IGNORE",
+    "About",
+    "Batch",
+    "FileTask",
+    "Given",
+    "Loss",
+    "Task",
+    "of_split",
+    "sequence_loss",
+    "to_train_on",
+    "warn_of_nan",
+]
 
 Data = TypeVar("Data")
 
@@ -35,6 +49,17 @@ class Loss(NamedTuple):
     total: Tensor
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     state: Any = None
+
+
+class Given(NamedTuple):
+    """A sequence: what stands for each step, such as a word, and what a network reads, [T, ...].
+
+    `expected` is what the network should say of the whole of it, if the data tell.
+    """
+
+    tokens: Sequence[str]
+    x: Tensor
+    expected: str | None = None
 
 
 class About(NamedTuple):
@@ -127,6 +152,79 @@ class Task(Protocol):
         ...
 
 
+class FileTask(Task, Protocol):
+    """A task that can be saved with its network, and then answers for files and texts."""
+
+    @property
+    def separator(self) -> str:
+        """What stands between two tokens of a text."""
+        ...
+
+    @property
+    def scheme(self) -> str | None:
+        """How its tags mark spans, such as "IOB"; None if they do not, or there are none."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Outputs of a network, at each step or of the whole sequence."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What the numbers of an output are the odds of; None if of nothing."""
+        ...
+
+    def encoder(self) -> nn.Module | int:
+        """What reads the ids of a step, new; or how many numbers a step has."""
+        ...
+
+    def evaluate(
+        self, net: nn.Module, split: str, *, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """See `Task.evaluate`; at most `batch_size` sequences or rows at once."""
+        ...
+
+    def on_file(
+        self, path: str | Path, *, token: int | str | None = None, tag: int | str | None = None
+    ) -> FileTask:
+        """The same task with the split "test": what is in a file whose answers are known.
+
+        Args:
+            path: a file such as the training data, or standard input's copy.
+            token: of words and their tags, the column of the words; that of the task unless given.
+            tag: the column of the tags, likewise.
+
+        Raises:
+            DataError: the file cannot be read, is wrong, or holds nothing.
+        """
+        ...
+
+    def given(self, path: str | Path, *, token: int | str | None = None) -> list[Given]:
+        """The sequences of a file, with their answers or without.
+
+        Raises:
+            DataError: the file cannot be read, is wrong, or holds nothing.
+        """
+        ...
+
+    def given_text(self, text: str) -> list[Given]:
+        """The sequences of a text such as `text_of` gives.
+
+        Raises:
+            DataError: the text is wrong.
+        """
+        ...
+
+    def text_of(self, path: Path | None) -> str:
+        """What a page shows of a file, and lets be changed; without one, something to begin with.
+
+        Raises:
+            DataError: the file cannot be read, or is wrong.
+        """
+        ...
+
+
 def of_split(held_out: Mapping[str, Data], split: str) -> Data:
     """The held-out data of a split.
 
@@ -153,6 +251,18 @@ def to_train_on(data: Data | None) -> Data:
     if not data:
         raise DataError("this task has no training data: it was made from a saved model")
     return data
+
+
+def warn_of_nan(
+    unknown: int, count: int, elements: str, answers: str, *, stacklevel: int = 2
+) -> None:
+    """Say for how many elements a network gives NaN; `stacklevel` as of `warnings.warn`."""
+    if unknown:
+        warnings.warn(
+            f"the network gives NaN for {unknown:,} of {count:,} {elements}: their {answers} mean "
+            "nothing",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def sequence_loss(logits: Tensor, y: Tensor) -> tuple[Tensor, int]:

@@ -19,6 +19,7 @@ from cello.tasks.features import CharacterFeatures, features_from_config
 from cello.tasks.metrics.accuracies import bits
 from cello.tasks.readers.corpus import SPLITS, Document, split_documents, standard_library
 from cello.tasks.readers.text_files import read_documents
+from cello.tasks.token_files import TokenTask
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Characters"]
@@ -33,7 +34,7 @@ _EVALUATION_ROWS = 32
 _EVALUATION_STEPS = 512
 
 
-class Characters:
+class Characters(TokenTask):
     """The task to predict the next character from all those before it.
 
     The training text is read as `batch_size` parallel rows from end to end, `tbptt_steps`
@@ -63,6 +64,8 @@ class Characters:
     name = "chars"
     monitor = "bits_per_character"
     higher_is_better = False
+    scheme = None
+    features: CharacterFeatures
 
     def __init__(
         self,
@@ -301,6 +304,17 @@ class Characters:
                 logits = step(torch.tensor([number], device=device))[0]
                 number = _draw(logits.double().cpu(), temperature, chance)
                 yield self.features.vocabulary.decode([number])[0]
+
+    def on_file(
+        self,
+        path: str | Path,
+        *,
+        token: int | str | None = None,
+        tag: int | str | None = None,
+    ) -> Characters:
+        """On a text file, or a folder of them; see `FileTask.on_file`."""
+        documents = {"test": read_documents([path])}
+        return Characters(documents, self.features.vocabulary, batch_size=self.batch_size)
 
     def about(self) -> About:
         """For a model's card."""

@@ -43,6 +43,9 @@ _PROJECTION_SIZE = 64
 class Features(Protocol):
     """What a task asks of its features."""
 
+    #: What stands between two tokens of a text.
+    separator: str
+
     def encode(self, tokens: Sequence[str]) -> Tensor:
         """T tokens to ids [T] or [T, K]."""
         ...
@@ -66,6 +69,8 @@ class CharacterFeatures:
     >>> features.encode("abc").tolist()          # 0 is "other"
     [1, 2, 0]
     """
+
+    separator = ""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -121,6 +126,8 @@ class WordFeatures:
     >>> features.encode(["to", "Taipei"]).tolist()      # left 0 to 2, itself 3 to 5, right 6 to 8
     [[4, 8], [1, 5]]
     """
+
+    separator = " "
 
     def __init__(
         self,

@@ -14,17 +14,12 @@ from cello.layers import evaluating
 from cello.layers.encoders import ENCODERS
 
 if TYPE_CHECKING:
-    from cello.tasks.characters import Characters
-    from cello.tasks.classification import Classification
-    from cello.tasks.forecasting import Forecasting
-    from cello.tasks.tagging import Tagging
+    from cello.tasks.base import FileTask
 
 __all__ = ["check_network"]
 
 
-def check_network(
-    task: Tagging | Characters | Classification | Forecasting, net: nn.Module
-) -> None:
+def check_network(task: FileTask, net: nn.Module) -> None:
     """Make sure that `net` reads what `task` gives it and has an output for each of its answers.
 
     Raises:
@@ -54,15 +49,10 @@ def check_network(
         )
 
 
-def _inputs(
-    task: Tagging | Characters | Classification | Forecasting, net: nn.Module
-) -> Iterator[Tensor]:
+def _inputs(task: FileTask, net: nn.Module) -> Iterator[Tensor]:
     """The first and the last of what it may be told; of numbers, as many as there are."""
-    if not hasattr(task, "features"):
-        yield torch.zeros(1, 1, task.input_size)
-        return
     with torch.device("meta"):  # as wide as its description says; nothing is allocated
-        encoder: Any = task.features.encoder()
+        encoder: Any = task.encoder()
     if isinstance(encoder, int):
         yield torch.zeros(1, 1, encoder)
         return
@@ -73,7 +63,7 @@ def _inputs(
             f"the network's first module takes {first.size:,} ids, its task needs {size:,}"
         )
     known = torch.zeros(1, 1, dtype=torch.long)
-    if task.features.encode(["a"]).dim() == 2:
+    if task.given_text("a")[0].x.dim() == 2:
         known = torch.zeros(1, 1, places, dtype=torch.long)
     yield known
     yield known + size - 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,15 @@ from torch.nn import functional as F
 from cello.errors import DataError
 from cello.layers import CRF, evaluating
 from cello.ranges import check_range
-from cello.tasks.base import IGNORE, About, Loss, of_split, sequence_loss, to_train_on
+from cello.tasks.base import (
+    IGNORE,
+    About,
+    Loss,
+    of_split,
+    sequence_loss,
+    to_train_on,
+    warn_of_nan,
+)
 from cello.tasks.batching import (
     Batch,
     Example,
@@ -32,6 +39,7 @@ from cello.tasks.metrics.spans import span_scheme, span_scores
 from cello.tasks.networks import has_feedback
 from cello.tasks.readers.column_names import column_numbers
 from cello.tasks.sentences import Examples, Sentences
+from cello.tasks.token_files import TokenTask, with_tags
 from cello.tasks.vocabulary import Vocabulary
 
 __all__ = ["Tagging"]
@@ -43,11 +51,8 @@ _EVALUATION_STEPS = 2**17
 #: Examples that are made at once, where all are wanted in their order.
 _AT_ONCE = 256
 
-#: Of the tokens, and of the tags.
-_COLUMNS = 0, -1
 
-
-class Tagging:
+class Tagging(TokenTask):
     """The task to give each element of a sequence its tag.
 
     `Tagging.from_conll` reads files, `cello.tasks.python_tagging` makes the default data, and
@@ -86,7 +91,7 @@ class Tagging:
         unseen: Sequence[str] = (),
         corpus: Sequence[Example] | None = None,
         groups: Mapping[str, Sequence[str]] | None = None,
-        columns: tuple[int, ...] = _COLUMNS,
+        columns: tuple[int, ...] = TokenTask.columns,
         batch_size: int = 32,
         teacher_forcing: int = 1,
         seed: int = 0,
@@ -285,13 +290,26 @@ class Tagging:
                 best = logits.argmax(-1).cpu()
                 for row, number in enumerate(group):
                     predicted[number] = best[: lengths[number], row]
-        if unknown:
-            warnings.warn(
-                f"the network gives NaN for {unknown:,} of {sum(lengths):,} elements: their tags "
-                "mean nothing",
-                stacklevel=3,
-            )
+        warn_of_nan(unknown, sum(lengths), "elements", "tags", stacklevel=3)
         return predicted
+
+    # ------------------------------------------------------------ files and texts
+
+    def on_file(
+        self, path: str | Path, *, token: int | str | None = None, tag: int | str | None = None
+    ) -> Tagging:
+        """On words and their tags in the CoNLL form, or Python source; see `FileTask.on_file`."""
+        own = self.columns
+        columns = own[0] if token is None else token, own[1] if tag is None else tag
+        examples, unseen = with_tags(self.features, self.tags, path, *columns)
+        return Tagging(
+            self.features,
+            self.tags,
+            held_out={"test": examples},
+            unseen=unseen,
+            groups=self.groups,
+            columns=own,
+        )
 
     def about(self) -> About:
         """For a model's card."""
@@ -313,7 +331,7 @@ class Tagging:
 
     def config(self) -> dict[str, Any]:
         """Features, tags and groups, as JSON; columns too where they are not the usual ones."""
-        told = {"columns": list(self.columns)} if self.columns != _COLUMNS else {}
+        told = {"columns": list(self.columns)} if self.columns != TokenTask.columns else {}
         return {
             "task": self.name,
             "features": self.features.config(),
@@ -333,7 +351,7 @@ class Tagging:
         if "columns" in config:
             rules["columns"] = COLUMNS
         found = entries(config, "task", rules)
-        columns = tuple(found.pop("columns", _COLUMNS))
+        columns = tuple(found.pop("columns", TokenTask.columns))
         return cls(features_from_config(found.pop("features")), **found, columns=columns)
 
 

@@ -53,13 +53,13 @@ def test_rows_are_scaled_as_in_training_and_what_is_missing_is_told():
     about = {column["name"]: column for column in task.features.columns}
     assert about["gear"]["categories"] == ["high", "low", "new"]
     known = STEPS["speed"].dropna()
-    _, x = task.inputs(task.read(STEPS))[1]  # of id 5
+    x = task.given(STEPS)[1].x  # of id 5
     scaled = [(value - known.mean()) / known.std(ddof=0) for value in (5.0, 1.0)]
     assert x[:, 0].tolist() == pytest.approx([0.0, *scaled])
     assert x[:, 1].tolist() == [1.0, 0.0, 0.0]  # whether the speed is missing
     assert x[:, 2:].tolist() == [[0, 1, 0], [0, 0, 0], [0, 1, 0]]
     unknown = STEPS.assign(gear="never seen")
-    assert not task.inputs(task.read(unknown))[0][1][:, 2:].any()
+    assert not task.given(unknown)[0].x[:, 2:].any()
 
 
 def test_arrays(tmp_path: Path):

@@ -62,7 +62,7 @@ def command(
     from dataclasses import asdict, replace
 
     from cello.cli.forecasts import findings
-    from cello.cli.inputs import as_batch, read_inputs
+    from cello.cli.inputs import as_batch
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import diagnose
@@ -71,7 +71,7 @@ def command(
     opened = open_model(model)
     more_found: list[Finding] = []
     with input_file(data) as path:
-        given = read_inputs(opened, path, token, "look at")
+        given = opened.reader.given(path, token=token)
         if isinstance(opened.task, Forecasting):
             more_found = findings(opened.task, opened.net, path)
     pieces = _pieces([sequence.x for sequence in given], sequences, steps)

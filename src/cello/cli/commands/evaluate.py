@@ -63,13 +63,12 @@ def command(
     from cello.cli.scores import print_scores
     from cello.errors import ModelError
     from cello.tasks import Classification, Tagging
-    from cello.tasks.labelled import on_file
 
     opened = open_model(model, must_answer=True)
     if opened.task is None:
         raise ModelError(f"{model} has no task, so it is not known what its answers mean")
     with input_file(file) as path:
-        task = on_file(opened.task, path, token=token, tag=tag)
+        task = opened.task.on_file(path, token=token, tag=tag)
         metrics = task.evaluate(opened.net, "test", batch_size=batch_size)
     tags = isinstance(task, Tagging)
     scheme = task.scheme if isinstance(task, Tagging) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,10 @@ import click
 from cello.cli.command import Command
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from cello.cli.models import Model
     from cello.see.page.session import Read
 
 __all__ = ["command"]
-
-_FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
 
 
 @click.command(
@@ -74,9 +69,10 @@ def command(
     from cello.see.page.session import LiveSession
 
     opened = open_model(model)
-    first = _first(opened) if text is None else _given(opened, text)
     title, labels = model.name or str(model), labels_of(opened)
-    session = LiveSession(opened.net, _reader(opened), first, title=title, labels=labels)
+    session = LiveSession(
+        opened.net, _reader(opened), _given(opened, text), title=title, labels=labels
+    )
     server = Server(session, host, port, allowed)
     click.echo(f"the page is at {server.url}\nCtrl-C stops it")
     way = None if no_browser else _way_to(server.url)
@@ -104,79 +100,17 @@ def _way_to(url: str) -> Path:
     return Path(name)
 
 
-def _first(model: Model) -> str:
-    """What a page begins with where nothing is given."""
-    from cello.cli import classes, forecasts
-    from cello.tasks import Classification, Forecasting
-
-    if isinstance(model.task, Forecasting):
-        return forecasts.table_text(model.task)
-    if isinstance(model.task, Classification) and not classes.is_text(model.task):
-        return classes.table_text(model.task)
-    if model.task is not None:
-        return _FIRST_TEXT
-    from cello.cli.number_files import some_numbers
-
-    return some_numbers(model.net)
-
-
-def _given(model: Model, text: str) -> str:
-    """The text of a file if there is one of this name, else the text itself."""
-    from cello.cli import classes, forecasts
-    from cello.cli.inputs import reads_characters, token_sequences
-    from cello.errors import DataError
-    from cello.tasks import Classification, Forecasting
-    from cello.tasks.readers.text_files import read_text
-
-    path = Path(text)
+def _given(model: Model, text: str | None) -> str:
+    """The text of a file of this name, else the text itself; one to begin with if None."""
+    path = None if text is None else Path(text)
     try:
-        is_file = path.exists()
+        is_file = path is not None and path.exists()
     except OSError:  # no name of a file can be as long
         is_file = False
-    if not is_file:
-        return text
-    if model.task is None:
-        from cello.cli.number_files import as_text, read_numbers
-
-        return as_text(read_numbers(model.net, path))
-    if isinstance(model.task, Forecasting):
-        return forecasts.table_text(model.task, path)
-    if isinstance(model.task, Classification):
-        return classes.table_text(model.task, path)
-    if reads_characters(model):
-        return read_text(path)
-    try:
-        sequences = token_sequences(model, path, None, "explore")
-    except DataError:
-        sequences = []
-    if all(len(tokens) == 1 for tokens in sequences):  # running text
-        return read_text(path)
-    return "\n".join(map(" ".join, sequences))
+    return text if text is not None and not is_file else model.reader.text_of(path)
 
 
 def _reader(model: Model) -> Read:
     """What turns a text into what the net reads."""
-    from cello.cli import classes, forecasts
-    from cello.cli.inputs import reads_characters
-    from cello.tasks import Classification, Forecasting
-
-    if model.task is None:
-        from cello.cli.number_files import parse_numbers
-
-        return lambda text: [
-            (one.tokens, one.x.unsqueeze(1)) for one in parse_numbers(model.net, text, "line")
-        ]
-    if isinstance(model.task, Forecasting):
-        return forecasts.table_reader(model.task)
-    if isinstance(model.task, Classification):
-        return classes.table_reader(model.task)
-    features = model.task.features
-    whole = reads_characters(model)
-
-    def read(text: str) -> Sequence[tuple[Sequence[str], Tensor]]:
-        sequences: list[Sequence[str]] = [text]
-        if not whole:
-            sequences = [line.split() for line in text.splitlines() if line.strip()] or [[]]
-        return [(tokens, features.encode(tokens).unsqueeze(1)) for tokens in sequences]
-
-    return read
+    read = model.reader.given_text
+    return lambda text: [(one.tokens, one.x.unsqueeze(1)) for one in read(text)]

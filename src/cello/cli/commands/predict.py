@@ -116,7 +116,7 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
     """Numbers: a line for each step, or for each sequence if the net gives no more."""
     import torch
 
-    from cello.cli.inputs import as_batch, read_inputs
+    from cello.cli.inputs import as_batch
     from cello.cli.number_files import read_arrays
     from cello.convert import NetGraph
 
@@ -127,7 +127,7 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
             y = y if y.dim() < 3 or model.net.batch_first else y.transpose(0, 1)
             found = [rows.flatten(1) for rows in y] if y.dim() > 2 else [y.reshape(len(y), -1)]
         else:
-            for sequence in read_inputs(model, path, None, "read"):
+            for sequence in model.reader.given(path):
                 x, _ = as_batch(model.net, [sequence.x])
                 y = _first(model.net(x))
                 axis = 0 if y.shape[0] == 1 or y.dim() < 3 else 1

@@ -58,7 +58,7 @@ def command(
     """
     import torch
 
-    from cello.cli.inputs import as_batch, labels_of, read_inputs
+    from cello.cli.inputs import as_batch, labels_of
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import record
@@ -67,7 +67,7 @@ def command(
         raise ArgumentError(f"FILE must end in .safetensors or .html, got {out}", argument="out")
     opened = open_model(model)
     with input_file(data) as path:
-        given = read_inputs(opened, path, token, "record")
+        given = opened.reader.given(path, token=token)
     x, more = as_batch(opened.net, [sequence.x for sequence in given])
     with busy(f"recording {len(given)} sequences"), torch.no_grad():
         recording = record(opened.net, x, only=only or None, **more)

@@ -18,7 +18,7 @@ from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
 if TYPE_CHECKING:
-    from cello.tasks import AnyTask
+    from cello.tasks import FileTask
     from cello.train import Event, Result
 
 __all__ = ["NETWORK", "OPTIONS", "begin", "complete", "placed", "refuse", "train", "training"]
@@ -206,7 +206,7 @@ def complete(values: dict[str, Any], names: Iterable[str], **computed: Any) -> d
     return filled(values, (*names, *NETWORK, *OPTIONS), **computed)
 
 
-def train(task: AnyTask, values: dict[str, Any]) -> None:
+def train(task: FileTask, values: dict[str, Any]) -> None:
     """Build the network, train it, and say what came of it.
 
     Args:
@@ -258,18 +258,19 @@ def train(task: AnyTask, values: dict[str, Any]) -> None:
         _print_result(result, task, net, values["as_json"])
 
 
-def _network(task: AnyTask, values: dict[str, Any]) -> Any:
-    from cello.tasks import Forecasting, build_network, fitting_hidden_size
+def _network(task: FileTask, values: dict[str, Any]) -> Any:
+    from cello.tasks import build_network, fitting_hidden_size
 
-    kind, size, numbers = values["kind"], values["hidden_size"], isinstance(task, Forecasting)
-    encoder = task.input_size if isinstance(task, Forecasting) else task.features.encoder()
+    kind, size, encoder = values["kind"], values["hidden_size"], task.encoder()
     if size is None:
         size = fitting_hidden_size(
             values["parameters"], kind, encoder, task.output_size,
             **given(values, ("layers", *_LAST)),
         )  # fmt: skip
     options = given(values, (*NETWORK, *_LAST))
-    return build_network(kind, encoder, size, task.output_size, numbers=numbers, **options)
+    return build_network(
+        kind, encoder, size, task.output_size, numbers=task.labels is None, **options
+    )
 
 
 def _nothing_to_do(result: Result, values: dict[str, Any]) -> str:
@@ -302,12 +303,10 @@ def _is_first_process() -> bool:
 
 def _print_result(
     result: Result,
-    task: AnyTask,
+    task: FileTask,
     net: Any,
     as_json: bool,
 ) -> None:
-    from cello.tasks import Tagging
-
     parameters = sum(parameter.numel() for parameter in net.parameters())
     if as_json:
         values = result._asdict()
@@ -315,7 +314,7 @@ def _print_result(
         return
     print_scores(
         {"validation": result.validation, "test": result.test},
-        task.scheme if isinstance(task, Tagging) else None,
+        task.scheme,
         most=_MOST_TYPES,
     )
     early = ", stopped early" if result.stopped_early else ""

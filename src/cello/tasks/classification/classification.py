@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 from cello.errors import ArgumentError, DataError, DtypeError
 from cello.layers import evaluating
 from cello.ranges import check_range
-from cello.tasks.base import About, Batch, Loss, of_split, to_train_on
+from cello.tasks.base import About, Batch, Loss, of_split, to_train_on, warn_of_nan
 from cello.tasks.batching import (
     Example,
     LazyBatches,
@@ -26,11 +25,11 @@ from cello.tasks.batching import (
     shard,
 )
 from cello.tasks.classification.read_features import AnyFeatures, encoded, fit_features
+from cello.tasks.classification.sequence_files import SequenceFiles
 from cello.tasks.classification.sequences import (
     FileColumns,
     Sequences,
     in_order_of_numbers,
-    read_sequences,
     read_splits,
     tokens_of,
 )
@@ -52,7 +51,7 @@ class Prediction(NamedTuple):
     chances: dict[str, float]
 
 
-class Classification:
+class Classification(SequenceFiles):
     """The task to give each sequence its label.
 
     `Classification.from_files` reads files, `digits` makes the default data.
@@ -76,6 +75,7 @@ class Classification:
     name = "classify"
     monitor = "accuracy"
     higher_is_better = True
+    scheme = None
 
     def __init__(
         self,
@@ -201,6 +201,11 @@ class Classification:
         return len(self.classes)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What the numbers of an output stand for: the classes."""
+        return self.classes
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The held-out data that there is: of "validation" and "test"."""
         return tuple(name for name, examples in self._held_out.items() if examples)
@@ -259,17 +264,6 @@ class Classification:
 
     # ------------------------------------------------------------ a trained network
 
-    def read(self, source: Any, *, by: str | None = None) -> Sequences:
-        """The sequences of a file in the form of the training data, with labels or without.
-
-        Args:
-            source: see `read_sequences`.
-            by: the column that names the sequences, if it was an array that had none.
-        """
-        numbers = isinstance(self.features, NumberFeatures)
-        form = self.form._replace(by=self.form.by or by) if numbers else self.form
-        return read_sequences(source, form, labelled=False)
-
     def on(self, sequences: Sequences) -> Classification:
         """The same task with the split "test": these sequences.
 
@@ -286,14 +280,15 @@ class Classification:
             batch_size=self.batch_size,
         )
 
-    def inputs(self, sequences: Sequences) -> list[tuple[list[str], Tensor]]:
-        """What stands for each step of each sequence, and what a network reads, [T, …]."""
-        found = []
-        for item in sequences.items:
-            x = encoded(self.features, item)
-            shown_ = item if isinstance(item, tuple) else [str(t) for t in range(len(x))]
-            found.append((list(shown_), x))
-        return found
+    def on_file(
+        self,
+        path: str | Path,
+        *,
+        token: int | str | None = None,
+        tag: int | str | None = None,
+    ) -> Classification:
+        """On a file such as the training data; see `FileTask.on_file`."""
+        return self.on(self.read(path))
 
     def predict(self, net: nn.Module, sequences: Sequences | Sequence[str]) -> list[Prediction]:
         """The likeliest label of each sequence, and the probability of each label.
@@ -312,12 +307,7 @@ class Classification:
             net, [Example(encoded(self.features, i), torch.tensor(0)) for i in items]
         )
         unknown = int(chances.isnan().any(1).sum())
-        if unknown:
-            warnings.warn(
-                f"the network gives NaN for {unknown:,} of {len(items):,} sequences: their labels "
-                "mean nothing",
-                stacklevel=2,
-            )
+        warn_of_nan(unknown, len(items), "sequences", "labels")
         return [
             Prediction(
                 self.classes[int(row.argmax())], dict(zip(self.classes, row.tolist(), strict=True))

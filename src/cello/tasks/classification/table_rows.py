@@ -40,6 +40,8 @@ class NumberFeatures:
     [[-1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
 
+    separator = " "
+
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self.columns = tuple(dict(column) for column in columns)
 

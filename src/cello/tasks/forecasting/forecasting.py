@@ -25,7 +25,7 @@ from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import make_plan
 from cello.tasks.forecasting.rollout import forecasts
 from cello.tasks.forecasting.series import Series
-from cello.tasks.forecasting.windows import SeriesTensors, lay_out, width_of
+from cello.tasks.forecasting.series_files import SeriesFiles
 from cello.tasks.networks import has_feedback
 from cello.tasks.readers.tables import read_table
 
@@ -46,7 +46,7 @@ class Forecast(NamedTuple):
     quantiles: NDArray[np.float64]
 
 
-class Forecasting:
+class Forecasting(SeriesFiles):
     """The task to forecast the next `horizon` values of series from the last `context` ones.
 
     `Forecasting.from_table` reads files and tables, `Forecasting.from_series` takes arrays, and
@@ -76,6 +76,7 @@ class Forecasting:
     #: The pinball loss as the network is scaled; unlike MASE, every series has it.
     monitor = "loss"
     higher_is_better = False
+    scheme = labels = None
 
     def __init__(
         self,
@@ -205,7 +206,7 @@ class Forecasting:
     @property
     def input_size(self) -> int:
         """Numbers that a network reads at each step; see `Layout`."""
-        return width_of(self.plan.layout)
+        return self.encoder()
 
     @property
     def output_size(self) -> int:
@@ -289,26 +290,15 @@ class Forecasting:
         task._tests = {"test": Backtest(task.plan, task.series, parts)}
         return task
 
-    def read(self, table: pd.DataFrame | str | Path) -> list[Series]:
-        """The series of a table with the columns that this task was made for.
-
-        Raises:
-            DataError: see `read_series`; or the steps are not those of the training data.
-        """
-        texts = () if self.plan.columns.by is None else (self.plan.columns.by,)
-        frame, where = with_times(read_table(table, as_texts=texts)), _named(table)
-        columns, clock = self.plan.columns, self.plan.clock
-        found, _ = read_series(frame, columns, where, clock if columns.time else None)
-        return found
-
-    def inputs(self, series: Sequence[Series]) -> list[tuple[list[str], Tensor]]:
-        """What stands for each step of a series, its time, and what a network reads, [T, I]."""
-        clock = self.plan.clock
-        times = [clock.written(clock.times(one.start, len(one))) for one in series]
-        return [
-            ([str(time) for time in own], self._lay_out(one).x)
-            for one, own in zip(series, times, strict=True)
-        ]
+    def on_file(
+        self,
+        path: str | Path,
+        *,
+        token: int | str | None = None,
+        tag: int | str | None = None,
+    ) -> Forecasting:
+        """On a table, of which all is forecast that comes after a first context."""
+        return self.on(self.read(path))
 
     def quantiles(self, net: nn.Module, test: Backtest) -> NDArray[np.float64]:
         """The forecasts of a backtest of this task, [N, H, D, Q], in the series' own units."""
@@ -360,10 +350,6 @@ class Forecasting:
         return cls(ForecastPlan.from_config(entries(config, "task", {"plan": TABLE})["plan"]))
 
     # ------------------------------------------------------------ what they are made of
-
-    def _lay_out(self, one: Series) -> SeriesTensors:
-        plan = self.plan
-        return lay_out(one, plan.scale(one), plan.layout, plan.clock, plan.horizon)
 
     def _check_future(self, one: Series) -> None:
         names, horizon = self.plan.columns.known, self.plan.horizon

@@ -1,0 +1,130 @@
+"""Tokens out of files and texts: characters, words of running text, or the CoNLL form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cello.errors import DataError
+from cello.tasks.base import Given
+from cello.tasks.batching import Example
+from cello.tasks.features import Features, WordFeatures
+from cello.tasks.readers.conll import read_conll
+from cello.tasks.readers.python_source import KINDS, kind_ids
+from cello.tasks.readers.text_files import read_text
+from cello.tasks.sentences import Examples, Sentences
+from cello.tasks.vocabulary import Vocabulary
+
+__all__ = ["FIRST_TEXT", "TokenTask", "with_tags"]
+
+#: What a page begins with.
+FIRST_TEXT = "The quick brown fox jumps over the lazy dog.\n"
+
+#: Python source is read in pieces of so many characters, as after training.
+_PIECE = 2048
+
+
+class TokenTask:
+    """What tasks of tokens, words or characters, have in common: how they read; see `FileTask`.
+
+    Attributes:
+        features: what turns tokens into ids.
+        columns: of the tokens and of the tags in files of words.
+    """
+
+    features: Features
+    columns: tuple[int, ...] = 0, -1
+
+    @property
+    def separator(self) -> str:
+        """What stands between two tokens of a text."""
+        return self.features.separator
+
+    def encoder(self) -> nn.Module:
+        """What reads the ids of a token, new."""
+        return self.features.encoder()
+
+    def given(self, path: str | Path, *, token: int | str | None = None) -> list[Given]:
+        """Of characters the whole text of a file, of words its sentences; see `FileTask.given`."""
+        found = self._sequences(path, self.columns[0] if token is None else token)
+        return [Given(tokens, self.features.encode(tokens)) for tokens in found]
+
+    def given_text(self, text: str) -> list[Given]:
+        """A text as one sequence of characters, or the words of each line as one."""
+        sequences: list[Sequence[str]] = [text]
+        if self.separator:
+            sequences = [line.split() for line in text.splitlines() if line.strip()] or [[]]
+        return [Given(tokens, self.features.encode(tokens)) for tokens in sequences]
+
+    def text_of(self, path: Path | None) -> str:
+        """A text as it stands in a file, or with a sentence a line; see `FileTask.text_of`."""
+        if path is None:
+            return FIRST_TEXT
+        if not self.separator:
+            return read_text(path)
+        try:
+            sequences = self._sequences(path, self.columns[0])
+        except DataError:
+            sequences = []
+        if all(len(tokens) == 1 for tokens in sequences):  # running text
+            return read_text(path)
+        return "\n".join(map(self.separator.join, sequences))
+
+    def _sequences(self, path: str | Path, column: int | str) -> list[tuple[str, ...]]:
+        if self.separator:
+            return [sequence.tokens for sequence in read_conll(path, token=column, tag=None)]
+        return [tuple(_text(path))]
+
+
+def with_tags(
+    features: Features,
+    tags: Sequence[str],
+    path: str | Path,
+    token: int | str,
+    tag: int | str,
+) -> tuple[Sequence[Example], list[str]]:
+    """The examples of a file whose tags are known, and the tags in it that are none of `tags`.
+
+    Args:
+        features: what turns tokens into ids.
+        tags: in the order of a network's outputs; those not among them follow.
+        path: a file in the CoNLL form; for the kinds of characters Python source, whose kinds
+            Python tells.
+        token: the column of the words.
+        tag: the column of the tags.
+
+    Raises:
+        DataError: the file cannot be read, is wrong, or holds nothing.
+    """
+    known = set(tags)
+    if not features.separator and known <= set(KINDS):
+        unseen = sorted(set(KINDS) - known)
+        return _python(features, (*tags, *unseen), path), unseen
+    if isinstance(features, WordFeatures):
+        sentences = Sentences.read(path, token=token, tag=tag)
+        unseen = sorted(sentences.tag_names() - known)
+        return Examples(sentences, features, Vocabulary([*tags, *unseen], other=False)), unseen
+    found = read_conll(path, token=token, tag=tag)
+    unseen = sorted({name for sequence in found for name in sequence.tags} - known)
+    ids = Vocabulary([*tags, *unseen], other=False)
+    return [
+        Example(features.encode(tokens), torch.tensor(ids.encode(own))) for tokens, own in found
+    ], unseen
+
+
+def _text(path: str | Path) -> str:
+    text = read_text(path)
+    if not text:
+        raise DataError(f"{path}: holds no text")
+    return text
+
+
+def _python(features: Features, names: Sequence[str], path: str | Path) -> list[Example]:
+    text = _text(path).replace("\r\n", "\n")
+    number = torch.tensor([names.index(kind) for kind in KINDS])
+    kinds = number[torch.tensor(list(kind_ids(text, str(path))))]
+    ids = features.encode(text)
+    return [Example(*pair) for pair in zip(ids.split(_PIECE), kinds.split(_PIECE), strict=True)]
