@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import cello
-from cello.cli.commands.explore import _first, _given, _reader
+from cello.cli.commands.explore import _given, _reader
 from cello.cli.models import open_model
 from cello.cli.output import busy
 from cello.convert import NetGraph, Proof
@@ -104,7 +104,7 @@ class TestEachFormat:
         session = LiveSession(model.net, _reader(model), _given(model, str(rows[1])))
         (sequence,) = session.head["sequences"]
         assert len(sequence["tokens"]) == 12
-        head = session.ask("read", {"text": _first(model)})
+        head = session.ask("read", {"text": _given(model, None)})
         assert len(head["sequences"][0]["tokens"]) == 24
 
 

@@ -15,7 +15,7 @@ from cello.ranges import shown
 if TYPE_CHECKING:
     from torch import nn
 
-    from cello.cli.number_files import Numbers
+    from cello.cli.number_files import NumberReader
     from cello.tasks import FileTask
 
 __all__ = ["Model", "open_model"]
@@ -38,11 +38,11 @@ class Model(NamedTuple):
     config: dict[str, Any]
 
     @property
-    def reader(self) -> FileTask | Numbers:
+    def reader(self) -> FileTask | NumberReader:
         """What tells what the net reads of a file: its task; without one, it reads numbers."""
-        from cello.cli.number_files import Numbers
+        from cello.cli.number_files import NumberReader
 
-        return Numbers(self.net) if self.task is None else self.task
+        return NumberReader(self.net) if self.task is None else self.task
 
 
 def open_model(

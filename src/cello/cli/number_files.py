@@ -19,14 +19,14 @@ from cello.layers.reads import Reads, reads_of
 from cello.ranges import shown
 from cello.tasks.base import Given
 
-__all__ = ["Numbers", "read_arrays"]
+__all__ = ["NumberReader", "read_arrays"]
 
 _LARGEST = 2**31
 #: Of an array in a .npz that holds several.
 _NAME = "x"
 
 
-class Numbers:
+class NumberReader:
     """How a net without a task is read to: by numbers, as a task reads its files (`FileTask`).
 
     Args:

@@ -114,10 +114,10 @@ def test_the_forecast_that_is_the_input_shifted(model: Path, tmp_path: Path):
 
 
 def test_a_page_begins_with_a_table_that_the_network_reads(model: Path, file: Path):
-    from cello.cli.commands.explore import _first, _given, _reader
+    from cello.cli.commands.explore import _given, _reader
 
     opened = open_model(model)
-    for text in (_first(opened), _given(opened, str(file))):
+    for text in (_given(opened, None), _given(opened, str(file))):
         ((tokens, x),) = _reader(opened)(text)
         assert len(tokens) == len(x)
         assert x.shape[1:] == (1, opened.task.input_size)
