@@ -65,7 +65,6 @@ class Characters(TokenTask):
     monitor = "bits_per_character"
     higher_is_better = False
     scheme = None
-    features: CharacterFeatures
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class Characters(TokenTask):
         seed: int = 0,
     ) -> None:
         check_range(tbptt_steps=tbptt_steps, batch_size=batch_size)
-        self.features = CharacterFeatures(vocabulary)
+        self.features: CharacterFeatures = CharacterFeatures(vocabulary)
         self.tbptt_steps = tbptt_steps
         self.batch_size = batch_size
         self.seed = seed

@@ -57,6 +57,25 @@ def test_steps_are_recognised_and_go_on(times, kind, step, season):
     )
 
 
+def test_dates_that_are_written_as_numbers_are_read_as_dates_and_it_is_said():
+    with pytest.warns(UserWarning, match="of date, such as 20240130, are read as dates"):
+        (one,), clock = read(table([20240130, 20240131, 20240201]))
+    assert (str(clock), one.values.ravel().tolist()) == ("1 day", [1, 2, 3])
+    assert read(table([20240131, 20240132, 20240133]))[1] == Clock("number", 1)  # are no dates
+
+
+def test_a_time_column_with_an_empty_cell_gives_way_to_no_other():
+    frame = table(["2024-01-01", None]).assign(updated=["2025-01-01", "2025-01-02"])
+    with pytest.raises(DataError, match="column date, row 2: expected a time, found nothing"):
+        time_column(frame, ("y",), "t.csv")
+
+
+def test_a_date_and_a_time_of_day_in_two_columns_are_refused():
+    frame = table(["2024-01-01", "2024-01-01"], Time=["9:30", "10:30"])
+    with pytest.raises(DataError, match="date stands in column date, the time of day in Time: put"):
+        time_column(frame, ("y",), "t.csv")
+
+
 def test_gaps_and_empty_values_are_missing_and_said():
     days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06"]
     with pytest.warns(UserWarning, match="2 steps have no row and 1 values are empty"):

@@ -23,6 +23,7 @@ __all__ = ["Columns", "read_series", "time_column", "with_times"]
 #: What a date holds, and what of it tells its zone.
 _YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
 _ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
+_OF_DAY = r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
 
 #: Columns with such a name hold times, if they can.
 _TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
@@ -148,10 +149,19 @@ def time_column(table: pd.DataFrame, others: Sequence[str], where: str) -> str |
     dates = [name for name in left if _is_of_dates(table[name])]
     texts = [name for name in left if _as_dates(table[name]) is not None]
     named = [name for name in left if str(name).lower() in _TIMES]
+    # One that is called so is meant, though a cell of it be empty.
+    dates = [n for n in named if _as_dates(table[n].dropna()) is not None] + dates
     numbers = [name for name in named if pd.api.types.is_numeric_dtype(table[name])]
     found = next((str(name) for name in (*dates, *texts, *numbers)), None)
-    if found is None and named:
-        _times(table[named[0]], str(named[0]), where)  # says which row is none
+    wrong = named[0] if found is None and named else found
+    if wrong in named and (found is None or table[found].isna().any()):
+        _times(table[wrong], str(wrong), where)  # says which row is none
+    of_day = [name for name in left if name != found and _is_of_day(table[name])]
+    if found is not None and of_day and table[found].duplicated().any():
+        raise DataError(
+            f"{where}: the date stands in column {found}, the time of day in {of_day[0]}: put both "
+            "in one column, such as 2024-01-31 13:00"
+        )
     return found
 
 
@@ -159,6 +169,10 @@ def _is_of_dates(column: Any) -> bool:
     import pandas as pd
 
     return pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
+
+
+def _is_of_day(column: Any) -> bool:
+    return bool(column.astype(str).str.fullmatch(_OF_DAY).all())
 
 
 def _numbers(column: Any, name: str, where: str) -> Any:
@@ -206,7 +220,7 @@ def _times(column: Any, name: str, where: str) -> Any:
         row = int(np.flatnonzero(column.isna().to_numpy())[0]) + 1
         raise DataError(f"{where}: column {name}, row {row}: expected a time, found nothing")
     if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy()
+        return _numbers_or_days(column, name, where)
     dates = _as_dates(column)
     if dates is None:
         with warnings.catch_warnings():
@@ -220,6 +234,22 @@ def _times(column: Any, name: str, where: str) -> Any:
             f"number, found {shown(column.iloc[row])}{hint}"
         )
     return dates if dates.tz is None else _without_zone(dates, column, name, where)
+
+
+def _numbers_or_days(column: Any, name: str, where: str) -> Any:
+    """Numbers as they are; as dates where each is one that is written as 20240131."""
+    import pandas as pd
+
+    numbers = column.to_numpy()
+    if numbers.dtype.kind in "iu" and len(numbers) and numbers.min() >= 19_000_101:
+        days = pd.to_datetime(column.astype(str), format="%Y%m%d", errors="coerce")
+        if numbers.max() <= 21_001_231 and not days.isna().any():
+            warnings.warn(
+                f"{where}: the numbers of {name}, such as {numbers[0]}, are read as dates",
+                stacklevel=4,
+            )
+            return pd.DatetimeIndex(days)
+    return numbers
 
 
 def _without_zone(dates: Any, column: Any, name: str, where: str) -> Any:

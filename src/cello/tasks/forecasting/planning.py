@@ -53,7 +53,7 @@ def make_plan(
         DataError: there is no series, or none is long enough.
         ArgumentError: a number is out of range, or a name stands twice.
     """
-    check_range(horizon=horizon, context=context)
+    check_range(horizon=horizon, context=context, **({} if season is None else {"season": season}))
     if not series:
         raise DataError("there is no series to learn from")
     if held_out is None:
