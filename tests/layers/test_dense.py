@@ -17,6 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._pytree import tree_leaves
 
 import cello
+from cello.engines.cpu.node.extension import cpp_compiler
 from tests.registry import CAPTURED, COMPILED_ONCE, NOT_FUSED, RANDOM, SHAPED, make, state_of, x_of
 
 LAYERS = ("cello.layers.recurrent", "cello.layers.drop_in.base", "cello.layers.through_time")
@@ -168,11 +169,20 @@ def bytes_made(patch: pytest.MonkeyPatch, call: Callable[[], Any]) -> tuple[list
     return sorted(n for n in made if n > 0), sorted(t.nbytes for t in returned)
 
 
-@pytest.mark.parametrize("cell", [cello.LSTMCell, cello.GRUCell])
-def test_a_call_allocates_what_it_returns(cell: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, x = cello.Recurrent(cell(I, 8)), torch.randn(5, 1, I)
+NATIVE = not isinstance(cpp_compiler(), str)
+ALLOCATES: dict[str, Callable[[], nn.Module]] = {
+    "LSTMCell": lambda: cello.Recurrent(cello.LSTMCell(I, 8)),
+    "GRUCell": lambda: cello.Recurrent(cello.GRUCell(I, 8)),
+}
+if NATIVE:  # elsewhere the sum of two biases is allocated too
+    ALLOCATES |= {"LSTM": lambda: cello.LSTM(I, 8), "GRU": lambda: cello.GRU(I, 8)}
+
+
+@pytest.mark.parametrize("name", ALLOCATES)
+def test_a_call_allocates_what_it_returns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = ALLOCATES[name](), torch.randn(5, 1, I)
     parameters = list(layer.parameters())
-    for _ in range(2):
+    for _ in range(3):
         y, _ = layer(x)
         torch.autograd.grad(y, parameters, torch.ones_like(y))
         with torch.no_grad():
@@ -183,6 +193,10 @@ def test_a_call_allocates_what_it_returns(cell: type, monkeypatch: pytest.Monkey
     made, returned = bytes_made(monkeypatch, lambda: layer(x))
     assert [n for n in made if n in returned] == returned
     assert len(made) == len(returned) + 1  # the tape
+    if isinstance(
+        layer, nn.RNNBase
+    ):  # under a profiler its biases' gradients take the way in Python
+        return
     y, grad = layer(x)[0], torch.ones_like(y)
     made, returned = bytes_made(monkeypatch, lambda: torch.autograd.grad(y, parameters, grad))
     assert made == returned

@@ -14,6 +14,7 @@ from cello.cells.contract.like import a_tensor_of
 from cello.cells.contract.state import HasState, has_shapes, shapes_of
 from cello.engines.cpu.engine import CpuPlan
 from cello.engines.cpu.node.recipes import node_of
+from cello.engines.cpu.node.sums import Sums
 from cello.engines.fused.batched import in_batch
 from cello.engines.fused.in_place_changes import kept_apart
 from cello.engines.fused.op.call import LoopCall
@@ -51,7 +52,8 @@ class DenseLoop:
 
     It lives in the guard of its cell, for as long as nothing changes that the step can read. The
     tensors that it takes are those of an operation, see `OperationInputs`, without the zeros: x,
-    the shared ones, the state if one is given. All have its dtype.
+    the shared ones, the state if one is given. All have its dtype. Where shared ones are sums of
+    parts of others, the node in C++ is given those and adds them up itself.
     """
 
     def __init__(self, cell: Cell, plan: CpuPlan, dtype: torch.dtype, rows: int) -> None:
@@ -62,6 +64,7 @@ class DenseLoop:
         self.calls = 0  # without it
         self.output = plan.program.output.shape[1]
         self.state = [(rows, *shape) for shape in shapes_of(cell).values()]
+        self.stacked = [(1, *shape) for shape in self.state]
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=dtype) for shape in self.state]
             self.like = torch.empty(0, dtype=dtype)
@@ -73,10 +76,13 @@ class DenseLoop:
         self.places = [plan.shared.index(value) for value in plan.once_made]
         for place in self.places:
             self.own[place] = NOWHERE
+        self.sums = Sums(plan)
+        self.read = self.sums.tensors(self.own, self.given)  # see `Sums.is_all`
+        self.is_plain = PLAIN_TENSORS.issuperset(map(type, self.own + self.given))
         # A cell may begin with something else.
         self.begins = getattr(cell.zero_state, "__func__", None) is HasState.zero_state
 
-    def takes(self, state: Any) -> bool:
+    def takes(self, state: Any, *, stacked: bool = False) -> bool:
         """Whether the loop can begin with a state as the user passes it; with zeros if None."""
         if state is None:
             return self.begins
@@ -84,8 +90,8 @@ class DenseLoop:
             isinstance(state, tuple)
             and len(state) == len(self.state)
             and all(
-                is_dense(part) and part.shape == zeros.shape and part.dtype == zeros.dtype
-                for part, zeros in zip(state, self.zeros, strict=True)
+                is_dense(part) and part.shape == shape and part.dtype == self.dtype
+                for part, shape in zip(state, self.stacked if stacked else self.state, strict=True)
             )
         )
 
@@ -98,22 +104,24 @@ class DenseLoop:
             x: [..., I], the rows of all steps in their order; see `is_dense`.
             state: what to begin with, see `takes`; zeros if None.
             steps: which rows each step has; each sequence has one step at least.
-            stacked: whether the final state gets an axis of length 1 before the others.
+            stacked: whether states have an axis of length 1 before the others.
         """
-        own = self.own
-        if self.plan.once is not None:
-            own = own.copy()
-            for place, made in zip(self.places, self.plan.once(*self.given), strict=True):
-                own[place] = made
-        tensors = [x, *own] if state is None else [x, *own, *state]
-        plain = PLAIN_TENSORS.issuperset(map(type, tensors))
-        if plain and self.node is not None and steps.table is None:
-            length, rows, reverse = steps.length, steps.rows, steps.reverse
+        if self.node is not None and steps.table is None and self.is_plain:
+            given = self.read if self.sums.is_all else self._shared()
             found: tuple[Tensor, list[Tensor]] | None = self.node.run(
-                tensors, length, rows, reverse, self.gradients_of, stacked
+                [x, *given] if state is None else [x, *given, *state],
+                steps.length,
+                steps.rows,
+                steps.reverse,
+                self.gradients_of,
+                stacked,
             )
             if found is not None:
                 return found
+        if state is not None and stacked:
+            state = [part.squeeze(0) for part in state]
+        tensors = [x, *self._shared(), *(state or ())]
+        plain = PLAIN_TENSORS.issuperset(map(type, tensors))
         if not torch.is_grad_enabled() or not any(map(_requires_grad, tensors)):
             y, final, _ = self.run(tensors, steps, False)
             return y, [part.unsqueeze(0) for part in final] if stacked else final
@@ -166,6 +174,15 @@ class DenseLoop:
         grads = plain(grads, self.dtype)
         return recipe(given, made, grads, steps, None, None)[: len(needs)]
 
+    def _shared(self) -> list[Tensor]:
+        """The shared tensors that the loop takes; some are computed at each call."""
+        if self.plan.once is None:
+            return self.own
+        own = self.own.copy()
+        for place, made in zip(self.places, self.plan.once(*self.given), strict=True):
+            own[place] = made
+        return own
+
     def _call(self, tensors: Sequence[Tensor], steps: StepTable) -> LoopCall:
         """The same as an operation takes it."""
         x, *others = tensors
@@ -193,7 +210,7 @@ class DenseLoop:
         forward = {save: recipe for save, (recipe, _) in self.recipes.items()}
         self.node = node_of(
             self.output,
-            self.without_state,
+            self.sums,
             self.like,
             self.zeros,
             forward,
@@ -222,13 +239,15 @@ class DenseLoop:
             reverse: see `StepTable`.
             changed: whether the outputs have been changed in place.
         """
-        *tensors, y, tape = saved
+        *given, y, tape = saved
         if tape is None:  # there is nothing to keep beside the outputs
             tape = y.new_empty(length * rows, 0)
         steps = StepTable(length, rows, length * rows, None, reverse)
+        tensors = self.sums.taken(given)
         if changed:
             y = self.run(tensors, steps, True)[0]  # has the same bits as it had
-        return self.gradients(tensors, steps, [y, tape], grads, needs)
+        found = self.gradients(tensors, steps, [y, tape], grads, self.sums.needs(needs))
+        return self.sums.gradients(found, given, needs)
 
 
 class _DenseFunction(torch.autograd.Function):

@@ -129,15 +129,20 @@ class DropIn(Streamed, nn.RNNBase):
         self._give(self._flat_weights)
         x = x.transpose(0, 1) if self.batch_first else x
         cells, ways = self._kept_cells, 1 + self.bidirectional
-        states = [None] * len(cells) if hx is None else unstacked(hx, len(cells))
         final: list[Any] = []
         (T, B, _), alone = x.shape, len(cells) == 1
+        if hx is None:
+            states: Sequence[Any] = [None] * len(cells)
+        elif alone:
+            states = [hx if isinstance(hx, tuple) else (hx,)]
+        else:
+            states = unstacked(hx, len(cells))
         for first in range(0, len(states), ways):
             outputs = []
             for number in range(first, first + ways):
                 cell, state = cells[number], states[number]
                 loop = dense_loop(cell, x, B, B)
-                if loop is None or not loop.takes(state):
+                if loop is None or not loop.takes(state, stacked=alone):
                     return None
                 made, end = loop(x, state, StepTable(T, B, T * B, None, number > first), alone)
                 outputs.append(made)

@@ -71,7 +71,7 @@ struct LoopNode : Node {
     variable_list apply(variable_list &&grads) override {
         variable_list tensors = unpacked();
         Loop &loop = *call.loop;
-        const auto recipe = loop.backward.find(call.needs);
+        const auto recipe = loop.backward.find(loop.needs(call.needs));
         bool usual = nobody_listens() && !changed() && recipe != loop.backward.end();
         for (const variable_list &some : {tensors, grads})
             for (const Tensor &t : some) usual = usual && (!t.defined() || loop.is_plain(t));
@@ -110,16 +110,17 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
     at::AutoDispatchBelowAutograd below;
     const Tensor tape = tensors.back().contiguous(), y = tensors[tensors.size() - 2].contiguous();
     tensors.resize(tensors.size() - 2);
-    const long states = loop->zeros.size(), total = steps * rows, given = loop->without_state + states;
-    variable_list all = loop->operands(tensors), plain;
+    const long states = loop->zeros.size(), total = steps * rows, given = loop->taken() + states;
+    Scratch scratch = recipe.take();
+    variable_list all = loop->operands(tensors, scratch), plain;
     for (const Tensor &grad : grads) plain.push_back(grad.defined() ? grad.contiguous() : grad);
     for (long s = 0; s < states; s++) all.push_back(plain[1 + s].defined() ? plain[1 + s] : loop->zeros[s]);
     const long begin = all.size();
-    for (long s = 0; s < states; s++)
-        all.push_back(recipe.of_start ? empty(loop->zeros[s].sizes(), loop->options) : loop->unread[s]);
+    const Tensor *starts = tensors.size() > loop->given ? &tensors[loop->given] : loop->zeros.data();
+    for (long s = 0; s < states; s++) /* one that is given may have an axis of layers */
+        all.push_back(recipe.of_start ? empty(starts[s].sizes(), loop->options) : loop->unread[s]);
     all.insert(all.end(), loop->zeros.begin(), loop->zeros.end());
     all.resize(all.size() + 2); /* what is fed back, and its gradient */
-    Scratch scratch = recipe.take();
     const bool fits = scratch.total == total;
     if (!fits) scratch.arrays.clear(), scratch.total = total;
     size_t next = 0;
@@ -128,8 +129,8 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
         if (kind == OF_Y) all.push_back(y);
         else if (kind == OF_TAPE) all.push_back(tape);
         else if (kind == OF_GRAD)
-            all.push_back(plain[0].defined() ? plain[0] : zeros({total, width}, loop->options));
-        else if (kind == OF_SUM) all.push_back(zeros({rows, width}, loop->options));
+            all.push_back(plain[0].defined() ? plain[0] : at_zero({total, width}, loop->options));
+        else if (kind == OF_SUM) all.push_back(at_zero({rows, width}, loop->options));
         else if (kind == OF_DX) all.push_back(empty(tensors[0].sizes(), loop->options));
         else {
             if (!fits) scratch.arrays.push_back(empty({total, width}, loop->options));
@@ -137,7 +138,7 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
         }
     }
     recipe(all, steps, rows, reverse, loop->pool, scratch);
-    variable_list result(tensors.size());
+    variable_list result(loop->taken() + tensors.size() - loop->given);
     if (recipe.dx >= 0) result[0] = all[recipe.dx];
     for (const Longs &p : recipe.products) {
         Tensor &grad = result[p[0]];
@@ -148,7 +149,7 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
             grad = part;
             continue;
         }
-        if (!grad.defined()) grad = zeros(all[p[0]].sizes(), loop->options);
+        if (!grad.defined()) grad = at_zero(all[p[0]].sizes(), loop->options);
         Tensor target = grad.dim() == 1 ? grad.unsqueeze(-1) : grad;
         target.narrow(0, p[7], part.size(0)).narrow(1, p[8], part.size(1)).add_(part);
     }
@@ -160,16 +161,16 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
             grad = sum.view(all[s[0]].sizes());
             continue;
         }
-        if (!grad.defined()) grad = zeros(all[s[0]].sizes(), loop->options);
+        if (!grad.defined()) grad = at_zero(all[s[0]].sizes(), loop->options);
         grad.view(-1).narrow(0, s[2], s[3]).add_(sum.view(-1));
     }
-    for (size_t i = given - states; i < tensors.size(); i++) result[i] = all[begin + i - (given - states)];
-    for (size_t i = 0; i < tensors.size(); i++)
+    for (size_t i = given - states; i < result.size(); i++) result[i] = all[begin + i - (given - states)];
+    for (size_t i = 0; i < result.size(); i++)
         if (!recipe.needs[i]) result[i].reset();
-        else if (!result[i].defined()) result[i] = zeros(tensors[i].sizes(), loop->options);
+        else if (!result[i].defined()) result[i] = at_zero(all[i].sizes(), loop->options);
     if (total * recipe.widths > LITTLE) scratch.arrays.clear(), scratch.total = -1;
     recipe.give_back(std::move(scratch));
-    return result;
+    return loop->gradients(std::move(result), tensors, needs);
 }
 
 /* A result's own place in the graph: a hook on one of several results of a node would be called where only the

@@ -8,6 +8,7 @@
 
 #include <Python.h>
 
+#include <ATen/Dispatch.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/mm.h>
@@ -57,6 +58,7 @@ struct Scratch {
     std::unique_ptr<char[]> workspace;
     long bytes = 0, total = -1;
     variable_list arrays; /* of so many rows, which nobody else reads */
+    variable_list made;   /* what is made of what is given, see Loop */
 };
 
 struct Threads {
@@ -134,31 +136,95 @@ struct Backward : Function {
     }
 };
 
-struct Loop {
-    c10::DispatchKeySet keys; /* those of a tensor that does nothing of its own */
-    at::TensorOptions options;
-    long output, without_state;
-    Threads pool;
-    variable_list zeros, unread; /* like the states */
-    std::unique_ptr<Forward> forward, taping;
-    std::map<Longs, std::unique_ptr<Backward>> backward;
-
-    bool is_plain(const Tensor &t) const {
-        return keys.has_all(t.key_set()) && t.is_cpu() && t.dtype() == options.dtype();
-    }
-    variable_list operands(const variable_list &tensors) const {
-        variable_list all;
-        all.reserve(64);
-        for (const Tensor &t : tensors) all.push_back(t.is_contiguous() ? t : t.contiguous());
-        while (all.size() < without_state + 2 * zeros.size())
-            all.insert(all.end(), zeros.begin(), zeros.end());
-        return all;
-    }
+/* Some numbers of a vector that are those of another one, or have them added; see sums.py. */
+struct Part {
+    long made, at, given, start, count, adds, alone;
 };
+
+void put(const Tensor &to, long at, const Tensor &from, long start, long count, bool adds) {
+    AT_DISPATCH_FLOATING_TYPES(to.scalar_type(), "put", [&] {
+        scalar_t *into = to.data_ptr<scalar_t>() + at;
+        const scalar_t *of = from.const_data_ptr<scalar_t>() + start;
+        for (long i = 0; i < count; i++) into[i] = adds ? into[i] + of[i] : of[i];
+    });
+}
 
 Tensor empty(c10::IntArrayRef sizes, const at::TensorOptions &options) {
     return at::detail::empty_cpu(sizes, options);
 }
-Tensor zeros(c10::IntArrayRef sizes, const at::TensorOptions &options) {
+Tensor at_zero(c10::IntArrayRef sizes, const at::TensorOptions &options) {
     return empty(sizes, options).zero_();
 }
+
+/* A call is given x, the shared tensors, and the states if they are no zeros. The loop takes as many, but for
+ * shared vectors that are made of several of those given. */
+struct Loop {
+    c10::DispatchKeySet keys; /* those of a tensor that does nothing of its own */
+    at::TensorOptions options;
+    long output;
+    Threads pool;
+    Longs sources; /* of each shared tensor that the loop takes: its place among those given, or -1 - its length */
+    std::vector<Part> parts; /* in the order in which they are put together */
+    long given = 1;          /* tensors but for the states */
+    variable_list zeros, unread; /* like the states */
+    std::unique_ptr<Forward> forward, taping;
+    std::map<Longs, std::unique_ptr<Backward>> backward;
+
+    Loop(Reader &read, const Tensor &like, variable_list &&states)
+        : keys(like.key_set()), options(like.options()), output(read.one()), zeros(std::move(states)) {
+        pool = {(void *)read.one(), (void *)read.one(), 0, 0};
+        pool.least_work = read.one(), pool.least_weights = read.one(), given = read.one(), sources = read.list();
+        for (const Longs &p : read.lists()) parts.push_back({p[0], p[1], p[2], p[3], p[4], p[5], p[6]});
+        for (const Tensor &state : zeros) unread.push_back(empty(state.sizes(), options));
+    }
+    long taken() const { return 1 + sources.size(); } /* but for the states */
+
+    bool is_plain(const Tensor &t) const {
+        return keys.has_all(t.key_set()) && t.is_cpu() && t.dtype() == options.dtype();
+    }
+    /* What the loop needs a gradient of, where that is needed of what is given. */
+    Longs needs(const Longs &of_given) const {
+        if (parts.empty()) return of_given;
+        Longs all = {of_given[0]};
+        for (const long source : sources) all.push_back(source > 0 && of_given[source]);
+        all.insert(all.end(), of_given.begin() + given, of_given.end());
+        for (const Part &part : parts) all[part.made] = all[part.made] || of_given[part.given];
+        return all;
+    }
+    variable_list operands(const variable_list &tensors, Scratch &scratch) const {
+        variable_list all, plain;
+        all.reserve(64);
+        for (const Tensor &t : tensors) plain.push_back(t.is_contiguous() ? t : t.contiguous());
+        all.push_back(plain[0]);
+        const bool fresh = scratch.made.empty();
+        size_t next = 0;
+        for (const long source : sources) {
+            if (source < 0 && fresh) scratch.made.push_back(empty({-1 - source}, options));
+            all.push_back(source < 0 ? scratch.made[next++] : plain[source]);
+        }
+        for (const Part &p : parts) put(all[p.made], p.at, plain[p.given], p.start, p.count, p.adds);
+        all.insert(all.end(), plain.begin() + given, plain.end());
+        while (all.size() < taken() + 2 * zeros.size()) all.insert(all.end(), zeros.begin(), zeros.end());
+        return all;
+    }
+    /* The gradients of what is given, out of those of what the loop takes. */
+    variable_list gradients(variable_list &&taken, const variable_list &tensors, const Longs &needs) const {
+        if (parts.empty()) return std::move(taken);
+        variable_list found(tensors.size());
+        found[0] = taken[0];
+        for (size_t i = 0; i < sources.size(); i++)
+            if (sources[i] > 0) found[sources[i]] = taken[1 + i];
+        std::copy(taken.begin() + this->taken(), taken.end(), found.begin() + given);
+        for (const Part &p : parts) {
+            Tensor &own = found[p.given];
+            if (!needs[p.given]) continue;
+            if (p.alone) {
+                own = taken[p.made];
+                continue;
+            }
+            if (!own.defined()) own = at_zero(tensors[p.given].sizes(), options);
+            put(own, p.start, taken[p.made], p.at, p.count, true);
+        }
+        return found;
+    }
+};

@@ -30,12 +30,13 @@ PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t) {
     if (train)
         for (const Tensor &t : tensors) needs.push_back(t.requires_grad());
     Forward *recipe = train ? loop->taping.get() : loop->forward.get();
-    if (!recipe || (train && !loop->backward.count(needs))) Py_RETURN_NONE;
+    if (!recipe || (train && !loop->backward.count(loop->needs(needs)))) Py_RETURN_NONE;
     Tensor y, tape;
     variable_list results;
     {
         at::AutoDispatchBelowAutograd below;
-        variable_list all = loop->operands(tensors);
+        Scratch scratch = recipe->take();
+        variable_list all = loop->operands(tensors, scratch);
         c10::DimVector sizes(tensors[0].sizes());
         sizes.back() = loop->output;
         y = empty(sizes, loop->options);
@@ -49,7 +50,6 @@ PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t) {
         all.insert(all.end(), results.begin(), results.end());
         all.push_back(tape);
         all.emplace_back();
-        Scratch scratch = recipe->take();
         Py_BEGIN_ALLOW_THREADS
         (*recipe)(all, steps, rows, reverse, loop->pool, scratch);
         Py_END_ALLOW_THREADS
@@ -108,12 +108,8 @@ PyObject *new_loop(PyTypeObject *type, PyObject *args, PyObject *) {
     PyObject *bytes, *like, *zeros;
     if (!PyArg_ParseTuple(args, "OOO", &bytes, &like, &zeros)) return nullptr;
     const Longs numbers = numbers_of(bytes);
-    auto loop = std::make_shared<Loop>();
-    loop->output = numbers[0], loop->without_state = numbers[1];
-    loop->pool = {(void *)numbers[2], (void *)numbers[3], numbers[4], numbers[5]};
-    loop->keys = THPVariable_Unpack(like).key_set(), loop->options = THPVariable_Unpack(like).options();
-    loop->zeros = THPVariable_UnpackList(zeros);
-    for (const Tensor &state : loop->zeros) loop->unread.push_back(empty(state.sizes(), loop->options));
+    Reader read{numbers.data()};
+    auto loop = std::make_shared<Loop>(read, THPVariable_Unpack(like), THPVariable_UnpackList(zeros));
     PyLoop *self = (PyLoop *)type->tp_alloc(type, 0);
     if (self) new (&self->loop) std::shared_ptr<Loop>(std::move(loop));
     return (PyObject *)self;

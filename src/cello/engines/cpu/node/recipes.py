@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cello.engines.cpu.library import WORTH_A_THREAD, WORTH_SHARING, pool
 from cello.engines.cpu.node.extension import extension
+from cello.engines.cpu.node.sums import Sums
 from cello.engines.fused.op.forward import ForwardRecipe
 from cello.engines.fused.op.gradients import BackwardRecipe
 
@@ -21,7 +22,7 @@ _SCRATCH = 5
 
 def node_of(
     output: int,
-    without_state: int,
+    sums: Sums,
     like: Tensor,
     zeros: Sequence[Tensor],
     forward: Mapping[bool, ForwardRecipe],
@@ -36,7 +37,7 @@ def node_of(
 
     Args:
         output: features of the output.
-        without_state: how many tensors the loop takes but for its state.
+        sums: which tensors come in beside x and the states.
         like: a tensor of the loop's dtype.
         zeros: of each state.
         forward: how the forward loops are called for, by whether they leave a tape.
@@ -46,7 +47,8 @@ def node_of(
     module = extension(begin=begin)
     if module is None:
         return None
-    numbers: list[Any] = [output, without_state, *pool(), 2 * WORTH_A_THREAD, WORTH_SHARING]
+    numbers: list[Any] = [output, *pool(), 2 * WORTH_A_THREAD, WORTH_SHARING]
+    numbers += sums.numbers()
     node = module.Loop(_bytes(numbers), like, list(zeros))
     for saves, recipe in forward.items():
         numbers = [*recipe.loop.library.in_numbers(), recipe.order, recipe.tape or 0]
