@@ -37,7 +37,8 @@ def test_dtypes_are_those_of_the_namesakes(kind: str, low: torch.dtype) -> None:
     x, reset = torch.randn(6, 3, 3), torch.rand(6, 3) < 0.3
     packed = pack_padded_sequence(x, torch.tensor([6, 2, 1]))
     with torch.autocast("cpu", dtype=low):
-        expected, state = theirs(x)
+        with torch.no_grad():  # on processors with instructions for float16, nn.LSTM has no other
+            expected, state = theirs(x)
         for found in (
             ours(x),
             ours(x, state),

@@ -21,7 +21,7 @@ from cello.engines import cpu, gpu, reference, split
 from cello.engines.jit import of_one_size
 from cello.engines.run import Run, RunResult
 from cello.errors import ArgumentError, EngineError
-from cello.program import blame, said
+from cello.program import line_of_error, said
 
 __all__ = [
     "ENGINES",
@@ -197,8 +197,8 @@ def _without_values(cell: Cell) -> Iterator[None]:
         if type(error).__name__ not in _ASKED and "called on meta tensors" not in str(error):
             raise
         raise EngineError(
-            f"{step_name_of(cell)} decides by the values in a tensor {said(blame(error))}, and "
-            "tensors have none here: under torch.export, FakeTensorMode and on the meta device; "
+            f"{step_name_of(cell)} decides by the values in a tensor {said(line_of_error(error))}, "
+            "and tensors have none here (under torch.export, FakeTensorMode, the meta device); "
             "torch.where(condition, a, b), which computes both, needs none"
         ) from error
 

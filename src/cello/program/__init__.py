@@ -14,10 +14,10 @@ from cello.program.sizes import said
 from cello.program.split import Split, split
 from cello.program.text import from_text, to_text
 from cello.program.trace.capture import capture
-from cello.program.trace.lines import blame
 from cello.program.trace.locals import named_tensors, step_with_locals
 from cello.program.trace.one_trace import is_captured
 from cello.program.trace.rewrite import is_view
+from cello.program.trace.source_lines import line_of_error
 
 __all__ = [
     "BATCH",
@@ -26,7 +26,6 @@ __all__ = [
     "Program",
     "Split",
     "Value",
-    "blame",
     "can_override",
     "capture",
     "evaluate",
@@ -37,6 +36,7 @@ __all__ = [
     "is_row_wise",
     "is_view",
     "key_of",
+    "line_of_error",
     "map_leaves",
     "named_tensors",
     "needed_ops",

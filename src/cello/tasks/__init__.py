@@ -11,8 +11,8 @@ from cello.ranges import shown
 from cello.tasks.base import IGNORE, About, Batch, FileTask, Given, Loss, Task
 from cello.tasks.characters import Characters
 from cello.tasks.classification import Classification
-from cello.tasks.fits import check_network
 from cello.tasks.forecasting import Forecasting
+from cello.tasks.network_checks import check_network
 from cello.tasks.networks import (
     CAUSAL_KINDS,
     NETWORK_KINDS,

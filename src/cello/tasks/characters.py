@@ -14,7 +14,7 @@ from cello.layers import Stack, Stepper, evaluating
 from cello.ranges import check_range
 from cello.tasks.base import About, Loss, of_split, sequence_loss, to_train_on
 from cello.tasks.batching import Batch, LazyBatches, generator, shard
-from cello.tasks.described import TABLE, entries
+from cello.tasks.config_checks import TABLE, entries
 from cello.tasks.features import CharacterFeatures, features_from_config
 from cello.tasks.metrics.accuracies import bits
 from cello.tasks.readers.corpus import SPLITS, Document, split_documents, standard_library

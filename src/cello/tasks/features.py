@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cello.errors import ArgumentError, ModelError
 from cello.layers.encoders import KHot, OneHot, Projection, WindowEmbedding, WindowProjection
 from cello.ranges import Range, check_range, shown
-from cello.tasks.described import CHARACTERS, TEXTS, entries
+from cello.tasks.config_checks import CHARACTERS, TEXTS, entries
 from cello.tasks.readers.vectors import Vectors, read_vectors
 from cello.tasks.too_large import make_if_it_fits
 from cello.tasks.vocabulary import Vocabulary

@@ -32,7 +32,7 @@ from cello.tasks.batching import (
     picked,
     shuffled_batches,
 )
-from cello.tasks.described import COLUMNS, GROUPS, TABLE, TAGS, entries
+from cello.tasks.config_checks import COLUMNS, GROUPS, TABLE, TAGS, entries
 from cello.tasks.features import Features, WordFeatures, features_from_config
 from cello.tasks.metrics.accuracies import accuracies
 from cello.tasks.metrics.spans import span_scheme, span_scores

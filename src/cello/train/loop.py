@@ -95,7 +95,7 @@ def fit(
     (5, 6, True)
     """
     from cello.train.fabric import is_first_process, make_fabric, quiet  # Lightning loads here
-    from cello.train.saved.claim import claimed
+    from cello.train.saved.lock import locked
 
     folder = Path(folder)
     check_folder(folder, resume)
@@ -103,7 +103,7 @@ def fit(
         stack.enter_context(quiet())
         fabric = make_fabric(options)
         if is_first_process():
-            stack.enter_context(claimed(folder))
+            stack.enter_context(locked(folder))
             _check_run(folder, resume)  # another run may just have ended
         run: Any = partial(
             _run, task, options, folder, resume=resume, progress=progress,
@@ -121,7 +121,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         ModelError: it holds no run and `resume` is True.
     """
     from cello.train.fabric import is_first_process
-    from cello.train.saved.claim import check_free
+    from cello.train.saved.lock import check_free
 
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"must be a folder, but {folder} is a file", argument="folder")

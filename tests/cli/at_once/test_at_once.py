@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import cello
-from cello.cli.unimported import constant, default_of
+from cello.cli.source_constants import constant, default_of
 from tests.cli.running import ENVIRONMENT, ROOT
 
 NAMED = sorted(
@@ -35,7 +35,8 @@ def test_help_completion_lists_and_mistakes_import_nothing_that_takes_long(tmp_p
     assert done.returncode == 0, done.stderr
     said = [
         f"`cello {words}` imports {package} ({where}): move the import into the function that "
-        "needs it, or under TYPE_CHECKING; take choices and defaults from cello.cli.unimported"
+        "needs it, or under TYPE_CHECKING; take choices and defaults from "
+        "cello.cli.source_constants"
         for words, package, where in json.loads(told.read_text())
     ]
     assert not said, "\n".join(said)

@@ -11,7 +11,7 @@ import pytest
 
 from cello.cli.training.chars import command
 from cello.train import Options
-from cello.train.saved.claim import claimed
+from cello.train.saved.lock import claimed
 from tests.cli.running import run, run_json
 
 TEXT = "tick tack " * 60

@@ -68,7 +68,7 @@ def _run(task: str, trained: click.Command, values: dict[str, Any]) -> None:
     from cello.errors import ArgumentError, ModelError
     from cello.train import TrainingInterrupted
     from cello.train.saved import checkpoint
-    from cello.train.saved.claim import check_free, claimed
+    from cello.train.saved.lock import check_free, locked
 
     values = placed(values)
     context, folder = click.get_current_context(), Path(values["folder"])
@@ -109,7 +109,7 @@ def _run(task: str, trained: click.Command, values: dict[str, Any]) -> None:
     if checkpoint.exists(folder / "checkpoint"):
         raise ArgumentError(f"{folder} holds a run of cello train: tune in another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with claimed(folder):
+    with locked(folder):
         study = Study(folder, trained, task, words, space, values.get("seed") or 0)
         try:
             study.run(values["trials"], quiet=values["quiet"] or values["as_json"])

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
+from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
-from cello.cli.unimported import constant
 
 __all__ = ["command"]
 

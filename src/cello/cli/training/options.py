@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from cello.cli.unimported import default_of
+from cello.cli.source_constants import default_of
 
 __all__ = [
     "NONE",

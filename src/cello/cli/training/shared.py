@@ -11,10 +11,10 @@ import click
 
 from cello.cli.output import json_option, print_json
 from cello.cli.scores import print_scores
+from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
 from cello.cli.training.remembered import command_of, recalled, remember
 from cello.cli.training.watch import watching
-from cello.cli.unimported import constant
 from cello.ranges import RANGES, check_range
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import ColumnType
+from cello.cli.source_constants import constant, default_of
 from cello.cli.training.options import NONE, Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
-from cello.cli.unimported import constant, default_of
 
 __all__ = ["command"]
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError, RangeError
 from cello.program import Op, Program, Value, from_text, needed_ops, split, to_text, values_in
-from cello.program.ahead import Ahead, ahead_of
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
+from cello.program.precomputed import Ahead, ahead_of
 from cello.program.sizes import said
 
 __all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]

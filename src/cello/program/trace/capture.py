@@ -16,10 +16,10 @@ from cello.errors import CaptureError, CelloError
 from cello.program.graph import Program
 from cello.program.guards.side_effects import RandomDrawnError, no_side_effects
 from cello.program.sizes import of_any_size
-from cello.program.trace.lines import blame
 from cello.program.trace.merge import merge
 from cello.program.trace.one_trace import PLAIN, Around, InStepError, Trace
 from cello.program.trace.rows_first import Places
+from cello.program.trace.source_lines import line_of_error
 
 __all__ = ["capture"]
 
@@ -135,5 +135,5 @@ def _trace(
         raise type(inside)(said) from inside
     reason = said.strip().split("\n")[0]
     raise CaptureError(
-        f"{step_name_of(cell)} cannot be captured: {reason} ({blame(inside)})"
+        f"{step_name_of(cell)} cannot be captured: {reason} ({line_of_error(inside)})"
     ) from inside

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from cello.program.trace.composite import as_equations
 from cello.program.trace.functions import IN_OTHER_WORDS
-from cello.program.trace.lines import is_the_steps, where_from
+from cello.program.trace.source_lines import called_by_step, user_line
 
 __all__ = ["HiddenEffects"]
 
@@ -104,9 +104,13 @@ class HiddenEffects(TorchFunctionMode):
     ) -> Any:
         if found := _OF_TENSORS.get(func):
             what, name, only_the_steps = found
-            if not only_the_steps or is_the_steps(sys._getframe(1)):
+            if not only_the_steps or called_by_step(sys._getframe(1)):
                 self._refuse(what, name, sys._getframe(1))
-        if func in _SIZES and args[0].shape[:1] == (self.rows,) and is_the_steps(sys._getframe(1)):
+        if (
+            func in _SIZES
+            and args[0].shape[:1] == (self.rows,)
+            and called_by_step(sys._getframe(1))
+        ):
             self.asks_size = True
         before, self.asked = self.asked, True
         try:
@@ -121,13 +125,13 @@ class HiddenEffects(TorchFunctionMode):
             what = _OF_STEPS.get(called)
             if what is None and called.__name__ == "write":
                 what = _WRITES if isinstance(called.__self__, io.IOBase) else None
-            if what is not None and is_the_steps(frame):
+            if what is not None and called_by_step(frame):
                 self._refuse(what, called.__name__, frame)
         elif event == "call" and frame.f_code is _SAVING.__code__:
-            if is_the_steps(frame.f_back):
+            if called_by_step(frame.f_back):
                 self._refuse(_GRADIENTS, "saved_tensors_hooks", frame)
-        elif event == "call" and frame.f_code is _LOGGING.__code__ and is_the_steps(frame):
+        elif event == "call" and frame.f_code is _LOGGING.__code__ and called_by_step(frame):
             self._refuse(_WRITES, "logging", frame)
 
     def _refuse(self, what: str, name: str, frame: Any) -> NoReturn:
-        self.refuse(f"{what}, with {name} ({where_from(frame)})")
+        self.refuse(f"{what}, with {name} ({user_line(frame)})")

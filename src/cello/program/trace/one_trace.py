@@ -22,11 +22,11 @@ from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.operations import creation
 from cello.program.sizes import said
 from cello.program.trace.hidden_effects import HiddenEffects
-from cello.program.trace.lines import caller_of_function, where_from
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.other_device import OtherDevice
 from cello.program.trace.rewrite import by_number, is_in_place, is_new, is_view, out_of_place
 from cello.program.trace.rows_first import Places, RowsFirst
+from cello.program.trace.source_lines import caller_of_autograd_function, user_line
 from cello.program.trace.views import Views
 
 __all__ = ["PLAIN", "Around", "InStepError", "Trace", "is_captured"]
@@ -174,7 +174,7 @@ class Trace(TorchDispatchMode):
         """What stands in the program for an argument of an operation."""
         if isinstance(leaf, torch.ScriptObject):  # such as the packed weights of a quantized Linear
             self.refuse(
-                f"an operation reads an object that is no tensor ({where_from(sys._getframe(1))})"
+                f"an operation reads an object that is no tensor ({user_line(sys._getframe(1))})"
             )
         if not isinstance(leaf, Tensor):
             return leaf
@@ -185,7 +185,7 @@ class Trace(TorchDispatchMode):
             if name is None and _memory(leaf) in self.sharing:
                 self.refuse(
                     "it reads a tensor in a way that does not show where it comes from "
-                    f"({where_from(sys._getframe(1))})"
+                    f"({user_line(sys._getframe(1))})"
                 )
             made = self.value(leaf, (name or "constant").replace(".", "_"))
             self.fixed.add(id(leaf))
@@ -209,7 +209,7 @@ class Trace(TorchDispatchMode):
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: Any
     ) -> Any:
         """Run an operation that is called in `frame`, and add it to the program."""
-        where = where_from(frame)
+        where = user_line(frame)
         if (result := self.with_rows_first(func, args, kwargs, where)) is not None:
             return result
         inside = map_leaves(self.operand, list(args))
@@ -229,11 +229,11 @@ class Trace(TorchDispatchMode):
         grad = torch.is_grad_enabled()
         if grad and not self.around.grads:
             self.refuse(f"it switches gradients on, wherever it is called ({where})")
-        caller = None if grad or self.around.values_only else caller_of_function(frame)
+        caller = None if grad or self.around.values_only else caller_of_autograd_function(frame)
         if caller is not None and self.around.grads:
             self.refuse(
                 "an autograd.Function has a gradient of its own, which its operations do not tell "
-                f"{said(where_from(caller))}; {_SURROGATE}"
+                f"{said(user_line(caller))}; {_SURROGATE}"
             )
         if is_random := torch.Tag.nondeterministic_seeded in func.tags:
             self.look_at_dice(f" ({where})")
@@ -306,7 +306,7 @@ class Trace(TorchDispatchMode):
 
     def as_it_lies(self, tensor: Tensor, frame: Any) -> None:
         """Write down a tensor whose rows do not stand first, for what knows of no other form."""
-        layout, where = self.rows_first.layouts.pop(id(tensor)), where_from(frame)
+        layout, where = self.rows_first.layouts.pop(id(tensor)), user_line(frame)
         if layout.many > 1:
             self.refuse(
                 f"one axis holds the rows and {layout.many} elements of each, B·{layout.many} in "

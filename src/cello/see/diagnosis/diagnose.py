@@ -14,8 +14,8 @@ from cello.see.diagnosis.evidence import Evidence
 from cello.see.diagnosis.finding import Diagnosis
 from cello.see.diagnosis.gradients import GRADIENT_CHECKS
 from cello.see.diagnosis.values import VALUE_CHECKS
+from cello.see.gradients.differentiable_run import DifferentiableRun
 from cello.see.gradients.flow import Flow, traced_back
-from cello.see.gradients.taps import Tapped
 
 __all__ = ["diagnose"]
 
@@ -79,7 +79,7 @@ def _any_sum(output: Any) -> Tensor:
     return (data * (2 * signs - 1).to(data)).sum()
 
 
-def _rows(x: Any, runs: list[Tapped]) -> Tensor | None:
+def _rows(x: Any, runs: list[DifferentiableRun]) -> Tensor | None:
     """What the net was given at each step, without padding; None for ids."""
     data = x.data if isinstance(x, PackedSequence) else x
     if not isinstance(data, Tensor) or not data.is_floating_point():

@@ -12,8 +12,8 @@ from cello.layers.paths import joined
 from cello.program import Program, Value
 from cello.program.movement import CUTS
 from cello.program.operations import Operation, facts
+from cello.see.gradients.differentiable_run import DifferentiableRun
 from cello.see.gradients.flow import Flow
-from cello.see.gradients.taps import Tapped
 
 __all__ = ["Evidence", "Named", "along_time", "entry_of", "states_fed"]
 
@@ -53,7 +53,7 @@ class Evidence:
     """
 
     inputs: Tensor | None
-    runs: list[Tapped]
+    runs: list[DifferentiableRun]
     flow: Flow
 
     def named(self) -> Iterator[Named]:
@@ -98,7 +98,7 @@ def entry_of(program: Program, value: Value) -> Operation:
     return Operation() if op is None else facts(op)
 
 
-def along_time(run: Tapped, value: Value) -> Tensor:
+def along_time(run: DifferentiableRun, value: Value) -> Tensor:
     """The root mean square of a value at each step, in the order of reading, [T]."""
     rows = run.rows(value).flatten(1).double().square().mean(1)
     squares, alive = run.steps.pad(rows), run.steps.pad(torch.ones_like(rows))

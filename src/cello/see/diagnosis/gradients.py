@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cello.see.diagnosis.evidence import Evidence
 from cello.see.diagnosis.finding import Finding
-from cello.see.gradients.taps import Tapped
+from cello.see.gradients.differentiable_run import DifferentiableRun
 from cello.see.numbers import short
 
 __all__ = ["GRADIENT_CHECKS"]
@@ -54,7 +54,7 @@ def distance(seen: Evidence) -> Iterator[Finding]:
             )
 
 
-def _read_along(run: Tapped, gradient: Tensor) -> bool:
+def _read_along(run: DifferentiableRun, gradient: Tensor) -> bool:
     """Whether the output is read at half of the steps or more."""
     read = (gradient.flatten(2) != 0).any(2)
     return int(read.sum()) >= sum(run.steps.batch_sizes) / 2
@@ -77,7 +77,7 @@ def wrong_end(seen: Evidence) -> Iterator[Finding]:
             )
 
 
-def _only_first(run: Tapped, gradient: Tensor) -> bool:
+def _only_first(run: DifferentiableRun, gradient: Tensor) -> bool:
     """Whether the loss depends on nothing but the first step that a direction reads."""
     sizes = gradient.double().flatten(2).abs().sum(2)  # [T, B]
     lengths = run.steps.all_lengths.cpu()
@@ -105,7 +105,7 @@ def past_the_end(seen: Evidence) -> Iterator[Finding]:
         )
 
 
-def _only_longest(run: Tapped, gradient: Tensor) -> bool:
+def _only_longest(run: DifferentiableRun, gradient: Tensor) -> bool:
     """Whether the loss depends on the output of the longest sequences alone."""
     lengths = run.steps.lengths
     if lengths is None:

@@ -4,7 +4,7 @@
 `paint` writes the picture. Imports formulas and arithmetic; `record` and the page import it.
 """
 
+from cello.see.draw.draw_net import draw
 from cello.see.draw.drawing import Drawing
-from cello.see.draw.front import draw
 
 __all__ = ["Drawing", "draw"]

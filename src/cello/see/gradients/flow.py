@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, DtypeError, ShapeError
 from cello.layers.paths import joined
+from cello.see.gradients.differentiable_run import DifferentiableRun, run_differentiably
 from cello.see.gradients.horizon import MemoryHorizon, memory_of
 from cello.see.gradients.jacobian import jacobian_of
-from cello.see.gradients.taps import Tapped, tapped
 from cello.see.names import find, find_layer
 from cello.see.numbers import short
 from cello.see.recording.outputs import output_of
@@ -58,11 +58,11 @@ def flow(net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kw
 
 def traced_back(
     net: nn.Module, x: Any, loss: Callable[[Any], Tensor], *args: Any, **kwargs: Any
-) -> tuple[list[Tapped], Tensor]:
+) -> tuple[list[DifferentiableRun], Tensor]:
     """The runs of the net's cells and the loss; see `flow`."""
     if not callable(loss):
         raise DtypeError(f"loss must be a function of the net's output, got {loss!r}")
-    result, runs = tapped(net, x, *args, **kwargs)
+    result, runs = run_differentiably(net, x, *args, **kwargs)
     if not runs:
         raise ArgumentError(
             f"none of the recurrent layers in {type(net).__name__} ran in this call"
@@ -99,9 +99,9 @@ class Flow:
         readers: of each layer and direction, [T, B, O], the gradient of what reads its output.
     """
 
-    def __init__(self, runs: list[Tapped], loss: Tensor) -> None:
-        taps = [tensor for run in runs for tap in run.taps.values() for tensor in tap]
-        asked = [*taps, *(run.output for run in runs)]
+    def __init__(self, runs: list[DifferentiableRun], loss: Tensor) -> None:
+        kept = [tensor for run in runs for rows in run.by_step.values() for tensor in rows]
+        asked = [*kept, *(run.output for run in runs)]
         found = torch.autograd.grad(
             loss, asked, retain_graph=True, allow_unused=True, materialize_grads=True
         )
@@ -110,8 +110,8 @@ class Flow:
         self.gradients: dict[str, Tensor] = {}
         for run in runs:
             by_value = {
-                value: run.steps.pad(torch.cat([next(left) for _ in tap]))
-                for value, tap in run.taps.items()
+                value: run.steps.pad(torch.cat([next(left) for _ in rows]))
+                for value, rows in run.by_step.items()
             }
             for name, value in run.values.items():
                 self.gradients[joined(run.layer, name)] = by_value[value]

@@ -12,7 +12,7 @@ from cello.engines import tensors_of
 from cello.program import Op, Value, evaluate, is_row_wise
 from cello.program.movement import MOVES
 from cello.program.operations import is_pointwise
-from cello.see.gradients.taps import Tapped
+from cello.see.gradients.differentiable_run import DifferentiableRun
 
 __all__ = ["MemoryHorizon", "memory_of"]
 
@@ -62,8 +62,8 @@ def _horizon(left: Tensor) -> Tensor:
     return torch.where(forgotten.any(0), first, torch.inf)
 
 
-def memory_of(run: Tapped) -> MemoryHorizon:
-    """The memory of one run, from its taps."""
+def memory_of(run: DifferentiableRun) -> MemoryHorizon:
+    """The memory of one run, from its kept values."""
     names = tuple(run.program.state)
     sizes = [part.shape[1] for part in run.final]
     t, there = _by_distance(run)
@@ -90,7 +90,7 @@ def _mean(squares: Tensor, there: Tensor) -> Tensor:
     return torch.cat([squares.new_ones(1, squares.shape[2]), mean.sqrt()])
 
 
-def _by_distance(run: Tapped) -> tuple[Tensor, Tensor]:
+def _by_distance(run: DifferentiableRun) -> tuple[Tensor, Tensor]:
     """The step that is d = 1, 2, … steps from the end of each sequence, and if there is one."""
     steps, device = run.steps, run.final[0].device
     lengths = steps.all_lengths.to(device)
@@ -99,11 +99,11 @@ def _by_distance(run: Tapped) -> tuple[Tensor, Tensor]:
     return t.clamp(min=0), distance <= lengths
 
 
-def _columns(run: Tapped, size: int) -> Tensor:
+def _columns(run: DifferentiableRun, size: int) -> Tensor:
     """The squared norm of each column of ∂(final state)/∂(state read), [N, size]."""
     final = torch.cat(run.final, dim=1)
-    taps = [run.taps[value] for value in run.program.state.values()]
-    read = [tensor for tap in taps for tensor in tap]
+    states = [run.by_step[value] for value in run.program.state.values()]
+    read = [tensor for rows in states for tensor in rows]
     if not final.requires_grad or not read:
         return final.new_zeros(sum(run.run.batch_sizes), size)
     probes = _probes(size).to(final)
@@ -123,7 +123,7 @@ def _columns(run: Tapped, size: int) -> Tensor:
         for square, part in zip(squares, found, strict=True):
             square += part.detach().square().sum(0)
     count = len(run.run.batch_sizes)
-    by_state = [torch.cat(squares[n * count : (n + 1) * count]) for n in range(len(taps))]
+    by_state = [torch.cat(squares[n * count : (n + 1) * count]) for n in range(len(states))]
     return torch.cat(by_state, dim=1)
 
 
@@ -135,7 +135,7 @@ def _probes(size: int) -> Tensor:
     return (2.0 * signs - 1) / PROBES**0.5
 
 
-def _kept_factors(run: Tapped) -> dict[str, Tensor] | None:
+def _kept_factors(run: DifferentiableRun) -> dict[str, Tensor] | None:
     """For each state ∂(new)/∂(old) of each unit, products being taken as constant, [N, size]."""
     program = run.program
     with_rows = [op for op in program.ops if any(v.batched for v in (*op.inputs, *op.outputs))]

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from cello.errors import ArgumentError
-from cello.see.gradients.taps import Tapped
+from cello.see.gradients.differentiable_run import DifferentiableRun
 from cello.see.numbers import whole
 
 __all__ = ["jacobian_of"]
 
 
-def jacobian_of(run: Tapped, t: int, s: int, batch: int) -> Tensor:
+def jacobian_of(run: DifferentiableRun, t: int, s: int, batch: int) -> Tensor:
     """See `Flow.jacobian`."""
     steps, program = run.steps, run.program
     whole("t", t), whole("s", s)
@@ -29,8 +29,8 @@ def jacobian_of(run: Tapped, t: int, s: int, batch: int) -> Tensor:
     if (s < t) if run.run.reverse else (s > t):
         turned = ", in this direction" if run.run.reverse else ""
         raise ArgumentError(f"s must not come after t: step {s} is read after step {t}{turned}")
-    made = [run.taps[value][t] for value in program.next_state.values()]
-    read = [run.taps[value][s] for value in program.state.values()]
+    made = [run.by_step[value][t] for value in program.next_state.values()]
+    read = [run.by_step[value][s] for value in program.state.values()]
     numbers = torch.cat([part[row] for part in made])
     found = torch.autograd.grad(
         numbers,

@@ -34,7 +34,7 @@ from cello.tasks.classification.sequences import (
     tokens_of,
 )
 from cello.tasks.classification.table_rows import NumberFeatures
-from cello.tasks.described import TABLE, TAGS, entries
+from cello.tasks.config_checks import TABLE, TAGS, entries
 from cello.tasks.features import features_from_config
 from cello.tasks.metrics.classes import class_scores
 

@@ -16,7 +16,7 @@ from cello.errors import DataError
 from cello.ranges import check_range
 from cello.tasks.base import About, Batch, Loss, of_split, to_train_on
 from cello.tasks.batching import generator
-from cello.tasks.described import TABLE, entries
+from cello.tasks.config_checks import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times

@@ -9,7 +9,7 @@ from typing import Any
 from cello.errors import ArgumentError, ModelError
 from cello.ranges import Range, check_range, real
 from cello.tasks.base import About
-from cello.tasks.described import TABLE, entries
+from cello.tasks.config_checks import TABLE, entries
 from cello.tasks.forecasting.clock import CALENDAR, KINDS, Clock
 from cello.tasks.forecasting.columns import Columns
 from cello.tasks.forecasting.series import Scale, Series, scale_of

@@ -10,7 +10,7 @@ import pytest
 
 from cello.errors import ArgumentError, TrainingError
 from cello.train import Event, Options, fit
-from cello.train.saved.claim import claimed
+from cello.train.saved.lock import locked
 from tests.train.fakes import ROOT, FakeTask, make_net, process_environment
 
 OPTIONS = Options(epochs=1, accelerator="cpu", log=())
@@ -40,15 +40,15 @@ def test_two_runs_in_one_folder(tmp_path: Path):
 
 
 def test_a_folder_without_a_checkpoint_yet(tmp_path: Path):
-    with claimed(tmp_path), pytest.raises(ArgumentError, match=r"^another run is at work in "):
+    with locked(tmp_path), pytest.raises(ArgumentError, match=r"^another run is at work in "):
         fit(FakeTask(), make_net(), OPTIONS, tmp_path, progress=False)
 
 
 WAITING = """
 import sys, time
 from pathlib import Path
-from cello.train.saved.claim import claimed
-with claimed(Path(sys.argv[1])):
+from cello.train.saved.lock import locked
+with locked(Path(sys.argv[1])):
     print("mine", flush=True)
     time.sleep(600)
 """
@@ -62,20 +62,20 @@ def test_a_run_that_was_killed_holds_nothing(tmp_path: Path):
     ) as other:  # fmt: skip
         assert other.stdout is not None
         assert other.stdout.readline() == "mine\n"
-        with pytest.raises(ArgumentError, match=rf"\(process {other.pid} on "), claimed(tmp_path):
+        with pytest.raises(ArgumentError, match=rf"\(process {other.pid} on "), locked(tmp_path):
             pass
         other.send_signal(signal.SIGKILL)
     (tmp_path / "checkpoint" / ".x.unfinished-1").write_text("half")
-    with claimed(tmp_path):
+    with locked(tmp_path):
         assert names(tmp_path / "checkpoint") == ["lock", "owner"]
 
 
 def test_where_nothing_comes_of_a_run_nothing_is_left(tmp_path: Path):
-    with claimed(tmp_path / "deep" / "model"):
+    with locked(tmp_path / "deep" / "model"):
         pass
     assert names(tmp_path / "deep") == []
     (tmp_path / "mine").mkdir()
-    with claimed(tmp_path / "mine"):
+    with locked(tmp_path / "mine"):
         pass
     assert names(tmp_path / "mine") == []
 
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(TrainingError, match=r"^cannot write into .*model: "),
-        claimed(tmp_path / "file" / "model"),
+        locked(tmp_path / "file" / "model"),
     ):
         pass
 
@@ -107,7 +107,7 @@ def test_where_a_file_that_is_open_cannot_be_removed(
 
     monkeypatch.setattr(filelock, "FileLock", Lock)
     monkeypatch.setattr(Path, "unlink", careful)
-    monkeypatch.setattr("cello.train.saved.claim.SYSTEM", "nt")
-    with claimed(tmp_path / "run"):
+    monkeypatch.setattr("cello.train.saved.lock.SYSTEM", "nt")
+    with locked(tmp_path / "run"):
         assert names(tmp_path / "run" / "checkpoint") == ["lock", "owner"]
     assert not (tmp_path / "run").exists()

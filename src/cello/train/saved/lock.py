@@ -11,7 +11,7 @@ from pathlib import Path
 from cello.errors import ArgumentError, TrainingError
 from cello.files import UNFINISHED, replace
 
-__all__ = ["check_free", "claimed"]
+__all__ = ["check_free", "locked"]
 
 #: The lock is the system's own: it ends with the process, however that ends.
 _LOCK = "lock"
@@ -41,7 +41,7 @@ def check_free(folder: Path) -> None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Within this, no other run works in `folder`, which is made if need be.
 
     What a run that was killed has left half written is removed. If nothing comes of this run, what

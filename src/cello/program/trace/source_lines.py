@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-__all__ = ["blame", "caller_of_function", "is_the_steps", "where_from"]
+__all__ = ["called_by_step", "caller_of_autograd_function", "line_of_error", "user_line"]
 
 _CELLO = Path(__file__).parents[2]
 _NOT_THE_USERS = (
     str(Path(torch.__file__).parent),
     *(str(_CELLO / room) for room in ("program", "engines", "layers")),
-    *(str(_CELLO / "cells" / file) for file in ("shapes.py", "state.py")),
+    str(_CELLO / "cells" / "contract"),
 )
 _STANDARD = sysconfig.get_path("stdlib")
 
@@ -25,7 +25,7 @@ _STANDARD = sysconfig.get_path("stdlib")
 _PASSING_ON = (torch._tensor.__file__, torch.overrides.__file__)
 
 
-def where_from(frame: Any) -> str:
+def user_line(frame: Any) -> str:
     """The line of the step that a call comes from: the nearest one outside PyTorch and here."""
     while frame is not None:
         file = frame.f_code.co_filename
@@ -35,7 +35,7 @@ def where_from(frame: Any) -> str:
     return "unknown line"
 
 
-def is_the_steps(frame: Any) -> bool:
+def called_by_step(frame: Any) -> bool:
     """Whether what is called in `frame` is called by the step, not by PyTorch or from here."""
     while frame is not None:
         file = frame.f_code.co_filename
@@ -50,7 +50,7 @@ def _is_standard(file: str) -> bool:
     return file.startswith((_STANDARD, "<frozen")) and "-packages" not in file
 
 
-def caller_of_function(frame: Any) -> Any:
+def caller_of_autograd_function(frame: Any) -> Any:
     """What applies the `torch.autograd.Function` whose forward a call comes from; None if none."""
     forwards = set(_codes_of_forwards(torch.autograd.Function))  # `apply` may be C
     while frame is not None:
@@ -67,7 +67,7 @@ def _codes_of_forwards(kind: Any) -> Iterator[Any]:
         yield from _codes_of_forwards(derived)
 
 
-def blame(error: BaseException) -> str:
+def line_of_error(error: BaseException) -> str:
     """The line of the user's code in which an error came up."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith(_NOT_THE_USERS) and not _is_standard(frame.filename):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import cello
 from cello.engines.cpu.engine import cpu_plan
 from cello.program import capture
-from cello.program.ahead import ahead_of
+from cello.program.precomputed import ahead_of
 
 
 class Turning(cello.Cell):
