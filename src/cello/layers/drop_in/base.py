@@ -175,6 +175,8 @@ class DropIn(Streamed, nn.RNNBase):
                 name = type(self).__name__
                 warn_once(f"{name} overrides {self._overridden}, so PyTorch's own code runs")
             return True
+        if self._refuses_gradients(x):
+            return False
         if autocast_active(x.device) or (whole and self._has_instructions(x)):
             return True
         return not loops_compile(x.dtype, x.device, type(self).__name__)
@@ -184,6 +186,10 @@ class DropIn(Streamed, nn.RNNBase):
 
         Ours reckons in float32: there it takes two to five times as long.
         """
+        return False
+
+    def _refuses_gradients(self, x: Tensor) -> bool:
+        """Whether PyTorch's code raises under autocast on some processors, if gradients are on."""
         return False
 
     def _call_torch(self, x: Any, hx: Any) -> tuple[Any, Any]:

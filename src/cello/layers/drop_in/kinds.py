@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.cells import Cell, TorchGRUCell, TorchLSTMCell, TorchRNNCell
+from cello.cells.contract.like import autocast_dtype
 from cello.layers.drop_in.base import DropIn
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -77,6 +78,9 @@ class LSTM(_ForTheCodeOfLSTM):
             and _multiplies_bfloat16()
             and not torch.compiler.is_compiling()
         )
+
+    def _refuses_gradients(self, x: Tensor) -> bool:
+        return autocast_dtype(x) is torch.float16 and x.is_cpu and torch.is_grad_enabled()
 
 
 class GRU(DropIn):
