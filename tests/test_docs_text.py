@@ -21,13 +21,12 @@ BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def test_the_readme_and_these_pages_are_translated():
+def test_the_readme_every_tutorial_every_how_to_page_and_these_are_translated():
     docs = ("c", "course", "index", "interchange", "seeing", "speed")
-    tutorials = "classification first-cell forecasting own-cell streaming tagging".split()
-    pages = ["README", *(f"docs/{page}" for page in docs)]
-    pages += [f"docs/tutorials/{page}" for page in tutorials]
-    found = [path.relative_to(ROOT).as_posix() for path in TRANSLATED]
-    assert sorted(found) == sorted(f"{page}.zh-CN.md" for page in pages)
+    originals = {ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in docs)}
+    originals |= {path for path in DOCUMENTS if path.parent.name in ("tutorials", "how-to")}
+    originals -= set(TRANSLATED)
+    assert {original_of(path) for path in TRANSLATED} == originals
 
 
 def original_of(path: Path) -> Path:
