@@ -168,6 +168,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys("pieces windows".split(), whole(1, 10_000_000)),
     **dict.fromkeys("horizon context held_out".split(), whole(1, 1_000_000)),
     "season": whole(1, 1_000_000),
+    "quantiles": several(_SHARE, "ascending numbers between 0 and 1 with 0.5 among them"),
     **dict.fromkeys(("token", "tag"), whole(-1_000_000, 1_000_000)),
     "max_size": _OPTIONAL_SIZE,
     "parameters": whole(1, 10**12),

@@ -95,9 +95,11 @@ def _draw(
         before = plan.clock.times(one.start, len(one))[-count:]
         axis.plot(before, one.values[-count:, target], color="black", linewidth=1)
         if plan.clock.kind != "number":
-            locator = AutoDateLocator(maxticks=8)
+            zone = before.tz
+            locator = AutoDateLocator(zone, maxticks=8)
             axis.xaxis.set_major_locator(locator)
-            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(locator, zone))
+            axis.set_xlabel("" if zone is None else str(zone))
         times = (
             before[-1:].append(forecast.times)
             if plan.clock.kind != "number"

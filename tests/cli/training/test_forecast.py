@@ -82,6 +82,18 @@ def test_a_picture_of_the_forecasts(model: Path, file: Path, tmp_path: Path):
     assert "plot cannot be written" in stderr
 
 
+def test_times_come_out_in_their_zone(model: Path, tmp_path: Path):
+    table = sales()
+    table["date"] += "T00:00:00+02:00"
+    table.to_csv(tmp_path / "zoned.csv", index=False)
+    made = run("predict", model, tmp_path / "zoned.csv", "--plot", tmp_path / "next.svg")
+    rows = list(csv.DictReader(io.StringIO(made.stdout)))
+    assert [row["date"] for row in rows][:2] == [
+        "2024-03-31 00:00:00+02:00", "2024-04-01 00:00:00+02:00",
+    ]  # fmt: skip
+    assert "UTC+02:00" in (tmp_path / "next.svg").read_text()
+
+
 def test_a_file_is_judged_and_looked_at(model: Path, file: Path, tmp_path: Path):
     data = run_json("evaluate", model, file)["metrics"]
     assert data["mase"] > 0

@@ -41,6 +41,9 @@ def read(frame: pd.DataFrame, **columns):
         (pd.date_range("2024-01-15", periods=9, freq="90D"), "seconds", 90 * 86_400, None),
         (pd.date_range("2020-01-01", periods=9, freq="QS"), "months", 3, 4),
         (pd.date_range("2024-01-01", periods=9, freq="B"), "business", 1, 5),
+        (pd.date_range("2024-01-01", periods=9, freq="2B").astype(str), "business", 2, None),
+        (pd.date_range("2024-01-01", periods=9, freq="B", tz="Asia/Tokyo"), "business", 1, 5),
+        (pd.date_range("2024-01-01", periods=9, freq="5B"), "seconds", 7 * 86_400, 52),
         (range(1700, 1709), "number", 1, None),
     ],
 )
@@ -64,6 +67,23 @@ def test_dates_that_are_written_as_numbers_are_read_as_dates_and_it_is_said():
     assert read(table([20240131, 20240132, 20240133]))[1] == Clock("number", 1)  # are no dates
 
 
+def test_months_that_are_written_as_numbers_are_read_as_months_and_it_is_said():
+    with pytest.warns(UserWarning, match="of date, such as 201511, are read as months"):
+        (one,), clock = read(table([201511, 201512, 201601]))
+    assert (str(clock), one.start[:10], len(one)) == ("1 month", "2015-11-01", 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read(table([201511, 201512, 201513]))[1] == Clock("number", 1)  # are no months
+
+
+@pytest.mark.parametrize("zone", ["Z", "+02:00", "-0330"])
+def test_times_go_on_in_their_zone(zone: str):
+    times = [f"2024-01-01T{hour:02}:00{zone}" for hour in range(22, 24)]
+    (one,), clock = read(table(times))
+    after = pd.Timestamp(times[-1]) + pd.Timedelta(hours=1)
+    assert clock.written(clock.times(one.start, 3)[2:]) == [str(after).replace("Z", "+00:00")]
+
+
 def test_a_time_column_with_an_empty_cell_gives_way_to_no_other():
     frame = table(["2024-01-01", None]).assign(updated=["2025-01-01", "2025-01-02"])
     with pytest.raises(DataError, match="column date, row 2: expected a time, found nothing"):
@@ -72,8 +92,12 @@ def test_a_time_column_with_an_empty_cell_gives_way_to_no_other():
 
 def test_a_date_and_a_time_of_day_in_two_columns_are_refused():
     frame = table(["2024-01-01", "2024-01-01"], Time=["9:30", "10:30"])
-    with pytest.raises(DataError, match="date stands in column date, the time of day in Time: put"):
-        time_column(frame, ("y",), "t.csv")
+    with pytest.raises(DataError, match=r"date 2024.* the time of day stands in column Time: put"):
+        read(frame)
+    shops = table(["2024-01-01", "2024-01-02"] * 2, shop=[*"aabb"], opens=["9:00"] * 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read(shops, by="shop")[0]) == 2  # each date once in each: opens is no part of it
 
 
 def test_gaps_and_empty_values_are_missing_and_said():
@@ -145,7 +169,7 @@ def test_which_column_holds_the_times():
     assert time_column(pd.DataFrame({"y": [1, 2, 3], "Year": [1, 2, 3]}), ["y"], "t") == "Year"
     assert time_column(pd.DataFrame({"y": [1, 2, 3], "word": list("abc")}), ["y"], "t") is None
     zoned = pd.DataFrame({"date": days.tz_localize("UTC"), "y": [1, 2, 3]})
-    assert read(zoned)[0][0].start == "2024-01-01T00:00:00"
+    assert read(zoned)[0][0].start == "2024-01-01T00:00:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -183,14 +207,14 @@ def test_times_in_the_index():
 def test_a_clock_shows_the_times_of_its_zone():
     hours = pd.date_range("2024-01-10 22:00", periods=4, freq="h", tz="Europe/Berlin")
     for times in (hours, [time.isoformat() for time in hours]):
-        assert read(table(times))[0][0].start == "2024-01-10T22:00:00"
+        assert read(table(times))[0][0].start == "2024-01-10T22:00:00+01:00"
     days = pd.date_range("2024-03-28", periods=6, tz="Europe/Berlin")  # the clock is changed within
     (one,), clock = read(table([time.isoformat() for time in days]))
     assert (one.start, clock) == ("2024-03-28T00:00:00", Clock("seconds", 86_400))
     night = pd.date_range("2024-10-26 22:00", periods=9, freq="h", tz="Europe/Berlin")
     with pytest.warns(UserWarning, match="taken in UTC"):
         (one,), clock = read(table(night))
-    assert (one.start, clock) == ("2024-10-26T20:00:00", Clock("seconds", 3_600))
+    assert (one.start, clock) == ("2024-10-26T20:00:00+00:00", Clock("seconds", 3_600))
 
 
 def test_tables_of_spreadsheets(tmp_path):
@@ -228,6 +252,19 @@ def test_times_are_written_as_they_are_read():
     assert [str(Clock("seconds", s)) for s in (60, 86_400, 172_800, 5_400, 0.5)] == [
         "1 minute", "1 day", "2 days", "90 minutes", "0.5 seconds",
     ]  # fmt: skip
+
+
+def test_times_of_another_kind_than_in_training_are_refused():
+    days = table(["2024-01-01", "2024-01-02"])
+    with pytest.raises(DataError, match="date holds dates, that of the training data numbers"):
+        read_series(days, Columns(("y",), time="date"), "t.csv", Clock("number", 1))
+    with pytest.raises(DataError, match=r"date holds numbers, that of .* dates, at steps of 1 mo"):
+        read_series(table([1, 2]), Columns(("y",), time="date"), "t.csv", Clock("months", 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # as counted in training: no months
+        read_series(
+            table([201501, 201502]), Columns(("y",), time="date"), "t.csv", Clock("number", 1)
+        )
 
 
 def test_files(tmp_path):

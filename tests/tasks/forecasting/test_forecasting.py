@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cello.engines import engine
-from cello.errors import ArgumentError, DataError, ModelError
+from cello.errors import ArgumentError, DataError, DtypeError, ModelError
 from cello.tasks import build_network, check_network, task_from_config
 from cello.tasks.forecasting import Columns, Forecasting, Series, embedded
 from cello.tasks.forecasting.backtest import shifted
@@ -46,9 +46,10 @@ def made(series: list[Series] | None = None, **options) -> Forecasting:
     columns = Columns(("u", "v"), ("k",), "date", "shop")
     return Forecasting.from_series(
         two() if series is None else series,
-        horizon=H, context=C, columns=columns, clock=DAYS, season=7,
-        **{"windows": 4, "batch_size": 3, **options},
-    )  # fmt: skip
+        columns=columns,
+        clock=DAYS,
+        **{"horizon": H, "context": C, "season": 7, "windows": 4, "batch_size": 3, **options},
+    )
 
 
 def network(task: Forecasting, kind: str = "elman"):
@@ -246,6 +247,14 @@ def test_mistakes_are_named():
         made(held_out=2)
     with pytest.raises(ArgumentError, match=r"quantiles must be ascending .* 0\.5 among"):
         made(quantiles=(0.1, 0.9))
+    for name, value in (("held_out", "a"), ("season", 2.5), ("quantiles", 0.5), ("context", "9")):
+        with pytest.raises(DtypeError, match=f"^{name} must be .*, got {value!r}"):
+            made(**{name: value})
+    for name, value in (("held_out", 0), ("season", 0)):
+        with pytest.raises(ArgumentError, match=f"^{name} must be a whole number from 1"):
+            made(**{name: value})
+    with pytest.raises(DtypeError, match=r"series must be Series, got array"):
+        made([waves()])
     with pytest.raises(ArgumentError, match="'a' twice"):
         made([two()[0], two()[0]])
     with pytest.warns(UserWarning, match="1 of 3 series, such as series 'c'"):

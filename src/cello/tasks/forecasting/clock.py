@@ -83,8 +83,7 @@ class Clock(NamedTuple):
         if self.kind in _OF_MONTHS:
             exact = (_months(times) - _months(times)[0]) / self.step
         elif self.kind == "business":
-            days = times.values.astype("datetime64[D]")
-            exact = np.busday_count(days[0], days) / self.step
+            exact = _business(times) / self.step
         else:
             at = np.asarray(times, float) if self.kind == "number" else _seconds(times)
             exact = (at - at[0]) / self.step
@@ -120,14 +119,14 @@ class Clock(NamedTuple):
         return pd.date_range(first, periods=count, freq=freq)
 
     def written(self, times: Any) -> list[Any]:
-        """Times as numbers, or as texts: of days alone where all of them are.
+        """Times as numbers, or as texts: of days alone where all of them are, and have no zone.
 
         >>> Clock("seconds", 43_200).written(Clock("seconds", 43_200).times("2024-01-01", 2))
         ['2024-01-01 00:00:00', '2024-01-01 12:00:00']
         """
         if self.kind == "number":
             return [time.item() for time in times]
-        days = bool((times == times.normalize()).all())
+        days = times.tz is None and bool((times == times.normalize()).all())
         return [str(time.date() if days else time) for time in times]
 
     def features(self, steps: int) -> tuple[str, ...]:
@@ -197,16 +196,25 @@ def _calendar_steps(times: Sequence[Any]) -> Clock | None:
         if same or all(t.is_month_end.all() for t in times):
             months = np.concatenate([np.diff(_months(t)) for t in times])
             return Clock("months" if same else "month ends", int(np.gcd.reduce(months)))
-    weekdays = all((t.day_of_week < 5).all() for t in times)
-    if weekdays and np.median(days) == 1 and (days >= 3).any():
-        return Clock("business", 1)
+    if all((t.day_of_week < 5).all() for t in times):
+        business = np.concatenate([np.diff(_business(t)) for t in times])
+        step, day = (int(np.sort(one)[(len(one) - 1) // 2]) for one in (business, days))
+        # As many steps of so many days alike would be a week, or no week has ended yet.
+        if step and not (business % step).any() and business.sum() / step < days.sum() / day:
+            return Clock("business", step)
     return None
 
 
 def _seconds(times: pd.DatetimeIndex) -> NDArray[np.float64]:
     """Since the first of them: in nanoseconds since 1970 a float64 would not be exact."""
-    nanoseconds = times.values.astype("datetime64[ns]").astype(np.int64)
+    nanoseconds = times.tz_localize(None).values.astype("datetime64[ns]").astype(np.int64)
     return (nanoseconds - nanoseconds[:1]) / 1e9
+
+
+def _business(times: pd.DatetimeIndex) -> NDArray[np.int64]:
+    """Days from Monday to Friday since the first of them."""
+    days = times.tz_localize(None).values.astype("datetime64[D]")
+    return np.busday_count(days[:1], days)
 
 
 def _months(times: pd.DatetimeIndex) -> NDArray[np.int64]:

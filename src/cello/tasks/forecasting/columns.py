@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import UTC, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,16 @@ def read_series(
     numbers = {
         name: _numbers(table[name], name, where) for name in (*columns.target, *columns.known)
     }
-    times = None if columns.time is None else _times(table[columns.time], columns.time, where)
+    times = None
+    if columns.time is not None:
+        counted = clock is not None and clock.kind == "number"
+        times = _times(table[columns.time], columns.time, where, counted=counted)
+        if clock is not None and counted == hasattr(times, "tz"):
+            kinds = ("dates", "numbers") if counted else ("numbers", "dates")
+            raise DataError(
+                f"{where}: column {columns.time} holds {kinds[0]}, that of the training data "
+                f"{kinds[1]}, at steps of {clock}"
+            )
     groups = list(_groups(table, columns.by, where))
     orders, sorted_times, moved = [], [], 0
     for name, rows in groups:
@@ -83,7 +93,7 @@ def read_series(
         own = times[rows]
         order = np.argsort(own, kind="stable")
         moved += int((order != np.arange(len(order))).any())
-        _check_once(own[order], rows[order], name, columns, where)
+        _check_once(own[order], rows[order], name, columns, table, where)
         orders.append(rows[order])
         sorted_times.append(own[order])
     if moved:
@@ -156,12 +166,6 @@ def time_column(table: pd.DataFrame, others: Sequence[str], where: str) -> str |
     wrong = named[0] if found is None and named else found
     if wrong in named and (found is None or table[found].isna().any()):
         _times(table[wrong], str(wrong), where)  # says which row is none
-    of_day = [name for name in left if name != found and _is_of_day(table[name])]
-    if found is not None and of_day and table[found].duplicated().any():
-        raise DataError(
-            f"{where}: the date stands in column {found}, the time of day in {of_day[0]}: put both "
-            "in one column, such as 2024-01-31 13:00"
-        )
     return found
 
 
@@ -212,7 +216,7 @@ def _as_dates(column: Any) -> Any:
     return None if dates.isna().any() else pd.DatetimeIndex(dates)
 
 
-def _times(column: Any, name: str, where: str) -> Any:
+def _times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
     """Times as numbers [T], or as dates without a zone."""
     import pandas as pd
 
@@ -220,7 +224,7 @@ def _times(column: Any, name: str, where: str) -> Any:
         row = int(np.flatnonzero(column.isna().to_numpy())[0]) + 1
         raise DataError(f"{where}: column {name}, row {row}: expected a time, found nothing")
     if pd.api.types.is_numeric_dtype(column):
-        return _numbers_or_days(column, name, where)
+        return column.to_numpy() if counted else _numbers_or_dates(column, name, where)
     dates = _as_dates(column)
     if dates is None:
         with warnings.catch_warnings():
@@ -233,27 +237,37 @@ def _times(column: Any, name: str, where: str) -> Any:
             f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
             f"number, found {shown(column.iloc[row])}{hint}"
         )
-    return dates if dates.tz is None else _without_zone(dates, column, name, where)
+    return dates if dates.tz is None else _in_one_zone(dates, column, name, where)
 
 
-def _numbers_or_days(column: Any, name: str, where: str) -> Any:
-    """Numbers as they are; as dates where each is one that is written as 20240131."""
+#: Dates that are written as whole numbers: their form, and between which numbers they are.
+_WRITTEN = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
+
+
+def _numbers_or_dates(column: Any, name: str, where: str) -> Any:
+    """Numbers as they are; as dates where each is one, written as 20240131 or 202401."""
     import pandas as pd
 
     numbers = column.to_numpy()
-    if numbers.dtype.kind in "iu" and len(numbers) and numbers.min() >= 19_000_101:
-        days = pd.to_datetime(column.astype(str), format="%Y%m%d", errors="coerce")
-        if numbers.max() <= 21_001_231 and not days.isna().any():
+    for form, first, last in _WRITTEN:
+        if numbers.dtype.kind not in "iu" or numbers.min() < first or numbers.max() > last:
+            continue
+        dates = pd.to_datetime(column.astype(str), format=form, errors="coerce")
+        if not dates.isna().any():
             warnings.warn(
-                f"{where}: the numbers of {name}, such as {numbers[0]}, are read as dates",
+                f"{where}: the numbers of {name}, such as {numbers[0]}, are read as "
+                f"{'dates' if '%d' in form else 'months'}",
                 stacklevel=4,
             )
-            return pd.DatetimeIndex(days)
+            return pd.DatetimeIndex(dates)
     return numbers
 
 
-def _without_zone(dates: Any, column: Any, name: str, where: str) -> Any:
-    """Times as a clock there shows them; where its changes are in the way, in UTC."""
+def _in_one_zone(dates: Any, column: Any, name: str, where: str) -> Any:
+    """Times as a clock there shows them, with its distance from UTC.
+
+    Where the clock was changed between them, dates alone have no zone, and others are in UTC.
+    """
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(column):
@@ -263,15 +277,17 @@ def _without_zone(dates: Any, column: Any, name: str, where: str) -> Any:
             pd.to_datetime(column.astype(str).str.replace(_ZONE, "", regex=True))
         )
     universal = dates.tz_convert(None)
-    changes = len(set((local - universal).tolist())) > 1
+    distances = set((local - universal).tolist())
+    if len(distances) == 1:
+        return local.tz_localize(timezone(distances.pop().to_pytimedelta()))
     of_day = local - local.normalize()
-    if not changes or (len(set(of_day.tolist())) == 1 and local.is_unique == universal.is_unique):
+    if len(set(of_day.tolist())) == 1 and local.is_unique == universal.is_unique:
         return local
     warnings.warn(
         f"{where}: the clock of {name} was changed between its times: they are taken in UTC",
         stacklevel=4,
     )
-    return universal
+    return universal.tz_localize(UTC)
 
 
 def _groups(table: pd.DataFrame, by: str | None, where: str) -> Iterator[tuple[str, Any]]:
@@ -285,15 +301,22 @@ def _groups(table: pd.DataFrame, by: str | None, where: str) -> Iterator[tuple[s
         yield str(name), np.sort(rows)
 
 
-def _check_once(times: Any, rows: Any, name: str, columns: Columns, where: str) -> None:
+def _check_once(
+    times: Any, rows: Any, name: str, columns: Columns, table: pd.DataFrame, where: str
+) -> None:
     twice = np.flatnonzero(times[1:] == times[:-1])
     if len(twice):
-        at = int(twice[0])
-        more = (
-            "if the table holds several series, name the column that tells them apart: by (--by)"
-            if columns.by is None
-            else "each series has one row a time"
-        )
+        at, others = int(twice[0]), [one for one in table.columns if one not in columns.named]
+        of_day = next((one for one in others if _is_of_day(table[one])), None)
+        if of_day is not None:
+            more = (
+                f"the time of day stands in column {of_day}: put both in one column, such as "
+                "2024-01-31 13:00"
+            )
+        elif columns.by is None:
+            more = "if the table holds several series, name the column that tells them apart: by (--by)"
+        else:
+            more = "each series has one row a time"
         raise DataError(
             f"{where}: {_of(name)}{columns.time} {times[at]} stands twice, in rows "
             f"{rows[at] + 1} and {rows[at + 1] + 1}: {more}"

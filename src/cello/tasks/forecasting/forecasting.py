@@ -107,7 +107,7 @@ class Forecasting(SeriesFiles):
     @classmethod
     def from_series(
         cls,
-        series: Iterable[Series],
+        series: Series | Iterable[Series],
         *,
         horizon: int,
         context: int,
@@ -147,12 +147,12 @@ class Forecasting(SeriesFiles):
         (19, torch.Size([20, 32, 2]), 15)
         """
         plan, usable, held_out = make_plan(
-            list(series),
+            list(series) if isinstance(series, Iterable) else [series],
             horizon=horizon,
             context=context,
             columns=columns,
             clock=clock,
-            quantiles=tuple(quantiles),
+            quantiles=quantiles,
             recursive=recursive,
             relative=not absolute,
             calendar=not without_calendar,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cello.errors import ArgumentError, DataError
-from cello.ranges import check_range
+from cello.errors import ArgumentError, DataError, DtypeError
+from cello.ranges import check_range, shown
 from cello.tasks.forecasting.baselines import found_season
 from cello.tasks.forecasting.clock import Clock, season_of
 from cello.tasks.forecasting.columns import Columns
@@ -27,7 +27,7 @@ def make_plan(
     context: int,
     columns: Columns,
     clock: Clock,
-    quantiles: tuple[float, ...],
+    quantiles: Sequence[float],
     recursive: bool,
     relative: bool,
     calendar: bool,
@@ -52,12 +52,17 @@ def make_plan(
     Raises:
         DataError: there is no series, or none is long enough.
         ArgumentError: a number is out of range, or a name stands twice.
+        DtypeError: an argument is of another type.
     """
+    if other := [one for one in series if not isinstance(one, Series)]:
+        raise DtypeError(f"must be Series, got {shown(other[0])}", argument="series")
+    check_range(quantiles=quantiles)
     check_range(horizon=horizon, context=context, **({} if season is None else {"season": season}))
     if not series:
         raise DataError("there is no series to learn from")
     if held_out is None:
         held_out = max(horizon, max(map(len, series)) // 10)
+    check_range(held_out=held_out)
     if held_out < horizon:
         raise ArgumentError(
             f"must be at least the horizon, {horizon}, so that a whole forecast can be judged, "
@@ -100,7 +105,7 @@ def make_plan(
         season=season,
         layout=layout,
         scales=scales,
-        quantiles=quantiles,
+        quantiles=tuple(quantiles),
         recursive=recursive,
         relative=relative,
     )
