@@ -79,6 +79,25 @@ def test_what_cannot_be():
         cello.last(y[..., 0])
     with pytest.raises(DtypeError, match="y must be a tensor"):
         cello.last([1.0])
+    whole = torch.zeros(4, 3, 5, dtype=torch.int64)
+    assert cello.last(whole, LENGTHS).dtype == torch.int64  # nothing is computed
+    for kind in POOL_KINDS[1:]:
+        name = type(pool_of(kind, 5)).__name__
+        with pytest.raises(DtypeError, match=f"{name} takes floating-point y, got torch.int64"):
+            pool_of(kind, 5)(whole, LENGTHS)
+        with pytest.raises(DtypeError, match=f"{name} takes floating-point y, got torch.int64"):
+            cello.Stack(nn.Identity(), pool_of(kind, 5))(whole)
+        with pytest.raises(ShapeError, match=rf"{name} takes y \[T, B, F\].*, got \[4, 3, 5, 1\]"):
+            cello.Stack(nn.Identity(), pool_of(kind, 5))(y[..., None])
+    pool = cello.AttentionOverTime(5)
+    with pytest.raises(ShapeError, match=r"takes y \[T, B, 5\], got \[4, 3, 2\]"):
+        pool(y[..., :2])
+    with pytest.raises(DtypeError, match=r"has weights of torch\.float32, got y of torch\.float64"):
+        pool(y.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert pool(y.bfloat16()).shape == (3, 5)
+    with pytest.raises(DtypeError, match="size must be a whole number"):
+        cello.AttentionOverTime("5")
     with pytest.raises(ArgumentError, match="got no step"):
         cello.MeanOverTime()(y[:0])
     net = cello.Stack(cello.LSTM(5, 2), cello.LastStep(), cello.LSTM(2, 2))

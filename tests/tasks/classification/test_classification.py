@@ -62,6 +62,17 @@ def test_rows_are_scaled_as_in_training_and_what_is_missing_is_told():
     assert not task.given(unknown)[0].x[:, 2:].any()
 
 
+def test_labels_that_differ_in_spaces_or_capital_letters_alone_are_named():
+    table = pd.DataFrame({"text": ["a"] * 6, "label": ["spam", "Spam", "ham", "ham ", "h am", "x"]})
+    with pytest.warns(UserWarning, match="differ in spaces or capital letters alone") as said:
+        task = Classification.from_files(table, table)
+    assert len(task.classes) == 6
+    both = ("'ham' and 'ham '", "'Spam' and 'spam'")
+    assert len(said) == 2
+    for labels, warning in zip(both, said, strict=True):
+        assert f"the training data: the labels {labels} differ" in str(warning.message)
+
+
 def test_arrays(tmp_path: Path):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(6, 4, 2)), np.array([0, 1] * 3)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cello.errors import ArgumentError, ConversionError, DtypeError, ShapeError
 from cello.layers.call.steps import Steps
+from cello.ranges import check_range
 
 __all__ = [
     "POOL_KINDS",
@@ -59,8 +60,12 @@ def last(
 class OverTime(nn.Module):
     """Called as `pool(y, lengths=None)`: y [T, B, F], or [B, T, F] if `batch_first`, to [B, F]."""
 
+    #: Whether what it computes needs numbers with a fraction.
+    of_fractions = True
+
     def __init__(self, *, batch_first: bool = False) -> None:
         super().__init__()
+        check_range(batch_first=batch_first)
         self.batch_first = batch_first
 
     def config(self) -> dict[str, Any]:
@@ -92,7 +97,13 @@ class OverTime(nn.Module):
         return steps.pooled(self.over(steps.pad(steps.data), steps.lengths))
 
     def over(self, y: Tensor, lengths: Tensor | None) -> Tensor:
-        """[T, B, F] and lengths [B], or None if all are T, to [B, F]."""
+        """[T, B, F] and lengths [B], or None if all are T, to [B, F].
+
+        Raises:
+            ShapeError, DtypeError: y has other axes or another type.
+            ArgumentError: there is a sequence without a step.
+        """
+        self.check(y)
         if not y.shape[0]:
             raise ArgumentError("lengths must be at least 1 to take something from, got no step")
         if lengths is not None and not torch.compiler.is_compiling() and (lengths < 1).any():
@@ -102,6 +113,16 @@ class OverTime(nn.Module):
                 f"{int(lengths[where])} for sequence {where}"
             )
         return self._over(y, lengths)
+
+    def check(self, y: Tensor) -> None:
+        """Check what it takes a vector of, [T, B, F]."""
+        if y.dim() != 3:
+            raise ShapeError(
+                f"{type(self).__name__} takes y [T, B, F], a vector for each step, got "
+                f"{list(y.shape)}"
+            )
+        if self.of_fractions and not y.is_floating_point():
+            raise DtypeError(f"{type(self).__name__} takes floating-point y, got {y.dtype}")
 
     def _over(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         raise NotImplementedError
@@ -117,6 +138,8 @@ class LastStep(OverTime):
     >>> net(torch.randn(5, 4, 3), lengths=[5, 1, 2, 5])[0].shape
     torch.Size([4, 2])
     """
+
+    of_fractions = False
 
     def _over(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         if lengths is None:
@@ -171,6 +194,7 @@ class AttentionOverTime(OverTime):
 
     def __init__(self, size: int, *, batch_first: bool = False) -> None:
         super().__init__(batch_first=batch_first)
+        check_range(size=size)
         self.size = size
         self.W = nn.Linear(size, size)
         self.v = nn.Linear(size, 1, bias=False)
@@ -178,6 +202,15 @@ class AttentionOverTime(OverTime):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments by name."""
         return {"size": self.size, **super().config()}
+
+    def check(self, y: Tensor) -> None:
+        """Check what it takes a vector of, [T, B, F]; its weights have a size and a type."""
+        super().check(y)
+        if y.shape[2] != self.size:
+            raise ShapeError(f"{self} takes y [T, B, {self.size}], got {list(y.shape)}")
+        weight = self.v.weight
+        if y.dtype != weight.dtype and not torch.is_autocast_enabled(y.device.type):
+            raise DtypeError(f"{self} has weights of {weight.dtype}, got y of {y.dtype}")
 
     def weights(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """How much each step counts, [T, B], 1 in all for each sequence; y is [T, B, F]."""

@@ -32,6 +32,7 @@ from cello.tasks.classification.sequences import (
     in_order_of_numbers,
     read_splits,
     tokens_of,
+    warn_of_alike,
 )
 from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.config_checks import TABLE, TAGS, entries
@@ -182,6 +183,7 @@ class Classification(SequenceFiles):
         classes = sorted(set(train.labels), key=in_order_of_numbers)
         if len(classes) < 2:
             raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
+        warn_of_alike(classes, where)
         features = fit_features(
             train,
             (form or FileColumns()).level,

@@ -26,6 +26,7 @@ __all__ = [
     "read_sequences",
     "read_splits",
     "tokens_of",
+    "warn_of_alike",
 ]
 
 #: Columns that are called so hold the order of steps, if they are not in it.
@@ -299,6 +300,19 @@ def from_arrays(x: Any, lengths: Any, y: Any) -> Sequences:
     items = [pd.DataFrame(rows[:end], columns=names) for rows, end in zip(x, ends, strict=True)]
     labels = None if y is None else [plain_text(label.item()) for label in np.asarray(y)]
     return Sequences([str(number) for number in range(len(x))], items, labels)
+
+
+def warn_of_alike(labels: Iterable[str], where: str) -> None:
+    """Say which labels are one but for spaces or capital letters; they stay two classes."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        other = seen.setdefault(" ".join(label.split()).casefold(), label)
+        if other != label:
+            warnings.warn(
+                f"{where}: the labels {other!r} and {label!r} differ in spaces or capital letters "
+                "alone: they are taken as two; write them alike if they are one",
+                stacklevel=4,
+            )
 
 
 def in_order_of_numbers(label: str) -> tuple[bool, float, str]:

@@ -314,7 +314,7 @@ def _check_once(
                 "2024-01-31 13:00"
             )
         elif columns.by is None:
-            more = "if the table holds several series, name the one that tells which: by (--by)"
+            more = "if the table holds several series, name the column that tells which: by (--by)"
         else:
             more = "each series has one row a time"
         raise DataError(
