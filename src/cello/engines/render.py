@@ -7,6 +7,7 @@ one, the operations of a step of an LSTM, a GRU or Elman's cell take 2.4 to 3.7 
 from __future__ import annotations
 
 import linecache
+import re
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
@@ -83,7 +84,7 @@ def _function(op: Op, functions: dict[str, Any]) -> str:
     gaps = any(isinstance(a, (list, tuple)) and None in a for a in op.args)  # nor a list with None
     if binding is None or own.startswith("_") or deprecated or gaps:
         binding = op.target
-    name = f"_aten_{own}"
+    name = f"_aten_{re.sub(r'[^0-9a-zA-Z_]', '_', own)}"
     if functions.setdefault(name, binding) is not binding:
         name += f"_{op.target._overloadname}"
         functions[name] = binding

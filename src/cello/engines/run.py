@@ -13,8 +13,7 @@ from cello.cells.contract.like import autocast_dtype
 from cello.cells.contract.shapes import width_of
 from cello.cells.tracing import is_traced
 from cello.engines.packing import Alike
-from cello.errors import CaptureError
-from cello.program import Program, Value, program_of, program_of_values
+from cello.program import Program, Value, in_operations, program_of
 
 __all__ = [
     "Rows",
@@ -94,12 +93,9 @@ class Run(Rows):
         """What the step computes, for those who do not ask for its gradients.
 
         Raises:
-            CaptureError: it cannot be captured.
+            CaptureError: it cannot be captured, or not be written as operations.
         """
-        try:
-            return self.captured()
-        except CaptureError:
-            return program_of_values(self.cell, self.data.dtype, self.data.device)
+        return in_operations(self.captured())
 
     def records(self, name: str) -> bool:
         """Whether the value of this name is to be recorded."""

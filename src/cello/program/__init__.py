@@ -9,6 +9,7 @@ from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_op
 from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.operations import is_random
 from cello.program.overrides import can_override, with_overrides
+from cello.program.own_functions import in_operations
 from cello.program.rows import is_row_wise
 from cello.program.sizes import said
 from cello.program.split import Split, split
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "fast_guard_of",
     "from_text",
+    "in_operations",
     "is_captured",
     "is_random",
     "is_row_wise",

@@ -18,6 +18,7 @@ from cello.program.graph import Program
 from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.guards.key import GuardKey
 from cello.program.lazy import initialize
+from cello.program.own_functions import in_operations
 from cello.program.trace.capture import capture
 
 __all__ = ["key_of", "program_as_is", "program_of", "program_of_values"]
@@ -40,20 +41,15 @@ def program_as_is(cell: Cell) -> Program:
     return program_of_values(cell, like.dtype, like.device)
 
 
-def program_of_values(
-    cell: Cell, dtype: torch.dtype, device: torch.device, *, rows: Collection[int] = ()
-) -> Program:
+def program_of_values(cell: Cell, dtype: torch.dtype, device: torch.device) -> Program:
     """The program of `cell`, for those who only look at what it computes, not at its gradients.
 
-    It is there for a step with a `torch.autograd.Function` as well, whose gradients are its own.
+    The operations of a `torch.autograd.Function` stand in its place.
 
     Raises:
-        CaptureError: the step cannot be captured.
+        CaptureError: the step cannot be captured, or such a function not be written so.
     """
-    try:
-        return program_of(cell, dtype, device, rows=rows)
-    except CaptureError:
-        return program_of(cell, dtype, device, rows=rows, values_only=True)
+    return in_operations(program_of(cell, dtype, device))
 
 
 def program_of(
@@ -62,7 +58,6 @@ def program_of(
     device: torch.device,
     *,
     rows: Collection[int] = (),
-    values_only: bool = False,
 ) -> Program:
     """The program of `cell` for inputs of this dtype and device, traced when it is first needed.
 
@@ -70,9 +65,8 @@ def program_of(
     attribute, however deep, a method, a global variable, a mode. So a changed constant or
     activation counts from the next call on.
 
-    Its gradients are those of the step, unless it is asked for `values_only`. It holds for steps of
-    so many `rows`: a step may look at their number, and do something else for one, or for any
-    other.
+    It holds for steps of so many `rows`: a step may look at their number, and do something else for
+    one, or for any other.
 
     Raises:
         CaptureError: the step cannot be captured; remembered too.
@@ -80,30 +74,28 @@ def program_of(
     guard = fast_guard_of(cell)
     known = _look(cell, dtype, device) if guard is None else guard.found
     one_row = 1 in rows
-    key = key_of(dtype, device, one_row=one_row, values_only=values_only)
+    key = key_of(dtype, device, one_row=one_row)
     found = known.get(key)
     if found is None:
         with _lock:
             found = known.get(key)
             if found is None:
-                found = known[key] = _traced(cell, dtype, device, one_row, values_only)
+                found = known[key] = _traced(cell, dtype, device, one_row)
     if isinstance(found, str):
         raise CaptureError(found)
     if found.asks_size:
         for number in set(rows):
             if number not in found.tried:
-                tried = _traced(cell, dtype, device, one_row, values_only, [number])
+                tried = _traced(cell, dtype, device, one_row, [number])
                 found.tried[number] = tried if isinstance(tried, str) else ""
             if why := found.tried[number]:
                 raise CaptureError(why)
     return found
 
 
-def key_of(
-    dtype: torch.dtype, device: torch.device, *, one_row: bool, values_only: bool = False
-) -> Any:
+def key_of(dtype: torch.dtype, device: torch.device, *, one_row: bool) -> Any:
     """Where a program stands among what is known of a cell; see `program_of`."""
-    return dtype, device, one_row, torch.get_default_dtype(), values_only
+    return dtype, device, one_row, torch.get_default_dtype()
 
 
 def _look(cell: Cell, dtype: torch.dtype, device: torch.device) -> _Found:
@@ -126,7 +118,6 @@ def _traced(
     dtype: torch.dtype,
     device: torch.device,
     one_row: bool,
-    values_only: bool,
     at: Sequence[int] = (),
 ) -> Program | str:
     if is_fake((*cell.parameters(), *cell.buffers())):  # as long as they are, so not remembered
@@ -135,8 +126,6 @@ def _traced(
             "no numbers"
         )
     try:
-        return capture(
-            cell, dtype=dtype, device=device, one_row=one_row, at=at, values_only=values_only
-        )
+        return capture(cell, dtype=dtype, device=device, one_row=one_row, at=at)
     except CaptureError as error:
         return str(error)

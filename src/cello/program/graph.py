@@ -44,18 +44,29 @@ class Value:
 class Op:
     """One operation. `args` and `kwargs` hold `Value`s, `BATCH` and plain constants."""
 
-    target: torch._ops.OpOverload
+    target: Any  # an operation of PyTorch's, or what stands for a function of the step's own
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[Value, ...]
     is_tuple: bool  # whether the operation returns a tuple or list of tensors
     where: str  # "file:line" of the line of the step that asked for it
     grad: bool = True  # False inside `torch.no_grad()`
+    body: list[Op] | None = None  # what a function of the step's own computes, where that is known
 
     @property
     def inputs(self) -> list[Value]:
         """The values that it reads, in order."""
-        return list(values_in((self.args, self.kwargs)))
+        given = list(values_in((self.args, self.kwargs)))
+        if self.body is None:
+            return given
+        made = {value for op in self.body for value in op.outputs}
+        return given + [v for op in self.body for v in op.inputs if v not in made]
+
+    @property
+    def inner(self) -> list[Value]:
+        """What only its body makes."""
+        made = [value for op in self.body or () for value in op.outputs]
+        return [value for value in made if value not in self.outputs]
 
     @property
     def name(self) -> str:

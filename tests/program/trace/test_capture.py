@@ -141,22 +141,6 @@ class Logging(Base):
         return h, (h,)
 
 
-class Sign(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        return x.sign()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return gradient
-
-
-class StraightThrough(Base):
-    def step(self, x, h):
-        h = h + Sign.apply(self.W(x))
-        return h, (h,)
-
-
 class BehindTheBack(Base):
     def step(self, x, h):
         a = self.W(x)
@@ -244,11 +228,6 @@ class Narrowing(Base):
         ),
         (Selecting, r"decides by the values in a tensor"),
         (Logging, r"it changes the cell itself \(log\)"),
-        (
-            StraightThrough,
-            r"an autograd.Function has a gradient of its own.*capture\.py:\d+\), "
-            r"`h = h \+ Sign.apply\(self.W\(x\)\)`; s \+ \(z - s\).detach\(\) has the value of z",
-        ),
         (BranchingCell, r"\), `.*`; torch\.where\(condition, a, b\), which computes both, fuses"),
         (Normalizing, r"batch norm in training reckons with all rows .*, `h = .*`; in evaluation"),
         (BehindTheBack, r"clamp_\S+ changes a tensor in place behind the back of its gradient"),
@@ -269,18 +248,6 @@ def test_refusals_say_why(cell: type, message: str) -> None:
         assert torch.equal(value, before[name])
     assert getattr(made, "calls", 0) == 0
     assert getattr(made, "log", []) == []
-
-
-def test_what_a_function_computes_is_written_explained_and_drawn() -> None:
-    cell, x = StraightThrough(), torch.randn(4, 2, 3)
-    layer = cello.Recurrent(cell)
-    with pytest.warns(cello.EngineWarning, match=r"`h = h \+ Sign\.apply\(self\.W\(x\)\)`"):
-        recording = cello.record(layer, x)
-    assert str(cello.equations(cell)) == "h = h_prev + sign(W x + W.bias)"
-    assert "h[0] = " in str(recording.explain(t=2))
-    assert "sign" in cello.draw(cell).svg
-    with pytest.raises(CaptureError):  # whoever asks for gradients
-        capture(cell)
 
 
 def test_complex_numbers_run_split_and_say_what_fuses() -> None:

@@ -98,10 +98,11 @@ class Lowering:
         self.closing = closing(program)
         self.makers = program.maker()
 
-    def refuse(self, op: Op | None, reason: str) -> NoReturn:
-        """Raise the error that says why not."""
+    def refuse(self, op: Op | None, reason: str, instead: str = "") -> NoReturn:
+        """Raise the error that says why not, and what fuses instead."""
         where = f" {said(op.where)}" if op is not None else ""
-        error = CaptureError(f"{self.program.step} cannot be fused: {reason}{where}")
+        rest = f"; {instead}" if instead else ""
+        error = CaptureError(f"{self.program.step} cannot be fused: {reason}{where}{rest}")
         error.op = op
         raise error
 

@@ -14,9 +14,15 @@ from cello.program.kernel.rules import rule_of
 from cello.program.kernel.shapes import last, outer
 from cello.program.movement import MOVES
 from cello.program.operations import facts, is_random
+from cello.program.own_functions import is_own_function
 from cello.program.rows import is_row_wise
 
 __all__ = ["lower"]
+
+_SURROGATE = (
+    "s + (z - s).detach() has the value of z and the gradient of s, and fuses: for a spike "
+    "z = (v > 0).to(v.dtype) and a slope such as s = torch.sigmoid(4 * v)"
+)
 
 LARGEST = 64  # vectors in a row: a bound on the length of the code
 MOVED = 16 * LARGEST  # the same of what only moves them, such as the windows of a convolution
@@ -52,6 +58,13 @@ class _Walk(Lowering):
             if not any(value.batched for value in (*op.inputs, *op.outputs)):
                 self.result.once.append(op)
                 continue
+            if is_own_function(op):
+                self.refuse(
+                    op,
+                    f"{op.function}, an autograd.Function, has a gradient of its own, which its "
+                    "operations do not tell",
+                    _SURROGATE,
+                )
             rule = rule_of(op)
             if any(value.dtype.is_complex for value in op.outputs):
                 self.refuse(

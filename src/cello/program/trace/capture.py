@@ -38,7 +38,6 @@ def capture(
     device: torch.device | str = "cpu",
     one_row: bool = False,
     at: Sequence[int] = (),
-    values_only: bool = False,
 ) -> Program:
     """Trace one step of `cell` into a program.
 
@@ -48,7 +47,6 @@ def capture(
         device: of inputs and states.
         one_row: whether the program is to hold for a single row as well.
         at: further numbers of rows for which it is to hold.
-        values_only: whether its gradients do not matter, but only what it computes.
 
     Raises:
         CaptureError: the step does something that depends on data, on the batch size or on what
@@ -69,8 +67,7 @@ def capture(
     """
     dtype = dtype or torch.get_default_dtype()
     sizes = (*(SIZES_FROM_ONE if one_row else SIZES), *at)
-    plain = PLAIN._replace(values_only=values_only)
-    around = (*(a._replace(values_only=values_only) for a in _AROUND), *[plain] * len(at))
+    around = (*_AROUND, *[PLAIN] * len(at))
 
     def traced(sizes: Sequence[int], around: Sequence[Around]) -> list[Program]:
         def all_of_them() -> list[Program]:
@@ -79,7 +76,7 @@ def capture(
             read = (*cell.parameters(), *cell.buffers(), *first.constants.values())
             no_gradients = any(tensor.is_inference() for tensor in read)
             return [first] + [
-                _trace(cell, number, sizes, plain if no_gradients else how, dtype, device, places)
+                _trace(cell, number, sizes, PLAIN if no_gradients else how, dtype, device, places)
                 for number, how in enumerate(around[1:], 1)
             ]
 
@@ -95,7 +92,7 @@ def capture(
     try:
         program = merge(programs, sizes, "the batch size")
     except CaptureError:  # whatever it depends on
-        merge(traced(sizes, [plain] * len(sizes)), sizes, "the batch size")
+        merge(traced(sizes, [PLAIN] * len(sizes)), sizes, "the batch size")
         same = sizes[:1] * len(around)
         merge(traced(same, around), same, "whether there are gradients around it")
         raise

@@ -92,10 +92,15 @@ class HiddenEffects(TorchFunctionMode):
     """
 
     def __init__(
-        self, refuse: Callable[[str], NoReturn], rows: int, lies_elsewhere: Callable[[Any], bool]
+        self,
+        refuse: Callable[[str], NoReturn],
+        rows: int,
+        lies_elsewhere: Callable[[Any], bool],
+        may_read: Callable[[], bool],
     ) -> None:
         super().__init__()
         self.lies_elsewhere = lies_elsewhere  # whether the rows of an argument stand first
+        self.may_read = may_read  # whether what runs now may read values: it is not written down
         self.refuse, self.rows = refuse, rows
         self.asked = self.asks_size = False
 
@@ -133,5 +138,6 @@ class HiddenEffects(TorchFunctionMode):
         elif event == "call" and frame.f_code is _LOGGING.__code__ and called_by_step(frame):
             self._refuse(_WRITES, "logging", frame)
 
-    def _refuse(self, what: str, name: str, frame: Any) -> NoReturn:
-        self.refuse(f"{what}, with {name} ({user_line(frame)})")
+    def _refuse(self, what: str, name: str, frame: Any) -> None:
+        if what is not _READS or not self.may_read():
+            self.refuse(f"{what}, with {name} ({user_line(frame)})")

@@ -120,12 +120,25 @@ class _Merger:
                 other.outputs
             ):
                 self.fail("which operations it runs", op.where)
+        self.body(op, others)
         op.args = self.tree(op.args, [other.args for other in others], op)
         op.kwargs = self.tree(op.kwargs, [other.kwargs for other in others], op)
         for value, *again in zip(op.outputs, *(other.outputs for other in others), strict=True):
-            self.pair(value, again, op)
+            if value not in self.same:  # the body makes it
+                self.pair(value, again, op)
         if op.target._opname in SAME and isinstance(op.args[0], Value):
             op.outputs[0].numbers = op.args[0].numbers
+
+    def body(self, op: Op, others: list[Op]) -> None:
+        """The operations of a function of the step's own, where they are alike."""
+        bodies = [one.body for one in (op, *others) if one.body is not None]
+        if len({len(body) for body in bodies}) != 1 or len(bodies) != len(self.sizes):
+            op.body = None
+        try:
+            for part, *again in zip(*bodies, strict=True) if op.body is not None else ():
+                self.op(part, again)
+        except CaptureError:  # it does something else for other batch sizes
+            op.body = None
 
     def tree(self, a: Any, others: list[Any], op: Op) -> Any:
         if isinstance(a, (tuple, list)):
@@ -212,7 +225,7 @@ def _name_values(program: Program) -> None:
     for value, name in first_name.items():
         claim(value, name)
     rest = [*program.parameters.values(), *program.constants]
-    rest += [value for op in program.ops for value in op.outputs]
+    rest += [value for op in program.ops for value in (*op.inner, *op.outputs)]
     for value in rest:
         if value not in first_name:
             claim(value, value.name)

@@ -21,6 +21,7 @@ from cello.errors import CaptureError
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.operations import creation
 from cello.program.sizes import said
+from cello.program.trace.function_calls import FunctionCalls
 from cello.program.trace.hidden_effects import HiddenEffects
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.other_device import OtherDevice
@@ -33,10 +34,6 @@ __all__ = ["PLAIN", "Around", "InStepError", "Trace", "is_captured"]
 
 _DETACH = torch.ops.aten.detach.default
 _BOTH = "torch.where(condition, a, b), which computes both, fuses"
-_SURROGATE = (
-    "s + (z - s).detach() has the value of z and the gradient of s, and fuses: for a spike "
-    "z = (v > 0).to(v.dtype) and a slope such as s = torch.sigmoid(4 * v)"
-)
 
 # What makes a number of Python's out of a tensor: `.item()`, `float()`, `if`.
 _ONE_VALUE = {"_local_scalar_dense"}
@@ -48,7 +45,6 @@ class Around(NamedTuple):
 
     grads: bool  # whether the step runs with gradients
     part: bool  # whether input and state are parts of something that has gradients
-    values_only: bool = False  # whether gradients do not matter
 
 
 PLAIN = Around(grads=True, part=False)
@@ -85,7 +81,10 @@ class Trace(TorchDispatchMode):
         self.device = torch.device(device)
         self.around = around
         self.rows_first = RowsFirst(size, places)
-        self.hidden_effects = HiddenEffects(self.refuse, size, self.rows_first.concerns)
+        self.calls = FunctionCalls(self)
+        self.hidden_effects = HiddenEffects(
+            self.refuse, size, self.rows_first.concerns, self.calls.decides
+        )
         self.refused: CaptureError | None = None
         self.other_device = OtherDevice(self.device)
         self.values: dict[int, Value] = {}  # by the id of the tensor
@@ -116,7 +115,7 @@ class Trace(TorchDispatchMode):
                 self.dice = torch.default_generator.get_state()
                 with self.hidden_effects, self:
                     inside = step_arguments(cell, x, state)
-                    result, variables = step_with_locals(cell, *inside, self.hidden_effects.watch)
+                    result, variables = step_with_locals(cell, *inside, self.watch)
                 check_step_result(cell, result, size)
                 with self.hidden_effects, self:
                     rows = in_rows(cell, result)
@@ -153,6 +152,11 @@ class Trace(TorchDispatchMode):
         with torch.enable_grad():
             whole = torch.zeros(size + 1, width, dtype=dtype, device="cpu", requires_grad=True)
             return whole[1:]
+
+    def watch(self, frame: Any, event: str, argument: Any) -> None:
+        """What a profiler sees."""
+        self.calls.watch(frame, event, argument)
+        self.hidden_effects.watch(frame, event, argument)
 
     def refusal(self, why: str) -> CaptureError:
         """The error that says why the step cannot be captured."""
@@ -198,6 +202,8 @@ class Trace(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if self.calls.is_opaque:
+            return self.other_device.run(func, args, kwargs or {})
         with unwatched():
             try:
                 return self.write_down(func, args, kwargs or {}, sys._getframe(1))
@@ -215,13 +221,14 @@ class Trace(TorchDispatchMode):
         inside = map_leaves(self.operand, list(args))
         by_data = _BY_DATA.intersection(func.tags) and not by_number(func, args)
         if func._opname in _ONE_VALUE or by_data:
+            if self.calls.decides():
+                return self.other_device.run(func, args, kwargs)
             line = said(where)
             if func._opname in _ONE_VALUE:
                 line = line.replace("(", "(as `if`, float() and .item() do; ", 1)
             self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
-        if (
-            not self.hidden_effects.asked
-        ):  # TorchScript cuts gradients off and computes them by itself
+        # TorchScript cuts gradients off and computes them by itself.
+        if not self.hidden_effects.asked and not self.calls.depth:
             self.refuse(
                 f"it runs {func} from code that is none of Python's, such as what "
                 f"torch.jit.script has made ({where})"
@@ -229,11 +236,11 @@ class Trace(TorchDispatchMode):
         grad = torch.is_grad_enabled()
         if grad and not self.around.grads:
             self.refuse(f"it switches gradients on, wherever it is called ({where})")
-        caller = None if grad or self.around.values_only else caller_of_autograd_function(frame)
-        if caller is not None and self.around.grads:
+        seen = grad or not self.around.grads or self.calls.depth
+        if not seen and (caller := caller_of_autograd_function(frame)) is not None:
             self.refuse(
                 "an autograd.Function has a gradient of its own, which its operations do not tell "
-                f"{said(user_line(caller))}; {_SURROGATE}"
+                f"{said(user_line(caller))}"
             )
         if is_random := torch.Tag.nondeterministic_seeded in func.tags:
             self.look_at_dice(f" ({where})")
@@ -276,6 +283,15 @@ class Trace(TorchDispatchMode):
         elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], inside[0])):
             self.views.note(result, func, args, kwargs)
         return result
+
+    def noted(self, made: Tensor, given: Any, grad: bool) -> None:
+        """Note a tensor that the step's own function has made of what it was given."""
+        if (memory := _memory(made)) is not None:
+            self.sharing[memory] = 2
+        if grad:
+            self.with_grad.add(id(made))
+        if self.rows_first.is_by_row(given):
+            self.rows_first.with_rows.add(id(made))
 
     def with_rows_first(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], where: str
