@@ -76,7 +76,7 @@ class Op:
     @property
     def function(self) -> str:
         """What the step called it, such as `mul`; where several have become one, the usual one."""
-        name = self.target._opname
+        name: str = self.target._opname
         return _CALLED.get(name, name).strip("_").removeprefix("native_")
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.errors import CaptureError
+from cello.errors import CaptureError, EngineError
 from cello.program import capture
 from tests.registry import Base
 
@@ -126,7 +126,7 @@ class Unseen(Base):
     def step(self, x: Tensor, h: Tensor) -> Any:
         with torch.no_grad():
             spike = Spike.apply(self.W(x))
-        h = torch.tanh(spike + h + Spike.apply(h[:, :1]))
+        h = torch.tanh(spike + h + 0.1 * self.W(x))
         return h, (h,)
 
 
@@ -186,7 +186,7 @@ def test_what_decides_by_numbers_says_so_where_it_would_be_written() -> None:
 
 
 def test_the_warning_names_the_line_and_what_fuses() -> None:
-    with pytest.raises(cello.EngineError, match=r"Spike\.apply, .*, `s = Spike.*; s \+ \(z - s\)"):
+    with pytest.raises(EngineError, match=r"Spike\.apply, .*, `s = Spike.*; s \+ \(z - s\)"):
         cello.Recurrent(Firing(), engine="cpu")(torch.randn(4, 2, 3))
 
 
@@ -209,7 +209,7 @@ class Changed(Base):
 
 
 def test_one_that_writes_into_what_it_is_given_is_refused() -> None:
-    with pytest.raises(CaptureError, match=r"Writing\.apply changes in place what it is given \("):
+    with pytest.raises(CaptureError, match=r"changes a tensor in place .*test_own_functions\.py:"):
         capture(Changed())
 
 

@@ -65,7 +65,7 @@ def closing(program: Program) -> set[Op]:
 def reduces(op: Op) -> bool:
     """Whether the operation makes one number of many, per row."""
     if op.target._opname in ("max", "min"):  # of two tensors: pointwise
-        return op.target._overloadname == "dim"
+        return bool(op.target._overloadname == "dim")
     return facts(op).kind == "reduction"
 
 

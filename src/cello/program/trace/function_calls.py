@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -24,10 +23,18 @@ class Writer(Protocol):
 
     program: Program
     values: dict[int, Value]
-    operand: Callable[[Any], Any]
-    value: Callable[[Tensor, str], Value]
-    noted: Callable[[Tensor, Any, bool], None]
-    refuse: Callable[[str], Any]
+
+    def operand(self, leaf: Any) -> Any:
+        """What stands in the program for an argument."""
+
+    def value(self, tensor: Tensor, name: str) -> Value:
+        """A new value for a tensor."""
+
+    def noted(self, made: Tensor, given: Any, grad: bool) -> None:
+        """Note a tensor that a function has made of what it was given."""
+
+    def refuse(self, why: str) -> NoReturn:
+        """Refuse the step."""
 
 
 class _Call(NamedTuple):

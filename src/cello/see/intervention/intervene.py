@@ -8,15 +8,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cello.cells.contract.like import like_of
 from cello.engines import Hook, Run
 from cello.errors import CaptureError, DtypeError, UnknownNameError
 from cello.layers import Steps, hooking
 from cello.layers.paths import cells_of, check_net, joined, outer_paths
-from cello.program import Program, Value, program_as_is
+from cello.program import Program, Value, program_of
 from cello.see.intervention.edits import Edit
 from cello.see.names import find
 
-__all__ = ["intervene", "programs_of"]
+__all__ = ["intervene"]
 
 #: A number, a tensor, or a function of the value's rows and t.
 Set = float | Tensor | Callable[[Tensor, int], Tensor]
@@ -74,7 +75,7 @@ class _Intervention:
                 f"values must be a dict such as {{'f': (t, unit, value)}}, got {values!r}"
             )
         self.paths = outer_paths(net)
-        programs, untraced = programs_of(net)
+        programs, untraced = _programs_of(net)
         shapes = {
             joined(path, name): value.shape[1:]
             for path, program in programs.items()
@@ -112,14 +113,15 @@ def _found(name: str, names: list[str], untraced: Mapping[str, str]) -> str:
         raise
 
 
-def programs_of(net: nn.Module) -> tuple[dict[str, Program], dict[str, str]]:
+def _programs_of(net: nn.Module) -> tuple[dict[str, Program], dict[str, str]]:
     """The traced step of every cell, by the layer's path; and why others cannot be traced."""
     programs: dict[str, Program] = {}
     reasons: dict[str, str] = {}
     for layer, path in outer_paths(net).items():
         for place, cell in cells_of(layer).items():
             try:
-                programs[joined(path, place)] = program_as_is(cell)
+                like = like_of(cell)
+                programs[joined(path, place)] = program_of(cell, like.dtype, like.device)
             except CaptureError as error:
                 reasons[joined(path, place)] = str(error)
     return programs, reasons

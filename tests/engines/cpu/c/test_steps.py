@@ -102,6 +102,13 @@ def outcome(cell: Expressions, x: Tensor, engine: str) -> tuple[Tensor, dict[str
     return y, dict(zip(leaves, found, strict=True))
 
 
+def test_nine_of_ten_that_people_write_are_fused() -> None:
+    lines = [line.strip() for line in EXPRESSIONS.splitlines()]
+    own = {line for line in lines if line and not line.startswith("#")}
+    assert len(own) >= 145
+    assert len(own - NOT_FUSED) >= 0.9 * len(own)
+
+
 @pytest.mark.parametrize("texts", groups(), ids=lambda texts: texts[0])
 def test_they_are_fused_and_those_of_pytorch(texts: list[str]) -> None:
     torch.manual_seed(1)
