@@ -18,7 +18,7 @@ __all__ = ["FunctionCalls"]
 _APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
-class Writer(Protocol):
+class ProgramWriter(Protocol):
     """What writes the step down."""
 
     program: Program
@@ -60,7 +60,7 @@ class FunctionCalls:
         is_opaque: whether what runs now cannot be written down.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: ProgramWriter) -> None:
         self.writer = writer
         self.depth = 0  # functions apply others; the outermost is the one whose gradient counts
         self.is_opaque = False
