@@ -213,6 +213,35 @@ def test_one_that_writes_into_what_it_is_given_is_refused() -> None:
         capture(Changed())
 
 
+class Failing(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, v: Tensor) -> Tensor:
+        if v.sum() < 1e9:
+            raise ValueError("too small")
+        return v * 2
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return 2 * gradient
+
+
+class Catching(Base):
+    def step(self, x: Tensor, h: Tensor) -> Any:
+        a = self.W(x)
+        try:
+            a = Failing.apply(a)
+        except ValueError:
+            a = a + 1
+        h = torch.tanh(a + h)
+        return h, (h,)
+
+
+def test_one_that_decides_by_numbers_to_raise_an_error_is_refused() -> None:
+    said = r"Failing\.apply decides by the values in a tensor whether .*`a = Failing\.apply\(a\)`"
+    with pytest.raises(CaptureError, match=said):
+        capture(Catching())
+
+
 def test_what_a_module_applies_is_known_by_its_own_parameters() -> None:
     class Applying(nn.Module):
         def __init__(self) -> None:

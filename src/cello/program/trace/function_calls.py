@@ -10,6 +10,7 @@ from torch import Tensor
 from cello.cells.tracing import unmoded
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.own_functions import own_function
+from cello.program.sizes import said
 from cello.program.trace.row_layout import tensors_in
 from cello.program.trace.source_lines import user_line
 
@@ -101,11 +102,18 @@ class FunctionCalls:
 
     def _end(self, result: Any) -> None:
         call, writer, ops = self.call, self.writer, self.writer.program.ops
-        if call is None or result is None:  # None: it raises an error, or is of no use
-            return
         opaque, self.is_opaque, self.call = self.is_opaque, False, None
-        results = result if isinstance(result, tuple) else (result,)
+        if call is None:
+            return
         name = f"{call.function.__name__}.apply"
+        if result is None:  # it raises an error, or is of no use
+            if opaque:
+                writer.refuse(
+                    f"{name} decides by the values in a tensor whether it returns any "
+                    f"{said(call.where)}"
+                )
+            return
+        results = result if isinstance(result, tuple) else (result,)
         if not all(isinstance(part, Tensor) for part in results):
             writer.refuse(f"{name} returns more than tensors ({call.where})")
         if _versions(call.tensors) != call.versions:
