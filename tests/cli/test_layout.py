@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.cli.layout import sequences_come_first
+from cello.cli.inputs import as_batch
 from cello.convert import NetGraph
 from cello.errors import DataError
 from tests.cli.running import run
@@ -51,9 +51,19 @@ def graph(**options: bool) -> NetGraph:
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_it_is_found_out_by_running_the_net(batch_first: bool, bidirectional: bool) -> None:
     net = graph(batch_first=batch_first, bidirectional=bidirectional)
-    assert sequences_come_first(net, torch.randn(7, 1, 4)) is batch_first
+    assert net.axes.told
+    assert net.batch_first is batch_first
+
+
+def test_it_is_that_of_the_graph_and_not_of_its_layers() -> None:
+    turn = {"perm": [1, 0, 2]}
+    wiring = [["Transpose", [0], turn], [0, [1], {}], ["Transpose", [2], turn]]
+    net = NetGraph([cello.Recurrent(cello.GRUCell(4, 3))], wiring, outputs=[3])
+    assert net.batch_first
+    assert not net.layers_batch_first
 
 
 def test_a_net_that_does_not_run_is_no_guess() -> None:
+    net = NetGraph([cello.GRU(4, 3), nn.Linear(5, 1)], [(0, [0], {}), (1, [1], {})], outputs=[2])
     with pytest.raises(DataError, match="not known which axis of the input holds the steps"):
-        sequences_come_first(graph(), torch.randn(7, 1, 5))
+        as_batch(net, [torch.randn(7, 4)])

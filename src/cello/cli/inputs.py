@@ -11,6 +11,10 @@ from cello.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_UNKNOWN = (
+    "it is not known which axis of the input holds the steps and which the sequences: call the net "
+    "in Python, where you say so"
+)
 __all__ = ["as_batch", "labels_of"]
 
 
@@ -37,7 +41,8 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
     from torch import tensor
     from torch.nn.utils.rnn import pad_sequence
 
-    from cello.cli.layout import sequences_come_first
+    from cello.convert import NetGraph
+    from cello.errors import ConversionError
     from cello.layers.stream import Streamed
     from cello.tasks.batching import Example, collate
 
@@ -45,7 +50,14 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
         x = pad_sequence(list(xs))
     else:  # ids, of which steps may have several
         x = collate([Example(x, x.new_zeros(len(x))) for x in xs]).x
-    x = x.transpose(0, 1) if sequences_come_first(net, x) else x
+    if isinstance(net, NetGraph):
+        try:
+            told = net.axes.told
+        except ConversionError:
+            told = False
+        if not told:
+            raise DataError(_UNKNOWN)
+    x = x.transpose(0, 1) if getattr(net, "batch_first", False) else x
     lengths = [len(one) for one in xs]
     if len(set(lengths)) == 1:
         return x, {}

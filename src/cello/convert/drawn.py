@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cello.convert.axes import drawn, graph_reads
 from cello.convert.graph import NetGraph
-from cello.convert.per_step import graph_reads
+from cello.engines import engine
 from cello.errors import ConversionError
 from cello.layers.mode import evaluating
-from cello.layers.reads import dtype_of
 
 __all__ = ["Drawn"]
 
@@ -23,13 +21,10 @@ _SIZES = ((1, 1), (1, 3), (6, 1), (5, 4), (19, 2), (9, 2))
 
 
 class Drawn:
-    """Draws the inputs of a graph, once it is known which of them have steps, and in which axis.
-
-    What an input holds at a step, the module that reads it first says; where its steps are, and
-    whether it has any, is found by running the net: the first that runs is it.
+    """Draws the inputs of a graph.
 
     Attributes:
-        open: two sizes (T, B), which differ.
+        open: two sizes (T, B), which differ where the graph's sizes are open.
         sizes: those of `proof.prove` that the net takes.
 
     Args:
@@ -47,23 +42,19 @@ class Drawn:
     def __init__(self, net: NetGraph) -> None:
         self.net = net
         self.reads = [graph_reads(net, number) for number in range(net.inputs)]
-        self.dtype = dtype_of(net)
-        self.open = _OPEN
-        why = ""
-        with torch.no_grad(), evaluating(net):
-            for leads in self._forms():
-                self.leads = leads
-                told = [self._runs(*size) for size in self.open]
-                if not any(told):
-                    self.sizes = [size for size in _SIZES if not self._runs(*size)]
-                    return
-                why = why or next(filter(None, told))
-        raise ConversionError(f"the net does not run on random inputs: {why}")
+        self.leads = net.axes.leads
+        self.open = [self._allowed(*size) for size in _OPEN]
+        sizes = list(dict.fromkeys(self._allowed(*size) for size in _SIZES))
+        with torch.no_grad(), evaluating(net), engine("reference"):
+            told = [self._runs(*size) for size in self.open]
+            if any(told):
+                raise ConversionError(f"the net does not run on random inputs: {max(told)}")
+            self.sizes = [size for size in sizes if not self._runs(*size)]
 
-    def _forms(self) -> Iterator[tuple[str, ...]]:
-        first = "BT" if self.net.batch_first else "TB"
-        for lead in (first, first[::-1]):
-            yield from itertools.product((lead, "B"), repeat=self.net.inputs)
+    def _allowed(self, T: int, B: int) -> tuple[int, int]:
+        """These sizes, but for those that the net fixes."""
+        sizes = {"T": T, "B": B} | self.net.fixed
+        return sizes["T"], sizes["B"]
 
     def _runs(self, T: int, B: int) -> str:
         """Why not; "" if it does."""
@@ -75,14 +66,7 @@ class Drawn:
 
     def __call__(self, T: int, B: int, generator: torch.Generator) -> list[Tensor]:
         """An input of each kind."""
-        found = []
-        for part, lead in zip(self.reads, self.leads, strict=True):
-            shape = [*({"T": T, "B": B}[axis] for axis in lead), *part.shape]
-            if part.ids:
-                found.append(torch.randint(part.ids, shape, generator=generator))
-            else:
-                found.append(torch.randn(shape, generator=generator, dtype=self.dtype))
-        return found
+        return drawn(self.net, self.reads, self.leads, {"T": T, "B": B}, generator)
 
     def one(self, T: int, B: int, generator: torch.Generator) -> Any:
         """As a net of one input takes it, or the tuple of several."""

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cello.convert.axes import Axes, axes_of, fixed_in
 from cello.convert.onnx_read.operators.computing import OPERATORS, computed
-from cello.errors import ArgumentError, ShapeError
+from cello.errors import ArgumentError, ConversionError, ShapeError
 
 __all__ = ["FUNCTIONS", "NetGraph", "run_node"]
 
@@ -67,6 +68,7 @@ class NetGraph(nn.Module):
         inputs: how many inputs a call takes.
         outputs: the numbers of the values that a call returns; a tuple if there are several.
         names: what the file calls each module.
+        shapes: of each input, the sizes that it must have, None for any; any, unless given.
 
     A recurrent layer gives its output; its final states are values of the nodes
     `["state", [layer's value], {"index": k}]`. With the option `states`, so many of what its node
@@ -77,6 +79,7 @@ class NetGraph(nn.Module):
 
     Raises:
         ArgumentError: a node names a module, a function or a value that there is not.
+        ShapeError: of a call, the inputs are not as many, or not of these shapes.
 
     >>> double = NetGraph([nn.Tanh()], [[0, [0], {}], ["add", [0, 1], {}]], outputs=[2])
     >>> double(torch.zeros(2, 3)).shape
@@ -90,6 +93,7 @@ class NetGraph(nn.Module):
         inputs: int = 1,
         outputs: Sequence[int] = (-1,),
         names: Sequence[str] = (),
+        shapes: Sequence[Sequence[int | None]] = (),
     ) -> None:
         super().__init__()
         self.names = list(names) or [str(place) for place in range(len(modules))]
@@ -111,12 +115,78 @@ class NetGraph(nn.Module):
         total = inputs + len(self.wiring)
         if not self.outputs or not all(-total <= v < total for v in self.outputs):
             raise ArgumentError(f"outputs must be numbers of the {total} values, got {outputs}")
+        self.shapes = [list(shape) for shape in shapes]
+        if len(self.shapes) not in (0, inputs):
+            raise ArgumentError(f"shapes must be {inputs}, one for each input, got {shapes}")
+        self._axes: Axes | None = None
+
+    # ------------------------------------------------------------ steps and sequences
+
+    @property
+    def axes(self) -> Axes:
+        """Where the steps and the sequences of the inputs stand, found by running the net once.
+
+        Raises:
+            ConversionError: what an input holds at a step is not known, or no form of inputs runs.
+        """
+        if self._axes is None:
+            self._axes = axes_of(self)
+        return self._axes
+
+    @property
+    def layers_batch_first(self) -> bool:
+        """Whether the steps are the second axis of what its recurrent layers read."""
+        layers = (part for part in self.parts.values() if hasattr(part, "batch_first"))
+        return all(bool(layer.batch_first) for layer in layers)
 
     @property
     def batch_first(self) -> bool:
-        """Whether the steps of a sequence are its second axis, as its recurrent layers have it."""
-        layers = (part for part in self.parts.values() if hasattr(part, "batch_first"))
-        return all(bool(layer.batch_first) for layer in layers)
+        """Whether the steps of a sequence are its second axis, see `axes`.
+
+        Where it is not known what the inputs hold, it is so if it is in the recurrent layers.
+        """
+        try:
+            return self.axes.batch_first
+        except ConversionError:
+            return self.layers_batch_first
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """The sizes T and B, where there is but one that the net takes."""
+        return fixed_in(self.shapes, self.axes.leads) if self.shapes else {}
+
+    @property
+    def only(self) -> str:
+        """What `fixed` says, such as "T = 6"; "" if both sizes are open."""
+        return " and ".join(f"{axis} = {size}" for axis, size in sorted(self.fixed.items())[::-1])
+
+    def check(self, inputs: Sequence[Tensor]) -> None:
+        """Check that there are as many inputs as there must be, of the shapes that they must have.
+
+        Raises:
+            ShapeError: it is not so.
+        """
+        if len(inputs) != self.inputs:
+            raise ShapeError(f"the net takes {self.inputs} inputs, got {len(inputs)}")
+        for number, (shape, x) in enumerate(zip(self.shapes, inputs, strict=False)):
+            fits = len(shape) == x.dim() and all(
+                wanted is None or wanted == size
+                for wanted, size in zip(shape, x.shape, strict=True)
+            )
+            if not fits:
+                raise ShapeError(self._refused(number, shape, x))
+
+    def _refused(self, number: int, shape: Sequence[int | None], x: Tensor) -> str:
+        names, told = [f"any{axis}" for axis in range(len(shape))], ""
+        try:
+            names[: len(self.axes.leads[number])] = self.axes.leads[number]
+            told = f"the net is for {self.only} only: " if self.only else ""
+        except ConversionError:  # which axes these are is not known
+            pass
+        wanted = ", ".join(
+            str(name if size is None else size) for name, size in zip(names, shape, strict=True)
+        )
+        return f"{told}input {number} must be [{wanted}], got {list(x.shape)}"
 
     def config(self) -> dict[str, Any]:
         """The arguments that make this graph again."""
@@ -126,21 +196,24 @@ class NetGraph(nn.Module):
             "inputs": self.inputs,
             "outputs": self.outputs,
             "names": self.names,
+            "shapes": self.shapes,
         }
 
     def forward(self, *inputs: Tensor) -> Any:
         """Run all nodes; see the class."""
-        return self.run(inputs, run_node)
+        self.check(inputs)
+        return self.run(inputs)
 
     def run(
         self,
         inputs: Sequence[Tensor],
-        each: Callable[..., tuple[Any, Any]],
+        each: Callable[..., tuple[Any, Any]] | None = None,
         values: list[Any] | None = None,
     ) -> Any:
-        """As a call, with each node run by this, see `run_node`; all values go into a list."""
-        if len(inputs) != self.inputs:
-            raise ShapeError(f"the net takes {self.inputs} inputs, got {len(inputs)}")
+        """As a call of any sizes, with each node run by this, see `run_node`; all values go into a
+        list.
+        """
+        each = each or run_node
         modules = list(self.parts.values())
         values = [] if values is None else values
         values.extend(inputs)

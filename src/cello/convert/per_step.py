@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.cell import is_name
+from cello.convert.axes import graph_reads
 from cello.convert.graph import NetGraph, run_node
 from cello.convert.proof import TOLERANCES
 from cello.engines import engine
@@ -23,9 +24,9 @@ from cello.errors import ConversionError
 from cello.layers import DropIn, Recurrent, Stack
 from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
-from cello.layers.reads import Reads, dtype_of, reads_of
+from cello.layers.reads import Reads, dtype_of
 
-__all__ = ["GraphCell", "graph_reads", "node_name", "per_step"]
+__all__ = ["GraphCell", "node_name", "per_step"]
 
 #: In place of an axis: a value is not what its steps are.
 _DIFFERS = object()
@@ -156,16 +157,11 @@ def per_step(net: NetGraph) -> Recurrent | Stack:
     True
     """
     _check_layers(net)
+    if "T" in net.fixed:
+        raise ConversionError(f"the net is for {net.only} only: it cannot run one step at a time")
     reads = [graph_reads(net, number) for number in range(net.inputs)]
     tables = _tables(net) if any(part.ids for part in reads) else []
-    first: ConversionError | None = None
-    for time in (1, 0) if net.batch_first else (0, 1):
-        try:
-            return _Compared(net, reads, time, tables).layer()
-        except ConversionError as error:
-            first = first or error
-    assert first is not None
-    raise first
+    return _Compared(net, reads, int(net.batch_first), tables).layer()
 
 
 def _check_layers(net: NetGraph) -> None:
@@ -176,36 +172,6 @@ def _check_layers(net: NetGraph) -> None:
                 f"{name} ({type(part).__name__}) cannot run one step at a time: it reads from the "
                 "end, or holds several layers"
             )
-
-
-def graph_reads(net: NetGraph, number: int) -> Reads:
-    """What an input holds at a step, as the first module that reads it says."""
-    reached = {number}
-    modules = list(net.parts.values())
-    for place, (what, values, _) in enumerate(net.wiring, net.inputs):
-        if not reached & set(values):
-            continue
-        if isinstance(what, int) and values[0] in reached:
-            found = _module_reads(modules[what])
-            if found is not None:
-                return found
-        if str(what).lower() not in ("concat", "concatenate", "state"):
-            reached.add(place)
-    raise ConversionError(
-        f"what input {number} of the net holds at a step is not known: no module that says how "
-        "many numbers it takes reads it"
-    )
-
-
-def _module_reads(module: nn.Module) -> Reads | None:
-    if isinstance(module, (nn.Conv1d, nn.BatchNorm1d)):
-        size = module.in_channels if isinstance(module, nn.Conv1d) else module.num_features
-        return Reads((size,))
-    if isinstance(module, Recurrent) and isinstance(module.input_size, tuple):
-        several = module.input_size[0]  # of several inputs, what is read is the first
-        return Reads(several if isinstance(several, tuple) else module.input_size)
-    known = isinstance(module, (Layer, DropIn, nn.Embedding, nn.Linear, nn.LayerNorm))
-    return reads_of(module) if known else None
 
 
 def _tables(net: NetGraph) -> list[int]:

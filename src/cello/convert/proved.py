@@ -23,6 +23,7 @@ class Proof:
             where all are smaller).
         where: the case and the tensor of `relative`.
         not_run: what could not be run, and why; "" if that is nothing.
+        only: for which sizes alone both sides are, such as "T = 6"; "" if for all.
         warning: what is wrong with both sides alike: weights that contain NaN; "" if nothing is.
     """
 
@@ -31,10 +32,12 @@ class Proof:
     relative: float = 0.0
     where: str = ""
     not_run: str = ""
+    only: str = ""
     warning: str = ""
 
     def __str__(self) -> str:
-        return self._found() + (f"; but {self.warning}" if self.warning else "")
+        only = f"for {self.only} only, " if self.only else ""
+        return only + self._found() + (f"; but {self.warning}" if self.warning else "")
 
     def _found(self) -> str:
         found = (
@@ -50,7 +53,7 @@ def together(proofs: Iterable[Proof]) -> Proof:
     """Several proofs as one.
 
     >>> together([Proof(2, 1e-7, 1e-7, "a"), Proof(3, 2e-7, 1e-8, "b")])
-    Proof(cases=5, largest=2e-07, relative=1e-07, where='a', not_run='', warning='')
+    Proof(cases=5, largest=2e-07, relative=1e-07, where='a', not_run='', only='', warning='')
     """
     some = list(proofs)
     worst = max(some, key=lambda proof: proof.relative, default=Proof())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 from collections.abc import Sequence
@@ -107,6 +108,8 @@ def to_onnx(
     model = _checked(graph.model, file)
     side = _Side(graph, model, file)
     proof = prove(net, side, name=file.name, lengths=not stream, **options)
+    if isinstance(net, NetGraph):
+        proof = dataclasses.replace(proof, only=net.only)
     vector = None if test_vector is None else side.vector()
     there = test_vector is None or Path(test_vector).exists()
     try:

@@ -27,7 +27,7 @@ from cello.errors import ConversionError
 from cello.layers.mode import evaluating
 from cello.layers.stream import Streamed
 
-__all__ = ["prove_equal"]
+__all__ = ["prove_equal", "without_sizes"]
 
 #: What open sizes are, over and over: of T and B mostly.
 _SIZES = ((5, 4), (1, 1), (1, 3), (6, 1), (9, 2), (4, 4))
@@ -40,16 +40,41 @@ Runs = Callable[[Sequence[Tensor], bool], list[Tensor]]
 
 
 def prove_equal(
-    net: nn.Module, model: Any, inputs: Sequence[Input], b: Wired, file: Path
+    net: nn.Module,
+    model: Any,
+    inputs: Sequence[Input],
+    b: Wired,
+    file: Path,
+    *,
+    sizes_may_fail: bool = False,
 ) -> Proof | None:
     """Run the net and the file on the same inputs; None if nothing here can run the file.
+
+    With `sizes_may_fail` a file that runs on none of them is no error.
 
     Raises:
         ConversionError: they are not equal, or one of them can run what the other cannot.
     """
     if find_spec("onnxruntime") is None:
         return None
-    return _Proving(net, model, inputs, b, file).proof()
+    return _Proving(net, model, inputs, b, file).proof(sizes_may_fail)
+
+
+def without_sizes(model: Any, inputs: Sequence[Input]) -> Any:
+    """The same model for inputs whose sizes are open where these have a name."""
+    from onnx import ModelProto
+
+    made = ModelProto()
+    made.CopyFrom(model)
+    del made.graph.value_info[:]
+    for info in made.graph.output:
+        info.type.tensor_type.ClearField("shape")
+    infos = {info.name: info for info in made.graph.input}
+    for part in inputs:
+        for dim, size in zip(infos[part.name].type.tensor_type.shape.dim, part.dims, strict=True):
+            if isinstance(size, str):
+                dim.dim_param = size
+    return made
 
 
 class _Proving:
@@ -67,7 +92,7 @@ class _Proving:
         self.count = 0
         self.refused = ""
 
-    def proof(self) -> Proof:
+    def proof(self, sizes_may_fail: bool = False) -> Proof:
         """Random numbers of several sizes; then, of sizes that the file takes, edges too."""
         plans: list[dict[str, int]] = []
         usable: list[dict[str, int]] = []
@@ -78,6 +103,8 @@ class _Proving:
             plans.append(plan)
             if self._case(plan, len(plans) - 1):
                 usable.append(plan)
+        if not usable and sizes_may_fail:
+            return Proof()
         if not usable:
             raise ConversionError(f"{self.file.name} does not run: {self.refused}")
         if any(part.dtype.is_floating_point for part in self.inputs):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cello.convert.fixed import open_sizes
 from cello.convert.graph import NetGraph
 from cello.convert.onnx_read.building import Seen, Wired
 from cello.convert.onnx_read.file import open_model, tensor_of
-from cello.convert.onnx_read.graph_inputs import draw, inputs_of, sizes_of
+from cello.convert.onnx_read.graph_inputs import Input, draw, inputs_of, sizes_of
 from cello.convert.onnx_read.graph_nodes import outputs_of
 from cello.convert.onnx_read.node import FileNode, node_of
-from cello.convert.onnx_read.onnx_proof import prove_equal
+from cello.convert.onnx_read.onnx_proof import prove_equal, without_sizes
 from cello.convert.onnx_read.scan import scan
-from cello.convert.proof import proved
+from cello.convert.proof import Proof, proved, together
 from cello.errors import CelloError, ConversionError, ModelError
 from cello.layers import Stack
 from cello.ranges import shown
@@ -43,6 +45,9 @@ def from_onnx(file: str | Path) -> NetGraph | Stack:
     kinds; `cello.proof_of(net)` says how far apart they are. Operators with `layout=1`, which it
     refuses, stand between transposes there; what else it refuses is compared with ONNX's own
     `onnx.reference`; a warning says so. Without ONNX Runtime nothing is proved.
+
+    Where the file fixes a number of steps or sequences, the net takes others only if nothing in it
+    has that number built in; else a call with another one is a `ShapeError`.
 
     Args:
         file: `.onnx`; numbers in other files are read from its folder.
@@ -97,9 +102,46 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
         raise first
     net = b.net_of(outputs)
     proof = prove_equal(net, model, inputs, b, file)
+    if isinstance(net, NetGraph):
+        shapes = [[s if isinstance(s, int) else None for s in part.dims] for part in inputs]
+        samples = [b.given[part.name].samples[0] for part in inputs]
+        net.shapes = open_sizes(net, samples, shapes)
+        if proof is not None:
+            if net.shapes != shapes:
+                proof = _proved_for_others(net, model, inputs, b, file, proof)
+            proof = replace(proof, only=_only(net))
     if proof is not None:
         proved(net, proof)
     return net
+
+
+def _proved_for_others(
+    net: NetGraph, model: Any, inputs: Sequence[Input], b: Wired, file: Path, proof: Proof
+) -> Proof:
+    """The same for other sizes than the file's, where ONNX Runtime runs it with these."""
+    leads = net.axes.leads if _is_told(net) else [""] * len(inputs)
+    opened = [
+        Input(part.name, part.dtype, tuple(
+            (lead[axis] if axis < len(lead) else f"{part.name}[{axis}]") if size is None else size
+            for axis, size in enumerate(shape)
+        ))
+        for part, shape, lead in zip(inputs, net.shapes, leads, strict=True)
+    ]  # fmt: skip
+    more = prove_equal(net, without_sizes(model, opened), opened, b, file, sizes_may_fail=True)
+    if more is None or not more.cases:
+        return proof
+    return replace(together([proof, more]), not_run=proof.not_run)
+
+
+def _is_told(net: NetGraph) -> bool:
+    try:
+        return net.axes.told
+    except ConversionError:
+        return False
+
+
+def _only(net: NetGraph) -> str:
+    return net.only if _is_told(net) else ""
 
 
 class _GraphReader:

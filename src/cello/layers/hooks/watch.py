@@ -23,6 +23,7 @@ __all__ = [
     "is_unwatched",
     "observer",
     "observing",
+    "unwatched",
 ]
 
 
@@ -113,3 +114,14 @@ def hooks(module: nn.Module, place: str, run: Run, steps: Steps) -> dict[Value, 
         for value, some in provider.hooks(module, place, run, steps).items():
             found.setdefault(value, []).extend(some)
     return found
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Let nobody see or change the runs inside the block."""
+    tokens = _observer.set(None), _providers.set(())
+    try:
+        yield
+    finally:
+        _observer.reset(tokens[0])
+        _providers.reset(tokens[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -115,7 +116,7 @@ def _of_graph(keras: Any, net: NetGraph, shapes: Sequence[tuple[Any, ...]]) -> A
     proof = prove_model(keras, model, net, shapes)
     if proof.not_run:
         raise ConversionError(f"the model cannot be compared with net: {proof.not_run}")
-    proved(model, proof)
+    proved(model, replace(proof, only=net.only))
     return model
 
 

@@ -274,6 +274,8 @@ def shapes_of_inputs(
     Raises:
         ArgumentError: `shapes` does not fit, or is needed.
     """
+    if shapes is None and net.shapes:
+        return [tuple(shape[1:]) for shape in net.shapes]
     if shapes is None:
         return [_reached(net, number) for number in range(net.inputs)]
     if len(shapes) != net.inputs:
