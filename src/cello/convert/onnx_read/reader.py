@@ -104,8 +104,8 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
     proof = prove_equal(net, model, inputs, b, file)
     if isinstance(net, NetGraph):
         shapes = [[s if isinstance(s, int) else None for s in part.dims] for part in inputs]
-        samples = [b.given[part.name].samples[0] for part in inputs]
-        net.shapes = open_sizes(net, samples, shapes)
+        given = [b.given[part.name].tensor for part in inputs]
+        net.shapes = open_sizes(net, given, shapes)
         if proof is not None:
             if net.shapes != shapes:
                 proof = _proved_for_others(net, model, inputs, b, file, proof)
