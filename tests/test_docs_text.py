@@ -113,15 +113,3 @@ def test_the_reference_names_all_that_is_public():
     shown = {id(thing) for thing in named}
     assert [thing for thing in public if id(thing) not in shown] == []
     assert len(named) >= len(shown) > 100
-
-
-@pytest.mark.parametrize(("language", "ending"), [("en", ".md"), ("zh-CN", ".zh-CN.md")])
-def test_every_page_stands_once_in_the_navigation(language: str, ending: str):
-    settings = (ROOT / "tools" / "manual" / f"{language}.yml").read_text("utf-8")
-    made = {"overview.md", "benchmarks.md", "changelog.md", "contributing.md", "examples.md"}
-    docs = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    translated = {name for name in docs if name.endswith(".zh-CN.md")}
-    of_this = translated if language == "zh-CN" else docs - translated
-    shown = re.findall(r"^ +- .*: ([\w./-]+\.md)$", settings, re.MULTILINE)
-    assert len(shown) == len(set(shown))
-    assert {name.replace(ending, ".md") for name in of_this} == set(shown) - made

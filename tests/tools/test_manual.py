@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tests.docs_checker import ROOT
+from tests.test_docs_text import anchors_of
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +49,19 @@ def test_links_that_lead_nowhere_are_found(build, tmp_path: Path):
     )
     wrong = ["one.html: no.html", "one.html: sub/#c", "one.html: sub/no.png"]
     assert build.broken_links(tmp_path) == wrong
+
+
+@pytest.mark.parametrize(("language", "folder"), [("en", "en"), ("zh-CN", "zh")])
+def test_every_page_stands_once_in_the_navigation(build, language: str, folder: str):
+    settings = (ROOT / "tools" / "manual" / f"{language}.yml").read_text("utf-8")
+    shown = re.findall(r"^ +- .*: ([\w./-]+\.md)$", settings, re.MULTILINE)
+    laid = [build.place(name) for name in build.pages().values()]
+    of_this = [path for path in laid if path.is_relative_to(build.STAGE / folder)]
+    names = [path.relative_to(build.STAGE / folder).as_posix() for path in of_this]
+    assert sorted(shown) == sorted([*names, "examples.md"])
+
+
+@pytest.mark.parametrize(("language", "ending"), [("en", ".md"), ("zh", ".zh-CN.md")])
+def test_the_list_of_examples_leads_to_a_section(build, language: str, ending: str):
+    ((page, anchor),) = re.findall(r"\]\(([\w-]+)\.md#([^)]+)\)", build.LIST[language])
+    assert anchor in anchors_of(ROOT / "docs" / f"{page}{ending}")
