@@ -15,6 +15,7 @@ from cello.program.checks import check
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops
 from cello.program.movement import SAME
 from cello.program.sizes import shown
+from cello.program.trace.fills import fill_anew
 
 __all__ = ["merge"]
 
@@ -59,6 +60,7 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
             merger.copy(op)
         else:
             merger.op(op, list(next(rest)))
+    fill_anew(first.ops)
     _drop_unused(first)
     _name_values(first)
     return check(first)
