@@ -24,6 +24,7 @@ from cello.convert.state_parts import by_parts
 from cello.engines import engine
 from cello.errors import CelloError, ConversionError
 from cello.layers.mode import evaluating
+from cello.layers.outputs.pooling import pooling_of
 from cello.layers.reads import SEVERAL, Reads, draw_input, dtype_of, reads_of
 from cello.layers.stream import Streamed
 
@@ -136,7 +137,8 @@ def _cases(
         if has_state:
             yield drawn(T, B, given=True)
     if lengths and isinstance(net, Streamed):
-        for some in ([4, 1, 6, 3], [0, 5, 0], [2]):
+        none = 0 if pooling_of(net) is None else 1  # of no step there is nothing to take
+        for some in ([4, 1, 6, 3], [none, 5, none], [2]):
             yield drawn(6, len(some), some)
             if has_state:
                 yield drawn(6, len(some), some, given=True)

@@ -54,6 +54,12 @@ def test_other_commands_know_such_a_model(model: Path, file: Path, tmp_path: Pat
     assert "use cello predict" in run("sample", model, code=2).stderr
 
 
+def test_it_becomes_onnx(model: Path, tmp_path: Path):
+    assert "cells: " in run("export", model, tmp_path / "net.onnx").stdout
+    assert (tmp_path / "net.onnx").exists()
+    assert "makes one vector" in run("export", model, "--c", tmp_path / "c", code=1).stderr
+
+
 def test_going_on_needs_no_options(model: Path):
     assert "--epochs is now 9" in run("train", "classify", "--resume", model, "--epochs", 9).stderr
 

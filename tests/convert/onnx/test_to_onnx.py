@@ -25,6 +25,7 @@ from cello.convert.proof import Case, reads_of, run_net
 from cello.convert.recurrence import Step
 from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection
+from cello.layers.outputs.pooling import POOL_KINDS, pool_of
 from tests.convert.nets import all_nets
 from tests.registry import CELLS, GIVEN, H, I
 
@@ -86,6 +87,25 @@ def test_every_cell(name: str, stream: bool, tmp_path: Path) -> None:
     close(y[0] if stream else y, found)
     for part, other in zip(final.values(), parts, strict=True):
         close(part, other)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("kind", POOL_KINDS)
+def test_one_vector_of_each_sequence(kind: str, batch_first: bool, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    parts = [cello.GRU(I, H), pool_of(kind, H), nn.Linear(H, 3), nn.Tanh()]
+    net = cello.Stack(*parts, batch_first=batch_first)
+    made = cello.to_onnx(net, tmp_path / "net.onnx")
+    assert made.proof.relative < 1e-5
+    run = session(tmp_path / "net.onnx")
+    x, lengths = torch.randn(5, 4, I), torch.tensor([5, 1, 3, 2])
+    x = x.transpose(0, 1).contiguous() if batch_first else x
+    for feed in ({}, {"lengths": lengths}):
+        given = {"x": x.numpy(), **{name: part.numpy() for name, part in feed.items()}}
+        found, *_ = run.run(["y"], given)
+        assert found.shape == (4, 3)
+        with torch.no_grad():
+            close(net(x, **feed)[0], found)
 
 
 class Masked(cello.Cell):

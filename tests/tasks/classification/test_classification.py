@@ -323,3 +323,49 @@ def test_arrays_of_another_width(tmp_path: Path):
     np.save(tmp_path / "x.npy", np.ones((1, 2, 2)))
     with pytest.raises(ArgumentError, match="x has 2 numbers a step, the model reads 3"):
         task.predict(net_of(task), task.read(tmp_path / "x.npy"))
+
+
+@pytest.mark.parametrize("level", ["words", "characters"])
+def test_a_page_shows_texts_and_reads_them_line_by_line(level: str, tmp_path: Path):
+    task = Classification.from_files(TEXTS, TEXTS, level=level)
+    file = tmp_path / "new.csv"
+    rows = ["b a", "two\nlines", *["c"] * 30]
+    pd.DataFrame({"text": rows, "label": ["x"] * 32}).to_csv(file, index=False)
+    shown = task.text_of(file)
+    assert shown.splitlines()[:3] == ["b a", "two lines", "c"]
+    assert len(shown.splitlines()) == 20
+    read = task.given_text("b a\n \nc")
+    assert [one.tokens for one in read] == [["b", "a"] if level == "words" else [*"b a"], ["c"]]
+    assert [one.expected for one in read] == [None, None]
+    assert torch.equal(read[0].x, task.given(file)[0].x)
+    assert task.given_text(task.text_of(None))[0].tokens
+    assert len(task.given_text("")) == 1
+
+
+def test_a_page_shows_rows_as_a_table_and_reads_it_again(tmp_path: Path):
+    task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
+    STEPS.to_csv(tmp_path / "new.csv", index=False)
+    file = task.given(tmp_path / "new.csv")
+    shown = task.text_of(tmp_path / "new.csv")
+    assert shown.splitlines()[:2] == ["speed,gear,id", "1.0,low,7"]
+    again = task.given_text(shown)
+    assert [one.tokens for one in again] == [["0", "1"], ["0", "1", "2"], ["0"]]
+    assert all(torch.equal(a.x, b.x) for a, b in zip(again, file, strict=True))
+    assert [one.expected for one in file] == ["1", "0", "1"]
+    (first,) = task.given_text(task.text_of(None))  # goes up and down, through each category
+    assert first.x[:3, 0].tolist() == pytest.approx([0, 1, 0], abs=1e-3)
+    assert first.x[:3, 2:].tolist() == torch.eye(3).tolist()
+    with pytest.raises(ArgumentError, match="no column 'id'"):
+        task.given_text("speed,gear\n1,low\n")
+
+
+def test_a_page_names_the_sequences_of_arrays(tmp_path: Path):
+    x = np.arange(12.0).reshape(2, 3, 2)
+    np.savez(tmp_path / "a.npz", x=x, y=[0, 1], lengths=[3, 2])
+    task = Classification.from_files(tmp_path / "a.npz", tmp_path / "a.npz")
+    shown = task.text_of(tmp_path / "a.npz")
+    assert shown.splitlines()[0] == "0,1,sequence"
+    again = task.given_text(shown)
+    assert [len(one.x) for one in again] == [3, 2]
+    assert torch.equal(again[1].x, task.given(tmp_path / "a.npz")[1].x)
+    assert len(task.given_text(task.text_of(None))) == 1

@@ -15,12 +15,14 @@ from cello.cells import Cell
 from cello.cells.contract.shapes import INTEGER, is_several, shape_of, width_of
 from cello.cells.contract.state import shapes_of
 from cello.convert.onnx.modules import written
+from cello.convert.onnx.pooled import pooled
 from cello.convert.onnx.step import array_of
 from cello.convert.onnx.through_time import Made, Time, both_ways, one_step, through_time
 from cello.convert.onnx.writer import OPSET, NodeWriter
 from cello.convert.proof import Reads
 from cello.convert.recurrence import Step
 from cello.layers import Bidirectional, DropIn, Recurrent, Stack
+from cello.layers.outputs.pooling import OverTime, pooling_of
 from cello.layers.paths import joined
 
 __all__ = ["Exporting"]
@@ -57,6 +59,7 @@ class Exporting:
         self.batch_first_net = bool(getattr(net, "batch_first", False))
         self.batch_first = self.batch_first_net and not stream
         x = self._input(reads, sample)
+        self.pools = pooling_of(net) is not None
         y, made = self._module(net, x, sample, "")
         self._end(net, y, made)
         self.model = self._model(net)
@@ -87,6 +90,9 @@ class Exporting:
         return x
 
     def _end(self, net: Any, y: str, made: Tensor) -> None:
+        if self.pools:
+            self._says(y, ["B", *made.shape[1:]], made)
+            return
         if not self.stream and not isinstance(_last(net), (Recurrent, Bidirectional, DropIn)):
             zero = self.put.constant(np.array(0, array_of(made).dtype))
             mask, more = self.time.mask, made.dim() - 3
@@ -95,8 +101,10 @@ class Exporting:
             y = self.put("Where", mask, y, zero)
         if self.batch_first:
             y = self.put("Transpose", y, perm=[1, 0, *range(2, made.dim())])
+        self._says(y, [*self._lead(), *made.shape[2:]], made)
+
+    def _says(self, y: str, shape: list[Any], made: Tensor) -> None:
         self.put.same(y, "y")
-        shape = [*self._lead(), *made.shape[2:]]
         self._outputs.insert(0, helper.make_tensor_value_info("y", _kind(made), shape))
 
     def _model(self, net: Any) -> ModelProto:
@@ -130,6 +138,9 @@ class Exporting:
             return self._bidirectional(net, x, path), net(sample)[0]
         if isinstance(net, DropIn):
             return self._drop_in(net, x, path), net(sample)[0]
+        if isinstance(net, OverTime):
+            made = net.over(sample, None)
+            return pooled(self.put, net, x, sample, self.time, joined("net", path)), made
         return written(self.put, net, x, sample, joined("net", path)), net(sample)
 
     def _recurrent(self, layer: Recurrent, x: str, path: str) -> str:

@@ -68,7 +68,8 @@ def to_onnx(
     with its step as the body. The inputs are ``x`` in the form in which the net takes it, and, each
     with a default, ``lengths`` (int64 [B], whole sequences) and the initial states (``h_0`` for the
     state h, ``1.h_0`` for that of module 1 of a stack). The outputs are ``y``, which is 0 past the
-    end of a sequence, and the final states (``h_n``, ``1.h_n``). Several inputs of a cell stand
+    end of a sequence, or [B, F] where a module takes one vector of each, and the final states (``h_n``,
+    ``1.h_n``). Several inputs of a cell stand
     side by side in ``x``.
 
     ONNX's checker and strict shape inference look at the model. ONNX Runtime runs it on random and
@@ -100,7 +101,8 @@ def to_onnx(
     ({'': 'LSTM'}, {'h_0': 'h_n', 'c_0': 'c_n'})
     """
     check_module(net)
-    refuse_pooling(net, "ONNX here")
+    if stream or isinstance(net, NetGraph):
+        refuse_pooling(net, "one step of ONNX" if stream else "a graph in ONNX")
     file = Path(file)
     if isinstance(net, NetGraph) and stream:
         net = per_step(net)

@@ -25,6 +25,7 @@ __all__ = [
     "OverTime",
     "last",
     "pool_of",
+    "pooling_of",
     "refuse_pooling",
 ]
 
@@ -240,15 +241,22 @@ def _inside(y: Tensor, lengths: Tensor) -> Tensor:
     return (torch.arange(y.shape[0], device=y.device)[:, None] < lengths).unsqueeze(-1)
 
 
+def pooling_of(net: nn.Module) -> tuple[str, OverTime] | None:
+    """The first module of a net that makes one vector of a sequence, and its place, if any."""
+    each = net.named_modules()
+    return next(((path, part) for path, part in each if isinstance(part, OverTime)), None)
+
+
 def refuse_pooling(net: nn.Module, what: str) -> None:
     """Say by name which module of a net makes one vector of a sequence.
 
     Raises:
         ConversionError: there is one.
     """
-    for path, module in net.named_modules():
-        if isinstance(module, OverTime):
-            raise ConversionError(
-                f"{path}, {module}, makes one vector of a whole sequence, which {what} has no form "
-                "for: convert the modules before it, as cello.Stack(*modules)"
-            )
+    found = pooling_of(net)
+    if found is not None:
+        path, module = found
+        raise ConversionError(
+            f"{path}, {module}, makes one vector of a whole sequence, which {what} has no form "
+            "for: convert the modules before it, as cello.Stack(*modules)"
+        )
