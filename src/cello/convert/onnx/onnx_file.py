@@ -68,9 +68,8 @@ def to_onnx(
     with its step as the body. The inputs are ``x`` in the form in which the net takes it, and, each
     with a default, ``lengths`` (int64 [B], whole sequences) and the initial states (``h_0`` for the
     state h, ``1.h_0`` for that of module 1 of a stack). The outputs are ``y``, which is 0 past the
-    end of a sequence, or [B, F] where a module takes one vector of each, and the final states (``h_n``,
-    ``1.h_n``). Several inputs of a cell stand
-    side by side in ``x``.
+    end of a sequence, or [B, F] where a module takes one vector of each, and the final states
+    (``h_n``, ``1.h_n``). Several inputs of a cell stand side by side in ``x``.
 
     ONNX's checker and strict shape inference look at the model. ONNX Runtime runs it on random and
     edge inputs beside the net's own steps; see `cello.convert.proof`.
