@@ -18,7 +18,7 @@ from cello.program.kernel.nodes import (
     Shared,
     Slice,
 )
-from cello.program.kernel.schedule import Schedule
+from cello.program.kernel.schedule import Region, Schedule
 
 __all__ = ["Addresses", "padded", "pieces_of"]
 
@@ -49,7 +49,8 @@ class Addresses:
 
     Attributes:
         plan: what is rendered.
-        phase: the phase that computes each node.
+        functions: the regions that each function computes, by its name.
+        phase: the function that computes each node.
         pointers: what the functions take, in order, with its name.
         tables: whole numbers that they read: where features are gathered from.
         own: nodes with a place of their own, each with its first number.
@@ -57,6 +58,7 @@ class Addresses:
     """
 
     plan: Schedule
+    functions: dict[str, list[Region]]
     phase: dict[Node, str] = field(default_factory=dict)
     pointers: dict[Slot, str] = field(default_factory=dict)
     tables: list[int] = field(default_factory=list)
@@ -65,15 +67,25 @@ class Addresses:
 
     def __post_init__(self) -> None:
         kernel = self.plan.kernel
-        self.phase = {node: region.phase for node, region in self.plan.home.items()}
-        self.phase |= {node: "loop" for node in kernel.nodes if self.is_chained(node)}
+        regions = [(name, region) for name, part in self.functions.items() for region in part]
+        self.phase = {node: name for name, region in regions for node in region.nodes}
+        self.phase |= {node: self.first for node in kernel.nodes if self.is_chained(node)}
         self.arrays: dict[Node, tuple[Array, int]] = {}
-        for region in self.plan.regions:
+        for name, region in regions:
             for store in region.stores:
                 there = not store.per_sequence and store.array.kind != "next"
-                if there and self.phase.get(store.node) == region.phase:
+                if there and self.phase.get(store.node) == name:
                     self.arrays.setdefault(store.node, (store.array, store.start))
-        for node in self._read_from_memory():
+        self.lay_out()
+
+    @property
+    def first(self) -> str:
+        """The function that has the states at hand."""
+        return "loop"
+
+    def lay_out(self) -> None:
+        """Give what must stand in memory a place."""
+        for node, _ in self.read_from_memory():
             if node not in self.arrays and node not in self.own:
                 self.own[node] = self.width
                 self.width += node.length
@@ -92,30 +104,41 @@ class Addresses:
             return node.array.kind not in ("prev", "carry")
         return isinstance(node, (Shared, Constant))
 
-    def _read_from_memory(self) -> Iterable[Node]:
-        kernel = self.plan.kernel
-        for region in self.plan.regions:
-            for node in region.nodes:
-                for arg in node.inputs:
-                    for part in (arg, *arg.inputs):
-                        yield from self._needed(
-                            part, region.phase, by_feature=not isinstance(node, Gather)
-                        )
-            for store in region.stores:
-                phase = "sums" if store.per_sequence else region.phase
-                yield from self._needed(store.node, phase)
-        for nodes in kernel.carried.values():
+    def read_from_memory(self) -> Iterable[tuple[Node, str]]:
+        """What must stand in memory, each with a function that reads it there."""
+        for name, regions in self.functions.items():
+            for region in regions:
+                for node in region.nodes:
+                    gathers = isinstance(node, Gather)
+                    for arg in node.inputs:
+                        for part in (arg, *arg.inputs):
+                            yield from self.needed(part, name, by_feature=not gathers)
+                for store in region.stores:
+                    yield from self.needed(store.node, "sums" if store.per_sequence else name)
+        for nodes in self.plan.kernel.carried.values():
             for node in nodes:
-                yield from self._needed(node, "loop")
+                yield from self.needed(node, self.last_of(node))
 
-    def _needed(self, node: Node, phase: str, *, by_feature: bool = True) -> Iterable[Node]:
-        """What must stand in memory for a phase to read the node."""
+    def last_of(self, node: Node) -> str:
+        """The function that makes a new state of the node."""
+        del node
+        return "loop"
+
+    def needed(
+        self, node: Node, phase: str, *, by_feature: bool = True
+    ) -> Iterable[tuple[Node, str]]:
+        """What must stand in memory for a function to read the node."""
         whole = self.whole(node)
         if self.is_given(whole) or (whole not in self.phase and not isinstance(whole, Load)):
             return
         computed = self.phase.get(whole)
         if whole is not node or not by_feature or computed not in (None, phase):
-            yield whole
+            yield whole, phase
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether anything stands in memory of the loop's own."""
+        return self.width > 0
 
     # ------------------------------------------------------------ names and addresses
 

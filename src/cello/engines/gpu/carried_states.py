@@ -95,34 +95,14 @@ class States:
             body.append(f"{name} = tl.where(active, {value}, {piece.name})")
         for piece, name in zip(self.pieces, new, strict=True):
             if self.backward:
-                self._cut_off(piece, name)
+                begun = f"{piece.name}_begun += tl.where(active & resets, {name}, 0.0)"
+                phase.cut_off(name, piece.state, piece.start, piece.length, [begun])
             body.append(f"{piece.name} = {name}")
         for piece in self.pieces:
             self._leave("grad_start" if self.backward else "final", piece, piece.name)
             if self.backward:
                 self.tail.append("if RESETS:")
                 self._leave("grad_initial", piece, f"{piece.name}_begun", "    ")
-
-    def _cut_off(self, piece: _Piece, name: str) -> None:
-        """A cotangent goes no further than a reset, or a known output that was fed back."""
-        phase, body = self.phase, self.phase.body
-        if piece.state == self.phase.feedback:
-            size = self.kernel.states[piece.state]
-            base = f"{self.memory.pointer('grad_forced', '')} + row_before * {size}"
-            place = phase.place((base, piece.start), piece.length)
-            body += [
-                "if FORCED:",
-                "    fed = active & has",
-                "    if RESETS:",
-                "        fed = fed & (resets == 0)",
-                f"    tl.store({place}, {name}, mask={phase.mask(piece.length, 'fed')})",
-                f"    {name} = tl.where(fed, 0.0, {name})",
-            ]
-        body += [
-            "if RESETS:",
-            f"    {piece.name}_begun += tl.where(active & resets, {name}, 0.0)",
-            f"    {name} = tl.where(active & resets, 0.0, {name})",
-        ]
 
     def _leave(self, kind: str, piece: _Piece, name: str, indent: str = "") -> None:
         place = self.phase.place((self._row(kind, piece.state), piece.start), piece.length)

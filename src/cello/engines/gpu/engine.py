@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from cello.cells import Cell
 from cello.cells.contract.like import like_of
 from cello.engines.fused.plan import Plan, plan_of
 from cello.engines.fused.run_plan import run_plan
+from cello.engines.gpu.card import H100, WIDEST_OF_A_STEP, why_not_whole
 from cello.engines.gpu.launch import TritonLibrary
-from cello.engines.gpu.write import TritonText, render
+from cello.engines.gpu.stepwise.rendered import render_steps
+from cello.engines.gpu.write import render
 from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError, EngineError
 from cello.program import Program, program_of
@@ -21,11 +21,6 @@ __all__ = ["DTYPES", "NAME", "GpuPlan", "gpu_plan", "refuses", "run", "source"]
 
 NAME = "gpu"
 DTYPES = (torch.float32, torch.bfloat16)  # the second is reckoned with in float32
-#: Features of the widest vector that a program has at hand.
-WIDEST = 128
-#: Bytes of shared memory that the loop of gradients takes for each number of a matrix, and those
-#: that a program may have on a card of compute capability 9.0.
-_BYTES, _SHARED = 12.5, 227 * 1024
 
 
 class GpuPlan(Plan):
@@ -34,27 +29,28 @@ class GpuPlan(Plan):
     engine = NAME
 
     def _library(self, kernel: Kernel) -> TritonLibrary:
-        return TritonLibrary(render(self.lowered.graph, kernel, self.feedback))
+        graph = self.lowered.graph
+        return TritonLibrary(
+            render(graph, kernel, self.feedback), render_steps(graph, kernel, self.feedback)
+        )
 
-    def text_of(self, *, backward: bool) -> TritonText:
-        """The functions of the loop that computes outputs, or of that for all gradients."""
+    def library_of(self, *, backward: bool) -> TritonLibrary:
+        """The loop that computes outputs, or that for all gradients."""
         if backward:
             needed = frozenset(value.name for value in self.shared)
             loop = self.backward(names=(), seen=(), x=True, needed=needed)
         else:
             loop = self.forward(save=False)
-        text: TritonText = loop.rendered
-        return text
+        library: TritonLibrary = loop.library
+        return library
 
-    def too_large(self, shared: int) -> str | None:
-        """Why a program cannot have everything at hand in `shared` bytes, or None if it can."""
-        found = [self.text_of(backward=backward) for backward in (False, True)]
-        widest, held = (max(getattr(t, of) for t in found) for of in ("widest", "held"))
-        if widest > WIDEST:
-            return f"its loops hold vectors of at most {WIDEST} numbers, here are {widest}"
-        if held * _BYTES > shared:
-            most = int(shared / _BYTES)
-            return f"its loops hold matrices of at most {most:,} numbers here, not {held:,}"
+    def too_large(self) -> str | None:
+        """Why not even one step can be run, or None if it can."""
+        libraries = [self.library_of(backward=backward) for backward in (False, True)]
+        widest = max(library.stepwise.text.widest for library in libraries)
+        if widest > WIDEST_OF_A_STEP:
+            most = f"{WIDEST_OF_A_STEP:,}"
+            return f"its loops hold vectors of at most {most} numbers, here are {widest:,}"
         return None
 
 
@@ -79,17 +75,9 @@ def refuses(run: Run) -> str | None:
     if dtype not in DTYPES:
         return f"its loops reckon in {' and '.join(map(str, DTYPES))}, not in {dtype}"
     try:
-        return _plan(run).too_large(_shared_memory(device))
+        return _plan(run).too_large()
     except CaptureError as error:
         return str(error)
-
-
-def _shared_memory(device: torch.device) -> int:
-    """Bytes that a program may have on a device."""
-    if device.type != "cuda":
-        return _SHARED
-    properties: Any = torch.cuda.get_device_properties(device)
-    return int(properties.shared_memory_per_block_optin)
 
 
 def run(run: Run) -> RunResult:
@@ -124,4 +112,9 @@ def source(cell: Cell, *, backward: bool = False, whole: bool = False) -> str:
         name = type(cell).__name__
         raise EngineError(f"{name} cannot become a loop in Triton: {error}") from error
     title = f"# The {'backward' if backward else 'forward'} loop of {type(cell).__name__}."
-    return f"{title}\n\n{plan.text_of(backward=backward).source}"
+    library = plan.library_of(backward=backward)
+    whole, steps = library.whole.text, library.stepwise.text
+    reason = why_not_whole(whole, steps, 1, H100)
+    if reason is None:
+        return f"{title}\n\n{whole.source}"
+    return f"{title} Step by step, for {reason}.\n\n{steps.source}"

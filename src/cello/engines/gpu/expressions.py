@@ -40,7 +40,10 @@ EXPRESSIONS = ALIKE | {
     "feature": "{columns}.to(tl.float32)",
 }
 
-_OWN = frozenset("triton tl float int min max abs range s t row seq active has rows".split())
+_OWN = frozenset(
+    "triton tl float int min max abs range s t row seq active has rows fed resets before "
+    "row_before first size first_before size_before T N".split()
+)
 
 
 def _is_reserved(name: str) -> bool:

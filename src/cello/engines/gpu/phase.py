@@ -59,7 +59,7 @@ class Phase:
 
     def compute(self) -> None:
         """All regions of the phase, and what they leave."""
-        for region in self.memory.plan.of(self.name):
+        for region in self.memory.functions[self.name]:
             for node in region.nodes:
                 self._node(node)
             for store in region.stores:
@@ -67,7 +67,7 @@ class Phase:
                     self._store(store)
             for node in region.nodes:
                 self.keep(node)
-            if self._written and self.memory.width:
+            if self._written and self.memory.has_rows:
                 self.body.append("tl.debug_barrier()")
             self._written = False
 
@@ -193,6 +193,33 @@ class Phase:
         begun = self.loaded((again, start), length)
         self.body += ["if RESETS:", f"    {name} = tl.where(resets, {begun}, {name})"]
 
+    def cut_off(self, name: str, state: str, start: int, length: int, begun: list[str]) -> None:
+        """A cotangent goes no further than a reset, or a known output that was fed back.
+
+        Args:
+            name: of the block that holds it.
+            state: whose cotangent it is.
+            start, length: which features.
+            begun: lines that add it to that of the state which resets go back to.
+        """
+        if state == self.feedback:
+            size = self.kernel.states[state]
+            base = f"{self.memory.pointer('grad_forced', '')} + row_before * {size}"
+            place = self.place((base, start), length)
+            self.body += [
+                "if FORCED:",
+                "    fed = active & has",
+                "    if RESETS:",
+                "        fed = fed & (resets == 0)",
+                f"    tl.store({place}, {name}, mask={self.mask(length, 'fed')})",
+                f"    {name} = tl.where(fed, 0.0, {name})",
+            ]
+        self.body += [
+            "if RESETS:",
+            *(f"    {line}" for line in begun),
+            f"    {name} = tl.where(active & resets, 0.0, {name})",
+        ]
+
     # ------------------------------------------------------------ nodes
 
     def _node(self, node: Node) -> None:
@@ -203,7 +230,7 @@ class Phase:
                 node, _FOLDS[node.kind].format(f"tl.where({inside}, {arg}, {_NEUTRAL[node.kind]})")
             )
         elif isinstance(node, TermSum):
-            self._let(node, " + ".join(self._term(term) for term in node.terms))
+            self._let(node, self.summed(node))
         elif isinstance(node, Gather):
             self._let(node, self._gathered(node))
         else:
@@ -239,9 +266,12 @@ class Phase:
             value = f"tl.where({here}, {part}, {value})"
         return value
 
-    def _term(self, node: Node) -> str:
-        if not isinstance(node, Dot):
-            return self.value(node)
+    def summed(self, node: TermSum) -> str:
+        """A sum, with products that are computed here."""
+        terms = (self._product(t) if isinstance(t, Dot) else self.value(t) for t in node.terms)
+        return " + ".join(terms)
+
+    def _product(self, node: Dot) -> str:
         k = node.arg.length
         wide = max(16, padded(k))
         self.columns.add(wide)

@@ -15,9 +15,9 @@ from cello.engines.gpu.carried_states import States
 from cello.engines.gpu.phase import Phase
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Graph
-from cello.program.kernel.schedule import schedule
+from cello.program.kernel.schedule import PHASES, schedule
 
-__all__ = ["TritonText", "render"]
+__all__ = ["BEFORE", "ROW", "TritonText", "indented", "render"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:
         kernel: the loop.
         feedback: the state in whose place known outputs may be fed back.
     """
-    memory = Addresses(schedule(graph, kernel))
+    plan = schedule(graph, kernel)
+    memory = Addresses(plan, {phase: plan.of(phase) for phase in PHASES})
     for kind in STATE_SLOTS[kernel.name]:
         for state in kernel.states:
             memory.pointer(kind, state)
@@ -89,7 +90,7 @@ def _flat(name: str, memory: Addresses, feedback: str | None) -> _Made | None:
         return None
     phase = Phase(name, memory, feedback)
     phase.compute()
-    phase.head += [*_ROW, *_BEFORE, *phase.body]
+    phase.head += [*ROW, *BEFORE, *phase.body]
     return phase, [], []
 
 
@@ -100,7 +101,7 @@ def _loop(memory: Addresses, feedback: str | None) -> _Made:
     states.begin()
     phase.compute()
     states.end()
-    if memory.width:
+    if memory.has_rows:
         phase.body.append("tl.debug_barrier()")
     return phase, _walk(phase), states.tail
 
@@ -125,7 +126,7 @@ def _walk(phase: Phase) -> list[str]:
     backward = phase.kernel.name == "backward"
     return [
         "for s in range(T):",
-        *_indented([*_step(backward), *_BEFORE, *phase.body]),
+        *indented([*_step(backward), *BEFORE, *phase.body]),
     ]
 
 
@@ -148,7 +149,7 @@ def _text(name: str, memory: Addresses, phase: Phase, walk: list[str], tail: lis
             "    RESETS: tl.constexpr, FORCED: tl.constexpr, TILE: tl.constexpr,",
             "    PRECISION: tl.constexpr,",
             "):",
-            *_indented(lines),
+            *indented(lines),
             "",
         ]
     )
@@ -159,7 +160,7 @@ _SEQUENCES = [
     "rows = seq < ROWS",
 ]
 #: Of a row: its step and its sequence.
-_ROW = [
+ROW = [
     "row = (tl.program_id(0) * TILE + tl.arange(0, TILE)[:, None]).to(tl.int64)",
     "active = row < N",
     "if RAGGED:",
@@ -170,7 +171,7 @@ _ROW = [
     "    seq = row - t * ROWS",
 ]
 #: The row of the step before, if it has one; whether it begins anew.
-_BEFORE = [
+BEFORE = [
     "before = seq * 0 + (t + 1 if REVERSE else t - 1)",
     "has = active & (before >= 0) & (before < T)",
     "if RAGGED:",
@@ -196,5 +197,6 @@ def _step(backward: bool) -> list[str]:
     ]
 
 
-def _indented(lines: list[str]) -> list[str]:
+def indented(lines: list[str]) -> list[str]:
+    """Lines of a block."""
     return [f"    {line}" for line in lines]
