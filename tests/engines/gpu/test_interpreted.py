@@ -151,16 +151,23 @@ def test_nan_and_infinity_are_where_the_step_has_them(device: torch.device) -> N
         torch.testing.assert_close(layer(x)[0], expected, equal_nan=True)
 
 
+class Wide(cello.Cell):
+    """An output of very many numbers."""
+
+    state = ("h",)
+
+    def step(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+        return h.expand(-1, self.output_size), (h + x[:, :1],)
+
+
 def test_what_it_cannot_run_is_said() -> None:
     x = torch.zeros(2, 1, 3)
     with pytest.raises(
         EngineError, match=r"reckon in torch.float32 and torch.bfloat16, not in .*64"
     ):
         cello.Recurrent(make("lstm"), engine="gpu")(x.double())
-    with pytest.raises(EngineError, match="matrices of at most 18,595 numbers here, not 65,536"):
-        cello.Recurrent(cello.LSTMCell(3, 128), engine="gpu")(x)
-    with pytest.raises(EngineError, match="vectors of at most 128 numbers, here are 256"):
-        cello.Recurrent(cello.ElmanCell(3, 129), engine="gpu")(x)
+    with pytest.raises(EngineError, match="vectors of at most 32,768 numbers, here are 65,536"):
+        cello.Recurrent(Wide(3, 1, output_size=40_000), engine="gpu")(x)
 
 
 def test_auto_leaves_it_alone() -> None:

@@ -31,7 +31,7 @@ for name, size, card in json.loads(sys.argv[1]):
     for loop in (
         plan.forward(save=True), plan.backward(names=(), seen=(), x=True, needed=needed)
     ):
-        for function, taken in compile_offline(loop.library, card).items():
+        for function, taken in compile_offline(loop.library.whole, card).items():
             found.append([name, size, card, loop.kernel.name, function, *taken])
 print(json.dumps(found))
 """

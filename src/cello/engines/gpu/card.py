@@ -7,6 +7,7 @@ where the two ways cross.
 from __future__ import annotations
 
 from functools import cache
+from math import ceil
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,16 @@ from cello.engines.gpu.stepwise.rendered import StepText
 from cello.engines.gpu.whole import TILE
 from cello.engines.gpu.write import TritonText
 
-__all__ = ["H100", "WIDEST", "WIDEST_OF_A_STEP", "Card", "card_of", "steps_take", "whole_takes", "why_not_whole"]
+__all__ = [
+    "H100",
+    "WIDEST",
+    "WIDEST_OF_A_STEP",
+    "Card",
+    "card_of",
+    "steps_take",
+    "whole_takes",
+    "why_not_whole",
+]
 
 #: Features of the widest vector that a program has at hand, of all steps and of one.
 WIDEST, WIDEST_OF_A_STEP = 128, 1 << 15
@@ -56,7 +66,7 @@ def card_of(device: torch.device) -> Card:
 
 def whole_takes(text: TritonText, rows: int, card: Card) -> float:
     """Microseconds of a step of one kernel: each program takes 16 rows through all products."""
-    waves = -(-(-(-rows // TILE)) // card.processors)
+    waves = ceil(ceil(rows / TILE) / card.processors)
     return waves * (_STEP + TILE * text.held / _OF_ONE)
 
 

@@ -113,8 +113,8 @@ def source(cell: Cell, *, backward: bool = False, whole: bool = False) -> str:
         raise EngineError(f"{name} cannot become a loop in Triton: {error}") from error
     title = f"# The {'backward' if backward else 'forward'} loop of {type(cell).__name__}."
     library = plan.library_of(backward=backward)
-    whole, steps = library.whole.text, library.stepwise.text
-    reason = why_not_whole(whole, steps, 1, H100)
+    kernel, steps = library.whole.text, library.stepwise.text
+    reason = why_not_whole(kernel, steps, 1, H100)
     if reason is None:
-        return f"{title}\n\n{whole.source}"
+        return f"{title}\n\n{kernel.source}"
     return f"{title} Step by step, for {reason}.\n\n{steps.source}"

@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 from typing import Any, NamedTuple
 
-from cello.engines.gpu.launch import TritonLibrary
+from cello.engines.gpu.stepwise.loop import StepwiseLoop
+from cello.engines.gpu.whole import WholeLoop
 
 __all__ = ["Taken", "compile_offline"]
 
@@ -35,20 +36,25 @@ class Taken(NamedTuple):
 
 
 def compile_offline(
-    library: TritonLibrary, capability: int = 90, *, precision: str = "tf32x3", warps: int = 8
+    loop: WholeLoop | StepwiseLoop,
+    capability: int = 90,
+    *,
+    precision: str = "tf32x3",
+    warps: int = 8,
 ) -> dict[str, Taken]:
     """Compile the functions of a loop for a compute capability, such as 80, 90 or 120."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    library.load()
+    loop.load()
     found = {}
-    for name, function in library.functions.items():
+    for name, function in loop.functions.items():
         constants: dict[str, Any] = {
             **dict.fromkeys(("REVERSE", "RAGGED", "RESETS", "FORCED"), False),
-            "OWN": library.rendered.own,
-            "TILE": 16,
+            "OWN": loop.text.own,
+            "NOW": loop.text.now,
+            "TILE": loop.tile,
             "PRECISION": precision,
         }
         types = {
@@ -57,6 +63,7 @@ def compile_offline(
             else _TYPES.get(word, "*fp32" if word.startswith("p_") else "i32")
             for word in function.arg_names
         }
+        constants = {word: value for word, value in constants.items() if word in types}
         source = ASTSource(fn=function, signature=types, constexprs=constants)
         target = GPUTarget("cuda", capability, 32)
         made = triton.compile(source, target=target, options={"num_warps": warps})

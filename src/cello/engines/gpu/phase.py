@@ -199,7 +199,8 @@ class Phase:
         Args:
             name: of the block that holds it.
             state: whose cotangent it is.
-            start, length: which features.
+            start: the first of the features.
+            length: how many.
             begun: lines that add it to that of the state which resets go back to.
         """
         if state == self.feedback:

@@ -21,6 +21,8 @@ TILE, _WARPS = 16, 8  # rows and warps of a program
 class WholeLoop:
     """A loop whose states stay in registers, and whose weights stay at hand."""
 
+    tile = TILE
+
     def __init__(self, text: TritonText) -> None:
         self.text = text
         self.functions: dict[str, Any] = {}

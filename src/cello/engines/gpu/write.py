@@ -43,6 +43,7 @@ class TritonText:
     tables: tuple[int, ...]
     widest: int
     held: int
+    now = 0  # numbers of a row in memory of one step: all stays in registers
 
 
 def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:

@@ -23,8 +23,8 @@ class StepFunction(Phase):
 
     def write(self, one: Pass) -> None:
         """All that the function does."""
-        for node in one.factors:
-            self.address(node)
+        for factor in one.factors:
+            self.address(factor)
         if self.in_loop and one.name == self.memory.functions_of("loop")[0]:
             for node in self.memory.own:
                 if self.memory.is_chained(node):  # read after the loop

@@ -28,19 +28,28 @@ class _Rows(NamedTuple):
 
 
 class StepwiseLoop:
-    """A loop that runs step by step."""
+    """A loop that runs step by step.
+
+    Attributes:
+        text: what it is rendered as.
+        functions: those of the text, once it is loaded.
+        tile: rows that a program of a function takes.
+    """
 
     def __init__(self, text: StepText) -> None:
         self.text = text
-        self._functions: dict[str, Any] = {}
+        self.functions: dict[str, Any] = {}
+        self.tile = 1
+        while self.tile < 16 and 2 * self.tile * text.widest <= _NUMBERS:
+            self.tile *= 2
         self._tables: dict[torch.device, Tensor] = {}
 
     def load(self) -> None:
         """Read the text."""
-        if not self._functions:
+        if not self.functions:
             runs = (run for phase in self.text.phases.values() for run in phase)
             names = [run.name for run in runs if isinstance(run, Function)]
-            self._functions = compiled(self.text.source, names)
+            self.functions = compiled(self.text.source, names)
 
     def __call__(
         self,
@@ -62,10 +71,6 @@ class StepwiseLoop:
             self._tables[like.device] = numbers_on(like.device, self.text.tables)
         call = _Call(self, steps, tensors, reset, like)
         call.run()
-
-    def function(self, name: str) -> Any:
-        """A function of the text."""
-        return self._functions[name]
 
     def table(self, device: torch.device) -> Tensor:
         """The whole numbers that functions read."""
@@ -104,10 +109,7 @@ class _Call:
             self.memories |= {place: like.new_empty(rows, size) for place in places}
         forced = tensors.get(Slot("forced", ""))
         self.changes = reset is not None, forced is not None and forced.numel() > 0
-        tile = 1
-        while tile < 16 and 2 * tile * text.widest <= _NUMBERS:
-            tile *= 2
-        self.tile = tile
+        self.tile = loop.tile
         self.options = {
             "OWN": text.own,
             "NOW": text.now,
@@ -115,8 +117,8 @@ class _Call:
             "RAGGED": steps.table is not None,
             "RESETS": self.changes[0],
             "FORCED": self.changes[1],
-            "TILE": tile,
-            "num_warps": 8 if text.widest * tile >= _NUMBERS else 4,
+            "TILE": self.tile,
+            "num_warps": 8 if text.widest * self.tile >= _NUMBERS else 4,
         }
 
     def run(self) -> None:
@@ -168,7 +170,7 @@ class _Call:
     def _call(self, function: Function, rows: _Rows, *, in_loop: bool) -> None:
         numbers = (*rows,) if in_loop else (self.steps.length, self.steps.total)
         programs = self.steps.rows if in_loop else self.steps.total
-        self.loop.function(function.name)[-(-programs // self.tile),](
+        self.loop.functions[function.name][-(-programs // self.tile),](
             *(self.memories[name] for name in function.pointers),
             *numbers,
             self.steps.rows,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cello.engines.fused.slots import STATE_SLOTS, Slot
 from cello.engines.gpu.stepwise.functions import StepFunction
 from cello.engines.gpu.stepwise.memory import StepMemory
-from cello.engines.gpu.stepwise.passes import Pass, Product, passes_of
+from cello.engines.gpu.stepwise.passes import Product, passes_of
 from cello.engines.gpu.write import BEFORE, ROW, indented
 from cello.program.kernel.kernel import Kernel, Store
 from cello.program.kernel.nodes import Constant, Dot, Graph
@@ -131,11 +131,10 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
         for one in passes[phase]:
             written = StepFunction(one.name, memory, feedback)
             written.write(one)
-            products = [_product(memory, product, phase) for product in one.products]
+            runs += [_product(memory, product, phase) for product in one.products]
             if written.body:
                 texts[one.name] = _text(written)
-                products.append(_function(one.name, texts[one.name]))
-            runs += products
+                runs.append(_function(one.name, texts[one.name]))
             widest = max(widest, *written.columns, 1)
         phases[phase] = tuple(runs)
     if kernel.name == "forward" and kernel.states:

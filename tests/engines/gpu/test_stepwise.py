@@ -1,0 +1,90 @@
+"""Large states: the loop step by step, on Triton's interpreter, against the step itself."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+import cello
+from cello.engines.gpu import launch
+from cello.engines.gpu.card import H100, why_not_whole
+from cello.engines.gpu.engine import gpu_plan
+from cello.program import program_of
+from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING
+from tests.engines.test_matrix import SHAPES, outcome, same, sample
+from tests.registry import I, make
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
+
+FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+ONCE = [("ragged", True, True, ()), ("even", False, False, None)]
+
+
+@pytest.fixture
+def step_by_step_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small states too: tests with large ones would take long on the interpreter."""
+    monkeypatch.setattr(launch, "why_not_whole", lambda *_: "a test asks for it")
+
+
+@pytest.mark.parametrize("name", CELLS if FULL else CELLS[2::10])
+def test_every_cell(name: str, step_by_step_only: None, poison_empty: None) -> None:
+    cell = make(name, torch.float32)
+    for shape, reverse, resets, wanted in EVERYTHING if FULL else ONCE:
+        sizes = SHAPES[shape]
+        given = sample(cell, sizes, torch.float32, resets)
+        expected = outcome(cell, "reference", sizes, given, reverse, wanted)
+        found = outcome(cell, "gpu", sizes, given, reverse, wanted)
+        for ours, theirs in zip(found, expected, strict=True):
+            same(ours, theirs, CLOSE[torch.float32])
+
+
+def test_known_outputs_that_are_fed_back(step_by_step_only: None) -> None:
+    layer, x = cello.Recurrent(make("jordan", torch.float32)), torch.randn(4, 3, I)
+    targets = torch.randn(4, 3, layer.cell.output_size, requires_grad=True)
+    found = []
+    for engine in ("reference", "gpu"):
+        with cello.engine(engine):
+            y, _ = layer(x, targets=targets)
+        leaves = [targets, *layer.parameters()]
+        found.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_large_states_run_step_by_step() -> None:
+    layer, x = cello.Recurrent(cello.GRUCell(5, 160)), torch.randn(3, 4, 5)
+    found = []
+    for engine in ("reference", "gpu"):
+        with cello.engine(engine):
+            y, _ = layer(x, lengths=torch.tensor([3, 1, 2, 0]))
+        found.append([y, *torch.autograd.grad(y.square().sum(), layer.parameters())])
+    torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "rows", "reason"),
+    [
+        (64, 16, None),
+        (64, 4096, None),
+        (32, 100_000, "a step of one kernel would take"),
+        (128, 16, "matrices of at most 18,595 numbers here, not 65,536"),
+        (129, 16, "vectors of at most 128 numbers, here are 256"),
+    ],
+)
+def test_which_way_a_loop_runs(size: int, rows: int, reason: str | None) -> None:
+    """One kernel where all fits and few rows share its products; else step by step."""
+    cell = cello.LSTMCell(3, size)
+    plan = gpu_plan(program_of(cell, torch.float32, torch.device("cpu")), cell.feedback)
+    library = plan.library_of(backward=False)
+    found = why_not_whole(library.whole.text, library.stepwise.text, rows, H100)
+    assert found is None if reason is None else found is not None and reason in found
+
+
+def test_the_products_of_a_step_are_one() -> None:
+    """Of an LSTM's four gates, and of their cotangents, whose sum is one product too."""
+    layer = cello.Recurrent(cello.LSTMCell(3, 256))
+    forward, backward = (layer.source(engine="gpu", backward=b) for b in (False, True))
+    assert "#     now[:, 0:1024] = prev_h[:, 0:256] @ R.T[0:256, 0:1024]\n" in forward
+    assert "#     now[:, 0:256] = cot_0[:, 0:1024] @ R[0:1024, 0:256]\n" in backward
+    assert "Step by step, for one kernel holds vectors of at most 128 numbers" in forward
