@@ -52,10 +52,11 @@ class Engine(Protocol):
         """Run it."""
 
 
-# Those that "auto" chooses from, the fastest first, and all that may be asked for by name. A new
-# engine joins by a line here.
+# Those that "auto" chooses from on a CPU, the fastest first, and all that may be asked for by name;
+# then the engine of compiled loops for each kind of device. A new engine joins by a line here.
 ENGINES: dict[str, Engine] = {"cpu": cpu, "split": split, "reference": reference}
 NAMED_ENGINES: dict[str, Engine] = {**ENGINES, "gpu": gpu}
+FUSED = {"cpu": cpu.NAME, "cuda": gpu.NAME}
 
 _forced: ContextVar[str | None] = ContextVar("cello_engine", default=None)
 _warned: set[str] = set()
@@ -84,7 +85,8 @@ def engine(name: str) -> Iterator[None]:
     Args:
         name: "reference" runs the cell's own step at every step; "split" runs what needs no
             state for all steps at once; "cpu" runs a compiled loop; "gpu" one in Triton, on a GPU;
-            "auto" takes the fastest that can, of all but "gpu".
+            "auto" takes the fastest that can, and "gpu" only once a first call has shown that its
+            loops do on that very card what the step does.
 
     Raises:
         ArgumentError: no engine is called so.
@@ -146,9 +148,8 @@ def _run(run: Run, asked: str) -> RunResult:
     if _transformed(run) is not None:
         return reference.run(run)
     reasons: dict[str, str] = {}
-    for name, candidate in ENGINES.items():
-        if name == cpu.NAME and run.data.device.type != "cpu":
-            continue  # nobody's mistake: nothing to be said
+    for name in _fastest_first(run.data.device):
+        candidate = NAMED_ENGINES[name]
         reason = candidate.refuses(run)
         if reason is None:
             break
@@ -156,6 +157,13 @@ def _run(run: Run, asked: str) -> RunResult:
     for reason, name in reasons.items():
         _leave(reason, name, name_of(run.cell))
     return candidate.run(run)
+
+
+def _fastest_first(device: torch.device) -> Iterator[str]:
+    """The engines that "auto" chooses from for a device."""
+    if device.type in FUSED:
+        yield FUSED[device.type]
+    yield from (split.NAME, "reference")
 
 
 def _in_script(run: Run, name: str) -> RunResult:

@@ -163,15 +163,15 @@ class Wide(cello.Cell):
 def test_what_it_cannot_run_is_said() -> None:
     x = torch.zeros(2, 1, 3)
     with pytest.raises(
-        EngineError, match=r"reckon in torch.float32 and torch.bfloat16, not in .*64"
+        EngineError, match=r"torch.float32, torch.bfloat16 and torch.float16, not torch.float64"
     ):
         cello.Recurrent(make("lstm"), engine="gpu")(x.double())
     with pytest.raises(EngineError, match="vectors of at most 32,768 numbers, here are 65,536"):
         cello.Recurrent(Wide(3, 1, output_size=40_000), engine="gpu")(x)
 
 
-def test_auto_leaves_it_alone() -> None:
-    """Until it has been measured on a card, it runs where it is asked for."""
+def test_auto_leaves_it_alone_on_a_cpu() -> None:
+    """There it runs where it is asked for, on the interpreter."""
     layer, x = cello.Recurrent(cello.ElmanCell(3, 4)), torch.randn(3, 2, 3)
     layer(x)
     program = program_of(layer.cell, x.dtype, x.device)

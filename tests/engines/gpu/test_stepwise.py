@@ -37,7 +37,7 @@ def test_every_cell(name: str, step_by_step_only: None, poison_empty: None) -> N
         expected = outcome(cell, "reference", sizes, given, reverse, wanted)
         found = outcome(cell, "gpu", sizes, given, reverse, wanted)
         for ours, theirs in zip(found, expected, strict=True):
-            same(ours, theirs, CLOSE[torch.float32])
+            same(ours, theirs, CLOSE)
 
 
 def test_known_outputs_that_are_fed_back(step_by_step_only: None) -> None:

@@ -53,6 +53,7 @@ def command(as_json: bool) -> None:
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "engines": ["auto", *NAMED_ENGINES],
+        "loops on a gpu": _gpu_loops(),
         "compiler": _compiler(),
         "calls": _calls(),
         "cache": str(cache_folder()),
@@ -88,6 +89,17 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
+
+
+def _gpu_loops() -> str:
+    """Whether engine "gpu" can run here, and when it does."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "none: PyTorch sees no GPU"
+    if _version("triton") is None:
+        return "none: Triton is not installed"
+    return "in Triton, by themselves once a first call of a cell equals its step on that card"
 
 
 def _compiler() -> str:

@@ -11,22 +11,28 @@ from cello.engines.fused.run_plan import run_plan
 from cello.engines.gpu.card import H100, WIDEST_OF_A_STEP, why_not_whole
 from cello.engines.gpu.launch import TritonLibrary
 from cello.engines.gpu.stepwise.rendered import render_steps
+from cello.engines.gpu.trust import distrust
 from cello.engines.gpu.write import render
 from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError, EngineError
 from cello.program import Program, program_of
+from cello.program.ahead import Ahead
 from cello.program.kernel import Kernel
 
 __all__ = ["DTYPES", "NAME", "GpuPlan", "gpu_plan", "refuses", "run", "source"]
 
 NAME = "gpu"
-DTYPES = (torch.float32, torch.bfloat16)  # the second is reckoned with in float32
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # all are reckoned with in float32
 
 
 class GpuPlan(Plan):
     """The loops of one program, in Triton."""
 
     engine = NAME
+
+    def __init__(self, program: Program, feedback: str | None, ahead: Ahead | None = None) -> None:
+        super().__init__(program, feedback, ahead)
+        self.trust: dict[object, str | None] = {}
 
     def _library(self, kernel: Kernel) -> TritonLibrary:
         graph = self.lowered.graph
@@ -43,6 +49,13 @@ class GpuPlan(Plan):
             loop = self.forward(save=False)
         library: TritonLibrary = loop.library
         return library
+
+    def ways(self, run: Run) -> tuple[str, ...]:
+        """How the loops run for as many rows: outputs, gradients."""
+        sizes = run.batch_sizes
+        rows = sizes[0] if sizes else 0
+        libraries = (self.library_of(backward=backward) for backward in (False, True))
+        return tuple(type(one.way(rows, run.data.device)).__name__ for one in libraries)
 
     def too_large(self) -> str | None:
         """Why not even one step can be run, or None if it can."""
@@ -73,11 +86,13 @@ def refuses(run: Run) -> str | None:
     if device.type != "cuda" and not is_interpreted():
         return f"its loops run on a GPU, the input is on {device}"
     if dtype not in DTYPES:
-        return f"its loops reckon in {' and '.join(map(str, DTYPES))}, not in {dtype}"
+        *others, last = map(str, DTYPES)
+        return f"its loops take {', '.join(others)} and {last}, not {dtype}"
     try:
-        return _plan(run).too_large()
+        plan = _plan(run)
     except CaptureError as error:
         return str(error)
+    return plan.too_large() or distrust(plan, run, plan.trust, plan.ways(run))
 
 
 def run(run: Run) -> RunResult:

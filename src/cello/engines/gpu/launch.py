@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from types import SimpleNamespace
 
 import torch
@@ -17,7 +18,19 @@ from cello.engines.gpu.stepwise.rendered import StepText
 from cello.engines.gpu.whole import WholeLoop
 from cello.engines.gpu.write import TritonText
 
-__all__ = ["TritonLibrary"]
+__all__ = ["TritonLibrary", "as_for"]
+
+_rows: ContextVar[int | None] = ContextVar("cello_gpu_rows", default=None)
+
+
+@contextmanager
+def as_for(rows: int) -> Iterator[None]:
+    """Run loops in the block the way that is chosen for so many rows."""
+    token = _rows.set(rows)
+    try:
+        yield
+    finally:
+        _rows.reset(token)
 
 
 class TritonLibrary:
@@ -46,9 +59,12 @@ class TritonLibrary:
             return
         by_slot: dict[Slot, Tensor] = dict(zip(self.rendered.slots, tensors, strict=True))
         like = next(tensor for tensor in tensors if tensor.numel())
-        card = card_of(like.device)
-        stepwise = why_not_whole(self.whole.text, self.stepwise.text, steps.rows, card) is not None
-        loop = self.stepwise if stepwise else self.whole
+        loop = self.way(_rows.get() or steps.rows, like.device)
         is_gpu = like.device.type == "cuda"
         with torch.no_grad(), torch.cuda.device(like.device) if is_gpu else nullcontext():
             loop(steps, by_slot, reset, like)
+
+    def way(self, rows: int, device: torch.device) -> WholeLoop | StepwiseLoop:
+        """How it runs for so many rows."""
+        reason = why_not_whole(self.whole.text, self.stepwise.text, rows, card_of(device))
+        return self.whole if reason is None else self.stepwise

@@ -135,7 +135,8 @@ class Lowering:
     def _reckons(self, dtype: torch.dtype) -> bool:
         """Whether the loop reckons with numbers at least as wide, and not wider ones."""
         own = self.program.x.dtype
-        return dtype == own or (own == torch.bfloat16 and dtype == torch.float32)
+        few_bits = own in (torch.bfloat16, torch.float16)
+        return dtype == own or (few_bits and dtype == torch.float32)
 
     def operand(self, leaf: Any, out: Value, vector: int, piece: int) -> Node:
         """What stands for an operand at a piece of a vector of a pointwise result."""

@@ -16,8 +16,8 @@ _KINDS = {"vector": "shared", "matrix": "shared"}
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """What a loop computes in: float32 for bfloat16."""
-    return torch.float32 if dtype == torch.bfloat16 else dtype
+    """What a loop computes in: float32 for what has fewer bits."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 def plain(tensors: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:

@@ -15,7 +15,7 @@ from cello.engines.interpreter import run_ops
 from cello.engines.run import Rows, joined, nothing_of
 from cello.program import Value, needed_ops
 
-__all__ = ["replay"]
+__all__ = ["replay", "replayed"]
 
 
 def replay(
@@ -28,7 +28,7 @@ def replay(
         # Each tensor under a name of its own: one may come twice, or be made of another.
         tensors = [tensor.view_as(tensor) for tensor in call.tensors]
         forced = None if forced is None else forced.view_as(forced)
-        results = _run(call.loops, call._replace(tensors=tensors, forced=forced))
+        results = replayed(call.loops, call._replace(tensors=tensors, forced=forced))
     inputs = [tensor for tensor, need in zip(tensors, needs, strict=True) if need]
     leaves = [*inputs, *([forced] if known and forced is not None else [])]
     pairs = [
@@ -51,7 +51,7 @@ def replay(
     return made
 
 
-def _run(plan: Plan, call: LoopCall) -> list[Tensor]:
+def replayed(plan: Plan, call: LoopCall) -> list[Tensor]:
     """Outputs, final states and what was recorded."""
     program, given = plan.program, OperationInputs(plan, call.tensors)
     sizes = [call.rows] * call.length if call.table is None else call.table[0].tolist()

@@ -142,7 +142,7 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
         begin.begin()
         texts["begin"] = _text(begin)
         phases["begin"] = (_function("begin", texts["begin"]),)
-        widest = max(widest, *begin.columns)
+        widest = max(widest, *begin.columns, 1)
     sums = _sums(memory, kernel)
     products = [run for run in phases["loop"] if isinstance(run, MatrixProduct)]
     return StepText(

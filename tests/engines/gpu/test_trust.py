@@ -1,0 +1,87 @@
+"""Loops run on a card only once they have done there what the step does."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+import cello
+from cello.engines import EngineWarning, choose
+from cello.engines.gpu import trust
+from cello.engines.gpu.engine import gpu_plan
+from cello.engines.gpu.expressions import EXPRESSIONS
+from cello.errors import EngineError
+from cello.program import program_of
+from tests.registry import RANDOM, make
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
+
+LENGTHS = torch.tensor([3, 1, 2])
+
+
+@pytest.fixture
+def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton's interpreter in the place of a GPU: "auto" takes it, and it is checked."""
+    monkeypatch.setitem(choose.FUSED, "cpu", "gpu")
+    monkeypatch.setattr(trust, "CHECKED", {"cpu"})
+    monkeypatch.setattr(choose, "_warned", set())
+
+
+def trained(layer: cello.Recurrent, x: torch.Tensor) -> list[torch.Tensor]:
+    """The outputs and every gradient."""
+    y, _ = layer(x, lengths=LENGTHS)
+    return [y, *torch.autograd.grad(y.square().sum(), layer.parameters())]
+
+
+def test_what_equals_the_step_is_taken(as_on_a_card: None) -> None:
+    layer, x = cello.Recurrent(cello.LSTMCell(3, 4)), torch.randn(4, 3, 3)
+    with cello.engine("reference"):
+        expected = trained(layer, x)
+    torch.testing.assert_close(trained(layer, x), expected)
+    plan = gpu_plan(program_of(layer.cell, x.dtype, x.device), None)
+    assert list(plan.trust.values()) == [None]  # looked at, and nothing was found
+
+
+@pytest.mark.parametrize("what", ["tanh", "sigmoid"])
+def test_a_wrong_loop_is_not_taken(
+    what: str, as_on_a_card: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(4, 3, 3)
+    with cello.engine("reference"):
+        expected = trained(layer, x)
+    monkeypatch.setitem(EXPRESSIONS, what, f"1.01 * ({EXPRESSIONS[what]})")
+    with pytest.warns(EngineWarning, match=r"differ from the step by 0\.0\d+ in .*1e-04|0\.0001"):
+        found = trained(layer, x)
+    torch.testing.assert_close(found, expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", EngineWarning)
+        trained(layer, x)  # it is said once
+    with pytest.raises(EngineError, match="its loops differ from the step by"):
+        cello.Recurrent(layer.cell, engine="gpu")(x)
+
+
+def test_a_wrong_gradient_is_not_taken(as_on_a_card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is trained, it is of no matter."""
+    monkeypatch.setitem(EXPRESSIONS, "sub", "0.99 * ({} - {})")  # of tanh's derivative
+    layer, x = cello.Recurrent(cello.ElmanCell(3, 4)), torch.randn(4, 3, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", EngineWarning)
+        with torch.no_grad():
+            layer(x)
+    with pytest.warns(EngineWarning, match="in the gradient of"):
+        layer(x)
+
+
+@pytest.mark.parametrize("name", sorted(RANDOM)[:1])
+def test_what_is_drawn_stays_as_it_was(name: str, as_on_a_card: None) -> None:
+    """The check draws numbers of its own."""
+    cell = make(name, torch.float32).train()
+    layer, x = cello.Recurrent(cell), torch.randn(4, 3, cell.input_size)
+    drawn = []
+    for _ in range(2):  # the first call is checked, the second is not
+        torch.manual_seed(1)
+        drawn.append(layer(x)[0])
+    assert torch.equal(*drawn)
+    assert gpu_plan(program_of(cell, x.dtype, x.device), None).trust
