@@ -91,7 +91,8 @@ def _gradients(plan: Plan, call: LoopCall, made: list[Tensor]) -> list[tuple[str
     """The gradients of everything that has one: by loops, and by the step's operations."""
     names = ["the input", *(value.name for value in (*plan.drawn, *plan.shared))]
     names += [f"the {kind} {name}" for kind in ("first", "initial") for name in plan.program.state]
-    needs = [tensor.is_floating_point() for tensor in call.tensors]
+    drawn = range(1, 1 + len(plan.drawn))  # random numbers have no gradient
+    needs = [t.is_floating_point() and i not in drawn for i, t in enumerate(call.tensors)]
     grads = [torch.randn_like(part) for part in made[:-1]]
     ours = run_backward(call, [made[0], made[-1]], grads, needs)
     leaves = [t.requires_grad_(n) for t, n in zip(call.tensors, needs, strict=True)]
