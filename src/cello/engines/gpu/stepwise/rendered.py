@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from cello.engines.fused.slots import STATE_SLOTS, Slot
-from cello.engines.gpu.stepwise.functions import StepFunction
 from cello.engines.gpu.stepwise.memory import StepMemory
 from cello.engines.gpu.stepwise.passes import Product, passes_of
+from cello.engines.gpu.stepwise.step_functions import StepFunction
 from cello.engines.gpu.write import BEFORE, ROW, indented
 from cello.program.kernel.kernel import Kernel, Store
 from cello.program.kernel.nodes import Constant, Dot, Graph
