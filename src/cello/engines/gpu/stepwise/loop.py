@@ -11,7 +11,7 @@ from torch import Tensor
 from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
 from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on
-from cello.engines.gpu.stepwise.rendered import Block, Function, MatrixProduct, StepText
+from cello.engines.gpu.stepwise.rendered import BlockProduct, Function, MemoryBlock, StepText
 
 __all__ = ["StepwiseLoop"]
 
@@ -177,7 +177,7 @@ class _Call:
             **self.options,
         )
 
-    def _multiply(self, product: MatrixProduct, rows: _Rows) -> None:
+    def _multiply(self, product: BlockProduct, rows: _Rows) -> None:
         out = self._block(product.block, rows)
         for number, (block, slot, transposed, k0, n0) in enumerate(product.factors):
             matrix = self.tensors[slot]
@@ -190,7 +190,7 @@ class _Call:
             else:
                 out.addmm_(factor, part)
 
-    def _block(self, block: Block, rows: _Rows) -> Tensor:
+    def _block(self, block: MemoryBlock, rows: _Rows) -> Tensor:
         memory, end = self.memories[block.memory], block.start + block.length
         if block.rows == "":
             return memory.view(-1)[block.start : end].expand(rows.size, block.length)
@@ -202,7 +202,7 @@ class _Call:
         every = _Rows(0, self.steps.total, 0, 0)
         for one in self.text.sums:
             into = self.tensors[one.array][0, one.start : one.start + one.length]
-            if isinstance(one.block, Block):
+            if isinstance(one.block, MemoryBlock):
                 torch.sum(self._block(one.block, every), 0, out=into)
             else:
                 into.fill_(one.block * self.steps.total)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cello.engines.gpu.addresses import Addresses
-from cello.engines.gpu.stepwise.passes import Pass, Product, dots_of, whole
+from cello.engines.gpu.stepwise.passes import JoinedProduct, Pass, dots_of, whole
 from cello.program.kernel.nodes import Load, Node, TermSum
 
 __all__ = ["StepMemory"]
@@ -69,7 +69,9 @@ class StepMemory(Addresses):
             if node not in self.own:
                 self.own[node] = self._room(node.length, brief=node in self.brief)
 
-    def _lay_out_product(self, product: Product, brief: bool, readers: Iterable[Node]) -> None:
+    def _lay_out_product(
+        self, product: JoinedProduct, brief: bool, readers: Iterable[Node]
+    ) -> None:
         """A block for the products; a sum of all steps that is kept takes its products' place."""
         start = self._room(product.length, brief=brief)
         for node in product.sums:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from cello.program.kernel.nodes import Dot, Load, Node, Slice, TermSum
 from cello.program.kernel.schedule import Region, Schedule
 
-__all__ = ["Pass", "Product", "dots_of", "passes_of", "whole"]
+__all__ = ["JoinedProduct", "Pass", "dots_of", "passes_of", "whole"]
 
 
 @dataclass(eq=False)
-class Product:
+class JoinedProduct:
     """Sums of products whose columns stand side by side: one block of `length` columns.
 
     Attributes:
@@ -41,7 +41,7 @@ class Pass:
     name: str
     regions: list[Region] = field(default_factory=list)
     factors: list[Load] = field(default_factory=list)
-    products: list[Product] = field(default_factory=list)
+    products: list[JoinedProduct] = field(default_factory=list)
 
 
 def whole(node: Node) -> Node:
@@ -92,9 +92,9 @@ def _states_before(plan: Schedule, regions: Iterable[Region]) -> list[Load]:
     return list(found)
 
 
-def _side_by_side(sums: list[TermSum]) -> list[Product]:
+def _side_by_side(sums: list[TermSum]) -> list[JoinedProduct]:
     """Sums of the same vectors' products with neighbouring columns of the same matrices."""
-    products: list[Product] = []
+    products: list[JoinedProduct] = []
     for node in sorted(sums, key=lambda node: dots_of(node)[0].n0):
         dots = dots_of(node)
         for product in products:
@@ -106,7 +106,7 @@ def _side_by_side(sums: list[TermSum]) -> list[Product]:
                 product.length += node.length
                 break
         else:
-            products.append(Product([node], dots, node.length))
+            products.append(JoinedProduct([node], dots, node.length))
     return products
 
 

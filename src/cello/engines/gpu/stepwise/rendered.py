@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from cello.engines.fused.slots import STATE_SLOTS, Slot
 from cello.engines.gpu.stepwise.memory import StepMemory
-from cello.engines.gpu.stepwise.passes import Product, passes_of
-from cello.engines.gpu.stepwise.step_functions import StepFunction
+from cello.engines.gpu.stepwise.passes import JoinedProduct, passes_of
+from cello.engines.gpu.stepwise.step_functions import StepPhase
 from cello.engines.gpu.write import BEFORE, ROW, indented
 from cello.program.kernel.kernel import Kernel, Store
 from cello.program.kernel.nodes import Constant, Dot, Graph
 from cello.program.kernel.schedule import PHASES, schedule
 
-__all__ = ["Block", "Function", "MatrixProduct", "StepSum", "StepText", "render_steps"]
+__all__ = ["BlockProduct", "Function", "MemoryBlock", "StepSum", "StepText", "render_steps"]
 
 
 @dataclass(frozen=True)
-class Block:
+class MemoryBlock:
     """Columns of a memory.
 
     Attributes:
@@ -37,11 +37,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class MatrixProduct:
+class BlockProduct:
     """What `block` becomes: the sum of blocks times parts of matrices, each with its slot."""
 
-    block: Block
-    factors: tuple[tuple[Block, Slot, bool, int, int], ...]  # transposed, first row and column
+    block: MemoryBlock
+    factors: tuple[
+        tuple[MemoryBlock, Slot, bool, int, int], ...
+    ]  # transposed, first row and column
 
     def __str__(self) -> str:
         terms = []
@@ -69,7 +71,7 @@ class StepSum:
 
     array: Slot
     start: int
-    block: Block | float
+    block: MemoryBlock | float
     length: int
 
     def __str__(self) -> str:
@@ -96,7 +98,7 @@ class StepText:
 
     name: str
     source: str
-    phases: dict[str, tuple[MatrixProduct | Function, ...]]
+    phases: dict[str, tuple[BlockProduct | Function, ...]]
     sums: tuple[StepSum, ...]
     pointers: dict[str, Slot]
     states: dict[str, tuple[int, str, str]]
@@ -124,12 +126,12 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
     if kernel.name == "backward":
         memory.pointer("grad_forced", "")
     texts: dict[str, str] = {}
-    phases: dict[str, tuple[MatrixProduct | Function, ...]] = {}
+    phases: dict[str, tuple[BlockProduct | Function, ...]] = {}
     widest = 1
     for phase in PHASES:
-        runs: list[MatrixProduct | Function] = []
+        runs: list[BlockProduct | Function] = []
         for one in passes[phase]:
-            written = StepFunction(one.name, memory, feedback)
+            written = StepPhase(one.name, memory, feedback)
             written.write(one)
             runs += [_product(memory, product, phase) for product in one.products]
             if written.body:
@@ -138,13 +140,13 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
             widest = max(widest, *written.columns, 1)
         phases[phase] = tuple(runs)
     if kernel.name == "forward" and kernel.states:
-        begin = StepFunction("begin", memory, feedback)
+        begin = StepPhase("begin", memory, feedback)
         begin.begin()
         texts["begin"] = _text(begin)
         phases["begin"] = (_function("begin", texts["begin"]),)
         widest = max(widest, *begin.columns, 1)
     sums = _sums(memory, kernel)
-    products = [run for run in phases["loop"] if isinstance(run, MatrixProduct)]
+    products = [run for run in phases["loop"] if isinstance(run, BlockProduct)]
     return StepText(
         kernel.name,
         "\n\n".join([_order(phases, sums), *texts.values()]),
@@ -160,11 +162,11 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
         tuple(memory.tables),
         widest,
         sum(p.block.length * block.length for p in products for block, *_ in p.factors),
-        sum(len(run.factors) if isinstance(run, MatrixProduct) else 1 for run in phases["loop"]),
+        sum(len(run.factors) if isinstance(run, BlockProduct) else 1 for run in phases["loop"]),
     )
 
 
-def _order(phases: dict[str, tuple[MatrixProduct | Function, ...]], sums: list[StepSum]) -> str:
+def _order(phases: dict[str, tuple[BlockProduct | Function, ...]], sums: list[StepSum]) -> str:
     """What runs when, for readers."""
     said = {
         "before": "For all steps at once, before the loop:",
@@ -181,16 +183,16 @@ def _order(phases: dict[str, tuple[MatrixProduct | Function, ...]], sums: list[S
     return "\n".join(f"# {line}" for line in lines)
 
 
-def _block(memory: StepMemory, node: Dot, phase: str) -> Block:
-    return Block(*memory.view(node.arg, phase), node.arg.length)
+def _block(memory: StepMemory, node: Dot, phase: str) -> MemoryBlock:
+    return MemoryBlock(*memory.view(node.arg, phase), node.arg.length)
 
 
-def _product(memory: StepMemory, product: Product, phase: str) -> MatrixProduct:
+def _product(memory: StepMemory, product: JoinedProduct, phase: str) -> BlockProduct:
     """A product with blocks as factors; those that stand side by side become one."""
     pointer, start = memory.product(product.sums[0])
     rows = "seq" if phase == "loop" else "row"
-    block = Block(pointer.partition(" + ")[0], rows, start, product.length)
-    factors: list[tuple[Block, Slot, bool, int, int]] = []
+    block = MemoryBlock(pointer.partition(" + ")[0], rows, start, product.length)
+    factors: list[tuple[MemoryBlock, Slot, bool, int, int]] = []
     for dot in sorted(product.factors, key=lambda dot: (dot.matrix.name, dot.k0)):
         memory.pointer("matrix", dot.matrix)
         factor = _block(memory, dot, phase)
@@ -198,18 +200,18 @@ def _product(memory: StepMemory, product: Product, phase: str) -> MatrixProduct:
         last = factors[-1] if factors else None
         if last is not None and _follows(last, new):
             longer = last[0].length + factor.length
-            factors[-1] = (Block(*_of(last[0]), longer), *last[1:])
+            factors[-1] = (MemoryBlock(*_of(last[0]), longer), *last[1:])
         else:
             factors.append(new)
-    return MatrixProduct(block, tuple(factors))
+    return BlockProduct(block, tuple(factors))
 
 
-def _of(block: Block) -> tuple[str, str, int]:
+def _of(block: MemoryBlock) -> tuple[str, str, int]:
     return block.memory, block.rows, block.start
 
 
 def _follows(
-    last: tuple[Block, Slot, bool, int, int], new: tuple[Block, Slot, bool, int, int]
+    last: tuple[MemoryBlock, Slot, bool, int, int], new: tuple[MemoryBlock, Slot, bool, int, int]
 ) -> bool:
     (one, matrix, transposed, k0, n0), (two, *others) = last, new
     beside = _of(two) == (one.memory, one.rows, one.start + one.length)
@@ -223,11 +225,15 @@ def _sums(memory: StepMemory, kernel: Kernel) -> list[StepSum]:
         if not store.per_sequence:
             continue
         new, last = _sum(memory, store), sums[-1] if sums else None
-        if last is not None and isinstance(last.block, Block) and isinstance(new.block, Block):
+        if (
+            last is not None
+            and isinstance(last.block, MemoryBlock)
+            and isinstance(new.block, MemoryBlock)
+        ):
             beside = _of(new.block) == (*_of(last.block)[:2], last.block.start + last.length)
             if beside and (new.array, new.start) == (last.array, last.start + last.length):
                 length = last.length + new.length
-                block = Block(*_of(last.block), length)
+                block = MemoryBlock(*_of(last.block), length)
                 sums[-1] = StepSum(last.array, last.start, block, length)
                 continue
         sums.append(new)
@@ -239,7 +245,7 @@ def _sum(memory: StepMemory, store: Store) -> StepSum:
     slot, node = Slot("array", store.array), store.node
     if isinstance(node, Constant):
         return StepSum(slot, store.start, node.value, node.length)
-    block = Block(*memory.view(node, "sums"), node.length)
+    block = MemoryBlock(*memory.view(node, "sums"), node.length)
     return StepSum(slot, store.start, block, node.length)
 
 
@@ -248,7 +254,7 @@ def _function(name: str, text: str) -> Function:
     return Function(name, tuple(re.findall(r"\bp_\w+", head)))
 
 
-def _text(written: StepFunction) -> str:
+def _text(written: StepPhase) -> str:
     """The function; it takes no more pointers than it reads."""
     lines = [
         *(_STEP if written.in_loop else ROW),

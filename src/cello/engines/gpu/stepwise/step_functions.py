@@ -8,10 +8,10 @@ from cello.engines.gpu.stepwise.memory import StepMemory
 from cello.engines.gpu.stepwise.passes import Pass, dots_of
 from cello.program.kernel.nodes import Dot, Load, Node, TermSum
 
-__all__ = ["StepFunction"]
+__all__ = ["StepPhase"]
 
 
-class StepFunction(Phase):
+class StepPhase(Phase):
     """One function: it finds products in memory, and states before and after the step."""
 
     memory: StepMemory
