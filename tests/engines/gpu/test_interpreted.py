@@ -46,7 +46,7 @@ def agree(cell: cello.Cell, shape: str, reverse: bool, resets: bool, wanted: tup
         same(ours, theirs, CLOSE)
 
 
-@pytest.mark.parametrize("name", CELLS if FULL else CELLS[::4])
+@pytest.mark.parametrize("name", CELLS if FULL else CELLS[::6])
 def test_every_cell(name: str, device: torch.device) -> None:
     cell = make(name, torch.float32).to(device)
     for shape, reverse, resets, wanted in EVERYTHING if FULL else ALL_AT_ONCE:

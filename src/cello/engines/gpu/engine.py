@@ -16,8 +16,8 @@ from cello.engines.gpu.write import render
 from cello.engines.run import Run, RunResult
 from cello.errors import CaptureError, EngineError
 from cello.program import Program, program_of
-from cello.program.ahead import Ahead
 from cello.program.kernel import Kernel
+from cello.program.precomputed import Ahead
 
 __all__ = ["DTYPES", "NAME", "GpuPlan", "gpu_plan", "refuses", "run", "source"]
 
