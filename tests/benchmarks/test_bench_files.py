@@ -27,7 +27,7 @@ pytestmark = pytest.mark.optimised  # the sizes are those of users
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = bench_modules()
 PEERS = ("jax", "onnx", "onnxruntime")
-PROCESSES = ("bench_import", "bench_compile", "bench_memory")
+PROCESSES = ("bench_import", "bench_compile", "bench_memory", "bench_page")
 
 
 @cache

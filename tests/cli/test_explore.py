@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from cello.cli.commands.explore import _given, _reader
+from cello.cli.inputs import right_by_line
 from cello.cli.models import open_model
 from cello.see.page.serve import Server
 from tests.cli.running import ENVIRONMENT, run
@@ -21,7 +22,7 @@ from tests.patience import LIMIT
 
 def test_a_model_of_characters_reads_all_as_one(kinds_model: Path, tmp_path: Path):
     model = open_model(kinds_model)
-    ((tokens, x),) = _reader(model)("def f\n  x")
+    ((tokens, x, *_),) = _reader(model)("def f\n  x")
     assert tokens == "def f\n  x"
     assert x.shape == (9, 1)
     path = tmp_path / "some.py"
@@ -36,10 +37,24 @@ def test_a_model_of_words_reads_each_line(words_model: Path, words_file: Path):
     text = _given(model, str(words_file))
     assert text == "arrive Taipei on November 2nd\nleave Taipei on Monday"
     found = _reader(model)(text)
-    assert [len(tokens) for tokens, _ in found] == [5, 4]
-    assert [len(x) for _, x in found] == [5, 4]
-    ((tokens, x),) = _reader(model)("")
+    assert [len(tokens) for tokens, *_ in found] == [5, 4]
+    assert [len(x) for _, x, *_ in found] == [5, 4]
+    ((tokens, x, *_),) = _reader(model)("")
     assert (list(tokens), len(x)) == ([], 0)
+
+
+def test_the_page_is_told_what_is_right(words_model: Path, words_file: Path, kinds_model: Path):
+    model = open_model(words_model)
+    known = right_by_line(model, words_file)
+    first, other = _reader(model, known)("leave Taipei on Monday\nleave Rome on Monday")
+    assert len(first.expected) == len(first.tokens)
+    assert set(first.expected) <= set(model.task.labels)
+    assert other.expected is None  # it is not in the file
+    assert right_by_line(model, Path("nowhere.txt")) == {}
+    (python,) = _reader(open_model(kinds_model))("if x:")
+    assert python.expected == ["keyword", "keyword", "space", "name", "operator"]
+    (broken,) = _reader(open_model(kinds_model))("if (:")
+    assert broken.expected is None
 
 
 @pytest.mark.parametrize("text", ["from Taipei to Rome\n", "from Taipei\nto Rome on Monday\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cello.cli.models import Model
@@ -11,11 +12,15 @@ from cello.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from cello.see import Outlook
+    from cello.tasks import Given
+
+__all__ = ["as_batch", "labels_of", "outlook_of", "right_by_line", "text_of_tokens"]
+
 _UNKNOWN = (
     "it is not known which axis of the input holds the steps and which the sequences: call the net "
     "in Python, where you say so"
 )
-__all__ = ["as_batch", "labels_of"]
 
 
 def labels_of(model: Model) -> tuple[str, ...] | None:
@@ -29,6 +34,32 @@ def labels_of(model: Model) -> tuple[str, ...] | None:
     if any(isinstance(module, CRF) for module in model.net.modules()):
         return None
     return model.reader.labels
+
+
+def outlook_of(model: Model, given: Given) -> Outlook | None:
+    """What a model that forecasts reads and gives of a sequence; None of any other model."""
+    from cello.see import Outlook
+
+    return None if given.series is None else Outlook.of(model.task, given.series)
+
+
+def right_by_line(model: Model, path: Path | None) -> dict[str, Sequence[str]]:
+    """What is right of each sequence of tokens in a file, if it tells: by `text_of_tokens`."""
+    if path is None or model.reader.labels is None:
+        return {}
+    try:
+        given = model.reader.given(path)
+    except DataError:  # running text
+        return {}
+    found = {text_of_tokens(model, one): one.expected for one in given}
+    return {text: right for text, right in found.items() if text is not None and right is not None}
+
+
+def text_of_tokens(model: Model, given: Given) -> str | None:
+    """The text of a sequence; None of one of numbers."""
+    if given.x.is_floating_point():
+        return None
+    return model.reader.separator.join(given.tokens).replace("\n", " ")
 
 
 def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, Any]]:

@@ -11,6 +11,7 @@ from cello.see.gradients.attribution import Attribution, attribute
 from cello.see.gradients.flow import Flow, flow
 from cello.see.intervention.intervene import intervene
 from cello.see.page.exercises.exercise import Exercise, Goal
+from cello.see.page.series import Outlook
 from cello.see.parameters import ParameterCount, count_parameters
 from cello.see.probing.probe import Probe, probe
 from cello.see.record import Recording, load_recording, record
@@ -24,6 +25,7 @@ __all__ = [
     "Finding",
     "Flow",
     "Goal",
+    "Outlook",
     "ParameterCount",
     "Probe",
     "Recording",

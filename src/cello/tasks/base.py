@@ -54,12 +54,14 @@ class Loss(NamedTuple):
 class Given(NamedTuple):
     """A sequence: what stands for each step, such as a word, and what a network reads, [T, ...].
 
-    `expected` is what the network should say of the whole of it, if the data tell.
+    `expected` is what the network should say, if the data tell: at each step, or once of the whole
+    of it. `series` is the `Series` that `x` was laid out of, where a task forecasts.
     """
 
     tokens: Sequence[str]
     x: Tensor
-    expected: str | None = None
+    expected: Sequence[str] | None = None
+    series: Any = None
 
 
 class About(NamedTuple):

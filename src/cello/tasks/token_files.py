@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from cello.tasks.base import Given
 from cello.tasks.batching import Example
 from cello.tasks.features import Features, WordFeatures
 from cello.tasks.readers.conll import read_conll
-from cello.tasks.readers.python_source import KINDS, kind_ids
+from cello.tasks.readers.python_source import KINDS, character_kinds, kind_ids
 from cello.tasks.readers.text_files import read_text
 from cello.tasks.sentences import Examples, Sentences
 from cello.tasks.vocabulary import Vocabulary
@@ -33,10 +35,12 @@ class TokenTask:
     Attributes:
         features: what turns tokens into ids.
         columns: of the tokens and of the tags in files of words.
+        tags: what a network can say of each token; none if it says something else.
     """
 
     features: Features
     columns: tuple[int, ...] = 0, -1
+    tags: tuple[str, ...] = ()
 
     @property
     def separator(self) -> str:
@@ -49,15 +53,18 @@ class TokenTask:
 
     def given(self, path: str | Path, *, token: int | str | None = None) -> list[Given]:
         """Of characters the whole text of a file, of words its sentences; see `FileTask.given`."""
-        found = self._sequences(path, self.columns[0] if token is None else token)
-        return [Given(tokens, self.features.encode(tokens)) for tokens in found]
+        column = self.columns[0] if token is None else token
+        found = self._sequences(path, column)
+        if tags := self._tags_of_words(path, column):
+            return [self._given(*one) for one in zip(found, tags, strict=True)]
+        return [self._given(tokens) for tokens in found]
 
     def given_text(self, text: str) -> list[Given]:
         """A text as one sequence of characters, or the words of each line as one."""
         sequences: list[Sequence[str]] = [text]
         if self.separator:
             sequences = [line.split() for line in text.splitlines() if line.strip()] or [[]]
-        return [Given(tokens, self.features.encode(tokens)) for tokens in sequences]
+        return [self._given(tokens) for tokens in sequences]
 
     def text_of(self, path: Path | None) -> str:
         """A text as it stands in a file, or with a sentence a line; see `FileTask.text_of`."""
@@ -72,6 +79,28 @@ class TokenTask:
         if all(len(tokens) == 1 for tokens in sequences):  # running text
             return read_text(path)
         return "\n".join(map(self.separator.join, sequences))
+
+    def _given(self, tokens: Sequence[str], tags: Sequence[str] | None = None) -> Given:
+        if self._tells_kinds:
+            with suppress(DataError):  # no Python source: nobody knows its kinds
+                tags = character_kinds("".join(tokens))
+        return Given(tokens, self.features.encode(tokens), tags)
+
+    @property
+    def _tells_kinds(self) -> bool:
+        """Whether its tags are the kinds of characters of Python source."""
+        return bool(self.tags) and not self.separator and set(self.tags) <= set(KINDS)
+
+    def _tags_of_words(self, path: str | Path, column: int | str) -> Sequence[Sequence[str]]:
+        """The tags of each sequence of a file, if it has a column of them."""
+        if not self.tags or not self.separator:
+            return []
+        with suppress(DataError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reading the tokens has said the same
+            found = [one.tags for one in read_conll(path, token=column, tag=self.columns[1])]
+            known = set(self.tags)
+            return [] if all(known.isdisjoint(tags) for tags in found) else found
+        return []
 
     def _sequences(self, path: str | Path, column: int | str) -> list[tuple[str, ...]]:
         if self.separator:

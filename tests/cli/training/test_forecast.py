@@ -130,10 +130,12 @@ def test_a_page_begins_with_a_table_that_the_network_reads(model: Path, file: Pa
 
     opened = open_model(model)
     for text in (_given(opened, None), _given(opened, str(file))):
-        ((tokens, x),) = _reader(opened)(text)
+        ((tokens, x, _, outlook),) = _reader(opened)(text)
         assert len(tokens) == len(x)
         assert x.shape[1:] == (1, opened.task.input_size)
         assert text.startswith("date,sales\n")
+        assert outlook.targets == ("sales",)
+        assert len(outlook.times) == opened.task.plan.horizon
 
 
 def test_several_series_in_parquet_with_what_is_known(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from cello.cli.command import Command
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
-    from cello.see.page.session import Read
+    from cello.see.page.read_text import Read
 
 __all__ = ["command"]
 
@@ -61,18 +62,18 @@ def command(
     The page shows every value of every step, and lets values be forced. A model of characters reads
     all of the text as one sequence, a model of words each line, a model that forecasts the last
     rows of a table as CSV, a net without a task numbers, a step on each line (see cello record).
-    Ctrl-C stops it.
+    Where FILE tells what is right, the page does: of lines that are as they stand there, of
+    sequences with a column of labels, and of Python source. Ctrl-C stops it.
     """
-    from cello.cli.inputs import labels_of
+    from cello.cli.inputs import labels_of, right_by_line
     from cello.cli.models import open_model
     from cello.see.page.serve import Server
     from cello.see.page.session import LiveSession
 
     opened = open_model(model)
     title, labels = model.name or str(model), labels_of(opened)
-    session = LiveSession(
-        opened.net, _reader(opened), _given(opened, text), title=title, labels=labels
-    )
+    known, first = right_by_line(opened, _file(text)), _given(opened, text)
+    session = LiveSession(opened.net, _reader(opened, known), first, title=title, labels=labels)
     server = Server(session, host, port, allowed)
     click.echo(f"the page is at {server.url}\nCtrl-C stops it")
     way = None if no_browser else _way_to(server.url)
@@ -102,15 +103,35 @@ def _way_to(url: str) -> Path:
 
 def _given(model: Model, text: str | None) -> str:
     """The text of a file of this name, else the text itself; one to begin with if None."""
+    path = _file(text)
+    return text if text is not None and path is None else model.reader.text_of(path)
+
+
+def _file(text: str | None) -> Path | None:
+    """The file of this name, if there is one."""
     path = None if text is None else Path(text)
     try:
-        is_file = path is not None and path.exists()
+        return path if path is not None and path.exists() else None
     except OSError:  # no name of a file can be as long
-        is_file = False
-    return text if text is not None and not is_file else model.reader.text_of(path)
+        return None
 
 
-def _reader(model: Model) -> Read:
-    """What turns a text into what the net reads."""
-    read = model.reader.given_text
-    return lambda text: [(one.tokens, one.x.unsqueeze(1)) for one in read(text)]
+def _reader(model: Model, known: Mapping[str, Sequence[str]] | None = None) -> Read:
+    """What turns a text into what the net reads, with what is right of the texts that are known."""
+    from cello.cli.inputs import outlook_of, text_of_tokens
+    from cello.see.page.read_text import ReadSequence
+
+    right = known or {}
+
+    def read(text: str) -> list[ReadSequence]:
+        return [
+            ReadSequence(
+                one.tokens,
+                one.x.unsqueeze(1),
+                one.expected or right.get(text_of_tokens(model, one) or ""),
+                outlook_of(model, one),
+            )
+            for one in model.reader.given_text(text)
+        ]
+
+    return read

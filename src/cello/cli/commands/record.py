@@ -58,7 +58,7 @@ def command(
     """
     import torch
 
-    from cello.cli.inputs import as_batch, labels_of
+    from cello.cli.inputs import as_batch, labels_of, outlook_of
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import record
@@ -73,13 +73,16 @@ def command(
         recording = record(opened.net, x, only=only or None, **more)
         if out is not None and out.suffix.lower() == ".html":
             tokens = [list(sequence.tokens) for sequence in given]
-            right = [[one.expected] for one in given if one.expected is not None]
+            labels = labels_of(opened)
+            right = [one.expected for one in given] if labels else []
+            outlooks = [outlook_of(opened, one) for one in given]
             recording.to_html(
                 out,
                 tokens,
                 title=model.name,
-                labels=labels_of(opened),
-                expected=right or None,
+                labels=labels,
+                expected=right if any(right) else None,
+                forecast=outlooks if any(outlooks) else None,
             )
         elif out is not None:
             recording.save(out)

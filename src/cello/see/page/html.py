@@ -21,6 +21,7 @@ from cello.see.page.exercises.answered import add_exercises
 from cello.see.page.exercises.exercise import Exercise
 from cello.see.page.labels import add_labels
 from cello.see.page.running.given import add_running
+from cello.see.page.series import Outlook, add_series
 from cello.see.page.shares import add_shares
 from cello.see.page.worded import Worded, check_worded, in_english
 from cello.see.recording.recorded import Recorded
@@ -44,6 +45,7 @@ def to_html(
     names: str | Iterable[str] | None = None,
     labels: Sequence[str] | None = None,
     expected: Sequence[Sequence[str] | None] | None = None,
+    forecast: Outlook | Sequence[Outlook | None] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
@@ -67,6 +69,8 @@ def to_html(
     data = page_data(recordings, tokens, title=title, titles=titles, names=names)
     data.head["description"] = description
     add_labels(recordings, data, labels, expected)
+    if forecast is not None:
+        add_series(recordings, data, [forecast] if isinstance(forecast, Outlook) else forecast)
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
     size = sum(block.take().nbytes for block in data.blocks)

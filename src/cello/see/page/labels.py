@@ -11,7 +11,7 @@ from cello.see.page.data import OUTPUT, NumberBlock, PageData, array, places_of
 from cello.see.page.tokens import shortened
 from cello.see.recording.recorded import Recorded, output_by_sequence
 
-__all__ = ["add_labels"]
+__all__ = ["add_labels", "step_outputs"]
 
 
 def add_labels(
@@ -82,4 +82,9 @@ def _output(sequence: dict[str, Any]) -> dict[str, Any]:
 def _output_size(sequence: dict[str, Any]) -> int | None:
     if "answer" in sequence:
         return int(sequence["answer"]["size"])
+    return step_outputs(sequence)
+
+
+def step_outputs(sequence: dict[str, Any]) -> int | None:
+    """How many numbers the net gives at each step, if the page shows them."""
     return next((v["size"] for v in _output(sequence)["values"] if v["name"] == OUTPUT), None)

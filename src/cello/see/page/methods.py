@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cello.see.page.exercises.exercise import Exercise
+from cello.see.page.series import Outlook
 from cello.see.page.tokens import sequences_of
 from cello.see.page.worded import Worded
 from cello.see.recording.recorded import Recorded
@@ -24,7 +25,8 @@ def to_html(
     description: Worded = "",
     names: str | Iterable[str] | None = None,
     labels: Sequence[str] | None = None,
-    expected: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    expected: Sequence[str] | Sequence[Sequence[str] | None] | None = None,
+    forecast: Outlook | Sequence[Outlook | None] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
     precision: str | None = None,
     arithmetic_steps: int = 200,
@@ -61,6 +63,9 @@ def to_html(
         expected: the right label of each step, given as `tokens` are, or for each sequence the one
             right label, as `["spam"]`; then the page says whether the answer is right, and
             underlines the steps where it is not.
+        forecast: of a net that forecasts series, what its inputs and outputs stand for, for each
+            sequence; then the page draws the series with the forecast from the step that is looked
+            at, its bands, and what came. `tokens` are the times of the steps.
         begin: the name of a value, a unit of it and if wanted a step, with which the page begins;
             unless given, the memory's unit that varies most, where it changes most.
         precision: of the numbers: "float16", "float32" or "float64". Unless given they are
@@ -104,6 +109,7 @@ def to_html(
         names=names,
         labels=labels,
         expected=None if expected is None else sequences_of(expected, recording),
+        forecast=forecast,
         begin=begin,
         precision=precision,
         arithmetic_steps=arithmetic_steps,
@@ -119,6 +125,7 @@ def explore(
     title: str = "",
     description: str = "",
     labels: Sequence[str] | None = None,
+    forecast: Outlook | Sequence[Outlook | None] | None = None,
     begin: tuple[str, int] | tuple[str, int, int] | None = None,
 ) -> Any:
     """The page of `to_html` as a widget in Jupyter, marimo and other notebooks.
@@ -131,6 +138,7 @@ def explore(
         title: of the page.
         description: as for `to_html`.
         labels: as for `to_html`.
+        forecast: as for `to_html`.
         begin: as for `to_html`.
 
     Returns:
@@ -154,4 +162,4 @@ def explore(
         ) from error
     recording.check_holds_something()
     found = None if tokens is None else sequences_of(tokens, recording)
-    return Explorer([recording], found, title, begin, description, labels)
+    return Explorer([recording], found, title, begin, description, labels, forecast)

@@ -7,11 +7,12 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cello.engines import engine
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError, UnknownNameError
@@ -20,15 +21,14 @@ from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
 from cello.see.page.data import NumberBlock, PageData, about_net, page_data, places_of
 from cello.see.page.labels import add_labels
+from cello.see.page.read_text import Read, ReadSequence
 from cello.see.page.running.given import add_running
+from cello.see.page.series import Outlook, add_series
 from cello.see.page.shares import Shares
 from cello.see.recording.recorded import Recorded
 from cello.see.recording.recorder import watch
 
-__all__ = ["ForgottenRunError", "LiveSession", "Read", "Session"]
-
-#: Takes a text, and gives the tokens of each sequence in it and what the net reads, [T, 1, ...].
-Read = Callable[[str], Sequence[tuple[Sequence[str], Tensor]]]
+__all__ = ["ForgottenRunError", "LiveSession", "Session"]
 
 _STEPS = 20_000  # of a sequence are read
 _SEQUENCES = 100  # of a text
@@ -55,6 +55,7 @@ class Session:
         tokens: for each sequence, what to show at each step.
         title: of the page.
         labels: what the numbers of the output stand for; see `Recording.to_html`.
+        forecast: what a net that forecasts reads and gives; see there.
 
     >>> import cello
     >>> rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1)), torch.ones(2, 1, 1))
@@ -69,10 +70,12 @@ class Session:
         tokens: Sequence[Sequence[str] | None] | None = None,
         title: str = "",
         labels: Sequence[str] | None = None,
+        forecast: Outlook | Sequence[Outlook | None] | None = None,
     ) -> None:
         self.title, self.labels = title, labels
         self._prepare()
-        self.head = self._add(recordings, tokens, runs=True)
+        outlooks = [forecast] if isinstance(forecast, Outlook) else forecast
+        self.head = self._add(recordings, tokens, outlooks=outlooks, runs=True)
 
     def _prepare(self) -> None:
         self._lock = threading.Lock()
@@ -88,6 +91,8 @@ class Session:
         recordings: Sequence[Recorded],
         tokens: Sequence[Sequence[str] | None] | None,
         titles: Sequence[str] | None = None,
+        expected: Sequence[Sequence[str] | None] | None = None,
+        outlooks: Sequence[Outlook | None] | None = None,
         *,
         runs: bool = False,
     ) -> dict[str, Any]:
@@ -96,7 +101,9 @@ class Session:
             self._about_net = about_net(recordings)
         about = self._about_net
         data = page_data(recordings, tokens, title=self.title, titles=titles, about=about)
-        add_labels(recordings, data, self.labels)
+        add_labels(recordings, data, self.labels, expected if self.labels else None)
+        if outlooks is not None:
+            add_series(recordings, data, outlooks)
         self.steps = add_running(recordings, data) if runs else "[]"
         number = next(reversed(self._runs), -1) + 1
         self._runs[number] = _Run(data, places_of(recordings), {})
@@ -225,9 +232,9 @@ class LiveSession(Session):
         """Run the net on a text."""
         sequences, notice = self._sequences(text)
         with torch.no_grad():
-            recordings = [watch(Recorded, self.net, x) for _, x in sequences]
-        titles = [_title(number, tokens) for number, (tokens, _) in enumerate(sequences)]
-        head = self._add(recordings, [tokens for tokens, _ in sequences], titles)
+            recordings = [watch(Recorded, self.net, one.x) for one in sequences]
+        titles = [_title(number, one.tokens) for number, one in enumerate(sequences)]
+        head = self._known(recordings, sequences, titles)
         self.head = head | self._about(text, notice)
         return self.head
 
@@ -251,7 +258,8 @@ class LiveSession(Session):
         sequences, notice = self._sequences(text)
         if not 0 <= sequence < len(sequences):
             raise ArgumentError(f"sequence={sequence} is none of {len(sequences)}")
-        tokens, x = sequences[sequence]
+        read = sequences[sequence]
+        tokens, x = read.tokens, read.x
         if not 0 <= begin <= end < len(tokens):
             raise ArgumentError(
                 f"from step {begin} to step {end}: expected two of the steps 0 to "
@@ -267,23 +275,39 @@ class LiveSession(Session):
                 forced = watch(Recorded, self.net, x)
         what = name if unit is None else f"{name}[{unit}]"
         titles = [_title(sequence, tokens), f"{what} = {value:g}, {begin}–{end}"]
-        head = self._add([plain, forced], [tokens, tokens], titles)
+        head = self._known([plain, forced], [read, read], titles)
         return head | self._about(text, notice) | {"forced": sequence}
 
     def _about(self, text: str, notice: list[int]) -> dict[str, Any]:
         return {"text": text, "notice": notice, "description": self.description}
 
-    def _sequences(self, text: str) -> tuple[list[tuple[Sequence[str], Tensor]], list[int]]:
+    def _known(
+        self, recordings: Sequence[Recorded], read: Sequence[ReadSequence], titles: Sequence[str]
+    ) -> dict[str, Any]:
+        """Keep another run, with what is known of the sequences that were read."""
+        tokens, _, expected, outlooks = zip(*read, strict=True) if read else ((),) * 4
+        return self._add(recordings, tokens, titles, expected, outlooks)
+
+    def _sequences(self, text: str) -> tuple[list[ReadSequence], list[int]]:
         """The sequences in the text; and the limits on them, if these cut something off."""
-        found = self._read(text)
-        longest = max((len(tokens) for tokens, _ in found), default=0)
+        found = [ReadSequence(*one) for one in self._read(text)]
+        longest = max((len(one.tokens) for one in found), default=0)
         notice: list[int] = []
         if longest > _STEPS or len(found) > _SEQUENCES:
             notice = [_SEQUENCES, _STEPS]
-        read = [(tokens[:_STEPS], x[:_STEPS]) for tokens, x in found[:_SEQUENCES]]
+        read = [_first_steps(one) for one in found[:_SEQUENCES]]
         if getattr(self.net, "batch_first", False):
-            read = [(tokens, x.transpose(0, 1)) for tokens, x in read]
+            read = [one._replace(x=one.x.transpose(0, 1)) for one in read]
         return read, notice
+
+
+def _first_steps(read: ReadSequence) -> ReadSequence:
+    """A sequence, no longer than a page shows; what is right of the whole goes with the end."""
+    if len(read.tokens) <= _STEPS:
+        return read
+    tokens, x, expected, outlook = read
+    right = expected[:_STEPS] if expected is not None and len(expected) == len(tokens) else None
+    return ReadSequence(tokens[:_STEPS], x[:_STEPS], right, outlook and replace(outlook, times=()))
 
 
 def _title(number: int, tokens: Sequence[str]) -> str:

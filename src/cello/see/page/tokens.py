@@ -30,8 +30,8 @@ def shortened(tokens: Sequence[str]) -> list[str] | str:
 
 
 def sequences_of(
-    tokens: Sequence[str] | Sequence[Sequence[str]], recording: Recorded
-) -> list[Sequence[str]]:
+    tokens: Sequence[str] | Sequence[Sequence[str] | None], recording: Recorded
+) -> list[Sequence[str] | None]:
     """The tokens of each sequence; those of a single sequence may stand for themselves.
 
     Raises:
@@ -40,7 +40,7 @@ def sequences_of(
     count = max(layer.steps.batch_size for layer in recording.by_layer.values())
     if isinstance(tokens, str):
         return [tokens]
-    if not all(isinstance(part, (str, Sequence)) for part in tokens):
+    if not all(part is None or isinstance(part, (str, Sequence)) for part in tokens):
         raise DtypeError("tokens must be strings, or for each sequence a list of them")
     if count == 1 and not (len(tokens) == 1 and not isinstance(tokens[0], str)):
         return [cast(Sequence[str], tokens)]

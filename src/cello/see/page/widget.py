@@ -11,6 +11,7 @@ import traitlets
 from cello.errors import CelloError
 from cello.see.page.bundle import script, style
 from cello.see.page.data import place_of
+from cello.see.page.series import Outlook
 from cello.see.page.session import Session
 from cello.see.recording.recorded import Recorded
 
@@ -37,8 +38,9 @@ class Explorer(anywidget.AnyWidget):
         begin: tuple[str, int] | tuple[str, int, int] | None,
         description: str = "",
         labels: Sequence[str] | None = None,
+        forecast: Outlook | Sequence[Outlook | None] | None = None,
     ) -> None:
-        self.session = Session(recordings, tokens, title, labels)
+        self.session = Session(recordings, tokens, title, labels, forecast)
         self._esm = f"const NET_STEPS = {self.session.steps};\n{self._esm}"
         place = {} if begin is None else {"begin": place_of(recordings[0], *begin)}
         head = self.session.head | {"description": description} | place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +81,23 @@ class SequenceFiles:
         items = sequences.items[:_SEQUENCES]
         if not self._of_numbers:
             return "\n".join(self.separator.join(tokens).replace("\n", " ") for tokens in items)
-        by, named = self.form.by or _BY, zip(sequences.names, items, strict=False)
-        return pd.concat([rows.assign(**{by: name}) for name, rows in named]).to_csv(index=False)
+        told = [{self.form.by or _BY: name} for name in sequences.names]
+        for own, label in zip(told, sequences.labels or [], strict=False):
+            own[self.form.label] = label
+        pairs = zip(items, told, strict=False)
+        return pd.concat([rows.assign(**own) for rows, own in pairs]).to_csv(index=False)
 
     @property
     def _of_numbers(self) -> bool:
         return isinstance(self.features, NumberFeatures)
 
     def _given(self, sequences: Sequences) -> list[Given]:
-        labels: list[Any] = sequences.labels or [None] * len(sequences.items)
+        labels: Sequence[str | None] = sequences.labels or [None] * len(sequences.items)
         found = []
         for item, label in zip(sequences.items, labels, strict=True):
             x = encoded(self.features, item)
             tokens = item if isinstance(item, tuple) else map(str, range(len(x)))
-            found.append(Given(list(tokens), x, label))
+            found.append(Given(list(tokens), x, None if label is None else [label]))
         return found
 
     def _first_rows(self) -> str:

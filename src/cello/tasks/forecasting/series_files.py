@@ -86,6 +86,7 @@ class SeriesFiles:
             Given(
                 [str(time) for time in clock.written(clock.times(one.start, len(one)))],
                 self._lay_out(one).x,
+                series=one,
             )
             for one in series
         ]

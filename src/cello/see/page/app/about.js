@@ -39,6 +39,12 @@ export class About {
     const outputs = book.layer(sequence, "")?.values.find(({ kind }) => kind === "output")?.size;
     const once = book.sequences[sequence]?.answer?.size;
     const steps = book.steps(sequence);
+    const { targets, ahead } = book.sequences[sequence]?.series ?? {};
+    if (targets) {
+      return [layers, say("It reads {} [step|steps] of {}, and at each forecasts the next {}.", steps,
+        targets.map(visible).join(say(", ")), ahead), say("The curves show the forecast from the "
+        + "step that is chosen, with its bands, and in grey what came.")];
+    }
     const names = book.head.labels;
     if (names) {
       const few = names.length > NAMED ? [...names.slice(0, NAMED - 2), "…", names.at(-1)] : names;

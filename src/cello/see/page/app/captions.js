@@ -20,11 +20,12 @@ export class Captions {
     this.element = make("div", { className: "captions" },
       make("div", {}, ...this.lines), this.unit.element);
     this.about = make("span");
+    this.some = make("span", { hidden: true });
     this.own = this.box("own");
     this.less = this.box("difference");
     this.save = make("button", { type: "button", onclick: () => save(this.state.shown) });
     this.head = make("div", { className: "maphead" },
-      this.about, this.units.element, this.own, this.less, this.save);
+      this.some, this.about, this.units.element, this.own, this.less, this.save);
     this.tip = make("div", { className: "tip", popover: "manual", role: "tooltip" }); // above all
   }
 
@@ -59,6 +60,12 @@ export class Captions {
     this.less.lastChild.textContent = say("difference of the other");
     this.less.hidden = !shownOther;
     this.save.textContent = say("save as CSV");
+  }
+
+  // Below the curve stands one token in so many.
+  thinned(every) {
+    this.some.hidden = every < 2;
+    this.some.textContent = this.say("named above: one step in {}", every);
   }
 
   // What the curve shows.

@@ -5,10 +5,10 @@ import { clamp, short } from "./numbers.js";
 
 const HEIGHT = 120;
 const EDGE = 16; // above and below the curve, for the numbers there
-const AXIS = 20; // below, for what was read
+export const AXIS = 20; // below, for what was read
 const LETTER = 7; // pixels
-const READABLE = 4; // letters of a word that is cut
-const TOO_LONG = 0.2; // of the words may be cut
+const APART = 2; // letters between two tokens
+const [SHORTEST, LONGEST, USUAL] = [4, 16, 0.8]; // letters of a token; the share of tokens that is not cut
 
 export function drawCurve(canvas, lines, scale, view, look) {
   const context = cleared(canvas, view.width, HEIGHT + AXIS);
@@ -35,7 +35,7 @@ export function drawCurve(canvas, lines, scale, view, look) {
   });
   context.setLineDash([]);
   context.lineWidth = 1;
-  axis(context, x, view, look);
+  axis(context, HEIGHT + AXIS / 2, view, look);
 }
 
 // The number at a height, two digits of its scale.
@@ -52,14 +52,14 @@ export function drawNow(canvas, t, view, colour) {
   line(context, x, 0, x, HEIGHT);
 }
 
-function line(context, fromX, fromY, toX, toY) {
+export function line(context, fromX, fromY, toX, toY) {
   context.beginPath();
   context.moveTo(fromX, fromY);
   context.lineTo(toX, toY);
   context.stroke();
 }
 
-function trace(context, shown, x, y, view) {
+export function trace(context, shown, x, y, view) {
   const begin = Math.max(0, Math.floor(view.left) - 1);
   const end = Math.min(shown.length, Math.ceil(view.left + view.width / view.zoom) + 1);
   const height = (t) => y(shown.data[t * shown.size + shown.unit]);
@@ -111,27 +111,54 @@ function marks(context, view, look) {
   }
 }
 
-// Tokens if most of them fit, else numbers of steps.
-function axis(context, x, view, look) {
-  const end = Math.min(look.length, Math.ceil(view.left + view.width / view.zoom));
-  const begin = Math.floor(view.left);
-  context.fillStyle = look.ink;
+// Tokens, or as many as there is room for, at steps equally far apart; numbers of steps where tokens
+// are letters that have no room, or are not known.
+export function axis(context, y, view, { tokens, length, ink }) {
+  context.fillStyle = ink;
   context.textAlign = "center";
-  const room = Math.floor(view.zoom / LETTER); // letters a step
-  const some = room ? look.tokens?.slice(begin, end).map(visible) : null;
-  const long = some?.filter((token) => columns(token) > room).length;
-  if (some && (long === 0 || (room >= READABLE && long <= TOO_LONG * some.length))) {
-    some.forEach((token, i) => {
-      const cut = columns(token) > room ? `${Array.from(token).slice(0, room - 1).join("")}…` : token;
-      context.fillText(cut, x(begin + i), HEIGHT + AXIS / 2, view.zoom);
-    });
-    return;
+  context.textBaseline = "middle";
+  const every = labelEvery(tokens, view.zoom) || roundStep(60 / view.zoom);
+  const named = labelEvery(tokens, view.zoom) > 0;
+  const room = Math.floor((every * view.zoom) / LETTER); // letters
+  const end = Math.min(length, Math.ceil(view.left + view.width / view.zoom));
+  let free = -Infinity; // from which place on there is room
+  for (let t = Math.ceil(Math.floor(view.left) / every) * every; t < end; t += every) {
+    const text = named ? cutToken(visible(tokens[t] ?? ""), room) : String(t);
+    const x = (t + 0.5 - view.left) * view.zoom;
+    const half = context.measureText(text).width / 2;
+    const middle = every > 1 ? clamp(x, half, view.width - half) : x;
+    if (every > 1 && middle - half < free) continue;
+    context.fillText(text, middle, y);
+    free = middle + half + LETTER;
   }
-  const least = 60 / view.zoom;
+}
+
+// Of how many tokens one is named below a curve; 0 if none is.
+export function labelEvery(tokens, zoom) {
+  const usual = tokens ? usualWidth(tokens) : 0;
+  if (!usual) return 0;
+  if (usual === 1) return zoom >= LETTER ? 1 : 0; // of letters, one in some would tell nothing
+  return Math.max(1, Math.ceil(((usual + APART) * LETTER) / zoom));
+}
+
+const WIDTHS = new WeakMap(); // by the tokens
+
+// The letters that most tokens do not exceed; longer ones are cut.
+function usualWidth(tokens) {
+  if (!WIDTHS.has(tokens)) {
+    const widths = tokens.map((token) => columns(visible(token))).sort((a, b) => a - b);
+    const most = widths.at(-1) > 2 ? Math.max(SHORTEST, widths[Math.floor(USUAL * (widths.length - 1))]) : 1;
+    WIDTHS.set(tokens, widths.length ? Math.min(LONGEST, most) : 0);
+  }
+  return WIDTHS.get(tokens);
+}
+
+function cutToken(text, room) {
+  return columns(text) > room ? `${Array.from(text).slice(0, room - 1).join("")}…` : text;
+}
+
+// The next larger of 1, 2, 5, 10, 20, …
+function roundStep(least) {
   const power = 10 ** Math.floor(Math.log10(least));
-  const every = Math.max(1, [1, 2, 5, 10].map((part) => part * power).find((e) => e >= least));
-  for (let t = Math.ceil(begin / every) * every; t < end; t += every) {
-    const half = context.measureText(String(t)).width / 2;
-    context.fillText(String(t), clamp(x(t), half, view.width - half), HEIGHT + AXIS / 2);
-  }
+  return Math.max(1, [1, 2, 5, 10].map((part) => part * power).find((every) => every >= least));
 }

@@ -57,7 +57,7 @@ export class Explorer {
     this.state = new State({
       sequence: 0, other: -1, layer: "", value: "", unit: 0, t: 0, left: 0, zoom: 12, order: "number",
       scores: null, marks: null, painting: false, drawing: false, playing: false, hover: null, lit: [], shown: null,
-      shownOther: null, book: null, width: 0, own: true, grey: false,
+      shownOther: null, outlooks: null, book: null, width: 0, own: true, grey: false,
       difference: false,
       language: languageAtFirst(),
       theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" });

@@ -73,6 +73,12 @@ export class Rerun {
     return layer.name === "" && name === "output" ? this.net.output(result) : undefined;
   }
 
+  // Of each step the first numbers that the net reads.
+  firstOf({ rows, length }, width, size) {
+    return Float64Array.from({ length: length * size }, (_, i) =>
+      rows[Math.floor(i / size) * width + (i % size)]);
+  }
+
   // What a run says of the whole sequence: the output of its last step.
   answer(result, { size }) {
     return this.net.output(result).slice(-size);
@@ -119,9 +125,13 @@ export class Rerun {
         return [{ ...about, ...range(numbers, about), block }];
       }) }));
     const { answer: once } = head.sequences[sequence];
+    const { series } = head.sequences[sequence];
+    const read = series && { ...series, block: blocks.push({ dtype: this.running.dtype }) - 1 };
+    if (read) extra.set(read.block, this.firstOf(result.input, this.running.sequences[sequence].size, series.size));
     const answer = once && { ...once, block: blocks.push({ dtype: this.running.dtype }) - 1 };
     if (once) extra.set(answer.block, this.answer(result, once));
     const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined, answer,
+      series: read,
       layers: layers.filter(({ values }) => values.length) };
     const source = { told, numbers: (block) => extra.get(block) ?? this.book.block(block) };
     return [{ ...head, sequences: [...head.sequences, shown], blocks }, source];

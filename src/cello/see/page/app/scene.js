@@ -1,11 +1,12 @@
 // What is looked at, drawn: the text, the curve, the heat maps, and what is under the pointer.
 import { Captions } from "./captions.js";
 import { clamp } from "./numbers.js";
-import { drawCurve, drawNow, numberAt } from "./curve.js";
+import { drawCurve, drawNow, labelEvery, numberAt } from "./curve.js";
 import { differenceOf } from "./difference.js";
 import { drawCursor, HeatMap, rowHeight } from "./heat.js";
 import { followPointer } from "./pointer.js";
 import { make } from "./dom.js";
+import { Outlook } from "./outlook.js";
 import { Palette, Scale, scaleOfUnit } from "./colours.js";
 import { Prediction } from "./prediction.js";
 import { TextView } from "./text.js";
@@ -35,14 +36,18 @@ export class Scene {
     this.stacks = this.canvases.map((canvas, number) =>
       make("div", { className: "map", role: "group" }, canvas, this.cursors[number]));
     this.captions = new Captions(state, say);
+    this.outlook = new Outlook(state, say, { go: on.go, choose: (t) => this.choose(t),
+      drawSeries: (...drawn) => on.drawSeries(...drawn) },
+    (text, event) => this.captions.showTip(text, event));
     this.prediction = new Prediction(say, state, (number, steps) => this.texts[number].err(steps));
-    this.still = make("div", { className: "still" },
+    this.still = make("div", { className: "still" }, this.outlook.element,
       make("div", { className: "curve" }, this.curve, this.now), this.captions.head,
       this.stacks[0], this.captions.difference.element, this.stacks[1]);
     this.wide = make("div", { className: "wide" }, this.still);
     this.scroller = make("div", { className: "scroller", tabIndex: 0, role: "application" }, this.wide);
     this.elements = [
-      ...this.texts.map((view) => view.element), this.prediction.element, this.captions.element,
+      ...this.texts.map((view) => view.element), this.prediction.element, this.outlook.told,
+      this.captions.element,
       this.scroller];
     this.listen();
     this.follow();
@@ -76,14 +81,15 @@ export class Scene {
     const drawn = [...numbers, "left", "zoom", "width"];
     state.on(["shown", "shownOther", "difference"], () => this.compare());
     state.on([...look, "book"], () => this.dress());
-    state.on(["width", "shown"], () => { if (this.fitted) this.fit(); });
-    state.on(["zoom", "width", "shown"], () => this.size());
+    state.on(["width", "shown", "outlooks"], () => { if (this.fitted) this.fit(); });
+    state.on(["zoom", "width", "shown", "outlooks"], () => this.size());
     state.on(text, () => this.layText());
     state.on([...text, ...numbers, "unit", "marks"], () => this.paintText());
     state.on(["unit"], () => this.stacks.forEach((stack) => this.revealUnit(stack)));
     state.on(["t"], () => this.texts.forEach((view) => view.point(state.t)));
     state.on([...drawn, "order", "scores", "own"], () => this.drawMaps());
     state.on([...drawn, "unit", "marks"], () => this.drawCurve());
+    state.on([...look, "left", "zoom", "width", "outlooks", "t", "language"], () => this.drawSeries());
     state.on([...drawn, "t", "unit", "order", "scores", "hover"], () => this.drawCursors());
     state.on([...numbers, "t", "unit", "language"], () => this.captions.tell(this.all));
     state.on(["shown", "shownOther", "difference", "hover"], () => this.captions.tellHover(this.all));
@@ -104,6 +110,11 @@ export class Scene {
 
   get length() {
     return this.state.shown?.length ?? 0;
+  }
+
+  // How many steps there are to see, those that are forecast beyond the last one too.
+  get extent() {
+    return this.length + this.outlook.beyond;
   }
 
   get view() {
@@ -152,13 +163,13 @@ export class Scene {
     const { state } = this;
     const width = this.scroller.clientWidth;
     this.fitted = true;
-    state.set({ width, zoom: clamp(width / Math.max(1, this.length), ...ZOOMS), left: 0 });
+    state.set({ width, zoom: clamp(width / Math.max(1, this.extent), ...ZOOMS), left: 0 });
     this.size();
   }
 
   size() {
     const { state } = this;
-    this.wide.style.width = `${Math.max(state.width, this.length * state.zoom)}px`;
+    this.wide.style.width = `${Math.max(state.width, this.extent * state.zoom)}px`;
     this.scroller.scrollLeft = state.left * state.zoom;
   }
 
@@ -185,7 +196,9 @@ export class Scene {
     const { state } = this;
     this.root.classList.toggle("two", state.other >= 0);
     [state.sequence, state.other].forEach((sequence, number) => {
-      const tokens = sequence < 0 ? null : state.book.tokens(sequence);
+      // Of a series, the curves show what was read.
+      const known = sequence >= 0 && !state.book.sequences[sequence]?.series;
+      const tokens = known ? state.book.tokens(sequence) : null;
       const length = state.book.layer(sequence, state.layer)?.length ?? 0;
       this.texts[number].lay(tokens, length, state.width);
     });
@@ -233,6 +246,11 @@ export class Scene {
     });
   }
 
+  drawSeries() {
+    const style = getComputedStyle(this.root);
+    this.outlook.draw(this.view, (name) => style.getPropertyValue(name));
+  }
+
   drawCurve() {
     const { state } = this;
     const shown = this.all.filter((some) => some?.length);
@@ -245,6 +263,7 @@ export class Scene {
     const [bottom, top] = [Math.min(...scales.map((scale) => scale.bottom)),
       Math.max(...scales.map((scale) => scale.top))];
     this.curveScale = { bottom, top };
+    this.captions.thinned(labelEvery(shown[0].tokens, state.zoom));
     drawCurve(this.curve, lines, this.curveScale, this.view, {
       marks: state.marks, length: this.length, ink: colour("--ink"),
       tokens: shown[0].tokens, grid: colour("--line"),

@@ -6,6 +6,7 @@ import { largestSize, short, typeset } from "./numbers.js";
 const EVENTS = ["1 lets in", "1 lets out", "1 forgets", "0 forgets", "1 takes the new", "0 takes the new",
   "0 does not"];
 const GATES = 3; // that are shown
+const [SHUT, OPEN] = [0.1, 0.9]; // up to which, and from which on, a gate is said to be so
 const LINES = 3; // of arithmetic
 
 export class Tour {
@@ -132,9 +133,8 @@ export class Tour {
     const weight = (t) => (asOpen ? open[t] : 1 - open[t]) * Math.abs(matters[t]);
     const t = largest(open.length, weight, used);
     if (t < 0) return null;
-    const does = this.part(gate.meaning, open[t] < 0.5 ? "0" : "1");
     return { t, lit: [gate.name, story.name], lines: out ? [] : await this.lines(t, [story.name]),
-      text: () => `${this.reads(t)} ${this.say("Gate {} is {}: it {}.", gate.name, short(open[t], 3), does())} `
+      text: () => `${this.reads(t)} ${this.does(gate, open[t])} `
         + (out ? this.say("{} is {}.", story.name, short(story.now[t], 4)) : this.goes(story, t)) };
   }
 
@@ -157,6 +157,14 @@ export class Tour {
     return { t, lit: [story.name, `${story.name}_prev`], lines: await this.lines(t, [story.name]),
       text: () => `${this.reads(t)} ${this.say("Here the memory keeps most of what it had.")} `
         + this.goes(story, t) };
+  }
+
+  // What a gate does: all the way where it is nearly shut or nearly open, else by how much.
+  does({ name, meaning }, open) {
+    const whole = open <= SHUT || open >= OPEN;
+    const does = this.part(meaning, open <= SHUT ? "0" : "1")();
+    return whole ? this.say("Gate {} is {}: it {}.", name, short(open, 3), does)
+      : this.say("Gate {} is {}: it {}, to {} %.", name, short(open, 3), does, Math.round(100 * open));
   }
 
   // What a gate does at 1 or at 0, in the language of the page.

@@ -19,9 +19,10 @@ class WhatIf {
     this.forget();
     explorer.detail.press = (name) => this.press(name);
     explorer.scene.on.draw = (from, to, value) => this.draw(from, to, value);
+    explorer.scene.on.drawSeries = (from, to, place, value) => this.drawSeries(from, to, place, value);
     const { state } = explorer;
     state.on(["sequence", "book"], () => this.follow());
-    state.on(["t", "unit", "layer", "value", "language", "sequence", "book", "drawing"], () =>
+    state.on(["t", "unit", "layer", "value", "language", "sequence", "book", "drawing", "outlooks"], () =>
       this.panel.draw());
     if (this.rerun.quick(state.sequence)) this.begin();
     else this.panel.draw();
@@ -82,6 +83,24 @@ class WhatIf {
     return this.setRows(rows);
   }
 
+  // The series that is read, and what one forecasts of it, if that is what the net does.
+  get series() { return this.explorer.state.outlooks?.[0] ?? null; }
+
+  // What was measured of a target, in its own units.
+  setMeasured(from, to, target, value) {
+    const { series, size } = this;
+    const rows = this.input.slice();
+    for (let t = from; t <= to; t++) {
+      rows[t * size + target] = series.scaled(value, target);
+      if (series.size > series.count) rows[t * size + series.count + target] = 1; // it is there
+    }
+    return this.setRows(rows);
+  }
+
+  drawSeries(from, to, target, value) {
+    if (this.before?.equal && this.series) this.setMeasured(from, to, target, value);
+  }
+
   // Exchange what is read at a step and at the next one.
   swap(t) {
     const { size } = this;
@@ -90,6 +109,7 @@ class WhatIf {
     rows.copyWithin((t + 1) * size, t * size, (t + 1) * size);
     rows.set(next, t * size);
     const tokens = Array.from(this.tokens ?? this.rerun.book.tokens(this.sequence) ?? []);
+    if (this.series) return this.setRows(rows); // whose times stay
     if (tokens.length) [tokens[t], tokens[t + 1]] = [tokens[t + 1], tokens[t]];
     return this.setRows(rows, tokens.length ? tokens : null);
   }

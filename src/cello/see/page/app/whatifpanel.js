@@ -102,7 +102,7 @@ export class WhatIfPanel {
     const { model } = this;
     const { t } = model.explorer.state;
     const parts = [];
-    if (model.typed.possible) {
+    if (model.typed.possible && !model.series) {
       parts.push(make("label", {}, make("span", {}, say("What to read")), this.text));
       if (model.unknown !== undefined) {
         parts.push(make("p", { className: "note failed" },
@@ -112,7 +112,8 @@ export class WhatIfPanel {
     const { input, size } = model;
     if (t >= input.length / size) return parts;
     const row = [];
-    if (!model.running.stages[0].ids && size <= INPUTS) {
+    if (model.series) row.push(...this.measured(model.series, t, say));
+    else if (!model.running.stages[0].ids && size <= INPUTS) {
       for (let place = 0; place < size; place++) {
         const name = size > 1 ? `x[${place}]` : "x";
         row.push(make("label", {}, make("span", {}, name), this.key(this.number(
@@ -126,6 +127,15 @@ export class WhatIfPanel {
     parts.push(make("div", { className: "row" },
       make("span", { className: "what" }, `${say("input")}, ${say("step")} ${t}`), ...row));
     return parts;
+  }
+
+  // What was measured at step t, in its own units.
+  measured(series, t, say) {
+    return series.targets.map((name, target) => make("label", {}, make("span", {}, visible(name)),
+      this.key(this.number(Number(plain(series.data[t * series.count + target], 5)),
+        `${visible(name)}, ${say("step")} ${t}`,
+        (value) => this.model.setMeasured(t, t, target, value),
+        Number(plain(series.deviations[target] / 20, 1))), `x${target}`)));
   }
 
   // ------------------------------------------------------------ values
@@ -198,7 +208,7 @@ export class WhatIfPanel {
     if (!model.any) return [];
     const back = this.button(say("set all back"), () => model.undo(), "undo");
     const parts = [make("div", { className: "row" }, back)];
-    if (after) parts.push(this.table(say, before.result, after));
+    if (after && !model.series) parts.push(this.table(say, before.result, after));
     return parts;
   }
 

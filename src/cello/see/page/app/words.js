@@ -9,6 +9,13 @@ const CHINESE = {
   "It reads {} [step|steps] and says at each which of {} it is: {}.": "它读入 {} 步，每步给出 {} 种答案之一：{}。",
   "It reads {} [step|steps] and says at the end which of {} it is: {}.": "它读入 {} 步，最后给出 {} 种答案之一：{}。",
   "It reads {} [step|steps] and gives {} [number|numbers] at the end.": "它读入 {} 步，最后给出 {} 个数。",
+  "It reads {} [step|steps] of {}, and at each forecasts the next {}.": "它读入 {} 步的 {}，在每一步预测之后的 {} 步。",
+  "The curves show the forecast from the step that is chosen, with its bands, and in grey what came.":
+    "图中为从所选时间步开始的预测及其区间，灰色为实际值。",
+  "the series {}, and its forecast": "序列 {} 及其预测", "the net forecasts, from {} on": "网络从 {} 起预测",
+  "({} to {} in {} %)": "（{} 至 {}，{} % 区间）", "it was {}": "实际为 {}", "forecast {}": "预测 {}",
+  "named above: one step in {}": "上方标注：每 {} 步一个",
+  "Gate {} is {}: it {}, to {} %.": "门 {} 为 {}：{}，程度 {} %。",
   "the net says, at the end": "网络最后给出", "once, at the end": "仅在最后",
   "It reads {} [step|steps].": "它读入 {} 步。",
   "Blue is low, orange is high.": "蓝色表示低，橙色表示高。",
