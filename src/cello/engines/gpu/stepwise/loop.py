@@ -69,7 +69,7 @@ class StepwiseLoop:
         self.load()
         if like.device not in self._tables:
             self._tables[like.device] = numbers_on(like.device, self.text.tables)
-        call = _Call(self, steps, tensors, reset, like)
+        call = _StepCall(self, steps, tensors, reset, like)
         call.run()
 
     def table(self, device: torch.device) -> Tensor:
@@ -77,7 +77,7 @@ class StepwiseLoop:
         return self._tables[device]
 
 
-class _Call:
+class _StepCall:
     """One call: its memory, and all that runs."""
 
     def __init__(
