@@ -12,6 +12,7 @@ from cello.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from cello.convert import NetGraph
     from cello.see import Outlook
     from cello.tasks import Given
 
@@ -73,7 +74,6 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
     from torch.nn.utils.rnn import pad_sequence
 
     from cello.convert import NetGraph
-    from cello.errors import ConversionError
     from cello.layers.stream import Streamed
     from cello.tasks.batching import Example, collate
 
@@ -81,14 +81,14 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
         x = pad_sequence(list(xs))
     else:  # ids, of which steps may have several
         x = collate([Example(x, x.new_zeros(len(x))) for x in xs]).x
-    if isinstance(net, NetGraph):
-        try:
-            told = net.axes.told
-        except ConversionError:
-            told = False
-        if not told:
+    if isinstance(net, NetGraph) and not _tells_its_axes(net):
+        # It may take inputs of these sizes alone, which tells where its sequences stand.
+        forms = [form for form in (x.transpose(0, 1), x) if _runs(net, form)]
+        if len(forms) != 1:
             raise DataError(_UNKNOWN)
-    x = x.transpose(0, 1) if getattr(net, "batch_first", False) else x
+        x = forms[0]
+    elif getattr(net, "batch_first", False):
+        x = x.transpose(0, 1)
     lengths = [len(one) for one in xs]
     if len(set(lengths)) == 1:
         return x, {}
@@ -98,3 +98,27 @@ def as_batch(net: nn.Module, xs: Sequence[Tensor]) -> tuple[Tensor, dict[str, An
             "steps: give them in files of their own"
         )
     return x, {"lengths": tensor(lengths)}
+
+
+def _tells_its_axes(net: NetGraph) -> bool:
+    """Whether a graph tells where the steps and the sequences of its inputs stand."""
+    from cello.errors import ConversionError
+
+    try:
+        return net.axes.told
+    except ConversionError:
+        return False
+
+
+def _runs(net: NetGraph, x: Tensor) -> bool:
+    """Whether a graph takes an input of this size, in eval mode."""
+    from torch import no_grad
+
+    from cello.layers.mode import evaluating
+
+    try:
+        with no_grad(), evaluating(net):
+            net(x)
+    except (RuntimeError, ValueError, IndexError):  # as PyTorch says it of shapes
+        return False
+    return True
