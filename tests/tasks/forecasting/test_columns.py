@@ -234,6 +234,15 @@ def test_a_day_that_comes_first_is_named():
         time_column(frame, ["y"], "t.csv")
 
 
+@pytest.mark.parametrize("sign", ["/", ".", "-"])
+def test_dates_that_may_be_days_or_months_are_not_guessed(sign: str):
+    firsts = [sign.join(("01", f"{month:02}", "2024")) for month in range(1, 13)]
+    with pytest.raises(DataError, match=r"row 1: .*2024'; it does not tell whether the day"):
+        time_column(table(firsts), ["y"], "t.csv")
+    days = [sign.join(("01", f"{day:02}", "2024")) for day in range(1, 14)]
+    assert time_column(table(days), ["y"], "t.csv") is not None  # no month is the thirteenth
+
+
 def test_rows_as_steps_are_said():
     frame = pd.DataFrame({"y": np.sin(np.arange(90.0))})
     with pytest.warns(UserWarning, match="no column of times: rows are taken as steps"):

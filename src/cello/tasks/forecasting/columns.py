@@ -23,6 +23,7 @@ __all__ = ["Columns", "read_series", "time_column", "with_times"]
 
 #: What a date holds, and what of it tells its zone.
 _YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
+_DAY_OR_MONTH = r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}"
 _ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
 _OF_DAY = r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
 
@@ -211,6 +212,10 @@ def _as_dates(column: Any) -> Any:
             dates = pd.to_datetime(column, errors="coerce", utc=zone, format="ISO8601")
             if dates.isna().any():
                 dates = pd.to_datetime(column, errors="coerce", utc=zone)
+                if column.astype(str).str.match(_DAY_OR_MONTH).all():
+                    other = pd.to_datetime(column, errors="coerce", utc=zone, dayfirst=True)
+                    if not other.isna().any() and not other.equals(dates):
+                        return None  # it does not tell whether the day comes first
     except (ValueError, TypeError, OverflowError):
         return None
     return None if dates.isna().any() else pd.DatetimeIndex(dates)
@@ -231,7 +236,7 @@ def _times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
             warnings.simplefilter("ignore")
             bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
         row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-        parts = re.match(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d", str(column.iloc[row]))
+        parts = re.match(_DAY_OR_MONTH, str(column.iloc[row]))
         hint = "; it does not tell whether the day comes first: write 2024-01-31" if parts else ""
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
