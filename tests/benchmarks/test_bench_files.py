@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import bench_gpu, bench_memory, bench_peers, bench_zoo
+from benchmarks import bench_gpu, bench_memory, bench_page, bench_peers, bench_zoo
 from benchmarks.case import Case, Skipped
 from benchmarks.harness import largest_difference
 from benchmarks.run import bench_modules
@@ -77,8 +77,11 @@ def test_cases_can_be_made(module: ModuleType):
     assert len({(case.name, tuple(case.sizes.values())) for case in cases}) == len(cases)
 
 
-# Those of peers need packages, and a process of their own.
-@pytest.mark.parametrize("module", each([one for one in MODULES if one is not bench_peers]))
+# Those of peers need packages; they and the browser need a process of their own.
+ALONE = (bench_page, bench_peers)
+
+
+@pytest.mark.parametrize("module", each([one for one in MODULES if one not in ALONE]))
 def test_both_sides_compute_the_same(module: ModuleType):
     for case in smallest(module):
         assert largest_difference(case) < 1, case.name
@@ -146,3 +149,21 @@ def test_peers_that_are_installed_compute_the_same():
     expected = 4 * there["jax"] + 5 * onnx
     assert [line.endswith(" True") for line in equal] == [True] * expected
     assert len(lines) - len(equal) == 3 - there["jax"] - 2 * onnx
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bench_page.chromium() is None, reason="there is no Chromium")
+def test_pages_are_measured():
+    # In a process of its own: of Playwright there is one in each.
+    code = (
+        "from benchmarks import bench_page, harness\n"
+        "for one in bench_page.cases():\n"
+        "    if one.quick: print(harness.largest_difference(one) < 1)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert (told.returncode, {*told.stdout.split()}) == (0, {"True"}), told.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from cello.cli.training.chars import command
 from cello.train import Options
-from cello.train.saved.lock import claimed
+from cello.train.saved.lock import locked
 from tests.cli.running import run, run_json
 
 TEXT = "tick tack " * 60
@@ -222,7 +222,7 @@ def test_files_where_there_were_none(model: Path):
 
 
 def test_a_folder_in_which_another_run_is_at_work(model: Path):
-    with claimed(model):
+    with locked(model):
         for words in ((), ("--resume",)):
             result = run("train", "chars", "--train", "nowhere", "-o", model, *words, code=2)
             assert "another run is at work in ../model (process " in result.stderr

@@ -347,11 +347,11 @@ def test_a_page_shows_rows_as_a_table_and_reads_it_again(tmp_path: Path):
     STEPS.to_csv(tmp_path / "new.csv", index=False)
     file = task.given(tmp_path / "new.csv")
     shown = task.text_of(tmp_path / "new.csv")
-    assert shown.splitlines()[:2] == ["speed,gear,id", "1.0,low,7"]
+    assert shown.splitlines()[:2] == ["speed,gear,id,kind", "1.0,low,7,1"]
     again = task.given_text(shown)
     assert [one.tokens for one in again] == [["0", "1"], ["0", "1", "2"], ["0"]]
     assert all(torch.equal(a.x, b.x) for a, b in zip(again, file, strict=True))
-    assert [one.expected for one in file] == ["1", "0", "1"]
+    assert [one.expected for one in (*file, *again)] == [["1"], ["0"], ["1"]] * 2
     (first,) = task.given_text(task.text_of(None))  # goes up and down, through each category
     assert first.x[:3, 0].tolist() == pytest.approx([0, 1, 0], abs=1e-3)
     assert first.x[:3, 2:].tolist() == torch.eye(3).tolist()
@@ -364,7 +364,7 @@ def test_a_page_names_the_sequences_of_arrays(tmp_path: Path):
     np.savez(tmp_path / "a.npz", x=x, y=[0, 1], lengths=[3, 2])
     task = Classification.from_files(tmp_path / "a.npz", tmp_path / "a.npz")
     shown = task.text_of(tmp_path / "a.npz")
-    assert shown.splitlines()[0] == "0,1,sequence"
+    assert shown.splitlines()[0] == "0,1,sequence,label"
     again = task.given_text(shown)
     assert [len(one.x) for one in again] == [3, 2]
     assert torch.equal(again[1].x, task.given(tmp_path / "a.npz")[1].x)

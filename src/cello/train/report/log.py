@@ -81,9 +81,10 @@ def _csv_logger(folder: Path, rows: int) -> Any:
 
 def _read_rows(path: Path, rows: int) -> list[tuple[int, dict[str, Any]]]:
     """Of the first `rows` rows those that tell their step, with it."""
-    if not path.is_file():
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "\ufffd")
+    except FileNotFoundError:  # or the first process has just begun it anew
         return []
-    text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "\ufffd")
     found: list[tuple[int, dict[str, Any]]] = []
     lost = 0
     try:
