@@ -128,7 +128,8 @@ def test_more_rows_than_one_program_takes(rows: int, device: torch.device) -> No
         torch.testing.assert_close(layer(x, lengths=lengths)[0], expected)
 
 
-def test_known_outputs_that_are_fed_back(device: torch.device) -> None:
+def check_fed_back(device: torch.device) -> None:
+    """Known outputs that are fed back: outputs and gradients are those of the step."""
     layer = cello.Recurrent(make("jordan", torch.float32).to(device))
     x = torch.randn(4, 3, I, device=device)
     targets = torch.randn(4, 3, layer.cell.output_size, device=device, requires_grad=True)
@@ -139,6 +140,10 @@ def test_known_outputs_that_are_fed_back(device: torch.device) -> None:
         leaves = [targets, *layer.parameters()]
         found.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
     torch.testing.assert_close(found[1], found[0])
+
+
+def test_known_outputs_that_are_fed_back(device: torch.device) -> None:
+    check_fed_back(device)
 
 
 def test_nan_and_infinity_are_where_the_step_has_them(device: torch.device) -> None:

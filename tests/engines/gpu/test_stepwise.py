@@ -12,9 +12,9 @@ from cello.engines.gpu import launch
 from cello.engines.gpu.card import H100, why_not_whole
 from cello.engines.gpu.engine import gpu_plan
 from cello.program import program_of
-from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING
+from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING, check_fed_back
 from tests.engines.test_matrix import SHAPES, outcome, same, sample
-from tests.registry import I, make
+from tests.registry import make
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
 
@@ -41,15 +41,7 @@ def test_every_cell(name: str, step_by_step_only: None, poison_empty: None) -> N
 
 
 def test_known_outputs_that_are_fed_back(step_by_step_only: None) -> None:
-    layer, x = cello.Recurrent(make("jordan", torch.float32)), torch.randn(4, 3, I)
-    targets = torch.randn(4, 3, layer.cell.output_size, requires_grad=True)
-    found = []
-    for engine in ("reference", "gpu"):
-        with cello.engine(engine):
-            y, _ = layer(x, targets=targets)
-        leaves = [targets, *layer.parameters()]
-        found.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
-    torch.testing.assert_close(found[1], found[0])
+    check_fed_back(torch.device("cpu"))
 
 
 def test_large_states_run_step_by_step() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, lru_cache
@@ -46,7 +47,7 @@ class Loop:
         return cast(_R, self._recipe)
 
 
-class Plan:
+class Plan(ABC):
     """The loops of one program, in the language of an engine.
 
     Attributes:
@@ -144,9 +145,9 @@ class Plan:
                 self._backward[key] = Loop(kernel, self._library(kernel), tape)
             return self._backward[key]
 
+    @abstractmethod
     def _library(self, kernel: Kernel) -> Any:
         """The loop as a function, with what it was `rendered` as."""
-        raise NotImplementedError
 
     def build(self, *, train: bool) -> None:
         """Compile what a first call needs, forward and backward at the same time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cello.engines.fused.slots import Slot
+from cello.engines.fused.slots import STATE_SLOTS, Slot
 from cello.engines.gpu.expressions import identifier
 from cello.program.graph import Value
 from cello.program.kernel.kernel import Kernel
@@ -17,6 +17,7 @@ from cello.program.kernel.nodes import (
     Node,
     Shared,
     Slice,
+    whole_of,
 )
 from cello.program.kernel.schedule import Region, Schedule
 
@@ -94,10 +95,6 @@ class Addresses:
         """Whether it is what the step before has left."""
         return isinstance(node, Load) and node.array.kind == self.plan.kernel.chain
 
-    def whole(self, node: Node) -> Node:
-        """The vector that it is a part of."""
-        return self.whole(node.arg) if isinstance(node, Slice) else node
-
     def is_given(self, node: Node) -> bool:
         """Whether it stands in memory before anything is computed."""
         if isinstance(node, Load):
@@ -128,7 +125,7 @@ class Addresses:
         self, node: Node, phase: str, *, by_feature: bool = True
     ) -> Iterable[tuple[Node, str]]:
         """What must stand in memory for a function to read the node."""
-        whole = self.whole(node)
+        whole = whole_of(node)
         if self.is_given(whole) or (whole not in self.phase and not isinstance(whole, Load)):
             return
         computed = self.phase.get(whole)
@@ -151,6 +148,16 @@ class Addresses:
             taken = {name[2:] for name in self.pointers.values()}
             self.pointers[slot] = f"p_{identifier(word, taken)}"
         return self.pointers[slot]
+
+    def take_states(self) -> None:
+        """Let the functions take what a loop is given and leaves of states and known outputs."""
+        kernel = self.plan.kernel
+        for kind in STATE_SLOTS[kernel.name]:
+            for state in kernel.states:
+                self.pointer(kind, state)
+        self.pointer("forced", "")
+        if kernel.name == "backward":
+            self.pointer("grad_forced", "")
 
     def address(self, node: Node) -> tuple[str, int]:
         """Where a row of a node stands, and its first feature."""

@@ -19,6 +19,7 @@ from cello.program.kernel.nodes import (
     Node,
     Shared,
     TermSum,
+    whole_of,
 )
 from cello.program.kernel.primitives import PRIMITIVES
 
@@ -81,7 +82,7 @@ class Phase:
 
     def address(self, node: Node) -> tuple[str, int]:
         """Where a node stands; what the step had before is put there first."""
-        whole = self.memory.whole(node)
+        whole = whole_of(node)
         if self._is_kept(whole) and whole not in self.names:
             self._let_kept(whole)
             self.body.append("tl.debug_barrier()")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cello.engines.fused.slots import STATE_SLOTS, Slot
+from cello.engines.fused.slots import Slot
 from cello.engines.gpu.addresses import Addresses
 from cello.engines.gpu.carried_states import States
 from cello.engines.gpu.phase import Phase
@@ -56,12 +56,7 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:
     """
     plan = schedule(graph, kernel)
     memory = Addresses(plan, {phase: plan.of(phase) for phase in PHASES})
-    for kind in STATE_SLOTS[kernel.name]:
-        for state in kernel.states:
-            memory.pointer(kind, state)
-    memory.pointer("forced", "")
-    if kernel.name == "backward":
-        memory.pointer("grad_forced", "")
+    memory.take_states()
     functions = {
         "before": _flat("before", memory, feedback),
         "loop": _loop(memory, feedback),

@@ -29,6 +29,8 @@ __all__ = [
     "Slice",
     "TermSum",
     "ancestors",
+    "whole_of",
+    "within_whole",
 ]
 
 _serial = count()
@@ -278,3 +280,17 @@ def ancestors(ends: Iterable[Node]) -> list[Node]:
             seen[node.serial] = node
             todo.extend(node.inputs)
     return [seen[serial] for serial in sorted(seen)]
+
+
+def within_whole(node: Node) -> tuple[Node, int]:
+    """The vector of which a node is a part, and the first feature of the part in it."""
+    start = 0
+    while isinstance(node, Slice):
+        start += node.start
+        node = node.arg
+    return node, start
+
+
+def whole_of(node: Node) -> Node:
+    """The vector of which a node is a part: itself, if it is no `Slice`."""
+    return within_whole(node)[0]

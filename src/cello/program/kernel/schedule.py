@@ -27,6 +27,7 @@ from cello.program.kernel.nodes import (
     Slice,
     TermSum,
     ancestors,
+    whole_of,
 )
 from cello.program.kernel.sums import rebuild
 
@@ -99,7 +100,7 @@ class Schedule:
         for region in self.regions:
             stored = [store.node for store in region.stores]
             whole = {arg for node in region.nodes for arg in _read_from_memory(node)}
-            whole.update(_whole(node) for node in stored if isinstance(node, Slice))
+            whole.update(whole_of(node) for node in stored if isinstance(node, Slice))
             read = [arg for node in region.nodes for arg in node.inputs]
             chained = {arg for arg in (*read, *stored, *whole) if self._is_chained(arg)}
             if region.folds or any(arg.length not in sizes for arg in chained):
@@ -138,7 +139,7 @@ def schedule(graph: Graph, kernel: Kernel) -> Schedule:
         region(place).nodes.append(node)
         home[node] = region(place)
     for store in kernel.stores:
-        whole = _whole(store.node)
+        whole = whole_of(store.node)
         if store.node in home and not isinstance(store.node, Fold):
             home[store.node].stores.append(store)
         else:
@@ -153,11 +154,6 @@ def _is_computed(node: Node) -> bool:
     return bool(node.inputs) and not isinstance(node, (Dot, Slice))
 
 
-def _whole(node: Node) -> Node:
-    """The vector that it is a part of."""
-    return _whole(node.arg) if isinstance(node, Slice) else node
-
-
 def _read_from_memory(node: Node) -> list[Node]:
     """Of what a node reads, the vectors of which it needs more than the feature at hand."""
     found = list(node.inputs) if isinstance(node, Gather) else []
@@ -166,7 +162,7 @@ def _read_from_memory(node: Node) -> list[Node]:
             found.append(arg.arg)
         elif isinstance(arg, (Slice, Fold)):
             found.append(arg)
-    return [_whole(arg) for arg in found]
+    return [whole_of(arg) for arg in found]
 
 
 def _width(node: Node) -> int:
@@ -279,5 +275,5 @@ def _read_outside(regions: list[Region], home: dict[Node, Region]) -> list[Node]
             found.update((arg, None) for arg in node.inputs if home.get(arg) is not region)
         for store in region.stores:
             if home.get(store.node) is not region:
-                found[_whole(store.node)] = None
+                found[whole_of(store.node)] = None
     return [node for node in found if node in home]

@@ -16,7 +16,7 @@ from cello.program.trace.source_lines import user_line
 
 __all__ = ["FunctionCalls"]
 
-_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
+_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
 
 
 class ProgramWriter(Protocol):

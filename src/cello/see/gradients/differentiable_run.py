@@ -110,7 +110,7 @@ class _Keeper:
 
 
 def _keep_in(kept: list[Tensor]) -> Hook:
-    def keep(rows: Tensor, t: int) -> Tensor:  # noqa: ARG001
+    def keep(rows: Tensor, _: int) -> Tensor:
         # A tensor of its own, so that each value, and each reading of a state, has its gradient.
         rows = rows.view_as(rows) if rows.requires_grad else rows.detach().requires_grad_()
         kept.append(rows)

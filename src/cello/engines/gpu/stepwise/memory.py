@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cello.engines.gpu.addresses import Addresses
-from cello.engines.gpu.stepwise.passes import JoinedProduct, Pass, dots_of, whole
-from cello.program.kernel.nodes import Load, Node, TermSum
+from cello.engines.gpu.stepwise.passes import JoinedProduct, Pass, dots_of
+from cello.program.kernel.nodes import Load, Node, TermSum, whole_of, within_whole
 
 __all__ = ["StepMemory"]
 
@@ -105,7 +105,7 @@ class StepMemory(Addresses):
         self, node: Node, phase: str, *, by_feature: bool = True
     ) -> Iterable[tuple[Node, str]]:
         """What must stand in memory; the states before a step do while the step is computed."""
-        if not (self.is_chained(self.whole(node)) and self.phase_of(phase) == "loop"):
+        if not (self.is_chained(whole_of(node)) and self.phase_of(phase) == "loop"):
             yield from super().needed(node, phase, by_feature=by_feature)
 
     # ------------------------------------------------------------ addresses
@@ -134,9 +134,7 @@ class StepMemory(Addresses):
         The memory is "own", "now" or the name of a pointer; the rows are those of the step ("row"),
         of sequences ("seq"), or one that counts for all ("").
         """
-        part, start = node, 0
-        while part is not whole(part):
-            start, part = start + part.start, part.arg  # type: ignore[attr-defined]
+        part, start = within_whole(node)
         if self.is_chained(part) and phase == "loop":
             assert isinstance(part, Load)
             return self.pointer("prev", part.array.name), "seq", start + part.start

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from cello.program.kernel.nodes import Dot, Load, Node, Slice, TermSum
+from cello.program.kernel.nodes import Dot, Load, Node, TermSum, whole_of
 from cello.program.kernel.schedule import Region, Schedule
 
-__all__ = ["JoinedProduct", "Pass", "dots_of", "passes_of", "whole"]
+__all__ = ["JoinedProduct", "Pass", "dots_of", "passes_of"]
 
 
 @dataclass(eq=False)
@@ -44,11 +44,6 @@ class Pass:
     products: list[JoinedProduct] = field(default_factory=list)
 
 
-def whole(node: Node) -> Node:
-    """The vector that it is a part of."""
-    return whole(node.arg) if isinstance(node, Slice) else node
-
-
 def dots_of(node: TermSum) -> list[Dot]:
     """The products among the terms of a sum."""
     return [term for term in node.terms if isinstance(term, Dot)]
@@ -67,7 +62,7 @@ def passes_of(plan: Schedule, phase: str) -> list[Pass]:
     sums: list[TermSum] = []
     made: set[Node] = set()
     for region in regions:
-        args = {whole(dot.arg) for node in region.sums for dot in dots_of(node)}
+        args = {whole_of(dot.arg) for node in region.sums for dot in dots_of(node)}
         if not passes or args & made or (args and passes[-1].factors):
             passes.append(Pass(f"{phase}_{len(passes) + 1}"))
             sums, made = [], set()
@@ -86,7 +81,7 @@ def _states_before(plan: Schedule, regions: Iterable[Region]) -> list[Load]:
     for region in regions:
         for node in region.sums:
             for dot in dots_of(node):
-                arg = whole(dot.arg)
+                arg = whole_of(dot.arg)
                 if isinstance(arg, Load) and arg.array.kind == "prev" != plan.kernel.chain:
                     found[arg] = None
     return list(found)

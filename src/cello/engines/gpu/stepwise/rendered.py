@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cello.engines.fused.slots import STATE_SLOTS, Slot
+from cello.engines.fused.slots import Slot
 from cello.engines.gpu.stepwise.memory import StepMemory
 from cello.engines.gpu.stepwise.passes import JoinedProduct, passes_of
 from cello.engines.gpu.stepwise.step_functions import StepPhase
@@ -119,12 +119,7 @@ def render_steps(graph: Graph, kernel: Kernel, feedback: str | None) -> StepText
     passes = {phase: passes_of(plan, phase) for phase in PHASES}
     functions = {one.name: one.regions for part in passes.values() for one in part}
     memory = StepMemory(plan, functions, passes=passes)
-    for kind in STATE_SLOTS[kernel.name]:
-        for state in kernel.states:
-            memory.pointer(kind, state)
-    memory.pointer("forced", "")
-    if kernel.name == "backward":
-        memory.pointer("grad_forced", "")
+    memory.take_states()
     texts: dict[str, str] = {}
     phases: dict[str, tuple[BlockProduct | Function, ...]] = {}
     widest = 1

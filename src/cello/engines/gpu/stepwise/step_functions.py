@@ -6,7 +6,7 @@ from cello.engines.gpu.addresses import pieces_of
 from cello.engines.gpu.phase import Phase
 from cello.engines.gpu.stepwise.memory import StepMemory
 from cello.engines.gpu.stepwise.passes import Pass, dots_of
-from cello.program.kernel.nodes import Dot, Load, Node, TermSum
+from cello.program.kernel.nodes import Dot, Load, Node, TermSum, within_whole
 
 __all__ = ["StepPhase"]
 
@@ -44,19 +44,12 @@ class StepPhase(Phase):
 
     def address(self, node: Node) -> tuple[str, int]:
         """Where a node stands; states before the step have memory of their own."""
-        found = self.memory.whole(node)
+        found, start = within_whole(node)
         if self.in_loop and self.memory.is_chained(found):
             assert isinstance(found, Load)
-            base, start = self.memory.previous(found)
-            return base, start + self._start_of(node, found)
+            base, first = self.memory.previous(found)
+            return base, start + first
         return super().address(node)
-
-    def _start_of(self, node: Node, whole: Node) -> int:
-        start = 0
-        while node is not whole:
-            start += node.start  # type: ignore[attr-defined]
-            node = node.arg  # type: ignore[attr-defined]
-        return start
 
     def summed(self, node: TermSum) -> str:
         """A sum, with products that are there."""
