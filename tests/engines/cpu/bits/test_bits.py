@@ -22,7 +22,6 @@ from torch.utils._pytree import tree_map
 
 import cello
 from cello import zoo
-from cello.cells.contract.shapes import is_several
 from tests import registry
 from tests.patience import LIMIT
 
@@ -52,9 +51,7 @@ KINDS = [
     ("lstm with norms", SINGLE),
 ]
 if FULL:
-    # Several inputs are one row of numbers before they come to a loop.
-    one_input = [n for n in registry.ROW_WISE if not is_several(registry.make(n).input_size)]
-    CELLS |= {f"registry {name}": registry.CELLS[name] for name in one_input}
+    CELLS |= {f"registry {name}": registry.CELLS[name] for name in registry.ROW_WISE}
     KINDS = list(itertools.product(CELLS, TYPES))
 
 NETS: dict[str, Callable[[], nn.Module]] = {
@@ -89,7 +86,7 @@ def x(request: pytest.FixtureRequest) -> Tensor:
     if "layer" not in request.fixturenames:
         return torch.randn(T, B, I)
     layer, (_, dtype) = request.getfixturevalue("layer"), request.node.callspec.params["layer"]
-    return torch.randn(T, B, layer.cell.input_size, dtype=dtype)
+    return registry.x_of(layer.cell, T, B, dtype=dtype)
 
 
 def rows_of(state: Any, rows: Any, axis: int = 0) -> Any:
