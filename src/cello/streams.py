@@ -12,7 +12,7 @@ __all__ = ["fill_standard_streams", "lasting", "named"]
 
 
 class _Lasting(io.FileIO):
-    """Writes as long as that works; what cannot be written any more is dropped."""
+    """Writes as long as that works; what cannot be written is dropped."""
 
     first: TextIO
 
@@ -35,7 +35,7 @@ class _Named(io.FileIO):
             raise
         except OSError as error:
             if sys.platform == "win32" and error.errno == errno.EINVAL:
-                raise BrokenPipeError(error.errno, error.strerror) from None  # its name there
+                raise BrokenPipeError(error.errno, error.strerror) from None  # as elsewhere
             reason = f"standard output cannot be written: {error.strerror}"
             raise OSError(error.errno, reason) from None
 
@@ -67,7 +67,7 @@ def lasting(stream: TextIO) -> TextIO:
 
 
 def named(stream: TextIO) -> TextIO:
-    """Standard output, whose errors then say so; else as `lasting`."""
+    """`stream`, standard output, but errors of writing to it name it; see `lasting`."""
     return _reopened(stream, _Named, lines=stream.isatty())
 
 

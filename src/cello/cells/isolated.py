@@ -1,4 +1,4 @@
-"""Running a step only to learn of it: nothing around has a say in it, and nobody sees it."""
+"""Running a step only to learn of it: out of reach of modes, hooks and tracers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hooks_of(module: nn.Module) -> list[dict[int, Any]]:
 
 @contextmanager
 def isolated(module: nn.Module) -> Iterator[None]:
-    """Run steps of `module` out of what goes on around.
+    """Run steps of `module` unaffected by what is active around them.
 
     That is inference mode, autocast, hooks on saved tensors and on all modules, modes that see or
     change what functions and operations do, which of those `torch.export` keeps whole,
@@ -48,7 +48,7 @@ def isolated(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _saving_plainly() -> Iterator[None]:
-    """Keep for a backward pass inside what operations save, as it is, and let go of it afterwards.
+    """Keep what operations save for a backward pass inside as it is, and drop it afterwards.
 
     A hook that gave the tensor back would make a graph that holds itself, for ever.
     """
@@ -68,7 +68,7 @@ def _saving_plainly() -> Iterator[None]:
 
 @contextmanager
 def _without_modes() -> Iterator[None]:
-    """Without the modes of users and, but where they compile, those of PyTorch's tracers.
+    """Without the modes of users, and without those of PyTorch's tracers unless they compile.
 
     The default device stays.
     """

@@ -19,7 +19,7 @@ def print_scores(
     Args:
         splits: the metrics of each split, by its name.
         scheme: how the tags mark spans, if they do.
-        most: of the types of spans, or of the tags, at most so many are shown, the frequent first.
+        most: how many types of spans, or tags, are shown at most, the most frequent first.
     """
     every = {name: metrics for name, metrics in splits.items() if metrics}
     if not every:
@@ -43,8 +43,8 @@ def _print_types(every: Mapping[str, Mapping[str, float]], scheme: str, most: in
     counts: dict[str, float] = {}
     for metrics in every.values():
         for name, count in metrics.items():
-            of, _, kind = name.partition("/")
-            if of == "span_count":
+            metric, _, kind = name.partition("/")
+            if metric == "span_count":
                 counts[kind] = counts.get(kind, 0) + count
     types = sorted(counts, key=lambda kind: (-counts[kind], kind))
     shown = types[:most]
@@ -65,10 +65,11 @@ def _print_types(every: Mapping[str, Mapping[str, float]], scheme: str, most: in
 
 
 def _print_tags(every: Mapping[str, Mapping[str, float]]) -> None:
-    of = "accuracy/"
-    tags = sorted({name.removeprefix(of) for m in every.values() for name in m if of in name})
+    prefix = "accuracy/"
+    names = {name for metrics in every.values() for name in metrics if name.startswith(prefix)}
+    tags = sorted(name.removeprefix(prefix) for name in names)
     rows = [
-        [tag, *(f"{m[of + tag]:.4f}" if of + tag in m else "" for m in every.values())]
+        [tag, *(f"{m[prefix + tag]:.4f}" if prefix + tag in m else "" for m in every.values())]
         for tag in tags
     ]
     if rows:

@@ -13,12 +13,12 @@ __all__ = ["RowWise", "in_order"]
 
 
 class RowWise(Cell):
-    """A module that works on each row by itself, as a step: a Cell wants a state, nothing reads it.
+    """A module that works on each row by itself, as a step: the state that a Cell has is not used.
 
     Args:
         module: what runs.
         inputs: features of a row that it takes.
-        outputs: those that it gives; 1 where nobody asks.
+        outputs: those that it gives; 1 if that does not matter.
     """
 
     state = ("nothing",)

@@ -52,9 +52,10 @@ def command(
 ) -> None:
     """Run MODEL on DATA and look for what commonly goes wrong.
 
-    It looks for saturated gates, units that never change, memories that forget at once or hold
-    nothing but the answer before, states and gradients that explode or vanish along time, outputs
-    read at the wrong end, and forecasts that are the input, shifted. Each finding comes with what
+    It looks for inputs of wrong scale, saturated gates, units that never change, memories that
+    forget at once or hold nothing but the answer before, states and gradients that explode or
+    vanish along time, outputs read at the wrong end or past the end, and forecasts that are the
+    input, shifted. Each finding comes with what
     was seen and what usually helps. DATA is what the model reads: plain text for a model of
     characters, the CoNLL form for one of words, numbers for a net without a task (see cello
     record); - for standard input.

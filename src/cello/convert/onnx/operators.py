@@ -1,7 +1,7 @@
 """The recurrent operators of ONNX: a recurrence with its weights as these want them.
 
-Rows stand in the order i o f c and z r h, z is what is kept, and the reset acts before or after
-the product (`linear_before_reset`).
+Rows stand in ONNX's order, i o f c and z r h (its c is our g, its h our n); z is what is kept,
+and the reset acts before or after the product (`linear_before_reset`).
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ def _operator(found: Recurrence) -> Operator | None:
     elif found.kind == "RNN":
         attributes["activations"] = ["Tanh"]
     W, R, b = found.stacked(_ORDERS[found.kind])
-    second = torch.zeros_like(b)
+    recurrent_bias = torch.zeros_like(b)
     if found.kind == "GRU":
         attributes["linear_before_reset"] = int(found.reset_after)
-        if found.d is not None:  # what is inside of the reset belongs to R
-            second[2 * found.hidden_size :] = found.d
-    P = torch.cat([found.peepholes[gate] for gate in "iof"]) if found.peepholes else None
+        if found.d is not None:  # what is inside the reset belongs to R
+            recurrent_bias[2 * found.hidden_size :] = found.d
 
     def array(tensor: Tensor) -> Any:
         return np.array(array_of(tensor[None]))
 
-    B = array(torch.cat([b, second]))
-    peepholes = None if P is None else array(P)
-    return Operator(found.kind, found.states, array(W), array(R), B, peepholes, attributes)
+    B, P = array(torch.cat([b, recurrent_bias])), None
+    if found.peepholes:
+        P = array(torch.cat([found.peepholes[gate] for gate in "iof"]))
+    return Operator(found.kind, found.states, array(W), array(R), B, P, attributes)

@@ -1,6 +1,6 @@
 """`cello.RNN`, `LSTM` and `GRU` in place of PyTorch's layers of the same names.
 
-`accelerate` puts them there. Imports the cells and `Recurrent`; `Stack` imports it.
+`accelerate` puts them there. Imports the cells and `Recurrent`; `stack` imports it.
 """
 
 from cello.layers.drop_in.accelerate import accelerate

@@ -1,4 +1,4 @@
-"""Where values have to be cut: `chunk`, `split`, `cat` and slices tell.
+"""Where values have to be cut, found from `chunk`, `split`, `cat` and slices.
 
 A cut through a value cuts whatever it is made of, feature by feature, and what is made of it. So
 the gates of a packed product become vectors of their own, and nothing is ever moved.
@@ -69,7 +69,7 @@ def _link(cuts: Cuts, whole: Value, part: Value, start: int) -> None:
 def _reshape(cuts: Cuts, source: Value, made: Value) -> None:
     """The same features in other rows: the shorter rows are pieces of the longer ones.
 
-    Rows of one number each are none: they would cut all that meets them into single numbers.
+    Rows of one number are not cut at: that would cut all that meets them into single numbers.
     """
     longer, shorter = sorted((source, made), key=last, reverse=True)
     size = last(shorter)

@@ -1,6 +1,6 @@
 """Diagnosis: what a practitioner would look for in a net that does not learn.
 
-Imports `gradients`; `record` and the command line import it.
+Imports `gradients`; the command line imports it.
 """
 
 from cello.see.diagnosis.diagnose import diagnose

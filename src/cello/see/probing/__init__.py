@@ -1,4 +1,4 @@
 """Which property of its input a memory holds, and which unit tells it.
 
-Imports `recording`; `record` and the command line import it.
+Imports `recording`; `cello demo` asks it, and `cello` hands it on.
 """

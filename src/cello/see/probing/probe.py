@@ -51,7 +51,7 @@ def probe(
     """Which units of which values carry a property that is given as a label for each step.
 
     For a label of True or False the score is the area under the ROC curve (0.5 tells nothing; 0
-    as much as 1, the other way round), for a number it is Pearson's correlation. Units are ranked
+    tells as much as 1, reversed), for a number it is Pearson's correlation. Units are ranked
     by some of the sequences, and the score that counts is that of the others, which played no
     part in it. Its control is the score with labels that were shifted along the steps by a random
     distance: as smooth as the true ones, and of no meaning.

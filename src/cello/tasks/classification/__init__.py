@@ -1,6 +1,6 @@
 """Classification of whole sequences: reading them, what a network is told of them, the task.
 
-Made of `features`, `batching` and `readers`; `fits` and the command line import it.
+Made of `features`, `batching` and `readers`; `tasks` and the command line import it.
 """
 
 from cello.tasks.classification.classification import LEVELS, Classification, Prediction

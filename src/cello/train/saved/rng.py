@@ -19,7 +19,7 @@ def seed_all(seed: int) -> None:
 
 
 def capture(device: torch.device) -> dict[str, Any]:
-    """The state of every generator; `device` says of which accelerator, if any."""
+    """The state of every generator, and of that of `device`, if it is an accelerator."""
     legacy: Any = np.random.get_state(legacy=True)
     _, words, place, has_gauss, gauss = legacy
     states: dict[str, Any] = {

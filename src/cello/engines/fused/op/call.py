@@ -14,13 +14,13 @@ from cello.engines.run import Rows
 
 __all__ = ["SCHEMA", "LoopCall", "OperationInputs", "Unpadded"]
 
-#: The fields of `Call` as an operation declares them.
+#: The fields of `LoopCall` as an operation declares them.
 SCHEMA = (
     "str plan, Tensor[] tensors, Tensor? forced, SymInt length, SymInt rows, Tensor? table, "
     "bool reverse, Tensor? reset, Tensor? lengths, str[] names"
 )
 
-_OPTIONAL = ("forced", "table", "reset", "lengths")  # fields of `Call` that may hold a tensor
+_OPTIONAL = ("forced", "table", "reset", "lengths")  # fields of `LoopCall` that may hold a tensor
 
 
 class LoopCall(NamedTuple):

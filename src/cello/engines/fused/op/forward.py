@@ -17,14 +17,14 @@ __all__ = ["ForwardRecipe", "run_forward"]
 
 
 def run_forward(call: LoopCall, save: bool) -> list[Tensor]:
-    """Returns the outputs, the final states, what was recorded, and the tape if `save`."""
-    plan, own = call.loops, call.tensors[0].dtype
+    """The outputs, the final states, what was recorded, and the tape if `save`."""
+    plan, given_dtype = call.loops, call.tensors[0].dtype
     recipe = plan.forward(save=save, names=call.names).recipe(ForwardRecipe, plan, call.names)
-    dtype = compute_dtype(own)
+    dtype = compute_dtype(given_dtype)
     (known,) = plain([call.forced], dtype)
     made, tape = recipe(plain(call.tensors, dtype), call.steps, call.reset, known)
-    if own != dtype:
-        made = [tensor.to(own) for tensor in made]
+    if given_dtype != dtype:
+        made = [tensor.to(given_dtype) for tensor in made]
     return made if tape is None else [*made, tape]
 
 

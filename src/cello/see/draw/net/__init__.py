@@ -1,4 +1,4 @@
 """The picture of a net: its layers, and the net unrolled in time.
 
-Imports `paint` and `step`; `front` imports it.
+Imports `paint` and `step`; `draw_net` imports it.
 """

@@ -1,4 +1,4 @@
 """The picture of one step of a cell: what it computes, as which blocks, and their names.
 
-Imports `paint`, the formulas and the arithmetic; `front` and `net` import it.
+Imports `paint`, the formulas and the arithmetic; `draw_net` and `net` import it.
 """
