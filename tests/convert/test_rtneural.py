@@ -10,9 +10,10 @@ from torch import nn
 
 import cello
 from cello import from_rtneural, to_rtneural
+from cello.convert import NetGraph
 from cello.convert.proof import proof_of
 from cello.convert.rtneural.rtneural_reader import _LARGEST
-from cello.errors import ConversionError, ModelError
+from cello.errors import ConversionError, ModelError, ShapeError
 
 
 def _sigmoid(x):
@@ -119,10 +120,120 @@ def test_convolutions_look_back(plug_in, tmp_path):
     found = net(torch.tensor(x, dtype=torch.float32)[None])[0].detach()
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert proof_of(net).cases > 5
-    for change in ({"dilation": [10**9]}, {"groups": 2}, {"kernel_size": [2]}):
+    for change in ({"dilation": [10**9]}, {"groups": 2}, {"groups": 0}, {"kernel_size": [2]}):
         convolved.write_text(json.dumps(data | {"layers": [conv | change]}))
-        with pytest.raises(ModelError, match=r"reads more than 100,000|must be numbers \[2, 1, 2"):
+        why = r"reads more than 100,000|must be numbers \[2, 1, 2|groups must be a list"
+        with pytest.raises(ModelError, match=why):
             from_rtneural(convolved)
+
+
+def _own(kind, size, *weights, **more):
+    return _layer(kind, "", size, *weights) | more
+
+
+@pytest.fixture
+def layers():
+    """A line of all that RTNeural has, in one dimension, and what it computes of an input."""
+    draw = np.random.default_rng(2).standard_normal
+    W, a, b = draw((2, 2, 4)), draw((1, 4)), draw((4, 4)) ** 2 + 0.1
+    made = [
+        _own("conv1d", 4, W, draw(4), kernel_size=[2], dilation=[3], groups=2),
+        _own("batchnorm", 4, *b, epsilon=0.01),
+        _own("batchnorm", 4, b[1], b[2], epsilon=0.5),
+        _own("prelu", 4, a),
+        _own("prelu", 4, [[0.25]]),
+        _layer("dense", "elu", 3, draw((4, 3))),
+        _layer("lstm", "", 3, draw((3, 12)), draw((3, 12)), draw(12)),
+        {"type": "activation", "activation": "softmax", "shape": [None, 3], "weights": []},
+        _layer("dense", "", 1, draw((3, 1)), draw(1)),
+    ]
+    (W, c), b, m, (a,), _, (D,), lstm, _, (E, e) = (
+        [np.array(weight) for weight in layer["weights"]] for layer in made
+    )
+
+    def run(x):
+        before = np.concatenate([np.zeros((3, 4)), x])
+        pairs = [
+            np.hstack([old[k : k + 2] @ W[0][:, k : k + 2] + x[k : k + 2] @ W[1][:, k : k + 2]
+                       for k in (0, 2)])
+            for old, x in zip(before, x, strict=False)
+        ]  # fmt: skip
+        y = np.array(pairs) + c
+        y = b[0] * (y - b[2]) / np.sqrt(b[3] + 0.01) + b[1]
+        y = (y - m[0]) / np.sqrt(m[1] + 0.5)
+        y = np.where(y < 0, a * y, y)
+        y = np.where(y < 0, 0.25 * y, y) @ D
+        y = np.array(list(_lstm(np.where(y < 0, np.exp(y) - 1, y), *lstm)))
+        return (np.exp(y) / np.exp(y).sum(1, keepdims=True)) @ E + e
+
+    return made, run
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_all_layers_both_ways(layers, tmp_path, skip):
+    layers, run = layers
+    data = {"in_shape": [None, None, 4], "layers": layers, "in_skip": int(skip)}
+    file, again = tmp_path / "all.json", tmp_path / "again.json"
+    file.write_text(json.dumps(data))
+    x = np.random.default_rng(0).standard_normal((9, 4))
+    net = from_rtneural(file)
+    found = net(torch.tensor(x, dtype=torch.float32)[None])[0].detach()
+    np.testing.assert_allclose(found, run(x) + skip * x[:, :1], atol=1e-6)
+    with pytest.raises(ShapeError, match=r"must be \[any0, any1, 4\]|must be \[B, T, 4\]"):
+        net(torch.zeros(1, 9, 3))
+    to_rtneural(net, again)
+    written = json.loads(again.read_text())
+    assert [layer["type"] for layer in written["layers"]] == [layer["type"] for layer in layers]
+    assert ("in_skip" in written) == skip
+    same = from_rtneural(again)(torch.tensor(x, dtype=torch.float32)[None])[0].detach()
+    torch.testing.assert_close(same, found)
+    cello.to_onnx(net, tmp_path / "all.onnx")
+    cello.save_model(net, tmp_path / "all")
+
+
+def test_layers_that_lie(layers, tmp_path):
+    layers, _ = layers
+    for at, change, why in (
+        (1, {"epsilon": None}, "must keep 4 numbers and have an epsilon"),
+        (2, {"weights": layers[2]["weights"][:1]}, "must have 2 arrays"),
+        (3, {"weights": [[[1.0, 2.0]]]}, "a slope, or one for each of 4"),
+        (3, {"shape": [None, 3]}, "a slope, or one for each of 4"),
+    ):
+        changed = [layer | (change if n == at else {}) for n, layer in enumerate(layers)]
+        (tmp_path / "bad.json").write_text(json.dumps({"in_shape": [4], "layers": changed}))
+        with pytest.raises(ModelError, match=why):
+            from_rtneural(tmp_path / "bad.json")
+    for skip, some in ((2, layers), (True, layers[:1])):
+        data = {"in_shape": [4], "layers": some, "in_skip": skip}
+        (tmp_path / "bad.json").write_text(json.dumps(data))
+        with pytest.raises(ModelError, match=r"it adds (2|True) of its inputs to \[[14]\] outputs"):
+            from_rtneural(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize(("skip", "width"), [(0, 1), (1, 1), (1, 2)])
+def test_a_state_dict_beside_what_the_model_is(tmp_path, skip, width):
+    theirs = nn.ModuleDict({"rec": nn.LSTM(width, 3), "lin": nn.Linear(3, 1)})
+    weights = {name: value.tolist() for name, value in theirs.state_dict().items()}
+    told = {"model": "SimpleRNN", "skip": skip, "unit_type": "LSTM"}
+    file = tmp_path / "amplifier.json"
+    file.write_text(json.dumps({"model_data": told, "state_dict": weights}))
+    net, x = from_rtneural(file), torch.randn(5, 2, width)
+    y = theirs["lin"](theirs["rec"](x)[0]) + skip * x[..., :1]
+    if isinstance(net, NetGraph):
+        torch.testing.assert_close(net(x.transpose(0, 1)), y.transpose(0, 1))
+        assert cello.to_c(net, tmp_path, name="amplifier").difference < 1e-5
+        assert proof_of(cello.to_keras(net)).largest < 1e-5
+    else:
+        torch.testing.assert_close(net(x)[0], y)
+    assert proof_of(net).cases > 10
+
+
+def test_gains_are_the_plug_in_s(plug_in, tmp_path):
+    data = json.loads(plug_in[0].read_text()) | {"in_gain": -6.0, "out_gain": 0}
+    (tmp_path / "loud.json").write_text(json.dumps(data))
+    with pytest.warns(UserWarning, match=r"loud.json has in_gain, in decibels"):
+        net = from_rtneural(tmp_path / "loud.json")
+    np.testing.assert_allclose(_run(net, plug_in[1]), plug_in[2], atol=1e-6)
 
 
 def test_reads_what_pytorch_writes(tmp_path):
@@ -176,6 +287,15 @@ def test_there_and_back(net, tmp_path):
     np.testing.assert_allclose(_run(again, x), y, atol=1e-6)
 
 
+def _graph(module, before):
+    """A module over steps behind zeros, in a graph that reads [B, T, features]."""
+    turned, name = ["permute", [1], {"axes": [0, 2, 1]}], type(module).__name__.lower()
+    nodes = [["pad", [0], {"before": before}], turned, [0, [2], {}]]
+    if isinstance(module, nn.Linear):
+        nodes = [nodes[0], [0, [1], {}]]
+    return NetGraph([module], nodes, names=[name])
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -185,7 +305,14 @@ def test_there_and_back(net, tmp_path):
         (lambda: cello.LSTM(2, 3, bidirectional=True), r"net \(LSTM\) is no layer that RTNeural"),
         (lambda: cello.Recurrent(cello.GRUCell(2, 3), reverse=True), "that read forward"),
         (lambda: cello.Stack(nn.GELU(), cello.LSTM(2, 3)), r"net\[0\] \(GELU\)"),
-        (lambda: cello.Stack(cello.LSTM(2, 3), nn.Tanh()), r"net\[1\] \(Tanh\) must follow"),
+        (lambda: cello.Stack(nn.ELU(2.0), cello.LSTM(2, 3)), r"net\[0\] \(ELU\)"),
+        (lambda: _graph(nn.Conv1d(2, 3, 2), before=2), "conv1d .* is no convolution of RTNeural's"),
+        (lambda: _graph(nn.Conv1d(2, 3, 2, stride=2), before=1), "is no convolution of RTNeural's"),
+        (lambda: _graph(nn.Linear(2, 3), before=1), "linear .* is nothing that RTNeural knows"),
+        (
+            lambda: NetGraph([nn.Linear(2, 2)], [[0, [0], {}], ["multiply", [1, 0], {}]]),
+            "node 1 .multiply, behind 0 .Linear.. is nothing that RTNeural knows",
+        ),
         (lambda: nn.Identity(), "net has no layer"),
     ],
 )
@@ -209,7 +336,7 @@ def test_what_was_written_wrong_is_not_put_in_place(tmp_path, monkeypatch):
 
 def test_what_was_read_wrong_is_not_returned(plug_in, monkeypatch):
     monkeypatch.setattr(
-        "cello.convert.rtneural.rtneural_reader.r_and_z_exchanged", lambda rows: rows
+        "cello.convert.rtneural.rtneural_layers.r_and_z_exchanged", lambda rows: rows
     )
     with pytest.raises(ConversionError, match=r"is not equal to the net: the output"):
         from_rtneural(plug_in[0])
@@ -249,7 +376,8 @@ class TestBadFiles:
             ('{"a.weight": [["1"]]}', "a.weight must be numbers, found something else"),
             ('{"a.weight": [[1], [1, 2]]}', "must be numbers, found something else"),
             ('{"a.weight": [[1e999]]}', "contains NaN or infinity"),
-            ('{"a.weight": [1]}', "'a' is neither a recurrent nor a linear layer"),
+            ('{"a.weight": [1]}', r"the layer 'a' holds weight \[1\]: of a state dict, recurrent"),
+            ('{"weight": [[[1]]]}', r"a layer without a name holds weight \[1, 1, 1\]: of a state"),
             ('{"a.weight": [[1]], "a.bias": [1, 2]}', r"a.bias must be \[1\]"),
             ('{"a.weight": [[1]], "b.weight": [[1, 2]]}', "layer 1 reads 2 features, the one"),
         ],
@@ -264,7 +392,10 @@ class TestBadFiles:
             ({"shape": [None, None, True]}, r"layers\[0\].shape must be a list that ends in a"),
             ({"weights": 3}, r"layers\[0\].weights must be a list"),
             ({"weights": []}, "must have 1 arrays of weights, has 0"),
-            ({"activation": "sin"}, "has the activation 'sin'; known are tanh, relu, sigmoid"),
+            (
+                {"activation": "sin"},
+                "has the activation 'sin'; known are tanh, relu, sigmoid, soft",
+            ),
             ({"activation": [1]}, r"has the activation \[1\]"),
             ({"type": "lstm"}, r"must be numbers \[12\]|must have 3 arrays"),
         ],

@@ -171,6 +171,7 @@ KINDS: dict[str, Kind] = {
             "ReLU": "inplace",
             "LeakyReLU": "negative_slope inplace",
             "ELU": "alpha inplace",
+            "PReLU": "num_parameters",
             "GELU": "approximate",
             "SiLU": "inplace",
             "Softplus": "beta threshold",

@@ -150,7 +150,12 @@ REFUSED = {
     "net learns its initial state": lambda: cello.Recurrent(
         cello.GRUCell(3, 4), initial_state="learned"
     ),
-    r"net.1 \(PReLU\) is no layer of Keras's": lambda: cello.Stack(cello.GRU(3, 4), nn.PReLU()),
+    r"net.1 \(Threshold\) is no layer of Keras's": lambda: cello.Stack(
+        cello.GRU(3, 4), nn.Threshold(0.1, 0.0)
+    ),
+    r"net.1 \(PReLU\) must read \[B, features, T\]": lambda: cello.Stack(
+        cello.GRU(3, 4), nn.PReLU(4)
+    ),
     "dim=0, where Keras's goes over the last": lambda: cello.Stack(cello.GRU(3, 4), nn.Softmax(0)),
     r"net.1 \(BatchNorm1d\) must read \[B, features, T\]": lambda: nn.Sequential(
         nn.Linear(3, 4), nn.BatchNorm1d(4)

@@ -235,6 +235,8 @@ def module(put: NodeWriter, part: nn.Module, x: str) -> str | None:
         assert isinstance(part.running_var, Tensor)
         numbers = [put.constant(array_of(t)) for t in (*parts, part.running_mean, part.running_var)]
         return put("BatchNormalization", x, *numbers, epsilon=part.eps)
+    if isinstance(part, nn.PReLU):
+        return put("PRelu", x, put.constant(array_of(part.weight[:, None])))
     if isinstance(part, (nn.MaxPool1d, nn.AvgPool1d)) and not part.ceil_mode:
         kernel, stride, pad = (_one(n) for n in (part.kernel_size, part.stride, part.padding))
         sizes: dict[str, Any] = {

@@ -28,9 +28,12 @@ class FileSide:
     Args:
         layers: of the file.
         batch_first: whether the net that it is compared with reads [B, T, features].
+        skip: whether the first of the inputs is added to the output.
     """
 
-    def __init__(self, layers: Sequence[dict[str, Any]], batch_first: bool) -> None:
+    def __init__(
+        self, layers: Sequence[dict[str, Any]], batch_first: bool, skip: bool = False
+    ) -> None:
         self.layers = [
             (
                 _kind(layer),
@@ -40,7 +43,7 @@ class FileSide:
             for layer in layers
         ]
         self.width = int(layers[-1]["shape"][-1])
-        self.batch_first = batch_first
+        self.batch_first, self.skip = batch_first, skip
 
     def __call__(self, case: Case) -> tuple[Tensor, Sequence[Tensor]]:
         """The outputs of each sequence; RTNeural begins at zero and hands no state out."""
@@ -53,10 +56,11 @@ class FileSide:
         return made if self.batch_first else made.transpose(0, 1), []
 
     def _sequence(self, x: _Array) -> _Array:
+        y = x
         with np.errstate(over="ignore"):
             for run, weights, activation in self.layers:
-                x = run(x, *weights, activation)
-        return x
+                y = run(y, *weights, activation)
+        return y + x[:, :1] if self.skip else y
 
 
 _Function = Callable[[_Array], _Array]
@@ -66,11 +70,22 @@ def _sigmoid(x: _Array) -> _Array:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
+def _softmax(x: _Array) -> _Array:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def _same(x: _Array) -> _Array:
+    return x
+
+
 _FUNCTIONS: dict[str, _Function] = {
-    "": lambda x: x,
+    "": _same,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "relu": lambda x: np.maximum(x, 0),
+    "softmax": _softmax,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
 }
 
 
@@ -78,8 +93,20 @@ def _pointwise(x: _Array, activation: _Function) -> _Array:
     return activation(x)
 
 
-def _dense(x: _Array, W: _Array, b: _Array, activation: _Function) -> _Array:
-    return activation(x @ W + b)
+def _dense(x: _Array, W: _Array, *more: Any) -> _Array:
+    *bias, activation = more
+    return np.asarray(activation(x @ W + sum(bias)))
+
+
+def _prelu(x: _Array, slopes: _Array, activation: _Function) -> _Array:
+    return activation(np.where(x < 0, x * slopes, x))
+
+
+def _batchnorm(x: _Array, *more: Any, epsilon: float) -> _Array:
+    """Scale, shift, mean and variance, or the last two."""
+    *scale, mean, variance, activation = more
+    gamma, beta = scale or (1.0, 0.0)
+    return np.asarray(activation(gamma * (x - mean) / np.sqrt(variance + epsilon) + beta))
 
 
 def _lstm(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> _Array:
@@ -105,8 +132,14 @@ def _gru(x: _Array, W: _Array, U: _Array, b: _Array, _activation: _Function) -> 
     return np.stack(made)
 
 
-def _conv1d(x: _Array, W: _Array, b: _Array, activation: _Function, dilation: int) -> _Array:
+def _conv1d(
+    x: _Array, W: _Array, b: _Array, activation: _Function, dilation: int, groups: int
+) -> _Array:
     """W is [steps, inputs, outputs], the last step the newest; before the first, x is 0."""
+    if groups > 1:
+        xs, Ws, bs = (np.split(part, groups, -1) for part in (x, W, b))
+        parts = [_conv1d(*part, _same, dilation, 1) for part in zip(xs, Ws, bs, strict=True)]
+        return activation(np.concatenate(parts, -1))
     back = dilation * (len(W) - 1)
     padded = np.concatenate([np.zeros((back, x.shape[1])), x])
     steps = [padded[k * dilation : k * dilation + len(x)] @ part for k, part in enumerate(W)]
@@ -115,7 +148,9 @@ def _conv1d(x: _Array, W: _Array, b: _Array, activation: _Function, dilation: in
 
 def _kind(layer: dict[str, Any]) -> Callable[..., _Array]:
     if layer["type"] == "conv1d":
-        return partial(_conv1d, dilation=layer["dilation"][-1])
+        return partial(_conv1d, dilation=layer["dilation"][-1], groups=layer.get("groups", 1))
+    if layer["type"] == "batchnorm":
+        return partial(_batchnorm, epsilon=layer["epsilon"])
     return _KINDS[layer["type"].removeprefix("time-distributed-")]
 
 
@@ -124,4 +159,5 @@ _KINDS: dict[str, Callable[..., _Array]] = {
     "dense": _dense,
     "lstm": _lstm,
     "gru": _gru,
+    "prelu": _prelu,
 }

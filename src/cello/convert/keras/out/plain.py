@@ -115,6 +115,12 @@ def _conv(module: Any) -> PlainLayer:
     return PlainLayer("Conv1D", options, weights, time_last=True)
 
 
+def _prelu(module: Any) -> PlainLayer:
+    if len(module.weight) == 1:
+        return PlainLayer("LeakyReLU", {"negative_slope": module.weight.item()})
+    return PlainLayer("PReLU", {"shared_axes": [1]}, (module.weight[None],), time_last=True)
+
+
 def _pool(module: Any) -> PlainLayer:
     _need(module.padding in (0, (0,)) and not module.ceil_mode, "it pads or rounds up")
     _need(getattr(module, "dilation", 1) == 1, "its steps are apart")
@@ -177,6 +183,7 @@ _MADE: dict[type, Callable[[Any], PlainLayer]] = {
     nn.LayerNorm: _layer_norm,
     nn.BatchNorm1d: _batch_norm,
     nn.Conv1d: _conv,
+    nn.PReLU: _prelu,
     nn.MaxPool1d: _pool,
     nn.AvgPool1d: _pool,
     nn.Dropout1d: lambda module: PlainLayer("SpatialDropout1D", {"rate": module.p}, time_last=True),

@@ -81,8 +81,8 @@ class WiredModel(Building):
         x = inputs[0]
         layers = [part for part in model.layers if isinstance(part, self.layers.Layer)][1:]
         for layer in layers if len(inputs) == len(outputs) == 1 else ():
-            read = layer.input
-            if (read[0] if isinstance(read, list) else read) is not x:
+            read = layer.input if isinstance(layer.input, list) else [layer.input]
+            if len(read) > 1 or read[0] is not x:
                 return model
             x = layer.output
         if x is not outputs[0]:
@@ -213,7 +213,8 @@ class WiredModel(Building):
     def select(self, numbers: Sequence[int], axis: int, index: int) -> OnItsWay:
         if numbers[0] in self.only_last:
             return self.value(numbers[0])
-        return OnItsWay(self.read(numbers[0])[(*[slice(None)] * axis, index)])
+        x = self.read(numbers[0])
+        return OnItsWay(x[(*[slice(None)] * (axis % len(x.shape)), index)])
 
     def any_differs(self, numbers: Sequence[int], number: float) -> _Mask:
         value = self.values[numbers[0]]
