@@ -41,7 +41,8 @@ print(cello.__version__)
 SIZES = """
 import importlib.metadata, json
 print(json.dumps({
-    d.metadata["Name"]: sum(f.locate().stat().st_size for f in d.files or () if f.locate().exists())
+    f"{d.metadata['Name']} {d.version}":
+        sum(f.locate().stat().st_size for f in d.files or () if f.locate().exists())
     for d in importlib.metadata.distributions()
 }))
 """
@@ -155,8 +156,7 @@ def tried(python, wheel, folder):
     scripts = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     own = scripts / "python"
     pip = [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if CPU_BUILD:
-        subprocess.run([*pip, f"torch=={PINNED['torch']}{CPU_BUILD}"], capture_output=True)
+    install_torch(pip)
     run([*pip, wheel])
     sizes = json.loads(run([own, "-c", SIZES]).stdout)
     clean = {name: value for name, value in os.environ.items() if name not in ("CC", "PYTHONPATH")}
@@ -171,6 +171,25 @@ def tried(python, wheel, folder):
         demo = ["demo", "--epochs", "1", "--pieces", "64", "-o", folder / name]
         run([scripts / "cello", *demo], cwd=folder, env=environment)
     return sizes
+
+
+def install_torch(pip):
+    """Install PyTorch for CPUs alone, where there is such a build; say so if pip cannot.
+
+    What pip takes for the wheel then brings CUDA along.
+
+    Args:
+        pip: the words of a command that installs.
+    """
+    if not CPU_BUILD:
+        return
+    wanted = f"torch=={PINNED['torch']}{CPU_BUILD}"
+    try:
+        run([*pip, wanted])
+    except PackageFault as fault:
+        said = [line for line in str(fault).splitlines() if line.startswith("ERROR")]
+        print(f"  without {wanted}: {' '.join(said[:1])}", flush=True)
+        print("  pip takes the build for CUDA in its place: gigabytes", flush=True)
 
 
 def use(python, cello, folder, environment):
@@ -193,6 +212,7 @@ def main(versions=PYTHONS):
         if python is None:
             print(f"Python {version}: left out, there is none here")
             continue
+        print(f"Python {version}: installing", flush=True)
         with tempfile.TemporaryDirectory() as room:
             try:
                 sizes = tried(python, wheel, Path(room))

@@ -153,7 +153,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(
         "bias recurrent_bias peephole recurrent reset_after gated reverse batch_first inplace "
         "bidirectional scale_grad_by_freq sparse include_last_offset elementwise_affine "
-        "lower".split(),
+        "lower recursive absolute without_calendar".split(),
         _FLAG,
     ),
     "nonlinearity": word("tanh", "relu"),

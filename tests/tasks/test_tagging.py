@@ -282,3 +282,32 @@ def test_damaged_descriptions(missing: str):
         task_from_config({name: value for name, value in config.items() if name != missing})
     with pytest.raises(ModelError, match=rf"^task\.{missing} must be a .*, got 3$"):
         task_from_config(config | {missing: 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "tags"),
+    [
+        ("I O\nleave O\n\nLima B-from\n", [["I", "leave"], ["Lima"]], [["O", "O"], ["B-from"]]),
+        ("I\nleave\n", [["I", "leave"]], [None]),
+        ("I PRON\nleave VERB\n", [["I", "leave"]], [None]),  # of no tag that the model knows
+    ],
+)
+def test_a_file_is_read_once_with_its_tags_or_without(
+    files: list[Path], tmp_path: Path, text: str, tokens: list, tags: list
+):
+    task = Tagging.from_conll(*files)
+    (tmp_path / "new").write_text(text, encoding="utf-8")
+    given = task.given(tmp_path / "new")
+    assert [list(one.tokens) for one in given] == tokens
+    assert [one.expected and list(one.expected) for one in given] == tags
+
+
+def test_tags_that_cannot_be_read_are_said_to_be_left_out(files: list[Path], tmp_path: Path):
+    task = Tagging.from_conll(*files)
+    (tmp_path / "new").write_text("I\tO\nleave\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"read without its tags: .*new:2: expected 2 columns"):
+        (given,) = task.given(tmp_path / "new")
+    assert (list(given.tokens), given.expected) == (["I", "leave"], None)
+    (tmp_path / "new").write_text("leave for Lima\non Monday\n", encoding="utf-8")
+    with pytest.raises(DataError, match="running text cannot be read"):
+        task.given(tmp_path / "new")

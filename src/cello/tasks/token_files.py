@@ -14,7 +14,7 @@ from cello.errors import DataError
 from cello.tasks.base import Given
 from cello.tasks.batching import Example
 from cello.tasks.features import Features, WordFeatures
-from cello.tasks.readers.conll import read_conll
+from cello.tasks.readers.conll import TaggedSequence, read_conll
 from cello.tasks.readers.python_source import KINDS, character_kinds, kind_ids
 from cello.tasks.readers.text_files import read_text
 from cello.tasks.sentences import Examples, Sentences
@@ -54,10 +54,7 @@ class TokenTask:
     def given(self, path: str | Path, *, token: int | str | None = None) -> list[Given]:
         """Of characters the whole text of a file, of words its sentences; see `FileTask.given`."""
         column = self.columns[0] if token is None else token
-        found = self._sequences(path, column)
-        if tags := self._tags_of_words(path, column):
-            return [self._given(*one) for one in zip(found, tags, strict=True)]
-        return [self._given(tokens) for tokens in found]
+        return [self._given(*one) for one in self._sequences(path, column)]
 
     def given_text(self, text: str) -> list[Given]:
         """A text as one sequence of characters, or the words of each line as one."""
@@ -76,36 +73,36 @@ class TokenTask:
             sequences = self._sequences(path, self.columns[0])
         except DataError:
             sequences = []
-        if all(len(tokens) == 1 for tokens in sequences):  # running text
+        if all(len(one.tokens) == 1 for one in sequences):  # running text
             return read_text(path)
-        return "\n".join(map(self.separator.join, sequences))
+        return "\n".join(self.separator.join(one.tokens) for one in sequences)
 
-    def _given(self, tokens: Sequence[str], tags: Sequence[str] | None = None) -> Given:
+    def _given(self, tokens: Sequence[str], tags: Sequence[str] = ()) -> Given:
         if self._tells_kinds:
             with suppress(DataError):  # no Python source: nobody knows its kinds
                 tags = character_kinds("".join(tokens))
-        return Given(tokens, self.features.encode(tokens), tags)
+        return Given(tokens, self.features.encode(tokens), tags or None)
 
     @property
     def _tells_kinds(self) -> bool:
         """Whether its tags are the kinds of characters of Python source."""
         return bool(self.tags) and not self.separator and set(self.tags) <= set(KINDS)
 
-    def _tags_of_words(self, path: str | Path, column: int | str) -> Sequence[Sequence[str]]:
-        """The tags of each sequence of a file, if it has a column of them."""
-        if not self.tags or not self.separator:
-            return []
-        with suppress(DataError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # reading the tokens has said the same
-            found = [one.tags for one in read_conll(path, token=column, tag=self.columns[1])]
-            known = set(self.tags)
-            return [] if all(known.isdisjoint(tags) for tags in found) else found
-        return []
-
-    def _sequences(self, path: str | Path, column: int | str) -> list[tuple[str, ...]]:
-        if self.separator:
-            return [sequence.tokens for sequence in read_conll(path, token=column, tag=None)]
-        return [tuple(_text(path))]
+    def _sequences(self, path: str | Path, column: int | str) -> list[TaggedSequence]:
+        """What a file holds; with its tags, if it has a column of them and some are known."""
+        if not self.separator:
+            return [TaggedSequence(tuple(_text(path)), ())]
+        if not self.tags:
+            return read_conll(path, token=column, tag=None)
+        try:
+            found = read_conll(path, token=column, tag=self.columns[1], tagless=True)
+        except DataError as refused:
+            found = read_conll(path, token=column, tag=None)
+            warnings.warn(f"read without its tags: {refused}", stacklevel=3)
+        known = set(self.tags)
+        if all(known.isdisjoint(one.tags) for one in found):
+            return [TaggedSequence(one.tokens, ()) for one in found]
+        return found
 
 
 def with_tags(

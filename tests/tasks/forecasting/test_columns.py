@@ -12,6 +12,7 @@ from cello.errors import ArgumentError, DataError, ShapeError
 from cello.tasks.forecasting import Forecasting
 from cello.tasks.forecasting.clock import Clock, season_of
 from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
+from cello.tasks.forecasting.dates import joined_name
 from cello.tasks.forecasting.series import Series
 from cello.tasks.readers.tables import read_table
 
@@ -90,9 +91,9 @@ def test_a_time_column_with_an_empty_cell_gives_way_to_no_other():
         time_column(frame, ("y",), "t.csv")
 
 
-def test_a_date_and_a_time_of_day_in_two_columns_are_refused():
+def test_columns_that_tell_a_time_together_are_all_to_be_named():
     frame = table(["2024-01-01", "2024-01-01"], Time=["9:30", "10:30"])
-    with pytest.raises(DataError, match=r"date 2024.* the time of day stands in column Time: put"):
+    with pytest.raises(DataError, match=r"date 2024.* name all \(--time date --time Time\)"):
         read(frame)
     shops = table(["2024-01-01", "2024-01-02"] * 2, shop=[*"aabb"], opens=["9:00"] * 4)
     with warnings.catch_warnings():
@@ -161,6 +162,45 @@ def test_mistakes_in_names():
         read(table(["2024-01-01", "2024-01-02"], shop=["a", None]), by="shop")
 
 
+PARTS = pd.DataFrame({"Year": [2024, 2024], "Month": [1, 1], "day": [31, 31], "hour": [22, 23]})
+
+
+@pytest.mark.parametrize(
+    ("frame", "names", "start", "step"),
+    [
+        (table(["31/01/2024"] * 2, at=["9:30", "10:00"]), ["date", "at"], "09:30", 1800),
+        (table(["31.01.2024"] * 2, at=["18.00.00", "19.00.00"]), ["date", "at"], "18:00", 3600),
+        (PARTS.assign(y=[1, 2]), ["Year", "Month", "day", "hour"], "22:00", 3600),
+    ],
+)
+def test_columns_that_tell_a_time_together(frame, names, start, step):
+    (one,), clock = read(frame, time=joined_name(names))
+    assert (one.start, clock) == (f"2024-01-31T{start}:00", Clock("seconds", step))
+
+
+def test_a_file_with_a_date_and_a_time_of_day_is_read_again_as_in_training(tmp_path):
+    times = pd.date_range("2024-01-13", periods=40, freq="h")
+    frame = pd.DataFrame(
+        {"date": times.strftime("%d/%m/%Y"), "at": times.strftime("%H:%M"), "y": np.arange(40.0)}
+    )
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    task = Forecasting.from_table(
+        tmp_path / "a.csv", "y", time=["date", "at"], horizon=2, context=4, held_out=4
+    )
+    again = Forecasting.from_config(task.config())
+    (one,) = again.read(tmp_path / "a.csv")
+    assert (one.start, len(one)) == ("2024-01-13T00:00:00", 40)
+    (one,) = again.given_text(again.text_of(tmp_path / "a.csv"))
+    assert one.tokens[:2] == ["2024-01-13 00:00:00", "2024-01-13 01:00:00"]
+    with pytest.raises(ArgumentError, match="has no column 'when'; it has 'date, at, y'"):
+        read(frame, time="date + when")
+    with pytest.raises(ArgumentError, match=r"time must be a column of dates .* got 'at, date'"):
+        read(frame, time="at + date")
+    frame.loc[3, "at"] = None
+    with pytest.raises(DataError, match=r"column date . at, row 4: expected a time, found nothing"):
+        read(frame, time="date + at")
+
+
 def test_which_column_holds_the_times():
     days = pd.date_range("2024-01-01", periods=3)
     assert (
@@ -175,11 +215,14 @@ def test_which_column_holds_the_times():
 @pytest.mark.parametrize(
     ("dates", "says"),
     [
-        (["01/02/2023", "13/02/2023", "14/02/2023"], "row 2: expected a date"),
+        (["01/02/2023", "13/02/2023", "02/14/2023"], "row 2: expected a date"),
         (["2023-02-27", "2023-02-31", "2023-03-01"], "row 2: expected a date"),
         (["2023-02-27", None, "2023-03-01"], "row 2: expected a time, found nothing"),
         (["2023-02-27", "2023-02-28", "Total"], "row 3: expected a date"),
-        (["1-01", "1-02", "1-03"], "row 1: expected a date"),
+        (
+            ["1-01", "1-02", "1-03"],
+            "row 1: expected a date.*: where none is called so, rows are steps",
+        ),
     ],
 )
 def test_a_column_that_is_called_so_must_hold_times(dates, says):
@@ -217,9 +260,46 @@ def test_a_clock_shows_the_times_of_its_zone():
     assert (one.start, clock) == ("2024-10-26T20:00:00+00:00", Clock("seconds", 3_600))
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("date;y\n2024-01-01;1,5\n2024-01-02;2,5\n", [1.5, 2.5]),
+        ("\ufeffdate;y\n13.01.2024;1.000,5\n14.01.2024;-999,5\n;\n;\n", [1000.5, -999.5]),
+        ("date;y;of\n2024-01-01;1.234;0,5\n2024-01-02;12.345.678;1\n", [1234, 12_345_678]),
+        ("date;y\n2024-01-01;1.234\n2024-01-02;2.5\n", [1.234, 2.5]),
+        ('date;"y";"a,b"\n2024-01-01;1;2,5\n2024-01-02;2;3\n', [1, 2]),
+        ("date\ty\n2024-01-01\t1.5\n2024-01-02\t2.5\n", [1.5, 2.5]),
+    ],
+)
+def test_numbers_of_spreadsheets(tmp_path, text: str, found: list[float]):
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    assert read(read_table(tmp_path / "a.csv"))[0][0].values.ravel().tolist() == found
+
+
+def test_texts_stay_beside_decimal_commas(tmp_path):
+    text = "id;date;y;word\n1,5;2024-01-13;1.000,5;a,b\n007;2024-01-14;;1.5.\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    found = read_table(tmp_path / "a.csv", as_texts=["id"])
+    assert found["id"].tolist() == ["1,5", "007"]
+    assert found["word"].tolist() == ["a,b", "1.5."]
+    assert read_table(tmp_path / "a.csv", as_texts=True)["y"][0] == "1000.5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date;y;z\n2024-01-01;1,5;0.5\n2024-01-02;2,5;1\n",  # either may be the decimal sign
+        'date,y\n2024-01-01,"1,5"\n2024-01-02,2\n',
+        'date,y\n2024-01-01,"1,000"\n2024-01-02,2\n',
+    ],
+)
+def test_numbers_that_may_be_read_in_two_ways_are_refused(tmp_path, text: str):
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"y, row 1: expected a number.*; numbers are written as 1"):
+        read(read_table(tmp_path / "a.csv"))
+
+
 def test_tables_of_spreadsheets(tmp_path):
-    (tmp_path / "a.csv").write_text("date;y\n2024-01-01;1,5\n2024-01-02;2,5\n", encoding="utf-8")
-    assert read(read_table(tmp_path / "a.csv"))[0][0].values.ravel().tolist() == [1.5, 2.5]
     (tmp_path / "b.csv").write_bytes("date,stück\n".encode("latin-1"))
     with pytest.raises(DataError, match="is not written in UTF-8"):
         read_table(tmp_path / "b.csv")
@@ -228,10 +308,13 @@ def test_tables_of_spreadsheets(tmp_path):
         read(twice)
 
 
-def test_a_day_that_comes_first_is_named():
-    frame = table(["01/01/2024", "12/01/2024", "13/01/2024"])
-    with pytest.raises(DataError, match=r"row 3: .*'13/01/2024'; it does not tell whether the day"):
-        time_column(frame, ["y"], "t.csv")
+@pytest.mark.parametrize("sign", ["/", ".", "-"])
+def test_a_day_that_can_only_come_first_does(sign: str):
+    dates = [sign.join(("13", f"{month:02}", "2024")) for month in (1, 2, 3)]
+    (one,), clock = read(table(dates))
+    assert (one.start, str(clock)) == ("2024-01-13T00:00:00", "1 month")
+    (one,), clock = read(table([date + " 9:30" for date in dates[:2]]))
+    assert (one.start, str(clock)) == ("2024-01-13T09:30:00", "1 month")
 
 
 @pytest.mark.parametrize("sign", ["/", ".", "-"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cello.engines import engine
-from cello.errors import ArgumentError, DataError, DtypeError, ModelError
+from cello.errors import ArgumentError, DataError, DtypeError, ModelError, ShapeError
 from cello.tasks import build_network, check_network, task_from_config
 from cello.tasks.forecasting import Columns, Forecasting, Series, embedded
 from cello.tasks.forecasting.backtest import shifted
@@ -238,11 +238,39 @@ def test_draws_of_a_normal_distribution_are_normal():
 # ------------------------------------------------------------ mistakes
 
 
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"clock": "daily"}, DtypeError, r"clock must be Clock\(…\), got 'daily'"),
+        ({"clock": Clock("fortnight", 1)}, ArgumentError, "kind must be one of number, .*"),
+        ({"clock": Clock("seconds", None)}, DtypeError, "step must be a finite number above 0"),
+        ({"clock": Clock("seconds", 0)}, ArgumentError, "step must be a finite number above 0"),
+        ({"clock": Clock("months", 1.5)}, ArgumentError, r"step must be whole months, got 1\.5"),
+        ({"columns": ("y",)}, DtypeError, r"columns must be Columns\(…\), got \('y',\)"),
+        ({"columns": Columns("y")}, DtypeError, "target must be a tuple of names, got 'y'"),
+        ({"columns": Columns(("y", "z"))}, ShapeError, r"columns\.target must name as many .*, 1"),
+        ({"columns": Columns(("y",), ("k",))}, ShapeError, r"columns\.known must name .* has, 0"),
+        ({"start": "2024-01-31"}, DataError, "start must be a number, at steps of 1, got '2024-"),
+        ({"start": None}, DataError, "start must be a number, at steps of 1, got None"),
+        ({"start": "soon", "clock": DAYS}, DataError, "start must be a date .* got 'soon'"),
+        ({"start": 0, "clock": DAYS}, DataError, "start must be a date .* 1 day, got 0"),
+        ({"recursive": "yes"}, DtypeError, "recursive must be true or false, got 'yes'"),
+        ({"absolute": 1}, DtypeError, "absolute must be true or false, got 1"),
+        ({"without_calendar": None}, DtypeError, "without_calendar must be true or false"),
+    ],
+)  # fmt: skip
+def test_what_is_no_clock_and_no_columns_is_refused(given: dict, error: type, says: str):
+    given = dict(given)
+    one = Series(np.sin(np.arange(60.0)), start=given.pop("start", 0))
+    with pytest.raises(error, match=says):
+        Forecasting.from_series(one, horizon=2, context=6, **given)
+
+
 def test_mistakes_are_named():
     with pytest.raises(DataError, match="has 80 steps, which is too short: expected at least 249"):
-        Forecasting.from_series(two(), horizon=120, context=C)
+        made(horizon=120)
     with pytest.raises(DataError, match=r"expected at least 77.*that is 60 to read \(context\)"):
-        Forecasting.from_series([Series(waves(70))], horizon=H, context=60, held_out=8)
+        Forecasting.from_series([Series(waves(70)[:, 0])], horizon=H, context=60, held_out=8)
     with pytest.raises(ArgumentError, match="held_out must be at least the horizon, 3"):
         made(held_out=2)
     with pytest.raises(ArgumentError, match=r"quantiles must be ascending .* 0\.5 among"):

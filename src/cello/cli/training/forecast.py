@@ -18,7 +18,13 @@ _TASK = "cello.tasks.forecasting.forecasting:Forecasting"
 
 _TABLE = {
     "target": Help("A column to forecast; may be given several times.", str, multiple=True),
-    "time": Help("The column of the times.", str, default="looked for"),
+    "time": Help(
+        "The column of the times; given several times, those that tell it together, such as a "
+        "date and a time of day.",
+        str,
+        multiple=True,
+        default="looked for",
+    ),
     "by": Help("The column that names the series, if there are several.", str),
     "known": Help(
         "A column that is known in advance; may be given several times.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cello.errors import DataError
+from cello.errors import ArgumentError, DataError
+from cello.ranges import real, shown, word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +75,37 @@ class Clock(NamedTuple):
         for series in times:
             clock.places(series, where)
         return clock
+
+    def check(self) -> None:
+        """Check that there are such steps.
+
+        Raises:
+            ArgumentError: the kind is unknown, or the step no number above 0; of months and
+                business days, a whole one.
+            DtypeError: one is of another type.
+        """
+        word(*KINDS).check("kind", self.kind)
+        real(0, above=True).check("step", self.step)
+        if self.kind not in ("number", "seconds") and self.step != int(self.step):
+            raise ArgumentError(f"must be whole {self.kind}, got {self.step}", argument="step")
+
+    def check_start(self, start: Any, where: str) -> None:
+        """Check that a series can begin there: at a number, or at a date.
+
+        Raises:
+            DataError: it is none.
+        """
+        wanted = "a number" if self.kind == "number" else "a date such as '2024-01-31'"
+        right = isinstance(start, Real) == (self.kind == "number") and start is not None
+        if right and self.kind != "number":
+            try:
+                self.times(start, 1)
+            except (ValueError, TypeError):
+                right = False
+        if not right:
+            raise DataError(
+                f"{where}: start must be {wanted}, at steps of {self}, got {shown(start)}"
+            )
 
     def places(self, times: Any, where: str) -> NDArray[np.int64]:
         """At which step after the first each time stands.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from cello.errors import DataError
 from cello.ranges import shown
 from cello.tasks.forecasting.clock import Clock
+from cello.tasks.forecasting.dates import as_dates, beside, is_of_dates, read_times, with_joined
 from cello.tasks.forecasting.series import Series
 from cello.tasks.readers.tables import as_numbers, check_columns
 
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Columns", "read_series", "time_column", "with_times"]
-
-#: What a date holds, and what of it tells its zone.
-_YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
-_DAY_OR_MONTH = r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}"
-_ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
-_OF_DAY = r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?"
 
 #: Columns with such a name hold times, if they can.
 _TIMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "year")
@@ -57,7 +50,7 @@ def read_series(
 
     Args:
         table: a row for each step, of each series.
-        columns: what its columns are.
+        columns: what its columns are; several that tell a time together are one by `joined_name`.
         where: what errors call it.
         clock: the steps; found unless given.
 
@@ -71,6 +64,7 @@ def read_series(
     >>> one.values.ravel().tolist(), str(clock)
     ([1.0, 2.0, 4.0], '1 day')
     """
+    table = with_joined(table, columns.time, where)
     check_columns(table, columns.named, where)
     numbers = {
         name: _numbers(table[name], name, where) for name in (*columns.target, *columns.known)
@@ -78,7 +72,7 @@ def read_series(
     times = None
     if columns.time is not None:
         counted = clock is not None and clock.kind == "number"
-        times = _times(table[columns.time], columns.time, where, counted=counted)
+        times = read_times(table[columns.time], columns.time, where, counted=counted)
         if clock is not None and counted == hasattr(times, "tz"):
             kinds = ("dates", "numbers") if counted else ("numbers", "dates")
             raise DataError(
@@ -157,27 +151,17 @@ def time_column(table: pd.DataFrame, others: Sequence[str], where: str) -> str |
     import pandas as pd
 
     left = [name for name in dict.fromkeys(table.columns) if name not in others]
-    dates = [name for name in left if _is_of_dates(table[name])]
-    texts = [name for name in left if _as_dates(table[name]) is not None]
+    dates = [name for name in left if is_of_dates(table[name])]
+    texts = [name for name in left if as_dates(table[name]) is not None]
     named = [name for name in left if str(name).lower() in _TIMES]
     # One that is called so is meant, though a cell of it be empty.
-    dates = [n for n in named if _as_dates(table[n].dropna()) is not None] + dates
+    dates = [n for n in named if as_dates(table[n].dropna()) is not None] + dates
     numbers = [name for name in named if pd.api.types.is_numeric_dtype(table[name])]
     found = next((str(name) for name in (*dates, *texts, *numbers)), None)
     wrong = named[0] if found is None and named else found
     if wrong in named and (found is None or table[found].isna().any()):
-        _times(table[wrong], str(wrong), where)  # says which row is none
+        read_times(table[wrong], str(wrong), where)  # says which row is none
     return found
-
-
-def _is_of_dates(column: Any) -> bool:
-    import pandas as pd
-
-    return pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
-
-
-def _is_of_day(column: Any) -> bool:
-    return bool(column.astype(str).str.fullmatch(_OF_DAY).all())
 
 
 def _numbers(column: Any, name: str, where: str) -> Any:
@@ -185,114 +169,15 @@ def _numbers(column: Any, name: str, where: str) -> Any:
     wrong = wrong if len(wrong) else np.flatnonzero(np.isinf(found))
     if len(wrong):
         row = int(wrong[0])
+        missing = "leave it empty where a value is missing" if 2 * len(wrong) < len(column) else ""
+        comma = "numbers are written as 1234.5" if "," in str(column.iloc[row]) else ""
+        hint = comma or missing
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a number, found "
             f"{shown(column.iloc[row])} ({len(wrong):,} of {len(column):,} rows)"
-            + ("; leave it empty where a value is missing" if 2 * len(wrong) < len(column) else "")
+            + (f"; {hint}" if hint else "")
         )
     return found
-
-
-def _as_dates(column: Any) -> Any:
-    """A column of texts as dates; None if it is none, or not all are."""
-    import pandas as pd
-
-    if isinstance(column.dtype, pd.PeriodDtype):
-        return pd.DatetimeIndex(column.dt.to_timestamp())
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.DatetimeIndex(column)
-    if pd.api.types.is_numeric_dtype(column) or not len(column) or column.isna().any():
-        return None
-    if not column.astype(str).str.contains(_YEAR).all():
-        return None  # 1-01 is no date, and 03/04/05 may be several
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
-            zone = pd.Timestamp(column.iloc[0]).tzinfo is not None
-            dates = pd.to_datetime(column, errors="coerce", utc=zone, format="ISO8601")
-            if dates.isna().any():
-                dates = pd.to_datetime(column, errors="coerce", utc=zone)
-                if column.astype(str).str.match(_DAY_OR_MONTH).all():
-                    other = pd.to_datetime(column, errors="coerce", utc=zone, dayfirst=True)
-                    if not other.isna().any() and not other.equals(dates):
-                        return None  # it does not tell whether the day comes first
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return None if dates.isna().any() else pd.DatetimeIndex(dates)
-
-
-def _times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
-    """Times as numbers [T], or as dates without a zone."""
-    import pandas as pd
-
-    if column.isna().any():
-        row = int(np.flatnonzero(column.isna().to_numpy())[0]) + 1
-        raise DataError(f"{where}: column {name}, row {row}: expected a time, found nothing")
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy() if counted else _numbers_or_dates(column, name, where)
-    dates = _as_dates(column)
-    if dates is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            bad = pd.to_datetime(column, errors="coerce").isna().to_numpy()
-        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-        parts = re.match(_DAY_OR_MONTH, str(column.iloc[row]))
-        hint = "; it does not tell whether the day comes first: write 2024-01-31" if parts else ""
-        raise DataError(
-            f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
-            f"number, found {shown(column.iloc[row])}{hint}"
-        )
-    return dates if dates.tz is None else _in_one_zone(dates, column, name, where)
-
-
-#: Dates that are written as whole numbers: their form, and between which numbers they are.
-_WRITTEN = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
-
-
-def _numbers_or_dates(column: Any, name: str, where: str) -> Any:
-    """Numbers as they are; as dates where each is one, written as 20240131 or 202401."""
-    import pandas as pd
-
-    numbers = column.to_numpy()
-    for form, first, last in _WRITTEN:
-        if numbers.dtype.kind not in "iu" or numbers.min() < first or numbers.max() > last:
-            continue
-        dates = pd.to_datetime(column.astype(str), format=form, errors="coerce")
-        if not dates.isna().any():
-            warnings.warn(
-                f"{where}: the numbers of {name}, such as {numbers[0]}, are read as "
-                f"{'dates' if '%d' in form else 'months'}",
-                stacklevel=4,
-            )
-            return pd.DatetimeIndex(dates)
-    return numbers
-
-
-def _in_one_zone(dates: Any, column: Any, name: str, where: str) -> Any:
-    """Times as a clock there shows them, with its distance from UTC.
-
-    Where the clock was changed between them, dates alone have no zone, and others are in UTC.
-    """
-    import pandas as pd
-
-    if pd.api.types.is_datetime64_any_dtype(column):
-        local = dates.tz_localize(None)
-    else:
-        local = pd.DatetimeIndex(
-            pd.to_datetime(column.astype(str).str.replace(_ZONE, "", regex=True))
-        )
-    universal = dates.tz_convert(None)
-    distances = set((local - universal).tolist())
-    if len(distances) == 1:
-        return local.tz_localize(timezone(distances.pop().to_pytimedelta()))
-    of_day = local - local.normalize()
-    if len(set(of_day.tolist())) == 1 and local.is_unique == universal.is_unique:
-        return local
-    warnings.warn(
-        f"{where}: the clock of {name} was changed between its times: they are taken in UTC",
-        stacklevel=4,
-    )
-    return universal.tz_localize(UTC)
 
 
 def _groups(table: pd.DataFrame, by: str | None, where: str) -> Iterator[tuple[str, Any]]:
@@ -312,12 +197,9 @@ def _check_once(
     twice = np.flatnonzero(times[1:] == times[:-1])
     if len(twice):
         at, others = int(twice[0]), [one for one in table.columns if one not in columns.named]
-        of_day = next((one for one in others if _is_of_day(table[one])), None)
-        if of_day is not None:
-            more = (
-                f"the time of day stands in column {of_day}: put both in one column, such as "
-                "2024-01-31 13:00"
-            )
+        if together := beside(table, str(columns.time), others):
+            options = " ".join(f"--time {one}" for one in together)
+            more = f"if columns {', '.join(together)} tell it together, name all ({options})"
         elif columns.by is None:
             more = "if the table holds several series, name the column that tells which: by (--by)"
         else:

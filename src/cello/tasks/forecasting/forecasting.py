@@ -20,6 +20,7 @@ from cello.tasks.config_checks import TABLE, entries
 from cello.tasks.forecasting.backtest import Backtest
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
+from cello.tasks.forecasting.dates import joined_name
 from cello.tasks.forecasting.drawn import DrawnWindows
 from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.planning import make_plan
@@ -146,6 +147,7 @@ class Forecasting(SeriesFiles):
         >>> task.plan.season, task.epoch(0)[0].x.shape, task.output_size
         (19, torch.Size([20, 32, 2]), 15)
         """
+        check_range(absolute=absolute, without_calendar=without_calendar)
         plan, usable, held_out = make_plan(
             list(series) if isinstance(series, Iterable) else [series],
             horizon=horizon,
@@ -167,7 +169,7 @@ class Forecasting(SeriesFiles):
         table: pd.DataFrame | str | Path,
         target: str | Sequence[str],
         *,
-        time: str | None = None,
+        time: str | Sequence[str] | None = None,
         by: str | None = None,
         known: Sequence[str] = (),
         **options: Any,
@@ -177,7 +179,8 @@ class Forecasting(SeriesFiles):
         Args:
             table: a row for each step: a CSV or Parquet file, or a table of pandas.
             target: the columns to forecast.
-            time: the column of the times; looked for unless given.
+            time: the column of the times, or several: a date and a time of day, or year, month
+                and so on; looked for unless given.
             by: the column that names the series, if there are several.
             known: columns of covariates that are known in advance.
             **options: as `from_series`.
@@ -190,11 +193,10 @@ class Forecasting(SeriesFiles):
         frame, where = with_times(read_table(table, as_texts=texts)), _named(table)
         target = (target,) if isinstance(target, str) else tuple(target)
         columns = Columns(target, tuple(known), None, by)
-        if time is None:
-            time = time_column(frame, columns.named, where)
-        columns = columns._replace(time=time)
+        named = joined_name((time,) if isinstance(time, str) else time or ())
+        columns = columns._replace(time=named or time_column(frame, columns.named, where))
         series, clock = read_series(frame, columns, where)
-        if time is None:
+        if columns.time is None:
             warnings.warn(
                 f"{where}: no column of times: rows are taken as steps at regular intervals",
                 stacklevel=2,

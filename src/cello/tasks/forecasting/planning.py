@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cello.errors import ArgumentError, DataError, DtypeError
+from cello.errors import ArgumentError, DataError, DtypeError, ShapeError
 from cello.ranges import check_range, shown
 from cello.tasks.forecasting.baselines import found_season
 from cello.tasks.forecasting.clock import Clock, season_of
@@ -50,13 +50,13 @@ def make_plan(
         held_out: see there.
 
     Raises:
-        DataError: there is no series, or none is long enough.
+        DataError: there is no series, none is long enough, or one begins at no time of the clock.
         ArgumentError: a number is out of range, or a name stands twice.
         DtypeError: an argument is of another type.
+        ShapeError: a series has more or fewer columns than have names.
     """
-    if other := [one for one in series if not isinstance(one, Series)]:
-        raise DtypeError(f"must be Series, got {shown(other[0])}", argument="series")
-    check_range(quantiles=quantiles)
+    _check_given(series, columns, clock)
+    check_range(quantiles=quantiles, recursive=recursive)
     check_range(horizon=horizon, context=context, **({} if season is None else {"season": season}))
     if not series:
         raise DataError("there is no series to learn from")
@@ -110,6 +110,29 @@ def make_plan(
         relative=relative,
     )
     return plan, usable, held_out
+
+
+def _check_given(series: Sequence[Series], columns: Columns, clock: Clock) -> None:
+    """Check that series, columns and clock are such, and fit each other."""
+    for argument, given, kind in (("columns", columns, Columns), ("clock", clock, Clock)):
+        if not isinstance(given, kind):
+            raise DtypeError(f"must be {kind.__name__}(…), got {shown(given)}", argument=argument)
+    names = {"target": columns.target, "known": columns.known}
+    for name, value in names.items():
+        if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+            raise DtypeError(f"must be a tuple of names, got {shown(value)}", argument=name)
+    clock.check()
+    for one in series:
+        if not isinstance(one, Series):
+            raise DtypeError(f"must be Series, got {shown(one)}", argument="series")
+        has = {"target": one.values.shape[1], "known": one.known.shape[1]}
+        for name, value in names.items():
+            if has[name] != len(value):
+                raise ShapeError(
+                    f"columns.{name} must name as many columns as {one} has, {has[name]}, got "
+                    f"{shown(value)}"
+                )
+        clock.check_start(one.start, str(one))
 
 
 def refuse_short(series: Sequence[Series], horizon: int, context: int, held_out: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cello.tasks.base import Given
 from cello.tasks.forecasting.columns import read_series, with_times
+from cello.tasks.forecasting.dates import with_joined
 from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.series import Series
 from cello.tasks.forecasting.windows import SeriesTensors, lay_out, width_of
@@ -65,7 +66,7 @@ class SeriesFiles:
 
         columns, plan = self.plan.columns, self.plan
         if path is not None:
-            frame = read_table(path)
+            frame = with_joined(read_table(path), columns.time, str(path))
             read = [name for name in frame.columns if name in columns.named]
             return frame[read].tail(_ROWS).to_csv(index=False)
         name, scale = next(iter(plan.scales.items()))

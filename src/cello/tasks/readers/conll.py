@@ -35,7 +35,7 @@ class TaggedSequence(NamedTuple):
 
 
 def read_conll(
-    path: str | Path, *, token: int | str = 0, tag: int | str | None = -1
+    path: str | Path, *, token: int | str = 0, tag: int | str | None = -1, tagless: bool = False
 ) -> list[TaggedSequence]:
     """The sequences of a CoNLL file: one column as tokens, one as tags.
 
@@ -44,6 +44,8 @@ def read_conll(
         token: index of the column that holds the tokens, counted from 0; negative ones count from
             the last; or its name, see `column_numbers`.
         tag: index of the column that holds the tags, or None to read tokens alone.
+        tagless: whether a file is read too whose first row has no column for the tags, or that of
+            the tokens alone.
 
     With both counted from 0, rows may have any number of columns, such as one for each predicate
     of a sentence, as long as each has these. A column that is counted from the last means one
@@ -56,12 +58,17 @@ def read_conll(
             or rows differ where a column is counted from the last; or, with `tag` given, the token
             and the tag are the same column; or the token is the number of a word in CoNLL-U.
     """
-    found = read_columns(path, token=token, tag=tag)
-    return [TaggedSequence(columns[0], () if tag is None else columns[1]) for columns in found]
+    found = read_columns(path, token=token, tag=tag, tagless=tagless)
+    return [TaggedSequence(tokens, *(tags or [()])) for tokens, *tags in found]
 
 
 def read_columns(
-    path: str | Path, *, token: int | str, tag: int | str | None, names: Sequence[str] = ()
+    path: str | Path,
+    *,
+    token: int | str,
+    tag: int | str | None,
+    names: Sequence[str] = (),
+    tagless: bool = False,
 ) -> Iterator[tuple[Row, ...]]:
     """As `read_conll`, one sequence after the other: its tokens and, with `tag`, its tags.
 
@@ -71,6 +78,8 @@ def read_columns(
     tag = told[0] if told else None
     text = read_text(path)
     form = _form(path, text)
+    if tagless and tag is not None and _lacks(form, token, tag):
+        tag = None
     asked = {name: i for name, i in (("token", token), ("tag", tag)) if i is not None}
     from_last = next((index for index in asked.values() if index < 0), None)
     if problem := _problem(form, token, tag):
@@ -83,6 +92,11 @@ def read_columns(
     same: dict[str, str] = {}
     for rows in _sequences(path, text, form, columns, from_last):
         yield tuple(tuple(same.setdefault(r[i], r[i]) for r in rows) for i in columns.values())
+
+
+def _lacks(form: _Form, token: int, tag: int) -> bool:
+    """Whether there is no column for the tags beside that of the tokens."""
+    return not -form.columns <= tag < form.columns or tag % form.columns == token % form.columns
 
 
 def _problem(form: _Form, token: int, tag: int | None) -> str | None:

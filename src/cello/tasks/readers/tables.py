@@ -57,7 +57,7 @@ def read_table(
         more: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
         if as_texts:
             more["dtype"] = str if as_texts is True else dict.fromkeys(as_texts, str)
-        return pd.read_csv(table, **_separators(table, ending), **more)
+        return _csv(table, ending, more)
     except ImportError:
         raise
     except FileNotFoundError as error:
@@ -70,22 +70,56 @@ def read_table(
         raise DataError(f"{where}: is no table: {error}") from error
 
 
-def _separators(table: Any, ending: str) -> dict[str, str]:
-    """What separates the columns of CSV: a comma, or what the first line has in its place.
+def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
+    """CSV, whose columns are separated by what is most often in the first line: , or ; or a tab.
 
-    With semicolons, as spreadsheets write them where the comma is in numbers, it is the decimal
-    comma, if the second line has one and no decimal point.
+    With semicolons, as spreadsheets write them where the comma is in numbers, commas are decimal
+    commas if the first rows have such, and no decimal points; then points are between thousands.
+    Empty rows at the end, as spreadsheets leave them, are left out.
     """
-    if ending == ".tsv":
-        return {"sep": "\t"}
-    if not isinstance(table, (str, Path)):
-        return {}
-    with Path(table).open(encoding="utf-8", newline="") as file:
-        head, row = file.readline(), file.readline()
-    if "," in head or not (found := [one for one in ";\t" if one in head]):
-        return {}
-    decimal = found[0] == ";" and re.search(r"\d,\d", row) and not re.search(r"\d\.\d", row)
-    return {"sep": found[0], **({"decimal": ","} if decimal else {})}
+    import pandas as pd
+
+    sep = "\t" if ending == ".tsv" else ","
+    if ending != ".tsv" and isinstance(table, (str, Path)):
+        with Path(table).open(encoding="utf-8", newline="") as file:
+            head = re.sub(r'"[^"]*"', "", file.readline())
+        sep = max(",;\t", key=head.count)
+    commas = False
+    if sep == ";":
+        first = pd.read_csv(table, sep=sep, dtype=str, nrows=_FIRST)
+        cells = first.stack().dropna().str.strip()
+        points = cells.str.fullmatch(_WITH_POINT) & ~cells.str.fullmatch(_WITH_COMMA)
+        commas = bool(cells[cells.str.contains(",")].str.fullmatch(_WITH_COMMA).any())
+        commas = commas and not points.any()
+    frame = pd.read_csv(table, sep=sep, decimal="," if commas else ".", **options)
+    if commas:
+        texts = options.get("dtype", {})
+        kept = frozenset() if texts is str else frozenset(texts)
+        for name in (n for n in frame.columns if n not in kept and _has_commas(frame[n])):
+            plain = frame[name].str.replace(".", "").str.replace(",", ".").str.strip()
+            frame[name] = plain if texts is str else pd.to_numeric(plain)
+    there = np.flatnonzero(frame.notna().any(axis=1))
+    return frame.iloc[: there[-1] + 1] if len(there) else frame
+
+
+#: So many rows are looked at for decimal commas.
+_FIRST = 1000
+
+#: Numbers as they are written in tables with semicolons: with a comma, with points between
+#: thousands, or both; and with a decimal point.
+_WITH_COMMA = r"\s*[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?\s*"
+_WITH_POINT = r"\s*[+-]?\d*\.\d+\s*"
+
+
+def _has_commas(column: pd.Series) -> bool:
+    """Whether a column holds texts, which are numbers with a decimal comma and points."""
+    import pandas as pd
+
+    known = column.dropna()
+    if pd.api.types.is_numeric_dtype(column) or not len(known):
+        return False
+    cells = known.astype(str)
+    return bool(cells.str.fullmatch(_WITH_COMMA).all() and cells.str.contains("[.,]").any())
 
 
 def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None:

@@ -1,0 +1,232 @@
+"""Columns of a table as times: numbers, or dates as they are written in files."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cello.errors import ArgumentError, DataError
+from cello.ranges import shown
+from cello.tasks.readers.tables import check_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["as_dates", "beside", "is_of_dates", "joined_name", "read_times", "with_joined"]
+
+#: What a date holds, and what of it tells its zone.
+_YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
+_DAY_OR_MONTH = r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}"
+_ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
+_OF_DAY = r"\d{1,2}([:.])\d\d(\1\d\d(\.\d+)?)?"
+
+#: What stands between the names of columns that tell a time together.
+_AND = " + "
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
+
+
+def is_of_dates(column: Any) -> bool:
+    """Whether it holds dates, and no texts."""
+    import pandas as pd
+
+    return pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype)
+
+
+def _is_of_day(column: Any) -> bool:
+    """Whether all that it holds are times of day, such as 9:30 or 18.00.00."""
+    known = column.dropna().astype(str)
+    return len(known) > 0 and bool(known.str.fullmatch(_OF_DAY).all())
+
+
+def as_dates(column: Any) -> Any:
+    """A column of texts as dates; None if it is none, or not all are."""
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.PeriodDtype):
+        return pd.DatetimeIndex(column.dt.to_timestamp())
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.DatetimeIndex(column)
+    if pd.api.types.is_numeric_dtype(column) or not len(column) or column.isna().any():
+        return None
+    if not column.astype(str).str.contains(_YEAR).all():
+        return None  # 1-01 is no date, and 03/04/05 may be several
+    try:
+        zone = pd.Timestamp(column.iloc[0]).tzinfo is not None
+        found = [dates for dates in _readings(column, utc=zone) if not dates.isna().any()]
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if not found or not all(found[0].equals(dates) for dates in found):
+        return None  # it does not tell whether the day comes first
+    return pd.DatetimeIndex(found[0])
+
+
+def _readings(column: Any, **options: Any) -> list[Any]:
+    """What the dates of a column may be, with none where one is none."""
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
+        dates = pd.to_datetime(column, errors="coerce", format="ISO8601", **options)
+        if not dates.isna().any():
+            return [dates]
+        firsts = (False, True) if column.astype(str).str.match(_DAY_OR_MONTH).all() else (False,)
+        return [pd.to_datetime(column, errors="coerce", dayfirst=f, **options) for f in firsts]
+
+
+def read_times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
+    """Times as numbers [T], or as dates without a zone or with that of their clock.
+
+    Args:
+        column: of a table.
+        name: what it is called.
+        where: what errors call the table.
+        counted: whether whole numbers such as 20240131 are numbers, and not dates.
+
+    Raises:
+        DataError: a row holds no time, or it is not known which.
+    """
+    import pandas as pd
+
+    if column.isna().any():
+        row = int(np.flatnonzero(column.isna().to_numpy())[0]) + 1
+        raise DataError(f"{where}: column {name}, row {row}: expected a time, found nothing")
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy() if counted else _numbers_or_dates(column, name, where)
+    dates = as_dates(column)
+    if dates is None:
+        bad = min((dates.isna().to_numpy() for dates in _readings(column)), key=np.count_nonzero)
+        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
+        hint = ""
+        if not column.astype(str).str.contains(_YEAR).any():
+            hint = (
+                "; name the column of the times (--time): where none is called so, rows are steps"
+            )
+        elif not bad.any() and re.match(_DAY_OR_MONTH, str(column.iloc[row])):
+            hint = "; it does not tell whether the day comes first: write 2024-01-31"
+        raise DataError(
+            f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
+            f"number, found {shown(column.iloc[row])}{hint}"
+        )
+    return dates if dates.tz is None else _in_one_zone(dates, column, name, where)
+
+
+def joined_name(names: Sequence[str]) -> str | None:
+    """What the column is called that several together make; None if there are none.
+
+    >>> joined_name(["Date", "Time"])
+    'Date + Time'
+    """
+    return _AND.join(names) or None
+
+
+def beside(table: pd.DataFrame, name: str, others: Sequence[str]) -> list[str]:
+    """The columns that seem to tell a time together with one whose times stand twice.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"Year": [2024, 2024], "Month": [1, 2], "y": [3, 4]})
+    >>> beside(table, "Year", ["Month"])
+    ['Year', 'Month']
+    """
+    lower = {str(one).lower(): str(one) for one in (name, *others)}
+    parts = list(itertools.takewhile(lambda part: part in lower, _PARTS))
+    if len(parts) > 1 and lower[parts[0]] == name:
+        return [lower[part] for part in parts]
+    of_day = [one for one in others if _is_of_day(table[one])]
+    return [name, *of_day[:1]] if of_day else []
+
+
+def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFrame:
+    """The table with a column of that name, made of those that tell a time together.
+
+    They are a date and a time of day, or year, month and so on, each a number.
+
+    Args:
+        table: a table.
+        name: as `joined_name` gives it; a column that is there leaves the table as it is.
+        where: what errors call it.
+
+    Raises:
+        ArgumentError: there is no such column, or they are something else.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"day": ["31/01/2024"], "at": ["13.30"]})
+    >>> with_joined(table, "day + at", "table")["day + at"].tolist()
+    ['31/01/2024 13:30']
+    """
+    import pandas as pd
+
+    if name is None or name in table.columns or _AND not in name:
+        return table
+    names = name.split(_AND)
+    check_columns(table, names, where)
+    parts = [part.lower() for part in names]
+    if parts == list(_PARTS[: len(parts)]):
+        units = table[names].set_axis(parts, axis=1)
+        units = units if "day" in parts else units.assign(day=1)
+        joined: Any = pd.to_datetime(units, errors="coerce")
+    elif len(names) == 2 and _is_of_day(table[names[1]]):
+        of_day = table[names[1]].astype(str).str.replace(".", ":", n=2)
+        joined = table[names[0]].astype(str) + " " + of_day
+    else:
+        raise ArgumentError(
+            f"must be a column of dates and one of times of day such as 13:30, or numbers in "
+            f"columns called {', '.join(_PARTS)}, in this order, got {shown(', '.join(names))}",
+            argument="time",
+        )
+    return table.assign(**{name: joined.where(table[names].notna().all(axis=1))})
+
+
+#: Dates that are written as whole numbers: their form, and between which numbers they are.
+_WRITTEN = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
+
+
+def _numbers_or_dates(column: Any, name: str, where: str) -> Any:
+    """Numbers as they are; as dates where each is one, written as 20240131 or 202401."""
+    import pandas as pd
+
+    numbers = column.to_numpy()
+    for form, first, last in _WRITTEN:
+        if numbers.dtype.kind not in "iu" or numbers.min() < first or numbers.max() > last:
+            continue
+        dates = pd.to_datetime(column.astype(str), format=form, errors="coerce")
+        if not dates.isna().any():
+            warnings.warn(
+                f"{where}: the numbers of {name}, such as {numbers[0]}, are read as "
+                f"{'dates' if '%d' in form else 'months'}",
+                stacklevel=4,
+            )
+            return pd.DatetimeIndex(dates)
+    return numbers
+
+
+def _in_one_zone(dates: Any, column: Any, name: str, where: str) -> Any:
+    """Times as a clock there shows them, with its distance from UTC.
+
+    Where the clock was changed between them, dates alone have no zone, and others are in UTC.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_datetime64_any_dtype(column):
+        local = dates.tz_localize(None)
+    else:
+        local = pd.DatetimeIndex(
+            pd.to_datetime(column.astype(str).str.replace(_ZONE, "", regex=True))
+        )
+    universal = dates.tz_convert(None)
+    distances = set((local - universal).tolist())
+    if len(distances) == 1:
+        return local.tz_localize(timezone(distances.pop().to_pytimedelta()))
+    of_day = local - local.normalize()
+    if len(set(of_day.tolist())) == 1 and local.is_unique == universal.is_unique:
+        return local
+    warnings.warn(
+        f"{where}: the clock of {name} was changed between its times: they are taken in UTC",
+        stacklevel=4,
+    )
+    return universal.tz_localize(UTC)
