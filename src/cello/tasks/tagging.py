@@ -134,7 +134,7 @@ class Tagging(TokenTask):
             validation: file with those that choose the best network; without it, every tenth
                 training sequence is set aside for that.
             test: file with those for the test of the chosen network; without it there is no "test"
-            split.
+                split.
             token: index or name of the column of the tokens; see `read_conll`.
             tag: index or name of the column of the tags.
             columns: the names of all columns; see `column_numbers`.
