@@ -134,6 +134,19 @@ def test_a_series_that_training_did_not_see_is_scaled_by_what_comes_first():
     assert np.array_equal(*results)
 
 
+def test_series_to_judge_by_are_not_trained_on():
+    task = made()
+    later = [Series(waves(seed=2), "c", np.arange(T) % 3.0, "2024-01-01")]
+    judged = task.on(later)
+    assert judged.splits == ("test",)
+    x, y = judged.data("test")
+    assert len(x) == len(y) == T - C
+    with pytest.raises(DataError, match="no training data"):
+        judged.epoch(0)
+    with pytest.raises(DataError, match="has no 'train' data; it has: test"):
+        list(judged.data("train"))
+
+
 # ------------------------------------------------------------ what is read and said
 
 

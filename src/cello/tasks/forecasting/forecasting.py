@@ -90,20 +90,33 @@ class Forecasting(SeriesFiles):
         seed: int = 0,
     ) -> None:
         check_range(batch_size=batch_size, seed=seed)
-        self.plan, self.series, self.seed = plan, tuple(series), seed
+        self.plan, self.seed = plan, seed
         self.batch_size, self.held_out = batch_size, held_out
-        self._laid = [self._lay_out(one) for one in self.series]
-        self._tests: dict[str, Backtest] = {}
-        if not self.series:
+        self._drawn: DrawnWindows | None = None
+        if not series:
+            self._take((), {})
             return
-        ends = [len(one) - 2 * held_out for one in self.series]
-        self._drawn = DrawnWindows(plan, self.series, self._laid, ends, windows)
-        for name, first in (("validation", 2), ("test", 1)):
-            parts = [
-                (len(one) - first * held_out, len(one) - (first - 1) * held_out)
-                for one in self.series
-            ]
-            self._tests[name] = Backtest(plan, self.series, parts)
+        validation = [len(one) - 2 * held_out for one in series]
+        test = [len(one) - held_out for one in series]
+        parts = {
+            "train": [(0, end) for end in validation],
+            "validation": list(zip(validation, test, strict=True)),
+            "test": [(begin, begin + held_out) for begin in test],
+        }
+        self._take(series, parts)
+        self._drawn = DrawnWindows(plan, self.series, self._laid, validation, windows)
+
+    def _take(
+        self, series: Sequence[Series], parts: Mapping[str, Sequence[tuple[int, int]]]
+    ) -> None:
+        """The series, and for each split the steps (begin, end) of each of them."""
+        self.series, self._parts = tuple(series), parts
+        self._laid = [self._lay_out(one) for one in self.series]
+        self._tests = {
+            name: Backtest(self.plan, self.series, part)
+            for name, part in parts.items()
+            if name != "train"
+        }
 
     @classmethod
     def from_series(
@@ -137,7 +150,7 @@ class Forecasting(SeriesFiles):
             without_calendar: do not tell it the time of day, the day of the week and the time of
                 the year, as it is told where series have dates and see each twice in training.
             season: steps of a season; that of the calendar, or the one found in the training part
-                of the first series, unless given.
+                of the longest series, unless given.
             held_out: steps of validation, and of the test; a tenth, or the horizon if that is
                 longer, unless given.
             **options: `windows`, `batch_size`, `seed`; see the class.
@@ -222,16 +235,14 @@ class Forecasting(SeriesFiles):
 
     def data(self, split: str) -> Iterable[Tensor]:
         """What a split is made of, of each series."""
-        for laid, one in zip(self._laid, self.series, strict=True):
-            end = len(one) - {"train": 2, "validation": 1, "test": 0}[split] * self.held_out
-            start = 0 if split == "train" else end - self.held_out
-            yield from (laid.x[start:end], laid.y[start:end])
+        for laid, (begin, end) in zip(self._laid, of_split(self._parts, split), strict=True):
+            yield from (laid.x[begin:end], laid.y[begin:end])
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
-        to_train_on(self.series)
+        drawn = to_train_on(self._drawn)
         chance = generator("windows", self.seed, epoch)
-        return self._drawn.batches(chance, self.batch_size, rank, world_size)
+        return drawn.batches(chance, self.batch_size, rank, world_size)
 
     def loss(self, net: nn.Module, batch: Batch, state: Any = None) -> Loss:
         """The pinball loss of the quantiles; nothing is carried from batch to batch."""
@@ -286,10 +297,7 @@ class Forecasting(SeriesFiles):
         One that was not in training is scaled by that first context.
         """
         task = Forecasting(self.plan.knowing(series), batch_size=self.batch_size)
-        task.series = tuple(series)
-        task._laid = [task._lay_out(one) for one in series]
-        parts = [(self.plan.first(one), len(one)) for one in series]
-        task._tests = {"test": Backtest(task.plan, task.series, parts)}
+        task._take(series, {"test": [(self.plan.first(one), len(one)) for one in series]})
         return task
 
     def on_file(

@@ -85,8 +85,8 @@ def make_plan(
             stacklevel=4,
         )
     if season is None:
-        first = max(usable, key=len)
-        season = season_of(clock) or found_season(first.values[: learnt[first.name], 0])
+        longest = max(usable, key=len)
+        season = season_of(clock) or found_season(longest.values[: learnt[longest.name], 0])
     known = np.concatenate([one.known[: learnt[one.name]] for one in usable])
     mean, std = _spread(known, columns)
     layout = Layout(
