@@ -165,6 +165,43 @@ def test_every_engine_and_view_has_its_gradient(kind: type) -> None:
     assert not torch.equal(mine[0], expected[0])
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_it_is_the_same_where_apply_is_c(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As since PyTorch 2.14; before, Python's `apply` calls one in C."""
+    cell = kind()
+    before = str(capture(cell))
+    monkeypatch.setattr("cello.program.trace.function_calls._APPLY", None)
+    found = str(capture(cell)).replace("tanh, 3.0)", "tanh)")  # defaults are given, too
+    assert found == before
+
+
+class Passing(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, v: Tensor) -> Tensor:
+        return v
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return -gradient
+
+
+class Passed(Base):
+    def step(self, x: Tensor, h: Tensor) -> Any:
+        h = torch.tanh(Passing.apply(h) + self.W(x))
+        return h, (h,)
+
+
+def test_what_is_returned_as_it_is_given_is_no_operation_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    layer, x = cello.Recurrent(Passed()).double(), torch.randn(6, 3, 3).double()
+    torch.testing.assert_close(found(layer, x, "auto"), found(layer, x, "reference"))
+    monkeypatch.setattr("cello.program.trace.function_calls._APPLY", None)
+    with pytest.raises(CaptureError, match=r"Passing\.apply returns what it is given, as it is"):
+        capture(layer.cell)
+
+
 def test_what_it_computes_is_written_explained_drawn_and_exported() -> None:
     layer, x = cello.Recurrent(Firing()), torch.randn(4, 2, 3)
     recording = cello.record(layer, x)

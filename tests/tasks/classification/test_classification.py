@@ -231,6 +231,10 @@ def test_data_that_cannot_be_learned_from(table: pd.DataFrame, options: dict, sa
 def test_columns_that_are_not_there():
     with pytest.raises(ArgumentError, match=r"no column 'labl'.*is it 'label'"):
         Classification.from_files(TEXTS, label="labl")
+    with pytest.raises(ArgumentError, match=r"no column 'label'; .* name the one .* by --label$"):
+        Classification.from_files(TEXTS.rename(columns={"label": "mood"}))
+    with pytest.raises(ArgumentError, match=r"no column 'text'; .* name the one .* by --text$"):
+        Classification.from_files(TEXTS.rename(columns={"text": "review"}))
     task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
     with pytest.raises(ArgumentError, match="no column 'gear'"):
         task.predict(net_of(task), task.read(STEPS.drop(columns="gear")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import torch
@@ -16,7 +17,8 @@ from cello.program.trace.source_lines import user_line
 
 __all__ = ["FunctionCalls"]
 
-_APPLY = vars(torch.autograd.Function)["apply"].__func__.__code__
+#: The code of `Function.apply`; None where it is C (PyTorch 2.14), which a profiler sees otherwise.
+_APPLY = getattr(getattr(torch.autograd.Function.apply, "__func__", None), "__code__", None)
 
 
 class ProgramWriter(Protocol):
@@ -51,6 +53,38 @@ class _Call(NamedTuple):
     grad: bool
 
 
+class _Applied(NamedTuple):
+    """A function that is being applied: where, and whether gradients are on there."""
+
+    function: Any
+    where: str
+    grad: bool
+
+    @classmethod
+    def here(cls, function: Any, frame: Any) -> _Applied:
+        return cls(function, user_line(frame), torch.is_grad_enabled())
+
+    @property
+    def forward(self) -> Any:
+        """The code of its `forward`."""
+        return getattr(inspect.unwrap(self.function.forward), "__code__", None)
+
+    def given(self, frame: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What it is given, as `forward` is called with it; of the older form without `ctx`."""
+        code, values = frame.f_code, frame.f_locals
+        names = code.co_varnames
+        count, last = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+        args: list[Any] = [values[name] for name in names[:count]]
+        kwargs = {name: values[name] for name in names[count:last]}
+        if code.co_flags & inspect.CO_VARARGS:
+            args += values[names[last]]
+            last += 1
+        if code.co_flags & inspect.CO_VARKEYWORDS:
+            kwargs |= values[names[last]]
+        older = self.function.setup_context is torch.autograd.Function.setup_context
+        return tuple(args[1:] if older else args), kwargs
+
+
 class FunctionCalls:
     """Makes one operation of each call, out of those that it runs.
 
@@ -66,43 +100,75 @@ class FunctionCalls:
         self.depth = 0  # functions apply others; the outermost is the one whose gradient counts
         self.is_opaque = False
         self.call: _Call | None = None
+        self.applied: _Applied | None = None
+        self.result: Any = None  # of `forward`
 
     def decides(self) -> bool:
         """Note that values decide what follows; False where no function is being applied."""
         self.is_opaque = self.is_opaque or self.depth > 0
         return self.is_opaque
 
-    def watch(self, frame: Any, event: str, result: Any) -> None:
+    def watch(self, frame: Any, event: str, argument: Any) -> None:
         """What a profiler sees."""
-        if frame.f_code is not _APPLY:
+        if _APPLY is None:
+            self._watch_c(frame, event, argument)
+        elif frame.f_code is not _APPLY:
             return
-        if event == "call":
+        elif event == "call":
             self.depth += 1
             if self.depth == 1:
-                self._begin(frame)
+                given = frame.f_locals
+                self.applied = _Applied.here(given["cls"], frame)
+                self._begin(given["args"], given["kwargs"])
         elif event == "return":
             self.depth -= 1
             if self.depth == 0:
-                self._end(result)
+                self._end(argument)
 
-    def _begin(self, frame: Any) -> None:
-        given = frame.f_locals
-        args, kwargs = given["args"], given["kwargs"]
+    def _watch_c(self, frame: Any, event: str, argument: Any) -> None:
+        """The same where `apply` is C: its `forward` shows what is given and returned."""
+        applied = self.applied
+        if event.startswith("c_"):
+            if not _is_apply(argument):
+                return
+            self.depth += 1 if event == "c_call" else -1
+            if event == "c_call" and self.depth == 1:
+                self.applied = _Applied.here(argument.__self__, frame)
+            elif self.depth == 0:
+                self._end(self.result if event == "c_return" else None)
+        elif self.depth == 1 and applied is not None and frame.f_code is applied.forward:
+            if event == "call" and self.call is None:
+                self._begin(*applied.given(frame))
+            elif event == "return":
+                self.result = argument
+                if any(part is given for part in _parts(argument) for given in self._given()):
+                    self.writer.refuse(
+                        f"{applied.function.__name__}.apply returns what it is given, as it is "
+                        f"({applied.where})"
+                    )
+
+    def _given(self) -> list[Tensor]:
+        return [] if self.call is None else self.call.tensors
+
+    def _begin(self, args: Any, kwargs: Any) -> None:
+        applied = self.applied
+        assert applied is not None
         tensors = list(tensors_in((args, kwargs)))
         self.call = _Call(
-            given["cls"],
+            applied.function,
             tensors,
             _versions(tensors),
             map_leaves(self.writer.operand, args),
             map_leaves(self.writer.operand, kwargs),
             len(self.writer.program.ops),
-            user_line(frame),
-            torch.is_grad_enabled(),
+            applied.where,
+            applied.grad,
         )
 
     def _end(self, result: Any) -> None:
         call, writer, ops = self.call, self.writer, self.writer.program.ops
         opaque, self.is_opaque, self.call = self.is_opaque, False, None
+        self.applied = self.result = None
         if call is None:
             return
         name = f"{call.function.__name__}.apply"
@@ -113,7 +179,7 @@ class FunctionCalls:
                     f"{said(call.where)}"
                 )
             return
-        results = result if isinstance(result, tuple) else (result,)
+        results = _parts(result)
         if not all(isinstance(part, Tensor) for part in results):
             writer.refuse(f"{name} returns more than tensors ({call.where})")
         if _versions(call.tensors) != call.versions:
@@ -137,6 +203,16 @@ class FunctionCalls:
                 body=None if opaque else body,
             )
         )  # fmt: skip
+
+
+def _is_apply(called: Any) -> bool:
+    kind: Any = getattr(called, "__self__", None)
+    named = getattr(called, "__name__", None) == "apply"
+    return named and isinstance(kind, type) and issubclass(kind, torch.autograd.Function)
+
+
+def _parts(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _versions(tensors: list[Tensor]) -> list[int]:

@@ -133,8 +133,9 @@ def read_sequences(
     if not labelled and has_labels and table[form.label].isna().any():
         has_labels = False  # to be filled in, as in a file to predict
     asked = [form.label] if has_labels else []
+    options = {form.label: "--label", form.text: "--text"}
     if form.by is None:
-        check_columns(table, [form.text, *asked], where)
+        check_columns(table, [form.text, *asked], where, options)
         table = _with_labels(table, form, where) if has_labels else table
         texts = table[form.text]
         if empty := int(texts.isna().sum()):
@@ -143,7 +144,7 @@ def read_sequences(
         names = [str(number) for number in range(len(items))]
         return Sequences(names, items, _labels(table, form, where) if has_labels else None)
     order = [] if form.order is None else [form.order]
-    check_columns(table, [form.by, *order, *form.columns, *asked], where)
+    check_columns(table, [form.by, *order, *form.columns, *asked], where, options)
     _check_all_there(table[form.by], where)
     read = list(form.columns) or [c for c in table if c not in (form.by, form.label, form.order)]
     if not read:

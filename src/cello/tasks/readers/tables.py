@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,8 +123,19 @@ def _has_commas(column: pd.Series) -> bool:
     return bool(cells.str.fullmatch(_WITH_COMMA).all() and cells.str.contains("[.,]").any())
 
 
-def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None:
+def check_columns(
+    table: pd.DataFrame,
+    names: Iterable[str],
+    where: str,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Check that a table has rows, and these columns.
+
+    Args:
+        table: a table.
+        names: of the columns that it must have.
+        where: what errors call the table.
+        options: by name, the option of a command that names another column.
 
     Raises:
         ArgumentError: a column is not there, or asked for twice.
@@ -134,7 +146,8 @@ def check_columns(table: pd.DataFrame, names: Iterable[str], where: str) -> None
     for name in asked:
         if name not in table.columns:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f"; is it {shown(near[0])}?" if near else ""
+            hint = f"; name the one that is meant by {options[name]}" if name in options else ""
+            hint = f"; is it {shown(near[0])}?" if near else hint
             raise ArgumentError(
                 f"{where} has no column {shown(name)}; it has {shown(', '.join(known), 200)}{hint}"
             )
