@@ -9,6 +9,12 @@ export class Controls {
     this.element = make("header", { className: "bar" });
   }
 
+  // Another unit of the same value has been chosen.
+  point() {
+    const unit = this.element.querySelector("[data-control='unit']");
+    if (unit) unit.value = this.state.unit;
+  }
+
   draw(book) {
     const { state, actions, say } = this;
     const titles = book.sequences.map((sequence, number) => [number, sequence.title]);

@@ -62,11 +62,11 @@ export function line(context, fromX, fromY, toX, toY) {
 export function trace(context, shown, x, y, view) {
   const begin = Math.max(0, Math.floor(view.left) - 1);
   const end = Math.min(shown.length, Math.ceil(view.left + view.width / view.zoom) + 1);
-  const height = (t) => y(shown.data[t * shown.size + shown.unit]);
   if (view.zoom < 1) {
-    columnsOf(context, height, x, begin, end);
+    columnsOf(context, shown, x, y, begin, end);
     return;
   }
+  const height = (t) => y(shown.data[t * shown.size + shown.unit]);
   context.beginPath();
   for (let t = begin; t < end; t++) {
     if (!Number.isNaN(height(t))) context.lineTo(x(t), height(t));
@@ -80,12 +80,13 @@ export function trace(context, shown, x, y, view) {
 }
 
 // Where several steps share a pixel: from the least to the largest of them and the one before.
-function columnsOf(context, height, x, begin, end) {
+function columnsOf(context, { data, size, unit }, x, y, begin, end) {
   let pixel = null, low = 0, high = 0, last = null;
-  const column = () => context.fillRect(pixel, low - 0.6, 1, high - low + 1.2);
+  const column = () => context.fillRect(pixel, y(high) - 0.6, 1, y(low) - y(high) + 1.2);
   for (let t = begin; t < end; t++) {
-    const [here, number] = [Math.floor(x(t)), height(t)];
-    if (Number.isNaN(number)) continue;
+    const number = data[t * size + unit];
+    if (number !== number) continue;
+    const here = Math.floor(x(t));
     if (here !== pixel) {
       if (pixel !== null) column();
       pixel = here;

@@ -107,8 +107,9 @@ export class Explorer {
     const { state } = this;
     listen(this.root, this);
     this.unprint = followPrinting(this);
-    state.on(["book", "sequence", "other", "layer", "value", "unit", "order", "playing", "language",
-      "scores"], () => this.controls.draw(state.book));
+    state.on(["unit"], () => this.controls.point());
+    state.on(["book", "sequence", "other", "layer", "value", "order", "playing", "language", "scores"],
+      () => this.controls.draw(state.book));
     state.on(["book", "language"], () => { this.root.lang = state.language; });
     state.on(["book", "language"], () => this.search_.draw(state.book, state));
     state.on(["book", "language"], () => this.pattern.draw(state.book, state));

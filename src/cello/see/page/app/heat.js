@@ -44,15 +44,16 @@ export class HeatMap {
     const image = context.createImageData(count, size);
     const pixels = new Uint32Array(image.data.buffer);
     const taken = Math.min(Math.ceil(step), Math.max(1, Math.floor(SAMPLES / (count * size))));
+    const own = order.map((unit) => scales[unit]); // of each row
     for (let column = 0; column < count; column++) {
       const begin = first + column * step;
+      const places = Array.from({ length: taken }, (_, sample) =>
+        Math.min(length - 1, Math.floor(begin + (sample * step) / taken)) * size);
       for (let row = 0; row < size; row++) {
-        let sum = 0;
-        for (let sample = 0; sample < taken; sample++) {
-          const t = Math.min(length - 1, Math.floor(begin + (sample * step) / taken));
-          sum += data[t * size + order[row]];
-        }
-        pixels[row * count + column] = palette.pixels[scales[order[row]].step(sum / taken)];
+        const unit = order[row];
+        let sum = data[places[0] + unit];
+        for (let sample = 1; sample < taken; sample++) sum += data[places[sample] + unit];
+        pixels[row * count + column] = palette.pixels[own[row].step(sum / taken)];
       }
     }
     context.putImageData(image, 0, 0);

@@ -49,22 +49,22 @@ export class Outlook {
 
   // ------------------------------------------------------------ drawing
 
-  draw(view, colour) {
+  draw(view, inks) {
     const { shown } = this;
     this.element.hidden = !shown;
     if (!shown || !view.width) return;
     const context = cleared(this.canvas, view.width, shown.count * TARGET_HEIGHT + AXIS);
     context.font = "12px system-ui, sans-serif";
-    for (let d = 0; d < shown.count; d++) this.panel(context, d, view, colour);
+    for (let d = 0; d < shown.count; d++) this.panel(context, d, view, inks);
     context.setLineDash([]);
     context.globalAlpha = 1;
     axis(context, shown.count * TARGET_HEIGHT + AXIS / 2, view,
-      { ink: colour("--ink"), tokens: shown.allTimes, length: shown.length + shown.ahead });
+      { ink: inks.ink, tokens: shown.allTimes, length: shown.length + shown.ahead });
     this.canvas.setAttribute("aria-label", this.say("the series {}, and its forecast",
       shown.targets.join(this.say(", "))));
   }
 
-  panel(context, d, view, colour) {
+  panel(context, d, view, inks) {
     const { outlooks, t } = this.state;
     const [shown, other] = outlooks;
     const y = this.height(d);
@@ -73,23 +73,23 @@ export class Outlook {
     const now = Math.min(t, shown.length - 1);
     context.globalAlpha = 1;
     context.setLineDash([]);
-    context.strokeStyle = colour("--line");
+    context.strokeStyle = inks.line;
     for (const number of [low, high]) line(context, 0, y(number), view.width, y(number));
-    this.forecast(context, shown, now, d, x, y, colour("--first"), true);
-    if (other) this.forecast(context, other, Math.min(now, other.length - 1), d, x, y, colour("--second"), false);
+    this.forecast(context, shown, now, d, x, y, inks.first, true);
+    if (other) this.forecast(context, other, Math.min(now, other.length - 1), d, x, y, inks.second, false);
     if (other) {
-      this.measured(context, other, d, x, y, view, { colour: colour("--second"), dash: OTHER });
+      this.measured(context, other, d, x, y, view, { colour: inks.second, dash: OTHER });
     }
-    this.measured(context, shown, d, x, y, view, { colour: colour("--soft"), dash: [], width: 1 });
+    this.measured(context, shown, d, x, y, view, { colour: inks.soft, dash: [], width: 1 });
     context.save(); // what has been read stands out from what came after it
     context.beginPath();
     context.rect(0, 0, x(now) + 1, shown.count * TARGET_HEIGHT);
     context.clip();
-    this.measured(context, shown, d, x, y, view, { colour: colour("--ink"), dash: [], width: 2 });
+    this.measured(context, shown, d, x, y, view, { colour: inks.ink, dash: [], width: 2 });
     context.restore();
-    context.strokeStyle = colour("--soft");
+    context.strokeStyle = inks.soft;
     line(context, x(now), d * TARGET_HEIGHT + TOP, x(now), (d + 1) * TARGET_HEIGHT);
-    context.fillStyle = colour("--ink");
+    context.fillStyle = inks.ink;
     context.textAlign = "left";
     context.textBaseline = "middle";
     context.font = "600 12px system-ui, sans-serif";

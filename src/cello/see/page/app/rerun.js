@@ -163,7 +163,8 @@ function spanOf(one, other, size) {
 }
 
 function range(numbers, { low, high }) {
-  for (const number of numbers) {
+  for (let i = 0; i < numbers.length; i++) {
+    const number = numbers[i];
     if (number < low && number > -Infinity) low = number;
     if (number > high && number < Infinity) high = number;
   }

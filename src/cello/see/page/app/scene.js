@@ -14,6 +14,7 @@ import { TextView } from "./text.js";
 const ZOOMS = [0.01, 96]; // least and most pixels a step
 // Pixels, up to which there is one column, and up to which the page is used with a thumb.
 const NARROW = 900, SMALL = 600;
+const INKS = ["ink", "soft", "line", "band", "first", "second"]; // of the style
 
 export class Scene {
   // `say(text)` translates; `on.go(t)` chooses a step, `on.brush(from, to)` marks some, and
@@ -61,6 +62,10 @@ export class Scene {
     this.resized = new ResizeObserver(() => this.resize());
     this.resized.observe(this.root);
     this.resized.observe(this.scroller); // which may get a scroll bar beside it
+    this.cut = new ResizeObserver(() => this.stacks.forEach((stack) => {
+      stack.tabIndex = stack.scrollHeight > stack.clientHeight ? 0 : -1;
+    }));
+    this.stacks.forEach((stack) => this.cut.observe(stack));
   }
 
   // As wide as there is room. In a notebook, this may be hidden in a tab: then nothing changes.
@@ -98,12 +103,15 @@ export class Scene {
 
   close() {
     this.resized.disconnect();
+    this.cut.disconnect();
     this.texts.forEach((view) => view.close());
   }
 
   dress() {
     this.palette = new Palette(this.state.theme, this.state.grey);
     this.root.dataset.theme = this.state.theme;
+    const style = getComputedStyle(this.root);
+    this.colours = Object.fromEntries(INKS.map((name) => [name, style.getPropertyValue(`--${name}`)]));
   }
 
   // ------------------------------------------------------------ along time
@@ -200,7 +208,7 @@ export class Scene {
       const known = sequence >= 0 && !state.book.sequences[sequence]?.series;
       const tokens = known ? state.book.tokens(sequence) : null;
       const length = state.book.layer(sequence, state.layer)?.length ?? 0;
-      this.texts[number].lay(tokens, length, state.width);
+      this.texts[number].lay(tokens, length, state.width, state.t);
     });
   }
 
@@ -225,7 +233,6 @@ export class Scene {
       if (!shown?.length || !state.width) return;
       const stack = this.stacks[number];
       stack.style.height = `${shown.size * rowHeight(shown.size)}px`;
-      stack.tabIndex = stack.scrollHeight > stack.clientHeight ? 0 : -1;
       const common = new Scale(shown);
       const scales = Array.from(
         { length: shown.size }, (_, unit) => (state.own ? this.scale(unit, number) : common));
@@ -235,20 +242,18 @@ export class Scene {
 
   drawCursors() {
     const { state } = this;
-    const style = getComputedStyle(this.root);
-    const colours = [style.getPropertyValue("--ink"), style.getPropertyValue("--soft")];
-    if (this.length) drawNow(this.now, state.t, this.view, colours[1]);
+    const { ink, soft } = this.colours;
+    if (this.length) drawNow(this.now, state.t, this.view, soft);
     this.all.forEach((shown, number) => {
       if (!shown?.length || !state.width) return;
-      const cursors = [{ t: state.t, unit: state.unit, colour: colours[0] }];
-      if (state.hover?.map === number) cursors.unshift({ ...state.hover, colour: colours[1] });
+      const cursors = [{ t: state.t, unit: state.unit, colour: ink }];
+      if (state.hover?.map === number) cursors.unshift({ ...state.hover, colour: soft });
       drawCursor(this.cursors[number], shown, this.on.order(), this.view, cursors);
     });
   }
 
   drawSeries() {
-    const style = getComputedStyle(this.root);
-    this.outlook.draw(this.view, (name) => style.getPropertyValue(name));
+    this.outlook.draw(this.view, this.colours);
   }
 
   drawCurve() {
@@ -256,8 +261,7 @@ export class Scene {
     const shown = this.all.filter((some) => some?.length);
     this.curve.parentElement.hidden = !shown.length;
     if (!shown.length || !state.width) return;
-    const style = getComputedStyle(this.root);
-    const colour = (name) => style.getPropertyValue(name);
+    const { ink, line, band, first, second } = this.colours;
     const lines = shown.map((some) => ({ ...some, unit: Math.min(state.unit, some.size - 1) }));
     const scales = shown.map((some) => this.scale(state.unit, this.all.indexOf(some)));
     const [bottom, top] = [Math.min(...scales.map((scale) => scale.bottom)),
@@ -265,9 +269,8 @@ export class Scene {
     this.curveScale = { bottom, top };
     this.captions.thinned(labelEvery(shown[0].tokens, state.zoom));
     drawCurve(this.curve, lines, this.curveScale, this.view, {
-      marks: state.marks, length: this.length, ink: colour("--ink"),
-      tokens: shown[0].tokens, grid: colour("--line"),
-      band: colour("--band"), lines: [colour("--first"), colour("--second")] });
+      marks: state.marks, length: this.length, ink, tokens: shown[0].tokens, grid: line, band,
+      lines: [first, second] });
   }
 
   // What the colours mean, and what the pictures show.

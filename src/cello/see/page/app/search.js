@@ -1,5 +1,6 @@
 // Which units tell a property of the steps: the area under the ROC curve of each, beside what the
 // best of them would reach by chance.
+import { workerFor } from "./worker.js";
 
 const SHIFTS = 19; // of the labels along time, at most: one in twenty chances is farther out
 
@@ -29,11 +30,7 @@ export class Matcher {
   // The marks; null if another expression has come since.
   async match(tokens, expression, separator) {
     this.stop();
-    const code = `${matching}\nonmessage = ({ data }) => {
-      try { postMessage({ marks: matching(...data) }); } catch { postMessage({}); }
-    };`;
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    const worker = this.worker = new Worker(url);
+    const worker = this.worker = workerFor(matching);
     const told = await new Promise((done) => {
       this.given = done;
       this.timer = setTimeout(() => done({ late: true }), GIVEN_UP);
@@ -41,11 +38,10 @@ export class Matcher {
       worker.onerror = () => done({});
       worker.postMessage([tokens, expression, separator]);
     });
-    URL.revokeObjectURL(url);
     if (worker === this.worker) this.stop();
     if (told.late) throw new Error("This expression takes too long.");
-    if (!told.marks && !told.stopped) throw new Error("not a regular expression");
-    return told.marks ?? null;
+    if (!told.made && !told.stopped) throw new Error("not a regular expression");
+    return told.made ?? null;
   }
 
   stop() {

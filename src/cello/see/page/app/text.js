@@ -30,14 +30,17 @@ export class TextView {
     window.removeEventListener("pointerup", this.up);
   }
 
-  // Break the tokens into lines that fit into `width` pixels.
-  lay(tokens, length, width) {
-    this.tokens = tokens;
+  // Break the tokens into lines that fit into `width` pixels, unless they stand in these already; step
+  // `now` is in sight then.
+  lay(tokens, length, width, now) {
+    const laid = { length, width, printed: this.printed, height: innerHeight };
+    if (same(this.laid, laid) && sameTokens(this.tokens, tokens)) return;
+    Object.assign(this, { laid, tokens });
     this.length = tokens ? Math.min(tokens.length, length) : 0;
     this.words = tokens?.some((token) => Array.from(token).length > 1);
     this.element.hidden = !tokens?.slice(0, this.length).some((token) => token);
     this.starts = [];
-    const room = Math.max(20, Math.floor((width - AROUND) / this.letterWidth()));
+    const room = Math.max(20, Math.floor((width - AROUND) / this.letterWidth(width)));
     let used = Infinity;
     const taken = (t) => (this.words ? columns(visible(tokens[t])) + 2 : columns(tokens[t]));
     let word = 0; // where the last word begins, of letters
@@ -56,14 +59,19 @@ export class TextView {
     this.element.style.height = `${clamp(this.starts.length, 1, most) * LINE + FRAME}px`;
     this.sheet.dir = tokens && fromRight(tokens) ? "rtl" : "ltr";
     this.redraw();
+    this.reveal(now);
   }
 
-  letterWidth() {
-    const probe = make("span", { className: "token" }, "m".repeat(50));
-    this.sheet.append(probe);
-    const width = probe.getBoundingClientRect().width / 50;
-    probe.remove();
-    return width || 9;
+  // Of a letter in a window of so many pixels; measured once.
+  letterWidth(width) {
+    if (this.measured !== width) {
+      const probe = make("span", { className: "token" }, "m".repeat(50));
+      this.sheet.append(probe);
+      this.letter = probe.getBoundingClientRect().width / 50;
+      probe.remove();
+      if (this.letter) this.measured = width; // 0 where it cannot be seen
+    }
+    return this.letter || 9;
   }
 
   redraw() {
@@ -98,22 +106,23 @@ export class TextView {
     for (let t = this.starts[number]; t < end; t++) {
       const token = make("span", { className: "token" }, visible(this.tokens[t]));
       token.dataset.t = t;
-      if (this.words) token.classList.add("word");
       line.append(token);
       this.dress(token, t);
     }
     return line;
   }
 
+  // Only what is other than before is set: there are many tokens.
   dress(token, t) {
-    if (this.colour) {
-      const [background, ink] = this.colour(t);
-      token.style.background = background;
-      token.style.color = ink;
+    const [background, ink] = this.colour?.(t) ?? [];
+    if (token.ground !== background) {
+      token.ground = background;
+      token.style.background = background ?? "";
+      token.style.color = ink ?? "";
     }
-    token.classList.toggle("now", t === this.now);
-    token.classList.toggle("marked", Boolean(this.marks?.[t]));
-    token.classList.toggle("wrong", Boolean(this.wrong?.[t]));
+    const kinds = `token${this.words ? " word" : ""}${t === this.now ? " now" : ""}${
+      this.marks?.[t] ? " marked" : ""}${this.wrong?.[t] ? " wrong" : ""}`;
+    if (token.className !== kinds) token.className = kinds;
   }
 
   // `colour(t)` gives background and ink, `marks` which steps are to be remembered.
@@ -167,3 +176,8 @@ export class TextView {
     this.on.paint(this.from, Number(t));
   }
 }
+
+const same = (one, other) => Boolean(one) && Object.keys(other).every((key) => one[key] === other[key]);
+
+const sameTokens = (one, other) => one === other
+  || Boolean(one && other) && one.length === other.length && one.every((token, t) => token === other[t]);

@@ -186,18 +186,23 @@ export class WhatIfPanel {
     };
     const units = gates.length && shape[0] / gates.length; // a gate, whose rows have its name
     const rowName = (row) => `${gates[Math.floor(row / units)]}${units > 1 ? `[${row % units}]` : ""}`;
-    const grid = make("div", { className: "weights" },
-      ...Array.from({ length: Math.min(values.length, ENTRIES) }, (_, place) =>
-        (units && place % columns === 0 ? [make("span", {}, rowName(place / columns)), cell(place)]
-          : [cell(place)])).flat());
-    grid.style.gridTemplateColumns =
-      `${units ? "max-content " : ""}repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
+    const grid = () => {
+      const made = make("div", { className: "weights" },
+        ...Array.from({ length: Math.min(values.length, ENTRIES) }, (_, place) =>
+          (units && place % columns === 0 ? [make("span", {}, rowName(place / columns)), cell(place)]
+            : [cell(place)])).flat());
+      made.style.gridTemplateColumns =
+        `${units ? "max-content " : ""}repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
+      return made;
+    };
     const more = values.length > ENTRIES
       ? [make("p", { className: "note" }, say("the first {} of {}", ENTRIES, values.length))] : [];
-    return [make("details", { open: this.unfolded, ontoggle: (event) => {
-      this.unfolded = event.target.open;
+    const inside = () => [make("label", {}, choice), grid(), ...more]; // while it is open
+    return [make("details", { open: this.unfolded, ontoggle: ({ target }) => {
+      this.unfolded = target.open;
+      if (target.children.length === 1) target.append(...inside());
     } }, make("summary", {}, say("Weights: drag a number, or type")),
-    make("label", {}, choice), grid, ...more)];
+    ...(this.unfolded ? inside() : []))];
   }
 
   // ------------------------------------------------------------ the outcome
