@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,7 @@ __all__ = [
     "ColumnType",
     "busy",
     "json_option",
+    "page_option",
     "paragraph",
     "print_json",
     "print_tables",
@@ -61,6 +63,15 @@ token_option: Callable[[Any], Any] = click.option(
     type=ColumnType(),
     metavar="COLUMN",
     help="Column of the words, counted from 0, or its name.  [default: that of the training data]",
+)
+
+#: The option of the commands that write pages of data files.
+page_option: Callable[[Any], Any] = click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page here that shows all steps and their arithmetic, and works offline.",
 )
 
 #: The option of the commands that show arithmetic.

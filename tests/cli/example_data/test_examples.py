@@ -348,5 +348,5 @@ def test_an_example_as_a_page(tmp_path: Path):
     (sequence,) = json.loads(head)["sequences"]
     assert sequence["tokens"][:2] == ["3, 1, 0", "4, 1, 0"]
     result = run("example", "parameters", "--html", page, code=2)
-    assert "a page needs the runs of one network, got 0" in result.stderr
+    assert "there is no page of it, for it has no runs" in result.stderr
     assert "need the NAME of an example" in run("example", "--html", page, code=2).stderr

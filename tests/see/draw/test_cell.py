@@ -121,6 +121,31 @@ def test_the_lstm_is_drawn_from_below_to_above():
     assert texts["zi"] == texts["zf"] == texts["z"]
 
 
+@pytest.mark.parametrize("options", [{}, {"recurrent": False}, {"activation": "linear"}], ids=str)
+def test_all_drawings_of_an_lstm_have_one_layout(options: dict[str, object]):
+    cell = cello.LSTMCell(3, 2, **options)
+    recording = cello.record(cello.Recurrent(cell), torch.ones(2, 1, 3))
+    for form in ({}, {"detail": "rough"}, {"parameters": True}, {"recording": recording, "t": 1}):
+        places = {
+            "".join(text.itertext()): float(text.get("x"))
+            for text in read(cello.draw(cell, **form).svg).iter(f"{SVG}text")
+        }
+        order = ["i", "f", "cprev", "o"]
+        assert sorted(order, key=places.__getitem__) == order, form
+
+
+def test_with_peepholes_the_memory_is_to_the_right_too():
+    for form in ({}, {"detail": "rough"}, {"parameters": True}):
+        places = {
+            "".join(text.itertext()): float(text.get("x"))
+            for text in read(cello.draw(cello.LSTMCell(3, 2, peephole=True), **form).svg).iter(
+                f"{SVG}text"
+            )
+        }
+        order = ["o", "i", "cprev"]
+        assert sorted(order, key=places.__getitem__) == order, form
+
+
 def test_a_memory_that_nothing_reads_is_not_drawn():
     assert "h_prev" not in by_name(cello.LSTMCell(3, 2, recurrent=False))
 

@@ -42,6 +42,11 @@ def test_lecture_examples_open_as_pages(name: str, watched: Callable, tmp_path: 
     assert len(page.text(".about .given")) > 50  # the example's own words
     for line in said:  # such as c = 3·1 + 1·0 = 3
         assert re.fullmatch(r"\w+(\[\d+\])? = .+ = −?[\d.e-]+", line)
+    assert page.page.locator(".detail .right").count() >= 2  # as the file states
+    assert "✓ stands beside" in page.text(".about")
+    assert page.page.locator(".detail .wrong").count() == 0
+    if name == "jordan":
+        assert page.text(".chain button").splitlines()[0] == "Jordan"
     page.shot()
 
 
@@ -72,6 +77,33 @@ def test_an_example_opens_on_the_step_that_its_file_explains(watched: Callable, 
     page = watched(tmp_path / "page.html")
     assert [page.state(name) for name in ("value", "unit", "t")] == ["c", 0, 0]
     assert page.text(".detail h2").startswith("step 0 · “\u20683, 1, 0\u2069”")
+
+
+def test_what_is_not_as_the_file_states_is_marked_so(watched: Callable, tmp_path: Path):
+    run("example", "lstm", "--copy", tmp_path / "mine.toml")
+    text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(
+        text.replace("\nc = [3, 7,", "\nc = [5, 7,"), encoding="utf-8"
+    )
+    run("run", tmp_path / "mine.toml", "--html", tmp_path / "page.html")
+    page = watched(tmp_path / "page.html")
+    assert page.text(".detail .wrong").strip() == "✗"
+    assert page.page.locator(".detail tr[data-name=c] .wrong").count() == 1
+    page.press("ArrowRight")
+    assert page.page.locator(".detail tr[data-name=c] .right").count() == 1
+    page.call("await window.whatif.setInput(1, 0, 9)")  # of what has been changed nothing is stated
+    page.until("explorer.state.sequence === 1")
+    page.settle()
+    assert page.page.locator(".detail :is(.right, .wrong)").count() == 0
+
+
+def test_the_text_opens_at_the_step_that_is_looked_at(watched: Callable, tmp_path: Path):
+    text = "she said 'yes' and\nleft 'Rome' by train\n" * 25
+    rec = recorded("elman", len(text))
+    page = watched(rec.to_html(tmp_path / "page.html", text, begin=("h", 0, len(text) - 20)))
+    inside = page.page.locator(".text").first.bounding_box()
+    step = page.page.locator(".token.now").bounding_box()
+    assert inside["y"] <= step["y"] <= inside["y"] + inside["height"] - step["height"]
 
 
 def test_a_large_unit_leaves_the_others_their_colours(watched: Callable, tmp_path: Path):

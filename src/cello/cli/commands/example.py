@@ -8,7 +8,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.language import chinese, said
-from cello.cli.output import json_option, print_json, print_tables, steps_option
+from cello.cli.output import json_option, page_option, print_json, print_tables, steps_option
 
 __all__ = ["command"]
 
@@ -36,13 +36,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str
     metavar="FILE",
     help="Write the example's data file here, to be changed and run with `cello run FILE`.",
 )
-@click.option(
-    "--html",
-    "page",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a page here that shows all steps and their arithmetic, and works offline.",
-)
+@page_option
 @steps_option
 @json_option
 def command(

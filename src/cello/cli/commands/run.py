@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, steps_option
+from cello.cli.language import said
+from cello.cli.output import json_option, page_option, steps_option
 
 __all__ = ["command"]
 
@@ -17,12 +18,14 @@ __all__ = ["command"]
     example="""
     cello example lstm --copy my-lstm.toml
     cello run my-lstm.toml --step 2
+    cello run my-lstm.toml --html my-lstm.html
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path))
+@page_option
 @steps_option
 @json_option
-def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
+def command(file: Path, page: Path | None, steps: tuple[int, ...], as_json: bool) -> None:
     """Run the networks in a data FILE and show every value and the arithmetic.
 
     The file is TOML. [[net]] tables are the modules from the input to the output, with their
@@ -33,6 +36,11 @@ def command(file: Path, steps: tuple[int, ...], as_json: bool) -> None:
     from cello.cli.example_data.datafile import read_data_file
 
     data = read_data_file(file)
+    if page is not None:
+        from cello.cli.example_data.page import write_page
+
+        click.echo(said("wrote {}: open it in a browser", write_page(data, page)))
+        return
     from cello.cli.example_data.report import report
     from cello.cli.example_data.texts import print_report
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cello.cli.example_data.datafile import DataFile
+from cello.cli.example_data.report import RunReport, report
 from cello.errors import DataError
 from cello.layers.paths import joined
+
+if TYPE_CHECKING:
+    from cello.see.page.labels import Verdicts
 
 __all__ = ["write_page"]
 
@@ -26,6 +31,10 @@ def write_page(file: DataFile, path: Path) -> Path:
 
     networks = [network for network in file.networks if network.runs]
     if len(networks) != 1:
+        if not networks:
+            raise DataError(
+                f"{file.name}: there is no page of it, for it has no runs that a page could show"
+            )
         raise DataError(f"{file.name}: a page needs the runs of one network, got {len(networks)}")
     (network,) = networks
     with torch.no_grad():
@@ -38,6 +47,7 @@ def write_page(file: DataFile, path: Path) -> Path:
         if states is not None:
             value = "c" if "c" in states.state else states.state[0]
             begin = joined(layer, value), first.unit, first.t
+    (reported,) = [network for network in report(file) if network.runs]
     titles = [run.title or f"{number}" for number, run in enumerate(network.runs)]
     return to_html(
         recordings,
@@ -51,7 +61,14 @@ def write_page(file: DataFile, path: Path) -> Path:
             for number, run in enumerate(network.runs)
             for exercise in run.exercises
         ],
+        stated=[_verdicts(run) for run in reported.runs],
     )
+
+
+def _verdicts(run: RunReport) -> Verdicts:
+    """By value, of products of values nothing: a page has no numbers of them."""
+    columns = [column for column in run.columns if column.stated and "*" not in column.name]
+    return {column.name: column.agreement() for column in columns}
 
 
 def _worded(english: str, chinese: str | None) -> str | dict[str, str]:

@@ -49,6 +49,7 @@ class Block:
         lines: small text below the text, a line each.
         rows: of units, below the text.
         formula: what a block of parameters computes.
+        column: those that have one stand in this order, from left to right.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Block:
     lines: tuple[str, ...] = ()
     rows: tuple[BlockRow, ...] = ()
     formula: Expression | None = None
+    column: int | None = None
 
     def __repr__(self) -> str:
         inside = ", ".join(block.text or block.kind for block in self.inputs)

@@ -56,6 +56,7 @@ __all__ = [
     "about_net",
     "array",
     "changes",
+    "layer_and_value",
     "page_data",
     "place_of",
     "places_of",
@@ -177,6 +178,17 @@ def page_data(
     return PageData(head, blocks.blocks)
 
 
+def layer_and_value(rec: Recorded, name: str) -> tuple[str, str]:
+    """The layer that has a value, and what it is called there."""
+    wanted = find(name, rec.names)
+    return next(
+        (layer, own)
+        for layer, held in rec.by_layer.items()
+        for own in held.rows
+        if joined(layer, own) == wanted
+    )
+
+
 def place_of(rec: Recorded, name: str, unit: int, t: int | None = None) -> dict[str, Any]:
     """Where a unit of a value is on a page; unless a step is given, that of its largest change.
 
@@ -184,14 +196,9 @@ def place_of(rec: Recorded, name: str, unit: int, t: int | None = None) -> dict[
         UnknownNameError: no value is called so.
         ArgumentError: it has no such unit or step.
     """
-    wanted = find(name, rec.names)
-    layer, own = next(
-        (layer, own)
-        for layer, held in rec.by_layer.items()
-        for own in held.rows
-        if joined(layer, own) == wanted
-    )
+    layer, own = layer_and_value(rec, name)
     held = rec.by_layer[layer]
+    wanted = joined(layer, own)
     size = math.prod(held.rows[own].shape[1:])
     if not 0 <= unit < size:
         raise ArgumentError(f"begin: {wanted} has the units 0 to {size - 1}, got {unit}")

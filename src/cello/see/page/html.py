@@ -19,7 +19,7 @@ from cello.see.page.data import PageData, page_data, place_of, places_of
 from cello.see.page.encode import encode
 from cello.see.page.exercises.answered import add_exercises
 from cello.see.page.exercises.exercise import Exercise
-from cello.see.page.labels import add_labels
+from cello.see.page.labels import Verdicts, add_labels, add_stated
 from cello.see.page.running.given import add_running
 from cello.see.page.series import Outlook, add_series
 from cello.see.page.shares import add_shares
@@ -51,8 +51,11 @@ def to_html(
     arithmetic_steps: int = 200,
     shares: int | None = None,
     exercises: Sequence[Exercise] = (),
+    stated: Sequence[Verdicts] = (),
 ) -> Path:
     """Write a page of one or more recordings of the same net; see `Recording.to_html`.
+
+    With `exercises` to be solved on it, and with what is `stated` of the numbers of each sequence.
 
     Raises:
         ArgumentError: tokens, titles, labels, expected or exercises do not fit, or there is no such
@@ -71,6 +74,8 @@ def to_html(
     add_labels(recordings, data, labels, expected)
     if forecast is not None:
         add_series(recordings, data, [forecast] if isinstance(forecast, Outlook) else forecast)
+    if stated:
+        add_stated(recordings, data, stated)
     if begin is not None:
         data.head["begin"] = place_of(recordings[0], *begin)
     size = sum(block.take().nbytes for block in data.blocks)

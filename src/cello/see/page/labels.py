@@ -1,17 +1,21 @@
-"""What the numbers of a net's output stand for, and what it should have said."""
+"""What a net's output stands for, what it should have said, and which numbers are as stated."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from cello.errors import ArgumentError
-from cello.see.page.data import OUTPUT, NumberBlock, PageData, array, places_of
+from cello.see.page.data import OUTPUT, NumberBlock, PageData, array, layer_and_value, places_of
 from cello.see.page.tokens import shortened
 from cello.see.recording.recorded import Recorded, output_by_sequence
 
-__all__ = ["add_labels", "step_outputs"]
+__all__ = ["Verdicts", "add_labels", "add_stated", "step_outputs"]
+
+#: By the name of a value, for each step and unit whether it is as stated; None where nothing is.
+Verdicts = Mapping[str, Sequence[Sequence[bool | None]]]
 
 
 def add_labels(
@@ -73,6 +77,30 @@ def add_labels(
                 f"expected of sequence {number} must be {length}, one {each}, got {len(names)}"
             )
         sequence["expected"] = [places.get(name, -1) for name in names]
+
+
+def add_stated(recordings: Sequence[Recorded], data: PageData, stated: Sequence[Verdicts]) -> None:
+    """Let a page mark the numbers of which something is stated.
+
+    A sequence gets `stated`: by layer and value a verdict for each unit of each step.
+
+    Args:
+        recordings: what the page shows.
+        data: of the page.
+        stated: for each sequence.
+
+    Raises:
+        UnknownNameError: no value is called so.
+    """
+    for sequence, (rec, _), verdicts in zip(
+        data.head["sequences"], places_of(recordings), stated, strict=True
+    ):
+        found: dict[str, dict[str, list[bool | None]]] = {}
+        for name, rows in verdicts.items():
+            is_output = name == OUTPUT and name not in rec.names
+            layer, value = ("", OUTPUT) if is_output else layer_and_value(rec, name)
+            found.setdefault(layer, {})[value] = list(chain.from_iterable(rows))
+        sequence["stated"] = found
 
 
 def _output(sequence: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from cello.cells import Cell
 from cello.errors import CelloError
 from cello.see.draw.net.outline import Stage, Track, levels_of
 from cello.see.recording.rows import LayerRows
@@ -23,9 +24,9 @@ def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[d
         layers: those of the recording, by name.
 
     Returns:
-        For each level {join, tracks}, the tracks {layer, memory, reverse, stages} being two where
-        both directions are read; `layer` is None for what has no memory. A stage is {title, size,
-        line}.
+        For each level {join, tracks}, the tracks {layer, cell, memory, reverse, stages} being two
+        where both directions are read; `layer` is None for what has no memory. A stage is {title,
+        size, line}; `cell` names the cell of a track of several.
 
     >>> import cello, torch
     >>> net = cello.Stack(cello.Bidirectional(cello.GRUCell(3, 4)), nn.Linear(8, 2))
@@ -49,8 +50,11 @@ def net_levels(net: nn.Module | None, layers: Mapping[str, LayerRows]) -> list[d
 
 
 def _track(track: Track, layers: Mapping[str, LayerRows]) -> dict[str, Any]:
+    layer = track.path if track.states and track.path in layers else None
+    cell = layers[layer].cell if layer is not None and len(track.stages) > 1 else None
     return {
-        "layer": track.path if track.states and track.path in layers else None,
+        "layer": layer,
+        "cell": _title(cell),
         "memory": list(track.states),
         "reverse": track.is_backward,
         "stages": [_stage(stage) for stage in track.stages],
@@ -64,8 +68,18 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 def _known(name: str, layer: LayerRows) -> dict[str, Any]:
     cell = layer.cell
-    title = type(cell).__name__.removesuffix("Cell") if cell is not None else name
+    title = _title(cell) or name
     states = list(cell.state) if cell is not None else []
     size = getattr(cell, "hidden_size", None)
-    stage = {"title": title or name, "size": size if isinstance(size, int) else None, "line": ""}
-    return {"layer": name, "memory": states, "reverse": layer.reads_backward(0), "stages": [stage]}
+    stage = {"title": title, "size": size if isinstance(size, int) else None, "line": ""}
+    return {
+        "layer": name,
+        "cell": "",
+        "memory": states,
+        "reverse": layer.reads_backward(0),
+        "stages": [stage],
+    }
+
+
+def _title(cell: Cell | None) -> str:
+    return "" if cell is None else type(cell).__name__.removesuffix("Cell")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
+from itertools import combinations, permutations
 from random import Random
 
 from cello.see.draw.layout.grid import Grid, Item, Link
@@ -12,6 +12,7 @@ __all__ = ["sort_layers"]
 
 _STARTS, _ROUNDS = 6, 2
 _ENOUGH = 1500  # wires in all starts together: a large diagram gets fewer
+_COLUMNS = 0.85  # what two blocks cost that stand in the wrong order, in crossings
 _PATIENCE = 2e6  # pairs of wires to compare for a layer: a larger one is sorted by its wires alone
 
 #: Where a loop turns: the block that it leaves or enters, and the end of its way down.
@@ -36,6 +37,12 @@ class _Sorter:
             self.leaving[loop.source.rank].append((loop.source, loop.down[0]))
             self.entering[loop.memory.rank].append((loop.memory, loop.down[-1]))
         self.place: dict[Item, int] = {}
+        items = [(i, i.block.column) for layer in grid.layers for i in layer if i.block]
+        columns = [(item, column) for item, column in items if column is not None]
+        self.pairs = [(a, b) for (a, m), (b, n) in permutations(columns, 2) if m < n]
+        places = dict(columns)
+        for layer in grid.layers:
+            layer.sort(key=lambda item: places.get(item, 0))
         self.number_items()
 
     def number_items(self) -> None:
@@ -57,11 +64,24 @@ class _Sorter:
                 self.sweep(upwards=False)
                 self.exchange()
                 cost = sum(self.cost(rank) for rank in range(-1, len(self.channels)))
+                cost += self.out_of_columns()
                 if cost < best[0]:
                     best = cost, [list(layer) for layer in self.grid.layers]
-        mirrored = [layer[::-1] for layer in best[1]]
-        is_better = self.against_the_step(mirrored) < self.against_the_step(best[1])
-        self.grid.layers[:] = mirrored if is_better else best[1]
+        self.grid.layers[:] = best[1]
+        self.number_items()
+        order = self.out_of_columns(), self.against_the_step()
+        self.mirror()
+        if order <= (self.out_of_columns(), self.against_the_step()):
+            self.mirror()
+
+    def mirror(self) -> None:
+        for layer in self.grid.layers:
+            layer.reverse()
+        self.number_items()
+
+    def out_of_columns(self) -> float:
+        """What it costs that blocks do not stand in the order of their columns."""
+        return _COLUMNS * sum(self.relative(a) > self.relative(b) for a, b in self.pairs)
 
     def alternate(self) -> None:
         """Let the loops run down in turns to the left and to the right."""
@@ -71,9 +91,9 @@ class _Sorter:
                 layer.remove(item)
                 layer.insert(len(layer) if number % 2 else 0, item)
 
-    def against_the_step(self, layers: list[list[Item]]) -> int:
+    def against_the_step(self) -> int:
         """How many pairs of blocks do not stand in the order in which the step makes them."""
-        order = [[self.made[i.block] for i in layer if i.block] for layer in layers]
+        order = [[self.made[i.block] for i in layer if i.block] for layer in self.grid.layers]
         return sum(a > b for layer in order for a, b in combinations(layer, 2))
 
     def sweep(self, *, upwards: bool) -> None:
@@ -125,7 +145,7 @@ class _Sorter:
         self.place.update((item, number) for number, item in enumerate(layer))
 
     def near(self, rank: int) -> float:
-        return self.cost(rank - 1) + self.cost(rank)
+        return self.cost(rank - 1) + self.cost(rank) + self.out_of_columns()
 
     def cost(self, rank: int) -> float:
         """Of the space above this layer: crossings, and a little for wires that are not upright."""

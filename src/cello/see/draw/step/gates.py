@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cello.see.draw.diagram import Block, Diagram
 from cello.see.draw.paint.text import subscripted
-from cello.see.draw.step.roles import OTHER, role
+from cello.see.draw.step.roles import FORGET, INPUT, OTHER, OUTPUT, Role, role
 
 __all__ = ["gates_of", "mark_gates", "meanings_of"]
+
+#: Where the gates of an LSTM stand in all its drawings, from left to right; the memory that the
+#: forget gate keeps stands between this gate and the output gate.
+_COLUMNS = {INPUT: 0, FORGET: 1, OUTPUT: 3}
+_MEMORY = 2
 
 
 def mark_gates(diagram: Diagram) -> None:
@@ -15,14 +22,35 @@ def mark_gates(diagram: Diagram) -> None:
         if block.is_gate and block.kind != "times":
             block.is_gate = any(reader.is_gate for reader in diagram.readers(block))
     lines: dict[str, list[str]] = {}
+    roles: dict[Block, Role] = {}
     for gate in _factors(diagram):
         found = role(diagram, gate)
         gate.note = f"{found.name}: {found.meaning}"
+        roles[gate] = found
         if gate.label.names:
             lines.setdefault(found.meaning, []).append(subscripted(gate.label.names[-1]))
+    _put_into_columns(diagram, roles)
     if gates_of(diagram) and not lines:
         lines[OTHER.meaning] = ["gate (×)"]
     diagram.legend = [f"{', '.join(names)}: {meaning}" for meaning, names in lines.items()]
+
+
+def _put_into_columns(diagram: Diagram, roles: Mapping[Block, Role]) -> None:
+    """Give gates their columns, with what drives them alone, and the memory that is kept.
+
+    Where other gates look at that memory too, as through peepholes, its place is free.
+    """
+    forget = [gate for gate, found in roles.items() if found is FORGET]
+    beside = [b for gate in forget for product in diagram.readers(gate) for b in product.inputs]
+    kept = [block for block in beside if block.kind == "memory"]
+    if any(len(list(diagram.readers(memory))) > 1 for memory in kept):
+        return
+    for memory in kept:
+        memory.column = _MEMORY
+    for gate, found in roles.items():
+        alone = [block for block in gate.inputs if list(diagram.readers(block)) == [gate]]
+        for block in (gate, *alone):
+            block.column = _COLUMNS.get(found)
 
 
 def gates_of(diagram: Diagram) -> list[Block]:

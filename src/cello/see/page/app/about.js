@@ -25,6 +25,7 @@ export class About {
       say("Blue is low, orange is high."),
       ...(book.layers(sequence).some(({ values }) => values.some(({ meaning }) => meaning))
         ? [say("Gates go from 0 (shut) to 1 (open).")] : []),
+      ...(book.sequences[sequence]?.stated ? [say("✓ stands beside a number that is as the file states.")] : []),
       say("Choose a step to see its numbers and where they come from.")].join(say(" "));
   }
 

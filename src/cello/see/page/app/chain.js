@@ -26,8 +26,8 @@ export class Chain {
       return button;
     };
     const items = book.head.net.map(({ tracks, join }) => make("li", {}, ...tracks.map((track) =>
-      box(track.layer, track.stages.map(({ title }) => say(title)).join(" + "),
-        this.told(track), track.memory.length ? `↻ ${track.memory.join(", ")}` : "",
+      box(track.layer, track.cell || track.stages.map(({ title }) => say(title)).join(" + "),
+        ...this.told(track), track.memory.length ? `↻ ${track.memory.join(", ")}` : "",
         track.reverse ? say("read from the end") : "")),
     ...(join ? [make("span", { className: "join" }, say(join))] : [])));
     const output = layers.find(({ name }) => name === "")?.values.find(({ kind }) => kind === "output");
@@ -45,8 +45,10 @@ export class Chain {
     return this.say("{} [number|numbers]", size);
   }
 
-  told({ stages }) {
-    return stages.map(({ size, line }) => line
-      || (size === null ? "" : this.say("{} [unit|units]", size))).filter((text) => text).join(" + ");
+  told({ stages, cell }) {
+    return stages.map(({ title, size, line }) => {
+      const told = line || (size === null ? "" : this.say("{} [unit|units]", size));
+      return cell ? `${this.say(title)}: ${told}` : told;
+    });
   }
 }

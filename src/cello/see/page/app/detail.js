@@ -72,7 +72,9 @@ export class Detail {
       `${say("step")} ${place.t}`, token === undefined ? null : quoted(token),
       layer.name ? `${say("layer")} ${layer.name}` : null, `${say("unit")} ${place.unit}`,
       layer.reverse ? say("read from the end") : null].filter((part) => part).join(" · ");
-    const rows = numbers.map((shown) => this.row(shown, place, told.get(shown.name)));
+    const stated = book.sequences[place.sequence].stated?.[layer.name] ?? {};
+    const rows = numbers.map((shown) =>
+      this.row(shown, place, told.get(shown.name), verdict(shown, place, stated[shown.name])));
     const cell = book.head.cells[place.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
     this.drawing.show(cell.diagram, say("the cell's diagram"),
@@ -100,11 +102,14 @@ export class Detail {
     this.drawing.light(names);
   }
 
-  row(shown, state, line) {
+  // `asStated` is whether the number is what a file states of it; undefined if nothing is stated.
+  row(shown, state, line, asStated) {
     const number = written(shown, state, shown.digits, FEW);
+    const mark = asStated === undefined ? [] : [make("span", { className: asStated ? "right" : "wrong",
+      title: this.say(asStated ? "as the file states" : "not as the file states") }, asStated ? " ✓" : " ✗")];
     const row = make("tr", {},
       make("th", { scope: "row" }, shown.name),
-      make("td", { className: "number", colSpan: line ? 1 : 2 }, number));
+      make("td", { className: "number", colSpan: line ? 1 : 2 }, number, ...mark));
     if (line) {
       row.tabIndex = 0; // long lines are cut unless they are looked at
       row.append(make("td", { className: "arithmetic", title: line }, make("div", {}, middle(line))));
@@ -139,6 +144,13 @@ export class Detail {
 // By the name of each gate how far it is open, 0 to 1.
 const opening = (numbers, { unit }) => new Map(numbers.filter((shown) =>
   shown.kind === "gate" && hasUnit(shown, unit)).map(({ name, row }) => [name, row[unit]]));
+
+// Whether the number that is shown is as stated, or all of them are.
+function verdict(shown, { t, unit }, stated) {
+  const row = stated?.slice(t * shown.size, (t + 1) * shown.size) ?? [];
+  const told = (hasUnit(shown, unit) ? [row[unit]] : row).filter((one) => one === true || one === false);
+  return told.length ? told.every((one) => one) : undefined;
+}
 
 // A line of arithmetic without the name at its beginning and the number at its end.
 function middle(line) {

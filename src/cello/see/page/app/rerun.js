@@ -130,7 +130,7 @@ export class Rerun {
     if (read) extra.set(read.block, this.firstOf(result.input, this.running.sequences[sequence].size, series.size));
     const answer = once && { ...once, block: blocks.push({ dtype: this.running.dtype }) - 1 };
     if (once) extra.set(answer.block, this.answer(result, once));
-    const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined, answer,
+    const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined, stated: undefined, answer,
       series: read,
       layers: layers.filter(({ values }) => values.length) };
     const source = { told, numbers: (block) => extra.get(block) ?? this.book.block(block) };
