@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cello.errors import CaptureError, ModelError, UnknownNameError
 from cello.program import Op, Value
+from cello.program.movement import MOVES, sources
 from cello.program.operations import facts
 from cello.program.order import incoming_names
 from cello.see.arithmetic.consistency import disagreeing
@@ -33,8 +34,8 @@ __all__ = ["LineTemplate", "LineTemplates", "line_templates"]
 
 #: Text, and in turn with it what is open: [name, place] for a number of a value, or, for the sum of
 #: a number of products, [how many, factor, ...], where the factor [name, place, step] is a number
-#: of the value further on by `step` in each product, and has a whole number instead of a name if
-#: it is one of `OpenLines.fixed`.
+#: of the value further on by `step` in each product. Where a whole number stands instead of a name,
+#: it is that of one of `LineTemplates.fixed`.
 LineTemplate = list[str | list[object]]
 
 
@@ -45,16 +46,22 @@ class LineTemplates:
     Attributes:
         units: for each unit its lines, by the name of the value.
         fixed: numbers that are the same at every step, each flat.
+        parameters: by their numbers in `fixed`, the names of those that are parameters of the cell.
         terms: how many terms of a sum that is left open are to be written: the largest ones.
     """
 
     terms: int
     units: list[dict[str, LineTemplate]] = field(default_factory=list)
     fixed: list[Tensor] = field(default_factory=list)
+    parameters: dict[int, str] = field(default_factory=dict)
 
 
 def line_templates(
-    runs: Sequence[LayerRows], names: Iterable[str] | None = None, terms: int = 6
+    runs: Sequence[LayerRows],
+    names: Iterable[str] | None = None,
+    terms: int = 6,
+    *,
+    is_open: bool = False,
 ) -> LineTemplates:
     """The lines of every unit of a layer, as far as they can be written without a step's numbers.
 
@@ -66,6 +73,8 @@ def line_templates(
         names: the values whose numbers the reader of the lines will have; all recorded ones unless
             given.
         terms: see `LineTemplates`.
+        is_open: whether the numbers of parameters are left open too, so that the lines hold for
+            other ones.
 
     >>> import cello
     >>> net = cello.Recurrent(cello.ElmanCell(1, 1, bias=False))
@@ -91,11 +100,14 @@ def line_templates(
         if names is None or name in names
     }
     writer = _Writer(evaluate_rows(runs[0], programs[0], 0, 1), known, terms)
+    paths = {value: name for name, value in programs[0].parameters.items()}
+    writer.parameters = paths if is_open else {}
     sizes = {name: size for name, size in known.items() if name not in unwritten}
     for unit in range(max(sizes.values(), default=0)):
         lines = {name: writer.open(name, unit, size) for name, size in sizes.items() if unit < size}
         found.units.append({name: line for name, line in lines.items() if line is not None})
     found.fixed = [writer.values[value].flatten() for value in writer.referred]
+    found.parameters = {n: paths[v] for v, n in writer.referred.items() if v in paths}
     return found
 
 
@@ -117,6 +129,13 @@ class _Hole(Expression):
         return f"{self.mark}{json.dumps(self.what)}{self.mark}"
 
 
+class _Parameter(Symbol):
+    """The place of a parameter's number that is left open: `name` says which."""
+
+    def write(self, style: Style) -> str:
+        return f"{_Hole.mark}{self.name}{_Hole.mark}"
+
+
 class _Writer(ScalarFormulas):
     """Writes elements of a single row, with holes where they have recorded numbers."""
 
@@ -124,7 +143,8 @@ class _Writer(ScalarFormulas):
 
     def __init__(self, evaluation: Evaluation, names: Iterable[str], limit: int) -> None:
         super().__init__(evaluation, names, limit)
-        self.referred: dict[Value, int] = {}  # fixed values in sums left open, and their numbers
+        self.referred: dict[Value, int] = {}  # fixed values that are left open, and their numbers
+        self.parameters: dict[Value, str] = {}  # those that are left open
 
     def open(self, name: str, unit: int, size: int) -> LineTemplate | None:
         """The line of a unit, if it can be written."""
@@ -139,7 +159,11 @@ class _Writer(ScalarFormulas):
 
     def number(self, value: Value, element: int) -> Term:
         term = super().number(value, element)
+        if value in self.parameters:
+            place = json.dumps([self._refer(value), element])
+            return Term(_Parameter(place, fixed=True), term.value, term.name)
         if value in self.fixed or value in self.evaluation.unknown:
+            self._check_closed(value)
             return term
         if value not in self.named:
             raise _Unwritable
@@ -156,18 +180,39 @@ class _Writer(ScalarFormulas):
     def _factors(self, value: Value, at: Tensor) -> list[object]:
         """The factors of the products at these places of a value."""
         op = self.maker.get(value)
+        if self.parameters and value in self.fixed and op is not None:
+            return self._moved_factors(op, value, at)
         if value in self.fixed or value in self.named:
             first, step = int(at[0]), int(at[1] - at[0])
             if not torch.equal(at, first + step * torch.arange(len(at))):
                 raise _Unwritable
             if value in self.named:
                 return [[self.named[value], first, step]]
-            return [[self.referred.setdefault(value, len(self.referred)), first, step]]
+            return [[self._refer(value), first, step]]
         if op is None or not self._is_product(op):
             raise _Unwritable
         shape = self.values[value].shape
         places = {a: self.broadcast(self.values[a].shape, shape)[at] for a in op.inputs}
         return [factor for a in op.args for factor in self._factors(a, places[a])]
+
+    def _moved_factors(self, op: Op, value: Value, at: Tensor) -> list[object]:
+        """Of a parameter's numbers in other places, the parameter itself."""
+        if op.target._opname not in MOVES or not isinstance(op.args[0], Value):
+            raise _Unwritable
+        ((first, *others), origin) = sources(op, self.values, self.evaluation.run)[0]
+        places = origin[at] - 1
+        if others or bool((places < 0).any()):
+            raise _Unwritable
+        return self._factors(first, places)
+
+    def _refer(self, value: Value) -> int:
+        return self.referred.setdefault(value, len(self.referred))
+
+    def _check_closed(self, value: Value) -> None:
+        """That a number which is written does not depend on parameters that are left open."""
+        is_made = value in self.fixed and value not in self.evaluation.program.constants
+        if self.parameters and is_made:
+            raise _Unwritable
 
     @staticmethod
     def _is_product(op: Op) -> bool:

@@ -22,6 +22,9 @@ from cello.see.recording.recorded import Recorded
 
 __all__ = ["arithmetic", "lines"]
 
+#: Bytes of the lines that hold for other parameters too: a small net's, whose weights one changes.
+_OPEN = 60_000
+
 
 class _Place(NamedTuple):
     """A step of a unit, and by how much the unit changes there."""
@@ -43,6 +46,9 @@ def lines(rec: Recorded, layer: str, batch: int, t: int, unit: int) -> list[list
 def add_lines(recordings: Sequence[Recorded], data: PageData, limit: int) -> None:
     """Give the page the lines that it can fill with numbers.
 
+    For each layer those of the net as it was recorded, and of a small one those in which its
+    parameters are open too.
+
     Args:
         recordings: what it shows.
         data: what it is told.
@@ -58,19 +64,24 @@ def add_lines(recordings: Sequence[Recorded], data: PageData, limit: int) -> Non
         runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
         if sum(parameter.nbytes for parameter in runs[0].parameters) > limit:  # no need to try
             continue
-        found = line_templates(runs, values)
-        fixed = [array(tensor) for tensor in found.fixed]
-        size = len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
-        if size > limit:
-            continue
-        limit -= size
-        first = len(data.blocks)
-        data.blocks.extend(NumberBlock(partial(np.asarray, own), exact=True) for own in fixed)
-        data.head["lines"][name] = {
-            "terms": found.terms,
-            "units": found.units,
-            "fixed": list(range(first, len(data.blocks))),
-        }
+        told: dict[str, Any] = {}
+        for key, is_open in (("as_recorded", False), ("open", True)):
+            found = line_templates(runs, values, is_open=is_open)
+            fixed = [array(tensor) for tensor in found.fixed]
+            size = len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
+            if size > (min(limit, _OPEN) if is_open else limit):
+                break
+            limit -= size
+            first = len(data.blocks)
+            data.blocks.extend(NumberBlock(partial(np.asarray, own), exact=True) for own in fixed)
+            told[key] = {
+                "terms": found.terms,
+                "units": found.units,
+                "fixed": list(range(first, len(data.blocks))),
+                "parameters": found.parameters,
+            }
+        if told:
+            data.head["lines"][name] = told
 
 
 def arithmetic(
@@ -126,7 +137,7 @@ def _places(data: PageData, *, all_units: bool) -> Iterator[_Place]:
 
 def _has_all_lines(layer: dict[str, Any], known: dict[str, Any]) -> bool:
     """Whether the page has the lines of every value that the step computes."""
-    units = known[layer["name"]]["units"] if layer["name"] in known else []
+    units = known[layer["name"]]["as_recorded"]["units"] if layer["name"] in known else []
     made = {v["name"]: v["size"] for v in layer["values"] if v["kind"] != "input"}
     return all(
         len(units) >= size and all(name in unit for unit in units[:size])

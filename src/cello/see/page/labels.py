@@ -100,7 +100,8 @@ def add_stated(recordings: Sequence[Recorded], data: PageData, stated: Sequence[
             is_output = name == OUTPUT and name not in rec.names
             layer, value = ("", OUTPUT) if is_output else layer_and_value(rec, name)
             found.setdefault(layer, {})[value] = list(chain.from_iterable(rows))
-        sequence["stated"] = found
+        if found:
+            sequence["stated"] = found
 
 
 def _output(sequence: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import nn
 
 import cello
 from cello.see.page.running import given
-from tests.see.page.nets import NETS, TEXT
+from tests.see.page.nets import NETS, TEXT, typeset
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -210,6 +210,11 @@ def test_a_weight_is_changed(page: Page) -> None:
         net.cell.W[2, 0] = 2
     page.check(recorded(net, numbers()))
     assert page.values("")["c"][1] == pytest.approx(14)
+    page.watched.call("e.go(1)")
+    told = page.page.eval_on_selector_all(".arithmetic", "all => all.map(({ title }) => title)")
+    assert len(told) == 10
+    explained = str(recorded(net, numbers()).explain(1)).splitlines()
+    assert {line.replace(" + 0 =", " =") for line in told} <= {typeset(line) for line in explained}
     page.watched.shot()
     page.write(f"w{number}/6", 1)
     page.check(recorded(lecture(), numbers()))

@@ -69,6 +69,35 @@ def test_lines_are_those_of_explain(page: Any, name: str):
 
 
 @pytest.mark.parametrize("name", DISTINCT)
+def test_open_lines_hold_for_other_parameters(page: Any, name: str):
+    torch.manual_seed(0)
+    found, rec = line_templates([record(name).layer(None)], is_open=True), record(name)
+    rows = rec.layer(None)
+    numbers = {n: values[3].double().flatten().tolist() for n, values in rows.rows.items()}
+    cell = rec.call.net.cell
+    parameters = dict(cell.named_parameters()) | dict(cell.named_buffers())
+    fixed = [
+        parameters[found.parameters[n]].flatten().tolist()
+        if n in found.parameters
+        else old.tolist()
+        for n, old in enumerate(found.fixed)
+    ]
+    lines = found.units[0] if found.units else {}
+    if lines:
+        given = [list(lines.values()), numbers, fixed, 6]
+        expected = str(rec.explain(3, 0, names=list(lines))).splitlines()
+        assert page.evaluate(FILL, given) == expected
+
+
+def test_the_lines_of_an_lstm_can_all_be_open():
+    rec = cello.record(cello.Recurrent(cello.LSTMCell(20, 3)), torch.randn(2, 1, 20))
+    found = line_templates([rec.layer(None)], is_open=True)
+    made = sorted(name for name in rec.names if name not in ("h_prev", "c_prev", "x"))
+    assert [sorted(unit) for unit in found.units if unit] == 3 * [made]
+    assert set(found.parameters.values()) == {"W", "R", "b"}
+
+
+@pytest.mark.parametrize("name", DISTINCT)
 def test_hardly_a_line_is_missing(name: str):
     rec = record(name)
     found = line_templates([rec.layer(None)]).units

@@ -118,9 +118,11 @@ export class Book {
     const { lines, arithmetic } = this.head;
     const found = new Map(arithmetic[[sequence, layer, t, unit].join("/")]);
     const told = () => this.source.told?.({ sequence, layer, t, unit }, found) ?? found;
-    const open = lines[layer];
+    const changed = this.source.changed?.(sequence, layer); // weights that are other than recorded
+    const open = lines[layer]?.[changed ? "open" : "as_recorded"];
     if (!open) return told();
-    const fixed = await Promise.all(open.fixed.map((number) => this.block(number)));
+    const fixed = await Promise.all(open.fixed.map((number, place) =>
+      changed?.(open.parameters[place]) ?? this.block(number)));
     const known = new Map(values.map((shown) => [shown.name, shown]));
     const at = (source, place) => {
       const shown = known.get(source);

@@ -2,7 +2,8 @@
 import { short } from "./numbers.js";
 
 // `line` is text, and in turn with it what is open. `at(source, place)` gives a number of a value,
-// or, for a whole number instead of a name, a fixed one; `terms` of a sum left open are written.
+// or, for a whole number instead of a name, one that is the same at every step; `terms` of a sum
+// left open are written.
 export function filled(line, at, terms, digits) {
   const parts = line.flatMap((part, i) => (i % 2 ? opened(part, at, terms) : [part]));
   return parts.reduce((text, part, i) =>
@@ -13,7 +14,7 @@ export function filled(line, at, terms, digits) {
 // A number; or of a sum the largest products that add something, in their order, as text in turn
 // with numbers.
 function opened(what, at, terms) {
-  if (typeof what[0] === "string") return [at(...what)];
+  if (!Array.isArray(what[1])) return [at(...what)];
   const [count, ...factors] = what;
   const product = Array.from({ length: count }, (_, k) =>
     factors.map(([source, first, step]) => at(source, first + k * step)));

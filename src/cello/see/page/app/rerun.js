@@ -103,6 +103,13 @@ export class Rerun {
     return result;
   }
 
+  // The weights that the step of a layer reads.
+  weightsOf(layer) {
+    const found = this.running.stages.flatMap(({ layers = [] }) => layers)
+      .find(({ name }) => name === layer);
+    return found ? this.running.steps[found.step].weights : [];
+  }
+
   // The first stage that reads a weight.
   stageOf(weight) {
     const { stages, steps } = this.running;
@@ -111,7 +118,7 @@ export class Rerun {
   }
 
   // The recording with a run as one sequence more, and the source of its numbers.
-  joined(sequence, result, { title, tokens, told }) {
+  joined(sequence, result, { title, tokens, told, changed }) {
     const { head } = this.book;
     const extra = new Map();
     const blocks = head.blocks.slice();
@@ -133,7 +140,7 @@ export class Rerun {
     const shown = { ...head.sequences[sequence], title, tokens, outputs: 0, shares: undefined, stated: undefined, answer,
       series: read,
       layers: layers.filter(({ values }) => values.length) };
-    const source = { told, numbers: (block) => extra.get(block) ?? this.book.block(block) };
+    const source = { told, changed, numbers: (block) => extra.get(block) ?? this.book.block(block) };
     return [{ ...head, sequences: [...head.sequences, shown], blocks }, source];
   }
 }

@@ -217,15 +217,28 @@ class WhatIf {
       forced: [...this.forced.values()] });
     const tokens = this.tokens ?? rerun.book.head.sequences[sequence].tokens;
     const [head, source] = rerun.joined(sequence, this.after, {
-      title: this.say("with the changes"), tokens, told: (place, lines) => this.told(place, lines) });
+      title: this.say("with the changes"), tokens, told: (place, lines) => this.told(place, lines),
+      changed: (...about) => this.changed(...about) });
     explorer.state.set({ sequence: this.count, other: sequence });
     return explorer.open(head, source);
   }
 
-  // The arithmetic of a changed step: none of what is forced, none with weights that were changed.
+  // If weights of a layer were changed, what gives the numbers of one by its name in the cell.
+  changed(sequence, layer) {
+    const own = sequence === this.count ? this.rerun.weightsOf(layer) : [];
+    if (!own.some((weight) => [...this.weights.values()].some(([one]) => one === weight))) return null;
+    return (name) => {
+      const weight = own.find((one) => `.${this.running.weights[one].name}`.endsWith(`.${name}`));
+      if (weight === undefined) return undefined; // it cannot be changed
+      const numbers = this.rerun.net.weights[weight].slice();
+      this.weights.forEach(([one, place, value]) => { if (one === weight) numbers[place] = value; });
+      return numbers;
+    };
+  }
+
+  // The arithmetic of a changed step: none of what is forced.
   told({ sequence, layer, t, unit }, lines) {
     if (sequence !== this.count) return lines;
-    if (this.weights.size) return new Map();
     for (const name of [...lines.keys()]) {
       if (this.forced.has([layer, name, unit, t].join("/"))) {
         lines.set(name, this.say("{} = forced = {}", name, this.forced.get(
