@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
+import torch
 from rich.cells import cell_len
 
+import cello
+from cello.cli import language
+from cello.cli.diagnosis_chinese import SENTENCES, in_chinese, print_in_chinese
 from cello.cli.example_data.datafile import example_files
 from cello.cli.output import paragraph
 from tests.cli.running import run
@@ -48,6 +55,71 @@ def test_a_value_that_is_not_as_stated_is_told_in_chinese(tmp_path: Path):
     text = (tmp_path / "a.toml").read_text("utf-8").replace("0.963621", "0.97")
     (tmp_path / "a.toml").write_text(text, "utf-8")
     assert "✗ 0 个数值" in run("run", tmp_path / "a.toml", **CHINESE).stdout
+
+
+#: What parts of sentences say that are words.
+WORDS = {
+    "how": "always shut",
+    "place": "last",
+    "end": "backward",
+    "right": "first",
+    "other": "forward",
+}
+
+
+def sentences(path: str) -> Iterator[str]:
+    """The texts of all findings that a file of the package makes, with their parts filled in."""
+    tree = ast.parse((resources.files("cello") / path).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        is_finding = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding"
+        for arg in node.args if is_finding else ():
+            if isinstance(arg, ast.Constant) and arg.value:
+                yield arg.value
+            elif isinstance(arg, ast.JoinedStr):
+                yield "".join(
+                    part.value
+                    if isinstance(part, ast.Constant)
+                    else WORDS.get(getattr(part.value, "id", ""), "7")
+                    for part in arg.values
+                )
+
+
+def test_all_that_commands_say_has_chinese_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(language, "chinese", lambda: True)
+    texts = [
+        call.args[0].value
+        for path in Path(str(resources.files("cello"))).rglob("cli/**/*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "said"
+        if isinstance(call.args[0], ast.Constant)
+    ]
+    assert len(texts) > 15
+    for text in texts:
+        parts = text.count("{}")
+        told = language.said(text, *range(parts))
+        assert is_chinese(told)
+        assert all(str(part) in told for part in range(parts))
+
+
+def test_all_that_a_diagnosis_finds_has_chinese_words():
+    rooms = ("see/diagnosis/values.py", "see/diagnosis/gradients.py", "cli/forecasts.py")
+    found = [text for room in rooms for text in sentences(room)]
+    assert len(found) > 30
+    assert [text for text in found if not is_chinese(in_chinese(text))] == []
+    for english, chinese in SENTENCES.items():
+        assert english.count("{}") == chinese.count("{}")
+
+
+def test_a_diagnosis_is_told_in_chinese(capsys: pytest.CaptureFixture[str]):
+    torch.manual_seed(0)
+    net = cello.Recurrent(cello.LSTMCell(4, 8, forget_bias=-8.0))
+    found = cello.diagnose(net, torch.randn(60, 8, 4))
+    print_in_chinese(found)
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == f"在 8 个序列的 480 步里发现 {len(found)} 个问题"
+    told = [line for line in lines if line and not line.startswith("  state")]
+    assert all(map(is_chinese, told))
+    assert sum(line.startswith("通常有用：") for line in told) == len(found) > 0
 
 
 def test_json_and_other_languages_stay_english():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cello.cli.command import Command
+from cello.cli.language import said
 from cello.cli.output import paragraph, print_tables
 from cello.ranges import check_range
 
@@ -78,12 +79,13 @@ def command(output: Path, parameters: int, epochs: int, pieces: int, seed: int) 
         rows.append([title, f"{count:,}", *percent, f"{result.seconds:.0f}", *epoch])
         if kind == SHOWN:
             shown = net
-    click.echo("\nOn files that no network has seen:\n")
-    head = ["network", "parameters", "accuracy", "in strings, comments", "seconds", *HEAD]
+    click.echo(said("\nOn files that no network has seen:\n"))
+    columns = ["network", "parameters", "accuracy", "in strings, comments", "seconds", *HEAD]
+    head = [said(column) for column in columns]
     print_tables(head, rows)
     click.echo("\n" + paragraph(footnote(task)))
     show_memory(task, shown, output / f"{SHOWN}.html")
-    click.echo(f"\nThe models are in {output}; try: cello show {output / SHOWN}")
+    click.echo(said("\nThe models are in {}; try: cello show {}", output, output / SHOWN))
 
 
 def _train(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cello.cli.command import Command
+from cello.cli.language import chinese
 from cello.cli.output import busy, json_option, print_json, token_option
 
 if TYPE_CHECKING:
@@ -84,7 +85,12 @@ def command(
         told = [asdict(finding) for finding in found]
         print_json({"seen": found.seen, "findings": told, "gradients": found.gradients()})
         return
-    click.echo(found)
+    if chinese():
+        from cello.cli.diagnosis_chinese import print_in_chinese
+
+        print_in_chinese(found)
+    else:
+        click.echo(found)
 
 
 def _pieces(sequences: Sequence[Any], count: int, steps: int) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cello.cli.command import Command
+from cello.cli.language import said
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
@@ -75,7 +76,7 @@ def command(
     known, first = right_by_line(opened, _file(text)), _given(opened, text)
     session = LiveSession(opened.net, _reader(opened, known), first, title=title, labels=labels)
     server = Server(session, host, port, allowed)
-    click.echo(f"the page is at {server.url}\nCtrl-C stops it")
+    click.echo(said("the page is at {}\nCtrl-C stops it", server.url))
     way = None if no_browser else _way_to(server.url)
     try:
         if way is not None:
@@ -84,7 +85,7 @@ def command(
             webbrowser.open(way.as_uri())
         server.serve()
     except KeyboardInterrupt:
-        click.echo("stopped")
+        click.echo(said("stopped"))
     finally:
         if way is not None:
             way.unlink(missing_ok=True)

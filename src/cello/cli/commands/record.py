@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
+from cello.cli.language import said
 from cello.cli.output import busy, json_option, print_json, token_option
 from cello.errors import ArgumentError
 
@@ -92,4 +93,4 @@ def command(
         print_json({"names": list(recording.names), **told})
         return
     click.echo(recording)
-    click.echo(f"\n{recording.table()}" if out is None else f"written to {out}")
+    click.echo(f"\n{recording.table()}" if out is None else said("written to {}", out))

@@ -11,6 +11,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from cello.cli.coloured import legend, print_coloured
+from cello.cli.language import said
 from cello.cli.output import rich_output
 from cello.layers import DropIn
 from cello.see import record
@@ -50,9 +51,15 @@ def show_memory(task: Tagging, net: nn.Module, page: Path) -> None:
     values, inside = _search_data(task, net, parts["test"])
     (test,) = rank_units(values[:, [best.unit]], inside)
     click.echo(
-        f"\nOf the LSTM's {layer.hidden_size} memories, number {best.unit} tells best what is "
-        f"inside a string or comment:\narea under the ROC curve {best.strength:.3f} on validation "
-        f"text, where it was found, and {test.strength:.3f} on test text."
+        said(
+            "\nOf the LSTM's {} memories, number {} tells best what is inside a string or "
+            "comment:\narea under the ROC curve {} on validation text, where it was found, and {} "
+            "on test text.",
+            layer.hidden_size,
+            best.unit,
+            f"{best.strength:.3f}",
+            f"{test.strength:.3f}",
+        )
     )
     low, high = values[:, best.unit].quantile(torch.tensor([0.02, 0.98]).double()).tolist()
     if best.auc < 0.5:
@@ -71,10 +78,12 @@ def _write_page(task: Tagging, net: nn.Module, passage: Passage, unit: int, page
         state = net(task.features.encode(document.text[:begin])[:, None])[1] if begin else None
         rec = record(net, task.features.encode(text)[:, None], state)
     page.parent.mkdir(parents=True, exist_ok=True)
-    description = (
-        "An LSTM that was trained to tell the kind of each character of Python code; it opens on "
-        "the memory that tells best whether it is inside a string or a comment."
-    )
+    description = {
+        "en": "An LSTM that was trained to tell the kind of each character of Python code; it "
+        "opens on the memory that tells best whether it is inside a string or a comment.",
+        "zh": "一个 LSTM，训练来分辨 Python 代码里每个字符的种类；"
+        "打开时显示最能说明是否在字符串或注释里面的那个记忆。",
+    }
     kinds = [KINDS[kind] for kind in kind_ids(document.text)[begin:end]]
     rec.to_html(
         page,
@@ -85,7 +94,7 @@ def _write_page(task: Tagging, net: nn.Module, passage: Passage, unit: int, page
         expected=kinds,
         begin=("c", unit),
     )
-    click.echo(f"\nEvery value of the LSTM on these lines, to look into: {page}")
+    click.echo(said("\nEvery value of the LSTM on these lines, to look into: {}", page))
 
 
 def _show_passage(
@@ -100,10 +109,16 @@ def _show_passage(
     console = rich_output()
     signs = ", ".join(f"{_sign(kind, False)} {kind}" for kind in KINDS if _sign(kind, False) != " ")
     click.echo(
-        f"\n{document.name} from line {line} on, coloured by memory {unit}. Below each line, what "
-        f"the LSTM says each\ncharacter is: {signs};\na capital or _, in red, where it errs.\n"
+        said(
+            "\n{} from line {} on, coloured by memory {}. Below each line, what the LSTM says "
+            "each\ncharacter is: {};\na capital or _, in red, where it errs.\n",
+            document.name,
+            line,
+            unit,
+            signs,
+        )
     )
-    legend(console, low, high, f"memory {unit}, from outside to inside:")
+    legend(console, low, high, said("memory {}, from outside to inside:", unit))
     console.print(Text())
     wrong = [p != g for p, g in zip(predicted, gold, strict=True)]
     below = [_sign(KINDS[p], bad) for p, bad in zip(predicted, wrong, strict=True)]

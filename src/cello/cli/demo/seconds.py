@@ -6,6 +6,8 @@ import copy
 import time
 from typing import TYPE_CHECKING, Any
 
+from cello.cli.language import said
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -48,8 +50,10 @@ def _pass(task: Tagging, net: nn.Module, batch: Any) -> None:
 def footnote(task: Tagging) -> str:
     """What the two columns hold."""
     count = len(task.epoch(0))
-    return (
-        f"* Seconds for the forward and backward passes of an epoch, from {min(BATCHES, count)} of "
-        f"its {count} batches: with the engine that runs, and with the reference engine, which "
-        "calls the step once for each step."
+    return said(
+        "* Seconds for the forward and backward passes of an epoch, from {} of its {} batches: "
+        "with the engine that runs, and with the reference engine, which calls the step once for "
+        "each step.",
+        min(BATCHES, count),
+        count,
     )
