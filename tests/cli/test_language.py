@@ -127,8 +127,8 @@ def test_json_and_other_languages_stay_english():
     assert run("example", "lstm", "--json", **CHINESE).stdout == plain
     assert json.loads(plain)["title"] == "The LSTM, computed by hand"
     english = run("example").stdout
-    for language in ({"LANG": "de_DE.UTF-8"}, {"LANG": ""}, {"LC_ALL": "en_GB.UTF-8"}):
-        assert run("example", **(CHINESE | language)).stdout == english
+    for other in ({"LANG": "de_DE.UTF-8"}, {"LANG": ""}, {"LC_ALL": "en_GB.UTF-8"}):
+        assert run("example", **(CHINESE | other)).stdout == english
     assert run("example", **(CHINESE | {"LANGUAGE": "en"})).stdout == english
 
 

@@ -12,6 +12,7 @@ from torch import nn
 import cello
 from cello.errors import ArgumentError
 from cello.see.page.session import Session
+from tests.see.page.nets import TEXT, recorded
 
 LETTERS = "ab\nba"
 KINDS = ("the a", "the b", "end of line")
@@ -138,3 +139,24 @@ def test_an_answer_for_the_whole_sequence(watched: Callable, tmp_path: Path):
     answer = f"{KINDS[other.argmax()]} {100 * other.max():.1f} %"
     page.until(f"document.querySelector('.prediction .answer').textContent == '{answer}'")
     assert page.barriers() == []
+
+
+def test_what_is_right_stands_as_bands_below_the_curve(watched: Callable, tmp_path: Path):
+    right = ["low"] * 10 + ["high"] * 10 + ["neither"] * 9 + ["low"] * 10
+    path = recorded("bidirectional").to_html(
+        tmp_path / "page.html", TEXT, labels=["low", "high"], expected=right
+    )
+    page = watched(path)
+    pixel = """const ratio = devicePixelRatio, at = picture(e.scene.curve).getImageData(
+        ratio * STEP * s.zoom, ratio * 121, 1, 1).data; return Array.from(at)"""
+    seen = [page.call(pixel.replace("STEP", str(t + 0.5))) for t in (9, 19, 25, 38)]
+    assert seen[0] == seen[3] != seen[1]
+    assert seen[1][3] == 255
+    assert seen[2] == [0, 0, 0, 0]  # of another name there is no band
+    assert "The bands below the curve" in page.text(".about")
+    assert page.barriers() == []
+    page.press("d")
+    assert page.call(pixel.replace("STEP", "9.5")) != seen[0]
+    page.shot()
+    plain = watched(recorded("bidirectional").to_html(tmp_path / "plain.html", TEXT))
+    assert plain.page.evaluate("explorer.scene.labels") is None

@@ -26,6 +26,8 @@ export class About {
       ...(book.layers(sequence).some(({ values }) => values.some(({ meaning }) => meaning))
         ? [say("Gates go from 0 (shut) to 1 (open).")] : []),
       ...(book.sequences[sequence]?.stated ? [say("✓ stands beside a number that is as the file states.")] : []),
+      ...(book.sequences[sequence]?.expected && !book.sequences[sequence].answer
+        ? [say("The bands below the curve tell what is right at each step.")] : []),
       say("Choose a step to see its numbers and where they come from.")].join(say(" "));
   }
 

@@ -1,5 +1,6 @@
 // One unit along time, as a line; where several steps share a pixel, from their least to their
 // largest number.
+import { BANDS, drawBands } from "./bands.js";
 import { cleared, columns, visible } from "./dom.js";
 import { clamp, short } from "./numbers.js";
 
@@ -11,7 +12,8 @@ const APART = 2; // letters between two tokens
 const [SHORTEST, LONGEST, USUAL] = [4, 16, 0.8]; // letters of a token; the share of tokens that is not cut
 
 export function drawCurve(canvas, lines, scale, view, look) {
-  const context = cleared(canvas, view.width, HEIGHT + AXIS);
+  const bands = look.labels ? BANDS : 0;
+  const context = cleared(canvas, view.width, HEIGHT + bands + AXIS);
   const { bottom, top } = scale;
   const y = (number) => EDGE + ((HEIGHT - 2 * EDGE) * (top - number)) / (top - bottom);
   const x = (t) => (t + 0.5 - view.left) * view.zoom;
@@ -35,7 +37,8 @@ export function drawCurve(canvas, lines, scale, view, look) {
   });
   context.setLineDash([]);
   context.lineWidth = 1;
-  axis(context, HEIGHT + AXIS / 2, view, look);
+  if (bands) drawBands(context, HEIGHT, view, look.labels, look);
+  axis(context, HEIGHT + bands + AXIS / 2, view, look);
 }
 
 // The number at a height, two digits of its scale.

@@ -256,6 +256,13 @@ export class Scene {
     this.outlook.draw(this.view, this.colours);
   }
 
+  // What is right at each step of the sequence, if that is known.
+  get labels() {
+    const { book, sequence } = this.state;
+    const { expected, answer } = book.sequences[sequence] ?? {};
+    return expected && !answer ? { names: book.head.labels, of: expected } : null;
+  }
+
   drawCurve() {
     const { state } = this;
     const shown = this.all.filter((some) => some?.length);
@@ -270,7 +277,7 @@ export class Scene {
     this.captions.thinned(labelEvery(shown[0].tokens, state.zoom));
     drawCurve(this.curve, lines, this.curveScale, this.view, {
       marks: state.marks, length: this.length, ink, tokens: shown[0].tokens, grid: line, band,
-      lines: [first, second] });
+      lines: [first, second], labels: this.labels, dark: state.theme === "dark" });
   }
 
   // What the colours mean, and what the pictures show.

@@ -22,6 +22,7 @@ const CHINESE = {
   "Gates go from 0 (shut) to 1 (open).": "门从 0（关）到 1（开）。",
   "Each step computes {} anew, from what it reads and from what was remembered.":
     "每一步都由读入的内容和记住的内容重新计算 {}。",
+  "The bands below the curve tell what is right at each step.": "曲线下方的色带是每一步的正确答案。",
   "✓ stands beside a number that is as the file states.": "✓ 表示数值与文件所写一致。",
   "as the file states": "与文件所写一致", "not as the file states": "与文件所写不一致",
   "Choose a step to see its numbers and where they come from.": "选择一步，即可看到它的数值及其来历。",
