@@ -298,7 +298,7 @@ def test_it_is_what_the_step_does(name: str, monkeypatch: pytest.MonkeyPatch) ->
         ("seeds_for_a_while", r"it sets the state of PyTorch's random numbers \("),
         ("carries_an_attribute", r"its results have attributes, which are not carried on"),
         ("prints", r"writes something out, .* do again, with print \("),
-        ("prints_a_value", r"it reads the values in a tensor, with __repr__ \("),
+        ("prints_a_value", r"it reads the values in a tensor, with repr \("),
         ("logs", r"writes something out, .*, with logging \("),
         ("two_rows", r"depends on the batch size"),
     ],

@@ -99,7 +99,12 @@ class _Tracer(TorchDispatchMode):
         outputs = tuple(self.values[id(part)] for part in results)
         is_tuple = isinstance(result, (tuple, list))
         args, kwargs = map_leaves(self.written, (tuple(args), kwargs))
-        self.ops.append(Op(target, args, kwargs, outputs, is_tuple, self.op.where, self.op.grad))
+        self.ops.append(
+            Op(
+                target, args, kwargs, outputs, is_tuple, self.op.where, self.op.grad,
+                called=self.op.called,
+            )
+        )  # fmt: skip
         return result
 
     def written(self, leaf: Any) -> Any:

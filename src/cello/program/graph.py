@@ -52,6 +52,7 @@ class Op:
     where: str  # "file:line" of the line of the step that asked for it
     grad: bool = True  # False inside `torch.no_grad()`
     body: list[Op] | None = None  # what a function of the step's own computes, where that is known
+    called: str = ""  # what the step called, such as "cross_entropy", where that has a name
 
     @property
     def inputs(self) -> list[Value]:
@@ -75,8 +76,8 @@ class Op:
 
     @property
     def function(self) -> str:
-        """What the step called it, such as `mul`; where several have become one, the usual one."""
-        name: str = self.target._opname
+        """What the step called, such as `mul`; where several have become one, the usual one."""
+        name: str = self.called or self.target._opname
         return _CALLED.get(name, name).strip("_").removeprefix("native_")
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from cello.errors import CaptureError
-from cello.program.graph import BATCH, Op, Program, Value
+from cello.program.graph import BATCH, Op, Program, Value, values_in
 from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.nodes import (
     Apply,
@@ -26,9 +26,12 @@ from cello.program.kernel.nodes import (
 )
 from cello.program.kernel.primitives import PRIMITIVES
 from cello.program.kernel.shapes import closing, features, last, outer
+from cello.program.operations import INSTEAD
 from cello.program.sizes import said
 
 __all__ = ["Lowered", "Lowering"]
+
+_ROWS = "an operation on each row alone, as along its last axis, does"
 
 Vectors = list[tuple[Node, ...]]  # of each vector of a row, its pieces
 
@@ -85,26 +88,47 @@ class Lowered:
 
 
 class Lowering:
-    """A step on its way to vectors: what the rule of an operation reads and makes."""
+    """A step on its way to vectors: what the rule of an operation reads and makes.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: the step, its operations taken apart.
+        makers: what makes each of its values as the step was written.
+    """
+
+    def __init__(self, program: Program, makers: dict[Value, Op]) -> None:
         self.program, self.graph = program, Graph()
         self.result = Lowered(program, self.graph)
         self.values = self.result.values
         for op in program.ops:
             if any(BATCH in value.shape[1:] for value in op.outputs):
-                self.refuse(op, f"{op.function} does not treat each row by itself")
+                self.refuse_mixing(op)
+        self.makers = program.maker()
+        for value in (value for op in program.ops for value in op.inputs):
+            if value in makers and value not in self.makers:
+                self.refuse_result(makers[value])
         self.cuts = cuts_of(program)
         self.closing = closing(program)
-        self.makers = program.maker()
 
     def refuse(self, op: Op | None, reason: str, instead: str = "") -> NoReturn:
         """Raise the error that says why not, and what fuses instead."""
         where = f" {said(op.where)}" if op is not None else ""
+        instead = instead or ("" if op is None else INSTEAD.get(op.target._opname, ""))
         rest = f"; {instead}" if instead else ""
         error = CaptureError(f"{self.program.step} cannot be fused: {reason}{where}{rest}")
         error.op = op
         raise error
+
+    def refuse_mixing(self, op: Op) -> NoReturn:
+        """Refuse an operation that does not keep to the rows."""
+        if not op.inputs:
+            self.refuse(op, f"{op.function} makes a tensor whose rows are not those of the batch")
+        picks = op.target._opname == "index" and any(v.batched for v in values_in(op.args[:1]))
+        instead = "" if picks else INSTEAD.get(op.target._opname, "")
+        self.refuse(op, f"{op.function} does not treat each row by itself", instead or _ROWS)
+
+    def refuse_result(self, op: Op) -> NoReturn:
+        """Refuse an operation of whose results one is read that a fused loop has not."""
+        self.refuse(op, f"a fused loop has not all results of {op.function}")
 
     def arrive(self, value: Value, array: Array) -> None:
         """A value that is there before the step begins, in an array."""
@@ -123,14 +147,20 @@ class Lowering:
         """What an operation makes; without gradient where the step says so."""
         self._check(value)
         if value.dtype.is_floating_point and not self._reckons(value.dtype):
-            self.refuse(self.makers.get(value), f"{value.name} has another dtype, {value.dtype}")
+            own = self.program.x.dtype
+            self._refuse_type(value, f"where the step reckons with {own}")
         if not grad:
             vectors = [tuple(self.graph.call("stop", node) for node in v) for v in vectors]
         self.values[value] = vectors
 
     def _check(self, value: Value) -> None:
         if not value.dtype.is_floating_point and value.dtype not in (torch.bool, torch.int64):
-            self.refuse(self.makers.get(value), f"{value} is neither real nor bool")
+            self._refuse_type(value, "of which a fused loop has none")
+
+    def _refuse_type(self, value: Value, reason: str) -> NoReturn:
+        op = self.makers.get(value)
+        who = value.name if op is None else op.function
+        self.refuse(op, f"{who} makes numbers of {value.dtype}, {reason}")
 
     def _reckons(self, dtype: torch.dtype) -> bool:
         """Whether the loop reckons with numbers at least as wide, and not wider ones."""
@@ -145,7 +175,7 @@ class Lowering:
         if not leaf.batched:
             return self._shared(leaf, out, vector, piece)
         if leaf not in self.values:
-            self.refuse(self.makers.get(leaf), f"it reads {leaf}")
+            self.refuse_result(self.makers[leaf])
         pieces = self.values[leaf][_vector_of(features(leaf)[:-1], out, vector)]
         return pieces[piece if len(pieces) > 1 or last(leaf) == last(out) else 0]
 

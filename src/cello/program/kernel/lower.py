@@ -13,7 +13,7 @@ from cello.program.kernel.nodes import Array
 from cello.program.kernel.rules import rule_of
 from cello.program.kernel.shapes import last, outer
 from cello.program.movement import MOVES
-from cello.program.operations import facts, is_random
+from cello.program.operations import INSTEAD, facts, is_random
 from cello.program.own_functions import is_own_function
 from cello.program.rows import is_row_wise
 
@@ -40,14 +40,14 @@ def lower(program: Program) -> Lowered:
     [2]
     """
     ops = [part for op in program.ops for part in expanded(op, program.x.dtype)]
-    return _Walk(replace(program, ops=ops)).result
+    return _Walk(replace(program, ops=ops), program.maker()).result
 
 
 class _Walk(Lowering):
     """Walks over a program; `kernel.rules` says what becomes of each operation."""
 
-    def __init__(self, program: Program) -> None:
-        super().__init__(program)
+    def __init__(self, program: Program, makers: dict[Value, Op]) -> None:
+        super().__init__(program, makers)
         self.arrive(program.x, Array("x", "", last(program.x)))
         for name, value in program.state.items():
             self.arrive(value, Array("prev", name, last(value)))
@@ -73,14 +73,22 @@ class _Walk(Lowering):
                     "as real tensors",
                 )
             if rule is None:
-                self.refuse(op, f"a fused loop has no {op.function}")
+                self.refuse(op, f"a fused loop has no {op.function}", self._ahead(op))
             if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
-                self.refuse(op, f"{op.function} of whole numbers")
+                self.refuse(
+                    op,
+                    f"{op.function} reckons with whole numbers",
+                    f"after .to({self.program.x.dtype}) it fuses",
+                )
             if not is_row_wise(op):
-                self.refuse(op, f"{op.function} does not treat each row by itself")
+                self.refuse_mixing(op)
             largest = MOVED if op.target._opname in MOVES else LARGEST
             if op not in self.closing and outer(op.outputs[0]) > largest:
-                self.refuse(op, f"{op.function} makes {outer(op.outputs[0])} vectors a row")
+                self.refuse(
+                    op,
+                    f"{op.function} makes {outer(op.outputs[0])} vectors a row, where a fused loop "
+                    f"has at most {largest}",
+                )
             rule(self, op)
         for name, value in [*program.names.items(), *program.next_state.items()]:
             for node in self.result.nodes(value) if value in self.values else ():
@@ -90,6 +98,12 @@ class _Walk(Lowering):
                 self.refuse(None, "a result of its step is of whole numbers")
             if value not in self.values:
                 self.refuse(None, "a result of its step is a tensor without rows")
+
+    def _ahead(self, op: Op) -> str:
+        """What is said of an operation without a rule: where it would run, or what fuses."""
+        known = INSTEAD.get(op.target._opname, "")
+        alone = "of what needs no state it would run for all steps ahead of the loop"
+        return known or (alone if is_row_wise(op) else "")
 
     def _drawn(self) -> list[Op]:
         """Random draws, what they need and what is made of them alone: it runs before the loop."""
@@ -102,9 +116,9 @@ class _Walk(Lowering):
             row_wise = all(is_row_wise(o) and len(v.shape) == 2 for o in needed for v in o.outputs)
             if is_random(op):
                 if given.intersection(v for o in needed for v in o.inputs):
-                    self.refuse(op, f"{op.function} draws by what it is given")
+                    self.refuse(op, f"{op.function} draws by what the step has computed")
                 if not row_wise:
-                    self.refuse(op, f"{op.function} does not draw [B, size]")
+                    self.refuse(op, f"{op.function} draws other than [B, size] by itself")
             elif not (row_wise and op.inputs and made.issuperset(op.inputs)):
                 continue
             drawn.update(needed)

@@ -3,6 +3,7 @@
 Everything above a program's graph may import it.
 """
 
+from cello.program.operations.instead import INSTEAD
 from cello.program.operations.operation import Operation
 from cello.program.operations.table import (
     OPERATIONS,
@@ -15,6 +16,7 @@ from cello.program.operations.table import (
 )
 
 __all__ = [
+    "INSTEAD",
     "OPERATIONS",
     "Operation",
     "argument",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from typing import Any
 
@@ -28,6 +30,7 @@ __all__ = ["capture"]
 SIZES = (17, 3, 2)
 SIZES_FROM_ONE = (17, 1, 2)
 
+_BY_SIZE = "depends on the batch size", "what treats all rows alike, at any number of them, fuses"
 _AROUND = (PLAIN, Around(grads=True, part=True), Around(grads=False, part=False))
 
 
@@ -81,7 +84,7 @@ def capture(
             ]
 
         # Attention is captured as the products that it is made of.
-        with isolated(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH):
+        with isolated(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH), _uncompiled():
             return copy_context().run(all_of_them)
 
     try:
@@ -90,14 +93,23 @@ def capture(
         programs = traced(sizes, around)
     asks_size = any(program.asks_size for program in programs)
     try:
-        program = merge(programs, sizes, "the batch size")
+        program = merge(programs, sizes, *_BY_SIZE)
     except CaptureError:  # whatever it depends on
-        merge(traced(sizes, [PLAIN] * len(sizes)), sizes, "the batch size")
         same = sizes[:1] * len(around)
-        merge(traced(same, around), same, "whether there are gradients around it")
+        merge(traced(same, [PLAIN] * len(same)), same, "may be another at each call")
+        merge(traced(sizes, [PLAIN] * len(sizes)), sizes, *_BY_SIZE)
+        merge(traced(same, around), same, "depends on whether there are gradients around it")
         raise
     program.asks_size, program.tried = asks_size, dict.fromkeys(sizes, "")
     return program
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Within it, what `torch.compile` has made runs as it was written."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()  # nothing has been compiled
+    eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 def _trace(

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
+from cello.cells.tracing import in_transform
+from cello.program.sizes import said
 from cello.program.trace.composite import as_equations
 from cello.program.trace.functions import IN_OTHER_WORDS
 from cello.program.trace.source_lines import called_by_step, user_line
@@ -79,6 +81,12 @@ _OF_STEPS: dict[Any, str] = {
     print: _WRITES,
 }
 
+# What fuses in the place of some that are refused, by name.
+_INSTEAD = {
+    **dict.fromkeys(("tolist", "numpy", "__array__"), "; PyTorch's own operations on it fuse"),
+    **dict.fromkeys(("__repr__", "print"), "; cello.record shows the values of every step"),
+}
+
 _SAVING: Any = saved_tensors_hooks.__enter__
 _LOGGING: Any = logging.Logger.handle
 
@@ -87,7 +95,8 @@ class HiddenEffects(TorchFunctionMode):
     """Around a step: refuses what its operations would not tell.
 
     Attributes:
-        asked: whether an operation that runs now has been asked for from Python.
+        called: the name of what Python has called that runs now; None where nothing has been.
+        transformed: whether that runs inside a transform of torch.func, such as vmap.
         asks_size: whether the step has asked for the size of a tensor with `rows` rows.
     """
 
@@ -102,7 +111,8 @@ class HiddenEffects(TorchFunctionMode):
         self.lies_elsewhere = lies_elsewhere  # whether the rows of an argument stand first
         self.may_read = may_read  # whether what runs now may read values: it is not written down
         self.refuse, self.rows = refuse, rows
-        self.asked = self.asks_size = False
+        self.called: str | None = None
+        self.asks_size = self.transformed = False
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -117,12 +127,13 @@ class HiddenEffects(TorchFunctionMode):
             and called_by_step(sys._getframe(1))
         ):
             self.asks_size = True
-        before, self.asked = self.asked, True
+        self.transformed = in_transform()  # then what runs need not be what is called
+        before, self.called = self.called, "" if self.transformed else _name_of(func)
         try:
             plain = func in IN_OTHER_WORDS and self.lies_elsewhere((args, kwargs))
             return (func if plain else as_equations(func))(*args, **(kwargs or {}))
         finally:
-            self.asked = before
+            self.called = before
 
     def watch(self, frame: Any, event: str, called: Any) -> None:
         """What a profiler sees; see `sys.setprofile`."""
@@ -140,4 +151,16 @@ class HiddenEffects(TorchFunctionMode):
 
     def _refuse(self, what: str, name: str, frame: Any) -> None:
         if what is not _READS or not self.may_read():
-            self.refuse(f"{what}, with {name} ({user_line(frame)})")
+            instead = _INSTEAD.get(name, "")
+            self.refuse(f"{what}, with {_plain(name)} {said(user_line(frame))}{instead}")
+
+
+def _name_of(function: Any) -> str:
+    """What the step calls it; "" for an operator, an index or an attribute."""
+    name: str = getattr(function, "__name__", "")
+    return "" if name.startswith("__") else name
+
+
+def _plain(name: str) -> str:
+    """Such as repr for `__repr__`."""
+    return name.removeprefix("__").removesuffix("__")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from keyword import iskeyword
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from cello.errors import CaptureError
 from cello.program.checks import check
 from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops
 from cello.program.movement import SAME
-from cello.program.sizes import shown
+from cello.program.sizes import said, shown
 from cello.program.trace.fills import fill_anew
 
 __all__ = ["merge"]
@@ -24,13 +25,16 @@ aten: Any = torch.ops.aten
 _VIEWS = {aten.view.default, aten._unsafe_view.default}
 
 
-def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Program:
+def merge(
+    programs: Sequence[Program], sizes: Sequence[int], varies: str, instead: str = ""
+) -> Program:
     """Make the first a program for every batch size, by what differs in the others.
 
     Args:
         programs: the traces.
         sizes: the batch size of each.
-        varies: what else differs between them must not depend on.
+        varies: what is said of what must not differ between them but does.
+        instead: what fuses in its place.
 
     Raises:
         CaptureError: the traces differ in more than the batch size.
@@ -38,7 +42,7 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
     for program in programs:  # PyTorch looks again at views, where gradients go through them
         program.ops = needed_ops(program.ops, (*program.results, *program.names.values()))
     first, *others = programs
-    merger = _Merger(first, tuple(sizes), varies)
+    merger = _Merger(first, tuple(sizes), varies, instead)
     merger.pair(first.x, [other.x for other in others])
     for name, value in first.state.items():
         merger.pair(value, [other.state[name] for other in others])
@@ -53,7 +57,7 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
         for other in others:
             _drop(other, _copies(other))
     if any(len(other.ops) != len(first.ops) - len(copies) for other in others):
-        merger.fail("the number of its operations", "")
+        merger.fail("how many operations it runs", _where_other(programs))
     rest = iter(zip(*(other.ops for other in others), strict=True))
     for op in first.ops:
         if op in copies:
@@ -67,20 +71,20 @@ def merge(programs: Sequence[Program], sizes: Sequence[int], varies: str) -> Pro
 
 
 class _Merger:
-    def __init__(self, program: Program, sizes: tuple[int, ...], varies: str) -> None:
-        self.step, self.sizes, self.varies = program.step, sizes, varies
+    def __init__(self, program: Program, sizes: tuple[int, ...], varies: str, instead: str) -> None:
+        self.step, self.sizes = program.step, sizes
+        self.varies, self.instead = varies, f"; {instead}" if instead else ""
         self.same: dict[Value, list[Value]] = {}
 
     def fail(self, what: str, where: str) -> NoReturn:
-        self._raise(f"{what} depends on {self.varies}", where)
+        self._raise(f"{what} {self.varies}", where)
 
     def fail_number(self, what: str, where: str) -> NoReturn:
         self._raise(f"{what}, where of the batch size only B itself can stand", where)
 
     def _raise(self, what: str, where: str) -> NoReturn:
-        raise CaptureError(
-            f"{self.step} cannot be captured: {what}" + (f" ({where})" if where else "")
-        )
+        line = f" {said(where)}" if where else ""
+        raise CaptureError(f"{self.step} cannot be captured: {what}{line}{self.instead}")
 
     def shown(self, numbers: Sequence[int]) -> str | None:
         """What the numbers of all traces are, if it is the same between the first and each."""
@@ -166,6 +170,13 @@ class _Merger:
                     self.fail_number(f"{op.function} is given {number}", op.where)
                 self.fail(f"what {op.function} is given", op.where)
         return a
+
+
+def _where_other(programs: Sequence[Program]) -> str:
+    """The first line that runs more operations in one program than in another."""
+    counts = [Counter(op.where for op in program.ops) for program in programs]
+    lines = (op.where for program in programs for op in program.ops)
+    return next((line for line in lines if len({count[line] for count in counts}) > 1), "")
 
 
 def _copies(program: Program) -> list[Op]:

@@ -25,7 +25,15 @@ from cello.program.trace.function_calls import FunctionCalls
 from cello.program.trace.hidden_effects import HiddenEffects
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.other_device import OtherDevice
-from cello.program.trace.rewrite import by_number, is_in_place, is_new, is_view, out_of_place
+from cello.program.trace.rewrite import (
+    by_number,
+    changes_given,
+    is_in_place,
+    is_new,
+    is_view,
+    out_of_place,
+    shares_memory,
+)
 from cello.program.trace.rows_first import Places, RowsFirst
 from cello.program.trace.source_lines import caller_of_autograd_function, user_line
 from cello.program.trace.views import Views
@@ -177,9 +185,8 @@ class Trace(TorchDispatchMode):
     def operand(self, leaf: Any) -> Any:
         """What stands in the program for an argument of an operation."""
         if isinstance(leaf, torch.ScriptObject):  # such as the packed weights of a quantized Linear
-            self.refuse(
-                f"an operation reads an object that is no tensor ({user_line(sys._getframe(1))})"
-            )
+            where = said(user_line(sys._getframe(1)))
+            self.refuse(f"an operation reads an object that is no tensor {where}")
         if not isinstance(leaf, Tensor):
             return leaf
         if id(leaf) in self.rows_first.layouts:
@@ -189,7 +196,7 @@ class Trace(TorchDispatchMode):
             if name is None and _memory(leaf) in self.sharing:
                 self.refuse(
                     "it reads a tensor in a way that does not show where it comes from "
-                    f"({user_line(sys._getframe(1))})"
+                    f"{said(user_line(sys._getframe(1)))}"
                 )
             made = self.value(leaf, (name or "constant").replace(".", "_"))
             self.fixed.add(id(leaf))
@@ -228,14 +235,15 @@ class Trace(TorchDispatchMode):
                 line = line.replace("(", "(as `if`, float() and .item() do; ", 1)
             self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
         # TorchScript cuts gradients off and computes them by itself.
-        if not self.hidden_effects.asked and not self.calls.depth:
+        called = self.hidden_effects.called or ""
+        if self.hidden_effects.called is None and not self.calls.depth:
             self.refuse(
-                f"it runs {func} from code that is none of Python's, such as what "
-                f"torch.jit.script has made ({where})"
+                "it runs code that is none of Python's, such as what torch.jit.script has made "
+                f"{said(where)}; the function of which that was made fuses"
             )
         grad = torch.is_grad_enabled()
         if grad and not self.around.grads:
-            self.refuse(f"it switches gradients on, wherever it is called ({where})")
+            self.refuse(f"it switches gradients on, wherever it is called {said(where)}")
         seen = grad or not self.around.grads or self.calls.depth
         if not seen and (caller := caller_of_autograd_function(frame)) is not None:
             self.refuse(
@@ -243,16 +251,17 @@ class Trace(TorchDispatchMode):
                 f"{said(user_line(caller))}"
             )
         if is_random := torch.Tag.nondeterministic_seeded in func.tags:
-            self.look_at_dice(f" ({where})")
+            self.look_at_dice(f" {said(where)}")
         target, arguments = func, tuple(inside)
         if is_in_place(func):
-            self.may_change(args[0], func, where)
+            called = called or func._opname
+            self.may_change(args[0], called, where)
             target, more = out_of_place(func, len(args), where)
             arguments += more
             if func is torch.ops.aten.copy_.default:
                 arguments = (self.of_dtype(args[1], args[0].dtype), list(args[0].shape))
             elif self.other_device.run(target, args + more, kwargs).dtype != args[0].dtype:
-                self.refuse(f"{func} changes a tensor in place, but not its dtype ({where})")
+                self.refuse(f"{called} changes a tensor in place, but not its dtype {said(where)}")
         named = map_leaves(self.other_device.device_of, map_leaves(self.operand, kwargs))
         result = self.other_device.run(func, args, kwargs)
         if is_random:
@@ -260,8 +269,10 @@ class Trace(TorchDispatchMode):
         results = result if isinstance(result, (tuple, list)) else (result,)
         if not all(isinstance(part, Tensor) for part in results):
             if any(isinstance(part, Tensor) for part in results):
-                raise CaptureError(f"{func} returns more than tensors ({where})")
+                self.refuse(f"{called or func} returns more than tensors {said(where)}")
             return result  # a question about a tensor, such as its device
+        if any(part.layout is not torch.strided for part in results):
+            self.refuse(f"{called or func._opname} makes a sparse tensor {said(where)}")
         if made := creation(func, args, results[0], self.device):
             target, arguments, named = made
         if func._opname in ("view", "_unsafe_view"):  # PyTorch leaves a -1 as it is, or does not
@@ -277,7 +288,9 @@ class Trace(TorchDispatchMode):
         if self.rows_first.is_by_row((args, kwargs)):
             self.rows_first.with_rows.update(map(id, results))
         is_tuple = isinstance(result, (tuple, list))
-        self.program.ops.append(Op(target, arguments, named, outputs, is_tuple, where, grad))
+        self.program.ops.append(
+            Op(target, arguments, named, outputs, is_tuple, where, grad, called=called)
+        )
         if is_in_place(func):
             self.views.written(args[0], partial(self.emit, where, grad))
         elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], inside[0])):
@@ -361,30 +374,20 @@ class Trace(TorchDispatchMode):
         if not same:
             self.refuse(f"it sets the state of PyTorch's random numbers{where}")
 
-    def may_change(self, tensor: Tensor, func: Any, where: str) -> None:
+    def may_change(self, tensor: Tensor, called: str, where: str) -> None:
         """Refuse a change in place that another value would see."""
         if id(tensor) in self.fixed:
-            what = self.values[id(tensor)].name
-            if what.endswith("num_batches_tracked"):
-                self.refuse(
-                    "batch norm in training reckons with all rows at once and moves its running "
-                    f"averages at every step {said(where)}; in evaluation, with .eval(), it fuses"
-                )
-            raise CaptureError(
-                f"{func} changes {what} in place {said(where)}; what is carried from step to step "
-                "belongs in `state`"
-            )
+            self.refuse(changes_given(self.program, self.values[id(tensor)], called, where))
         root = self.views.root(tensor)
-        if not torch.is_grad_enabled() and self.with_grad.intersection((id(tensor), id(root))):
-            raise CaptureError(
-                f"{func} changes a tensor in place behind the back of its gradient ({where})"
-            )
-        memory = tensor.untyped_storage()._cdata
+        behind = self.with_grad.intersection((id(tensor), id(root)))
+        memory = _memory(tensor)
         made_here = [t for t in self.alive if _memory(t) == memory and id(t) not in self.fixed]
-        if self.sharing.get(memory, 2) > 1 and not self.views.are_all(root, made_here):
-            raise CaptureError(
-                f"{func} changes a tensor in place that shares its memory with another ({where})"
+        if behind and not torch.is_grad_enabled():
+            self.refuse(
+                f"{called} changes a tensor in place behind the back of its gradient {said(where)}"
             )
+        if self.sharing.get(memory or 0, 2) > 1 and not self.views.are_all(root, made_here):
+            self.refuse(shares_memory(called, where, self.hidden_effects.transformed))
 
 
 def _memory(tensor: Tensor) -> int | None:

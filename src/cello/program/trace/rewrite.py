@@ -8,9 +8,18 @@ from typing import Any
 import torch
 
 from cello.errors import CaptureError
-from cello.program.graph import Op, Value
+from cello.program.graph import Op, Program, Value
+from cello.program.sizes import said
 
-__all__ = ["by_number", "is_in_place", "is_new", "is_view", "out_of_place"]
+__all__ = [
+    "by_number",
+    "changes_given",
+    "is_in_place",
+    "is_new",
+    "is_view",
+    "out_of_place",
+    "shares_memory",
+]
 
 aten = torch.ops.aten
 
@@ -55,7 +64,9 @@ def out_of_place(
         packet = getattr(aten, func._opname.removesuffix("_"), None)
         target = getattr(packet, func._overloadname, None)
     if target is None or is_in_place(target):
-        raise CaptureError(f"{func} changes a tensor in place, which has no other form ({where})")
+        raise CaptureError(
+            f"{func._opname} changes a tensor in place, which has no other form {said(where)}"
+        )
     defaults = (
         argument.default_value
         for argument in func._schema.arguments[given:]
@@ -69,3 +80,37 @@ def by_number(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
     if func._opname != "index":
         return False
     return all(n is None or n.dtype not in (torch.bool, torch.uint8) for n in args[1])
+
+
+def changes_given(program: Program, value: Value, called: str, where: str) -> str:
+    """Why a step may not change in place what it is given: an input, a state, a parameter."""
+    paths = {known: path for path, known in program.parameters.items()}
+    states = {known: name for name, known in program.state.items()}
+    name = paths.get(value, value.name)
+    if name.endswith("num_batches_tracked"):
+        return (
+            "batch norm in training reckons with all rows at once and moves its running averages "
+            f"at every step {said(where)}; in evaluation, with .eval(), it fuses"
+        )
+    if value in states:
+        return (
+            f"{called} changes the state {states[value]} in place {said(where)}; of "
+            f"{states[value]}.clone() it fuses"
+        )
+    return (
+        f"{called} changes {name} in place {said(where)}; what is carried from step to step "
+        "belongs in `state`"
+    )
+
+
+def shares_memory(called: str, where: str, transformed: bool) -> str:
+    """Why a change in place is refused that a tensor with the same memory would see."""
+    if transformed:
+        return (
+            f"a transform of torch.func changes a tensor in place {said(where)}; a step has all "
+            "rows, and what it does with them needs no vmap to fuse"
+        )
+    return (
+        f"{called} changes a tensor in place that shares its memory with another {said(where)}; "
+        "of a .clone() it fuses"
+    )

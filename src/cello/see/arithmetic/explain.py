@@ -173,7 +173,7 @@ def _check(elements: ScalarFormulas, term: Term, recorded: Tensor, what: str) ->
         for slope, (_, size) in zip(slopes, numbers, strict=True)
         if slope is not None
     )
-    limit = 32 * torch.finfo(recorded.dtype).eps * size + torch.finfo(recorded.dtype).tiny
+    limit = 32 * elements.rounding * size + torch.finfo(recorded.dtype).tiny
     if abs(computed.item() - recorded.item()) > limit:
         raise ModelError(
             f"{what} was recorded as {short(recorded.item(), 9)}, but the net as it is now gives "

@@ -39,6 +39,7 @@ class ScalarFormulas:
         limit: how many terms of a longer sum are written.
         used: every number that came up in a line, and its size or that of what was added up to it.
         is_exact: False once a number came up that is not known.
+        rounding: the coarsest of the types that came up, relative: one unit in its last place.
     """
 
     def __init__(self, evaluation: Evaluation, names: Iterable[str], limit: int) -> None:
@@ -61,7 +62,7 @@ class ScalarFormulas:
         """How this element of a named value was made; for a second name of a value, its number."""
         self.whole = value = self.evaluation.program.names[name]
         self.used: list[tuple[Tensor, Tensor]] = []
-        self.is_exact = True
+        self.is_exact, self.rounding = True, _eps_of(value)
         self.budget = BUDGET
         self.inside = False
         is_second = self.named[value] != name
@@ -114,6 +115,7 @@ class ScalarFormulas:
     def _made(self, value: Value, element: int) -> Term:
         if value in self.evaluation.missing and value not in self.maker:
             self._refuse()
+        self.rounding = max(self.rounding, _eps_of(value))
         op = self.maker.get(value)
         if op is None:
             return self.number(value, element)
@@ -249,3 +251,9 @@ class ScalarFormulas:
             f"the arithmetic needs {' and '.join(sorted(needed))}, which this recording does "
             "not hold: record with a wider only=, or without it"
         )
+
+
+def _eps_of(value: Value) -> float:
+    """One unit in the last place of 1 in a value's type; 0 for whole numbers."""
+    real = value.dtype.is_floating_point or value.dtype.is_complex
+    return torch.finfo(value.dtype).eps if real else 0.0

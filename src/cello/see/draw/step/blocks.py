@@ -132,7 +132,7 @@ class Builder:
 
     def block(self, node: Expression) -> Block:
         """The block that makes a value; `node` is its formula."""
-        if isinstance(node, Symbol):
+        if isinstance(node, Symbol) and not node.fixed:
             return self.named[node.name]
         made = self._block(node)
         made.source = self.traced.origin(node)
