@@ -88,11 +88,11 @@ def gla(self, x, S):
 
 
 @published("Yang et al. 2025, Gated delta networks", {"S": [H, K]}, y=H, W=(I, 2 * K + H),
-           gates=(I, 2))  # fmt: skip
+           mix=(I, 2))  # fmt: skip
 def gated_delta(self, x, S):
     q, k, v = F.silu(self.W(x)).split([K, K, H], -1)
     q, k = F.normalize(q, p=2, dim=-1), F.normalize(k, p=2, dim=-1)
-    alpha, beta = torch.sigmoid(self.gates(x)).unsqueeze(-1).unbind(1)
+    alpha, beta = torch.sigmoid(self.mix(x)).unsqueeze(-1).unbind(1)
     S = alpha.unsqueeze(-1) * S
     error = v - torch.einsum("bvk,bk->bv", S, k)
     S = S + torch.einsum("bv,bk->bvk", beta * error, k)

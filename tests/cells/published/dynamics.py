@@ -114,8 +114,8 @@ class Triangle(torch.autograd.Function):
         return g * 0.3 * F.relu(1 - v.abs())
 
 
-@published("Bellec et al. 2018, Adaptive spiking neurons (LSNN)", {"v": H, "a": H, "z": H}, W=(I, H),
-           R=(H, H))  # fmt: skip
+@published("Bellec et al. 2018, Adaptive spiking neurons (LSNN)", {"v": H, "a": H, "z": H},
+           W=(I, H), R=(H, H))  # fmt: skip
 def alif(self, x, v, a, z):
     a = 0.9 * a + z
     threshold = 0.5 + 0.2 * a

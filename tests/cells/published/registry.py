@@ -61,4 +61,4 @@ def published(
 def make_published(name: str, dtype: torch.dtype = torch.float64) -> cello.Cell:
     """The cell of that name, in evaluation, always the same."""
     torch.manual_seed(3)
-    return PUBLISHED[name]().to(dtype)
+    return PUBLISHED[name]().to(dtype).eval()

@@ -117,8 +117,8 @@ def householder(self, x, h):
     return h, (h,)
 
 
-@published("Zhang et al. 2018, Fourier recurrent unit", {"u": [3, H], "t": 1}, W=(I, H), R=(3 * H, H),
-           phase=[3, H], y=H)  # fmt: skip
+@published("Zhang et al. 2018, Fourier recurrent unit", {"u": [3, H], "t": 1}, W=(I, H),
+           R=(3 * H, H), phase=[3, H], y=H)  # fmt: skip
 def fourier_unit(self, x, u, t):
     z = torch.tanh(self.W(x) + self.R(u.flatten(1)))
     f = torch.arange(1, 4, dtype=x.dtype).view(1, 3, 1)

@@ -9,9 +9,13 @@ from torch import Tensor
 
 from cello.engines.packing import Alike
 
-__all__ = ["NOWHERE", "StepTable"]
+__all__ = ["NOWHERE", "SUMMED", "StepTable"]
 
 NOWHERE = torch.empty(0)  # its address is 0
+
+#: So many steps of a sequence run into one sum, where a vector's gradient is that of all steps:
+#: a longer one would lose its last digits.
+SUMMED = 256
 
 
 class StepTable:
@@ -30,6 +34,11 @@ class StepTable:
     ) -> None:
         self.length, self.rows, self.total = length, rows, total
         self.table, self.reverse = table, reverse
+
+    @property
+    def sums(self) -> int:
+        """How many sums a vector's gradient is made of: for each sequence one in `SUMMED` steps."""
+        return self.rows * max(1, -(-self.length // SUMMED))
 
     @classmethod
     def of(cls, sizes: Sequence[int], reverse: bool) -> StepTable:

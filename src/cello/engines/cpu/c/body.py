@@ -52,7 +52,7 @@ class Body:
             if store.per_sequence:
                 memory.arrays[store.array] = None
                 place = (
-                    f"kernel->{memory.array_name(store.array)} + seq * {store.array.width}",
+                    f"kernel->{memory.array_name(store.array)} + sum * {store.array.width}",
                     store.start,
                 )
                 total = f"{self._get(place)} + {self._vector(store.node)}"

@@ -43,7 +43,7 @@ def _units(
     lines = [
         f"INLINE void {name}_units(const Kernel *kernel, const Team *team, long at, long unit, "
         f"long left{sums}) {{",
-        "    UNUSED const long row = team->row[at], seq = team->seq[at];",
+        "    UNUSED const long row = team->row[at], sum = team->sum[at];",
         *(f"    {line}" for line in body.lines),
         "}",
     ]

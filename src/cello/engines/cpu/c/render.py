@@ -11,6 +11,7 @@ from cello.engines.cpu.c.prelude import driver, prelude, walk
 from cello.engines.cpu.c.products import groups_of, tile_width
 from cello.engines.cpu.c.regions import render_region
 from cello.engines.fused.slots import STATE_SLOTS, Slot
+from cello.engines.fused.step_table import SUMMED
 from cello.program.graph import Value
 from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Array, Graph
@@ -121,6 +122,7 @@ def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
     lines = [
         f"#define BACKWARD {int(kernel.name == 'backward')}",
         f"#define BY_UNIT {memory.together}",
+        f"#define SUMMED {SUMMED} /* steps of a sequence that run into one sum */",
         f"#define STATES {len(kernel.states)}",
         f"static const long SIZE[{states}] = {{{_listed(kernel.states.values())}}};",
         f"#define WIDEST {max(kernel.states.values(), default=1)}",
@@ -138,7 +140,7 @@ def _structs(kernel: Kernel, memory: Memory, slots: tuple[Slot, ...]) -> str:
         "    long from, to; /* its rows */",
         "    int part, parts; /* of the team's threads */",
         "    int back; /* whether this step goes through its blocks from the last one */",
-        "    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */",
+        "    long *row, *seq, *sum, *begin; /* of each row at hand: place, sequence, sums */",
         *(f"    real **{name}[{states}];" for name in (*lists, "last")),
         f"    real *own[{states}];",
         *(f"    real *{name};" for name, _ in _shared(memory)),

@@ -32,7 +32,7 @@ INLINE int has_step(const Shape *shape, long t, long seq) {
 /* ---------------------------------------------------------------- the memory of a team */
 
 INLINE long own_bytes(void) {
-    long bytes = 3 * ALIGNED((2 * AT_HAND + 1) * sizeof(long));
+    long bytes = 4 * ALIGNED((2 * AT_HAND + 1) * sizeof(long));
     for (int s = 0; s < STATES; s++)
         bytes += ALIGNED(MOST * PADDED(SIZE[s]) * sizeof(real)) + ALIGNED(MOST * sizeof(real *)) +
                  (1 + BACKWARD) * ALIGNED(AT_HAND * sizeof(real *));
@@ -59,6 +59,7 @@ static void prepare(const Kernel *kernel, Team *team, int thread, int part, int 
     for (int s = 0; s < STATES; s++) team->own[s] = next_bytes(&own, MOST * PADDED(SIZE[s]) * sizeof(real));
     team->row = next_bytes(&own, (2 * AT_HAND + 1) * sizeof(long));
     team->seq = next_bytes(&own, (2 * AT_HAND + 1) * sizeof(long));
+    team->sum = next_bytes(&own, (2 * AT_HAND + 1) * sizeof(long));
     team->begin = next_bytes(&own, (2 * AT_HAND + 1) * sizeof(long));
     for (int s = 0; s < STATES; s++) {
         team->CHAIN[s] = next_bytes(&own, AT_HAND * sizeof(real *));
@@ -100,6 +101,7 @@ static long rows_from(const Shape *shape, Team *team, long done) {
         for (long r = 0; r < active; r++, rows++) {
             team->row[rows] = offset_of(shape, t) + team->from + r;
             team->seq[rows] = team->from + r;
+            team->sum[rows] = step / SUMMED * shape->rows + team->from + r;
         }
     }
     team->begin[step - done] = rows;

@@ -111,6 +111,7 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
     const Tensor tape = tensors.back().contiguous(), y = tensors[tensors.size() - 2].contiguous();
     tensors.resize(tensors.size() - 2);
     const long states = loop->zeros.size(), total = steps * rows, given = loop->taken() + states;
+    const long sums = rows * std::max(1L, (steps + SUMMED - 1) / SUMMED);
     Scratch scratch = recipe.take();
     variable_list all = loop->operands(tensors, scratch), plain;
     for (const Tensor &grad : grads) plain.push_back(grad.defined() ? grad.contiguous() : grad);
@@ -130,7 +131,7 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
         else if (kind == OF_TAPE) all.push_back(tape);
         else if (kind == OF_GRAD)
             all.push_back(plain[0].defined() ? plain[0] : at_zero({total, width}, loop->options));
-        else if (kind == OF_SUM) all.push_back(at_zero({rows, width}, loop->options));
+        else if (kind == OF_SUM) all.push_back(at_zero({sums, width}, loop->options));
         else if (kind == OF_DX) all.push_back(empty(tensors[0].sizes(), loop->options));
         else {
             if (!fits) scratch.arrays.push_back(empty({total, width}, loop->options));
@@ -156,7 +157,7 @@ variable_list Call::quickly(variable_list &&tensors, const variable_list &grads,
     for (const Longs &s : recipe.sums) {
         Tensor &grad = result[s[0]];
         const Tensor &array = all[s[1]];
-        const Tensor sum = rows == 1 && !recipe.shares ? array : array.sum(0);
+        const Tensor sum = sums == 1 && !recipe.shares ? array : array.sum(0);
         if (!grad.defined() && s[3] == all[s[0]].numel()) {
             grad = sum.view(all[s[0]].sizes());
             continue;

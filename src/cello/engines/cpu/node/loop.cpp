@@ -122,6 +122,7 @@ enum { OF_Y, OF_TAPE, OF_GRAD, OF_SUM, OF_DX, OF_SCRATCH };
 
 constexpr long LITTLE = 1 << 17; /* numbers that may be kept from call to call */
 constexpr long TALL = 2048;      /* both as in gradients.py */
+constexpr long SUMMED = 256;     /* as in step_table.py */
 
 struct Backward : Function {
     Longs needs;

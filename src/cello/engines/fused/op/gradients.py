@@ -157,7 +157,7 @@ class BackwardRecipe:
                 grad = grads[place]
                 array = zeros((total, width)) if grad is None else grad
             elif kind == "sum":
-                array = zeros((steps.rows, width))
+                array = zeros((steps.sums, width))
             elif kind == "dx":
                 array = new(given[0].shape)
             else:
@@ -170,7 +170,7 @@ class BackwardRecipe:
             found[value] = _sum_of(terms, all_of, scratch, given[value], found[value])
         for value, place, start, width in self.sums:
             sums = all_of[place]
-            of_all = sums if steps.rows == 1 and not self.shares else sums.sum(0)
+            of_all = sums if steps.sums == 1 and not self.shares else sums.sum(0)
             found[value] = _add(found[value], given[value], of_all, start, width)
         if total * sum(self.scratch.values()) <= _LITTLE:
             self.scratches.append(scratch)
