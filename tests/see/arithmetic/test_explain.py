@@ -240,6 +240,14 @@ def test_rounding_is_no_reason_to_refuse(name: str, dtype: torch.dtype):
             rec.explain(t, unit, batch=1)
 
 
+def test_numbers_rounded_on_the_way_are_no_reason_either():
+    def rounded(s: Any, x: Tensor, h: Tensor) -> Tensor:
+        return torch.tanh(x.to(torch.bfloat16).float() + 0.7 * h.to(torch.bfloat16).float())
+
+    rec = cello.record(cello.Recurrent(Step(rounded), engine="split"), torch.randn(3, 2, 4))
+    assert "tanh(" in str(rec.explain(t=2, unit=1))
+
+
 @pytest.mark.parametrize(
     ("function", "line"),
     [

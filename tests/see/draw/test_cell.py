@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import cello
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.step.cells import cell_diagram
-from tests.registry import ACTIVATED, CAPTURED, RANDOM, make, x_of
+from tests.registry import ACTIVATED, CAPTURED, RANDOM, Base, make, x_of
 from tests.see.draw.drawings import SVG, collisions, labels, numbers, read
 from tests.see.odd_cells import ODD, Hostile, LongNames
 
@@ -379,3 +379,14 @@ def test_what_cannot_be_drawn():
         cello.draw(cello.ElmanCell(2, 2), recording={})
     with pytest.raises(CaptureError, match=r"BranchingCell\.step cannot be captured"):
         cello.draw(make("branching"))
+
+
+def test_a_parameter_as_the_next_state():
+    class Resetting(Base):
+        def step(self, x, h):
+            y = torch.tanh(self.W(x) + h)
+            return y, (self.W.bias.expand(len(x), 3),)
+
+    (memory,) = (block for block in cell_diagram(Resetting()).blocks if block.kind == "memory")
+    assert [block.text for block in memory.inputs] == ["W.bias"]
+    assert collisions(cello.draw(Resetting()).svg) == []
