@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 import cello
@@ -42,6 +43,35 @@ class Inner(cello.Cell):
         return y[0], (*(part.transpose(0, 1) for part in state), after[0])
 
 
+class Spike(torch.autograd.Function):
+    """1 from 0 on, with the slope of a sigmoid."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor) -> Any:
+        ctx.save_for_backward(v)
+        return (v > 0).to(v.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        (v,) = ctx.saved_tensors
+        return grad * torch.sigmoid(4 * v)
+
+
+class Spiking(cello.Cell):
+    """A step with a function that has a gradient of its own."""
+
+    state = ("v", "s")
+
+    def __init__(self) -> None:
+        super().__init__(3, 4)
+        self.W, self.R = nn.Linear(3, 4), nn.Linear(4, 4, bias=False)
+
+    def step(self, x: Tensor, v: Tensor, s: Tensor) -> Any:
+        v = 0.8 * v + self.W(x) + self.R(s) - 0.5 * s
+        s = Spike.apply(v - 0.2)
+        return v - s, (v, s)
+
+
 #: The net, and the arguments of `to_c`.
 NETS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
     "both-ways": (
@@ -62,6 +92,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], dict[str, Any]]] = {
         ),
         {},
     ),
+    "own-gradient": (lambda: cello.Recurrent(Spiking()), {}),
     "sum": (lambda: cello.Bidirectional(GRUCell(3, 5), join="sum"), {}),
     "lstm": (
         lambda: cello.LSTM(3, 4, num_layers=2, bidirectional=True, proj_size=2, dropout=0.5),

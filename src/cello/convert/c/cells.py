@@ -20,7 +20,7 @@ from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.engine import CpuPlan, cpu_plan
 from cello.engines.fused.run_plan import shared_tensors
 from cello.errors import CaptureError, ConversionError
-from cello.program import Value, program_of
+from cello.program import Value, program_of_values
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
 from cello.program.kernel.nodes import Array, Constant, Dot, Gather, Node, Shared, TermSum
 
@@ -115,7 +115,8 @@ def cell_function(
         ConversionError: the compiled engine has no loop for the step, or it draws random numbers.
     """
     try:
-        plan = cpu_plan(program_of(cell, dtype, torch.device("cpu")), cell.feedback, whole=True)
+        program = program_of_values(cell, dtype, torch.device("cpu"))
+        plan = cpu_plan(program, cell.feedback, whole=True)
     except CaptureError as error:
         raise ConversionError(f"{path} has no C: {error}") from error
     if plan.ahead is not None or plan.drawn:

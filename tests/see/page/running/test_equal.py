@@ -60,6 +60,7 @@ def test_every_value_of_every_cell(name: str, dtype: torch.dtype, javascript: Ja
         check_recording(rec, found, dtype, batch)
 
 
+@pytest.mark.filterwarnings("ignore::cello.EngineWarning")  # of the net, not of its JavaScript
 @pytest.mark.parametrize("name", NETS)
 def test_every_net(name: str, javascript: JavaScript) -> None:
     make_net, arguments = NETS[name]

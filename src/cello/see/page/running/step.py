@@ -17,7 +17,7 @@ from cello.engines.cpu.c.memory import Memory
 from cello.engines.cpu.engine import CpuPlan, cpu_plan
 from cello.engines.fused.run_plan import shared_tensors
 from cello.errors import CaptureError
-from cello.program import Value, program_of
+from cello.program import Value, program_of_values
 from cello.program.kernel import Kernel, Region, forward_kernel, schedule
 from cello.program.kernel.nodes import Array, Constant, Dot, Gather, Node, Shared
 from cello.program.overrides import can_override, with_overrides
@@ -72,7 +72,7 @@ def step_function(cell: Cell, dtype: torch.dtype, *, forced: bool = True) -> Ste
     >>> found.inputs, found.states, found.names
     (21, {'h': 2}, {'x': 2, 'z': 1, 'h': -1, 'h_prev': 0})
     """
-    program = program_of(cell, dtype, torch.device("cpu"))
+    program = program_of_values(cell, dtype, torch.device("cpu"))
     named = dict.fromkeys(program.names.values() if forced else ())
     values = [value for value in named if can_override(program, value)]
     plan = cpu_plan(with_overrides(program, values), cell.feedback)
