@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import cello
+from cello.engines.render import render
+from cello.program import capture
 from tests.registry import Base
 
 
@@ -121,3 +124,28 @@ def test_an_lstm_with_projections_inside_a_step(bias: bool) -> None:
         loss = y.sin().sum() + state.c.square().sum()
         found.append([y, *state, *torch.autograd.grad(loss, given)])
     torch.testing.assert_close(*found)
+
+
+class MatricesOfRows(cello.Cell):
+    """Each row's matrix is multiplied by parameters, from both sides and with a bias."""
+
+    state = ("S",)
+
+    def __init__(self) -> None:
+        super().__init__(3, 3, state_sizes={"S": (3, 3)})
+        self.A, self.W = nn.Parameter(torch.randn(3, 3) / 2), nn.Linear(3, 3)
+
+    def step(self, x: Tensor, S: Tensor) -> Any:
+        S = torch.tanh(self.A @ S @ self.A.T + self.W(S)) * x.unsqueeze(2)
+        return S.sum(1), (S,)
+
+
+def test_products_of_parts_with_one_matrix_are_one_product() -> None:
+    agree(MatricesOfRows())
+    program = capture(MatricesOfRows())
+    read_once = {v for op in program.ops for v in op.outputs} - {*program.results}
+    needs = [*program.parameters.values(), program.x, *program.state.values()]
+    text = inspect.getsource(render("step", program.ops, [], needs, program.results, read_once))
+    assert text.count("_aten_matmul(") == 3
+    assert "_aten_mm(" not in text
+    assert "_aten_addmm(" not in text

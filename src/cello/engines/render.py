@@ -19,7 +19,10 @@ from cello.program import BATCH, Op, Value
 
 __all__ = ["render"]
 
+aten: Any = torch.ops.aten
+
 _serial = count()
+_PRODUCTS = (aten.mm.default, aten.addmm.default)
 
 
 def render(
@@ -34,11 +37,11 @@ def render(
 
     The number of rows is read from the first input. Products among the values `read_once`, which
     nothing but one operation of the whole program reads, become one operation with the sum that
-    reads them.
+    reads them, and those of all parts of a tensor with one matrix a single product.
     """
     lines = [f"def _make({_names(shared)}):", f"    def _{title}({_names(inputs)}):"]
     functions: dict[str, Any] = {}
-    body = [_line(op, functions) for op in _fused(ops, read_once)]
+    body = [_line(op, functions) for op in _fused(_whole(ops, read_once), read_once)]
     if any(_rows in line for line in body):
         first = next(value for value in inputs if value.batched)
         body.insert(0, f"{_rows} = {first.name}.shape[0]")
@@ -130,3 +133,44 @@ def _fused(ops: Sequence[Op], read_once: Collection[Value]) -> list[Op]:
                 fused[op] = Op(target, (other, *source.args), {}, op.outputs, False, op.where)
                 break
     return [made for op in ops if (made := fused.get(op, op)) is not None]
+
+
+def _whole(ops: Sequence[Op], read_once: Collection[Value]) -> list[Op]:
+    """Turn `stack([part @ m for part in a.unbind(1)], 1)` into `a @ m`.
+
+    A captured step has the products of matrices that belong to rows one by one, as a fused loop
+    takes them.
+    """
+    makers = {value: op for op in ops for value in op.outputs}
+    made: dict[Op, list[Op]] = {}
+    for op in ops:
+        products = [makers.get(part) for part in op.args[0]] if _is_stack(op) else []
+        first = products[0] if products else None
+        if first is None or first.target not in _PRODUCTS:
+            continue
+        *added, part, matrix = first.args
+        cut = makers.get(part)
+        if cut is None or cut.target is not aten.unbind.int or cut.args[1:] != (1,):
+            continue
+        alike = [(*added, part, matrix) for part in cut.outputs]
+        between = [*cut.outputs, *op.args[0]]
+        if (
+            [product and product.args for product in products] == alike
+            and {product and product.target for product in products} == {first.target}
+            and all(one and one.grad and not one.kwargs for one in (cut, op, *products))
+            and all(value in read_once for value in between)
+            and not any(value.batched for value in (*added, matrix))
+        ):
+            made.update((one, []) for one in (cut, *products) if one is not None)
+            results = (part,) if added else op.outputs
+            made[op] = [
+                Op(aten.matmul.default, (cut.args[0], matrix), {}, results, False, op.where)
+            ]
+            if added:
+                adds = (part, *added)
+                made[op].append(Op(aten.add.Tensor, adds, {}, op.outputs, False, op.where))
+    return [part for op in ops for part in made.get(op, [op])]
+
+
+def _is_stack(op: Op) -> bool:
+    return op.target is aten.stack.default and op.args[1:] == (1,)

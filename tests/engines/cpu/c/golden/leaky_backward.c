@@ -4,6 +4,7 @@
 
 #define BACKWARD 1
 #define BY_UNIT 0
+#define SUMMED 256 /* steps of a sequence that run into one sum */
 #define STATES 1
 static const long SIZE[1] = {5};
 #define WIDEST 5
@@ -40,7 +41,7 @@ typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
-    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
+    long *row, *seq, *sum, *begin; /* of each row at hand: place, sequence, sums */
     real **carry[1];
     real **prev[1];
     real **last[1];
@@ -51,7 +52,7 @@ typedef struct {
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec h_prev = load_left(team->prev[0][at] + unit, left);
     store_left(kernel->factor_0 + row * 5 + unit, h_prev, left);
 }
@@ -69,7 +70,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 }
 
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load_left(kernel->grad_y + row * 5 + unit, left);
     const vec t1 = load_left(team->carry[0][at] + unit, left);
     const vec t2 = t0 + t1;
@@ -84,7 +85,7 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     const vec t9 = splat((real)1.0) - t8;
     const vec t10 = t4 * t9;
     store_left(kernel->cot_0 + row * 5 + unit, t10, left);
-    store_left(kernel->sum_0_W_bias + seq * 5 + unit, load_left(kernel->sum_0_W_bias + seq * 5 + unit, left) + t10, left);
+    store_left(kernel->sum_0_W_bias + sum * 5 + unit, load_left(kernel->sum_0_W_bias + sum * 5 + unit, left) + t10, left);
 }
 
 /* loop: step by step, 5 features */
@@ -104,7 +105,7 @@ INLINE const real *loop_2_0_0_in(const Kernel *kernel, const Team *team, long at
     return kernel->cot_0 + row * 5;
 }
 INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load(team->s_t0 + at * PADDED(5) + unit);
     const vec t1 = sum_0[0] + t0;
     store(team->new_next_h + at * PADDED(5) + unit, t1);
@@ -139,7 +140,7 @@ INLINE const real *after_1_0_0_in(const Kernel *kernel, const Team *team, long a
     return kernel->cot_0 + row * 5;
 }
 INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = sum_0[0];
     store_left(kernel->dx + row * 3 + unit, t0, left);
 }
@@ -169,14 +170,14 @@ APART void after_1(const Kernel *kernel, const Team *team, long first, long coun
 }
 
 INLINE void after_2_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load(team->s_t1 + at * PADDED(5) + unit);
     const vec h_prev = load_left(team->prev[0][at] + unit, left);
     const vec t2 = t0 * h_prev;
     const vec t3 = load_left(kernel->tape + row * 5 + unit, left);
     const vec t4 = t0 * t3;
-    store_left(kernel->sum_1_rsub + seq * 5 + unit, load_left(kernel->sum_1_rsub + seq * 5 + unit, left) + t2, left);
-    store_left(kernel->sum_2_sigmoid + seq * 5 + unit, load_left(kernel->sum_2_sigmoid + seq * 5 + unit, left) + t4, left);
+    store_left(kernel->sum_1_rsub + sum * 5 + unit, load_left(kernel->sum_1_rsub + sum * 5 + unit, left) + t2, left);
+    store_left(kernel->sum_2_sigmoid + sum * 5 + unit, load_left(kernel->sum_2_sigmoid + sum * 5 + unit, left) + t4, left);
 }
 
 /* after: for many steps, 5 features */

@@ -4,6 +4,7 @@
 
 #define BACKWARD 0
 #define BY_UNIT 0
+#define SUMMED 256 /* steps of a sequence that run into one sum */
 #define STATES 1
 static const long SIZE[1] = {5};
 #define WIDEST 5
@@ -31,7 +32,7 @@ typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
-    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
+    long *row, *seq, *sum, *begin; /* of each row at hand: place, sequence, sums */
     real **prev[1];
     real **last[1];
     real *own[1];
@@ -43,7 +44,7 @@ INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long 
     return kernel->x + row * 3;
 }
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load_left(kernel->vector_W_bias + unit, left);
     const vec t1 = sum_0[0] + t0;
     store(team->s_t0 + at * PADDED(5) + unit, t1);
@@ -78,7 +79,7 @@ INLINE const real *loop_1_0_0_in(const Kernel *kernel, const Team *team, long at
     return team->prev[0][at];
 }
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load_left(kernel->vector_rsub + unit, left);
     const vec h_prev = load_left(team->prev[0][at] + unit, left);
     const vec t2 = t0 * h_prev;

@@ -4,6 +4,7 @@
 
 #define BACKWARD 1
 #define BY_UNIT 0
+#define SUMMED 256 /* steps of a sequence that run into one sum */
 #define STATES 2
 static const long SIZE[2] = {5, 5};
 #define WIDEST 5
@@ -36,7 +37,7 @@ typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
-    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
+    long *row, *seq, *sum, *begin; /* of each row at hand: place, sequence, sums */
     real **carry[2];
     real **prev[2];
     real **last[2];
@@ -46,7 +47,7 @@ typedef struct {
 } Team;
 
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec h_prev = load_left(team->prev[0][at] + unit, left);
     store_left(kernel->factor_0 + row * 5 + unit, h_prev, left);
 }
@@ -64,7 +65,7 @@ APART void before_1(const Kernel *kernel, const Team *team, long first, long cou
 }
 
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load_left(kernel->grad_y + row * 5 + unit, left);
     const vec t1 = load_left(team->carry[0][at] + unit, left);
     const vec t2 = t0 + t1;
@@ -102,10 +103,10 @@ INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long u
     store_left(kernel->cot_0 + row * 20 + 5 + unit, t28, left);
     store_left(kernel->cot_0 + row * 20 + 10 + unit, t24, left);
     store_left(kernel->cot_0 + row * 20 + 15 + unit, t13, left);
-    store_left(kernel->sum_0_b + seq * 20 + unit, load_left(kernel->sum_0_b + seq * 20 + unit, left) + t31, left);
-    store_left(kernel->sum_0_b + seq * 20 + 5 + unit, load_left(kernel->sum_0_b + seq * 20 + 5 + unit, left) + t28, left);
-    store_left(kernel->sum_0_b + seq * 20 + 10 + unit, load_left(kernel->sum_0_b + seq * 20 + 10 + unit, left) + t24, left);
-    store_left(kernel->sum_0_b + seq * 20 + 15 + unit, load_left(kernel->sum_0_b + seq * 20 + 15 + unit, left) + t13, left);
+    store_left(kernel->sum_0_b + sum * 20 + unit, load_left(kernel->sum_0_b + sum * 20 + unit, left) + t31, left);
+    store_left(kernel->sum_0_b + sum * 20 + 5 + unit, load_left(kernel->sum_0_b + sum * 20 + 5 + unit, left) + t28, left);
+    store_left(kernel->sum_0_b + sum * 20 + 10 + unit, load_left(kernel->sum_0_b + sum * 20 + 10 + unit, left) + t24, left);
+    store_left(kernel->sum_0_b + sum * 20 + 15 + unit, load_left(kernel->sum_0_b + sum * 20 + 15 + unit, left) + t13, left);
     store(team->new_next_c + at * PADDED(5) + unit, t32);
 }
 
@@ -126,7 +127,7 @@ INLINE const real *loop_2_0_0_in(const Kernel *kernel, const Team *team, long at
     return kernel->cot_0 + row * 20;
 }
 INLINE void loop_2_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = sum_0[0];
     store(team->new_next_h + at * PADDED(5) + unit, t0);
 }
@@ -160,7 +161,7 @@ INLINE const real *after_1_0_0_in(const Kernel *kernel, const Team *team, long a
     return kernel->cot_0 + row * 20;
 }
 INLINE void after_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = sum_0[0];
     store_left(kernel->dx + row * 3 + unit, t0, left);
 }

@@ -4,6 +4,7 @@
 
 #define BACKWARD 0
 #define BY_UNIT 0
+#define SUMMED 256 /* steps of a sequence that run into one sum */
 #define STATES 2
 static const long SIZE[2] = {5, 5};
 #define WIDEST 5
@@ -29,7 +30,7 @@ typedef struct {
     long from, to; /* its rows */
     int part, parts; /* of the team's threads */
     int back; /* whether this step goes through its blocks from the last one */
-    long *row, *seq, *begin; /* of each row at hand: its place, its sequence */
+    long *row, *seq, *sum, *begin; /* of each row at hand: place, sequence, sums */
     real **prev[2];
     real **last[2];
     real *own[2];
@@ -45,7 +46,7 @@ INLINE const real *before_1_0_0_in(const Kernel *kernel, const Team *team, long 
     return kernel->x + row * 3;
 }
 INLINE void before_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec t0 = load_left(kernel->vector_b + unit, left);
     const vec early_z_i = sum_0[0] + t0;
     store(team->s_early_z_i + at * PADDED(5) + unit, early_z_i);
@@ -89,7 +90,7 @@ INLINE const real *loop_1_0_0_in(const Kernel *kernel, const Team *team, long at
     return team->prev[0][at];
 }
 INLINE void loop_1_units(const Kernel *kernel, const Team *team, long at, long unit, long left, const vec *sum_0) {
-    UNUSED const long row = team->row[at], seq = team->seq[at];
+    UNUSED const long row = team->row[at], sum = team->sum[at];
     const vec early_z_i = load(team->s_early_z_i + at * PADDED(5) + unit);
     const vec z_i = sum_0[0] + early_z_i;
     const vec early_z_f = load(team->s_early_z_f + at * PADDED(5) + unit);
