@@ -57,8 +57,14 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    few = x.dim() >= 3 and x.shape[1] <= _FEW
-    return _each(lambda part: _linear(part, weight, bias), x) if few else F.linear(x, weight, bias)
+    if x.dim() < 3 or x.shape[1] > _FEW:
+        return F.linear(x, weight, bias)
+    if x.dim() > 3:
+        return _each(lambda part: _linear(part, weight, bias), x)
+    turned = weight.t()  # once, so that all parts have the same factor
+    if bias is None:
+        return _each(lambda part: torch.mm(part, turned), x)
+    return _each(lambda part: torch.addmm(bias, part, turned), x)
 
 
 def _einsum(equation: Any, *operands: Any) -> Tensor:
