@@ -105,6 +105,33 @@ def test_a_damaged_page_says_so(watched: Callable, tmp_path: Path, damage: Calla
     page.shot()
 
 
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_large_values_are_unpacked_beside_the_page(
+    precision: str, watched: Callable, tmp_path: Path
+):
+    net = cello.Recurrent(cello.ElmanCell(2, 64))
+    with torch.no_grad():
+        rec = cello.record(net, torch.randn(9000, 1, 2), only="h")
+    path = rec.to_html(tmp_path / "page.html", precision=precision)
+    begun: list[int] = []
+    page = watched(path, settled=False)
+    page.page.on("worker", lambda worker: begun.append(1))
+    page.page.reload()
+    page.settle()
+    assert begun
+    for t in (0, 8999):
+        row = page.page.evaluate(
+            f"Array.from(explorer.state.shown.data.subarray(64 * {t}, 64 * {t + 1}))"
+        )
+        assert row == pytest.approx(
+            rec["h"][t, 0].tolist(), abs=1e-3 if precision == "float16" else 0
+        )
+    path.write_text(_garbled(path.read_text(encoding="utf-8")), encoding="utf-8")
+    damaged = watched(path, settled=False)
+    damaged.until("document.querySelector('.failed')")
+    assert damaged.text(".caption") == "The numbers of this page are damaged."
+
+
 def test_a_page_that_was_cut_off_shows_what_it_has(watched: Callable, tmp_path: Path):
     path = recorded("elman").to_html(tmp_path / "page.html")
     text = path.read_text(encoding="utf-8")
