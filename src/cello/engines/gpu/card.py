@@ -18,6 +18,7 @@ from cello.engines.gpu.write import TritonText
 
 __all__ = [
     "H100",
+    "LONGEST",
     "WIDEST",
     "WIDEST_OF_A_STEP",
     "Card",
@@ -29,6 +30,8 @@ __all__ = [
 
 #: Features of the widest vector that a program has at hand, of all steps and of one.
 WIDEST, WIDEST_OF_A_STEP = 128, 1 << 15
+#: Lines of a function, from which on Triton takes minutes for it and finds too few registers.
+LONGEST = 550
 #: Bytes of shared memory that the loop of gradients takes for each number of a matrix.
 _BYTES = 12.5
 
@@ -86,6 +89,8 @@ def why_not_whole(whole: TritonText, steps: StepText, rows: int, card: Card) -> 
     if whole.held * _BYTES > card.shared:
         most = int(card.shared / _BYTES)
         return f"one kernel holds matrices of at most {most:,} numbers here, not {whole.held:,}"
+    if whole.longest > LONGEST:
+        return f"a function of one kernel would have {whole.longest:,} lines"
     one, other = whole_takes(whole, rows, card), steps_take(steps, rows, card)
     if other < one:
         return f"a step of one kernel would take {one:.1f} µs for {rows:,} rows, not {other:.1f}"

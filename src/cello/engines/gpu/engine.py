@@ -8,7 +8,7 @@ from cello.cells import Cell
 from cello.cells.contract.like import like_of
 from cello.engines.fused.plan import Plan, plan_of
 from cello.engines.fused.run_plan import run_plan
-from cello.engines.gpu.card import H100, WIDEST_OF_A_STEP, why_not_whole
+from cello.engines.gpu.card import H100, LONGEST, WIDEST_OF_A_STEP, why_not_whole
 from cello.engines.gpu.launch import TritonLibrary
 from cello.engines.gpu.stepwise.rendered import render_steps
 from cello.engines.gpu.trust import distrust
@@ -60,10 +60,16 @@ class GpuPlan(Plan):
     def too_large(self) -> str | None:
         """Why not even one step can be run, or None if it can."""
         libraries = [self.library_of(backward=backward) for backward in (False, True)]
-        widest = max(library.stepwise.text.widest for library in libraries)
+        texts = [library.stepwise.text for library in libraries]
+        widest, longest = (max(getattr(t, n) for t in texts) for n in ("widest", "longest"))
         if widest > WIDEST_OF_A_STEP:
             most = f"{WIDEST_OF_A_STEP:,}"
             return f"its loops hold vectors of at most {most} numbers, here are {widest:,}"
+        if longest > LONGEST:
+            return (
+                f"a function of its loops would have {longest:,} lines, and Triton takes minutes "
+                f"for more than {LONGEST}"
+            )
         return None
 
 

@@ -1,7 +1,7 @@
 """Compiling a loop for a GPU that is not there: what it would take of one.
 
-Triton makes the machine code of any NVIDIA card without a card; a tool that comes with it says how
-many registers and how much shared memory each function takes.
+Triton makes the machine code of any card without a card; for NVIDIA's, a tool that comes with it
+says how many registers and how much shared memory each function takes, for AMD's the listing does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cello.engines.gpu.whole import WholeLoop
 __all__ = ["Taken", "compile_offline"]
 
 _TYPES = {"p_tables": "*i32", "p_steps": "*i64", "p_time": "*i64", "p_reset": "*u8"}
+_FLAGS = ("REVERSE", "RAGGED", "RESETS", "FORCED")
 
 
 class Taken(NamedTuple):
@@ -37,12 +38,22 @@ class Taken(NamedTuple):
 
 def compile_offline(
     loop: WholeLoop | StepwiseLoop,
-    capability: int = 90,
+    target: int | str = 90,
     *,
-    precision: str = "tf32x3",
+    precision: str | None = None,
     warps: int = 8,
+    everything: bool = False,
 ) -> dict[str, Taken]:
-    """Compile the functions of a loop for a compute capability, such as 80, 90 or 120."""
+    """Compile the functions of a loop.
+
+    Args:
+        loop: whose functions.
+        target: a compute capability of NVIDIA's, such as 80, 90 or 120, or what AMD calls a card,
+            such as "gfx942".
+        precision: of products, as `tl.dot` has it; if not given, that of float32.
+        warps: of a program.
+        everything: with lengths, resets, known outputs and from the end, not with nothing.
+    """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -51,11 +62,11 @@ def compile_offline(
     found = {}
     for name, function in loop.functions.items():
         constants: dict[str, Any] = {
-            **dict.fromkeys(("REVERSE", "RAGGED", "RESETS", "FORCED"), False),
+            **dict.fromkeys(_FLAGS, everything),
             "OWN": loop.text.own,
             "NOW": loop.text.now,
             "TILE": loop.tile,
-            "PRECISION": precision,
+            "PRECISION": precision or ("ieee" if isinstance(target, str) else "tf32x3"),
         }
         types = {
             word: "constexpr"
@@ -64,14 +75,21 @@ def compile_offline(
             for word in function.arg_names
         }
         constants = {word: value for word, value in constants.items() if word in types}
-        source = ASTSource(fn=function, signature=types, constexprs=constants)
-        target = GPUTarget("cuda", capability, 32)
-        made = triton.compile(source, target=target, options={"num_warps": warps})
-        found[name] = _taken(made, triton.knobs.nvidia.cuobjdump.path)
+        # PyTorch's memory begins at a multiple of 16 bytes, which Triton sees when it is called.
+        even = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types.values()) if t[0] == "*"}
+        source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=even)
+        if isinstance(target, str):
+            card = GPUTarget("hip", target, 64)
+            made = triton.compile(source, target=card, options={"num_warps": warps})
+            found[name] = _of_amd(made)
+        else:
+            card = GPUTarget("cuda", target, 32)
+            made = triton.compile(source, target=card, options={"num_warps": warps})
+            found[name] = _of_nvidia(made, triton.knobs.nvidia.cuobjdump.path)
     return found
 
 
-def _taken(made: Any, tool: str) -> Taken:
+def _of_nvidia(made: Any, tool: str) -> Taken:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(made.asm["cubin"])
         file.flush()
@@ -80,3 +98,13 @@ def _taken(made: Any, tool: str) -> Taken:
     assert usage is not None, done
     products = len(re.findall(r"\b(?:mma|wgmma)\.", made.asm["ptx"]))
     return Taken(int(usage[1]), int(usage[2]), made.metadata.shared, products)
+
+
+def _of_amd(made: Any) -> Taken:
+    listing = made.asm["amdgcn"]
+    registers, spilled = (
+        int(re.findall(rf"\.{word}:\s*(\d+)", listing)[-1])
+        for word in ("vgpr_count", "private_segment_fixed_size")
+    )
+    products = len(re.findall(r"\bv_mfma", listing))
+    return Taken(registers, spilled, made.metadata.shared, products)

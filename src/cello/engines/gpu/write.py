@@ -17,7 +17,7 @@ from cello.program.kernel.kernel import Kernel
 from cello.program.kernel.nodes import Graph
 from cello.program.kernel.schedule import PHASES, schedule
 
-__all__ = ["BEFORE", "ROW", "TritonText", "indented", "render"]
+__all__ = ["BEFORE", "ROW", "TritonText", "indented", "longest", "render"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class TritonText:
     widest: int
     held: int
     now = 0  # numbers of a row in memory of one step: all stays in registers
+
+    @property
+    def longest(self) -> int:
+        """Lines of the longest function."""
+        return longest(self.source)
 
 
 def render(graph: Graph, kernel: Kernel, feedback: str | None) -> TritonText:
@@ -191,6 +196,11 @@ def _step(backward: bool) -> list[str]:
         "    active = rows",
         "    row = t * ROWS + seq",
     ]
+
+
+def longest(source: str) -> int:
+    """Lines of the longest function of a text."""
+    return max(part.count("\n") for part in source.split("@triton.jit"))
 
 
 def indented(lines: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from cello.engines.fused.slots import Slot
 from cello.engines.gpu.stepwise.memory import StepMemory
 from cello.engines.gpu.stepwise.passes import JoinedProduct, passes_of
 from cello.engines.gpu.stepwise.step_functions import StepPhase
-from cello.engines.gpu.write import BEFORE, ROW, indented
+from cello.engines.gpu.write import BEFORE, ROW, indented, longest
 from cello.program.kernel.kernel import Kernel, Store
 from cello.program.kernel.nodes import Constant, Dot, Graph
 from cello.program.kernel.schedule import PHASES, schedule
@@ -108,6 +108,11 @@ class StepText:
     widest: int
     weights: int
     launches: int
+
+    @property
+    def longest(self) -> int:
+        """Lines of the longest function."""
+        return longest(self.source)
 
 
 _INSIDE = ("prev", "next")  # pointers to memory of the loop's own
