@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
+from triton.runtime.errors import OutOfResources
 
 import cello
 from cello.engines.gpu import launch
@@ -80,3 +82,44 @@ def test_the_products_of_a_step_are_one() -> None:
     assert "#     now[:, 0:1024] = prev_h[:, 0:256] @ R.T[0:256, 0:1024]\n" in forward
     assert "#     now[:, 0:256] = cot_0[:, 0:1024] @ R[0:1024, 0:256]\n" in backward
     assert "Step by step, for one kernel holds vectors of at most 128 numbers" in forward
+
+
+class _Compiled:
+    """A function of Triton's as a card has it: what is launched says what found no register."""
+
+    def __init__(self, function: Any, bytes_spilled: int) -> None:
+        self.function, self.n_spills = function, bytes_spilled // 4
+
+    def __getitem__(self, grid: Any) -> Any:
+        if self.n_spills < 0:
+            raise OutOfResources(250_000, 232_448, "shared memory")
+
+        def launch(*args: Any, **options: Any) -> _Compiled:
+            self.function[grid](*args, **options)
+            return self
+
+        return launch
+
+
+@pytest.mark.parametrize("spilled", [64, 68, -4])
+def test_what_a_card_has_too_little_for_runs_another_way(spilled: int) -> None:
+    """One kernel that spills first begins no loads ahead, then runs step by step."""
+    layer, x = cello.Recurrent(cello.LSTMCell(3, 4)), torch.randn(4, 2, 3)
+    expected = layer(x)[0]
+    plan = gpu_plan(program_of(layer.cell, x.dtype, x.device), layer.cell.feedback)
+    library = plan.forward(save=False).library
+    library.whole.load()
+    functions = library.whole.functions
+    library.whole.functions = {n: _Compiled(f, spilled) for n, f in functions.items()}
+    found = []
+    for _ in range(3):
+        with cello.engine("gpu"), torch.no_grad():
+            torch.testing.assert_close(layer(x)[0], expected)
+        found.append((library.whole.stages, library.way(2, x.device) is library.whole))
+    if spilled == 64:
+        assert found == [(3, True)] * 3
+    elif spilled > 0:
+        assert found == [(1, True), (1, False), (1, False)]
+    else:
+        assert found == [(3, False)] * 3
+        assert "more than the card has: out of resource: shared memory" in library.whole.unfit

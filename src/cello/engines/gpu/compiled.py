@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cello.engines.fused.step_table import StepTable
 
-__all__ = ["StepsOnDevice", "compiled", "numbers_on"]
+__all__ = ["StepsOnDevice", "compiled", "may_be_tf32", "numbers_on", "precision"]
 
 _serial = count()
 
@@ -31,6 +31,24 @@ def compiled(text: str, names: Iterable[str]) -> dict[str, Any]:
 def numbers_on(device: torch.device, numbers: Sequence[int]) -> Tensor:
     """Whole numbers that functions read, none of them if there are none."""
     return torch.tensor(numbers or (0,), dtype=torch.int32, device=device)
+
+
+def precision() -> str:
+    """How float32 is multiplied: three products in TF32 round as one in float32 does.
+
+    AMD's cards multiply float32 itself.
+    """
+    if torch.version.hip is not None:
+        return "ieee"
+    return "tf32" if may_be_tf32() else "tf32x3"
+
+
+def may_be_tf32() -> bool:
+    """Whether PyTorch allows TF32 in products of float32, by whichever of its two switches."""
+    matmul = torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        return bool(matmul.fp32_precision == "tf32")
+    return bool(matmul.allow_tf32)
 
 
 class StepsOnDevice:

@@ -33,6 +33,13 @@ def as_for(rows: int) -> Iterator[None]:
         _rows.reset(token)
 
 
+def too_much() -> type[Exception]:
+    """What Triton raises where a function takes more than the card has."""
+    from triton.runtime.errors import OutOfResources
+
+    return OutOfResources
+
+
 class TritonLibrary:
     """A loop in Triton.
 
@@ -59,12 +66,21 @@ class TritonLibrary:
             return
         by_slot: dict[Slot, Tensor] = dict(zip(self.rendered.slots, tensors, strict=True))
         like = next(tensor for tensor in tensors if tensor.numel())
-        loop = self.way(_rows.get() or steps.rows, like.device)
+        rows = _rows.get() or steps.rows
+        loop = self.way(rows, like.device)
         is_gpu = like.device.type == "cuda"
         with torch.no_grad(), torch.cuda.device(like.device) if is_gpu else nullcontext():
-            loop(steps, by_slot, reset, like)
+            try:
+                loop(steps, by_slot, reset, like)
+            except too_much() as error:
+                if loop is not self.whole:
+                    raise
+                self.whole.unfit = f"one kernel takes more than the card has: {error}"
+                self.stepwise(steps, by_slot, reset, like)
 
     def way(self, rows: int, device: torch.device) -> WholeLoop | StepwiseLoop:
         """How it runs for so many rows."""
-        reason = why_not_whole(self.whole.text, self.stepwise.text, rows, card_of(device))
+        reason = self.whole.unfit or why_not_whole(
+            self.whole.text, self.stepwise.text, rows, card_of(device)
+        )
         return self.whole if reason is None else self.stepwise

@@ -42,6 +42,7 @@ def compile_offline(
     *,
     precision: str | None = None,
     warps: int = 8,
+    stages: int = 3,
     everything: bool = False,
 ) -> dict[str, Taken]:
     """Compile the functions of a loop.
@@ -52,6 +53,7 @@ def compile_offline(
             such as "gfx942".
         precision: of products, as `tl.dot` has it; if not given, that of float32.
         warps: of a program.
+        stages: steps whose loads Triton may begin ahead.
         everything: with lengths, resets, known outputs and from the end, not with nothing.
     """
     import triton
@@ -59,6 +61,7 @@ def compile_offline(
     from triton.compiler import ASTSource
 
     loop.load()
+    options = {"num_warps": warps, "num_stages": stages}
     found = {}
     for name, function in loop.functions.items():
         constants: dict[str, Any] = {
@@ -76,15 +79,17 @@ def compile_offline(
         }
         constants = {word: value for word, value in constants.items() if word in types}
         # PyTorch's memory begins at a multiple of 16 bytes, which Triton sees when it is called.
-        even = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types.values()) if t[0] == "*"}
+        even = {
+            (i,): [["tt.divisibility", 16]] for i, t in enumerate(types.values()) if t[0] == "*"
+        }
         source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=even)
         if isinstance(target, str):
             card = GPUTarget("hip", target, 64)
-            made = triton.compile(source, target=card, options={"num_warps": warps})
+            made = triton.compile(source, target=card, options=options)
             found[name] = _of_amd(made)
         else:
             card = GPUTarget("cuda", target, 32)
-            made = triton.compile(source, target=card, options={"num_warps": warps})
+            made = triton.compile(source, target=card, options=options)
             found[name] = _of_nvidia(made, triton.knobs.nvidia.cuobjdump.path)
     return found
 

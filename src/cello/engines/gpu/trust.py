@@ -17,6 +17,7 @@ from cello.engines.fused.op.gradients import run_backward
 from cello.engines.fused.op.replay import replay, replayed
 from cello.engines.fused.plan import Plan
 from cello.engines.fused.run_plan import shared_tensors, taken
+from cello.engines.gpu.compiled import may_be_tf32
 from cello.engines.gpu.launch import as_for
 from cello.engines.run import Rows, Run
 
@@ -60,7 +61,7 @@ def distrust(plan: Plan, run: Run, found: dict[object, str | None], way: object)
 
 def _most(dtype: torch.dtype) -> float:
     most = ROUNDING[dtype]
-    return max(most, _OF_TF32) if torch.backends.cuda.matmul.allow_tf32 else most
+    return max(most, _OF_TF32) if may_be_tf32() else most
 
 
 @torch.no_grad()

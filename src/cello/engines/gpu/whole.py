@@ -10,22 +10,34 @@ from torch import Tensor
 
 from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
-from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on
+from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on, precision
 from cello.engines.gpu.write import TritonText
 
-__all__ = ["TILE", "WholeLoop"]
+__all__ = ["SPILLED", "STAGES", "TILE", "WholeLoop"]
 
 TILE, _WARPS = 16, 8  # rows and warps of a program
+#: Steps whose loads Triton may begin ahead: its own number, and none, which takes fewer registers.
+STAGES = (3, 1)
+#: Bytes of a thread without a register, up to which one kernel costs less than launches do.
+SPILLED = 64
 
 
 class WholeLoop:
-    """A loop whose states stay in registers, and whose weights stay at hand."""
+    """A loop whose states stay in registers, and whose weights stay at hand.
+
+    Attributes:
+        text: what it is rendered as.
+        functions: those of the text, once it is loaded.
+        stages: steps whose loads Triton may begin ahead.
+        unfit: why it is not to run on the card it was compiled for, None if it may.
+    """
 
     tile = TILE
 
     def __init__(self, text: TritonText) -> None:
         self.text = text
         self.functions: dict[str, Any] = {}
+        self.stages, self.unfit = STAGES[0], None
         self._tables: dict[torch.device, Tensor] = {}
 
     def load(self) -> None:
@@ -60,10 +72,22 @@ class WholeLoop:
             "RESETS": reset is not None,
             "FORCED": tensors[Slot("forced", "")].numel() > 0,
             "TILE": TILE,
-            # Three products in TF32 round as one in float32 does.
-            "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3",
+            "PRECISION": precision(),
             "num_warps": _WARPS,
         }
+        if like.device.type == "cuda":
+            options["num_stages"] = self.stages
+        spilled = 0
         for name, function in self.functions.items():
             rows = steps.total if name in ("before", "after") else steps.rows
-            function[-(-rows // TILE),](*arguments, **options)
+            made = function[-(-rows // TILE),](*arguments, **options)
+            spilled = max(spilled, 4 * getattr(made, "n_spills", 0))
+        if spilled > SPILLED:
+            self._take_less(spilled)
+
+    def _take_less(self, spilled: int) -> None:
+        """Another plan for the next call."""
+        if self.stages != STAGES[-1]:
+            self.stages = STAGES[-1]
+        else:
+            self.unfit = f"one kernel finds no register for {spilled} bytes of each thread"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
 from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on
 from cello.engines.gpu.stepwise.rendered import BlockProduct, Function, MemoryBlock, StepText
+from cello.engines.gpu.stepwise.replays import Replays
 
 __all__ = ["StepwiseLoop"]
 
@@ -34,6 +35,7 @@ class StepwiseLoop:
         text: what it is rendered as.
         functions: those of the text, once it is loaded.
         tile: rows that a program of a function takes.
+        replays: calls that have been captured.
     """
 
     def __init__(self, text: StepText) -> None:
@@ -42,6 +44,7 @@ class StepwiseLoop:
         self.tile = 1
         while self.tile < 16 and 2 * self.tile * text.widest <= _NUMBERS:
             self.tile *= 2
+        self.replays = Replays(text)
         self._tables: dict[torch.device, Tensor] = {}
 
     def load(self) -> None:
@@ -69,8 +72,12 @@ class StepwiseLoop:
         self.load()
         if like.device not in self._tables:
             self._tables[like.device] = numbers_on(like.device, self.text.tables)
-        call = _StepCall(self, steps, tensors, reset, like)
-        call.run()
+
+        def prepare(given: Mapping[Slot, Tensor], given_reset: Tensor | None) -> Callable[[], None]:
+            some = next(tensor for tensor in given.values() if tensor.numel())
+            return _StepCall(self, steps, given, given_reset, some).run
+
+        self.replays.run(prepare, steps, tensors, reset, like)
 
     def table(self, device: torch.device) -> Tensor:
         """The whole numbers that functions read."""
