@@ -65,8 +65,8 @@ def taken_by(library: Any, target: str, card: Any) -> Iterator[tuple[str, str, A
     whole, stepwise = library.whole, library.stepwise
     ways = [("step by step", stepwise, STAGES[0])]
     if why_not_whole(whole.text, stepwise.text, 16, card) is None:
-        words = ("one kernel", "one kernel, nothing ahead")
-        ways = [(word, whole, n) for word, n in zip(words, STAGES, strict=True)] + ways
+        plans = zip(("one kernel", "one kernel, nothing ahead"), STAGES, strict=True)
+        ways = [*((word, whole, stages) for word, stages in plans), *ways]
     for words, loop, stages in ways:  # noqa: B007 - the last one counts
         found = compile_offline(loop, kind, stages=stages, everything=True)
         much = max(taken.shared for taken in found.values()) > card.shared

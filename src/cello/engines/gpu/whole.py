@@ -37,7 +37,8 @@ class WholeLoop:
     def __init__(self, text: TritonText) -> None:
         self.text = text
         self.functions: dict[str, Any] = {}
-        self.stages, self.unfit = STAGES[0], None
+        self.stages = STAGES[0]
+        self.unfit: str | None = None
         self._tables: dict[torch.device, Tensor] = {}
 
     def load(self) -> None:
