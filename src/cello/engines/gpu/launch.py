@@ -37,7 +37,8 @@ def too_much() -> type[Exception]:
     """What Triton raises where a function takes more than the card has."""
     from triton.runtime.errors import OutOfResources
 
-    return OutOfResources
+    kind: type[Exception] = OutOfResources
+    return kind
 
 
 class TritonLibrary:
