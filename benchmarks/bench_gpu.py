@@ -5,8 +5,10 @@ Nothing is measured where there is no card. Times are those of CUDA's events.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -33,6 +35,7 @@ def cases() -> Iterator[Case | Skipped]:
     card = torch.cuda.get_device_name()
     for sizes in SIZES:
         yield from cases_on(torch.device("cuda"), sizes, card)
+        yield flash_case(sizes, card)
 
 
 def cases_on(device: torch.device, sizes: tuple[int, int, int], card: str) -> Iterator[Case]:
@@ -52,6 +55,51 @@ def cases_on(device: torch.device, sizes: tuple[int, int, int], card: str) -> It
             # A graph holds one pass forward: it is compared and timed without gradients.
             graphed = _graphed(loop, x)
             yield _case(f"{name}, the loop in a CUDA graph on {card}", ours, graphed, x, grad=False)
+
+
+def flash_case(sizes: tuple[int, int, int], card: str) -> Case | Skipped:
+    """FlashRNN's LSTM of one head in bfloat16, forward; it builds its kernels when first called.
+
+    Its weights are its own, so results are not compared with those of ours, but with its plain
+    loop in PyTorch, which it brings along.
+    """
+    name = f"FlashRNN's LSTM on {card}, forward"
+    try:
+        flashrnn: Any = importlib.import_module("flashrnn")
+        while isinstance(flashrnn, ModuleType):  # the function has the name of its modules
+            flashrnn = flashrnn.flashrnn
+    except ImportError:
+        return Skipped(name, "FlashRNN is not installed: pip install flashrnn")
+    batch, steps, hidden = sizes
+    options: dict[str, Any] = {"device": "cuda", "dtype": torch.bfloat16}
+    given = torch.randn(batch, steps, 4, 1, hidden, **options)
+    weights = torch.randn(4, 1, hidden, hidden, **options) / hidden**0.5
+    bias = torch.zeros(4, 1, hidden, **options)
+    cell = cello.Recurrent(cello.LSTMCell(hidden, hidden), engine="gpu").to(torch.bfloat16).cuda()
+    x = torch.randn(steps, batch, hidden, **options)
+
+    def theirs(backend: str) -> Tensor:
+        with torch.no_grad():
+            states, _ = flashrnn(given, weights, bias, function="lstm", backend=backend)
+        made: Tensor = states[0]
+        return made
+
+    try:
+        torch.testing.assert_close(theirs("cuda_fused"), theirs("vanilla"), rtol=5e-2, atol=5e-2)
+    except Exception as error:
+        return Skipped(name, f"FlashRNN does not run here: {str(error).partition(chr(10))[0]}")
+
+    def ours() -> Measured:
+        def call() -> None:
+            with torch.no_grad():
+                cell(x)
+
+        return Measured(_timed(call, x.device)().amount, None)
+
+    def peer() -> Measured:
+        return Measured(_timed(lambda: theirs("cuda_fused"), x.device)().amount, None)
+
+    return Case(name, ours, peer, sizes_of(x))
 
 
 class _Loop(nn.Module):

@@ -107,7 +107,7 @@ def engine(name: str) -> Iterator[None]:
 def current_engine(asked: str = "auto") -> str:
     """The engine in force: that of the block around, else the one asked for."""
     if torch.compiler.is_compiling():
-        from cello.engines.cpu.traced import result_of
+        from cello.engines.traced import result_of
 
         return result_of(_engine_around) or asked
     return _engine_around() or asked
@@ -136,7 +136,7 @@ def _run(run: Run, asked: str) -> RunResult:
     if is_traced():
         return _in_script(run, name)
     compiling = torch.compiler.is_compiling()
-    if compiling and name in ("auto", cpu.NAME):
+    if compiling and name in ("auto", cpu.NAME, gpu.NAME):
         return _traced(run, name)
     if name != "auto":
         reason = "torch.compile is tracing" if compiling else _transformed(run)
@@ -219,7 +219,7 @@ def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:
     if device.type != "cpu":
         return False
     if torch.compiler.is_compiling():
-        from cello.engines.cpu.traced import loops_compile as asked_while_tracing
+        from cello.engines.traced import loops_compile as asked_while_tracing
 
         return asked_while_tracing(dtype)
     reason = cpu.lacks(dtype)
@@ -231,6 +231,7 @@ def loops_compile(dtype: torch.dtype, device: torch.device, who: str) -> bool:
 def _traced(run: Run, name: str) -> RunResult:
     """The compiled loops as a whole, or for "auto" the loop of steps, unrolled."""
     made: RunResult | None = None
+    engine = FUSED.get(run.data.device.type) if name == "auto" else name
     if autocast_active(run.data.device):
         reason = "autocast is active"
     elif torch.onnx.is_in_onnx_export():
@@ -238,11 +239,12 @@ def _traced(run: Run, name: str) -> RunResult:
 
         made, reason = run_scanned(run), "an ONNX file cannot hold a compiled loop"
     else:
-        from cello.engines.cpu.traced import run_traced, why_not
+        from cello.engines.traced import run_traced, why_not
 
-        made = run_traced(run)
-        reason = "" if made is not None or name == "auto" else why_not(run)
-    if made is None and name == cpu.NAME:
+        if engine is not None:
+            made = run_traced(run, engine, _leave if name == "auto" else None)
+        reason = "" if made is not None or name == "auto" else why_not(run, name)
+    if made is None and name != "auto":
         raise EngineError(f"engine {name!r} cannot run {name_of(run.cell)}: {reason}")
     return made or reference.run(run)
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from triton.runtime.errors import OutOfResources
 
 import cello
 from cello.engines.gpu import launch
 from cello.engines.gpu.card import H100, why_not_whole
+from cello.engines.gpu.compiled import precision
 from cello.engines.gpu.engine import gpu_plan
+from cello.engines.gpu.stepwise.multiply import Multiply, multiply_in
 from cello.program import program_of
 from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING, check_fed_back
 from tests.engines.test_matrix import SHAPES, outcome, same, sample
@@ -123,3 +126,43 @@ def test_what_a_card_has_too_little_for_runs_another_way(spilled: int) -> None:
     else:
         assert found == [(3, False)] * 3
         assert "more than the card has: out of resource: shared memory" in library.whole.unfit
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_few_bits_are_multiplied_by_tensor_cores(dtype: torch.dtype) -> None:
+    """On a GPU that is not there, so of the products only their shapes and dtypes are seen."""
+    with FakeTensorMode():
+        factor, matrix = (torch.empty(*shape, device="cuda") for shape in ((3, 8), (8, 5)))
+        multiply, out = multiply_in(dtype, factor.device), torch.empty(3, 5, device="cuda")
+        matrix = multiply.prepared(matrix)
+        assert matrix.dtype == dtype
+        for add in (False, True):
+            multiply(factor, matrix, out, add=add)
+    assert type(multiply_in(torch.float32, factor.device)) is Multiply
+    assert type(multiply_in(dtype, torch.device("cpu"))) is Multiply
+
+
+@pytest.mark.parametrize(
+    ("dtype", "allowed", "hip", "expected"),
+    [
+        (torch.float32, "ieee", None, "tf32x3"),
+        (torch.float32, "tf32", None, "tf32"),
+        (torch.bfloat16, "ieee", None, "tf32"),
+        (torch.float16, "ieee", None, "tf32"),
+        (torch.float32, "tf32", "6.4", "ieee"),
+    ],
+)
+def test_precision_of_products(
+    dtype: torch.dtype,
+    allowed: str,
+    hip: str | None,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", hip)
+    kept = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = allowed
+    try:
+        assert precision(dtype) == expected
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = kept

@@ -82,6 +82,19 @@ def test_a_wrong_gradient_is_not_taken(as_on_a_card: None, monkeypatch: pytest.M
         layer(x)
 
 
+def test_a_loop_that_fails_is_not_taken(
+    as_on_a_card: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Triton's compiler, or the driver, refuses it."""
+    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(4, 3, 3)
+    with cello.engine("reference"):
+        expected = trained(layer, x)
+    monkeypatch.setitem(EXPRESSIONS, "tanh", "tl.nothing_of_that_name({})")
+    with pytest.warns(EngineWarning, match="its loops fail: .*nothing_of_that_name"):
+        found = trained(layer, x)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("name", sorted(RANDOM)[:1])
 def test_what_is_drawn_stays_as_it_was(name: str, as_on_a_card: list[tuple[float, str]]) -> None:
     """The check draws numbers of its own."""

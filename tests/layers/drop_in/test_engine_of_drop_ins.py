@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import cello
@@ -193,3 +194,35 @@ def test_inside_a_cell_they_are_part_of_its_step() -> None:
         found = results(ours, "cpu")
         assert all(map(torch.equal, found, results(theirs, "cpu")))
         torch.testing.assert_close(found, results(ours, "reference"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_gpu_pytorchs_code_runs_where_it_can(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There it is cuDNN's; our loops run where somebody looks on or asks for them, or it cannot.
+
+    The tensor is on a GPU that is not there, so nothing but the decision is seen.
+    """
+    with FakeTensorMode():
+        x = torch.empty(5, 2, 3, device="cuda")
+    decided: list[bool] = []
+    layer = getattr(cello, kind)(3, 4)
+    kept = type(layer)._torchs_code_runs
+
+    def looked(self: Any, x: Any, *, whole: bool) -> bool:
+        decided.append(kept(self, x, whole=whole))
+        raise InterruptedError
+
+    monkeypatch.setattr(type(layer), "_torchs_code_runs", looked)
+
+    def run() -> None:
+        with pytest.raises(InterruptedError):
+            layer(x)
+
+    run()
+    with cello.engine("gpu"):
+        run()
+    with pytest.raises(InterruptedError):
+        cello.record(layer, x)
+    assert decided == [True, False, False]

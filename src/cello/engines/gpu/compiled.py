@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -33,14 +34,15 @@ def numbers_on(device: torch.device, numbers: Sequence[int]) -> Tensor:
     return torch.tensor(numbers or (0,), dtype=torch.int32, device=device)
 
 
-def precision() -> str:
-    """How float32 is multiplied: three products in TF32 round as one in float32 does.
+def precision(dtype: torch.dtype) -> str:
+    """How products are computed: three in TF32 round as one in float32 does.
 
-    AMD's cards multiply float32 itself.
+    A number of 16 bits is one of TF32, so there one product will do. AMD's cards multiply float32
+    itself.
     """
     if torch.version.hip is not None:
         return "ieee"
-    return "tf32" if may_be_tf32() else "tf32x3"
+    return "tf32" if dtype.itemsize == 2 or may_be_tf32() else "tf32x3"
 
 
 def may_be_tf32() -> bool:
@@ -62,6 +64,15 @@ class StepsOnDevice:
     def __init__(self, steps: StepTable, like: Tensor) -> None:
         self.table = self.time = like
         if steps.table is not None:
-            self.table = steps.table.to(like.device)
-            every = torch.arange(steps.length, device=like.device)
-            self.time = torch.repeat_interleave(every, self.table[0], output_size=steps.total)
+            numbers = steps.table.numpy().tobytes()
+            self.table, self.time = _on_device(numbers, steps.length, steps.total, like.device)
+
+
+@lru_cache(maxsize=64)
+def _on_device(
+    numbers: bytes, length: int, total: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The two of them; kept, for while a CUDA graph is captured nothing comes from the host."""
+    table = torch.frombuffer(bytearray(numbers), dtype=torch.int64).view(2, length).to(device)
+    every = torch.arange(length, device=device)
+    return table, torch.repeat_interleave(every, table[0], output_size=total)

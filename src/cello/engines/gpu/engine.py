@@ -35,9 +35,11 @@ class GpuPlan(Plan):
         self.trust: dict[object, str | None] = {}
 
     def _library(self, kernel: Kernel) -> TritonLibrary:
-        graph = self.lowered.graph
+        graph, dtype = self.lowered.graph, self.program.x.dtype
         return TritonLibrary(
-            render(graph, kernel, self.feedback), render_steps(graph, kernel, self.feedback)
+            render(graph, kernel, self.feedback),
+            render_steps(graph, kernel, self.feedback),
+            dtype,
         )
 
     def library_of(self, *, backward: bool) -> TritonLibrary:

@@ -50,10 +50,10 @@ class TritonLibrary:
         stepwise: the loop step by step.
     """
 
-    def __init__(self, whole: TritonText, stepwise: StepText) -> None:
+    def __init__(self, whole: TritonText, stepwise: StepText, dtype: torch.dtype) -> None:
         slots = (*whole.slots, *stepwise.pointers.values())
         self.rendered = SimpleNamespace(slots=tuple(dict.fromkeys(slots)))
-        self.whole, self.stepwise = WholeLoop(whole), StepwiseLoop(stepwise)
+        self.whole, self.stepwise = WholeLoop(whole, dtype), StepwiseLoop(stepwise, dtype)
 
     def __call__(self, steps: StepTable, tensors: Sequence[Tensor], reset: Tensor | None) -> None:
         """Run all steps.

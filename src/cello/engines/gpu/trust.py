@@ -48,15 +48,23 @@ def distrust(plan: Plan, run: Run, found: dict[object, str | None], way: object)
             return found[key]
     if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
         return f"its loops have not been checked on {device}, and a CUDA graph is being captured"
-    size, where = difference(plan, run, backward=train)
-    most = _most(run.data.dtype)
-    found[device, way, train] = None
-    if not size <= most:
-        found[device, way, train] = (
-            f"on {device} its loops differ from the step by {size:.2g} in {where}, "
-            f"where rounding would explain {most:g}"
-        )
-    return found[device, way, train]
+    found[device, way, train] = reason = _reason(plan, run, train)
+    return reason
+
+
+def _reason(plan: Plan, run: Run, train: bool) -> str | None:
+    device, most = run.data.device, _most(run.data.dtype)
+    try:
+        size, where = difference(plan, run, backward=train)
+    except Exception as error:  # of any kind: Triton, its compilers and the card's driver raise it
+        said = str(error).strip().partition("\n")[0]
+        return f"on {device} its loops fail: {type(error).__name__}: {said}"
+    if size <= most:
+        return None
+    return (
+        f"on {device} its loops differ from the step by {size:.2g} in {where}, "
+        f"where rounding would explain {most:g}"
+    )
 
 
 def _most(dtype: torch.dtype) -> float:

@@ -27,6 +27,7 @@ class WholeLoop:
 
     Attributes:
         text: what it is rendered as.
+        dtype: of the input and the weights; both are given in float32.
         functions: those of the text, once it is loaded.
         stages: steps whose loads Triton may begin ahead.
         unfit: why it is not to run on the card it was compiled for, None if it may.
@@ -34,8 +35,8 @@ class WholeLoop:
 
     tile = TILE
 
-    def __init__(self, text: TritonText) -> None:
-        self.text = text
+    def __init__(self, text: TritonText, dtype: torch.dtype) -> None:
+        self.text, self.dtype = text, dtype
         self.functions: dict[str, Any] = {}
         self.stages = STAGES[0]
         self.unfit: str | None = None
@@ -73,7 +74,7 @@ class WholeLoop:
             "RESETS": reset is not None,
             "FORCED": tensors[Slot("forced", "")].numel() > 0,
             "TILE": TILE,
-            "PRECISION": precision(),
+            "PRECISION": precision(self.dtype),
             "num_warps": _WARPS,
         }
         if like.device.type == "cuda":

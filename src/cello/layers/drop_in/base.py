@@ -292,7 +292,7 @@ class DropIn(Streamed, nn.RNNBase):
     def _cells(self) -> list[Cell]:
         """Our cells over the parameters as they are now, layer by layer, forward first."""
         if torch.compiler.is_compiling():
-            from cello.engines.cpu.traced import take_parameters
+            from cello.engines.traced import take_parameters
 
             take_parameters(self)
         else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
 from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on
+from cello.engines.gpu.stepwise.multiply import multiply_in
 from cello.engines.gpu.stepwise.rendered import BlockProduct, Function, MemoryBlock, StepText
 from cello.engines.gpu.stepwise.replays import Replays
 
@@ -33,13 +34,14 @@ class StepwiseLoop:
 
     Attributes:
         text: what it is rendered as.
+        dtype: of the input and the weights; both are given in float32.
         functions: those of the text, once it is loaded.
         tile: rows that a program of a function takes.
         replays: calls that have been captured.
     """
 
-    def __init__(self, text: StepText) -> None:
-        self.text = text
+    def __init__(self, text: StepText, dtype: torch.dtype) -> None:
+        self.text, self.dtype = text, dtype
         self.functions: dict[str, Any] = {}
         self.tile = 1
         while self.tile < 16 and 2 * self.tile * text.widest <= _NUMBERS:
@@ -117,6 +119,8 @@ class _StepCall:
         forced = tensors.get(Slot("forced", ""))
         self.changes = reset is not None, forced is not None and forced.numel() > 0
         self.tile = loop.tile
+        self.multiply = multiply_in(loop.dtype, like.device)
+        self.matrices: dict[Slot, Tensor] = {}
         self.options = {
             "OWN": text.own,
             "NOW": text.now,
@@ -131,6 +135,10 @@ class _StepCall:
     def run(self) -> None:
         """All phases."""
         rows, whole = self.steps.rows, _Rows(0, self.steps.total, 0, 0)
+        runs = (run for phase in self.text.phases.values() for run in phase)
+        products = [run for run in runs if isinstance(run, BlockProduct)]
+        for slot in {slot for product in products for _, slot, *_ in product.factors}:
+            self.matrices[slot] = self.multiply.prepared(self.tensors[slot])
         first, last = ("grad_final", "grad_start") if self.backward else ("start", "final")
         self._phase("before", whole)
         for state, (_, before, _) in self.text.states.items():
@@ -187,15 +195,12 @@ class _StepCall:
     def _multiply(self, product: BlockProduct, rows: _Rows) -> None:
         out = self._block(product.block, rows)
         for number, (block, slot, transposed, k0, n0) in enumerate(product.factors):
-            matrix = self.tensors[slot]
+            matrix = self.matrices[slot]
             matrix = matrix.view(matrix.shape[0], -1)
             matrix = matrix.t() if transposed else matrix
             part = matrix[k0 : k0 + block.length, n0 : n0 + product.block.length]
             factor = self._block(block, rows)
-            if number == 0:
-                torch.mm(factor, part, out=out)
-            else:
-                out.addmm_(factor, part)
+            self.multiply(factor, part, out, add=number > 0)
 
     def _block(self, block: MemoryBlock, rows: _Rows) -> Tensor:
         memory, end = self.memories[block.memory], block.start + block.length

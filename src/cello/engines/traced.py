@@ -17,11 +17,14 @@ from torch.overrides import _pop_mode_temporarily
 
 from cello.cells import Cell
 from cello.cells.contract.shapes import width_of
+from cello.cells.contract.step_checks import name_of
 from cello.cells.tracing import in_transform
+from cello.engines import cpu, gpu
 from cello.engines.cpu.available import lacks
-from cello.engines.cpu.engine import cpu_plan, refuses
+from cello.engines.cpu.engine import cpu_plan
 from cello.engines.fused.plan import Plan
 from cello.engines.fused.run_plan import loop, shaped, shared_from
+from cello.engines.gpu.engine import gpu_plan
 from cello.engines.packing import Alike
 from cello.engines.run import Rows, Run, RunResult
 
@@ -29,11 +32,25 @@ __all__ = ["loops_compile", "result_of", "run_traced", "take_parameters", "why_n
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+#: By engine: why it refuses a run, and its plan of a program.
+_ENGINES: dict[str, tuple[Callable[[Run], str | None], Callable[..., Plan]]] = {
+    cpu.NAME: (cpu.refuses, cpu_plan),
+    gpu.NAME: (gpu.refuses, gpu_plan),
+}
+
 _kept: dict[str, Plan] = {}  # what a tracer was given stays as long as the process
 
 
-def run_traced(run: Run) -> RunResult | None:
-    """Put the loops into the graph; None if only the step itself can be traced."""
+def run_traced(
+    run: Run, engine: str, leave: Callable[[str, str, str], None] | None
+) -> RunResult | None:
+    """Put the loops into the graph; None if only the step itself can be traced.
+
+    Args:
+        run: what goes through time.
+        engine: whose loops.
+        leave: says why the engine was left, see `choose`; None if it was asked for by name.
+    """
     if run.wanted is not None:
         return None
     cell, data = run.cell, run.data
@@ -44,7 +61,8 @@ def run_traced(run: Run) -> RunResult | None:
     # number is then not taken for one that may be any.
     options: list[Any] = [module.training for module in cell.modules()]
     options += [hash(getattr(cell, option)) for option in options_of(cell)]
-    name = plan_name(cell, data.dtype, data.device, one_row, torch.is_grad_enabled(), options)
+    train = torch.is_grad_enabled()
+    name = plan_name(cell, data.dtype, data.device, one_row, train, options, engine, leave)
     if name == "":
         return None
     own = run.parameters or dict(cell.named_parameters()) | dict(cell.named_buffers())
@@ -101,40 +119,71 @@ def plan_name(
     one_row: bool,
     train: bool,
     _options: Sequence[Any],
+    engine: str,
+    leave: Callable[[str, str, str], None] | None,
 ) -> str:
     """Which plan runs the cell; empty if none does."""
-    run = _alike(cell, dtype, device, 1 if one_row else 2)
-    if in_transform() or device.type != "cpu":
+    # What is exported may run in another process, where this one's names mean nothing, and on
+    # another card, where nobody has seen that a GPU's loops do what the step does.
+    exporting = torch.compiler.is_exporting()
+    checked = engine == gpu.NAME and not exporting
+    if in_transform() or (engine == gpu.NAME and exporting and leave is not None):
         return ""
+    refuses, plan_of = _ENGINES[engine]
+    run = _alike(cell, dtype, device, 1 if one_row else 2)
     with _unseen(), torch.set_grad_enabled(train):
-        if refuses(run) is not None:
-            return ""
-    plan = cpu_plan(run.captured(), cell.feedback)
-    # What is exported may run in another process, where this one's names mean nothing.
-    name = plan.text if torch.compiler.is_exporting() else plan.name
+        reason = refuses(run)
+        if reason is None and checked:
+            run = _tried(run, plan_of(run.captured(), cell.feedback))
+            reason = refuses(run)
+            if reason is not None and leave is not None:
+                leave(reason, engine, name_of(cell))
+    if reason is not None:
+        return ""
+    plan = plan_of(run.captured(), cell.feedback)
+    name = plan.text if exporting else plan.name
     _kept[name] = plan
     return name
 
 
-def why_not(run: Run) -> str:
-    """Why the loops cannot be put into the graph."""
+def why_not(run: Run, engine: str) -> str:
+    """Why the loops of an engine cannot be put into the graph."""
     if run.wanted is not None:
         return "its values cannot be recorded while torch.compile is tracing"
-    return _refusal(run.cell, run.data.dtype, run.data.device)
+    return _refusal(run.cell, run.data.dtype, run.data.device, engine)
 
 
 @_constant
-def _refusal(cell: Cell, dtype: torch.dtype, device: torch.device) -> str:
+def _refusal(cell: Cell, dtype: torch.dtype, device: torch.device, engine: str) -> str:
     if in_transform():
         return "a transform of torch.func is active"
     with _unseen():
-        return refuses(_alike(cell, dtype, device, 2)) or "torch.compile is tracing"
+        refuses, plan_of = _ENGINES[engine]
+        run = _alike(cell, dtype, device, 2)
+        reason = refuses(run)
+        if reason is None and engine == gpu.NAME:
+            reason = refuses(_tried(run, plan_of(run.captured(), cell.feedback)))
+        return reason or "torch.compile is tracing"
 
 
 def _alike(cell: Cell, dtype: torch.dtype, device: torch.device, rows: int) -> Run:
     """A step of so many rows."""
     like = torch.empty(0, width_of(cell.input_size), dtype=dtype, device=device)
     return Run(like, [rows], (), (), cell=cell)
+
+
+def _tried(run: Run, plan: Plan) -> Run:
+    """A few steps of random numbers, on which loops are checked: a tracer has no numbers."""
+    like, rows, steps = run.data, run.batch_sizes[0], 4
+    random = torch.Generator(like.device).manual_seed(0)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=random, dtype=like.dtype, device=like.device)
+
+    sizes = plan.forward(save=False).kernel.states.values()
+    state, initial = ([drawn(rows, size) for size in sizes] for _ in range(2))
+    data = drawn(steps * rows, like.shape[1])
+    return Run(data, Alike(rows, steps), state, initial, cell=run.cell, program=run.program)
 
 
 @contextmanager
