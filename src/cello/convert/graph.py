@@ -40,7 +40,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "subtract": lambda values: values[0] - values[1],
     "mean": lambda values, axis: values[0].mean(axis),
     "max": lambda values, axis: values[0].amax(axis),
-    "pad": lambda values, before: nn.functional.pad(values[0], (0, 0, before, 0)),
+    "pad": lambda values, before, after=0: nn.functional.pad(values[0], (0, 0, before, after)),
+    "crop": lambda values, before, after: values[0][:, before : values[0].shape[1] - after],
+    "upsample": lambda values, times: values[0].repeat_interleave(times, 1),
     "flip": lambda values, axis: values[0].flip(axis),
     "select": lambda values, axis, index: values[0].select(axis, index),
     "reshape": lambda values, shape: values[0].reshape(values[0].shape[0], *shape),
@@ -157,8 +159,12 @@ class NetGraph(nn.Module):
 
     @property
     def only(self) -> str:
-        """What `fixed` says, such as "T = 6"; "" if both sizes are open."""
-        return " and ".join(f"{axis} = {size}" for axis, size in sorted(self.fixed.items())[::-1])
+        """What `fixed` says, such as "T = 6"; "" if both sizes are open, or it is not known."""
+        try:
+            fixed = sorted(self.fixed.items())[::-1]
+        except ConversionError:  # which axes these are
+            return ""
+        return " and ".join(f"{axis} = {size}" for axis, size in fixed)
 
     def check(self, inputs: Sequence[Tensor]) -> None:
         """Check that there are as many inputs as there must be, of the shapes that they must have.

@@ -34,17 +34,17 @@ class Reads(NamedTuple):
 
 
 def reads_of(net: Any) -> Reads:
-    """What `net` reads, as its first module says.
+    """What `net` reads, as its first module says, or the next where that keeps any width.
 
     Raises:
-        ArgumentError: the first module does not say so.
+        ArgumentError: this module does not say so.
 
     >>> import cello
     >>> reads_of(cello.Stack(nn.Embedding(9, 3), cello.GRU(3, 4)))
     Reads(shape=(), ids=9, lowest=0)
     """
     if isinstance(net, (Stack, nn.Sequential)) and len(net):
-        return reads_of(net[0])
+        return reads_of(next((part for part in net if not isinstance(part, _ANY_WIDTH)), net[0]))
     if isinstance(net, (Layer, DropIn)):
         size = net.input_size
         if size == INTEGER:
@@ -68,6 +68,11 @@ def reads_of(net: Any) -> Reads:
     )
 
 
+#: Functions of each number, which say nothing of how many there are.
+_ANY_WIDTH = (
+    nn.Identity, nn.Dropout, nn.ELU, nn.GELU, nn.Hardtanh, nn.LeakyReLU, nn.ReLU, nn.SiLU,
+    nn.Sigmoid, nn.Softplus, nn.Softsign, nn.Tanh,
+)  # fmt: skip
 #: Of a cell that takes whole numbers, those that are tried.
 _FEW = 2
 

@@ -39,6 +39,19 @@ def _twice(one, two):
     return L.Concatenate()([first, second, S([Input((None, 3)), L.GRU(2)])(middle)])
 
 
+def _attended(query, value):
+    with_key = L.Attention(use_scale=True)([query, value, L.Dense(4)(value)])
+    return L.Concatenate()([query, L.Attention()([query, value]), with_key])
+
+
+def _normalized(**told):
+    numbers = {"mean": [0.5, 1.0, -2.0], "variance": [4.0, 1.0, 0.25]}
+    layer = L.Normalization(**told) if told else L.Normalization(**numbers)
+    if told:
+        layer.adapt(np.random.default_rng(0).standard_normal((50, 3)) * 2 + 1)
+    return layer
+
+
 #: How each model is made, by what it is there for.
 MODELS = {
     "lstm": lambda: S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
@@ -139,6 +152,55 @@ MODELS = {
             L.Dense(3, activation=L.ELU(0.5)),
             L.Softmax(),
         ]
+    ),
+    "normalized": lambda: S(
+        [
+            Input((None, 3)),
+            _normalized(axis=-1),
+            L.GRU(3, return_sequences=True),
+            _normalized(),
+            L.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 0.5], invert=True),
+        ]
+    ),
+    "slopes": lambda: S(
+        [
+            Input((None, 3)),
+            L.ReLU(max_value=0.5),
+            L.LSTM(4, return_sequences=True, activation=L.ReLU(negative_slope=0.1, max_value=6)),
+            L.PReLU(shared_axes=[1], alpha_initializer="random_normal"),
+            L.ReLU(negative_slope=0.2, max_value=0.3),
+            L.GRU(4),
+            L.PReLU(alpha_initializer="random_normal"),
+        ]
+    ),
+    "for training alone": lambda: S(
+        [
+            Input((None, 3)),
+            L.GaussianNoise(0.1),
+            L.GRU(4, return_sequences=True),
+            L.AlphaDropout(0.1),
+            L.GaussianDropout(0.2),
+            L.ActivityRegularization(0.1),
+            L.Dense(2),
+        ]
+    ),
+    "steps added and taken": lambda: S(
+        [
+            Input((None, 3)),
+            L.ZeroPadding1D((0, 2)),
+            L.GRU(4, return_sequences=True),
+            L.UpSampling1D(3),
+            L.Cropping1D((1, 2)),
+            L.ZeroPadding1D(1),
+            L.Cropping1D((2, 0)),
+        ]
+    ),
+    "attention": lambda: _functional(
+        lambda a, b: _attended(
+            L.GRU(4, return_sequences=True)(a), L.LSTM(4, return_sequences=True)(b)
+        ),
+        (None, 3),
+        (None, 2),
     ),
     "products": lambda: _functional(
         lambda a, b: L.Concatenate()(

@@ -12,7 +12,7 @@ import cello
 from cello import from_keras
 from cello.convert import NetGraph
 from cello.convert.keras.functions import ACTIVATIONS, KERAS_2
-from cello.errors import ConversionError
+from cello.errors import ConversionError, ModelError, ShapeError
 from tests.convert.keras.models import MODELS, Input, L, S, inputs_of, keras, make
 
 pytestmark = [
@@ -146,7 +146,7 @@ def test_one_that_halves_is_a_layer_only(tmp_path):
 
 def test_what_was_read_wrong_is_not_returned(tmp_path, monkeypatch):
     make("reset before").save(tmp_path / "model.keras")
-    monkeypatch.setattr("cello.convert.keras.layers._r_first", lambda weights, axis=0: weights)
+    monkeypatch.setattr("cello.convert.keras.keras_cells._r_first", lambda weights, axis=0: weights)
     with pytest.raises(ConversionError, match=r"the model of Keras's is not equal to the net: the"):
         from_keras(tmp_path / "model.keras")
 
@@ -204,8 +204,13 @@ class Mine(L.LSTM):
         (lambda: [L.Masking(), L.LSTM(2, return_sequences=True), L.Flatten()], "masked steps"),
         (lambda: [L.TimeDistributed(L.Conv1D(2, 1))], "Conv1D at each time step"),
         (lambda: [L.LSTM(2, dtype="float16")], "its numbers are 'float16'"),
-        (lambda: [L.ReLU(max_value=3.0)], "a ReLU with max_value"),
-        (lambda: [L.GaussianNoise(0.2)], "it has no equal here"),
+        (lambda: [L.ReLU(threshold=3.0)], "a ReLU with a threshold"),
+        (lambda: [L.PReLU()], "shared_axes=None is not time"),
+        (
+            lambda: [L.Normalization(axis=1, mean=0.0, variance=1.0)],
+            r"axis=\[1\] is not that of the",
+        ),
+        (lambda: [L.Cropping1D((0, 1)), L.SeparableConv1D(2, 2)], "it has no equal here"),
     ],
 )
 def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):
@@ -214,6 +219,39 @@ def test_what_has_no_equal_is_refused_by_name(layers, why, tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises(cello.errors.ModelError, match=why):
         from_keras(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda x: L.Attention()([x, x], use_causal_mask=True), "called with use_causal_mask=True"),
+        (lambda x: L.Attention(score_mode="concat")([x, x]), "score_mode='concat'"),
+        (lambda x: L.Attention()([L.Masking()(x), x]), "it reads masked steps"),
+    ],
+)
+def test_attention_that_is_more_than_products_is_refused(make, why, tmp_path):
+    x = Input((4, 3))
+    keras.Model(x, make(x)).save(tmp_path / "model.keras")
+    with pytest.raises(ModelError, match=why):
+        from_keras(tmp_path / "model.keras")
+
+
+def test_a_size_that_is_built_in_is_said(tmp_path):
+    S([Input((6, 3)), L.GRU(4, return_sequences=True), L.Flatten(), L.Dense(2)]).save(
+        tmp_path / "flat.keras"
+    )
+    net = from_keras(tmp_path / "flat.keras")
+    assert net.only == "T = 6"
+    with pytest.raises(
+        ShapeError, match=r"for T = 6 only: input 0 must be \[B, 6, 3\], got \[2, 7"
+    ):
+        net(torch.zeros(2, 7, 3))
+    S([Input((6, 3)), L.GRU(4), L.Dense(2)]).save(tmp_path / "last.keras")
+    last = from_keras(tmp_path / "last.keras")
+    assert last.only == ""
+    assert last(torch.zeros(2, 7, 3)).shape == (2, 2)
+    with pytest.raises(ShapeError, match=r"input 0 must be \[B, T, 3\], got \[2, 7, 4\]"):
+        last(torch.zeros(2, 7, 4))
 
 
 def test_a_layer_that_is_called_twice_is_shared(tmp_path):

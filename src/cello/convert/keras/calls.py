@@ -63,6 +63,9 @@ def call_of(call: Any) -> Called:
             read += list(_tensors(kwargs.pop("sequence", None) or kwargs.pop("inputs", None)))
         if len(mask) > 1:
             raise ModelError("a layer is called with several masks")
+        for name, value in kwargs.items():
+            if name != "training" and value and not list(_tensors(value)) and _is_told(value):
+                raise ModelError(f"a layer is called with {name}={shown(value)}")
         number = args[1] if len(args) > 1 and isinstance(args[1], (int, float)) else 0.0
         return Called(read, [*states, *_tensors(kwargs)], mask[0] if mask else None, number)
     read = []
@@ -111,6 +114,11 @@ def renamed(call: Any, new: Callable[[Key], Key]) -> Any:
     name, node, place = call["config"]["keras_history"]
     history = list(new((str(name), int(node), int(place))))
     return {**call, "config": {**call["config"], "keras_history": history}}
+
+
+def _is_told(value: Any) -> bool:
+    """Whether it says anything: a list of None does not."""
+    return not isinstance(value, list) or any(map(_is_told, filter(None, value)))
 
 
 def _tensors(value: Any) -> Any:

@@ -7,12 +7,14 @@ here, by the names that are known, of numbers and words alone, and called as the
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cello.convert.fixed import open_sizes
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive
 from cello.convert.keras.calls import in_order, keys_of
@@ -21,7 +23,7 @@ from cello.convert.keras.nested import input_shape
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
 from cello.errors import CelloError
 
-__all__ = ["ids_of", "prove_beside_keras", "prove_model"]
+__all__ = ["ids_of", "open_shapes", "prove_beside_keras", "prove_model"]
 
 #: Steps that a layer adds or repeats, and sizes of an input: what asks for more is not run.
 _LONGEST = 10_000
@@ -70,18 +72,16 @@ def prove_model(keras: Any, model: Any, net: Any, shapes: Sequence[Sequence[Any]
     Raises:
         ConversionError: the two are not equal; says where.
     """
-    longest = max(
-        [_longest(options) for _, _, options in getattr(net, "wiring", [])]
-        + [size for shape in shapes for size in shape if size is not None],
-        default=0,
-    )
+    longest = _longest_of(net, shapes)
     if longest > _LONGEST:
         return Proof(not_run=f"something in it is {longest:,} steps or numbers long")
 
     def other(case: Case) -> tuple[Any, list[Tensor]]:
         given = case.x if isinstance(case.x, tuple) else (case.x,)
         arrays = [part.contiguous().numpy() for part in given]
-        found = model(arrays if len(arrays) > 1 else arrays[0], training=False)
+        with warnings.catch_warnings():  # sequences of one step are what is asked for here
+            warnings.filterwarnings("ignore", "You are using a softmax over axis")
+            found = model(arrays if len(arrays) > 1 else arrays[0], training=False)
         several = found if isinstance(found, (list, tuple)) else [found]
         made = [torch.from_numpy(keras.ops.convert_to_numpy(part)) for part in several]
         return (made[0] if len(made) == 1 else tuple(made)), []
@@ -110,15 +110,40 @@ def prove_model(keras: Any, model: Any, net: Any, shapes: Sequence[Sequence[Any]
     )
 
 
+def open_shapes(net: NetGraph, shapes: Sequence[Sequence[Any]]) -> list[list[int | None]]:
+    """The shape of each input with the batch; None for a size that a file fixes and a net does not.
+
+    Args:
+        net: what was made.
+        shapes: of each input in the file, without the batch.
+    """
+    found = [[None, *shape] for shape in shapes]
+    inputs = _Inputs(net, shapes)
+    least = inputs.least() if _longest_of(net, shapes) <= _LONGEST else None
+    if least is None:
+        return found
+    given = inputs.draw(least, 1, torch.Generator().manual_seed(0))
+    return open_sizes(net, given if isinstance(given, tuple) else (given,), found)
+
+
 def first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
+def _longest_of(net: Any, shapes: Sequence[Sequence[Any]]) -> int:
+    """The most steps or numbers that anything in it is long."""
+    return max(
+        [_longest(options) for _, _, options in getattr(net, "wiring", [])]
+        + [size for shape in shapes for size in shape if size is not None],
+        default=0,
+    )
+
+
 def _longest(options: dict[str, Any]) -> int:
     """Steps that a node makes."""
     shape = [size for size in options.get("shape", []) if size > 0]
-    return max([options.get("times", 0), options.get("before", 0), *shape])
+    return max([options.get(name, 0) for name in ("times", "before", "after")] + shape)
 
 
 def ids_of(net: Any) -> dict[int, int]:

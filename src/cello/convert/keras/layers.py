@@ -1,7 +1,6 @@
-"""Keras's layers, each as modules of PyTorch's or of ours.
+"""Keras's layers without memory, each as modules of PyTorch's.
 
-Keras puts features last and time second, writes kernels as [inputs, outputs], and the gates of an
-LSTM in the order i f c o, those of a GRU in the order z r h; its z, as ours, keeps the old state.
+Keras puts features last and time second, and writes kernels as [inputs, outputs].
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cello.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from cello.convert.keras.functions import ACTIVATIONS, CELL_NAMES, KERAS_2
+from cello.convert.keras.functions import ACTIVATIONS, KERAS_2
 from cello.errors import ModelError
 from cello.ranges import shown
 
 __all__ = [
-    "CELLS",
     "Arrays",
+    "activation",
+    "filled",
     "plain_layer",
-    "recurrent_cell",
     "refuse",
+    "whole",
 ]
 
 
@@ -72,6 +71,8 @@ _BY_AXIS = ("dilation_rate", "kernel_size", "pool_size", "strides")
 def whole(config: dict[str, Any], name: str, place: str) -> int:
     """A size in a layer's configuration."""
     value = config.get(name)
+    if name == "units" and value is None and "output_dim" in config:
+        raise refuse(place, "the file was written by Keras 1")
     if name in _BY_AXIS and isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
@@ -79,7 +80,7 @@ def whole(config: dict[str, Any], name: str, place: str) -> int:
     return value
 
 
-def _activation(config: dict[str, Any], arrays: Arrays, name: str = "activation") -> Any:
+def activation(config: dict[str, Any], arrays: Arrays, name: str = "activation") -> Any:
     """An activation: its name, as in `ACTIVATIONS`, or the module of a layer that stands for one.
 
     Raises:
@@ -89,7 +90,7 @@ def _activation(config: dict[str, Any], arrays: Arrays, name: str = "activation"
     if isinstance(value, dict):
         told = value.get("config")
         if value.get("class_name") in _AS_ACTIVATION and isinstance(told, dict):
-            return _PLAIN[value["class_name"]](told, arrays, 0).modules[0]
+            return _one_of(_PLAIN[value["class_name"]](told, arrays, 0).modules)
         value = told if isinstance(told, str) else value  # as a registered object
     if not isinstance(value, str) or value not in ACTIVATIONS or value == KERAS_2:
         known = ", ".join(known for known in ACTIVATIONS if known != KERAS_2)
@@ -98,110 +99,15 @@ def _activation(config: dict[str, Any], arrays: Arrays, name: str = "activation"
     return KERAS_2 if old else value
 
 
-def _of_cell(config: dict[str, Any], arrays: Arrays, name: str = "activation") -> Any:
-    """An activation as a cell of ours takes it: a name, or a module."""
-    value = _activation(config, arrays, name)
-    if value == "glu":
-        raise refuse(arrays.place, f"{name}={value!r} gives half of what it is given")
-    return CELL_NAMES.get(value) or ACTIVATIONS[value]() if isinstance(value, str) else value
+def _one_of(modules: list[nn.Module]) -> nn.Module:
+    return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
 
-# ------------------------------------------------------------ cells
-
-
-def _simple(config: dict[str, Any], arrays: Arrays) -> Cell:
-    H = whole(config, "units", arrays.place)
-    W, R = arrays.take("kernel", None, H), arrays.take("recurrent_kernel", H, H)
-    bias = arrays.take("bias", H) if config.get("use_bias", True) else None
-    cell = ElmanCell(W.shape[0], H, _of_cell(config, arrays), bias=bias is not None)
-    return _filled(cell, W=W.T, R=R.T, b=bias)
-
-
-def _lstm(config: dict[str, Any], arrays: Arrays) -> Cell:
-    H = whole(config, "units", arrays.place)
-    W, R = arrays.take("kernel", None, 4 * H), arrays.take("recurrent_kernel", H, 4 * H)
-    bias = arrays.take("bias", 4 * H) if config.get("use_bias", True) else None
-    function, gate = _of_cell(config, arrays), _of_cell(config, arrays, "recurrent_activation")
-    cell = LSTMCell(W.shape[0], H, gate, function, function, bias=bias is not None)
-    return _filled(cell, W=W.T, R=R.T, b=bias)
-
-
-def _gru(config: dict[str, Any], arrays: Arrays) -> Cell:
-    H = whole(config, "units", arrays.place)
-    after = bool(config.get("reset_after", False))
-    W, R = arrays.take("kernel", None, 3 * H), arrays.take("recurrent_kernel", H, 3 * H)
-    bias = second = None
-    if config.get("use_bias", True):
-        shape = (2, 3 * H) if after else (3 * H,)
-        bias = _r_first(arrays.take("bias", *shape), -1)
-        if after:
-            first, again = bias
-            bias = torch.cat([(first + again)[: 2 * H], first[2 * H :]])
-            second = again[2 * H :]
-    cell = GRUCell(
-        W.shape[0],
-        H,
-        _of_cell(config, arrays, "recurrent_activation"),
-        _of_cell(config, arrays),
-        reset_after=after,
-        recurrent_bias=second is not None,
-        bias=bias is not None,
-    )
-    return _filled(cell, W=_r_first(W.T), R=_r_first(R.T), b=bias, d=second)
-
-
-def _cudnn(make: Callable[[dict[str, Any], Arrays], Cell], gates: int) -> Any:
-    """A layer for CuDNN, which reads the memory of each kernel as [outputs, inputs], has two biases
-    for each gate, and no functions but the usual ones.
-    """
-
-    def read(config: dict[str, Any], arrays: Arrays) -> Cell:
-        H = whole(config, "units", arrays.place)
-        kernels = [arrays.take("kernel", None, gates * H)]
-        kernels.append(arrays.take("recurrent_kernel", H, gates * H))
-        both = arrays.take("bias", 2 * gates * H).reshape(2, -1)
-        parts = [[k.reshape(H, -1).T for k in kernel.chunk(gates, 1)] for kernel in kernels]
-        made = [*(torch.cat(part, 1) for part in parts), both.sum(0) if gates == 4 else both]
-        arrays.arrays[:0] = [array.numpy() for array in made]
-        usual = {"units": H, "activation": "tanh", "recurrent_activation": "sigmoid"}
-        return make({**usual, "reset_after": True}, arrays)
-
-    return read
-
-
-def _r_first(weights: Tensor, axis: int = 0) -> Tensor:
-    """From the order z r h along an axis to r z n."""
-    z, r, h = weights.chunk(3, axis)
-    return torch.cat([r, z, h], axis)
-
-
-def _filled(module: Any, **weights: Tensor | None) -> Any:
+def filled(module: Any, **weights: Tensor | None) -> Any:
+    """The module with these weights, in their dtype; None stands for one that it has not."""
     given = {name: value for name, value in weights.items() if value is not None}
     module.to(next(iter(given.values())).dtype).load_state_dict(given)
     return module
-
-
-CELLS: dict[str, Callable[[dict[str, Any], Arrays], Cell]] = {
-    "SimpleRNN": _simple,
-    "SimpleRNNCell": _simple,
-    "LSTM": _lstm,
-    "LSTMCell": _lstm,
-    "GRU": _gru,
-    "GRUCell": _gru,
-    "CuDNNLSTM": _cudnn(_lstm, 4),
-    "CuDNNGRU": _cudnn(_gru, 3),
-}
-
-
-def recurrent_cell(kind: str, config: dict[str, Any], arrays: Arrays) -> Cell:
-    """The cell of a recurrent layer.
-
-    Raises:
-        ModelError: it is none of Keras's own, or its weights do not fit.
-    """
-    if kind not in CELLS:
-        raise refuse(arrays.place, f"{kind} is none of {', '.join(CELLS)}")
-    return CELLS[kind](config, arrays)
 
 
 # ------------------------------------------------------------ layers without memory
@@ -232,12 +138,12 @@ def _dense(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
     W = arrays.take("kernel", None, size)
     bias = arrays.take("bias", size) if config.get("use_bias", True) else None
     made = nn.utils.skip_init(nn.Linear, W.shape[0], size, bias=bias is not None)
-    return Plain([_filled(made, weight=W.T, bias=bias), *_then(config, arrays)])
+    return Plain([filled(made, weight=W.T, bias=bias), *_then(config, arrays)])
 
 
 def _then(config: dict[str, Any], arrays: Arrays) -> list[nn.Module]:
     """The activation of a layer, if it has one."""
-    value = _activation(config, arrays)
+    value = activation(config, arrays)
     if isinstance(value, str):
         return [] if value == "linear" else [ACTIVATIONS[value]()]
     return [value]
@@ -260,7 +166,7 @@ def _layer_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
     made = nn.LayerNorm(given.shape[0], eps=_real(config, "epsilon", arrays.place))
     weight = torch.ones_like(given) if weight is None else weight
     return Plain(
-        [_filled(made, weight=weight, bias=torch.zeros_like(given) if bias is None else bias)]
+        [filled(made, weight=weight, bias=torch.zeros_like(given) if bias is None else bias)]
     )
 
 
@@ -276,7 +182,7 @@ def _batch_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
         eps=_real(config, "epsilon", arrays.place),
         momentum=1 - _real(config, "momentum", arrays.place),
     )
-    filled = _filled(
+    filled(
         made,
         weight=torch.ones_like(mean) if weight is None else weight,
         bias=torch.zeros_like(mean) if bias is None else bias,
@@ -284,7 +190,7 @@ def _batch_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
         running_var=variance,
         num_batches_tracked=torch.tensor(0),
     )
-    return Plain([filled], time_last=rank == 3)
+    return Plain([made], time_last=rank == 3)
 
 
 def _conv(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
@@ -310,9 +216,9 @@ def _conv(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
         groups=groups,
         bias=bias is not None,
     )
-    filled = _filled(made, weight=W.permute(2, 1, 0), bias=bias)
+    filled(made, weight=W.permute(2, 1, 0), bias=bias)
     before = (kernel - 1) * dilation if padding == "causal" else 0
-    return Plain([filled, *_then(config, arrays)], time_last=True, before=before)
+    return Plain([made, *_then(config, arrays)], time_last=True, before=before)
 
 
 def _pool(make: Callable[[int, int], nn.Module]) -> Any:
@@ -347,14 +253,30 @@ def _softmax(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
     return Plain([nn.Softmax(-1)])
 
 
-def _relu(config: dict[str, Any], place: str) -> nn.Module:
-    if (
-        config.get("max_value") is not None
-        or config.get("negative_slope")
-        or config.get("threshold")
-    ):
-        raise refuse(place, "a ReLU with max_value, negative_slope or threshold")
-    return nn.ReLU()
+def _relu(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
+    most, slope = config.get("max_value"), config.get("negative_slope") or 0
+    if config.get("threshold"):
+        raise refuse(arrays.place, "a ReLU with a threshold")
+    told = {"negative_slope": slope, "max_value": 0 if most is None else most}
+    slope, ceiling = (_real(told, name, arrays.place) for name in told)
+    made: list[nn.Module] = [nn.LeakyReLU(slope) if slope else nn.ReLU()]
+    if most is not None:
+        lowest = torch.finfo(torch.float32).min if slope else 0.0
+        made = [*made[: bool(slope)], nn.Hardtanh(lowest, ceiling)]
+    return Plain(made)
+
+
+def _prelu(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
+    """One slope for each feature, which all steps share."""
+    if rank != 3 or config.get("shared_axes") != [1]:
+        raise refuse(arrays.place, f"shared_axes={shown(config.get('shared_axes'))} is not time")
+    slopes = arrays.take("alpha", 1, None).flatten()
+    return Plain([filled(nn.PReLU(len(slopes)), weight=slopes)], time_last=True)
+
+
+def _nothing(_config: dict[str, Any], _arrays: Arrays, _rank: int) -> Plain:
+    """A layer that acts in training alone."""
+    return Plain([])
 
 
 def _of_one(make: Callable[[dict[str, Any], str], nn.Module]) -> Any:
@@ -375,7 +297,11 @@ _PLAIN: dict[str, Callable[[dict[str, Any], Arrays, int], Plain]] = {
     ),
     "Softmax": _softmax,
     "Dropout": _of_one(lambda config, place: nn.Dropout(min(1.0, _real(config, "rate", place)))),
-    "ReLU": _of_one(_relu),
+    "ReLU": _relu,
+    "PReLU": _prelu,
+    **dict.fromkeys(
+        ("ActivityRegularization", "AlphaDropout", "GaussianDropout", "GaussianNoise"), _nothing
+    ),
     "ELU": _of_one(lambda config, place: nn.ELU(_real(config, "alpha", place))),
     "LeakyReLU": _of_one(
         lambda config, place: nn.LeakyReLU(

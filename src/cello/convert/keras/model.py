@@ -14,8 +14,10 @@ from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.keras.archive import Archive, open_archive
 from cello.convert.keras.calls import Passed, in_order, keys_of
-from cello.convert.keras.keras_proof import prove_beside_keras
-from cello.convert.keras.layers import CELLS, Arrays, plain_layer, recurrent_cell, refuse
+from cello.convert.keras.composed import attention, normalization, slopes
+from cello.convert.keras.keras_cells import CELLS, recurrent_cell
+from cello.convert.keras.keras_proof import open_shapes, prove_beside_keras
+from cello.convert.keras.layers import Arrays, plain_layer, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
 from cello.convert.keras.nested import flattened, input_shape
@@ -66,6 +68,8 @@ def unproved(file: Path) -> tuple[NetGraph | Stack, Callable[[], Proof]]:
             archive = flattened(archive)
             reader = _ModelReader(archive)
             net = reader.build()
+            if isinstance(net, NetGraph):
+                net.shapes = open_shapes(net, reader.shapes)
     except ModelError as error:
         raise ModelError(f"{file}: {error}") from error
     except (
@@ -165,6 +169,8 @@ class _ModelReader(Wiring):
         arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
         if kind in _MERGES:
             return [self._merge(kind, config, values, place)]
+        if kind == "Attention":
+            return [attention(self, config, values, arrays)]
         if len(values) != 1:
             raise refuse(place, f"it reads {len(values)} tensors")
         value = values[0]
@@ -174,6 +180,10 @@ class _ModelReader(Wiring):
             found = self._recurrent(kind, config, value, given, arrays)
         elif kind == "Masking":
             found = [self._masking(config, value, place)]
+        elif kind == "Normalization":
+            found = [normalization(self, config, value, arrays)]
+        elif kind == "PReLU" and value.rank == 2:
+            found = [slopes(self, value, arrays)]
         elif kind in MOVES:
             found = [self._moved(MOVES[kind](config, value, place), value, place)]
         else:

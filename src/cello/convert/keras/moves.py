@@ -37,6 +37,20 @@ def _time(config: dict[str, Any], place: str) -> int:
     return 1
 
 
+def _ends(name: str, place_of: int) -> Callable[[dict[str, Any], str], int]:
+    """The first or the second of two numbers of steps."""
+
+    def read(config: dict[str, Any], place: str) -> int:
+        told = config.get(name)
+        pair: list[Any] = told if isinstance(told, list) else [told, told]
+        plain = all(type(n) is int and 0 <= n < 2**31 for n in pair)
+        if len(pair) != 2 or not plain or config.get("data_format") == "channels_first":
+            raise refuse(place, f"{name}={shown(told)}")
+        return int(pair[place_of])
+
+    return read
+
+
 #: How each layer is read, of its configuration, what it is given, and its place for an error.
 MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
     "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
@@ -52,6 +66,15 @@ MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
     ),
     "RepeatVector": _move(
         "repeat", lambda *_: 3, times=lambda config, place: whole(config, "n", place)
+    ),
+    "ZeroPadding1D": _move(
+        "pad", lambda *_: 3, before=_ends("padding", 0), after=_ends("padding", 1)
+    ),
+    "Cropping1D": _move(
+        "crop", lambda *_: 3, before=_ends("cropping", 0), after=_ends("cropping", 1)
+    ),
+    "UpSampling1D": _move(
+        "upsample", lambda *_: 3, times=lambda config, place: whole(config, "size", place)
     ),
     "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
     "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),

@@ -60,8 +60,19 @@ def _select(put: NodeWriter, names: Names, _: Sequence[Any], axis: int, index: i
     return put("Gather", names[0], put.constant(np.array(index, np.int64)), axis=axis)
 
 
-def _pad(put: NodeWriter, names: Names, _: Sequence[Any], before: int) -> str:
-    return put("Pad", names[0], put.integers(0, before, 0, 0, 0, 0))
+def _pad(put: NodeWriter, names: Names, _: Sequence[Any], before: int, after: int = 0) -> str:
+    return put("Pad", names[0], put.integers(0, before, 0, 0, after, 0))
+
+
+def _crop(put: NodeWriter, names: Names, _: Sequence[Any], before: int, after: int) -> str:
+    end = -after if after else np.iinfo(np.int64).max
+    return put("Slice", names[0], put.integers(before), put.integers(end), put.integers(1))
+
+
+def _upsample(put: NodeWriter, names: Names, read: Sequence[Any], times: int) -> str:
+    each = put("Unsqueeze", names[0], put.integers(2))
+    wide = put("Expand", each, put.integers(1, 1, times, 1))
+    return put("Reshape", wide, put.integers(0, -1, read[0].shape[2]))
 
 
 def _reshape(put: NodeWriter, names: Names, _: Sequence[Any], shape: Sequence[int]) -> str:
@@ -180,7 +191,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "average": lambda put, names, _: put("Mean", *names),
     "maximum": lambda put, names, _: put("Max", *names),
     "concatenate": _concatenate, "mean": _over("ReduceMean"), "max": _over("ReduceMax"),
-    "pad": _pad, "flip": _flip, "select": _select, "reshape": _reshape, "permute": _permute,
+    "pad": _pad, "crop": _crop, "upsample": _upsample, "flip": _flip, "select": _select,
+    "reshape": _reshape, "permute": _permute,
     "repeat": _repeat, "differs": _differs, "any_differs": _any_differs, "keep": _keep, "dot": _dot,
     "ints": _ints, "stack": _stack, "unflatten": _unflatten, "Cast": _cast, "Split": _split,
     "ConstantOfShape": _filled, "Gelu": _gelu, "item": lambda _, names, __, index: names[0][index],

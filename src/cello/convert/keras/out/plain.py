@@ -147,7 +147,9 @@ def _gelu(module: Any) -> PlainLayer:
 
 
 def _hard_tanh(module: Any) -> PlainLayer:
-    _need((module.min_val, module.max_val) == (-1, 1), "its bounds are not -1 and 1")
+    if module.min_val == 0:
+        return PlainLayer("ReLU", {"max_value": module.max_val})
+    _need((module.min_val, module.max_val) == (-1, 1), "its bounds are not -1 or 0 and 1")
     return PlainLayer("Activation", {"activation": "hard_tanh"})
 
 

@@ -207,8 +207,15 @@ class WiredModel(Building):
         name = self.name("permute")
         return OnItsWay(self.layers.Permute(tuple(axes[1:]), name=name)(self.read(numbers[0])))
 
-    def pad(self, numbers: Sequence[int], before: int) -> OnItsWay:
-        return OnItsWay(self.read(numbers[0]), before=before)
+    def pad(self, numbers: Sequence[int], before: int, after: int = 0) -> OnItsWay:
+        if not after:
+            return OnItsWay(self.read(numbers[0]), before=before)
+        layer = self.layers.ZeroPadding1D((before, after), name=self.name("zero_padding1d"))
+        return OnItsWay(layer(self.read(numbers[0])))
+
+    def crop(self, numbers: Sequence[int], before: int, after: int) -> OnItsWay:
+        layer = self.layers.Cropping1D((before, after), name=self.name("cropping1d"))
+        return OnItsWay(layer(self.read(numbers[0])))
 
     def select(self, numbers: Sequence[int], axis: int, index: int) -> OnItsWay:
         if numbers[0] in self.only_last:
@@ -248,7 +255,7 @@ def _layer(kind: str, **fixed: Any) -> Callable[..., OnItsWay]:
 _NODES: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(WiredModel, name)
-        for name in ("any_differs", "differs", "flip", "keep", "pad", "permute", "select")
+        for name in ("any_differs", "crop", "differs", "flip", "keep", "pad", "permute", "select")
     },
     "add": _layer("Add"),
     "average": _layer("Average"),
@@ -261,6 +268,7 @@ _NODES: dict[str, Callable[..., Any]] = {
     "repeat": _layer("RepeatVector", times="n"),
     "reshape": _layer("Reshape", shape="target_shape"),
     "subtract": _layer("Subtract"),
+    "upsample": _layer("UpSampling1D", times="size"),
 }
 
 
