@@ -87,3 +87,14 @@ def test_options_that_do_not_go_together(words: tuple, says: str, file: Path, tm
     words = tuple(file if word == "FILE" else word for word in words)
     assert says in run("train", "classify", *words, "-o", tmp_path / "m", code=2).stderr
     assert not (tmp_path / "m").exists()
+
+
+def test_the_steps_of_a_sequence_stand_in_the_order_of_a_column(tmp_path: Path):
+    rows = {"ID": [0, 0, 1, 1], "Zeit": [2, 1, 1, 2], "a": [1.0, 2, 3, 4], "class": [*"xxyy"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    files = ("--train", tmp_path / "rows.csv", "--validation", tmp_path / "rows.csv")
+    words = ("--by", "ID", "--label", "class", "--order", "Zeit")
+    run("train", "classify", *files, *words, *SMALL, "-o", tmp_path / "m")
+    kept = json.loads((tmp_path / "m" / "options.json").read_text())["options"]
+    assert kept["order"] == "Zeit"
+    run("train", "classify", "--resume", tmp_path / "m", "--epochs", 2, "--quiet")

@@ -173,9 +173,9 @@ def placed(values: dict[str, Any]) -> dict[str, Any]:
 def _check_ranges(values: dict[str, Any]) -> None:
     if values["parameters"] is not None and values["hidden_size"] is not None:
         raise click.UsageError("--hidden-size and --parameters exclude each other")
-    numbers = given(values, RANGES)
-    words = {"projection_size", "token", "tag"}  # "auto", and columns by name
-    check_range(**{n: v for n, v in numbers.items() if not (n in words and isinstance(v, str))})
+    # A text is no number that is out of its range: its option takes words, such as a column's name.
+    numbers = {n: v for n, v in given(values, RANGES).items() if not isinstance(v, str)}
+    check_range(**numbers)
 
 
 def _check(values: dict[str, Any]) -> None:
