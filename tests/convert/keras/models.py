@@ -39,6 +39,18 @@ def _twice(one, two):
     return L.Concatenate()([first, second, S([Input((None, 3)), L.GRU(2)])(middle)])
 
 
+def _whole_encoder():
+    """A model that gives the sequence, then each state."""
+    return _functional(lambda a: L.LSTM(3, return_sequences=True, return_state=True)(a), (None, 3))
+
+
+def _outputs_of_two_calls(a):
+    encoder = _whole_encoder()
+    sequence, first, _ = encoder(a)
+    sequence, _, second = encoder(sequence)
+    return [second, first, sequence]
+
+
 def _attended(query, value):
     with_key = L.Attention(use_scale=True)([query, value, L.Dense(4)(value)])
     return L.Concatenate()([query, L.Attention()([query, value]), with_key])
@@ -239,6 +251,14 @@ MODELS = {
         ),
         (None, 3),
     ),
+    "masked, behind one that reads backwards": lambda: S(
+        [
+            Input((None, 3)),
+            L.Masking(0.0),
+            L.GRU(4, return_sequences=True, go_backwards=True),
+            L.SimpleRNN(3, return_sequences=True),
+        ]
+    ),
     "words in a graph": lambda: keras.Model(
         ids := Input((None,), dtype="int32"),
         L.Dense(2)(L.Bidirectional(L.LSTM(4))(L.Embedding(7, 3, mask_zero=True)(ids))),
@@ -287,6 +307,7 @@ MODELS = {
         ]
     ),
     "a model that is called twice": lambda: _functional(_twice, (None, 3), (None, 3)),
+    "outputs of two calls of a model": lambda: _functional(_outputs_of_two_calls, (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 

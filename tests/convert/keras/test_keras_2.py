@@ -178,6 +178,27 @@ def test_calls_as_they_were_written(tmp_path):
     _close(net, model, X)
 
 
+@pytest.mark.parametrize("inside", ["model", "sequential"])
+def test_calls_of_models_are_counted_from_1(inside, tmp_path):
+    """As Keras 2 counted calls of a model that begins with an input, wherever they are read."""
+    x = Input((None, 5))
+    y = L.LSTM(5, return_sequences=True)(x)
+    encoder = keras.Model(x, y) if inside == "model" else S([x, L.LSTM(5, return_sequences=True)])
+    model = _drawn(keras.Model(a := Input((None, 5)), encoder(L.Dense(5)(encoder(a)))))
+    model.save(tmp_path / "model.h5")
+
+    def change(config, _):
+        _as_before(config)
+        for layer in config["config"]["layers"]:
+            for call in layer["inbound_nodes"]:
+                for key in call:
+                    key[1] += key[0] == encoder.name
+        config["config"]["output_layers"][1] = 2
+
+    file = _changed(tmp_path / "model.h5", change, version="2.11.0")
+    _close(from_keras(file), model, X)
+
+
 @pytest.mark.parametrize(("more", "refused"), [({"training": False}, False), ({"mask": 1}, True)])
 def test_arguments_of_calls_as_they_were_written(more, refused, tmp_path):
     _of_two_branches().save(tmp_path / "model.h5")

@@ -60,6 +60,40 @@ def test_it_computes_what_keras_does(name, tmp_path):
         assert torch.equal(one, two)
 
 
+def _of_dicts():
+    a, b = Input((None, 3), name="z"), Input((None, 2), name="m")
+    y = L.LSTM(4, return_sequences=True)(L.Concatenate()([a, b]))
+    return keras.Model({"z": a, "m": b}, {"two": y, "one": [L.Dense(2)(y), L.Dense(3)(b)]})
+
+
+def _of_dicts_inside():
+    inner, a, b = _of_dicts(), Input((None, 2)), Input((None, 3))
+    made = inner({"z": b, "m": a})
+    return keras.Model([a, b], [made["two"], *made["one"]])
+
+
+def _by_names_inside():
+    a, b = Input((None, 3), name="b"), Input((None, 2), name="a")
+    inner = keras.Model([a, b], L.Concatenate()([L.LSTM(4, return_sequences=True)(a), b]))
+    x, y = Input((None, 2)), Input((None, 3))
+    return keras.Model([x, y], inner({"b": y, "a": x}))
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("make_model", [_of_dicts, _of_dicts_inside, _by_names_inside])
+def test_dicts_are_in_the_order_of_their_keys(make_model, suffix, tmp_path):
+    model = make_model()
+    model.save(tmp_path / f"model.{suffix}")
+    net = from_keras(tmp_path / f"model.{suffix}")
+    assert cello.proof_of(net).cases >= 5
+    given = inputs_of(model, 5, 2)
+    assert [x.shape[-1] for x in given] == [2, 3]
+    made = model({"m": given[0], "z": given[1]} if make_model is _of_dicts else given)
+    expected = keras.tree.flatten(made)
+    for ours, theirs in zip(_call(net, given), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.detach().numpy(), atol=2e-6)
+
+
 def test_a_chain_of_layers_is_a_stack_and_can_be_streamed(tmp_path):
     make("lstm").save(tmp_path / "model.keras")
     net = from_keras(tmp_path / "model.keras")

@@ -25,10 +25,13 @@ class Passed:
 
 
 def keys_of(layers: Any) -> list[Key]:
-    """The tensors that a list of inputs or outputs names."""
+    """The tensors that inputs or outputs name, as Keras flattens them: of a dict by sorted keys."""
+    if isinstance(layers, dict):
+        layers = [layers[name] for name in sorted(layers)]
     if layers and isinstance(layers[0], str):
-        layers = [layers]
-    return [(str(name), int(node), int(place)) for name, node, place in layers]
+        name, node, place = layers
+        return [(name, int(node), int(place))]
+    return [key for part in layers for key in keys_of(part)]
 
 
 class Called(NamedTuple):
@@ -67,7 +70,9 @@ def call_of(call: Any) -> Called:
             if name != "training" and value and not list(_tensors(value)) and _is_told(value):
                 raise ModelError(f"a layer is called with {name}={shown(value)}")
         number = args[1] if len(args) > 1 and isinstance(args[1], (int, float)) else 0.0
-        return Called(read, [*states, *_tensors(kwargs)], mask[0] if mask else None, number)
+        return Called(
+            read, [*states, *_tensors(list(kwargs.values()))], mask[0] if mask else None, number
+        )
     read = []
     for name, node, place, *more in call:
         if more and any(key != "training" for key in more[0]):
@@ -122,13 +127,13 @@ def _is_told(value: Any) -> bool:
 
 
 def _tensors(value: Any) -> Any:
-    """The tensors that are named anywhere in the arguments of a call."""
+    """The tensors that are named anywhere in the arguments of a call, of a dict by sorted keys."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             name, node, place = value["config"]["keras_history"]
             yield str(name), int(node), int(place)
             return
-        value = list(value.values())
+        value = [value[name] for name in sorted(value)]
     if isinstance(value, (list, tuple)):
         for part in value:
             yield from _tensors(part)

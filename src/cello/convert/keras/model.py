@@ -43,8 +43,9 @@ def from_keras(file: str | Path) -> NetGraph | Stack:
 
     Returns:
         A `Stack` where each layer reads the one before and all of them give a value at each step;
-        otherwise a `NetGraph`, called with the model's inputs. Both read [B, T, features], as Keras
-        does. Dropout inside a recurrent layer, which acts in training alone, is left out.
+        otherwise a `NetGraph`, called with the model's inputs; of a dict of inputs or outputs, in
+        the order of its sorted keys. Both read [B, T, features], as Keras does. Dropout inside a
+        recurrent layer, which acts in training alone, is left out.
 
     Raises:
         ModelError: the file cannot be read, or holds a layer that has no equal here, such as a
@@ -293,7 +294,7 @@ class _ModelReader(Wiring):
             ]
         if not config.get("return_sequences"):
             return [Passed(self.node("select", [reads], axis=1, index=-1), 2), *finals]
-        return [Passed(reads, 3, mask), *finals]
+        return [Passed(reads, 3, value.mask), *finals]  # Keras turns what it reads, not the mask
 
     def _both_ways(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cello.convert.keras.archive import Archive, is_model
-from cello.convert.keras.calls import Key, in_order, keys_of, renamed
+from cello.convert.keras.calls import Key, call_of, in_order, keys_of, renamed
 from cello.errors import ModelError
 from cello.ranges import shown
 
@@ -14,6 +14,7 @@ __all__ = ["flattened", "input_shape"]
 
 #: Calls of layers in all models together; shared models within shared models multiply.
 _MOST_CALLS = 20_000
+_FUNCTIONAL = ("Functional", "Model")
 
 
 def flattened(archive: Archive) -> Archive:
@@ -26,7 +27,7 @@ def flattened(archive: Archive) -> Archive:
     """
     if not any(is_model(layer) for layer in archive.config["config"]["layers"]):
         return archive
-    flat = _Flat()
+    flat = _Flat(archive.version)
     outputs = flat.model(archive.config, "", None)
     config = {
         "layers": list(flat.layers.values()),
@@ -56,9 +57,14 @@ def input_shape(layer: dict[str, Any]) -> Sequence[Any]:
 
 
 class _Flat:
-    """The layers so far, each with its calls, and the inputs of the whole."""
+    """The layers so far, each with its calls, and the inputs of the whole.
 
-    def __init__(self) -> None:
+    Args:
+        version: of the Keras that wrote the model.
+    """
+
+    def __init__(self, version: str) -> None:
+        self.is_keras_3 = version.startswith("3")
         self.layers: dict[str, dict[str, Any]] = {}
         self.inputs: list[list[Any]] = []
         self.calls = 0
@@ -77,6 +83,15 @@ class _Flat:
                 f"the model {shown(prefix)} has {len(entries)} inputs, reads {len(given)}"
             )
         made = {(name, node): [key] for (name, node, _), key in zip(entries, given, strict=True)}
+        outputs = keys_of(config["output_layers"])
+        begin: dict[str, int] = {}
+        if self.is_keras_3:  # which counts calls of models from 1, among the outputs alone
+            outputs = [
+                (name, node - (layers[name]["class_name"] in _FUNCTIONAL), place)
+                for name, node, place in outputs
+            ]
+        else:
+            begin = _counted_from_1(layers, outputs)
 
         def found(key: Key) -> Key:
             name, node, place = key
@@ -93,9 +108,13 @@ class _Flat:
                 raise ModelError(
                     f"the model {shown(prefix + name)} is called with more than inputs"
                 )
-            read = [found(key) for key in call.read]
-            made[name, node] = self.model(layer, f"{_full(prefix, layer)}.", read)
-        return [found(key) for key in keys_of(config["output_layers"])]
+            read = [
+                found(key) for key in _as_listed(call.read, layer, layer["inbound_nodes"][node])
+            ]
+            made[name, node + begin.get(name, 0)] = self.model(
+                layer, f"{_full(prefix, layer)}.", read
+            )
+        return [found(key) for key in outputs]
 
     def _sequential(
         self, layers: Sequence[dict[str, Any]], prefix: str, given: Sequence[Key] | None
@@ -130,6 +149,32 @@ class _Flat:
         flat = self.layers.setdefault(name, {**layer, "config": config, "inbound_nodes": []})
         flat["inbound_nodes"].append(call)
         return name, len(flat["inbound_nodes"]) - 1, 0
+
+
+def _counted_from_1(layers: dict[str, dict[str, Any]], outputs: Sequence[Key]) -> dict[str, int]:
+    """The models whose first call has the number 1: something reads as many as there are."""
+    calls = [
+        call_of(call) for layer in layers.values() for call in layer.get("inbound_nodes") or ()
+    ]
+    named = [*outputs, *(key for call in calls for key in call.keys)]
+    return {
+        name: 1
+        for name, node, _ in named
+        if is_model(layers[name]) and node == len(layers[name].get("inbound_nodes") or ())
+    }
+
+
+def _as_listed(read: list[Key], model: dict[str, Any], call: Any) -> list[Key]:
+    """What a call of a model reads, in the order of its inputs.
+
+    A dict is given to a model with a list of inputs by their names.
+    """
+    told = call["args"][0] if isinstance(call, dict) and call.get("args") else None
+    inputs = model["config"].get("input_layers")
+    if not isinstance(told, dict) or "class_name" in told or isinstance(inputs, dict):
+        return read
+    by_name = dict(zip(sorted(told), read, strict=True))
+    return [by_name[name] for name, _, _ in keys_of(inputs)]
 
 
 def _full(prefix: str, layer: dict[str, Any]) -> str:
