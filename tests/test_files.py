@@ -31,6 +31,12 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert path.read_bytes() == b"new"
 
 
+def test_what_has_no_name_is_a_folder():
+    for path in (Path(), Path("/")):
+        with pytest.raises(IsADirectoryError):
+            files.replace(path, b"new")
+
+
 def test_it_is_on_the_disk_before_its_name_is(tmp_path: Path):
     with on_disk() as done:
         files.replace(tmp_path / "data", b"new")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -16,7 +17,13 @@ UNFINISHED = ".*.unfinished-*"
 
 
 def unfinished(path: Path) -> Path:
-    """Another name in the same folder, which nobody else uses, for `path` while it is written."""
+    """Another name in the same folder, which nobody else uses, for `path` while it is written.
+
+    Raises:
+        IsADirectoryError: `path` has no name, as "." and "/", which are folders.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # Not the process's number: on a shared disk, processes of two machines may have the same.
     return path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from cello.cli.output import ColumnType
+from cello.cli.parameter_types import ColumnType
 from cello.cli.training.options import OrWord
 from cello.ranges import RANGES
 from tests.cli.running import run

@@ -9,18 +9,17 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cello.cli.parameter_types import ColumnType, FilePath
 from cello.tables import column_widths, text_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "ColumnType",
     "busy",
     "json_option",
     "page_option",
@@ -36,19 +35,6 @@ __all__ = [
 
 #: What is not broken: a word, or another sign, with the marks that no line begins with.
 _PIECES = re.compile(r"(?:[!-~]+|[^!-~])[，。：；、？）”]* *")
-
-
-class ColumnType(click.ParamType):
-    """A column by its number, counted from 0 or, if negative, from the last; or by its name."""
-
-    name = "column"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        """The number, or the name."""
-        try:
-            return int(value)
-        except ValueError:
-            return str(value)
 
 
 #: The option of every command whose output a program might read.
@@ -69,7 +55,7 @@ token_option: Callable[[Any], Any] = click.option(
 page_option: Callable[[Any], Any] = click.option(
     "--html",
     "page",
-    type=click.Path(path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Write a page here that shows all steps and their arithmetic, and works offline.",
 )

@@ -10,6 +10,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import said
 from cello.cli.output import paragraph, print_tables
+from cello.cli.parameter_types import FilePath
 from cello.ranges import check_range
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ SHOWN = "lstm"  # the network whose memory is shown
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     default=Path("runs/demo"),
     show_default=True,
     metavar="FOLDER",

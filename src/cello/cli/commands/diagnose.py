@@ -11,6 +11,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import chinese
 from cello.cli.output import busy, json_option, print_json, token_option
+from cello.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from cello.see.diagnosis.finding import Finding
@@ -30,8 +31,8 @@ __all__ = ["command"]
     cello diagnose net.keras measured.csv
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
+@click.argument("data", type=FilePath())
 @click.option(
     "--sequences",
     type=click.IntRange(min=1),

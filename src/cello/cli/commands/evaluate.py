@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import ColumnType, json_option, print_json, token_option
+from cello.cli.output import json_option, print_json, token_option
+from cello.cli.parameter_types import ColumnType, FilePath
 
 __all__ = ["command"]
 
@@ -25,8 +26,8 @@ __all__ = ["command"]
     cello evaluate reviews test.csv
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
+@click.argument("file", type=FilePath())
 @token_option
 @click.option(
     "--tag",

@@ -9,6 +9,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import chinese, said
 from cello.cli.output import json_option, page_option, print_json, print_tables, steps_option
+from cello.cli.parameter_types import FilePath
 
 __all__ = ["command"]
 
@@ -32,7 +33,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str
 @click.option(
     "--copy",
     "target",
-    type=click.Path(path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="Write the example's data file here, to be changed and run with `cello run FILE`.",
 )

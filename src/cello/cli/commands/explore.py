@@ -12,6 +12,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.language import said
+from cello.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
@@ -31,7 +32,7 @@ __all__ = ["command"]
     cello explore net.keras measured.csv
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
 @click.argument("text", metavar="[FILE|TEXT]", required=False)
 @click.option(
     "--port",

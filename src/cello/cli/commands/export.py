@@ -11,6 +11,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.models import open_model
 from cello.cli.output import busy, json_option, print_json
+from cello.cli.parameter_types import FilePath
 from cello.errors import ArgumentError
 
 __all__ = ["command"]
@@ -29,13 +30,13 @@ __all__ = ["command"]
     cello export amp net.json
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=FilePath())
+@click.argument("out", type=FilePath(dir_okay=False), required=False)
 @click.option(
     "--c",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=FilePath(file_okay=False),
     help="Write C99 with the weights into this folder instead of OUT.",
 )
 @click.option(
@@ -48,7 +49,7 @@ __all__ = ["command"]
 @click.option(
     "--test-vector",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FilePath(dir_okay=False),
     help="Write inputs with their outputs beside it, as .npz.",
 )
 @json_option

@@ -8,6 +8,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import busy, json_option, print_json
+from cello.cli.parameter_types import FilePath
 from cello.errors import ModelError
 
 __all__ = ["command"]
@@ -28,14 +29,14 @@ __all__ = ["command"]
     cello import tagger.safetensors --prefix encoder.lstm. -o model
     """,
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath())
 @click.option(
     "-o",
     "--output",
     "model",
     required=True,
     metavar="MODEL",
-    type=click.Path(path_type=Path),
+    type=FilePath(file_okay=False),
     help="Folder for the model; it must not hold one.",
 )
 @click.option(

@@ -10,6 +10,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import json_option, print_json, token_option
+from cello.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,8 +37,8 @@ __all__ = ["command"]
     cello predict net.keras measured.csv
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
+@click.argument("file", type=FilePath())
 @click.option(
     "--color",
     "memory",
@@ -47,7 +48,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="PICTURE",
     help="Draw forecasts with their bands: .svg, .png or .pdf.",
 )

@@ -9,6 +9,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import said
 from cello.cli.output import busy, json_option, print_json, token_option
+from cello.cli.parameter_types import FilePath
 from cello.errors import ArgumentError
 
 __all__ = ["command"]
@@ -27,14 +28,14 @@ __all__ = ["command"]
     cello record net.onnx x.npy -o run.html
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
+@click.argument("data", type=FilePath())
 @click.option(
     "-o",
     "--output",
     "out",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=FilePath(dir_okay=False),
     help="Write it: .safetensors for cello.load_recording, or .html, a page that works offline.",
 )
 @click.option(

@@ -9,6 +9,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import said
 from cello.cli.output import json_option, page_option, steps_option
+from cello.cli.parameter_types import FilePath
 
 __all__ = ["command"]
 
@@ -21,7 +22,7 @@ __all__ = ["command"]
     cello run my-lstm.toml --html my-lstm.html
     """,
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath())
 @page_option
 @steps_option
 @json_option

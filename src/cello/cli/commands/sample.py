@@ -8,6 +8,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import json_option, print_json
+from cello.cli.parameter_types import FilePath
 
 __all__ = ["command"]
 
@@ -19,7 +20,7 @@ __all__ = ["command"]
     cello sample writer --prompt "def " --length 400 --temperature 0.7
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
 @click.option("--prompt", help="What the text begins with.  [default: a new line]")
 @click.option("--length", type=int, default=500, show_default=True, help="Characters to add.")
 @click.option(

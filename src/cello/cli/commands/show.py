@@ -9,6 +9,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.output import json_option, print_json
+from cello.cli.parameter_types import FilePath
 from cello.errors import ArgumentError
 
 __all__ = ["command"]
@@ -26,7 +27,7 @@ __all__ = ["command"]
     cello show net.keras
     """,
 )
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
 @click.option("--c", "as_c", is_flag=True, help="Print the C of the loops over time instead.")
 @click.option(
     "--layer",

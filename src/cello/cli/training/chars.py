@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cello.cli.command import Command
+from cello.cli.parameter_types import FilePath
 from cello.cli.training.options import Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 
 __all__ = ["command"]
 
-_PATH = click.Path(path_type=Path)
+_PATH = FilePath()
 
 _TEXT = {
     "min_count": Help("Characters that occur less often count as unknown."),

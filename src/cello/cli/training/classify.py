@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cello.cli.command import Command
+from cello.cli.parameter_types import FilePath
 from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 
 __all__ = ["command"]
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 _TASK = "cello.tasks.classification.classification:Classification"
 _LABEL = {"label": Help("The column of the labels.")}
 _ROWS = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from cello.cli.command import Command
+from cello.cli.parameter_types import FilePath
 from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
@@ -68,7 +68,7 @@ _WINDOWS = {
     cello train forecast --train all.parquet --target y --by shop --horizon 7 --context 28 -o all
     """,
 )
-@click.option("--train", type=click.Path(path_type=Path), metavar="FILE", help="CSV or Parquet.")
+@click.option("--train", type=FilePath(), metavar="FILE", help="CSV or Parquet.")
 @click.option(
     "--embedded",
     type=click.Choice(constant("cello.tasks.forecasting.embedded:EMBEDDED")),

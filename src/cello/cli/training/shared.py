@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cello.cli.output import json_option, print_json
+from cello.cli.parameter_types import FilePath
 from cello.cli.scores import print_scores
 from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
@@ -77,7 +78,7 @@ def training(kinds: str) -> Callable[[Any], Any]:
             "-o",
             "--output",
             "folder",
-            type=click.Path(path_type=Path),
+            type=FilePath(file_okay=False),
             metavar="MODEL",
             help="The folder for the model, its log and its checkpoints; not needed with --resume.",
         ),

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import ColumnType
+from cello.cli.parameter_types import ColumnType, FilePath
 from cello.cli.source_constants import constant, default_of
 from cello.cli.training.options import NONE, Help, OrWord, given, options_of
 from cello.cli.training.shared import begin, complete, refuse, train, training
 
 __all__ = ["command"]
 
-_FILE = click.Path(path_type=Path)
+_FILE = FilePath()
 
 _FROM_PYTHON = "cello.tasks.python_tagging:python_tagging"
 _FROM_FILES = "cello.tasks.tagging:Tagging.from_conll"
@@ -52,7 +52,7 @@ _FEATURES = {
     "max_size": Help("Keep at most this many words and trigrams.", OrWord(int, "none")),
     "vectors": Help(
         "Start the embedding from vectors in this text file (word2vec, GloVe, fastText).",
-        click.Path(path_type=Path),
+        FilePath(),
     ),
     "projection_size": Help(
         "The length of the vector learned for a word.", OrWord(int, "auto", "none")
