@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cello.cli.output import busy
-from cello.errors import ModelError
+from cello.errors import ArgumentError, ModelError
 from cello.ranges import shown
 
 if TYPE_CHECKING:
@@ -43,6 +43,21 @@ class Model(NamedTuple):
         from cello.cli.number_files import NumberReader
 
         return NumberReader(self.net) if self.task is None else self.task
+
+    def check_columns(self, **columns: int | str | None) -> None:
+        """Refuse columns, by the names of the options, where the model's files have none.
+
+        Raises:
+            ArgumentError: one is given, and the model does not read words and their tags.
+        """
+        from cello.tasks.token_files import TokenTask
+
+        if isinstance(self.task, TokenTask) and self.task.reads_columns:
+            return
+        for name, column in columns.items():
+            if column is not None:
+                problem = f"is for models that read columns, of words and tags, got {column!r}"
+                raise ArgumentError(problem, argument=name)
 
 
 def open_model(

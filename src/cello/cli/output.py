@@ -26,6 +26,7 @@ __all__ = [
     "paragraph",
     "print_json",
     "print_tables",
+    "refuse_beside",
     "rich_output",
     "steps_option",
     "token_option",
@@ -69,6 +70,21 @@ steps_option: Callable[[Any], Any] = click.option(
     metavar="T",
     help="Show the arithmetic of this step, counted from 0; may be given several times.",
 )
+
+
+def refuse_beside(option: str, **others: object) -> None:
+    """Refuse options that another one would leave without a meaning.
+
+    Args:
+        option: which is given.
+        **others: the values of the others by their names, true of those that are given.
+
+    Raises:
+        click.UsageError: one of them is given.
+    """
+    given = [f"--{name}" for name, value in others.items() if value]
+    if given:
+        raise click.UsageError(f"{option} goes without {' and '.join(given)}")
 
 
 def print_json(value: Any) -> None:

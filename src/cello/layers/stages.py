@@ -142,7 +142,7 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
 
     Raises:
         ConversionError: a module is none of the known ones.
-        ArgumentError: `ids` is missing, or not what the net takes.
+        ArgumentError: `ids` is missing, or not what the net takes: none where it reads no ids.
     """
     refuse_pooling(net, "a chain of steps")
     stages: list[Stage] = []
@@ -162,6 +162,10 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
         width = stages[-1].outputs if stages else None
     if not stages:
         raise ConversionError("net has no module that computes anything")
+    if ids is not None and not isinstance(stages[0], Table):
+        raise ArgumentError(
+            f"must be left out, for the net reads no ids, got {ids!r}", argument="ids"
+        )
     for one, other in pairwise(stages):
         if one.outputs != other.inputs:
             raise ConversionError(

@@ -84,6 +84,11 @@ class TokenTask:
         return Given(tokens, self.features.encode(tokens), tags or None)
 
     @property
+    def reads_columns(self) -> bool:
+        """Whether its files have columns, of tokens and of their tags."""
+        return bool(self.tags) and not self._tells_kinds
+
+    @property
     def _tells_kinds(self) -> bool:
         """Whether its tags are the kinds of characters of Python source."""
         return bool(self.tags) and not self.separator and set(self.tags) <= set(KINDS)

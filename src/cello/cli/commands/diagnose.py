@@ -72,6 +72,7 @@ def command(
     from cello.tasks import Forecasting
 
     opened = open_model(model)
+    opened.check_columns(token=token)
     more_found: list[Finding] = []
     with input_file(data) as path:
         given = opened.reader.given(path, token=token)

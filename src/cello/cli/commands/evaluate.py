@@ -68,6 +68,7 @@ def command(
     opened = open_model(model, must_answer=True)
     if opened.task is None:
         raise ModelError(f"{model} has no task, so it is not known what its answers mean")
+    opened.check_columns(token=token, tag=tag)
     with input_file(file) as path:
         task = opened.task.on_file(path, token=token, tag=tag)
         metrics = task.evaluate(opened.net, "test", batch_size=batch_size)

@@ -8,7 +8,14 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.language import chinese, said
-from cello.cli.output import json_option, page_option, print_json, print_tables, steps_option
+from cello.cli.output import (
+    json_option,
+    page_option,
+    print_json,
+    print_tables,
+    refuse_beside,
+    steps_option,
+)
 from cello.cli.parameter_types import FilePath
 
 __all__ = ["command"]
@@ -73,11 +80,13 @@ def command(
     if name not in files:
         raise ArgumentError(f"there is no example {name!r}; there are {', '.join(files)}")
     if target is not None:
+        refuse_beside("--copy", html=page, step=steps, json=as_json)
         _copy(files[name].read_bytes(), target)
         click.echo(said("wrote {}: change it and run it with: cello run {}", target, target))
         return
     file = read_data_file(files[name], name)
     if page is not None:
+        refuse_beside("--html", step=steps, json=as_json)
         from cello.cli.example_data.page import write_page
 
         click.echo(said("wrote {}: open it in a browser", write_page(file, page)))

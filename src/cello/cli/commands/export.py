@@ -39,9 +39,7 @@ __all__ = ["command"]
     type=FilePath(file_okay=False),
     help="Write C99 with the weights into this folder instead of OUT.",
 )
-@click.option(
-    "--name", default="net", show_default=True, help="What the C and all in it is called."
-)
+@click.option("--name", help="C: what it and all in it is called.  [default: net]")
 @click.option("--ids", type=int, help="C: ids of a step, where the net takes any number.")
 @click.option("--int8", is_flag=True, help="C: matrices in 8 bits.")
 @click.option("--libm", is_flag=True, help="C: exponentials of the C library.")
@@ -57,7 +55,7 @@ def command(
     model: Path,
     out: Path | None,
     folder: Path | None,
-    name: str,
+    name: str | None,
     ids: int | None,
     int8: bool,
     libm: bool,
@@ -78,13 +76,20 @@ def command(
         )
     if ending != ".onnx" and (stream or test_vector is not None):
         raise ArgumentError("--stream and --test-vector go with a file that ends in .onnx")
-    if folder is None and (int8 or libm or ids is not None):
-        raise ArgumentError("--ids, --int8 and --libm go with --c")
+    if folder is None and (int8 or libm or ids is not None or name is not None):
+        raise ArgumentError("--name, --ids, --int8 and --libm go with --c")
     net = open_model(model, must_answer=True).net
     with busy(f"writing {out or folder} and comparing it with the model"):
         if folder is not None:
             weights, math = ("int8" if int8 else "float"), ("libm" if libm else "own")
-            told = _c(net, folder, name=name, ids=ids, weights=weights, math=math)
+            told = _c(
+                net,
+                folder,
+                name="net" if name is None else name,
+                ids=ids,
+                weights=weights,
+                math=math,
+            )
         else:
             assert out is not None
             told = _WRITERS[ending](net, out, stream, test_vector)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cello.cli.command import Command
-from cello.cli.output import json_option, print_json, token_option
+from cello.cli.output import json_option, print_json, refuse_beside, token_option
 from cello.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
@@ -80,8 +80,11 @@ def command(
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
 
+    if memory is not None:
+        refuse_beside("--color", plot=plot)
     tasks = None if memory is not None else ("tag", "classify", "forecast", None)
     opened = open_model(model, tasks=tasks, must_answer=memory is None)
+    opened.check_columns(token=token)
     with input_file(file) as path:
         if memory is not None:
             from cello.cli.unit_colours import colour

@@ -68,6 +68,7 @@ def command(
     if out is not None and out.suffix.lower() not in (".safetensors", ".html"):
         raise ArgumentError(f"FILE must end in .safetensors or .html, got {out}", argument="out")
     opened = open_model(model)
+    opened.check_columns(token=token)
     with input_file(data) as path:
         given = opened.reader.given(path, token=token)
     x, more = as_batch(opened.net, [sequence.x for sequence in given])

@@ -8,7 +8,7 @@ import click
 
 from cello.cli.command import Command
 from cello.cli.language import said
-from cello.cli.output import json_option, page_option, steps_option
+from cello.cli.output import json_option, page_option, refuse_beside, steps_option
 from cello.cli.parameter_types import FilePath
 
 __all__ = ["command"]
@@ -38,6 +38,7 @@ def command(file: Path, page: Path | None, steps: tuple[int, ...], as_json: bool
 
     data = read_data_file(file)
     if page is not None:
+        refuse_beside("--html", step=steps, json=as_json)
         from cello.cli.example_data.page import write_page
 
         click.echo(said("wrote {}: open it in a browser", write_page(data, page)))

@@ -19,7 +19,7 @@ from cello.convert.graph import NetGraph
 from cello.convert.per_step import per_step
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
-from cello.errors import ConversionError, ModelError
+from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.files import replace
 from cello.layers.mode import evaluating
 from cello.layers.outputs.pooling import refuse_pooling
@@ -88,7 +88,8 @@ def to_onnx(
     Raises:
         ConversionError: a part cannot be written as ONNX, or the model is not equal to the net:
             says where. Then nothing is written.
-        ArgumentError: a bidirectional layer cannot run one step at a time.
+        ArgumentError: a bidirectional layer cannot run one step at a time; or `test_vector` does
+            not end in .npz, or is `file`.
         ModelError: the file cannot be written.
         ImportError: the extra `cello[onnx]` is not installed.
 
@@ -103,6 +104,7 @@ def to_onnx(
     if stream or isinstance(net, NetGraph):
         refuse_pooling(net, "one step of ONNX" if stream else "a graph in ONNX")
     file = Path(file)
+    _check_vector(test_vector, file)
     if isinstance(net, NetGraph) and stream:
         net = per_step(net)
     graph, options = _graph_of(net, stream)
@@ -122,6 +124,16 @@ def to_onnx(
             Path(test_vector).unlink(missing_ok=True)
         raise ModelError(f"cannot write {error.filename or file}: {error.strerror}") from error
     return Exported(file, graph.operators, graph.states, proof)
+
+
+def _check_vector(test_vector: str | Path | None, file: Path) -> None:
+    """Inputs and outputs go into a file of NumPy's, not into that of the net."""
+    if test_vector is None:
+        return
+    if Path(test_vector).suffix.lower() != ".npz":
+        raise ArgumentError(f"must end in .npz, got {test_vector}", argument="test_vector")
+    if Path(test_vector).resolve() == file.resolve():
+        raise ArgumentError(f"must not be the file of the net, {file}", argument="test_vector")
 
 
 def _graph_of(net: nn.Module, stream: bool) -> tuple[Exporting, dict[str, Any]]:
