@@ -50,9 +50,9 @@ class Model(NamedTuple):
         Raises:
             ArgumentError: one is given, and the model does not read words and their tags.
         """
-        from cello.tasks.token_files import TokenTask
+        from cello.tasks import Tagging
 
-        if isinstance(self.task, TokenTask) and self.task.reads_columns:
+        if isinstance(self.task, Tagging) and self.task.reads_columns:
             return
         for name, column in columns.items():
             if column is not None:
