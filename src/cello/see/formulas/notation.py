@@ -98,15 +98,24 @@ class Symbol(Expression):
 
 @dataclass(frozen=True)
 class Part(Expression):
-    """Units of something: `z[3]` or `z[0:4]`."""
+    """Units of something: `z[3]`, `z[0:4]`, every second one `z[0:4:2]`.
+
+    Of something with several axes, `before` and `after` count those that are left whole:
+    `S[:, 0:4]`.
+    """
 
     whole: Expression
     first: int
     stop: int | None = None
+    step: int = 1
+    before: int = 0
+    after: int = 0
 
     def write(self, style: Style) -> str:
         inside = f"{self.first}" if self.stop is None else f"{self.first}:{self.stop}"
-        return style.index(self.whole.within(style, ATOM), inside)
+        inside += f":{self.step}" if self.step != 1 else ""
+        indices = [":"] * self.before + [inside] + [":"] * self.after
+        return style.index(self.whole.within(style, ATOM), ", ".join(indices))
 
 
 @dataclass(frozen=True)
@@ -256,13 +265,15 @@ class Root(Expression):
 
 @dataclass(frozen=True)
 class FunctionCall(Expression):
-    """A function of something."""
+    """A function of something; `dim` are the axes it works along, where there are others too."""
 
     name: str
     arguments: tuple[Expression, ...]
+    dim: tuple[int, ...] = ()
 
     def write(self, style: Style) -> str:
-        return style.call(self.name, [argument.write(style) for argument in self.arguments])
+        along = [style.along(self.dim)] if self.dim else []
+        return style.call(self.name, [part.write(style) for part in self.arguments] + along)
 
 
 @dataclass(frozen=True)

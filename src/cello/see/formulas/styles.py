@@ -22,6 +22,7 @@ class Style:
     """
 
     dot, each, apply, minus, plus, dots = "·", " ⊙ ", " ", "−", "+", "…"
+    dim = "dim"
     over = " ∗ "  # a filter over what it is moved along
     fraction_level = PRODUCT
 
@@ -59,6 +60,11 @@ class Style:
             return f"|{arguments[0]}|"
         return self.brackets(", ".join(arguments), self.function(name))
 
+    def along(self, dim: tuple[int, ...]) -> str:
+        """The axes that a function works along, counted from the last as in PyTorch."""
+        several = ", ".join(map(str, dim))
+        return f"{self.dim}={several if len(dim) == 1 else f'({several})'}"
+
     def brackets(self, text: str, before: str = "") -> str:
         return f"{before}({text})"
 
@@ -92,6 +98,7 @@ class Latex(Style):
     """LaTeX, for math mode."""
 
     dot, each, apply, minus, plus, dots = r" \cdot ", r" \odot ", r"\,", "-", "+", r"\dots"
+    dim = r"\mathrm{dim}"
     over = r" \ast "
     fraction_level = ATOM
 

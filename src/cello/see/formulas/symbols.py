@@ -25,9 +25,11 @@ from cello.see.formulas.notation import (
 from cello.see.formulas.writing import (
     PARTS,
     add,
+    along,
     by_numbers,
     called,
     cut_off,
+    features,
     fixed_values,
     is_pointwise,
     write,
@@ -116,26 +118,28 @@ class Symbols:
         if value in self.constants:
             known = self.constants[value]
             if isinstance(known, str):
-                return _part(Symbol(known, fixed=True), units)
+                return _part(Symbol(known, fixed=True), value, units, axis)
             return Number(known)
         if value in self.parameters:
-            return self._parameter(value, units, whole)
+            return self._parameter(value, units, axis)
         if value in self.named:
-            return _part(Symbol(self.named[value]), units)
+            return _part(Symbol(self.named[value]), value, units, axis)
         return self.made(value, units, axis)
 
-    def _parameter(self, value: Value, units: Units, whole: int) -> Expression:
+    def _parameter(self, value: Value, units: Units, axis: int) -> Expression:
         name = self.parameters[value]
         if len(value.shape) > 1:  # of a module, such as nn.Linear
             name = name.removesuffix(".weight")
         if units is None:
             return Symbol(TORCH.get(name, name), fixed=True)
-        size, rest = divmod(whole, len(self.gates) or 1)
-        if self.gates and not rest and units[1] - units[0] == size and units[0] % size == 0:
+        is_rows = axis % len(value.shape) == 0
+        size, rest = divmod(value.shape[0], len(self.gates) or 1)
+        is_even = not rest and units[1] - units[0] == size and units[0] % size == 0
+        if self.gates and is_rows and is_even:
             gate = self.gates[units[0] // size]
             torch = TORCH.get(name)
             return Symbol(f"{torch[:-1]}{gate}" if torch else f"{name}_{gate}", fixed=True)
-        return _part(Symbol(TORCH.get(name, name), fixed=True), units)
+        return _part(Symbol(TORCH.get(name, name), fixed=True), value, units, axis)
 
     def made(self, value: Value, units: Units, axis: int = -1) -> Expression:
         """By the operation that makes it."""
@@ -155,9 +159,10 @@ class Symbols:
             found = self._moved(op, value, units, axis)
             if found is not None:
                 return found
-        same = kind in ("copy", "reshape", "squeeze", "expand")
-        if same and (units is None or op.args[0].shape[-1:] == value.shape[-1:]):
-            return self.of(op.args[0], units, axis)
+        if kind in ("copy", "reshape", "squeeze", "expand"):
+            place = axis % len(value.shape) - len(value.shape) if units else -1
+            if units is None or op.args[0].shape[place:] == value.shape[place:]:
+                return self.of(op.args[0], units, place)
         rule = facts(op).rule
         if rule in RULES and 0 < len(value.shape) <= 2:
             found = RULES[rule](self, op, units)
@@ -165,18 +170,19 @@ class Symbols:
                 return found
         if rule == "layer_norm" and value is op.outputs[0]:
             given = [part for part in (op.args[0], *op.args[2:4]) if part is not None]
-            return _part(
-                FunctionCall("layer_norm", tuple(self.of(part, None) for part in given)), units
-            )
+            shown = tuple(self.of(part, None) for part in given)
+            norm = FunctionCall("layer_norm", shown, along(op, value))
+            return _part(norm, value, units, axis)
         if name == "bmm" and op.args[0].shape[0] == op.args[1].shape[0] == BATCH:
-            return _part(MatrixProduct(*map(self._matrix, op.args[:2])), units)
+            return _part(MatrixProduct(*map(self._matrix, op.args[:2])), value, units, axis)
         if not op.inputs:
             is_full = name in ("full", "scalar_tensor")
             fill = op.args[-1] if is_full else facts(op).fill
             return by_numbers(op) if fill is None else Number(fill)
         if is_pointwise(op):
             return write(op, lambda source: self._beside(source, value, units, axis))
-        return _part(called(op, value, [self.of(source, None) for source in op.inputs]), units)
+        arguments = [self.of(source, None) for source in op.inputs]
+        return _part(called(op, value, arguments, along(op, value)), value, units, axis)
 
     def _beside(self, source: Value, value: Value, units: Units, axis: int) -> Expression:
         """An input of an operation that works unit by unit: the same units of it."""
@@ -213,24 +219,29 @@ class Symbols:
             along = axes(op)[0] % rank
             size = _size(source.shape[along])
             if size == 1:
-                return self.of(source, units, axis)
+                place = axis % (rank - 1) if units else -1
+                return self.of(source, units, place + 1 if place >= along else place)
             index = op.outputs.index(value)
             if name == "select":
                 index = argument(op, 2, "index", 0) % size
             parts = self.maker.get(source)
             if parts is not None and parts.target._opname == "view_as_real" and along == rank - 1:
                 return FunctionCall(PARTS[index], (self.of(parts.args[0], units),))
-            whole = along == rank - 1 or (along == 1 and units is None)
-            return _part(self.of(source, None), (index, index + 1)) if whole else None
+            picked = _cut(self.of(source, None), source, along, index)
+            return _part(picked, value, units, axis)
         if source.shape == value.shape:
             return self.of(source, units, axis)
-        if name == "slice" and len(op.args) > 4 and op.args[4] != 1:
-            return None  # every second unit, say
         along = axes(op)[0] % rank
-        if units is None and along == 1:
+        step = argument(op, 4, "step", 1) if name == "slice" else 1
+        if step != 1:  # every second unit, say
+            first = self._begin(op, value, along)
+            stop = first + step * (value.shape[along] - 1) + 1
+            spread = _cut(self.of(source, None), source, along, first, stop, step)
+            return _part(spread, value, units, axis)
+        if units is None:
             axis = along - rank
-        if along != axis % rank:
-            return None
+        if along != axis % rank:  # cut along another axis too
+            return _part(self.of(value, None), value, units, axis)
         first = self._begin(op, value, along)
         start, stop = units or (0, value.shape[along])
         return self.of(source, (first + start, first + stop), axis)
@@ -275,7 +286,7 @@ class Symbols:
         if units is None:
             axis = axes(op)[0] % rank - rank
         if axes(op)[0] % rank != axis % rank:
-            return None
+            return _part(self.of(op.outputs[0], None), op.outputs[0], units, axis)
         start, stop = units or (0, op.outputs[0].shape[axis])
         parts: list[Expression] = []
         for source in op.args[0]:
@@ -283,7 +294,9 @@ class Symbols:
             if start < size and stop > 0 and start < stop:
                 parts.append(self.of(source, (max(start, 0), min(stop, size)), axis))
             start, stop = start - size, stop - size
-        return parts[0] if len(parts) == 1 else FunctionCall("concat", tuple(parts))
+        if len(parts) == 1:
+            return parts[0]
+        return FunctionCall("concat", tuple(parts), along(op, op.outputs[0]))
 
     def product(self, left: Value, right: Value, units: Units) -> Expression | None:
         """A product of matrices, one of them a batch."""
@@ -296,7 +309,7 @@ class Symbols:
                 matrix = Transposed(self.of(right, units, -1))
             return MatrixProduct(matrix, self.of(left, None))
         if left in self.fixed:
-            return MatrixProduct(_part(self.of(left, None), units), self.of(right, None))
+            return MatrixProduct(_part(self.of(left, None), left, units, 0), self.of(right, None))
         return None
 
 
@@ -318,11 +331,28 @@ RULES: dict[str, Callable[[Symbols, Op, Units], Expression | None]] = {
 }
 
 
-def _part(expression: Expression, units: Units) -> Expression:
+def _part(expression: Expression, value: Value, units: Units, axis: int) -> Expression:
+    """Units of a value along an axis; `expression` writes the whole."""
     if units is None:
         return expression
     start, stop = units
-    return Part(expression, start) if stop == start + 1 else Part(expression, start, stop)
+    is_one = stop == start + 1 and (len(features(value)) < 2 or BATCH not in value.shape)
+    return _cut(expression, value, axis % len(value.shape), start, None if is_one else stop)
+
+
+def _cut(
+    expression: Expression,
+    value: Value,
+    axis: int,
+    first: int,
+    stop: int | None = None,
+    step: int = 1,
+) -> Expression:
+    """A part; the axes behind that of a parameter's rows go without saying."""
+    others = [other for other in features(value) if other != axis]
+    before = sum(other < axis for other in others)
+    after = len(others) - before if BATCH in value.shape else 0
+    return Part(expression, first, stop, step, before, after)
 
 
 def _size(size: object) -> int:

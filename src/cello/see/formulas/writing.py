@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cello.program import Op, Program, Value, map_leaves, split
-from cello.program.operations import OPERATIONS, facts
+from cello.program import BATCH, Op, Program, Value, map_leaves, split
+from cello.program.operations import OPERATIONS, argument, facts
 from cello.see.formulas.notation import (
     Choice,
     Compare,
@@ -25,9 +25,11 @@ from cello.see.formulas.notation import (
 __all__ = [
     "PARTS",
     "add",
+    "along",
     "by_numbers",
     "called",
     "cut_off",
+    "features",
     "fixed_values",
     "function",
     "is_pointwise",
@@ -91,11 +93,12 @@ def _expression(argument: Any) -> Expression:
     return Number(argument) if isinstance(argument, _NUMBERS) else Symbol(str(argument))
 
 
-def function(name: str, arguments: Sequence[Expression]) -> Expression:
+def function(name: str, arguments: Sequence[Expression], dim: tuple[int, ...] = ()) -> FunctionCall:
     """A function by PyTorch's name for it."""
     entry = OPERATIONS.get(name)
     written = entry.written if entry is not None else ""
-    return FunctionCall(written if written and isinstance(written, str) else name, tuple(arguments))
+    shown = written if written and isinstance(written, str) else name
+    return FunctionCall(shown, tuple(arguments), dim)
 
 
 #: What each result is, of operations with several.
@@ -107,10 +110,32 @@ _RESULTS = {
 }
 
 
-def called(op: Op, value: Value, arguments: Sequence[Expression]) -> Expression:
+def called(
+    op: Op, value: Value, arguments: Sequence[Expression], dim: tuple[int, ...] = ()
+) -> Expression:
     """The function by which the operation makes this one of its results."""
     names = _RESULTS.get(op.target._opname) if len(op.outputs) > 1 else None
-    return function(names[op.outputs.index(value)] if names else op.target._opname, arguments)
+    name = names[op.outputs.index(value)] if names else op.target._opname
+    return function(name, arguments, dim)
+
+
+def features(value: Value) -> list[int]:
+    """The axes of a value beside that of the batch."""
+    return [axis for axis, size in enumerate(value.shape) if size is not BATCH]
+
+
+def along(op: Op, value: Value) -> tuple[int, ...]:
+    """The axes that the operation works along, counted from the last; none if there is no other."""
+    widest = max(*op.inputs, value, key=lambda part: len(part.shape))
+    rank, known = len(widest.shape), features(widest)
+    if facts(op).rule == "layer_norm":
+        given: Any = range(-len(op.args[1]), 0)
+    else:
+        names = [part.name for part in op.target._schema.arguments]
+        name = next((name for name in ("dim", "dims") if name in names), None)
+        given = None if name is None else argument(op, names.index(name), name)
+    axes = sorted(axis % rank for axis in ([given] if isinstance(given, int) else given or ()))
+    return () if axes == known or len(known) < 2 else tuple(axis - rank for axis in axes)
 
 
 def by_numbers(op: Op) -> Expression:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from cello.program import Program, Value
 from cello.program.operations import OPERATIONS
@@ -145,7 +146,7 @@ class Builder:
         if is_linear(node):
             return self._of(node, "linear", self._operands(node))
         if is_arithmetic_of_one(node):
-            text = Part(Symbol(""), node.first, node.stop) if isinstance(node, Part) else node
+            text = _without_name(node) if isinstance(node, Part) else node
             of = self.named[next(symbols(node))]
             return self._passing(Block("other", self._short(text), [of]), node)
         if isinstance(node, Sum):
@@ -242,11 +243,22 @@ class Builder:
         if len(values) > 1 or (node.name in WITH_BOUNDS and len(node.arguments) > 1):
             return self._of(node, "other", values)
         name = subscripted(Style().function(node.name).replace("_", " "))
+        if node.dim:
+            name = f"{name}, {Style().along(node.dim)}"
         inputs = list(map(self.block, values))
         fixed = tuple(argument for argument in node.arguments if is_fixed(argument))
-        made = self._new(Block("squash", name, inputs, formula=FunctionCall(node.name, fixed)))
+        made = self._new(
+            Block("squash", name, inputs, formula=FunctionCall(node.name, fixed, node.dim))
+        )
         made.is_gate = node.name in GATES
         return made
+
+
+def _without_name(node: Expression) -> Expression:
+    """Which part of a value, without the value's name, which stands in its own block."""
+    if isinstance(node, Part):
+        return replace(node, whole=_without_name(node.whole))
+    return Symbol("") if isinstance(node, Symbol) else node
 
 
 def _signed(text: str) -> str:

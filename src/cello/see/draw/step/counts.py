@@ -37,19 +37,24 @@ def parameter_shapes(block: Block, cell: Cell) -> list[tuple[int, ...]]:
     """The shapes of the parameters that are in a block's formula."""
     found = [] if block.formula is None else dict.fromkeys(_fixed_symbols(block.formula))
     shapes = []
-    for name, rows in found:
+    for name, part in found:
         if (shape := _shape(name, cell)) is not None:
-            shapes.append(shape if rows is None else (rows, *shape[1:]))
+            shapes.append(shape if part is None else _cut(shape, part))
     return shapes
 
 
-def _fixed_symbols(node: Expression) -> list[tuple[str, int | None]]:
-    """Names of parameters, each with the number of its rows where it is a part of one."""
+def _cut(shape: tuple[int, ...], part: Part) -> tuple[int, ...]:
+    """The shape of a part of a parameter, along one of its axes."""
+    units = 1 if part.stop is None else len(range(part.first, part.stop, part.step))
+    return (*shape[: part.before], units, *shape[part.before + 1 :])
+
+
+def _fixed_symbols(node: Expression) -> list[tuple[str, Part | None]]:
+    """Names of parameters, each with the part of it that is meant, where it is one."""
     if isinstance(node, Symbol):
         return [(node.name, None)] if node.fixed else []
     if isinstance(node, Part) and isinstance(node.whole, Symbol):
-        rows = 1 if node.stop is None else node.stop - node.first
-        return [(name, rows) for name, _ in _fixed_symbols(node.whole)]
+        return [(name, node) for name, _ in _fixed_symbols(node.whole)]
     return [name for part in parts(node) for name in _fixed_symbols(part)]
 
 
