@@ -99,6 +99,16 @@ def in_part(n: Tensor) -> Tensor:
     return made
 
 
+def in_all_of_it(n: Tensor) -> Tensor:
+    """A part that is the whole, of each axis and by a name of its own."""
+    made = n.clone()
+    made[:, 0:] += n[:, 0:]
+    made[:, :] *= n
+    part = made[..., :]
+    part += 1
+    return made * part[:]
+
+
 def of_whole_and_detached(n: Tensor) -> Tensor:
     made = torch.zeros_like(n)
     other = made.detach()
@@ -109,7 +119,11 @@ def of_whole_and_detached(n: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("make", "engine"),
     [
-        *((make, engine) for make in (filled, in_part) for engine in ("split", "cpu")),
+        *(
+            (make, engine)
+            for make in (filled, in_part, in_all_of_it)
+            for engine in ("split", "cpu")
+        ),
         (of_whole_and_detached, "auto"),  # which leaves it to the step itself
     ],
 )

@@ -49,7 +49,8 @@ _ENTRIES: dict[str, Operation] = {
     **POINTWISE,
     # Numbers in the same or in other places.
     "detach": _moving("copy", grad=False, put_back=aten.alias.default),
-    **_all("clone alias _to_copy lift_fresh", _moving("copy")),
+    "alias": _moving("copy", put_back=aten.alias.default),  # all of it, as v[:, 0:] is of v
+    **_all("clone _to_copy lift_fresh", _moving("copy")),
     **_all("split split_with_sizes", _moving("cut", along(2, 0))),
     "slice": _moving("cut", along(1, 0), put_back=aten.slice_scatter.default),
     "unbind": _moving("pick", along(1, 0)),

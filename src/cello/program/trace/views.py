@@ -68,7 +68,7 @@ class Views:
         part = tensor
         while (view := self._views.get(id(part))) is not None:
             back = _put_back(view.func)
-            if back is aten.alias.default:  # what is detached is all of the whole
+            if back is aten.alias.default:  # all of the whole, as what is detached
                 emit(back, (part,), view.base)
             else:
                 emit(back, (view.base, part, *view.rest), view.base)

@@ -18,9 +18,10 @@ def equations(net: nn.Module, *, latex: bool = False) -> str:
     """The equations of a cell, a layer or every layer of a net, as its step computes them.
 
     W x is a matrix applied to a vector, ⊙ multiplies unit by unit, σ is the sigmoid, `h_prev` the
-    state before the step. A parameter that is packed by gate is written gate by gate (W_i are
-    the rows of W that drive the gate i). The weight of a module A in the cell is A, its bias
-    A.bias. Layers with the same equations share them.
+    state before the step. Axes are counted without the batch, and `dim` from the last, as PyTorch
+    does: S[1:3, :], mean(S, dim=-1). A parameter that is packed by gate is written gate by gate
+    (W_i are the rows of W that drive the gate i). The weight of a module A in the cell is A, its
+    bias A.bias. Layers with the same equations share them.
 
     Args:
         net: a cell, a layer, or any module with layers of ours in it.
