@@ -97,7 +97,8 @@ def explain(
         layer: which layer and direction; not needed if there is only one.
         batch: which sequence.
         names: which values; all that the step computes unless given.
-        terms: of a sum of more products than these, the largest ones are shown.
+        terms: of a sum of more products than these, the largest ones are shown, and how many there
+            are besides ("… + 2 more terms"); `terms=1000` shows them all.
         digits: significant digits.
 
     Returns:
