@@ -341,6 +341,15 @@ class TestBadInput:
         with pytest.raises(ModelError, match="weight_ih_l0 is on the device meta"):
             from_torch(nn.LSTM(3, 4, device="meta").state_dict())
 
+    @pytest.mark.parametrize("of", [lambda net: net, lambda net: net.state_dict()])
+    def test_sparse_weights(self, of):
+        net = nn.GRU(3, 4)
+        net.weight_hh_l0 = nn.Parameter(net.weight_hh_l0.detach().to_sparse())
+        with pytest.raises(ModelError, match=r"^weight_hh_l0 is sparse or quantized, not an array"):
+            from_torch(of(net))
+        with pytest.raises(ModelError, match=r"^1.weight_hh_l0 is sparse or quantized"):
+            from_torch(of(nn.Sequential(nn.Linear(2, 3), net)))
+
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript itself
     def test_modules_of_torchscript(self, tmp_path):
         scripted = torch.jit.script(nn.LSTM(3, 4))

@@ -69,7 +69,7 @@ class NetGraph(nn.Module):
             reads (None for what it leaves out), `options` a dict.
         inputs: how many inputs a call takes.
         outputs: the numbers of the values that a call returns; a tuple if there are several.
-        names: what the file calls each module.
+        names: what the file calls each module; any text.
         shapes: of each input, the sizes that it must have, None for any; any, unless given.
 
     A recurrent layer gives its output; its final states are values of the nodes
@@ -103,7 +103,7 @@ class NetGraph(nn.Module):
             raise ArgumentError(f"names must be {len(modules)} different names, got {self.names}")
         self.parts = nn.ModuleDict()
         for name, module in zip(self.names, modules, strict=True):
-            self.parts[name.replace(".", "_")] = module
+            self.parts[_free_key(self.parts, name)] = module
         self.wiring = [[what, list(values), dict(options)] for what, values, options in wiring]
         self.inputs = inputs
         self.outputs = list(outputs)
@@ -254,6 +254,14 @@ def run_node(
     if isinstance(result, tuple):
         return result[0], _leaves(result[1])
     return result, []
+
+
+def _free_key(parts: nn.ModuleDict, name: str) -> str:
+    """The name as that of a part, with _ behind it where there is one already, or may be none."""
+    key = name.replace(".", "_")
+    while not key or hasattr(parts, key):
+        key += "_"
+    return key
 
 
 _KNOWN = {*FUNCTIONS, *OPERATORS, "state"}

@@ -78,6 +78,18 @@ def test_two_ways_with_the_batch_first_and_a_state_that_comes_out(tmp_path: Path
         torch.testing.assert_close(two, one)
 
 
+def test_any_name_is_one_of_a_part(tmp_path: Path) -> None:
+    names = ["forward", "train", "type", "_modules", "", "forward_", "a.b", "a_b"]
+    wiring = [[number, [number], {}] for number in range(len(names))]
+    net = NetGraph([nn.Linear(3, 3) for _ in names], wiring, names=names)
+    assert (len(net.parts), net.names) == (len(names), names)
+    cello.save_model(net, tmp_path / "net")
+    again, x = cello.load_model(tmp_path / "net"), torch.randn(2, 5, 3)
+    assert isinstance(again, NetGraph)
+    assert again.names == names
+    torch.testing.assert_close(again(x), net(x))
+
+
 class Mixes(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.cumsum(1)

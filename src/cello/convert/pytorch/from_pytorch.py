@@ -72,7 +72,7 @@ def from_torch(
         DtypeError: `source` is none of these, or a module of TorchScript.
         ArgumentError: no recurrent layer is in the state dict, or several and no `prefix`.
         ModelError: the file cannot be read, the shapes do not belong to one layer, or a weight
-            of a state dict has no numbers, as on the device meta.
+            is sparse or quantized, or of a state dict on the device meta.
         ConversionError: what was made does not compute what PyTorch's does; says where.
 
     >>> net = from_torch(nn.LSTM(3, 4).state_dict())
@@ -87,6 +87,10 @@ def from_torch(
             "that it was made of, or its state_dict()"
         )
     if isinstance(source, nn.Module):
+        for path, part in source.named_modules():
+            if isinstance(part, (nn.RNNBase, nn.RNNCellBase)):
+                for name, weight in part.named_parameters(path):
+                    _check_stored(weight, name)
         theirs = copy.deepcopy(source)
         is_cell = isinstance(theirs, nn.RNNCellBase)
         ours = as_cell(theirs) if is_cell else accelerate(theirs)
@@ -188,14 +192,18 @@ def _checked(state: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     for name, value in state.items():
         if not isinstance(value, Tensor):
             continue
-        if value.layout != torch.strided or value.is_quantized:
-            raise ModelError(f"{file}: {name} is sparse or quantized, not an array of numbers")
+        _check_stored(value, f"{file}: {name}")
         left -= value.numel() * value.element_size()
         if left < 0:
             raise ModelError(
                 f"{file}: {name} {list(value.shape)} is larger than the file that holds it"
             )
     return state
+
+
+def _check_stored(weight: Tensor, name: str) -> None:
+    if weight.layout != torch.strided or weight.is_quantized:
+        raise ModelError(f"{name} is sparse or quantized, not an array of numbers")
 
 
 def _from_state_dict(
@@ -229,6 +237,7 @@ def _layer(
     for name, weight in sorted(weights.items(), reverse=True):  # weight_ih before all else
         if weight.is_meta:
             raise ModelError(f"{prefix}{name} is on the device meta, where there are no numbers")
+        _check_stored(weight, f"{prefix}{name}")
         if weight.dtype not in TOLERANCES:
             *known, other = (str(d).removeprefix("torch.") for d in (*TOLERANCES, weight.dtype))
             raise ModelError(f"{prefix}{name} must be of {', '.join(known)}, found {other}")
