@@ -22,8 +22,10 @@ from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.reads import Reads, dtype_of, reads_of
 
-__all__ = ["Axes", "axes_of", "drawn", "fixed_in", "graph_reads"]
+__all__ = ["LENGTHS", "Axes", "axes_of", "drawn", "fixed_in", "graph_reads"]
 
+#: What an input holds that says how long each sequence is.
+LENGTHS = Reads((), lowest=1)
 #: (T, B) that are tried: few steps, and more for what pools them or takes them in pairs.
 _TRIED = ((7, 3), (24, 5), (48, 5))
 #: What a form of inputs may turn out to be, the best first.
@@ -63,10 +65,10 @@ def axes_of(net: Any) -> Axes:
             if rank == _APART:
                 return Axes(leads, told=True)
             found.get(rank, []).append(leads)
-    for some in found.values():
-        if some:
-            turned = {lead for leads in some for lead in leads if "T" in lead}
-            return Axes(some[0], told=len(turned) < 2)
+    ran = [leads for some in found.values() for leads in some]
+    if ran:
+        turned = {lead for leads in ran for lead in leads if "T" in lead}
+        return Axes(ran[0], told=len(turned) < 2)
     raise ConversionError(f"the net does not run on random inputs: {why}")
 
 
@@ -90,7 +92,9 @@ def drawn(
     found = []
     for part, lead in zip(reads, leads, strict=True):
         shape = [*(sizes[axis] for axis in lead), *part.shape]
-        if part.ids:
+        if part == LENGTHS:
+            x = torch.randint(1, sizes["T"] + 1, shape, generator=generator)
+        elif part.ids:
             x = torch.randint(part.ids, shape, generator=generator)
         else:
             x = torch.randn(shape, generator=generator, dtype=dtype)
@@ -99,12 +103,21 @@ def drawn(
 
 
 def _forms(net: Any) -> Iterator[tuple[str, ...]]:
-    """What the leading axes may be, beginning with what the layers say."""
+    """What the leading axes may be: what layers say that read inputs; else any, theirs first."""
     first = "BT" if net.layers_batch_first else "TB"
-    for lead in (first, first[::-1]):
+    direct = _leads_of_layers(net)
+    for lead in direct if len(direct) == 1 else (first, first[::-1]):
         for leads in itertools.product((lead, "B"), repeat=net.inputs):
             if lead == first or any("T" in part for part in leads):
                 yield leads
+
+
+def _leads_of_layers(net: Any) -> set[str]:
+    """Of layers that read an input of the graph itself, where its steps and sequences stand."""
+    modules = list(net.parts.values())
+    read = (modules[what] for what, values, _ in net.wiring
+            if isinstance(what, int) and values and values[0] in range(net.inputs))  # fmt: skip
+    return {"BT" if m.batch_first else "TB" for m in read if hasattr(m, "batch_first")}
 
 
 def _tried(net: Any, reads: Sequence[Reads], leads: tuple[str, ...]) -> tuple[int, str]:
@@ -153,21 +166,33 @@ def _first(made: Any) -> Tensor:
 
 
 def graph_reads(net: Any, number: int) -> Reads:
-    """What an input of a graph holds at a step, as the first module that reads it says."""
+    """What an input of a graph holds at a step, as the first module that reads it says.
+
+    Where none does, the shape says it that the input must have.
+
+    Raises:
+        ConversionError: neither does.
+    """
     reached = {number}
     modules = list(net.parts.values())
-    for place, (what, values, _) in enumerate(net.wiring, net.inputs):
+    for place, (what, values, options) in enumerate(net.wiring, net.inputs):
         if not reached & set(values):
             continue
+        if options.get("lengths") and number == values[-1 - options.get("states", 0)]:
+            return LENGTHS
         if isinstance(what, int) and values[0] in reached:
             found = _module_reads(modules[what])
             if found is not None:
                 return found
         if str(what).lower() not in ("concat", "concatenate", "state"):
             reached.add(place)
+    shape = net.shapes[number] if net.shapes else []
+    free = next((axis for axis, size in enumerate(shape) if size is not None), len(shape))
+    if 0 < free < 3:  # what stands behind the steps and the sequences
+        return Reads(tuple(shape[free:]))
     raise ConversionError(
         f"what input {number} of the net holds at a step is not known: no module that says how "
-        "many numbers it takes reads it"
+        "many numbers it takes reads it, and no shape of it is known"
     )
 
 

@@ -154,14 +154,18 @@ class NetGraph(nn.Module):
 
     @property
     def fixed(self) -> dict[str, int]:
-        """The sizes T and B, where there is but one that the net takes."""
+        """The sizes T and B, where there is but one that the net takes.
+
+        Raises:
+            ConversionError: as `axes`.
+        """
         return fixed_in(self.shapes, self.axes.leads) if self.shapes else {}
 
     @property
     def only(self) -> str:
-        """What `fixed` says, such as "T = 6"; "" if both sizes are open, or it is not known."""
+        """What `fixed` says, such as "T = 6"; "" if both are open, or it is not known."""
         try:
-            fixed = sorted(self.fixed.items())[::-1]
+            fixed = sorted(self.fixed.items())[::-1] if self.axes.told else []
         except ConversionError:  # which axes these are
             return ""
         return " and ".join(f"{axis} = {size}" for axis, size in fixed)
@@ -185,7 +189,8 @@ class NetGraph(nn.Module):
     def _refused(self, number: int, shape: Sequence[int | None], x: Tensor) -> str:
         names, told = [f"any{axis}" for axis in range(len(shape))], ""
         try:
-            names[: len(self.axes.leads[number])] = self.axes.leads[number]
+            if self.axes.told:
+                names[: len(self.axes.leads[number])] = self.axes.leads[number]
             told = f"the net is for {self.only} only: " if self.only else ""
         except ConversionError:  # which axes these are is not known
             pass

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.cell import is_name
-from cello.convert.axes import graph_reads
+from cello.convert.axes import LENGTHS, graph_reads
 from cello.convert.graph import NetGraph, run_node
 from cello.convert.proof import TOLERANCES
 from cello.engines import engine
@@ -160,6 +160,11 @@ def per_step(net: NetGraph) -> Recurrent | Stack:
     if "T" in net.fixed:
         raise ConversionError(f"the net is for {net.only} only: it cannot run one step at a time")
     reads = [graph_reads(net, number) for number in range(net.inputs)]
+    if LENGTHS in reads:
+        raise ConversionError(
+            f"input {reads.index(LENGTHS)} of the net is how long each sequence is: it cannot run "
+            "one step at a time"
+        )
     tables = _tables(net) if any(part.ids for part in reads) else []
     return _Compared(net, reads, int(net.batch_first), tables).layer()
 

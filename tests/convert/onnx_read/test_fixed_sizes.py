@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 import cello
 from cello.convert import NetGraph, load_model, save_model
 from cello.errors import ConversionError, ShapeError
+from tests.convert.onnx_read.files import INT32, constants, info, written
 
 
 class Built(nn.Module):
@@ -91,3 +95,71 @@ def test_it_stays_so_saved_and_written_again(tmp_path: Path) -> None:
             export()
     assert not (tmp_path / "c").exists()
     assert not (tmp_path / "step.onnx").exists()
+
+
+def _file(file: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any]) -> NetGraph:
+    """A net of a file with a GRU of 4 units on 3 or 5 numbers."""
+    draw = np.random.default_rng(0)
+    shapes = {"W": (1, 12, 3), "wide": (1, 12, 5), "R": (1, 12, 4)}
+    weights = {name: draw.standard_normal(shape) / 2 for name, shape in shapes.items()}
+    named = {name: array.astype("float32") for name, array in weights.items()}
+    three = constants(**named, three=np.array([3, 2, 8]), second=np.array([1]))
+    net = cello.from_onnx(written(file, nodes, inputs, outputs, three))
+    assert isinstance(net, NetGraph)
+    return net
+
+
+def test_a_layer_that_reads_the_input_tells_its_axes(tmp_path: Path) -> None:
+    """The sequences are mixed in the output, whose axes have other sizes."""
+    nodes = [
+        helper.make_node("GRU", ["x", "W", "R"], ["y"], hidden_size=4),
+        helper.make_node("Squeeze", ["y", "second"], ["z"]),
+        helper.make_node("Reshape", ["z", "three"], ["out"]),
+    ]
+    net = _file(tmp_path / "net.onnx", nodes, [info("x", [6, 2, 3])], [info("out", [3, 2, 8])])
+    proof = cello.proof_of(net)
+    assert proof is not None
+    assert (net.only, proof.only) == ("T = 6 and B = 2", "T = 6 and B = 2")
+    with pytest.raises(ShapeError, match=r"^the net is for T = 6 and B = 2 only: input 0 must be"):
+        net(torch.randn(2, 6, 3))
+
+
+def test_what_cannot_be_told_is_not_said(tmp_path: Path) -> None:
+    """One number comes out, and a function stands before the layer: either axis may be T."""
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["t"]),
+        helper.make_node("GRU", ["t", "W", "R"], ["y"], hidden_size=4),
+        helper.make_node("ReduceSum", ["y"], ["out"], keepdims=0),
+    ]
+    net = _file(tmp_path / "net.onnx", nodes, [info("x", [6, 2, 3])], [info("out", [])])
+    assert net.only == ""
+    with pytest.raises(ShapeError, match=r"^input 0 must be \[6, 2, 3\]"):
+        net(torch.randn(2, 6, 3))
+
+
+X = info("x", ["T", "B", 3])
+INPUTS = {
+    "lengths": (["x", "W", "R", "", "n"], [X, info("n", ["B"], INT32)]),
+    "one that nothing reads": (["x", "W", "R"], [X, info("n", ["Q"])]),
+    "two side by side": (["both", "wide", "R"], [X, info("n", ["T", "B", 2])]),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_inputs_are_what_the_file_says_where_no_layer_tells(kind: str, tmp_path: Path) -> None:
+    reads, inputs = INPUTS[kind]
+    gru = helper.make_node("GRU", reads, ["y", "h"], hidden_size=4)
+    joins = [helper.make_node("Concat", ["x", "n"], ["both"], axis=2)] * (reads[0] == "both")
+    outputs = [info("y", ["T", 1, "B", 4]), info("h", [1, "B", 4])]
+    net = _file(tmp_path / "net.onnx", [*joins, gru], inputs, outputs)
+    assert (net.only, net.axes.leads[0], net.axes.told) == ("", "TB", True)
+    made = cello.to_onnx(net, tmp_path / "again.onnx")
+    assert made.proof.cases >= 5
+    again = cello.from_onnx(tmp_path / "again.onnx")
+    n = {"lengths": torch.tensor([5, 2]), "two side by side": torch.randn(5, 2, 2)}
+    given = torch.randn(5, 2, 3), n.get(kind, torch.randn(3))
+    for one, two in zip(again(*given), net(*given), strict=True):
+        torch.testing.assert_close(one, two)
+    if kind == "lengths":
+        with pytest.raises(ConversionError, match=r"^input 1 of the net is how long each sequence"):
+            cello.to_c(net, tmp_path / "c")

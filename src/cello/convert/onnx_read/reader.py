@@ -109,7 +109,7 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
         if proof is not None:
             if net.shapes != shapes:
                 proof = _proved_for_others(net, model, inputs, b, file, proof)
-            proof = replace(proof, only=_only(net))
+            proof = replace(proof, only=net.only)
     if proof is not None:
         proved(net, proof)
     return net
@@ -138,10 +138,6 @@ def _is_told(net: NetGraph) -> bool:
         return net.axes.told
     except ConversionError:
         return False
-
-
-def _only(net: NetGraph) -> str:
-    return net.only if _is_told(net) else ""
 
 
 class _GraphReader:
