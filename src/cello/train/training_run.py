@@ -91,6 +91,12 @@ class TrainingRun:
         try:
             check_same(tree["identity"], self.identity, str(where))
             self.state = RunState.from_tree(tree["state"])
+            if self.options.epochs < self.state.epoch:
+                raise ArgumentError(
+                    f"must be at least {self.state.epoch}, for so many are done, got "
+                    f"{self.options.epochs}",
+                    argument="epochs",
+                )
             self.warn_of_changes(tree["free"])
             if self.state.best is not None:  # they fit, or the file is damaged
                 self.net.load_state_dict(self.state.best.weights)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from cello.cli import cli
 from cello.cli.training.chars import command
 from cello.train import Options
 from cello.train.saved.lock import locked
@@ -226,6 +228,16 @@ def test_a_folder_in_which_another_run_is_at_work(model: Path):
         for words in ((), ("--resume",)):
             result = run("train", "chars", "--train", "nowhere", "-o", model, *words, code=2)
             assert "another run is at work in ../model (process " in result.stderr
+
+
+def test_fewer_epochs_than_are_done_are_refused_before_anything_is_written(model: Path):
+    run("train", "chars", "--resume", model, "--epochs", 3, "--quiet")
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    words = ["train", "chars", "--resume", str(model), "--epochs", "2", "--quiet"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2
+    assert "error: --epochs must be at least 3, for so many are done, got 2" in result.stderr
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
 
 
 def test_resume_names_the_folder_itself(model: Path):
