@@ -269,8 +269,8 @@ def test_states_of_two_kinds_of_cells_are_refused():
 
 
 def test_what_is_read_must_be_known():
-    with pytest.raises(ArgumentError, match="its first module, Tanh, does not say"):
-        to_keras(cello.Stack(nn.Tanh(), cello.LSTM(3, 4)))
+    with pytest.raises(ArgumentError, match="its first module, Softmax, does not say"):
+        to_keras(cello.Stack(nn.Softmax(-1), cello.LSTM(3, 4)))
 
 
 def test_a_wrong_weight_is_found(monkeypatch):
