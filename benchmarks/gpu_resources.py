@@ -67,14 +67,15 @@ def taken_by(library: Any, target: str, card: Any) -> Iterator[tuple[str, str, A
     if why_not_whole(whole.text, stepwise.text, 16, card) is None:
         plans = zip(("one kernel", "one kernel, nothing ahead"), STAGES, strict=True)
         ways = [*((word, whole, stages) for word, stages in plans), *ways]
-    for words, loop, stages in ways:  # noqa: B007 - the last one counts
+    for words, loop, stages in ways:
         found = compile_offline(loop, kind, stages=stages, everything=True)
-        much = max(taken.shared for taken in found.values()) > card.shared
-        if not much and all(taken.spilled <= SPILLED for taken in found.values()):
-            break
-    for function, taken in found.items():
-        text = loop.text.source.partition(f"def {function}(")[2].partition("@triton")[0]
-        yield function, words, taken, "tl.dot" in text
+        much = any(t.shared > card.shared or t.spilled > SPILLED for t in found.values())
+        if much and loop is not stepwise:
+            continue
+        for function, taken in found.items():
+            text = loop.text.source.partition(f"def {function}(")[2].partition("@triton")[0]
+            yield function, words, taken, "tl.dot" in text
+        return
 
 
 def apart(name: str, sizes: Iterable[int], target: str) -> list[dict[str, Any]]:
@@ -96,11 +97,13 @@ def apart(name: str, sizes: Iterable[int], target: str) -> list[dict[str, Any]]:
 
 def fault(row: dict[str, Any]) -> str | None:
     """What is wrong with a function; None if nothing is."""
+    from cello.engines.gpu.whole import SPILLED
+
     if "failed" in row:
         return str(row["failed"])
     if "refused" in row:
         return None
-    if row["spilled"] > 64:
+    if row["spilled"] > SPILLED:
         return f"{row['spilled']} bytes of each thread are spilled"
     if row["shared"] > SHARED[row["target"]]:
         return f"{row['shared']:,} bytes of shared memory, the card has {SHARED[row['target']]:,}"

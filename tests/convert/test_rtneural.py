@@ -287,10 +287,10 @@ def test_there_and_back(net, tmp_path):
     np.testing.assert_allclose(_run(again, x), y, atol=1e-6)
 
 
-def _graph(module, before):
+def _graph(module, before, **more):
     """A module over steps behind zeros, in a graph that reads [B, T, features]."""
     turned, name = ["permute", [1], {"axes": [0, 2, 1]}], type(module).__name__.lower()
-    nodes = [["pad", [0], {"before": before}], turned, [0, [2], {}]]
+    nodes = [["pad", [0], {"before": before} | more], turned, [0, [2], {}]]
     if isinstance(module, nn.Linear):
         nodes = [nodes[0], [0, [1], {}]]
     return NetGraph([module], nodes, names=[name])
@@ -308,6 +308,7 @@ def _graph(module, before):
         (lambda: cello.Stack(nn.ELU(2.0), cello.LSTM(2, 3)), r"net\[0\] \(ELU\)"),
         (lambda: _graph(nn.Conv1d(2, 3, 2), before=2), "conv1d .* is no convolution of RTNeural's"),
         (lambda: _graph(nn.Conv1d(2, 3, 2, stride=2), before=1), "is no convolution of RTNeural's"),
+        (lambda: _graph(nn.Conv1d(2, 3, 2), before=1, after=1), "pad.* is nothing that RTNeural"),
         (lambda: _graph(nn.Linear(2, 3), before=1), "linear .* is nothing that RTNeural knows"),
         (
             lambda: NetGraph([nn.Linear(2, 2)], [[0, [0], {}], ["multiply", [1, 0], {}]]),

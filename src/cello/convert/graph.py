@@ -165,7 +165,9 @@ class NetGraph(nn.Module):
     def only(self) -> str:
         """What `fixed` says, such as "T = 6"; "" if both are open, or it is not known."""
         try:
-            fixed = sorted(self.fixed.items())[::-1] if self.axes.told else []
+            fixed = sorted(self.fixed.items())[::-1]
+            if not (fixed and self.axes.told):
+                return ""
         except ConversionError:  # which axes these are
             return ""
         return " and ".join(f"{axis} = {size}" for axis, size in fixed)

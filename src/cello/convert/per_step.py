@@ -158,7 +158,8 @@ def per_step(net: NetGraph) -> Recurrent | Stack:
     """
     _check_layers(net)
     if "T" in net.fixed:
-        raise ConversionError(f"the net is for {net.only} only: it cannot run one step at a time")
+        sizes = net.only or "fixed sizes"
+        raise ConversionError(f"the net is for {sizes} only: it cannot run one step at a time")
     reads = [graph_reads(net, number) for number in range(net.inputs)]
     if LENGTHS in reads:
         raise ConversionError(

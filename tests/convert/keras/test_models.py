@@ -239,6 +239,7 @@ class Mine(L.LSTM):
         (lambda: [L.TimeDistributed(L.Conv1D(2, 1))], "Conv1D at each time step"),
         (lambda: [L.LSTM(2, dtype="float16")], "its numbers are 'float16'"),
         (lambda: [L.ReLU(threshold=3.0)], "a ReLU with a threshold"),
+        (lambda: [L.ReLU(max_value=0)], "a ReLU with max_value=0"),
         (lambda: [L.PReLU()], "shared_axes=None is not time"),
         (
             lambda: [L.Normalization(axis=1, mean=0.0, variance=1.0)],
@@ -268,6 +269,14 @@ def test_attention_that_is_more_than_products_is_refused(make, why, tmp_path):
     keras.Model(x, make(x)).save(tmp_path / "model.keras")
     with pytest.raises(ModelError, match=why):
         from_keras(tmp_path / "model.keras")
+
+
+def test_attention_that_is_called_again_has_one_scale(tmp_path):
+    x, attention = Input((4, 3)), L.Attention(use_scale=True)
+    keras.Model(x, attention([attention([x, x]), x])).save(tmp_path / "model.keras")
+    net = from_keras(tmp_path / "model.keras")
+    assert len(net.parts) == 1
+    assert cello.proof_of(net).cases > 0
 
 
 def test_a_size_that_is_built_in_is_said(tmp_path):

@@ -20,7 +20,10 @@ import numpy as np
 
 from cello.errors import ModelError
 
-__all__ = ["Archive", "is_model", "open_archive"]
+__all__ = ["FUNCTIONAL", "Archive", "is_model", "open_archive"]
+
+#: What a model of several inputs or outputs is called, by Keras 3 and by those before.
+FUNCTIONAL = ("Functional", "Model")
 
 #: No configuration of a network is longer.
 _LONGEST_CONFIG = 32 * 2**20
@@ -103,7 +106,7 @@ def _keras(file: Path, reader: _Hdf5) -> Archive:
 
 def is_model(layer: dict[str, Any]) -> bool:
     """Whether this is a model, which may stand in another in place of a layer."""
-    return layer["class_name"] in ("Sequential", "Functional", "Model")
+    return layer["class_name"] in ("Sequential", *FUNCTIONAL)
 
 
 def _of_layers(

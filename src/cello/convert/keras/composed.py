@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cello.convert.keras.calls import Passed
-from cello.convert.keras.layers import Arrays, refuse
+from cello.convert.keras.layers import Arrays, check_last_axis, refuse
 from cello.convert.onnx_read.operators.constants import Held
 from cello.convert.wires import Wiring
 from cello.ranges import shown
@@ -20,9 +20,9 @@ def attention(
     graph: Wiring, config: dict[str, Any], values: Sequence[Passed], arrays: Arrays
 ) -> Passed:
     """softmax(query keyᵀ scale) value, of what it reads: query, value, and key or value again."""
-    query, value, key = (*values, values[-1])[:3]
     if len(values) not in (2, 3) or any(part.rank != 3 for part in values):
         raise refuse(arrays.place, "it must read two or three sequences [B, T, F]")
+    query, value, key = (*values, values[-1])[:3]
     if any(part.mask is not None for part in values):
         raise refuse(arrays.place, "it reads masked steps")
     if config.get("score_mode", "dot") != "dot":
@@ -38,18 +38,18 @@ def attention(
 
 def normalization(graph: Wiring, config: dict[str, Any], value: Passed, arrays: Arrays) -> Passed:
     """(x − mean) / σ along the features, or back."""
-    if config.get("axis", -1) not in (-1, [-1], value.rank - 1, [value.rank - 1]):
-        raise refuse(arrays.place, f"axis={shown(config['axis'])} is not that of the features")
+    check_last_axis(config, arrays, value.rank)
     given = [config.get(name) for name in ("mean", "variance")]
     if any(part is None for part in given):
         given = [arrays.take(name, None) for name in ("mean", "variance")]
         arrays.take("count")
     mean, variance = (torch.as_tensor(part, dtype=torch.float32).flatten() for part in given)
     sigma = variance.sqrt().clamp_min(1e-7)
-    what = ("multiply", "add") if config.get("invert") else ("subtract", "multiply")
-    parts = (sigma, mean) if config.get("invert") else (mean, 1 / sigma)
+    steps = [("subtract", mean), ("multiply", 1 / sigma)]
+    if config.get("invert"):
+        steps = [("multiply", sigma), ("add", mean)]
     number = value.number
-    for name, part in zip(what, parts, strict=True):
+    for name, part in steps:
         number = graph.node(name, [number, graph.module(Held.of(part), [], "constant")])
     return Passed(number, value.rank, value.mask)
 

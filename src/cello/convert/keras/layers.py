@@ -19,6 +19,7 @@ from cello.ranges import shown
 __all__ = [
     "Arrays",
     "activation",
+    "check_last_axis",
     "filled",
     "plain_layer",
     "refuse",
@@ -156,7 +157,7 @@ def _embedding(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
 
 
 def _layer_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
-    _check_last_axis(config, arrays, rank)
+    check_last_axis(config, arrays, rank)
     scale, center = config.get("scale", True), config.get("center", True)
     weight = arrays.take("gamma", None) if scale else None
     bias = arrays.take("beta", None if weight is None else weight.shape[0]) if center else None
@@ -171,7 +172,7 @@ def _layer_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
 
 
 def _batch_norm(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:
-    _check_last_axis(config, arrays, rank)
+    check_last_axis(config, arrays, rank)
     if rank not in (2, 3):
         raise refuse(arrays.place, "batch normalization needs [B, F] or [B, T, F]")
     weight = arrays.take("gamma", None) if config.get("scale", True) else None
@@ -241,7 +242,8 @@ def _real(config: dict[str, Any], name: str, place: str) -> float:
     return float(value)
 
 
-def _check_last_axis(config: dict[str, Any], arrays: Arrays, rank: int) -> None:
+def check_last_axis(config: dict[str, Any], arrays: Arrays, rank: int) -> None:
+    """Refuse a layer that works along another axis than that of the features."""
     axis = config.get("axis", -1)
     if axis not in (-1, [-1], rank - 1, [rank - 1]):
         raise refuse(arrays.place, f"axis={shown(axis)} is not that of the features")
@@ -254,16 +256,17 @@ def _softmax(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
 
 
 def _relu(config: dict[str, Any], arrays: Arrays, _rank: int) -> Plain:
-    most, slope = config.get("max_value"), config.get("negative_slope") or 0
     if config.get("threshold"):
         raise refuse(arrays.place, "a ReLU with a threshold")
-    told = {"negative_slope": slope, "max_value": 0 if most is None else most}
-    slope, ceiling = (_real(told, name, arrays.place) for name in told)
-    made: list[nn.Module] = [nn.LeakyReLU(slope) if slope else nn.ReLU()]
-    if most is not None:
-        lowest = torch.finfo(torch.float32).min if slope else 0.0
-        made = [*made[: bool(slope)], nn.Hardtanh(lowest, ceiling)]
-    return Plain(made)
+    slope = config.get("negative_slope") and _real(config, "negative_slope", arrays.place)
+    made: list[nn.Module] = [nn.LeakyReLU(slope)] if slope else []
+    if config.get("max_value") is None:
+        return Plain(made or [nn.ReLU()])
+    most = _real(config, "max_value", arrays.place)
+    if not most:
+        raise refuse(arrays.place, "a ReLU with max_value=0")
+    lowest = torch.finfo(torch.float32).min if slope else 0.0
+    return Plain([*made, nn.Hardtanh(lowest, most)])
 
 
 def _prelu(config: dict[str, Any], arrays: Arrays, rank: int) -> Plain:

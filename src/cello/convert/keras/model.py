@@ -12,7 +12,7 @@ import torch
 
 from cello.cells import Cell
 from cello.convert.graph import NetGraph
-from cello.convert.keras.archive import Archive, open_archive
+from cello.convert.keras.archive import FUNCTIONAL, Archive, open_archive
 from cello.convert.keras.calls import Passed, in_order, keys_of
 from cello.convert.keras.composed import attention, normalization, slopes
 from cello.convert.keras.keras_cells import CELLS, recurrent_cell
@@ -100,7 +100,7 @@ class _ModelReader(Wiring):
         kind, config = self.archive.config["class_name"], self.archive.config["config"]
         if kind == "Sequential":
             outputs = self._sequential(config["layers"])
-        elif kind in ("Functional", "Model"):
+        elif kind in FUNCTIONAL:
             outputs = self._functional(config)
         else:
             raise refuse(shown(kind), "it is no Sequential or functional model")
@@ -170,12 +170,12 @@ class _ModelReader(Wiring):
         arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
         if kind in _MERGES:
             return [self._merge(kind, config, values, place)]
-        if kind == "Attention":
-            return [attention(self, config, values, arrays)]
-        if len(values) != 1:
+        if kind != "Attention" and len(values) != 1:
             raise refuse(place, f"it reads {len(values)} tensors")
         value = values[0]
-        if kind == "Bidirectional":
+        if kind == "Attention":
+            found = [attention(self, config, values, arrays)]
+        elif kind == "Bidirectional":
             found = self._both_ways(config, value, given, arrays)
         elif kind in CELLS or kind == "RNN":
             found = self._recurrent(kind, config, value, given, arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cello.convert.keras.archive import Archive, is_model
+from cello.convert.keras.archive import FUNCTIONAL, Archive, is_model
 from cello.convert.keras.calls import Key, call_of, in_order, keys_of, renamed
 from cello.errors import ModelError
 from cello.ranges import shown
@@ -14,7 +14,6 @@ __all__ = ["flattened", "input_shape"]
 
 #: Calls of layers in all models together; shared models within shared models multiply.
 _MOST_CALLS = 20_000
-_FUNCTIONAL = ("Functional", "Model")
 
 
 def flattened(archive: Archive) -> Archive:
@@ -87,7 +86,7 @@ class _Flat:
         begin: dict[str, int] = {}
         if self.is_keras_3:  # which counts calls of models from 1, among the outputs alone
             outputs = [
-                (name, node - (layers[name]["class_name"] in _FUNCTIONAL), place)
+                (name, node - (layers[name]["class_name"] in FUNCTIONAL), place)
                 for name, node, place in outputs
             ]
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cello.convert.proof import Case
+from cello.convert.drawn import Drawn
+from cello.convert.graph import NetGraph
+from cello.convert.proof import Case, Draw, Proof, prove
 
-__all__ = ["FileSide"]
+__all__ = ["FileSide", "prove_file"]
 
 _Array = NDArray[Any]
 
@@ -61,6 +64,21 @@ class FileSide:
             for run, weights, activation in self.layers:
                 y = run(y, *weights, activation)
         return y + x[:, :1] if self.skip else y
+
+
+def prove_file(net: Any, side: FileSide, file: Path, draw: Draw | None = None) -> Proof:
+    """Compare a net with its file, which takes no states; a graph takes no lengths either.
+
+    Raises:
+        ConversionError: the two are not equal; says where.
+    """
+    if isinstance(net, NetGraph):
+        drawn = Drawn(net)
+        return prove(
+            net, side, name=file.name, draw=drawn.one, sizes=drawn.sizes,
+            lengths=False, states=False, finals=False,
+        )  # fmt: skip
+    return prove(net, side, name=file.name, draw=draw, states=False, finals=False)
 
 
 _Function = Callable[[_Array], _Array]

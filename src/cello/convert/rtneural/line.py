@@ -80,7 +80,7 @@ def _modules(net: NetGraph, count: int) -> Iterator[tuple[str, nn.Module]]:
         part: Any = parts[what] if isinstance(what, int) else None
         if what == "permute" and options["axes"] == [0, 2, 1]:
             time_last = not time_last
-        elif what == "pad" and not before:
+        elif what == "pad" and not before and not options.get("after"):
             before = options["before"]
         elif part is None or (
             isinstance(part, TIME_LAST) != time_last and not isinstance(part, _NOTHING)

@@ -16,11 +16,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cello.convert.drawn import Drawn
 from cello.convert.graph import NetGraph
-from cello.convert.proof import Proof, proof_of, prove, proved, together
+from cello.convert.proof import Proof, proof_of, proved, together
 from cello.convert.pytorch import from_torch
-from cello.convert.rtneural.computed import FileSide
+from cello.convert.rtneural.computed import FileSide, prove_file
 from cello.convert.rtneural.line import TIME_LAST, reach
 from cello.convert.rtneural.rtneural_layers import filled, layers_of, numbers
 from cello.convert.wires import Wiring
@@ -85,13 +84,7 @@ def _proof(
     if "layers" not in data:
         return together(found for module in modules if (found := proof_of(module)) is not None)
     side = FileSide(data["layers"], net.batch_first, skip)
-    if isinstance(net, NetGraph):
-        drawn = Drawn(net)
-        return prove(
-            net, side, name=file.name, draw=drawn.one, sizes=drawn.sizes,
-            lengths=False, states=False, finals=False,
-        )  # fmt: skip
-    return prove(net, side, name=file.name, states=False, finals=False)
+    return prove_file(net, side, file)
 
 
 # ------------------------------------------------------------ what the file says

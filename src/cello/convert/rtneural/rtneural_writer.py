@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.drawn import Drawn
-from cello.convert.graph import NetGraph
-from cello.convert.proof import Proof, prove
+from cello.convert.proof import Proof
 from cello.convert.pytorch.same_as_torch import TorchWeights, torch_weights
-from cello.convert.rtneural.computed import FileSide
+from cello.convert.rtneural.computed import FileSide, prove_file
 from cello.convert.rtneural.line import in_a_line
 from cello.convert.rtneural.rtneural_layers import ACTIVATIONS, r_and_z_exchanged
 from cello.errors import ModelError
@@ -92,13 +90,7 @@ def _proof(net: nn.Module, data: dict[str, Any], width: int, file: Path) -> Proo
         return x.transpose(0, 1) if first else x
 
     side = FileSide(data["layers"], first, "in_skip" in data)
-    if isinstance(net, NetGraph):
-        sizes = Drawn(net).sizes
-        return prove(
-            net, side, name=file.name, draw=draw, sizes=sizes,
-            lengths=False, states=False, finals=False,
-        )  # fmt: skip
-    return prove(net, side, name=file.name, draw=draw, states=False, finals=False)
+    return prove_file(net, side, file, draw)
 
 
 def _activation(module: nn.Module) -> str | None:

@@ -8,6 +8,7 @@ the weights of a step at hand. What each sequence adds up, *sums*, is added in t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cello.engines.fused.slots import Slot
 from cello.engines.gpu.addresses import Addresses
@@ -45,7 +46,7 @@ class TritonText:
     held: int
     now = 0  # numbers of a row in memory of one step: all stays in registers
 
-    @property
+    @cached_property  # asked at each call
     def longest(self) -> int:
         """Lines of the longest function."""
         return longest(self.source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from cello.engines.fused.slots import Slot
 from cello.engines.gpu.stepwise.memory import StepMemory
@@ -109,7 +110,7 @@ class StepText:
     weights: int
     launches: int
 
-    @property
+    @cached_property  # asked at each call
     def longest(self) -> int:
         """Lines of the longest function."""
         return longest(self.source)
