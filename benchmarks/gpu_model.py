@@ -26,7 +26,8 @@ BATCH, STEPS = 16, 1024
 SIZES = (64, 128, 256, 768)
 #: An H100 SXM: bytes in a microsecond from its memory and its second cache; multiply-adds in a
 #: microsecond of all processors, in TF32 and in float32; processors.
-MEMORY, CACHE, IN_TF32, IN_FLOAT32, PROCESSORS = 3.35e6, 5.5e6, 247e6, 33e6, 132
+MEMORY, CACHE, IN_TF32, IN_FLOAT32 = 3.35e6, 5.5e6, 247e6, 33e6
+PROCESSORS = H100.processors
 #: Microseconds: of a launch within a CUDA graph, of a barrier of one program, of a product whose
 #: operands are at hand, until its result is there, and of the functions between two products.
 LAUNCH, BARRIER, PRODUCT, BETWEEN = 2.0, 0.05, 0.4, 0.3

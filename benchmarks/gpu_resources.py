@@ -30,12 +30,12 @@ def measured(name: str, sizes: Iterable[int], target: str) -> Iterable[dict[str,
     import torch
 
     from benchmarks.bench_zoo import cells
-    from cello.engines.gpu.card import Card
+    from cello.engines.gpu.card import H100
     from cello.engines.gpu.engine import gpu_plan
     from cello.errors import CaptureError
     from cello.program import program_of
 
-    card = Card(SHARED[target], 132)
+    card = H100._replace(shared=SHARED[target])
     for size in sizes:
         cell = cells()[name](size).eval()
         try:
@@ -114,20 +114,19 @@ def fault(row: dict[str, Any]) -> str | None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Of each loop the most that a function takes, in Markdown: a line for a cell and size."""
-    lines: dict[tuple[Any, ...], list[str]] = {}
+    lines: dict[tuple[Any, ...], dict[str, str]] = {}  # by loop
     for row in rows:
         key = (row["cell"], row.get("size"), row["target"])
         if "refused" in row or "failed" in row:
-            lines[key] = [str(row.get("refused") or row["failed"])]
+            lines[key] = {"": str(row.get("refused") or row["failed"])}
             continue
         same = [r for r in rows if all(r.get(c) == row[c] for c in COLUMNS[:4])]
         most = [max(r[word] for r in same) for word in TAKEN[:3]]
         cell = f"{row['way']}: {most[0]}, {most[2] / 1024:.0f} KB"
         cell += f", {most[1]} spilled" if most[1] else ""
-        if cell not in lines.setdefault(key, []) or row["loop"] == "backward":
-            lines[key] = [*lines[key][: row["loop"] == "backward"], cell]
+        lines.setdefault(key, {})[row["loop"]] = cell
     head = "| cell | units | card | forward | backward |\n|---|---|---|---|---|"
-    body = (f"| {' | '.join(map(str, (*key, *cells)))} |" for key, cells in lines.items())
+    body = (f"| {' | '.join(map(str, (*key, *cells.values())))} |" for key, cells in lines.items())
     return "\n".join([head, *body])
 
 

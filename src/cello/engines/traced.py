@@ -126,21 +126,13 @@ def plan_name(
     # What is exported may run in another process, where this one's names mean nothing, and on
     # another card, where nobody has seen that a GPU's loops do what the step does.
     exporting = torch.compiler.is_exporting()
-    checked = engine == gpu.NAME and not exporting
     if in_transform() or (engine == gpu.NAME and exporting and leave is not None):
         return ""
-    refuses, plan_of = _ENGINES[engine]
     run = _alike(cell, dtype, device, 1 if one_row else 2)
     with _unseen(), torch.set_grad_enabled(train):
-        reason = refuses(run)
-        if reason is None and checked:
-            run = _tried(run, plan_of(run.captured(), cell.feedback))
-            reason = refuses(run)
-            if reason is not None and leave is not None:
-                leave(reason, engine, name_of(cell))
-    if reason is not None:
-        return ""
-    plan = plan_of(run.captured(), cell.feedback)
+        if _reason(run, engine, leave) is not None:
+            return ""
+    plan = _ENGINES[engine][1](run.captured(), cell.feedback)
     name = plan.text if exporting else plan.name
     _kept[name] = plan
     return name
@@ -158,12 +150,19 @@ def _refusal(cell: Cell, dtype: torch.dtype, device: torch.device, engine: str) 
     if in_transform():
         return "a transform of torch.func is active"
     with _unseen():
-        refuses, plan_of = _ENGINES[engine]
-        run = _alike(cell, dtype, device, 2)
-        reason = refuses(run)
-        if reason is None and engine == gpu.NAME:
-            reason = refuses(_tried(run, plan_of(run.captured(), cell.feedback)))
-        return reason or "torch.compile is tracing"
+        return _reason(_alike(cell, dtype, device, 2), engine, None) or "torch.compile is tracing"
+
+
+def _reason(run: Run, engine: str, leave: Callable[[str, str, str], None] | None) -> str | None:
+    """Why an engine refuses a run, or its loops where they can be tried; None if it takes it."""
+    refuses, _ = _ENGINES[engine]
+    reason = refuses(run)
+    # What is exported may run on another card than the one on which loops could be tried here.
+    if reason is None and engine == gpu.NAME and not torch.compiler.is_exporting():
+        reason = refuses(_tried(run))
+        if reason is not None and leave is not None:
+            leave(reason, engine, name_of(run.cell))
+    return reason
 
 
 def _alike(cell: Cell, dtype: torch.dtype, device: torch.device, rows: int) -> Run:
@@ -172,7 +171,7 @@ def _alike(cell: Cell, dtype: torch.dtype, device: torch.device, rows: int) -> R
     return Run(like, [rows], (), (), cell=cell)
 
 
-def _tried(run: Run, plan: Plan) -> Run:
+def _tried(run: Run) -> Run:
     """A few steps of random numbers, on which loops are checked: a tracer has no numbers."""
     like, rows, steps = run.data, run.batch_sizes[0], 4
     random = torch.Generator(like.device).manual_seed(0)
@@ -180,7 +179,7 @@ def _tried(run: Run, plan: Plan) -> Run:
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random, dtype=like.dtype, device=like.device)
 
-    sizes = plan.forward(save=False).kernel.states.values()
+    sizes = [width_of(size) for size in run.cell.state_sizes.values()]
     state, initial = ([drawn(rows, size) for size in sizes] for _ in range(2))
     data = drawn(steps * rows, like.shape[1])
     return Run(data, Alike(rows, steps), state, initial, cell=run.cell, program=run.program)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cello.cli.example_data.datafile import example_files, read_data_file
+from cello.cli.example_data.page import exercises_of
 from cello.errors import ArgumentError
 from cello.see import Exercise, Recording, record
 
@@ -40,23 +41,17 @@ WRONG: list[tuple[str, int, dict[str, Any]]] = [
 ]
 
 
-def exercises_of(name: str) -> tuple[list[Recording], list[Exercise]]:
+def shown(name: str) -> tuple[list[Recording], list[Exercise]]:
     """What the page of an example shows, and its exercises."""
     file = read_data_file(example_files()[name], name)
     (network,) = [network for network in file.networks if network.runs]
     with torch.no_grad():
         recordings = [record(network.net, run.inputs) for run in network.runs]
-    return recordings, [
-        replace(exercise, sequence=number)
-        for number, run in enumerate(network.runs)
-        for exercise in run.exercises
-    ]
+    return recordings, exercises_of(network)
 
 
 def test_each_exercise_has_a_wrong_answer():
-    counts = {
-        name: len(exercises_of(name)[1]) for name in dict.fromkeys(name for name, *_ in WRONG)
-    }
+    counts = {name: len(shown(name)[1]) for name in dict.fromkeys(name for name, *_ in WRONG)}
     assert sum(counts.values()) == 17
     every = {(name, number + 1) for name, count in counts.items() for number in range(count)}
     assert {(name, number) for name, number, _ in WRONG} == every
@@ -66,7 +61,7 @@ def test_each_exercise_has_a_wrong_answer():
 def test_a_wrong_answer_does_not_reach_the_goals(
     name: str, number: int, answer: dict[str, Any], tmp_path: Path
 ):
-    recordings, exercises = exercises_of(name)
+    recordings, exercises = shown(name)
     wrong = replace(exercises[number - 1], answer=answer)
     with pytest.raises(ArgumentError, match="its answer makes"):
         recordings[0].to_html(tmp_path / "page.html", exercises=[wrong])

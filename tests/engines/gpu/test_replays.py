@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -128,3 +129,21 @@ def test_what_cannot_be_captured_runs_and_is_said_once(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         times(layer, 2)
+
+
+def test_the_memory_of_a_captured_call_is_kept_as_long_as_the_call(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph knows addresses only: what it reads and writes must not be given to others."""
+    held: list[Any] = []
+
+    def addresses_only(run: Any) -> Callable[[], None]:
+        held.append(weakref.ref(run.__self__))
+        return lambda: None
+
+    monkeypatch.setitem(replays.CAPTURES, "cpu", addresses_only)
+    layer = cello.Recurrent(make("lstm", torch.float32), engine="gpu")
+    with torch.no_grad():
+        for _ in range(2):
+            layer(new_x())
+    assert [call() is not None for call in held] == [True]

@@ -330,3 +330,13 @@ def test_programs_are_kept_as_long_as_the_cell() -> None:
     del cell
     gc.collect()
     assert watch() is None
+
+
+def test_a_step_is_captured_in_code_that_dynamo_looks_into() -> None:
+    def f(x: Tensor) -> tuple[int, Tensor]:
+        torch._dynamo.graph_break()
+        return len(capture(cello.ElmanCell(2, 3)).ops), x + 1
+
+    torch._dynamo.reset()
+    assert torch.compile(f, backend="eager")(torch.ones(1))[0] == f(torch.ones(1))[0]
+    torch._dynamo.reset()

@@ -152,6 +152,13 @@ def labels(svg: str) -> list[str]:
     return ["".join(text.itertext()) for text in read(svg).iter(f"{SVG}text")]
 
 
+def places(svg: str, axis: str) -> dict[str, float]:
+    """Where each text stands along an axis."""
+    return {
+        "".join(text.itertext()): float(text.get(axis)) for text in read(svg).iter(f"{SVG}text")
+    }
+
+
 def numbers(svg: str) -> dict[str, str]:
     """The numbers that stand beside named values."""
     return {

@@ -13,7 +13,7 @@ import cello
 from cello.errors import ArgumentError, CaptureError, DtypeError, ModelError
 from cello.see.draw.step.cells import cell_diagram
 from tests.registry import ACTIVATED, CAPTURED, RANDOM, Base, make, x_of
-from tests.see.draw.drawings import SVG, collisions, labels, numbers, read
+from tests.see.draw.drawings import SVG, collisions, labels, numbers, places, read
 from tests.see.odd_cells import ODD, Hostile, LongNames
 
 pytestmark = pytest.mark.usefixtures("step_by_step")
@@ -112,10 +112,7 @@ def test_the_wires_are_the_equations_of_the_lstm():
 
 
 def test_the_lstm_is_drawn_from_below_to_above():
-    texts = {
-        "".join(text.itertext()): float(text.get("y"))
-        for text in read(cello.draw(cello.LSTMCell(3, 2)).svg).iter(f"{SVG}text")
-    }
+    texts = places(cello.draw(cello.LSTMCell(3, 2)).svg, "y")
     order = ["x", "z", "g", "c", "output"]
     assert sorted(order, key=texts.__getitem__, reverse=True) == order
     assert texts["zi"] == texts["zf"] == texts["z"]
@@ -126,24 +123,16 @@ def test_all_drawings_of_an_lstm_have_one_layout(options: dict[str, object]):
     cell = cello.LSTMCell(3, 2, **options)
     recording = cello.record(cello.Recurrent(cell), torch.ones(2, 1, 3))
     for form in ({}, {"detail": "rough"}, {"parameters": True}, {"recording": recording, "t": 1}):
-        places = {
-            "".join(text.itertext()): float(text.get("x"))
-            for text in read(cello.draw(cell, **form).svg).iter(f"{SVG}text")
-        }
+        texts = places(cello.draw(cell, **form).svg, "x")
         order = ["i", "f", "cprev", "o"]
-        assert sorted(order, key=places.__getitem__) == order, form
+        assert sorted(order, key=texts.__getitem__) == order, form
 
 
 def test_with_peepholes_the_memory_is_to_the_right_too():
     for form in ({}, {"detail": "rough"}, {"parameters": True}):
-        places = {
-            "".join(text.itertext()): float(text.get("x"))
-            for text in read(cello.draw(cello.LSTMCell(3, 2, peephole=True), **form).svg).iter(
-                f"{SVG}text"
-            )
-        }
+        texts = places(cello.draw(cello.LSTMCell(3, 2, peephole=True), **form).svg, "x")
         order = ["o", "i", "cprev"]
-        assert sorted(order, key=places.__getitem__) == order, form
+        assert sorted(order, key=texts.__getitem__) == order, form
 
 
 def test_a_memory_that_nothing_reads_is_not_drawn():

@@ -12,7 +12,7 @@ from cello.errors import ArgumentError, DataError, ShapeError
 from cello.tasks.forecasting import Forecasting
 from cello.tasks.forecasting.clock import Clock, season_of
 from cello.tasks.forecasting.columns import Columns, read_series, time_column, with_times
-from cello.tasks.forecasting.dates import joined_name
+from cello.tasks.forecasting.dates import joined_name, with_joined
 from cello.tasks.forecasting.series import Series
 from cello.tasks.readers.tables import read_table
 
@@ -176,6 +176,13 @@ PARTS = pd.DataFrame({"Year": [2024, 2024], "Month": [1, 1], "day": [31, 31], "h
 def test_columns_that_tell_a_time_together(frame, names, start, step):
     (one,), clock = read(frame, time=joined_name(names))
     assert (one.start, clock) == (f"2024-01-31T{start}:00", Clock("seconds", step))
+
+
+def test_fractions_of_seconds_keep_their_point():
+    joined = with_joined(
+        table(["31/01/2024"], at=["9:30:15.500"]), joined_name(["date", "at"]), "t"
+    )
+    assert joined["date + at"].tolist() == ["31/01/2024 9:30:15.500"]
 
 
 def test_a_file_with_a_date_and_a_time_of_day_is_read_again_as_in_training(tmp_path):

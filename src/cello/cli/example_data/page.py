@@ -1,4 +1,4 @@
-"""The runs of a data file as a page, for `cello example --html`."""
+"""The runs of a data file as a page, for `cello example --html` and `cello run --html`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cello.cli.example_data.datafile import DataFile
+from cello.cli.example_data.datafile import DataFile, Network
 from cello.cli.example_data.report import RunReport, report
 from cello.errors import DataError
 from cello.layers.paths import joined
 
 if TYPE_CHECKING:
+    from cello.see import Exercise
     from cello.see.page.labels import Verdicts
 
-__all__ = ["write_page"]
+__all__ = ["exercises_of", "write_page"]
 
 
 def write_page(file: DataFile, path: Path) -> Path:
@@ -24,9 +25,6 @@ def write_page(file: DataFile, path: Path) -> Path:
         DataError: there is no run in it, or runs of several networks.
         ModelError: the page cannot be written.
     """
-    import torch
-
-    from cello.see import record
     from cello.see.page.html import to_html
 
     networks = [network for network in file.networks if network.runs]
@@ -37,8 +35,8 @@ def write_page(file: DataFile, path: Path) -> Path:
             )
         raise DataError(f"{file.name}: a page needs the runs of one network, got {len(networks)}")
     (network,) = networks
-    with torch.no_grad():
-        recordings = [record(network.net, run.inputs) for run in network.runs]
+    (reported,) = [network for network in report(file) if network.runs]
+    recordings = [run.recording for run in reported.runs]
     begin = None
     if network.runs[0].explain:
         first, *_ = network.runs[0].explain
@@ -47,7 +45,6 @@ def write_page(file: DataFile, path: Path) -> Path:
         if states is not None:
             value = "c" if "c" in states.state else states.state[0]
             begin = joined(layer, value), first.unit, first.t
-    (reported,) = [network for network in report(file) if network.runs]
     titles = [run.title or f"{number}" for number, run in enumerate(network.runs)]
     return to_html(
         recordings,
@@ -56,13 +53,18 @@ def write_page(file: DataFile, path: Path) -> Path:
         description=_worded(file.text, file.chinese.get("text")),
         titles=titles,
         begin=begin,
-        exercises=[
-            replace(exercise, sequence=number)
-            for number, run in enumerate(network.runs)
-            for exercise in run.exercises
-        ],
+        exercises=exercises_of(network),
         stated=[_verdicts(run) for run in reported.runs],
     )
+
+
+def exercises_of(network: Network) -> list[Exercise]:
+    """Those of all runs, each with the number of its sequence on the page."""
+    return [
+        replace(exercise, sequence=number)
+        for number, run in enumerate(network.runs)
+        for exercise in run.exercises
+    ]
 
 
 def _verdicts(run: RunReport) -> Verdicts:

@@ -62,6 +62,7 @@ class RunReport:
     inputs: list[Any]
     columns: list[Column]
     arithmetic: list[Arithmetic]
+    recording: Recording
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ def _run(file: DataFile, network: Network, run: ExampleRun, steps: Sequence[int]
     except CelloError as error:
         raise DataError(f"{place}: {error}") from error
     inputs = run.inputs[:, 0].tolist()
-    return RunReport(run.title, inputs, columns, arithmetic)
+    return RunReport(run.title, inputs, columns, arithmetic, rec)
 
 
 def _recorded(

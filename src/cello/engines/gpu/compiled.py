@@ -73,6 +73,7 @@ def _on_device(
     numbers: bytes, length: int, total: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The two of them; kept, for while a CUDA graph is captured nothing comes from the host."""
-    table = torch.frombuffer(bytearray(numbers), dtype=torch.int64).view(2, length).to(device)
-    every = torch.arange(length, device=device)
-    return table, torch.repeat_interleave(every, table[0], output_size=total)
+    table = torch.frombuffer(bytearray(numbers), dtype=torch.int64).view(2, length)
+    # On the host, for copies from there are whole on every stream that reads them.
+    time = torch.repeat_interleave(torch.arange(length), table[0], output_size=total)
+    return table.to(device), time.to(device)

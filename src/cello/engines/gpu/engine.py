@@ -63,7 +63,8 @@ class GpuPlan(Plan):
         """Why not even one step can be run, or None if it can."""
         libraries = [self.library_of(backward=backward) for backward in (False, True)]
         texts = [library.stepwise.text for library in libraries]
-        widest, longest = (max(getattr(t, n) for t in texts) for n in ("widest", "longest"))
+        widest = max(text.widest for text in texts)
+        longest = max(text.longest for text in texts)
         if widest > WIDEST_OF_A_STEP:
             most = f"{WIDEST_OF_A_STEP:,}"
             return f"its loops hold vectors of at most {most} numbers, here are {widest:,}"

@@ -83,14 +83,10 @@ def compile_offline(
             (i,): [["tt.divisibility", 16]] for i, t in enumerate(types.values()) if t[0] == "*"
         }
         source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=even)
-        if isinstance(target, str):
-            card = GPUTarget("hip", target, 64)
-            made = triton.compile(source, target=card, options=options)
-            found[name] = _of_amd(made)
-        else:
-            card = GPUTarget("cuda", target, 32)
-            made = triton.compile(source, target=card, options=options)
-            found[name] = _of_nvidia(made, triton.knobs.nvidia.cuobjdump.path)
+        amd = isinstance(target, str)
+        card = GPUTarget("hip", target, 64) if amd else GPUTarget("cuda", target, 32)
+        made = triton.compile(source, target=card, options=options)
+        found[name] = _of_amd(made) if amd else _of_nvidia(made, triton.knobs.nvidia.cuobjdump.path)
     return found
 
 

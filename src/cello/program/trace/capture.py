@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -83,9 +82,12 @@ def capture(
                 for number, how in enumerate(around[1:], 1)
             ]
 
-        # Attention is captured as the products that it is made of.
-        with isolated(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH), _uncompiled():
-            return copy_context().run(all_of_them)
+        def apart() -> list[Program]:
+            # Attention is captured as the products that it is made of.
+            with isolated(cell), no_side_effects(cell), sdpa_kernel(SDPBackend.MATH):
+                return copy_context().run(all_of_them)
+
+        return _uncompiled(apart)
 
     try:
         programs = traced(sizes, around)
@@ -104,12 +106,18 @@ def capture(
     return program
 
 
-def _uncompiled() -> AbstractContextManager[object]:
-    """Within it, what `torch.compile` has made runs as it was written."""
+def _uncompiled(run: Callable[[], list[Program]]) -> list[Program]:
+    """Run it untraced, and what `torch.compile` has made as it was written."""
     if "torch._dynamo" not in sys.modules:
-        return nullcontext()  # nothing has been compiled
-    eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return eager
+        return run()  # nothing has been compiled
+
+    def eagerly() -> list[Program]:
+        with torch.compiler.set_stance("force_eager"):
+            return run()
+
+    unseen: Any = torch.compiler.disable(eagerly)
+    made: list[Program] = unseen()
+    return made
 
 
 def _trace(

@@ -54,20 +54,21 @@ class _Call(NamedTuple):
 
 
 class _Applied(NamedTuple):
-    """A function that is being applied: where, and whether gradients are on there."""
+    """A function that is being applied: where, and whether gradients are on there.
+
+    Attributes:
+        forward: the code of its `forward`.
+    """
 
     function: Any
     where: str
     grad: bool
+    forward: Any
 
     @classmethod
     def here(cls, function: Any, frame: Any) -> _Applied:
-        return cls(function, user_line(frame), torch.is_grad_enabled())
-
-    @property
-    def forward(self) -> Any:
-        """The code of its `forward`."""
-        return getattr(inspect.unwrap(self.function.forward), "__code__", None)
+        code = getattr(inspect.unwrap(function.forward), "__code__", None)
+        return cls(function, user_line(frame), torch.is_grad_enabled(), code)
 
     def given(self, frame: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What it is given, as `forward` is called with it; of the older form without `ctx`."""

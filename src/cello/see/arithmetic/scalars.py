@@ -153,11 +153,15 @@ class ScalarFormulas:
                 self.fixed.update(part.outputs)
         return True
 
-    def _moved(self, op: Op, value: Value, element: int) -> Term:
-        self._check_known(op)
+    def _origins(self, op: Op, value: Value) -> tuple[list[Value], Tensor]:
+        """Where the elements of one of the operation's results come from; see `sources`."""
         if op not in self._sources:
             self._sources[op] = sources(op, self.values, self.evaluation.run)
-        inputs, origin = self._sources[op][op.outputs.index(value)]
+        return self._sources[op][op.outputs.index(value)]
+
+    def _moved(self, op: Op, value: Value, element: int) -> Term:
+        self._check_known(op)
+        inputs, origin = self._origins(op, value)
         number = int(origin[element]) - 1
         if number < 0:  # not moved here, but filled in
             return self.number(value, element)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cello.errors import CaptureError, ModelError, UnknownNameError
 from cello.program import Op, Value
-from cello.program.movement import MOVES, sources
+from cello.program.movement import MOVES
 from cello.program.operations import facts
 from cello.program.order import incoming_names
 from cello.see.arithmetic.consistency import disagreeing
@@ -199,7 +199,7 @@ class _Writer(ScalarFormulas):
         """Of a parameter's numbers in other places, the parameter itself."""
         if op.target._opname not in MOVES or not isinstance(op.args[0], Value):
             raise _Unwritable
-        ((first, *others), origin) = sources(op, self.values, self.evaluation.run)[0]
+        (first, *others), origin = self._origins(op, value)
         places = origin[at] - 1
         if others or bool((places < 0).any()):
             raise _Unwritable

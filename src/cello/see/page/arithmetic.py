@@ -62,14 +62,16 @@ def add_lines(recordings: Sequence[Recorded], data: PageData, limit: int) -> Non
     }
     for name, values in shown.items():
         runs = [rec.by_layer[name] for rec in recordings if name in rec.by_layer]
-        if sum(parameter.nbytes for parameter in runs[0].parameters) > limit:  # no need to try
-            continue
+        weights = sum(parameter.nbytes for parameter in runs[0].parameters)
         told: dict[str, Any] = {}
         for key, is_open in (("as_recorded", False), ("open", True)):
+            most = min(limit, _OPEN) if is_open else limit
+            if weights > most:  # no need to try
+                break
             found = line_templates(runs, values, is_open=is_open)
             fixed = [array(tensor) for tensor in found.fixed]
             size = len(json.dumps(found.units)) + sum(numbers.nbytes for numbers in fixed)
-            if size > (min(limit, _OPEN) if is_open else limit):
+            if size > most:
                 break
             limit -= size
             first = len(data.blocks)

@@ -171,7 +171,8 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
         units = units if "day" in parts else units.assign(day=1)
         joined: Any = pd.to_datetime(units, errors="coerce")
     elif len(names) == 2 and _is_of_day(table[names[1]]):
-        of_day = table[names[1]].astype(str).str.replace(".", ":", n=2)
+        texts = table[names[1]].astype(str)
+        of_day = texts.where(texts.str.contains(":"), texts.str.replace(".", ":", n=2))
         joined = table[names[0]].astype(str) + " " + of_day
     else:
         raise ArgumentError(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import cello
 from cello.see.arithmetic.templates import line_templates
@@ -87,6 +88,32 @@ def test_open_lines_hold_for_other_parameters(page: Any, name: str):
         given = [list(lines.values()), numbers, fixed, 6]
         expected = str(rec.explain(3, 0, names=list(lines))).splitlines()
         assert page.evaluate(FILL, given) == expected
+
+
+class HalvesCell(cello.Cell):
+    """One parameter in two parts."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__(I, H)
+        self.W = nn.Parameter(torch.randn(2 * H, I))
+
+    def step(self, x: torch.Tensor, h: torch.Tensor) -> Any:
+        first, second = self.W.chunk(2)
+        a = x @ first.T
+        b = x @ second.T
+        h = torch.tanh(a - b + h)
+        return h, (h,)
+
+
+def test_open_lines_read_their_own_part_of_a_parameter(page: Any):
+    rec = cello.record(cello.Recurrent(HalvesCell().double()), torch.randn(6, 1, I).double())
+    rows = rec.layer(None)
+    numbers = {n: values[3].flatten().tolist() for n, values in rows.rows.items()}
+    found = line_templates([rows], is_open=True)
+    given = [[found.units[1]["b"]], numbers, [own.tolist() for own in found.fixed], 6]
+    assert page.evaluate(FILL, given) == str(rec.explain(3, 1, names=["b"])).splitlines()
 
 
 def test_the_lines_of_an_lstm_can_all_be_open():

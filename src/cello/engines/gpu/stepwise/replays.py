@@ -19,6 +19,7 @@ from torch import Tensor
 from cello.cells.callers import users_level
 from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
+from cello.engines.gpu.compiled import may_be_tf32
 from cello.engines.gpu.stepwise.rendered import StepText
 from cello.program.kernel.nodes import Array
 
@@ -54,6 +55,7 @@ class _Captured:
     reset: Tensor | None
     given: list[Slot]
     left: list[Slot]
+    run: Run = lambda: None  # what was captured: it holds memory that each replay uses
     replay: Run = lambda: None
     last: int = 0  # which call of the loop was its last
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -166,7 +168,8 @@ class Replays:
             [slot for slot in there if slot in self.left],
         )
         try:
-            call.replay = capture(prepare(call.kept, call.reset))
+            call.run = prepare(call.kept, call.reset)
+            call.replay = capture(call.run)
         except RuntimeError as error:
             self._fails = True
             said = str(error).partition("\n")[0]
@@ -190,6 +193,7 @@ def _key(
         (steps.length, steps.rows, steps.reverse),
         None if table is None else table.numpy().tobytes(),
         reset is None,
+        may_be_tf32(),
         *(tensor.shape for tensor in tensors.values()),
     )
 

@@ -103,11 +103,11 @@ export class Rerun {
     return result;
   }
 
-  // The weights that the step of a layer reads.
-  weightsOf(layer) {
+  // The step of a layer, if it has one.
+  stepOf(layer) {
     const found = this.running.stages.flatMap(({ layers = [] }) => layers)
       .find(({ name }) => name === layer);
-    return found ? this.running.steps[found.step].weights : [];
+    return found && this.running.steps[found.step];
   }
 
   // The first stage that reads a weight.

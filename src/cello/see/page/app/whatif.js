@@ -163,11 +163,7 @@ class WhatIf {
   }
 
   canForce(layer, name, unit) {
-    for (const { layers } of this.running.stages) {
-      const found = layers?.find((some) => some.name === layer);
-      if (found) return unit < (this.running.steps[found.step].forced[name]?.[1] ?? 0);
-    }
-    return false;
+    return unit < (this.rerun.stepOf(layer)?.forced[name]?.[1] ?? 0);
   }
 
   setWeight(weight, place, value) {
@@ -225,10 +221,12 @@ class WhatIf {
 
   // If weights of a layer were changed, what gives the numbers of one by its name in the cell.
   changed(sequence, layer) {
-    const own = sequence === this.count ? this.rerun.weightsOf(layer) : [];
-    if (!own.some((weight) => [...this.weights.values()].some(([one]) => one === weight))) return null;
+    const own = sequence === this.count ? this.rerun.stepOf(layer)?.weights ?? [] : [];
+    if (![...this.weights.values()].some(([one]) => own.includes(one))) return null;
     return (name) => {
-      const weight = own.find((one) => `.${this.running.weights[one].name}`.endsWith(`.${name}`));
+      const called = (one) => this.running.weights[one].name;
+      const weight = own.find((one) => called(one) === (layer ? `${layer}.${name}` : name))
+        ?? own.find((one) => `.${called(one)}`.endsWith(`.${name}`)); // that of another layer too
       if (weight === undefined) return undefined; // it cannot be changed
       const numbers = this.rerun.net.weights[weight].slice();
       this.weights.forEach(([one, place, value]) => { if (one === weight) numbers[place] = value; });
