@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import cello
-from cello.cli import coloured
+from cello.cli.answers import coloured
 from cello.cli.commands import demo
 from cello.cli.demo import memory_shown as demo_memory
 from cello.tasks import python_tagging

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cello.cli.answers.scores import print_scores
 from cello.cli.models import open_model
-from cello.cli.scores import print_scores
 from cello.convert import save_model
 from cello.tasks import Tagging, build_network
 from cello.tasks.readers.python_source import character_kinds

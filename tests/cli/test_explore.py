@@ -15,7 +15,7 @@ import pytest
 from cello.cli.commands.explore import _given, _reader
 from cello.cli.inputs import right_by_line
 from cello.cli.models import open_model
-from cello.see.page.serve import Server
+from cello.see.page.live.serve import Server
 from tests.cli.running import ENVIRONMENT, run
 from tests.patience import LIMIT
 

@@ -102,7 +102,7 @@ def test_all_that_commands_say_has_chinese_words(monkeypatch: pytest.MonkeyPatch
 
 
 def test_all_that_a_diagnosis_finds_has_chinese_words():
-    rooms = ("see/diagnosis/values.py", "see/diagnosis/gradients.py", "cli/forecasts.py")
+    rooms = ("see/diagnosis/values.py", "see/diagnosis/gradients.py", "cli/answers/forecasts.py")
     found = [text for room in rooms for text in sentences(room)]
     assert len(found) > 30
     assert [text for text in found if not is_chinese(in_chinese(text))] == []

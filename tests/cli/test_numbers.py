@@ -19,7 +19,7 @@ from cello.cli.commands.explore import _given, _reader
 from cello.cli.models import open_model
 from cello.cli.output import busy
 from cello.convert import NetGraph, Proof
-from cello.see.page.session import LiveSession
+from cello.see.page.live.session import LiveSession
 from tests.cli.running import run, run_json
 from tests.convert.keras.models import MODELS, make
 

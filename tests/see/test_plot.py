@@ -208,7 +208,7 @@ def test_without_matplotlib(monkeypatch):
 def test_plot_page_and_terminal_have_the_same_colours():
     from rich.console import Console
 
-    from cello.cli.coloured import print_coloured
+    from cello.cli.answers.coloured import print_coloured
     from cello.see.colours import ENDS, MISSING
     from cello.see.page.bundle import script
 

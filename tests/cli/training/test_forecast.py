@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cello.cli.forecasts import findings
+from cello.cli.answers.forecasts import findings
 from cello.cli.inputs import labels_of
 from cello.cli.models import open_model
 from cello.engines import engine

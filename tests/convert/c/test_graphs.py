@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import cello
 from cello.convert import NetGraph, from_keras
 from cello.convert.c.machine import build
-from cello.convert.per_step import per_step
+from cello.convert.graph.per_step import per_step
 from cello.engines.cpu.toolchain.compiler import ENDING
 from cello.errors import ConversionError
 from tests.convert.keras.models import Input, L, S, inputs_of, make

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 import cello
+from cello.convert.graph.wires import Wiring
 from cello.convert.onnx_read import limits
-from cello.convert.wires import Wiring
 from cello.errors import ConversionError, ModelError
 from tests.convert.onnx_read.files import INT64, constants, info, recurrent_file, written
 

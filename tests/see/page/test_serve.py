@@ -16,8 +16,8 @@ import torch
 
 import cello
 from cello.errors import ArgumentError
-from cello.see.page.serve import Server
-from cello.see.page.session import LiveSession
+from cello.see.page.live.serve import Server
+from cello.see.page.live.session import LiveSession
 from tests.patience import LIMIT, until
 from tests.see.page.nets import NETS, typeset
 

@@ -8,7 +8,7 @@ import torch
 
 import cello
 from cello.errors import ArgumentError, DtypeError, ModelError, UnknownNameError
-from cello.see.page.session import LiveSession, Session
+from cello.see.page.live.session import LiveSession, Session
 
 LETTERS = "abcdefgh"
 

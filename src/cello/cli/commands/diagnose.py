@@ -64,7 +64,7 @@ def command(
     """
     from dataclasses import asdict, replace
 
-    from cello.cli.forecasts import findings
+    from cello.cli.answers.forecasts import findings
     from cello.cli.inputs import as_batch
     from cello.cli.models import open_model
     from cello.cli.reading import input_file

@@ -16,7 +16,7 @@ from cello.cli.parameter_types import FilePath
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
-    from cello.see.page.read_text import Read
+    from cello.see.page.live.read_text import Read
 
 __all__ = ["command"]
 
@@ -69,8 +69,8 @@ def command(
     """
     from cello.cli.inputs import labels_of, right_by_line
     from cello.cli.models import open_model
-    from cello.see.page.serve import Server
-    from cello.see.page.session import LiveSession
+    from cello.see.page.live.serve import Server
+    from cello.see.page.live.session import LiveSession
 
     opened = open_model(model)
     title, labels = model.name or str(model), labels_of(opened)
@@ -121,7 +121,7 @@ def _file(text: str | None) -> Path | None:
 def _reader(model: Model, known: Mapping[str, Sequence[str]] | None = None) -> Read:
     """What turns a text into what the net reads, with what is right of the texts that are known."""
     from cello.cli.inputs import outlook_of, text_of_tokens
-    from cello.see.page.read_text import ReadSequence
+    from cello.see.page.live.read_text import ReadSequence
 
     right = known or {}
 

@@ -87,7 +87,7 @@ def command(
     opened.check_columns(token=token)
     with input_file(file) as path:
         if memory is not None:
-            from cello.cli.unit_colours import colour
+            from cello.cli.answers.unit_colours import colour
 
             colour(opened, path, memory, token, as_json)
             return
@@ -95,14 +95,14 @@ def command(
         from cello.tasks.features import CharacterFeatures
 
         if isinstance(opened.task, Forecasting):
-            from cello.cli.forecasts import predict
+            from cello.cli.answers.forecasts import predict
 
             predict(opened.task, opened.net, path, plot, as_json)
             return
         if plot is not None:
             raise click.UsageError("--plot is for a model that forecasts")
         if isinstance(opened.task, Classification):
-            from cello.cli.classes import predict as classify
+            from cello.cli.answers.classes import predict as classify
 
             classify(opened.task, opened.net, path, as_json)
             return

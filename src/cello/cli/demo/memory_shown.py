@@ -10,7 +10,7 @@ import torch
 from rich.text import Text
 from torch import Tensor, nn
 
-from cello.cli.coloured import legend, print_coloured
+from cello.cli.answers.coloured import legend, print_coloured
 from cello.cli.language import said
 from cello.cli.output import rich_output
 from cello.layers import DropIn

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cello.cli.answers.scores import print_scores
 from cello.cli.output import json_option, print_json
 from cello.cli.parameter_types import FilePath
-from cello.cli.scores import print_scores
 from cello.cli.source_constants import constant
 from cello.cli.training.options import Help, OrWord, filled, given, options_of
 from cello.cli.training.remembered import command_of, recalled, remember

@@ -16,7 +16,7 @@ from cello.convert.c.names import check_name
 from cello.convert.c.proof import CompiledNet, differences
 from cello.convert.c.source import NetInC, source_of
 from cello.convert.graph import NetGraph
-from cello.convert.per_step import per_step
+from cello.convert.graph.per_step import per_step
 from cello.convert.proof import Case, draw_input, prove, run_net
 from cello.engines.cpu.toolchain.build import compiler
 from cello.errors import ArgumentError, CompilerError, ConversionError, DtypeError

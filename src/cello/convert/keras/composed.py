@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
+from cello.convert.graph.wires import Wiring
 from cello.convert.keras.calls import Passed
 from cello.convert.keras.layers import Arrays, check_last_axis, refuse
 from cello.convert.onnx_read.operators.constants import Held
-from cello.convert.wires import Wiring
 from cello.ranges import shown
 
 __all__ = ["attention", "normalization", "slopes"]

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.fixed import open_sizes
 from cello.convert.graph import NetGraph
+from cello.convert.graph.fixed import open_sizes
 from cello.convert.keras.archive import Archive
 from cello.convert.keras.calls import in_order, keys_of
 from cello.convert.keras.library import keras_library

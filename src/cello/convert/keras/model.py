@@ -12,6 +12,7 @@ import torch
 
 from cello.cells import Cell
 from cello.convert.graph import NetGraph
+from cello.convert.graph.wires import Wiring
 from cello.convert.keras.archive import FUNCTIONAL, Archive, open_archive
 from cello.convert.keras.calls import Passed, in_order, keys_of
 from cello.convert.keras.composed import attention, normalization, slopes
@@ -22,7 +23,6 @@ from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
 from cello.convert.keras.nested import flattened, input_shape
 from cello.convert.proved import Proof, proved
-from cello.convert.wires import Wiring
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
 from cello.ranges import shown

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cello.convert.drawn import Drawn
 from cello.convert.graph import NetGraph
-from cello.convert.per_step import per_step
+from cello.convert.graph.drawn import Drawn
+from cello.convert.graph.per_step import per_step
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
 from cello.errors import ArgumentError, ConversionError, ModelError

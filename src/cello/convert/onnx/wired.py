@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from cello.convert.graph import NetGraph, run_node
+from cello.convert.graph.per_step import node_name
 from cello.convert.onnx.graph_functions import function, module
 from cello.convert.onnx.modules import written
 from cello.convert.onnx.net import Exporting
@@ -17,7 +18,6 @@ from cello.convert.onnx.step import array_of
 from cello.convert.onnx.through_time import Time
 from cello.convert.onnx.writer import NodeWriter
 from cello.convert.onnx_read.operators.constants import Held
-from cello.convert.per_step import node_name
 from cello.errors import ConversionError
 from cello.layers import Bidirectional, DropIn, Recurrent
 from cello.layers.layer import Layer

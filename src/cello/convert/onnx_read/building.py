@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph, run_node
+from cello.convert.graph.wires import Wiring
 from cello.convert.onnx_read.limits import GROWING, MOST, Limits, numbers_of, shape_of
 from cello.convert.onnx_read.operators.constants import Held
-from cello.convert.wires import Wiring
 from cello.layers import Stack
 
 __all__ = ["Seen", "Wired", "known"]

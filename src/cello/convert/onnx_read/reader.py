@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from cello.convert.fixed import open_sizes
 from cello.convert.graph import NetGraph
+from cello.convert.graph.fixed import open_sizes
 from cello.convert.onnx_read.building import Seen, Wired
 from cello.convert.onnx_read.file import open_model, tensor_of
 from cello.convert.onnx_read.graph_inputs import Input, draw, inputs_of, sizes_of

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cello.convert.drawn import Drawn
 from cello.convert.graph import NetGraph
+from cello.convert.graph.drawn import Drawn
 from cello.convert.proof import Case, Draw, Proof, prove
 
 __all__ = ["FileSide", "prove_file"]

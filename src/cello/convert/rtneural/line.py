@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from cello.convert.graph import NetGraph
-from cello.convert.per_step import node_name
+from cello.convert.graph.per_step import node_name
 from cello.errors import ModelError
 from cello.layers.row_wise import in_order
 

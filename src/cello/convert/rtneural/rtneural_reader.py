@@ -17,12 +17,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from cello.convert.graph import NetGraph
+from cello.convert.graph.wires import Wiring
 from cello.convert.proof import Proof, proof_of, proved, together
 from cello.convert.pytorch import from_torch
 from cello.convert.rtneural.computed import FileSide, prove_file
 from cello.convert.rtneural.line import TIME_LAST, reach
 from cello.convert.rtneural.rtneural_layers import filled, layers_of, numbers
-from cello.convert.wires import Wiring
 from cello.errors import ModelError
 from cello.layers import DropIn, Recurrent, Stack
 from cello.ranges import shown

@@ -19,7 +19,7 @@ from cello.program.guards.side_effects import RandomDrawnError, no_side_effects
 from cello.program.sizes import of_any_size
 from cello.program.trace.merge import merge
 from cello.program.trace.one_trace import PLAIN, Around, InStepError, Trace
-from cello.program.trace.rows_first import Places
+from cello.program.trace.rows.rows_first import Places
 from cello.program.trace.source_lines import line_of_error
 
 __all__ = ["capture"]

@@ -12,7 +12,7 @@ from cello.cells.tracing import unmoded
 from cello.program.graph import Op, Program, Value, map_leaves
 from cello.program.own_functions import own_function
 from cello.program.sizes import said
-from cello.program.trace.row_layout import tensors_in
+from cello.program.trace.rows.row_layout import tensors_in
 from cello.program.trace.source_lines import user_line
 
 __all__ = ["FunctionCalls"]

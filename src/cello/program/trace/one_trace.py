@@ -34,7 +34,7 @@ from cello.program.trace.rewrite import (
     out_of_place,
     shares_memory,
 )
-from cello.program.trace.rows_first import Places, RowsFirst
+from cello.program.trace.rows.rows_first import Places, RowsFirst
 from cello.program.trace.source_lines import caller_of_autograd_function, user_line
 from cello.program.trace.views import Views
 

@@ -155,7 +155,7 @@ def explore(
     'abcde'
     """
     try:
-        from cello.see.page.widget import Explorer
+        from cello.see.page.live.widget import Explorer
     except ImportError as error:
         raise ImportError(
             "explore() needs anywidget, which is not installed: pip install 'cello[notebook]'"

@@ -11,7 +11,7 @@ from torch import nn
 
 import cello
 from cello.errors import ArgumentError
-from cello.see.page.session import Session
+from cello.see.page.live.session import Session
 from tests.see.page.nets import TEXT, recorded
 
 LETTERS = "ab\nba"

@@ -105,7 +105,7 @@ def _print(
     name: str,
     scale: tuple[float, float],
 ) -> None:
-    from cello.cli.coloured import legend, print_coloured
+    from cello.cli.answers.coloured import legend, print_coloured
 
     console = rich_output()
     legend(console, *scale, name)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.convert.axes import drawn, graph_reads
-from cello.convert.graph import NetGraph
+from cello.convert.graph.axes import drawn, graph_reads
+from cello.convert.graph.net_graph import NetGraph
 from cello.engines import engine
 from cello.errors import ConversionError
 from cello.layers.mode import evaluating

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cello.convert.graph import NetGraph
+from cello.convert.graph.net_graph import NetGraph
 from cello.errors import ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
 

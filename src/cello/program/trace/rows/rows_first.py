@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from cello.program.operations import OPERATIONS
-from cello.program.trace.row_layout import Made, RowLayout, RowLayouts, tensors_in
-from cello.program.trace.row_layout_rules import RULES, Rule, along, pointwise
+from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts, tensors_in
+from cello.program.trace.rows.row_layout_rules import RULES, Rule, along, pointwise
 
 __all__ = ["Places", "RowsFirst"]
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from cello.cells import Cell
 from cello.cells.cell import is_name
-from cello.convert.axes import LENGTHS, graph_reads
-from cello.convert.graph import NetGraph, run_node
+from cello.convert.graph.axes import LENGTHS, graph_reads
+from cello.convert.graph.net_graph import NetGraph, run_node
 from cello.convert.proof import TOLERANCES
 from cello.engines import engine
 from cello.errors import ConversionError

@@ -14,7 +14,7 @@ from torch import Tensor
 from cello.program.graph import map_leaves
 from cello.program.operations import OPERATIONS
 from cello.program.trace.functions import matmul
-from cello.program.trace.row_layout import Made, RowLayout, RowLayouts, tensors_in
+from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts, tensors_in
 
 __all__ = ["RULES", "Rule", "along", "pointwise"]
 

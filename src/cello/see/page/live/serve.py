@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cello.errors import ArgumentError, CelloError
 from cello.see.page.html import document
-from cello.see.page.session import ForgottenRunError, Session
+from cello.see.page.live.session import ForgottenRunError, Session
 
 __all__ = ["Server"]
 

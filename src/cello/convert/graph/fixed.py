@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.graph import NetGraph
+from cello.convert.graph.net_graph import NetGraph
 from cello.engines import engine
 from cello.layers.mode import evaluating
 

@@ -11,8 +11,8 @@ import traitlets
 from cello.errors import CelloError
 from cello.see.page.bundle import script, style
 from cello.see.page.data import place_of
+from cello.see.page.live.session import Session
 from cello.see.page.series import Outlook
-from cello.see.page.session import Session
 from cello.see.recording.recorded import Recorded
 
 __all__ = ["Explorer"]

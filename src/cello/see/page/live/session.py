@@ -21,7 +21,7 @@ from cello.see.intervention.intervene import intervene
 from cello.see.page.arithmetic import lines
 from cello.see.page.data import NumberBlock, PageData, about_net, page_data, places_of
 from cello.see.page.labels import add_labels
-from cello.see.page.read_text import Read, ReadSequence
+from cello.see.page.live.read_text import Read, ReadSequence
 from cello.see.page.running.given import add_running
 from cello.see.page.series import Outlook, add_series
 from cello.see.page.shares import Shares

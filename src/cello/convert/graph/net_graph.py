@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cello.convert.axes import Axes, axes_of, fixed_in
+from cello.convert.graph.axes import Axes, axes_of, fixed_in
 from cello.convert.onnx_read.operators.computing import OPERATORS, computed
 from cello.errors import ArgumentError, ConversionError, ShapeError
 
