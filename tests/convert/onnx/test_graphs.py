@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import cello
-from cello.convert import NetGraph, from_keras, from_onnx, graph
+from cello.convert import NetGraph, from_keras, from_onnx
+from cello.convert.graph import net_graph
 from cello.convert.onnx import graph_functions
 from cello.convert.onnx_read.operators.constants import Held
 from cello.errors import ConversionError, ModelError
@@ -97,7 +98,7 @@ class Mixes(nn.Module):
 
 def test_every_function_of_a_graph_has_a_form() -> None:
     known = {*graph_functions._FUNCTIONS, *graph_functions.OPERATORS, "state"}
-    assert set(graph._KNOWN) - known == set()
+    assert set(net_graph._KNOWN) - known == set()
 
 
 def test_a_module_without_a_form_is_named(tmp_path: Path) -> None:
