@@ -22,12 +22,11 @@ from benchmarks.harness import largest_difference
 from benchmarks.run import bench_modules
 from cello import zoo
 
-pytestmark = pytest.mark.optimised  # the sizes are those of users
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODULES = bench_modules()
 PEERS = ("jax", "onnx", "onnxruntime")
 PROCESSES = ("bench_import", "bench_compile", "bench_memory", "bench_page")
+MANY_NUMBERS = ("bench_accuracy", "bench_peak", "bench_recording")  # also in the smallest case
 
 
 @cache
@@ -57,7 +56,11 @@ def each(modules: Sequence[ModuleType]) -> list[Any]:
         pytest.param(
             module,
             id=(name := module.__name__.rpartition(".")[2]),
-            marks=[pytest.mark.xdist_group(name), *(pytest.mark.slow,) * (name in PROCESSES)],
+            marks=[
+                pytest.mark.xdist_group(name),
+                *(pytest.mark.slow,) * (name in PROCESSES),
+                *(pytest.mark.optimised,) * (name in MANY_NUMBERS),
+            ],
         )
         for module in modules
     ]
