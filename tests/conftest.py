@@ -41,10 +41,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Loops are compiled quickly, but for tests of what users get: see `tests/compiling.py`."""
-    from tests import compiling
+    from tests import compiling, effort
 
-    full = os.environ.get("HYPOTHESIS_PROFILE") == "full"
-    compiling.quickly(not full and item.get_closest_marker("optimised") is None)
+    compiling.quickly(not effort.FULL and item.get_closest_marker("optimised") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

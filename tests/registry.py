@@ -5,7 +5,6 @@ A cell of the library that is not here fails `test_registry_is_complete`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from cello import zoo
 from cello.cells import ACTIVATIONS
 from cello.cells.contract.shapes import is_several, shape_of, width_of
 from cello.cells.contract.state import shapes_of
+from tests.effort import FULL
 
 I, H, O = 3, 4, 2  # noqa: E741 - the sizes that the equations name so
 
@@ -346,7 +346,7 @@ COMPILED_OFTEN = (
 #: tests that compile for each cell leave these out, unless all is to be tested.
 COMPILED_ONCE = (
     ()
-    if os.environ.get("HYPOTHESIS_PROFILE") == "full"
+    if FULL
     else (
         *(name for name in ZOO if name not in COMPILED_OFTEN),
         *(name for name in ACTIVATED if name.startswith("jordan-both")),

@@ -238,7 +238,7 @@ def test_as_a_module():
 
 
 def test_a_reader_that_has_seen_enough():
-    command = [sys.executable, "-m", "cello", "example", "lstm"]
+    command = [sys.executable, "-m", "cello", "example"]
     writer = subprocess.Popen(
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 
 import pytest
@@ -13,10 +12,10 @@ from torch import Tensor
 import cello
 from cello.cells.contract.shapes import width_of
 from cello.engines import ENGINES, Run, run
+from tests.effort import FULL
 from tests.registry import CAPTURED, CELLS, COMPILED_ONCE, NOT_FUSED, OTHER_GRADIENT, RANDOM, make
 
 # Every choice makes a file of C for most cells; `make test-full` tries all of them.
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 SHAPES = {"one row": [1] * 4, "even": [3] * 5, "ragged": [4, 4, 2, 1], "single step": [7]}
 
 

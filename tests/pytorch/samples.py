@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +19,7 @@ from torch.testing._internal.common_modules import ModuleErrorEnum, ModuleInfo, 
 from torch.utils._pytree import tree_leaves, tree_map
 
 import cello
-
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+from tests.effort import FULL
 
 OURS = {nn.RNN: cello.RNN, nn.LSTM: cello.LSTM, nn.GRU: cello.GRU}
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+from tests.effort import FULL
+
 ROOT = Path(__file__).parents[2]
 #: The folder with PyTorch's test files.
 FOLDER = Path(os.environ.get("PYTORCH_TESTS", "no such folder"))
@@ -80,6 +81,7 @@ def test_our_layers_are_in_their_place(tmp_path: Path) -> None:
 import cello
 from torch import nn
 from torch.testing._internal.common_modules import module_db
+from tests.effort import FULL
 
 def test_cpu():
     ours = {cello.RNN, cello.LSTM, cello.GRU}

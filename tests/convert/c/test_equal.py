@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ import cello
 from cello.convert.c import prelude
 from cello.errors import ConversionError
 from tests.convert.c.nets import NETS
+from tests.effort import FULL
 from tests.registry import ACTIVATED, CELLS, NOT_FUSED, make
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 #: One of each kind of step: products, folds, gathered features, masks, shapes, several inputs.
 SOME = (
     "lstm-hard", "gru-reset-before", "torch-lstm", "jordan-softmax", "two-sizes", "matrix-memory",

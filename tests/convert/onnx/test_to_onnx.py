@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,9 @@ from cello.errors import ArgumentError, ConversionError, ModelError
 from cello.layers.encoders import KHot, Log, OneHot, Projection, WindowEmbedding, WindowProjection
 from cello.layers.outputs.pooling import POOL_KINDS, pool_of
 from tests.convert.nets import all_nets
+from tests.effort import FULL
 from tests.registry import CELLS, GIVEN, H, I
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 #: What the equations of a cell are, where they are an operator of ONNX's.
 CANONICAL = {
     "elman": "RNN",

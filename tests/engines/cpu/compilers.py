@@ -6,7 +6,6 @@ What a compiler thinks of multiply-adds depends on the processor that it tunes f
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
+from tests.effort import FULL
 
 _TUNINGS = ["generic", "znver3"]
 _MORE = ["haswell", "skylake-avx512", "sapphirerapids"]

@@ -6,7 +6,6 @@ Debian has what it takes: `gcc-aarch64-linux-gnu`, `libc6-dev-arm64-cross` and `
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -19,10 +18,10 @@ import torch
 import cello
 from cello import zoo
 from cello.engines.cpu.toolchain.compiler import flags
+from tests.effort import FULL
 from tests.engines.cpu.again import linked, run_all, written_down
 from tests.patience import LIMIT
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 GCC, QEMU = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 FUSES = torch.backends.cpu.get_cpu_capability().startswith(("AVX2", "AVX512", "NEON", "SVE"))
 

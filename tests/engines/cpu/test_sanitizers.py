@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import cello
+from tests.effort import FULL
 from tests.patience import LIMIT
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 GCC = shutil.which("gcc")
 
 SCRIPT = """

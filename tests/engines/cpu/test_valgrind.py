@@ -5,7 +5,6 @@ Nothing in the workspace may be read before it is written. Part of `HYPOTHESIS_P
 
 from __future__ import annotations
 
-import os
 import shutil
 import struct
 import subprocess
@@ -17,10 +16,10 @@ import torch
 import cello
 from cello import zoo
 from cello.engines.cpu.toolchain.build import build
+from tests.effort import FULL
 from tests.engines.cpu.again import linked, run_all, written_down
 from tests.patience import LIMIT
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 GCC, VALGRIND = shutil.which("gcc"), shutil.which("valgrind")
 
 pytestmark = [

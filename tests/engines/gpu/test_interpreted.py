@@ -5,7 +5,6 @@ The interpreter leaves out only the arithmetic of a GPU: it runs the text that a
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from typing import Any
 
@@ -16,13 +15,13 @@ import cello
 from cello.engines.gpu.engine import gpu_plan
 from cello.errors import ArgumentError, EngineError
 from cello.program import program_of
+from tests.effort import FULL
 from tests.engines.gpu.conftest import moved
 from tests.engines.test_matrix import ROUNDING, SHAPES, greatest_error, outcome, same, sample
 from tests.registry import CAPTURED, NOT_FUSED, RANDOM, I, make
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 CELLS = [name for name in CAPTURED if name not in NOT_FUSED]
 #: What every loop goes through at once: rows of several lengths, resets, from the end, recorded.
 ALL_AT_ONCE = [("ragged", True, True, ())]

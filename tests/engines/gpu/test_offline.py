@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from benchmarks.bench_zoo import cells
 from benchmarks.gpu_resources import apart, fault
+from tests.effort import FULL
 
 pytestmark = pytest.mark.slow
-
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 
 
 @pytest.mark.parametrize("target", ["80", "90"] if FULL else ["90"])

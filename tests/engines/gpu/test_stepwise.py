@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -17,13 +16,13 @@ from cello.engines.gpu.compiled import precision
 from cello.engines.gpu.engine import gpu_plan
 from cello.engines.gpu.stepwise.multiply import Multiply, multiply_in
 from cello.program import program_of
+from tests.effort import FULL
 from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING, check_fed_back
 from tests.engines.test_matrix import SHAPES, outcome, same, sample
 from tests.registry import make
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 ONCE = [("ragged", True, True, ()), ("even", False, False, None)]
 
 

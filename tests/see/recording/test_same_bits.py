@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 import cello
 from tests import registry
+from tests.effort import FULL
 
 # ------------------------------------------------------------ the plain call, to the bit
 
@@ -68,7 +68,6 @@ def assert_same_bits(net: nn.Module, *args: Any, **kwargs: Any) -> cello.Recordi
 
 
 # Every cell where roundings show most; in other types those of each kind, and all in a full run.
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 EVERY_TYPE = ("elman", "jordan", "lstm", "lstm-projection", "gru", "two-sizes", "no-grad")
 TYPES = [
     pytest.param(name, dtype, id=f"{name}-{dtype}")

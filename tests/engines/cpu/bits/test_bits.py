@@ -23,11 +23,11 @@ from torch.utils._pytree import tree_map
 import cello
 from cello import zoo
 from tests import registry
+from tests.effort import FULL
 from tests.patience import LIMIT
 
 pytestmark = pytest.mark.optimised
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 library: Any = importlib.import_module("cello.engines.cpu.library")
 
 I, H, B, T = 7, 21, 11, 6  # noqa: E741 - the sizes that the equations name so

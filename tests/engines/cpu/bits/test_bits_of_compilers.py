@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from tests.compiling import quickly
+from tests.effort import FULL
 from tests.engines.cpu.bits.test_bits import (
     FEW,
-    FULL,
     TYPES,
     B,
     I,

@@ -8,7 +8,6 @@ and dtype, which cost a compilation each, a sample runs; `HYPOTHESIS_PROFILE=ful
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from random import Random
 from statistics import geometric_mean
@@ -20,11 +19,11 @@ from torch import Tensor
 
 import cello
 from cello import zoo
+from tests.effort import FULL
 from tests.engines.test_matrix import ROUNDING, greatest_error
 
 pytestmark = pytest.mark.optimised
 
-FULL = os.environ.get("HYPOTHESIS_PROFILE") == "full"
 I = 3  # noqa: E741 - the size that the equations name so
 
 CELLS: dict[str, Callable[[int], cello.Cell]] = {
