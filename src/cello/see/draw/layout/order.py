@@ -129,38 +129,65 @@ class _Sorter:
         """Put the item where it is best in its layer."""
         layer = self.grid.layers[rank]
         before = list(layer)
-        best, order = self.near(rank), before
         rest = [other for other in before if other is not item]
+        crossed = self.crossings_by_order(rank)
+        crossings = sum(crossed[item, other] for other in rest)
+        costs = []
         for place in range(len(before)):
+            if place:
+                passed = rest[place - 1]
+                crossings += crossed[passed, item] - crossed[item, passed]
             layer[:] = [*rest[:place], item, *rest[place:]]
             self.renumber(layer)
-            cost = self.near(rank)
-            if cost < best - 1e-9:
-                best, order = cost, list(layer)
-        layer[:] = order
+            bends = self.bends(rank - 1) + self.bends(rank)
+            costs.append(crossings + bends + self.out_of_columns())
+        here = best = before.index(item)
+        for place, cost in enumerate(costs):
+            if cost < costs[best] - 1e-9:
+                best = place
+        layer[:] = [*rest[:best], item, *rest[best:]]
         self.renumber(layer)
-        return order is not before
+        return best != here
 
     def renumber(self, layer: list[Item]) -> None:
         self.place.update((item, number) for number, item in enumerate(layer))
 
-    def near(self, rank: int) -> float:
-        return self.cost(rank - 1) + self.cost(rank) + self.out_of_columns()
+    def above(self, rank: int) -> list[Link]:
+        """The wires in the space above this layer; below the first, of rank -1, there are none."""
+        return self.channels[rank] if rank >= 0 else []
+
+    def crossings_by_order(self, rank: int) -> dict[tuple[Item, Item], float]:
+        """How much the wires of each two items of a layer cross if the first one stands left."""
+        found: dict[tuple[Item, Item], float] = defaultdict(float)
+        down = [(link.high, self.place[link.low], link) for link in self.above(rank - 1)]
+        up = [(link.low, self.place[link.high], link) for link in self.above(rank)]
+        for ends in (down, up):
+            for (a, b, link), (c, d, other) in permutations(ends, 2):
+                if b > d:
+                    found[a, c] += self.crossing(link, other)
+        return found
+
+    def crossing(self, link: Link, other: Link) -> float:
+        """What it costs that two wires cross."""
+        if self.wires[link] == self.wires[other]:
+            return 0.0
+        return 1.5 if _passes(link) and _passes(other) else 1.0
 
     def cost(self, rank: int) -> float:
-        """Of the space above this layer: crossings, and a little for wires that are not upright."""
-        if rank < 0:
-            return self.of_loops(rank, [])
-        links = self.channels[rank]
-        below = len(self.grid.layers[rank])
-        above = len(self.grid.layers[rank + 1]) if links else 1
-        ends = [(self.place[k.low], self.place[k.high], self.wires[k], _passes(k)) for k in links]
-        found = sum(0.02 * abs((a + 0.5) / below - (b + 0.5) / above) for a, b, _, _ in ends)
-        for number, (a, b, wire, passes) in enumerate(ends):
-            for c, d, other, passes_too in ends[:number]:
-                if (a - c) * (b - d) < 0 and wire != other:
-                    found += 1.5 if passes and passes_too else 1.0
-        return found + self.of_loops(rank, links)
+        """Of the space above this layer."""
+        ends = [(self.place[k.low], self.place[k.high], k) for k in self.above(rank)]
+        crossings = sum(
+            self.crossing(link, other)
+            for (a, b, link), (c, d, other) in combinations(ends, 2)
+            if (a - c) * (b - d) < 0
+        )
+        return crossings + self.bends(rank)
+
+    def bends(self, rank: int) -> float:
+        """Of the space above this layer: where loops turn, and wires that are not upright."""
+        links = self.above(rank)
+        slant = sum(abs(self.relative(k.low) - self.relative(k.high)) for k in links)
+        return 0.02 * slant + self.of_loops(rank, links)
 
     def of_loops(self, rank: int, links: list[Link]) -> float:
         """The crossings of loops where they turn: above the layer `rank` and below the next."""
