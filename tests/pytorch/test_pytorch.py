@@ -81,7 +81,6 @@ def test_our_layers_are_in_their_place(tmp_path: Path) -> None:
 import cello
 from torch import nn
 from torch.testing._internal.common_modules import module_db
-from tests.effort import FULL
 
 def test_cpu():
     ours = {cello.RNN, cello.LSTM, cello.GRU}
