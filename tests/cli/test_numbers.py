@@ -22,6 +22,7 @@ from cello.convert import NetGraph, Proof
 from cello.see.page.live.session import LiveSession
 from tests.cli.running import run, run_json
 from tests.convert.keras.models import MODELS, make
+from tests.effort import one_in
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy"),
@@ -113,7 +114,7 @@ SEVERAL_INPUTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in SEVERAL_INPUTS])
+@pytest.mark.parametrize("name", one_in(3, [n for n in MODELS if n not in SEVERAL_INPUTS]))
 def test_each_model_of_keras_is_shown_recorded_and_predicts(name: str, tmp_path: Path):
     """Words, rows, last steps, several outputs: nothing but numbers is needed."""
     model = make(name)

@@ -19,7 +19,7 @@ from torch.testing._internal.common_modules import ModuleErrorEnum, ModuleInfo, 
 from torch.utils._pytree import tree_leaves, tree_map
 
 import cello
-from tests.effort import FULL
+from tests.effort import FULL, one_in
 
 OURS = {nn.RNN: cello.RNN, nn.LSTM: cello.LSTM, nn.GRU: cello.GRU}
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
@@ -51,7 +51,7 @@ def cases(kinds: Any, every: int) -> Any:
         [
             pytest.param(kind, number, id=f"{kind.__name__}-{number}")
             for kind in kinds
-            for number in range(0, len(samples_of(kind)), 1 if FULL else every)
+            for number in one_in(every, range(len(samples_of(kind))))
         ],
     )
 
