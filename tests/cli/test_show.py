@@ -98,7 +98,7 @@ def test_what_has_no_loop(kinds_model: Path, tmp_path: Path):
 def test_a_cell_that_has_no_loop_in_c(tmp_path: Path):
     save_model(cello.Recurrent(cello.ElmanCell(2, 3)).to(torch.float16), tmp_path)
     error = run("show", tmp_path, "--c", code=1).stderr
-    assert "ElmanCell cannot become a loop in C: compiled loops reckon in torch.float32, " in error
+    assert "ElmanCell cannot become a loop in C: compiled loops compute in torch.float32, " in error
 
 
 # ------------------------------------------------------------ sample

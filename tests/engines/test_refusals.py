@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str, Callable[[Tensor], Ten
     ),
     "whole numbers": (
         lambda h: h + ((h > 0).long() + 1),
-        "add reckons with whole numbers",
+        "add computes with whole numbers",
         lambda h: h + ((h > 0).to(torch.float32) + 1),
     ),
     "small whole numbers": (
@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str, Callable[[Tensor], Ten
     ),
     "bfloat16": (
         lambda h: h.to(torch.bfloat16).float(),
-        "to makes numbers of torch.bfloat16, where the step reckons with torch.float32",
+        "to makes numbers of torch.bfloat16, where the step computes with torch.float32",
         None,
     ),
     "complex": (

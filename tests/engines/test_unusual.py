@@ -31,8 +31,8 @@ def agree(cell: cello.Cell) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-class Reckoning(Base):
-    """Reckons with the number of rows of its step."""
+class SizeOfStep(Base):
+    """Computes with the number of rows of its step."""
 
     def step(self, x, h):
         many = torch.full((3,), len(x), dtype=x.dtype)
@@ -75,7 +75,7 @@ class Counted(Base):
         return h * self.W.bias, (h,)
 
 
-@pytest.mark.parametrize("cell", [Reckoning, NothingFromInput, OurNames, Counted])
+@pytest.mark.parametrize("cell", [SizeOfStep, NothingFromInput, OurNames, Counted])
 def test_engines_agree_on_unusual_steps(cell: type) -> None:
     agree(cell())
 

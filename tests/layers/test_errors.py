@@ -379,7 +379,7 @@ def test_message(call: Callable[[], object], kind: type[CelloError], message: st
         call()
 
 
-@pytest.mark.filterwarnings("ignore:compiled loops reckon:cello.EngineWarning")
+@pytest.mark.filterwarnings("ignore:compiled loops compute:cello.EngineWarning")
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [

@@ -81,7 +81,7 @@ def test_a_cell_that_cannot_be_compiled():
 def test_a_dtype_that_has_no_loop():
     layer = cello.Recurrent(LeakyCell()).to(torch.float16)
     message = (
-        r"LeakyCell cannot become a loop in C: compiled loops reckon in .*, not in torch\.float16"
+        r"LeakyCell cannot become a loop in C: compiled loops compute in .*, not in torch\.float16"
     )
     with pytest.raises(cello.errors.EngineError, match=message):
         layer.source()

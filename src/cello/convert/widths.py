@@ -25,7 +25,7 @@ def check_widths(net: nn.Module) -> None:
     cello.errors.ModelError: net[0] (OneHot) gives 1,000,000,000 numbers, net[1] (LSTM) takes 3
     """
     wide: tuple[str, int] | None = None
-    for path, module in _in_order(net, "net"):
+    for path, module in _modules_in_line(net, "net"):
         takes = getattr(module, "input_size", getattr(module, "in_features", None))
         name = f"{path} ({type(module).__name__})"
         if wide is not None and isinstance(takes, int):
@@ -36,10 +36,10 @@ def check_widths(net: nn.Module) -> None:
             wide = name, module.output_size
 
 
-def _in_order(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
+def _modules_in_line(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
     """The modules that run one after the other, whatever they are wrapped in."""
     if type(module) in (Stack, nn.Sequential):
         for number, part in enumerate(module.children()):
-            yield from _in_order(part, f"{path}[{number}]")
+            yield from _modules_in_line(part, f"{path}[{number}]")
     else:
         yield path, module

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cello.cells import Cell
 from cello.layers import Stack
 
-__all__ = ["RowWise", "in_order"]
+__all__ = ["RowWise", "computing_modules"]
 
 
 class RowWise(Cell):
@@ -33,10 +33,10 @@ class RowWise(Cell):
         return self.part(x), (nothing,)
 
 
-def in_order(net: nn.Module, *path: str) -> Iterator[tuple[tuple[str, ...], nn.Module]]:
+def computing_modules(net: nn.Module, *path: str) -> Iterator[tuple[tuple[str, ...], nn.Module]]:
     """Each module that computes something in eval mode, by the names on the way to it."""
     if isinstance(net, (Stack, nn.Sequential)):
         for name, module in net.named_children():
-            yield from in_order(module, *path, name)
+            yield from computing_modules(module, *path, name)
     elif not isinstance(net, (nn.Identity, nn.Dropout)):
         yield path, net

@@ -18,7 +18,7 @@ from cello.layers.encoders import ENCODERS
 from cello.layers.layer import Layer
 from cello.layers.outputs.pooling import refuse_pooling
 from cello.layers.reads import reads_of
-from cello.layers.row_wise import RowWise, in_order
+from cello.layers.row_wise import RowWise, computing_modules
 
 __all__ = ["Cells", "Module", "Stage", "Table", "as_layers", "stages_of"]
 
@@ -147,7 +147,7 @@ def stages_of(net: nn.Module, ids: int | None) -> list[Stage]:
     refuse_pooling(net, "a chain of steps")
     stages: list[Stage] = []
     width: int | None = None
-    named = ((".".join(path), module) for path, module in in_order(net))
+    named = ((".".join(path), module) for path, module in computing_modules(net))
     for plain, group in groupby(named, lambda part: _is_plain(part[1])):
         some = list(group)
         if plain:

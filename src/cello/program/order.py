@@ -5,14 +5,14 @@ from __future__ import annotations
 from cello.program.graph import Program
 from cello.program.movement import CUTS
 
-__all__ = ["in_order", "incoming_names"]
+__all__ = ["incoming_names", "ordered_names"]
 
 
-def in_order(program: Program) -> list[str]:
+def ordered_names(program: Program) -> list[str]:
     """The names of a program in the order in which its step makes them: first what comes in.
 
     >>> import cello
-    >>> in_order(cello.program.capture(cello.LSTMCell(3, 2)))
+    >>> ordered_names(cello.program.capture(cello.LSTMCell(3, 2)))
     ['x', 'h_prev', 'c_prev', 'z_i', 'z_f', 'z', 'z_o', 'i', 'f', 'g', 'c', 'o', 'h']
     """
     made = {value: number for number, op in enumerate(program.ops) for value in op.outputs}

@@ -38,7 +38,7 @@ def is_row_wise(op: Op) -> bool:
     if entry.kind in REARRANGES:
         return row_origins(op) is not None
     if counts_rows((op.args, op.kwargs)) > (entry.kind == "creation"):
-        return False  # a number to reckon with: that of one step, not of all
+        return False  # a number to compute with: that of one step, not of all
     if entry.kind == "creation":
         return not op.inputs
     if entry.kind == "product":

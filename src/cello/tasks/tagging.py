@@ -202,7 +202,7 @@ class Tagging(TokenTask):
         examples = self._held_out.get(split, ())
         if split == "train" and self._train is not None:
             examples = self._train(0) if self._corpus is None else self._corpus
-        return (tensor for example in _in_order(examples) for tensor in example)
+        return (tensor for example in _each_of(examples) for tensor in example)
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Sequence[Batch]:
         """The batches of epoch number `epoch`; see `Task.epoch`."""
@@ -248,7 +248,7 @@ class Tagging(TokenTask):
         """
         examples = of_split(self._held_out, split)
         predicted = self._predict(net, examples, batch_size)
-        gold = [example.y for example in _in_order(examples)]
+        gold = [example.y for example in _each_of(examples)]
         names = (*self.tags, *self.unseen)
         metrics = accuracies(torch.cat(gold), torch.cat(predicted), names, self.groups)
         if self.scheme is not None:
@@ -355,7 +355,7 @@ class Tagging(TokenTask):
         return cls(features_from_config(found.pop("features")), **found, columns=columns)
 
 
-def _in_order(examples: Sequence[Example]) -> Iterator[Example]:
+def _each_of(examples: Sequence[Example]) -> Iterator[Example]:
     """One after the other, some of them made at once."""
     for start in range(0, len(examples), _AT_ONCE):
         yield from picked(examples, range(start, min(start + _AT_ONCE, len(examples))))

@@ -163,7 +163,7 @@ def _another_dtype(cell: OneStep, x: Tensor, h: Tensor) -> Tensor:
         (_pairs, "transpose does not treat each row by itself"),
         (_wide, "sin makes 65 vectors a row"),
         (_wider, "expand makes 1025 vectors a row"),
-        (_integers, "add reckons with whole numbers"),
+        (_integers, "add computes with whole numbers"),
         (_another_dtype, "torch.float64"),
     ],
 )

@@ -229,7 +229,7 @@ class Narrowing(Base):
         (Selecting, r"decides by the values in a tensor"),
         (Logging, r"it changes the cell itself \(log\)"),
         (BranchingCell, r"\), `.*`; torch\.where\(condition, a, b\), which computes both, fuses"),
-        (Normalizing, r"batch norm in training reckons with all rows .*, `h = .*`; in evaluation"),
+        (Normalizing, r"batch norm in training computes with all rows .*, `h = .*`; in evaluation"),
         (BehindTheBack, r"clamp_ changes a tensor in place behind the back of its gradient"),
         (ToList, r"reads the values in a tensor, with tolist \(.*test_capture\.py:\d+\)"),
         (ToNumpy, r"reads the values in a tensor, with numpy"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from cello.errors import ModelError
 from cello.ranges import shown
 
-__all__ = ["Called", "Key", "Passed", "call_of", "in_order", "keys_of", "renamed"]
+__all__ = ["Called", "Key", "Passed", "call_of", "keys_of", "renamed", "topological_calls"]
 
 #: A tensor: its layer, which call of it, and which of what that gives.
 Key = tuple[str, int, int]
@@ -81,7 +81,7 @@ def call_of(call: Any) -> Called:
     return Called(read, [])
 
 
-def in_order(
+def topological_calls(
     layers: dict[str, dict[str, Any]], made: Callable[[Key], bool]
 ) -> Iterator[tuple[str, int, Called]]:
     """Each call of layers, by name and number, once all that it reads is made.

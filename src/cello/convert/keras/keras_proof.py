@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cello.convert.graph import NetGraph
 from cello.convert.graph.fixed import open_sizes
 from cello.convert.keras.archive import Archive
-from cello.convert.keras.calls import in_order, keys_of
+from cello.convert.keras.calls import keys_of, topological_calls
 from cello.convert.keras.library import keras_library
 from cello.convert.keras.nested import input_shape
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
@@ -237,7 +237,7 @@ class _Rebuilt:
         keys = keys_of(config["input_layers"])
         inputs = [self._input(layers[name]) for name, _, _ in keys]
         values: dict[tuple[str, int, int], Any] = dict(zip(keys, inputs, strict=True))
-        for name, node, call in in_order(layers, values.__contains__):
+        for name, node, call in topological_calls(layers, values.__contains__):
             given = {"initial_state": [values[key] for key in call.states]}
             given = {k: v for k, v in given.items() if v}
             if call.mask is not None:

@@ -14,7 +14,7 @@ from cello.cells import Cell
 from cello.convert.graph import NetGraph
 from cello.convert.graph.wires import Wiring
 from cello.convert.keras.archive import FUNCTIONAL, Archive, open_archive
-from cello.convert.keras.calls import Passed, in_order, keys_of
+from cello.convert.keras.calls import Passed, keys_of, topological_calls
 from cello.convert.keras.composed import attention, normalization, slopes
 from cello.convert.keras.keras_cells import CELLS, recurrent_cell
 from cello.convert.keras.keras_proof import open_shapes, prove_beside_keras
@@ -129,7 +129,7 @@ class _ModelReader(Wiring):
             shape = input_shape(layers[name])
             values[name, 0, 0] = Passed(self.new_input(), len(shape))
             self.shapes.append(shape[1:])
-        for name, node, call in in_order(layers, values.__contains__):
+        for name, node, call in topological_calls(layers, values.__contains__):
             read = [values[key] for key in call.read]
             if call.mask is not None:
                 read = [replace(value, mask=values[call.mask].number) for value in read]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cello.convert.keras.archive import FUNCTIONAL, Archive, is_model
-from cello.convert.keras.calls import Key, call_of, in_order, keys_of, renamed
+from cello.convert.keras.calls import Key, call_of, keys_of, renamed, topological_calls
 from cello.errors import ModelError
 from cello.ranges import shown
 
@@ -97,7 +97,7 @@ class _Flat:
             keys = made[name, node]
             return keys[place] if is_model(layers[name]) else (*keys[0][:2], keys[0][2] + place)
 
-        for name, node, call in in_order(layers, lambda key: key[:2] in made):
+        for name, node, call in topological_calls(layers, lambda key: key[:2] in made):
             layer = layers[name]
             if not is_model(layer):
                 written = layer["inbound_nodes"][node]

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from cello.convert.onnx.step import array_of
-from cello.convert.recurrence import Recurrence, Step, recurrence_of
+from cello.convert.recurrence import GATE_ORDERS, Recurrence, Step, recurrence_of
 
 __all__ = ["Operator", "operator_of"]
 
-_ORDERS = {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"}
 _ACTIVATIONS = {"gate_activation": "sigmoid", "activation": "tanh", "output_activation": "tanh"}
 
 
@@ -67,17 +66,14 @@ def _operator(found: Recurrence) -> Operator | None:
         return None
     elif found.kind == "RNN":
         attributes["activations"] = ["Tanh"]
-    W, R, b = found.stacked(_ORDERS[found.kind])
-    recurrent_bias = torch.zeros_like(b)
+    W, R, b = found.stacked(GATE_ORDERS["ONNX"][found.kind])
     if found.kind == "GRU":
         attributes["linear_before_reset"] = int(found.reset_after)
-        if found.d is not None:  # what is inside the reset belongs to R
-            recurrent_bias[2 * found.hidden_size :] = found.d
 
     def array(tensor: Tensor) -> Any:
         return np.array(array_of(tensor[None]))
 
-    B, P = array(torch.cat([b, recurrent_bias])), None
+    B, P = array(torch.cat([b, found.recurrent_bias])), None
     if found.peepholes:
         P = array(torch.cat([found.peepholes[gate] for gate in "iof"]))
     return Operator(found.kind, found.states, array(W), array(R), B, P, attributes)

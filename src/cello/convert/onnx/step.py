@@ -1,7 +1,7 @@
 """The vectors of a step, as nodes of ONNX.
 
 A vector of n features is a tensor [..., n]: [B, n] inside of a loop, [T, B, n] where all steps are
-reckoned at once; what has no rows is [n].
+computed at once; what has no rows is [n].
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Seen:
         return shape_of(self.samples[0])
 
     @property
-    def in_order(self) -> bool:
+    def has_axes_of_base(self) -> bool:
         """Whether its axes are those of its base."""
         return self.axes is None or self.axes == tuple(range(len(self.axes)))
 
@@ -141,7 +141,7 @@ class Wired(Wiring):
         """The number of a value in the net, which is put there if need be."""
         if value.base is None:
             return self._held(value)
-        if value.in_order:
+        if value.has_axes_of_base:
             return value.base
         key = value.base, value.axes
         if key not in self._made:

@@ -162,7 +162,7 @@ class _GraphReader:
                 found = {name: value for name, value in names if name}
                 _add(values, found)
                 b.called |= {
-                    n: v.base for n, v in found.items() if v.base is not None and v.in_order
+                    n: v.base for n, v in found.items() if v.base is not None and v.has_axes_of_base
                 }
             except ModelError as error:
                 raise ModelError(f"{place} cannot be read: {error}") from error

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from cello.cells import Cell
-from cello.convert.recurrence import Recurrence
+from cello.convert.recurrence import GATE_ORDERS, Recurrence
 from cello.convert.recurrence.standard_layer import differs, recurrence_in
 
 __all__ = ["TorchWeights", "torch_weights"]
-
-_ORDERS = {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"}
 
 
 class TorchWeights(NamedTuple):
@@ -53,14 +50,11 @@ def torch_weights(cell: Cell, path: str) -> TorchWeights:
     why = _why_not(found)
     if why:
         raise differs(cell, path, "PyTorch's", why)
-    W, R, b = found.stacked(_ORDERS[found.kind])
+    W, R, b = found.stacked(GATE_ORDERS["PyTorch"][found.kind])
     nonlinearity = found.activations["activation"] if found.kind == "RNN" else None
     if not found.has_bias:
         return TorchWeights(found.kind, W, R, None, None, found.projection, nonlinearity)
-    second = torch.zeros_like(b)
-    if found.d is not None:
-        second[2 * found.hidden_size :] = found.d
-    return TorchWeights(found.kind, W, R, b, second, found.projection, nonlinearity)
+    return TorchWeights(found.kind, W, R, b, found.recurrent_bias, found.projection, nonlinearity)
 
 
 def _why_not(found: Recurrence) -> str | None:

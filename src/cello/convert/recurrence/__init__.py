@@ -3,7 +3,7 @@
 Imports `layers` and below; every way out to a library that has layers of its own asks here.
 """
 
-from cello.convert.recurrence.match import Gate, Recurrence, recurrence_of
+from cello.convert.recurrence.match import GATE_ORDERS, Gate, Recurrence, recurrence_of
 from cello.convert.recurrence.vectors import Step
 
-__all__ = ["Gate", "Recurrence", "Step", "recurrence_of"]
+__all__ = ["GATE_ORDERS", "Gate", "Recurrence", "Step", "recurrence_of"]

@@ -17,7 +17,14 @@ from cello.convert.recurrence.activation_match import activated
 from cello.convert.recurrence.vectors import Step
 from cello.program.kernel.nodes import Apply, Constant, Dot, Load, Node, Shared
 
-__all__ = ["Gate", "Recurrence", "recurrence_of"]
+__all__ = ["GATE_ORDERS", "Gate", "Recurrence", "recurrence_of"]
+
+#: How libraries stack the gates, by the kind of cell.
+GATE_ORDERS = {
+    "PyTorch": {"RNN": "h", "LSTM": "ifgo", "GRU": "rzn"},
+    "ONNX": {"RNN": "h", "LSTM": "iofg", "GRU": "zrn"},
+    "Keras": {"RNN": "h", "LSTM": "ifgo", "GRU": "zrn"},
+}
 
 
 @dataclass
@@ -79,6 +86,14 @@ class Recurrence:
     def has_bias(self) -> bool:
         """Whether anything is added anywhere."""
         return self.d is not None or any(gate.b is not None for gate in self.gates.values())
+
+    @property
+    def recurrent_bias(self) -> Tensor:
+        """What is added to the products with R, the candidate of a GRU as the last gate."""
+        bias = self._first.W.new_zeros(len(self.gates) * self.hidden_size)
+        if self.d is not None:
+            bias[-self.hidden_size :] = self.d
+        return bias
 
     @property
     def _first(self) -> Gate:

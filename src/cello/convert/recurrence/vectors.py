@@ -63,7 +63,7 @@ class Step:
                 self.with_rows.add(node)
 
     def ahead(self) -> list[Node]:
-        """What the loop reads of all that needs no state: reckoned for all steps at once."""
+        """What the loop reads of all that needs no state: computed for all steps at once."""
         ends = {node for nodes in (self.output, *self.next_state.values()) for node in nodes}
         read = ends.union(*(node.inputs for node in self.stateful))
         return [n for n in self.needed if n in read & self.with_rows and n not in self.stateful]

@@ -10,7 +10,7 @@ from torch import nn
 from cello.convert.graph import NetGraph
 from cello.convert.graph.per_step import node_name
 from cello.errors import ModelError
-from cello.layers.row_wise import in_order
+from cello.layers.row_wise import computing_modules
 
 __all__ = ["TIME_LAST", "ModuleLine", "in_a_line", "reach"]
 
@@ -39,7 +39,7 @@ def in_a_line(net: nn.Module) -> ModuleLine:
     if not isinstance(net, NetGraph):
         return ModuleLine([
             ("net" + "".join(f"[{name}]" for name in names), module)
-            for names, module in in_order(net)
+            for names, module in computing_modules(net)
         ])  # fmt: skip
     if net.inputs != 1 or net.outputs not in ([len(net.wiring)], [-1]):
         raise ModelError(f"net has {net.inputs} inputs and {len(net.outputs)} outputs, not in line")

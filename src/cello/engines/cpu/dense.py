@@ -51,7 +51,7 @@ class DenseLoop:
     """The steps of B sequences without padding, resets, recordings, or forced outputs.
 
     It lives in the guard of its cell, for as long as nothing changes that the step can read. The
-    tensors that it takes are those of an operation, see `OperationInputs`, without the zeros: x,
+    tensors that it takes are those of an operation, see `TensorPlaces`, without the zeros: x,
     the shared ones, the state if one is given. All have its dtype. Where shared ones are sums of
     parts of others, the node in C++ is given those and adds them up itself.
     """
@@ -68,7 +68,6 @@ class DenseLoop:
         with torch.inference_mode(False):
             self.zeros = [torch.zeros(shape, dtype=dtype) for shape in self.state]
             self.like = torch.empty(0, dtype=dtype)
-        self.without_state = 1 + len(plan.shared)
         known = shared_tensors(plan, cell)
         self.own = [known[value] for value in plan.shared]
         # What of them is computed at each call: out of what, and where it belongs.
@@ -157,7 +156,7 @@ class DenseLoop:
         needs: tuple[bool, ...],
     ) -> list[Tensor | None]:
         """Those of the tensors that need one, after `made`: the outputs and the tape."""
-        more = [False] * (self.without_state + 2 * len(self.state) - len(needs))
+        more = [False] * (len(self.plan.places.names) - len(needs))
         if torch.is_grad_enabled() or in_batch() or not can_bypass_dispatcher(grads):
             made = [part.flatten(0, -2) for part in made]
             rows = [g if g is None else g.reshape(-1, g.shape[-1]) for g in grads]
@@ -196,7 +195,11 @@ class DenseLoop:
 
     def _zeros(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The states that are not among the tensors."""
-        return self.zeros if len(tensors) > self.without_state else [*self.zeros, *self.zeros]
+        return (
+            self.zeros
+            if len(tensors) > self.plan.places.shared.stop
+            else [*self.zeros, *self.zeros]
+        )
 
     def _recipe(self, save: bool) -> tuple[ForwardRecipe, int]:
         loop = self.plan.forward(save=save)

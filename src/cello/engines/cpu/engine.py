@@ -36,7 +36,7 @@ def cpu_plan(program: Program, feedback: str | None, *, whole: bool = False) -> 
 def no_loops(dtype: torch.dtype) -> str:
     """Why there are no loops for a dtype."""
     *others, last = (str(known) for known in DTYPES)
-    return f"compiled loops reckon in {', '.join(others)} and {last}, not in {dtype}"
+    return f"compiled loops compute in {', '.join(others)} and {last}, not in {dtype}"
 
 
 def refuses(run: Run) -> str | None:

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
+from cello.engines.fused.tensor_places import TensorPlaces
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError, RangeError
 from cello.program import Op, Program, Value, from_text, needed_ops, split, to_text, values_in
@@ -56,6 +57,7 @@ class Plan(ABC):
         name: under which operations of this process find it; see `plan_by_name`.
         shared: the tensors without rows that the loops read.
         drawn: the random numbers that are drawn before the loop.
+        places: of the tensors that the operations take and make.
         paths: the parts of each parameter's full name.
         once: makes the shared tensors: of the program's parameters and constants.
         draw: draws, given the input.
@@ -91,6 +93,7 @@ class Plan(ABC):
         drawn = self.lowered.drawn
         values = [v for op in drawn for v in op.outputs if v in self.lowered.values]
         self.drawn: list[Value] = values
+        self.places = TensorPlaces(values, self.shared, list(program.state))
         self.widen = None if ahead is None else _widening(ahead)
         self.draw: Callable[..., Any] | None = (
             render_python("draw", drawn, [], [program.x], values)() if values else None

@@ -28,10 +28,10 @@ def run_plan(plan: Plan, run: Run) -> RunResult:
         data, early = plan.widen(run.data, known)
         run = replace(run, data=data)
     results = loop(plan, known, run, list(stored.values()))
-    end = 1 + len(program.state)
-    result = RunResult(shaped(program.output, results[0]), tuple(results[1:end]))
+    final = tuple(results[plan.places.final])
+    result = RunResult(shaped(program.output, results[0]), final)
     if names:
-        rows = dict(zip(stored, results[end:], strict=True))
+        rows = dict(zip(stored, results[plan.places.recorded], strict=True))
         rows |= {program.x: run.data, program.output: results[0]}
         result.recorded = _recorded(plan, names, rows)
     result.recorded |= {name: rows for name, rows in early.items() if run.records(name)}
@@ -72,7 +72,7 @@ def loop(
 
 
 def taken(plan: Plan, known: Mapping[Value, Any], run: Rows) -> list[torch.Tensor]:
-    """The tensors that an operation takes, see `OperationInputs`."""
+    """The tensors that an operation takes, see `TensorPlaces`."""
     drawn = plan.draw(run.data) if plan.draw is not None else ()
     data = run.data
     if plan.widen is not None and data.shape[1] != plan.program.x.shape[1]:

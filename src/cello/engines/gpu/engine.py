@@ -22,7 +22,7 @@ from cello.program.precomputed import Ahead
 __all__ = ["DTYPES", "NAME", "GpuPlan", "gpu_plan", "refuses", "run", "source"]
 
 NAME = "gpu"
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # all are reckoned with in float32
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # all are computed in float32
 
 
 class GpuPlan(Plan):

@@ -7,6 +7,7 @@ forward and backward. Only where both agree do the loops run.
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,9 +99,8 @@ def difference(plan: Plan, run: Run, *, backward: bool) -> tuple[float, str]:
 
 def _gradients(plan: Plan, call: LoopCall, made: list[Tensor]) -> list[tuple[str, Tensor, Tensor]]:
     """The gradients of everything that has one: by loops, and by the step's operations."""
-    names = ["the input", *(value.name for value in (*plan.drawn, *plan.shared))]
-    names += [f"the {kind} {name}" for kind in ("first", "initial") for name in plan.program.state]
-    drawn = range(1, 1 + len(plan.drawn))  # random numbers have no gradient
+    names = [_said(*name) for name in plan.places.names]
+    drawn = range(1, plan.places.rows.stop)  # random numbers have no gradient
     needs = [t.is_floating_point() and i not in drawn for i, t in enumerate(call.tensors)]
     grads = [torch.randn_like(part) for part in made[:-1]]
     ours = run_backward(call, [made[0], made[-1]], grads, needs)
@@ -108,6 +108,13 @@ def _gradients(plan: Plan, call: LoopCall, made: list[Tensor]) -> list[tuple[str
     theirs = replay(call._replace(tensors=leaves), None, grads, needs)
     of = [f"the gradient of {name}" for name, need in zip(names, needs, strict=True) if need]
     return list(zip(of, ours, theirs, strict=False))
+
+
+def _said(kind: str, of: Any) -> str:
+    """A tensor that an operation takes, see `TensorPlaces`."""
+    if kind == "array":
+        return "the input" if of == "x" else of.removeprefix("drawn_")
+    return of.name if kind == "shared" else f"the {'first' if kind == 'start' else kind} {of}"
 
 
 def _few(run: Run) -> Rows:

@@ -184,7 +184,7 @@ class DropIn(Streamed, nn.RNNBase):
     def _has_instructions(self, x: Tensor) -> bool:
         """Whether PyTorch has a loop for this that uses the processor's own bfloat16.
 
-        Ours reckons in float32: there it takes two to five times as long.
+        Ours computes in float32: there it takes two to five times as long.
         """
         return False
 

@@ -146,9 +146,9 @@ class Lowering:
     def put(self, value: Value, vectors: Vectors, grad: bool = True) -> None:
         """What an operation makes; without gradient where the step says so."""
         self._check(value)
-        if value.dtype.is_floating_point and not self._reckons(value.dtype):
+        if value.dtype.is_floating_point and not self._computes_in(value.dtype):
             own = self.program.x.dtype
-            self._refuse_type(value, f"where the step reckons with {own}")
+            self._refuse_type(value, f"where the step computes with {own}")
         if not grad:
             vectors = [tuple(self.graph.call("stop", node) for node in v) for v in vectors]
         self.values[value] = vectors
@@ -162,8 +162,8 @@ class Lowering:
         who = value.name if op is None else op.function
         self.refuse(op, f"{who} makes numbers of {value.dtype}, {reason}")
 
-    def _reckons(self, dtype: torch.dtype) -> bool:
-        """Whether the loop reckons with numbers at least as wide, and not wider ones."""
+    def _computes_in(self, dtype: torch.dtype) -> bool:
+        """Whether the loop computes with numbers at least as wide, and not wider ones."""
         own = self.program.x.dtype
         few_bits = own in (torch.bfloat16, torch.float16)
         return dtype == own or (few_bits and dtype == torch.float32)

@@ -1,4 +1,4 @@
-"""The derivatives of pointwise operations that have one of their own, as PyTorch reckons them.
+"""The derivatives of pointwise operations that have one of their own, as PyTorch computes them.
 
 Taken primitive by primitive, a derivative has the same value but at a kink, at infinity and where
 numbers overflow or cancel: there PyTorch's own formula decides. Each function here is

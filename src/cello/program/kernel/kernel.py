@@ -127,7 +127,7 @@ def forward_kernel(
 
 
 def _item_size(program: Program) -> int:
-    """Bytes of the numbers to reckon with: bfloat16 is reckoned with in float32."""
+    """Bytes of the numbers to compute with: bfloat16 is computed in float32."""
     return max(4, program.x.dtype.itemsize)
 
 

@@ -77,7 +77,7 @@ class _Walk(Lowering):
             if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
                 self.refuse(
                     op,
-                    f"{op.function} reckons with whole numbers",
+                    f"{op.function} computes with whole numbers",
                     f"after .to({self.program.x.dtype}) it fuses",
                 )
             if not is_row_wise(op):
@@ -125,8 +125,8 @@ class _Walk(Lowering):
             made.update(value for o in needed for value in o.outputs)
         read = {value for op in program.ops if op not in drawn for value in op.inputs}
         read.update(program.results, program.names.values())
-        in_order = [op for op in program.ops if op in drawn]
-        for value in (value for op in in_order for value in op.outputs):
+        ops = [op for op in program.ops if op in drawn]
+        for value in (value for op in ops for value in op.outputs):
             if value in read:
                 self.arrive(value, Array("drawn", value.name, last(value)))
-        return in_order
+        return ops

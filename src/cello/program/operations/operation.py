@@ -10,7 +10,7 @@ from cello.program.graph import Op
 
 __all__ = ["Formula", "Make", "Operation", "along"]
 
-#: `call("add", a, b)` makes a + b, of whatever whoever gave `call` reckons with.
+#: `call("add", a, b)` makes a + b, of nodes, tensors or text: what `call` is a function of.
 Make = Callable[..., Any]
 #: `formula(call, *arguments)`: what the operation makes of its arguments.
 Formula = Callable[..., Any]

@@ -26,26 +26,22 @@ from cello.program.trace.hidden_effects import HiddenEffects
 from cello.program.trace.locals import named_tensors, step_with_locals, unwatched
 from cello.program.trace.other_device import OtherDevice
 from cello.program.trace.rewrite import (
-    by_number,
     changes_given,
+    depends_on_data,
     is_in_place,
     is_new,
     is_view,
+    makes_number,
     out_of_place,
-    shares_memory,
 )
 from cello.program.trace.rows.rows_first import Places, RowsFirst
 from cello.program.trace.source_lines import caller_of_autograd_function, user_line
-from cello.program.trace.views import Views
+from cello.program.trace.tensor_memory import TensorMemory
 
 __all__ = ["PLAIN", "Around", "InStepError", "Trace", "is_captured"]
 
 _DETACH = torch.ops.aten.detach.default
 _BOTH = "torch.where(condition, a, b), which computes both, fuses"
-
-# What makes a number of Python's out of a tensor: `.item()`, `float()`, `if`.
-_ONE_VALUE = {"_local_scalar_dense"}
-_BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
 class Around(NamedTuple):
@@ -86,8 +82,7 @@ class Trace(TorchDispatchMode):
         places: Places,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.device = torch.device(device)
-        self.around = around
+        self.around, self.device = around, torch.device(device)
         self.rows_first = RowsFirst(size, places)
         self.calls = FunctionCalls(self)
         self.hidden_effects = HiddenEffects(
@@ -96,15 +91,9 @@ class Trace(TorchDispatchMode):
         self.refused: CaptureError | None = None
         self.other_device = OtherDevice(self.device)
         self.values: dict[int, Value] = {}  # by the id of the tensor
-        self.alive: list[Tensor] = []  # so that no id is used twice
-        self.sharing: dict[int, int] = {}  # how many values look at a piece of memory
-        self.views = Views()
         self.origins: dict[int, Callable[[Tensor], None]] = {}  # what writes one down as it lies
-        self.fixed: set[int] = set()  # ids of tensors that no operation may change
-        self.with_grad: set[int] = set()  # ids of tensors made where gradients are on
         self.known = {id(t): n for n, t in [*cell.named_parameters(), *cell.named_buffers()]}
-        own = [*cell.parameters(), *cell.buffers()]
-        self.sharing.update((memory, 2) for t in own if (memory := _memory(t)) is not None)
+        self.memory = TensorMemory([*cell.parameters(), *cell.buffers()])
 
         x = self.given(size, width_of(cell.input_size), dtype)
         widths = map(width_of, cell.state_sizes.values())
@@ -113,12 +102,28 @@ class Trace(TorchDispatchMode):
         given = self.value(x, "x")
         program = Program(name_of(cell), given, old, {}, {}, [], given, {}, step=step_name_of(cell))
         self.program = program
-        self.fixed.update(map(id, (x, *state)))
-        self.rows_first.with_rows.update(self.fixed)
+        self.memory.fixed.update(map(id, (x, *state)))
+        self.rows_first.with_rows.update(self.memory.fixed)
 
+        results, named = self.run(cell, size, x, state)
+        program.asks_size = self.hidden_effects.asks_size
+        program.output = self.operand(results[0])
+        new_state = zip(cell.state, results[1], strict=True)
+        program.next_state = {name: self.operand(tensor) for name, tensor in new_state}
+        program.names = {n: self.values[id(t)] for n, t in named.items() if id(t) in self.values}
+
+    def run(
+        self, cell: Cell, size: int, x: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Any, dict[str, Tensor]]:
+        """Run the step: what it returns, in rows, and its named tensors.
+
+        Raises:
+            CaptureError: it cannot be captured.
+            InStepError: it raises an error.
+        """
         try:
             # Where gradients are on, the mode that an operation sees is what the step has set.
-            with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(around.grads):
+            with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(self.around.grads):
                 torch.default_generator.manual_seed(size)
                 self.dice = torch.default_generator.get_state()
                 with self.hidden_effects, self:
@@ -128,7 +133,7 @@ class Trace(TorchDispatchMode):
                 with self.hidden_effects, self:
                     rows = in_rows(cell, result)
                 self.look_at_dice("")
-                if torch.is_grad_enabled() != around.grads:
+                if torch.is_grad_enabled() != self.around.grads:
                     self.refuse("it leaves gradients switched on or off")
         except CaptureError:
             raise
@@ -141,13 +146,9 @@ class Trace(TorchDispatchMode):
         # Tensors of PyTorch's own tracers have attributes, too, but are of another class.
         if any(type(part) is Tensor and vars(part) for part in (result[0], *result[1])):
             raise self.refusal("its results have attributes, which are not carried on")
-
-        program.asks_size = self.hidden_effects.asks_size
-        program.output = self.operand(rows[0])
-        program.next_state = {n: self.operand(t) for n, t in zip(cell.state, rows[1], strict=True)}
         named = {"x": x} | named_tensors(cell, *inside, result, variables)
         named.update((f"{n}_prev", t) for n, t in zip(cell.state, inside[1], strict=True))
-        program.names = {n: self.values[id(t)] for n, t in named.items() if id(t) in self.values}
+        return rows, named
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -179,7 +180,7 @@ class Trace(TorchDispatchMode):
         """A new value for `tensor`."""
         made = Value(name, tuple(tensor.shape), tensor.dtype)
         self.values[id(tensor)] = made
-        self.alive.append(tensor)
+        self.memory.keep(tensor)
         return made
 
     def operand(self, leaf: Any) -> Any:
@@ -193,13 +194,13 @@ class Trace(TorchDispatchMode):
             self.as_it_lies(leaf, sys._getframe(1))
         if id(leaf) not in self.values:  # not made by the step: a parameter, or a constant
             name = self.known.get(id(leaf))
-            if name is None and _memory(leaf) in self.sharing:
+            if name is None and self.memory.is_known(leaf):
                 self.refuse(
                     "it reads a tensor in a way that does not show where it comes from "
                     f"{said(user_line(sys._getframe(1)))}"
                 )
             made = self.value(leaf, (name or "constant").replace(".", "_"))
-            self.fixed.add(id(leaf))
+            self.memory.fixed.add(id(leaf))
             if name is None:
                 self.program.constants[made] = leaf
             else:
@@ -225,48 +226,23 @@ class Trace(TorchDispatchMode):
         where = user_line(frame)
         if (result := self.with_rows_first(func, args, kwargs, where)) is not None:
             return result
-        inside = map_leaves(self.operand, list(args))
-        by_data = _BY_DATA.intersection(func.tags) and not by_number(func, args)
-        if func._opname in _ONE_VALUE or by_data:
-            if self.calls.decides():
-                return self.other_device.run(func, args, kwargs)
-            line = said(where)
-            if func._opname in _ONE_VALUE:
-                line = line.replace("(", "(as `if`, float() and .item() do; ", 1)
-            self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
-        # TorchScript cuts gradients off and computes them by itself.
-        called = self.hidden_effects.called or ""
-        if self.hidden_effects.called is None and not self.calls.depth:
-            self.refuse(
-                "it runs code that is none of Python's, such as what torch.jit.script has made "
-                f"{said(where)}; the function of which that was made fuses"
-            )
+        arguments = tuple(map_leaves(self.operand, list(args)))
+        if depends_on_data(func, args) and self.decides(func, where):
+            return self.other_device.run(func, args, kwargs)
         grad = torch.is_grad_enabled()
-        if grad and not self.around.grads:
-            self.refuse(f"it switches gradients on, wherever it is called {said(where)}")
-        seen = grad or not self.around.grads or self.calls.depth
-        if not seen and (caller := caller_of_autograd_function(frame)) is not None:
-            self.refuse(
-                "an autograd.Function has a gradient of its own, which its operations do not tell "
-                f"{said(user_line(caller))}"
-            )
+        self.refuse_unseen(grad, frame, where)
         if is_random := torch.Tag.nondeterministic_seeded in func.tags:
             self.look_at_dice(f" {said(where)}")
-        target, arguments = func, tuple(inside)
+        target, called, viewed = func, self.hidden_effects.called or "", arguments[:1]
         if is_in_place(func):
             called = called or func._opname
-            self.may_change(args[0], called, where)
-            target, more = out_of_place(func, len(args), where)
-            arguments += more
-            if func is torch.ops.aten.copy_.default:
-                arguments = (self.of_dtype(args[1], args[0].dtype), list(args[0].shape))
-            elif self.other_device.run(target, args + more, kwargs).dtype != args[0].dtype:
-                self.refuse(f"{called} changes a tensor in place, but not its dtype {said(where)}")
+            target, arguments = self.out_of_place(func, args, kwargs, arguments, called, where)
         named = map_leaves(self.other_device.device_of, map_leaves(self.operand, kwargs))
         result = self.other_device.run(func, args, kwargs)
         if is_random:
             self.dice = torch.default_generator.get_state()
-        results = result if isinstance(result, (tuple, list)) else (result,)
+        is_tuple = isinstance(result, (tuple, list))
+        results = result if is_tuple else (result,)
         if not all(isinstance(part, Tensor) for part in results):
             if any(isinstance(part, Tensor) for part in results):
                 self.refuse(f"{called or func} returns more than tensors {said(where)}")
@@ -280,29 +256,70 @@ class Trace(TorchDispatchMode):
 
         outputs = tuple(self.value(part, target._opname) for part in results)
         for part in results:
-            memory = part.untyped_storage()._cdata
-            shares = is_view(func) or (memory in self.sharing and not is_in_place(func))
-            self.sharing[memory] = 2 if shares else 1
-        if grad:
-            self.with_grad.update(map(id, results))
+            shares = not is_in_place(func) and (is_view(func) or self.memory.is_known(part))
+            self.memory.made(part, grad=grad, shares=shares)
         if self.rows_first.is_by_row((args, kwargs)):
             self.rows_first.with_rows.update(map(id, results))
-        is_tuple = isinstance(result, (tuple, list))
         self.program.ops.append(
             Op(target, arguments, named, outputs, is_tuple, where, grad, called=called)
         )
+        views = self.memory.views
         if is_in_place(func):
-            self.views.written(args[0], partial(self.emit, where, grad))
-        elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], inside[0])):
-            self.views.note(result, func, args, kwargs)
+            views.written(args[0], partial(self.emit, where, grad))
+        elif is_view(func) and (func is not _DETACH or is_new(self.program.ops[-2:], *viewed)):
+            views.note(result, func, args, kwargs)
         return result
+
+    def decides(self, func: Any, where: str) -> bool:
+        """True inside an autograd.Function, which may decide by data; refuses it elsewhere."""
+        if not self.calls.decides():
+            asks = "(as `if`, float() and .item() do; " if makes_number(func) else "("
+            line = said(where).replace("(", asks, 1)
+            self.refuse(f"it decides by the values in a tensor {line}; {_BOTH}")
+        return True
+
+    def refuse_unseen(self, grad: bool, frame: Any, where: str) -> None:
+        """Refuse an operation whose gradient is not what the step's operations tell."""
+        # TorchScript cuts gradients off and computes them by itself.
+        if self.hidden_effects.called is None and not self.calls.depth:
+            self.refuse(
+                "it runs code that is none of Python's, such as what torch.jit.script has made "
+                f"{said(where)}; the function of which that was made fuses"
+            )
+        if grad and not self.around.grads:
+            self.refuse(f"it switches gradients on, wherever it is called {said(where)}")
+        seen = grad or not self.around.grads or self.calls.depth
+        if not seen and (caller := caller_of_autograd_function(frame)) is not None:
+            self.refuse(
+                "an autograd.Function has a gradient of its own, which its operations do not tell "
+                f"{said(user_line(caller))}"
+            )
+
+    def out_of_place(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        arguments: tuple[Any, ...],
+        called: str,
+        where: str,
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """The operation that stands in the program for one in place, and its `arguments` there."""
+        written, transformed = args[0], self.hidden_effects.transformed
+        if id(written) in self.memory.fixed:
+            self.refuse(changes_given(self.program, self.values[id(written)], called, where))
+        if why := self.memory.why_fixed(written, called, where, transformed=transformed):
+            self.refuse(why)
+        target, more = out_of_place(func, len(args), where)
+        if func is torch.ops.aten.copy_.default:
+            return target, (self.of_dtype(args[1], written.dtype), list(written.shape))
+        if self.other_device.run(target, args + more, kwargs).dtype != written.dtype:
+            self.refuse(f"{called} changes a tensor in place, but not its dtype {said(where)}")
+        return target, arguments + more
 
     def noted(self, made: Tensor, given: Any, grad: bool) -> None:
         """Note a tensor that the step's own function has made of what it was given."""
-        if (memory := _memory(made)) is not None:
-            self.sharing[memory] = 2
-        if grad:
-            self.with_grad.add(id(made))
+        self.memory.share(made, grad=grad)
         if self.rows_first.is_by_row(given):
             self.rows_first.with_rows.add(id(made))
 
@@ -320,11 +337,10 @@ class Trace(TorchDispatchMode):
             return None
         results = result if isinstance(result, (tuple, list)) else (result,)
         for part, layout in zip(results, made, strict=True):
-            self.alive.append(part)
-            self.sharing[part.untyped_storage()._cdata] = 2
+            grad = torch.is_grad_enabled()
+            self.memory.keep(part)
+            self.memory.share(part, grad=grad)
             rows.with_rows.add(id(part))
-            if grad := torch.is_grad_enabled():
-                self.with_grad.add(id(part))
             if layout.is_plain:
                 self.values[id(part)] = self.values[id(layout.rows_first)]
             else:
@@ -373,23 +389,3 @@ class Trace(TorchDispatchMode):
             same = torch.equal(self.dice, torch.default_generator.get_state())
         if not same:
             self.refuse(f"it sets the state of PyTorch's random numbers{where}")
-
-    def may_change(self, tensor: Tensor, called: str, where: str) -> None:
-        """Refuse a change in place that another value would see."""
-        if id(tensor) in self.fixed:
-            self.refuse(changes_given(self.program, self.values[id(tensor)], called, where))
-        root = self.views.root(tensor)
-        behind = self.with_grad.intersection((id(tensor), id(root)))
-        memory = _memory(tensor)
-        made_here = [t for t in self.alive if _memory(t) == memory and id(t) not in self.fixed]
-        if behind and not torch.is_grad_enabled():
-            self.refuse(
-                f"{called} changes a tensor in place behind the back of its gradient {said(where)}"
-            )
-        if self.sharing.get(memory or 0, 2) > 1 and not self.views.are_all(root, made_here):
-            self.refuse(shares_memory(called, where, self.hidden_effects.transformed))
-
-
-def _memory(tensor: Tensor) -> int | None:
-    """The piece of memory that the tensor looks at, if it is one."""
-    return tensor.untyped_storage()._cdata if tensor.layout == torch.strided else None

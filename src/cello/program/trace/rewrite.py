@@ -1,4 +1,4 @@
-"""A rewriting during capture: operations in place."""
+"""What capture asks of an operation; and those in place, rewritten."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from cello.program.graph import Op, Program, Value
 from cello.program.sizes import said
 
 __all__ = [
-    "by_number",
     "changes_given",
+    "depends_on_data",
     "is_in_place",
     "is_new",
     "is_view",
+    "makes_number",
     "out_of_place",
-    "shares_memory",
 ]
 
 aten = torch.ops.aten
+
+_BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 # They never stand in a program: the table of operations has what stands in their place.
 _IN_PLACE = {
@@ -75,11 +77,16 @@ def out_of_place(
     return target, tuple(defaults)
 
 
-def by_number(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
-    """Whether elements are taken by their numbers, not where something is true."""
-    if func._opname != "index":
-        return False
-    return all(n is None or n.dtype not in (torch.bool, torch.uint8) for n in args[1])
+def makes_number(func: torch._ops.OpOverload) -> bool:
+    """Whether it makes a number of Python's out of a tensor: `.item()`, `float()`, `if`."""
+    return func._opname == "_local_scalar_dense"
+
+
+def depends_on_data(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
+    """Whether the numbers in a tensor decide what the operation returns, or of which shape."""
+    if func._opname == "index":  # only where elements are taken where something is true
+        return any(n is not None and n.dtype in (torch.bool, torch.uint8) for n in args[1])
+    return makes_number(func) or not _BY_DATA.isdisjoint(func.tags)
 
 
 def changes_given(program: Program, value: Value, called: str, where: str) -> str:
@@ -89,7 +96,7 @@ def changes_given(program: Program, value: Value, called: str, where: str) -> st
     name = paths.get(value, value.name)
     if name.endswith("num_batches_tracked"):
         return (
-            "batch norm in training reckons with all rows at once and moves its running averages "
+            "batch norm in training computes with all rows at once and moves its running averages "
             f"at every step {said(where)}; in evaluation, with .eval(), it fuses"
         )
     if value in states:
@@ -100,17 +107,4 @@ def changes_given(program: Program, value: Value, called: str, where: str) -> st
     return (
         f"{called} changes {name} in place {said(where)}; what is carried from step to step "
         "belongs in `state`"
-    )
-
-
-def shares_memory(called: str, where: str, transformed: bool) -> str:
-    """Why a change in place is refused that a tensor with the same memory would see."""
-    if transformed:
-        return (
-            f"a transform of torch.func changes a tensor in place {said(where)}; a step has all "
-            "rows, and what it does with them needs no vmap to fuse"
-        )
-    return (
-        f"{called} changes a tensor in place that shares its memory with another {said(where)}; "
-        "of a .clone() it fuses"
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from cello.program import BATCH, Op, Program, Value, is_random
 from cello.program.movement import CUTS
 from cello.program.operations import argument, axes, facts
-from cello.program.order import in_order, incoming_names
+from cello.program.order import incoming_names, ordered_names
 from cello.see.formulas.notation import (
     Convolution,
     Expression,
@@ -94,7 +94,7 @@ class Symbols:
     def lines(self) -> list[tuple[Expression, Expression]]:
         """Both sides of the equation of every value that the step computes, in its order."""
         given = incoming_names(self.program)
-        names = [name for name in in_order(self.program) if name not in given]
+        names = [name for name in ordered_names(self.program) if name not in given]
         order = {value: number for number, value in enumerate(self.maker)}
         more = [value for value in self.named if value not in self.program.names.values()]
         more.sort(key=order.__getitem__)

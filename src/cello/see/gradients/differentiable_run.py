@@ -13,7 +13,7 @@ from cello.engines import Hook, Run, RunResult
 from cello.layers import Steps, hooking, observing
 from cello.layers.paths import check_net, joined, outer_paths
 from cello.program import Program, Value
-from cello.program.order import in_order
+from cello.program.order import ordered_names
 from cello.see.names import Calls
 
 __all__ = ["DifferentiableRun", "run_differentiably"]
@@ -48,7 +48,7 @@ class DifferentiableRun:
     def values(self) -> dict[str, Value]:
         """The kept values by name, in the order in which the step makes them."""
         names = self.program.names
-        return {n: names[n] for n in in_order(self.program) if names[n] in self.by_step}
+        return {n: names[n] for n in ordered_names(self.program) if names[n] in self.by_step}
 
     def rows(self, value: Value) -> Tensor:
         """The value itself at all steps, [N, ...], cut from the graph."""

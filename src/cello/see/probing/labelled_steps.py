@@ -35,7 +35,7 @@ class LabelledSteps(NamedTuple):
 
     values: dict[str, Tensor]
     labels: Tensor
-    held_out: bool
+    is_held_out: bool
 
 
 def pairs(sequences: Iterable[Tensor], labels: Iterable[Any]) -> Iterator[Pair]:
@@ -90,7 +90,7 @@ def _as_labels(number: int, y: Any) -> Tensor:
 
 
 def read(
-    net: nn.Module, sequences: Iterable[Pair], only: Any, held_out: float
+    net: nn.Module, sequences: Iterable[Pair], only: Any, share: float
 ) -> Iterator[LabelledSteps]:
     """Run the net over all sequences, and give back what it recorded, a bounded part at a time.
 
@@ -98,13 +98,13 @@ def read(
         net: a layer, a stack, or any module with such in it.
         sequences: see `pairs`.
         only: what to record; see `cello.probe`.
-        held_out: the share of the sequences that count as held out, spread evenly.
+        share: how much of the sequences counts as held out, spread evenly.
     """
     ours = isinstance(net, (Layer, DropIn, Stack))
     onward = ours and not any(_reads_backward(module) for module in net.modules())
     waiting: dict[bool, list[Pair]] = {False: [], True: []}
     for number, pair in enumerate(sequences, start=1):
-        held = int(number * held_out) > int((number - 1) * held_out)
+        held = int(number * share) > int((number - 1) * share)
         if onward and len(pair.x) > STEPS:
             yield from _in_pieces(net, pair, only, held)
             continue

@@ -110,19 +110,19 @@ class _Scores:
         ]
         self.kind = "auc" if first.labels.dtype == torch.bool else "correlation"
         kind: type[Auc | Correlation] = Auc if self.kind == "auc" else Correlation
-        self.ranking, self.held_out, self.control = kind(), kind(), kind()
+        self.ranking, self.testing, self.control = kind(), kind(), kind()
 
     def add(self, steps: LabelledSteps, shifts: torch.Generator) -> None:
         values = torch.cat(list(steps.values.values()), dim=1)
-        if not steps.held_out:
+        if not steps.is_held_out:
             self.ranking.add(values, steps.labels)
             return
-        self.held_out.add(values, steps.labels)
+        self.testing.add(values, steps.labels)
         shift = int(torch.randint(1, max(2, len(values)), (), generator=shifts))
         self.control.add(values, steps.labels.roll(shift))
 
     def result(self) -> Probe:
-        for score, which in ((self.ranking, "ranks"), (self.held_out, "is held out")):
+        for score, which in ((self.ranking, "ranks"), (self.testing, "is held out")):
             if not score.count:
                 raise ArgumentError(
                     f"no sequence {which}: at least two are needed, cut a long one into pieces"
@@ -134,14 +134,14 @@ class _Scores:
                     f"labels must hold {needed}; of the part that {which} they do not"
                 )
         scores = zip(
-            *(score.result().tolist() for score in (self.ranking, self.held_out, self.control)),
+            *(score.result().tolist() for score in (self.ranking, self.testing, self.control)),
             strict=True,
         )
         units = [
             Probed(*column, *three) for column, three in zip(self.columns, scores, strict=True)
         ]
-        error = max(score.error for score in (self.ranking, self.held_out))
-        return Probe(self.kind, units, (self.ranking.count, self.held_out.count), error)
+        error = max(score.error for score in (self.ranking, self.testing))
+        return Probe(self.kind, units, (self.ranking.count, self.testing.count), error)
 
 
 class Probe:
@@ -210,8 +210,8 @@ class Probe:
 
     def __repr__(self) -> str:
         what = {"auc": "area under the ROC curve", "correlation": "correlation"}[self.kind]
-        ranking, held_out = self.steps
+        ranking, testing = self.steps
         return (
             f"Probe of {len(self)} units by {what}, ranked over {ranking:,} steps and tested over "
-            f"{held_out:,}\n{self.table()}"
+            f"{testing:,}\n{self.table()}"
         )

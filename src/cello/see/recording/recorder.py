@@ -13,7 +13,7 @@ from cello.errors import ArgumentError, DtypeError, UnknownNameError
 from cello.layers import Steps, observing
 from cello.layers.paths import check_net, joined, layer_paths
 from cello.program import Program, Value
-from cello.program.order import in_order
+from cello.program.order import ordered_names
 from cello.see.names import Calls, listed, matches
 from cello.see.recording.recorded import Call, Recorded
 from cello.see.recording.rows import Keeper, LayerRows
@@ -79,7 +79,7 @@ class _Watcher:
         self.running = (run, layer, source)
         if self.patterns is None or source.program is None:
             return ()
-        names = tuple(name for name in in_order(source.program) if self._keeps(layer, name))
+        names = tuple(name for name in ordered_names(source.program) if self._keeps(layer, name))
         return names or None
 
     def ran(self, module: nn.Module, place: str, run: Run, result: RunResult, steps: Steps) -> None:
@@ -128,5 +128,5 @@ class _Watcher:
 def _sorted(recorded: dict[str, Tensor], program: Program) -> dict[str, Tensor]:
     """In the order of the step; names of one value share one tensor."""
     named: dict[Value, Tensor] = {}
-    order = [name for name in in_order(program) if name in recorded]
+    order = [name for name in ordered_names(program) if name in recorded]
     return {name: named.setdefault(program.names[name], recorded[name]) for name in order}

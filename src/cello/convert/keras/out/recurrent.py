@@ -12,7 +12,7 @@ import torch
 
 from cello.cells import Cell
 from cello.convert.keras.masked import MaskedCell
-from cello.convert.recurrence import Recurrence
+from cello.convert.recurrence import GATE_ORDERS, Recurrence
 from cello.convert.recurrence.standard_layer import differs, recurrence_in
 
 __all__ = ["KerasCell"]
@@ -29,7 +29,6 @@ _NAMES = {
     },
 }  # fmt: skip
 _LAYERS = {"RNN": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU"}
-_ORDERS = {"RNN": "h", "LSTM": "ifgo", "GRU": "zrn"}
 
 
 class KerasCell:
@@ -64,14 +63,11 @@ class KerasCell:
         if found.kind != "RNN":
             gate = _NAMES[found.activations["gate_activation"]]
             self.options["recurrent_activation"] = gate
-        W, R, b = found.stacked(_ORDERS[found.kind])
+        W, R, b = found.stacked(GATE_ORDERS["Keras"][found.kind])
         if found.kind == "GRU":
             self.options["reset_after"] = found.reset_after
             if found.reset_after:
-                second = torch.zeros_like(b)
-                if found.d is not None:
-                    second[2 * found.hidden_size :] = found.d
-                b = torch.stack([b, second])
+                b = torch.stack([b, found.recurrent_bias])
         self.weights = [W.T, R.T, *([b] if found.has_bias else [])]
 
 

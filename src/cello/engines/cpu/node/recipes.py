@@ -51,7 +51,7 @@ def node_of(
     numbers += sums.numbers()
     node = module.Loop(_bytes(numbers), like, list(zeros))
     for saves, recipe in forward.items():
-        numbers = [*recipe.loop.library.in_numbers(), recipe.order, recipe.tape or 0]
+        numbers = [*recipe.loop.library.in_numbers(), recipe.of_pointers, recipe.tape or 0]
         node.add_forward(_bytes(numbers), saves)
     for needs, of_gradients in backward.items():
         node.add_backward(_bytes(_backward(of_gradients, needs)))
@@ -66,7 +66,7 @@ def _backward(recipe: BackwardRecipe, needs: tuple[bool, ...]) -> list[Any]:
     ]
     return [
         *recipe.loop.library.in_numbers(),
-        recipe.order,
+        recipe.of_pointers,
         [*map(int, needs)],
         int(recipe.of_start),
         int(recipe.shares),

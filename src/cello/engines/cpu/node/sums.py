@@ -86,7 +86,7 @@ class Sums:
         if self._parts:
             assert self._plan.once is not None
             made = self._plan.once(*given[1 + len(self._whole) : self.given])
-        return [x, *self._in_order(given[1:], made), *states]
+        return [x, *self._shared_order(given[1:], made), *states]
 
     def needs(self, needs: Sequence[bool]) -> tuple[bool, ...]:
         """What of that needs a gradient."""
@@ -95,16 +95,17 @@ class Sums:
             any(of_given[part.given] for part in self._parts if part.made == number)
             for number in range(len(self._made))
         ]
-        return (needs[0], *self._in_order(needs[1:], made), *needs[self.given :])
+        return (needs[0], *self._shared_order(needs[1:], made), *needs[self.given :])
 
     def gradients(
         self, found: Sequence[Tensor | None], given: Sequence[Tensor], needs: Sequence[bool]
     ) -> list[Tensor | None]:
         """The gradients of what is given, out of those of what an operation takes."""
-        shared, first = found[1 : 1 + len(self._plan.shared)], 1 + len(self._whole)
+        places, first = self._plan.places, 1 + len(self._whole)
+        shared = found[places.shared]
         states = [
             grad if grad is None else grad.view(state.shape)
-            for grad, state in zip(found[1 + len(shared) :], given[self.given :], strict=True)
+            for grad, state in zip(found[places.start], given[self.given :], strict=True)
         ]
         of_given = [
             self._gradient(number, given[first + number], shared) if needs[first + number] else None
@@ -112,7 +113,7 @@ class Sums:
         ]
         return [found[0], *(shared[place] for place in self._whole), *of_given, *states]
 
-    def _in_order(self, whole: Iterable[Any], made: Iterable[Any]) -> list[Any]:
+    def _shared_order(self, whole: Iterable[Any], made: Iterable[Any]) -> list[Any]:
         """In the order of `Plan.shared`."""
         whole, made = iter(whole), iter(made)
         places = range(len(self._plan.shared))

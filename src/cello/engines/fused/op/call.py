@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from cello.engines.fused.step_table import StepTable
 from cello.engines.packing import packing_of
 from cello.engines.run import Rows
 
-__all__ = ["SCHEMA", "LoopCall", "OperationInputs", "Unpadded"]
+__all__ = ["SCHEMA", "LoopCall", "Unpadded"]
 
 #: The fields of `LoopCall` as an operation declares them.
 SCHEMA = (
@@ -28,7 +29,7 @@ class LoopCall(NamedTuple):
 
     Attributes:
         plan: the name of the plan, see `plan_by_name`.
-        tensors: see `OperationInputs`.
+        tensors: see `TensorPlaces`.
         forced: outputs that are fed back.
         length, rows, table, reverse: see `StepTable`.
         reset: which rows are reset before their step.
@@ -95,29 +96,6 @@ class LoopCall(NamedTuple):
         return StepTable(self.length, self.rows, total, self.table, self.reverse)
 
 
-class OperationInputs:
-    """The tensors that an operation takes, by what they are.
-
-    Attributes:
-        rows: with a row for each row of each step: the input, then what was drawn.
-        shared: the same at all steps.
-        start: the states that sequences begin with.
-        initial: the states that a reset goes back to.
-    """
-
-    def __init__(self, plan: Plan, tensors: Sequence[Any]) -> None:
-        rows, states = 1 + len(plan.drawn), len(plan.program.state)
-        end = rows + len(plan.shared)
-        self.rows, self.shared = list(tensors[:rows]), list(tensors[rows:end])
-        self.start = list(tensors[end : end + states])
-        self.initial = list(tensors[end + states :])
-
-    @property
-    def all(self) -> list[Tensor]:
-        """In the order in which an operation takes them."""
-        return [*self.rows, *self.shared, *self.start, *self.initial]
-
-
 class Unpadded:
     """A call on rows with padding as one without, and what it makes with padding again.
 
@@ -128,50 +106,49 @@ class Unpadded:
 
     def __init__(self, call: LoopCall) -> None:
         assert call.lengths is not None
-        self._plan = plan = call.loops
-        packing, sizes = packing_of(call.lengths, call.length)
-        self.packing = packing
-        given = OperationInputs(plan, call.tensors)
-        given.rows = [packing.pack(part) for part in given.rows]
-        given.start = [packing.sort(part) for part in given.start]
-        given.initial = [packing.sort(part) for part in given.initial]
+        self._places = places = call.loops.places
+        self.packing, sizes = packing_of(call.lengths, call.length)
+        pack, sort, tensors = self.packing.pack, self.packing.sort, call.tensors
         steps = StepTable.of(sizes, call.reverse)
         self.call = call._replace(
-            tensors=given.all,
-            forced=None if call.forced is None else packing.pack(call.forced),
+            tensors=[
+                *map(pack, tensors[places.rows]),
+                *tensors[places.shared],
+                *map(sort, tensors[places.start]),
+                *map(sort, tensors[places.initial]),
+            ],
+            forced=None if call.forced is None else pack(call.forced),
             length=steps.length,
             rows=steps.rows,
             table=steps.table,
-            reset=None if call.reset is None else packing.pack(call.reset),
+            reset=None if call.reset is None else pack(call.reset),
             lengths=None,
         )
 
     def padded(self, made: Sequence[Tensor]) -> list[Tensor]:
         """What the forward loop makes: outputs, states, recorded values, the tape."""
-        pad, unsort = self.packing.pad, self.packing.unsort
-        end = 1 + len(self._plan.program.state)
-        return [pad(made[0]), *map(unsort, made[1:end]), *map(pad, made[end:])]
+        pad, unsort, places = self.packing.pad, self.packing.unsort, self._places
+        return [pad(made[0]), *map(unsort, made[places.final]), *map(pad, made[places.recorded])]
 
     def unpadded(self, made: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The reverse of `padded`, also of gradients, which may be missing."""
-        end = 1 + len(self._plan.program.state)
+        states = range(*self._places.final.indices(len(made)))
         return [
             part
             if part is None
             else self.packing.sort(part)
-            if 1 <= place < end
+            if place in states
             else self.packing.pack(part)
             for place, part in enumerate(made)
         ]
 
     def padded_gradients(self, found: Sequence[Tensor], needs: Sequence[bool]) -> list[Tensor]:
         """What the backward loop makes: gradients of the tensors that need one, and of `forced`."""
-        pad, unsort, plan = self.packing.pad, self.packing.unsort, self._plan
-        rows, shared = 1 + len(plan.drawn), len(plan.shared)
-        how = [pad] * rows + [_same] * shared + [unsort] * 2 * len(plan.program.state)
-        how = [step for step, need in zip(how, needs, strict=True) if need]
-        how += [pad] * (len(found) - len(how))
-        return [step(part) for step, part in zip(how, found, strict=True)]
+        pad, unsort = self.packing.pad, self.packing.unsort
+        how = {"array": pad, "shared": _same, "start": unsort, "initial": unsort}
+        kinds = [kind for kind, _ in compress(self._places.names, needs)]
+        kinds += ["array"] * (len(found) - len(kinds))
+        return [how[kind](part) for kind, part in zip(kinds, found, strict=True)]
 
 
 def _same(part: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from cello.engines.fused.op.call import LoopCall, OperationInputs, Unpadded
+from cello.engines.fused.op.call import LoopCall, Unpadded
 from cello.engines.fused.plan import Plan
 from cello.program import BATCH, Op, Value, map_leaves
 from cello.program.operations import facts
@@ -92,20 +92,22 @@ class _Backward:
         self.program = program = plan.program
         self.products = dict(_products(plan))
         self.call = call
-        of = OperationInputs(plan, needs)
-        self.given = {program.x} if of.rows[0] else set()
-        self.given.update(_made_of(plan, compress(plan.shared, of.shared)))
+        places = plan.places
+        self.given = {program.x} if needs[0] else set()
+        self.given.update(_made_of(plan, compress(plan.shared, needs[places.shared])))
         names = list(program.state)
         self.start = frozenset(
             name
-            for name, need, reset in zip(names, of.start, of.initial, strict=True)
+            for name, need, reset in zip(
+                names, needs[places.start], needs[places.initial], strict=True
+            )
             if need or (reset and call.reset is not None)
         )
         shown = [program.output, *(program.names[name] for name in call.names)]
-        others = [grads[0], *grads[1 + len(names) :]]
+        others = [grads[0], *grads[places.recorded]]
         self.shown = {v for v, grad in zip(shown, others, strict=False) if grad is not None}
         self.final = frozenset(
-            n for n, grad in zip(names, grads[1:], strict=False) if grad is not None
+            n for n, grad in zip(names, grads[places.final], strict=False) if grad is not None
         )
         self.forced = plan.feedback if call.forced is not None else None
         self._needing: dict[States, set[Value]] = {}

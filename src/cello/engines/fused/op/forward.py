@@ -8,7 +8,7 @@ from operator import itemgetter
 from torch import Tensor
 
 from cello.engines.fused.op.call import LoopCall
-from cello.engines.fused.op.memory_layout import compute_dtype, order_of, plain
+from cello.engines.fused.op.memory_layout import compute_dtype, plain, pointer_places
 from cello.engines.fused.plan import Loop, Plan
 from cello.engines.fused.step_table import NOWHERE, StepTable
 from cello.program.kernel.nodes import Array
@@ -32,12 +32,12 @@ class ForwardRecipe:
     """What is the same in all calls of a forward loop."""
 
     def __init__(self, plan: Plan, loop: Loop, names: Sequence[str]) -> None:
-        self.loop, self.states = loop, len(plan.program.state)
+        self.loop, self.places = loop, plan.places
         more = [("array", "y"), *(("final", name) for name in plan.program.state)]
         more += [("array", f"seen_{name}") for name in names]
         more += [("array", "tape"), ("forced", "")]
-        self.order, _ = order_of(plan, loop, more)
-        self.pointers = itemgetter(*self.order)
+        self.of_pointers, _ = pointer_places(plan, loop, more)
+        self.pointers = itemgetter(*self.of_pointers)
         slots = [slot.of for slot in loop.rendered.slots]
         widths = {str(array): array.width for array in slots if isinstance(array, Array)}
         self.output, self.seen = widths["y"], [widths[f"seen_{name}"] for name in names]
@@ -50,9 +50,9 @@ class ForwardRecipe:
         reset: Tensor | None,
         forced: Tensor | None,
     ) -> tuple[list[Tensor], Tensor | None]:
-        new, total, end = given[0].new_empty, steps.total, len(given) - self.states
+        new, total = given[0].new_empty, steps.total
         made = [new((total, self.output))]
-        for start in given[end - self.states : end]:
+        for start in given[self.places.start]:
             final = new(start.shape)
             if start.shape[0] > steps.rows:
                 final[steps.rows :] = start[steps.rows :]

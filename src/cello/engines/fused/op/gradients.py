@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from cello.engines.fused.op.call import LoopCall
-from cello.engines.fused.op.memory_layout import compute_dtype, order_of, plain
+from cello.engines.fused.op.memory_layout import compute_dtype, plain, pointer_places
 from cello.engines.fused.plan import Loop, Plan
 from cello.engines.fused.step_table import NOWHERE, StepTable
 from cello.program.kernel import MatrixGradient, Operand
@@ -48,12 +48,11 @@ def backward_recipe(
     plan: Plan, names: Sequence[str], grads: Sequence[Any], needs: Sequence[bool]
 ) -> BackwardRecipe:
     """How the loop is called for that computes what is needed, no more; see `run_backward`."""
-    states, first = len(plan.program.state), 1 + len(plan.drawn)
-    recorded = any(grad is not None for grad in grads[1 + states :])
+    recorded = any(grad is not None for grad in grads[plan.places.recorded])
     key = (recorded, *names, *needs)
     recipe: BackwardRecipe | None = plan.backward_for.get(key)
     if recipe is None:
-        shared = zip(plan.shared, needs[first : first + len(plan.shared)], strict=True)
+        shared = zip(plan.shared, needs[plan.places.shared], strict=True)
         loop = plan.backward(
             names=names,
             seen=names if recorded else (),
@@ -74,7 +73,7 @@ class BackwardRecipe:
     def __init__(self, plan: Plan, loop: Loop, names: Sequence[str], needs: Sequence[bool]) -> None:
         self.loop, kernel = loop, loop.kernel
         states = list(plan.program.state)
-        self.count, end = len(states), len(needs)
+        self.places = plan.places
         factors = [
             factor.array
             for product in kernel.products
@@ -88,12 +87,12 @@ class BackwardRecipe:
         more += [("grad_initial", name) for name in states]
         more += [("forced", ""), ("grad_forced", "")]
         more += [("array", str(array)) for array in arrays]
-        self.order, places = order_of(plan, loop, more)
-        self.pointers = itemgetter(*self.order)
+        self.of_pointers, places = pointer_places(plan, loop, more)
+        self.pointers = itemgetter(*self.of_pointers)
         self.makers = [self._maker(array, names) for array in arrays]
         self.needs = list(needs)
-        self.of_start = any(needs[end - 2 * self.count : end - self.count])
-        self.of_initial = any(needs[end - self.count :])
+        self.of_start = any(needs[self.places.start])
+        self.of_initial = any(needs[self.places.initial])
         self.dx = places.get(("array", "dx"))
         # What the loop writes for the products alone: kept for the next call if it is little.
         self.scratch = {
@@ -103,7 +102,7 @@ class BackwardRecipe:
         }
         self.scratches: list[_Scratch] = []
         self.kept: dict[int, tuple[list[Tensor], list[Tensor]]] = {}
-        first = 1 + len(plan.drawn)
+        first = self.places.shared.start
         self.products = [
             (first + plan.shared.index(product.matrix), _terms(product, places))
             for product in kernel.products
@@ -118,7 +117,7 @@ class BackwardRecipe:
         """Where an array comes from: its kind, its place there, its width."""
         place = {"y": 0, "tape": -1}.get(array.kind, 0)
         if array.kind == "grad" and array.name != "y":
-            place = 1 + self.count + names.index(array.name.removeprefix("of_"))
+            place = self.places.recorded.start + names.index(array.name.removeprefix("of_"))
         return array.kind, place, array.width
 
     def __call__(
@@ -131,13 +130,12 @@ class BackwardRecipe:
         known: Tensor | None,
     ) -> list[Tensor | None]:
         """For each of the tensors given its gradient, None if not needed; and that of `known`."""
-        new, zeros, count = given[0].new_empty, given[0].new_zeros, self.count
-        end = len(given) - count
-        starts, initial = given[end - count : end], given[end:]
+        new, zeros, at = given[0].new_empty, given[0].new_zeros, self.places
+        starts, initial = given[at.start], given[at.initial]
         nothing, unread = self._kept(starts)
         ends, begin, first = nothing, unread, nothing
-        if any(grad is not None for grad in grads[1 : 1 + count]):
-            pairs = zip(nothing, grads[1 : 1 + count], strict=True)
+        if any(grad is not None for grad in grads[at.final]):
+            pairs = zip(nothing, grads[at.final], strict=True)
             ends = [zero if grad is None else grad for zero, grad in pairs]
         if self.of_start:
             begin = [new(start.shape) for start in starts]
@@ -164,7 +162,7 @@ class BackwardRecipe:
                 array = scratch.arrays[len(all_of)]
             all_of.append(array)
         self.loop.library(steps, self.pointers(all_of), reset)
-        found: list[Tensor | None] = [None] * (end - count)
+        found: list[Tensor | None] = [None] * at.shared.stop
         found[0] = None if self.dx is None else all_of[self.dx]
         for value, terms in self.products:
             found[value] = _sum_of(terms, all_of, scratch, given[value], found[value])

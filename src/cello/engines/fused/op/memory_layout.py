@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cello.engines.fused.plan import Loop, Plan
 
-__all__ = ["compute_dtype", "order_of", "plain"]
+__all__ = ["compute_dtype", "plain", "pointer_places"]
 
 _KINDS = {"vector": "shared", "matrix": "shared"}
 
@@ -37,23 +37,17 @@ def _made_plain(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.contiguous()
 
 
-def order_of(
+def pointer_places(
     plan: Plan, loop: Loop, more: Sequence[tuple[str, Any]]
 ) -> tuple[list[int], dict[Any, int]]:
     """For each pointer of a loop the place of its tensor, and the places by name.
 
-    The tensors stand in one list: those that the operation takes (the input, what was drawn, the
-    shared tensors, the states that rows begin with, those that a reset goes back to), then those
+    The tensors stand in one list: those that the operation takes, see `TensorPlaces`, then those
     that `more` names.
     """
-    states = list(plan.program.state)
-    names: list[Any] = [("array", "x")]
-    names += [("array", f"drawn_{value.name}") for value in plan.drawn]
-    names += [("shared", value) for value in plan.shared]
-    names += [("start", name) for name in states] + [("initial", name) for name in states]
-    places = {name: place for place, name in enumerate([*names, *more])}
-    order = [
+    places = {name: place for place, name in enumerate([*plan.places.names, *more])}
+    of_pointers = [
         places[_KINDS.get(slot.kind, slot.kind), str(slot.of) if slot.kind == "array" else slot.of]
         for slot in loop.rendered.slots
     ]
-    return order, places
+    return of_pointers, places

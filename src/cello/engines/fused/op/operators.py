@@ -56,8 +56,7 @@ def _forward_shapes(*args: Any) -> list[Tensor]:
     call, save = LoopCall.of(args)
     plan = call.loops
     lowered, program = plan.lowered, plan.program
-    x, states = call.tensors[0], len(program.state)
-    start = call.tensors[-2 * states : -states]
+    x, start = call.tensors[0], call.tensors[plan.places.start]
 
     def rows_of(value: Any) -> Tensor:
         return x.new_empty(x.shape[0], sum(node.length for node in lowered.nodes(value)))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.engines.fused.op.call import LoopCall, OperationInputs
+from cello.engines.fused.op.call import LoopCall
 from cello.engines.fused.plan import Plan
 from cello.engines.interpreter import run_ops
 from cello.engines.run import Rows, joined, nothing_of
@@ -53,19 +53,19 @@ def replay(
 
 def replayed(plan: Plan, call: LoopCall) -> list[Tensor]:
     """Outputs, final states and what was recorded."""
-    program, given = plan.program, OperationInputs(plan, call.tensors)
+    program, places, tensors = plan.program, plan.places, call.tensors
     sizes = [call.rows] * call.length if call.table is None else call.table[0].tolist()
     shown = [program.names[name] for name in call.names]
     if not call.steps.total:
         return _no_rows(plan, call, shown)
-    shared = dict(zip(plan.shared, given.shared, strict=True))
-    rows = dict(zip([program.x, *plan.drawn], given.rows, strict=True))
+    shared = dict(zip(plan.shared, tensors[places.shared], strict=True))
+    rows = dict(zip([program.x, *plan.drawn], tensors[places.rows], strict=True))
     known = {*shared, *rows, *program.state.values()}
     ops = needed_ops(plan.lowered.program.ops, [*program.results, *shown], known)
     fed = None if plan.feedback is None else list(program.state).index(plan.feedback)
     through = Rows(
-        given.rows[0], sizes, given.start, given.initial, call.reverse, call.reset, call.forced,
-        fed=fed,
+        tensors[0], sizes, tensors[places.start], tensors[places.initial],
+        call.reverse, call.reset, call.forced, fed=fed,
     )  # fmt: skip
     output, final, others = run_ops(program, ops, through, shared, rows, shown)
     return [output, *final, *(rows.flatten(1).to(output.dtype) for rows in others)]
@@ -75,5 +75,5 @@ def _no_rows(plan: Plan, call: LoopCall, shown: Sequence[Value]) -> list[Tensor]
     """The same where there is not a single row."""
     nothing = nothing_of([*call.tensors, *([] if call.forced is None else [call.forced])])
     rows = [nothing.reshape(0, prod(value.shape[1:])) for value in (plan.program.output, *shown)]
-    states = [joined(part, nothing) for part in OperationInputs(plan, call.tensors).start]
+    states = [joined(part, nothing) for part in call.tensors[plan.places.start]]
     return [rows[0], *states, *rows[1:]]

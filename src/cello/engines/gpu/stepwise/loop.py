@@ -143,7 +143,7 @@ class _StepCall:
         self._phase("before", whole)
         for state, (_, before, _) in self.text.states.items():
             self.memories[before].copy_(self.tensors[Slot(first, state)][:rows])
-        for step in self._in_order():
+        for step in self._rows_of_steps():
             if any(self.changes) and not self.backward:
                 self._phase("begin", step)
             self._phase("loop", step)
@@ -159,7 +159,7 @@ class _StepCall:
         for _, before, after in self.text.states.values():
             memories[before], memories[after] = memories[after], memories[before]
 
-    def _in_order(self) -> Iterator[_Rows]:
+    def _rows_of_steps(self) -> Iterator[_Rows]:
         """The rows of each step, in the order in which they run."""
         steps, T = self.steps, self.steps.length
         if steps.table is None:
