@@ -5,7 +5,7 @@ Imports the cells; engines run it, and `see` writes, draws and explains it.
 
 from cello.program.cache import key_of, program_as_is, program_of, program_of_values
 from cello.program.evaluate import evaluate, results_of
-from cello.program.graph import BATCH, Op, Program, Value, map_leaves, needed_ops, values_in
+from cello.program.graph import BATCH, Op, Program, Value, leaves_in, map_leaves, needed_ops
 from cello.program.guards.fast import FastGuard, fast_guard_of
 from cello.program.operations import is_random
 from cello.program.overrides import can_override, with_overrides
@@ -38,6 +38,7 @@ __all__ = [
     "is_row_wise",
     "is_view",
     "key_of",
+    "leaves_in",
     "line_of_error",
     "map_leaves",
     "named_tensors",
@@ -50,6 +51,5 @@ __all__ = [
     "split",
     "step_with_locals",
     "to_text",
-    "values_in",
     "with_overrides",
 ]

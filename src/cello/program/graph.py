@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["BATCH", "Op", "Program", "Value", "map_leaves", "needed_ops", "values_in"]
+__all__ = ["BATCH", "Op", "Program", "Value", "leaves_in", "map_leaves", "needed_ops"]
+
+_T = TypeVar("_T")
 
 
 class _Batch:
@@ -57,7 +59,7 @@ class Op:
     @property
     def inputs(self) -> list[Value]:
         """The values that it reads, in order."""
-        given = list(values_in((self.args, self.kwargs)))
+        given = list(leaves_in((self.args, self.kwargs), Value))
         if self.body is None:
             return given
         made = {value for op in self.body for value in op.outputs}
@@ -175,12 +177,12 @@ def map_leaves(function: Any, tree: Any) -> Any:
     return function(tree)
 
 
-def values_in(tree: Any) -> Iterator[Value]:
-    """Every `Value` in nested tuples, lists and dicts, in order."""
-    if isinstance(tree, Value):
+def leaves_in(tree: Any, kind: type[_T]) -> Iterator[_T]:
+    """Every leaf of a kind in nested tuples, lists and dicts, in order."""
+    if isinstance(tree, kind):
         yield tree
     elif isinstance(tree, (tuple, list)):
         for part in tree:
-            yield from values_in(part)
+            yield from leaves_in(part, kind)
     elif isinstance(tree, dict):
-        yield from values_in(tuple(tree.values()))
+        yield from leaves_in(tuple(tree.values()), kind)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cello.cells.tracing import unmoded
 from cello.program.evaluate import results_of
-from cello.program.graph import BATCH, Op, Value, map_leaves, values_in
+from cello.program.graph import BATCH, Op, Value, leaves_in, map_leaves
 from cello.program.operations import OPERATIONS, facts
 
 __all__ = ["CUTS", "MOVES", "REARRANGES", "SAME", "Origin", "row_origins", "sources"]
@@ -65,7 +65,7 @@ def sources(op: Op, known: dict[Value, Tensor], run: Any) -> list[tuple[list[Val
 def _moved(op: Op) -> list[Value]:
     """The inputs whose elements are moved."""
     places = facts(op).moved
-    return list(dict.fromkeys(values_in([op.args[i] for i in places if i < len(op.args)])))
+    return list(dict.fromkeys(leaves_in([op.args[i] for i in places if i < len(op.args)], Value)))
 
 
 def _with(op: Op, given: Mapping[Value, Any]) -> tuple[Any, ...]:
@@ -96,8 +96,10 @@ def row_origins(op: Op) -> list[list[Origin]] | None:
 
 def _row_origins(op: Op) -> list[list[Origin]] | None:
     moved = _moved(op)
-    rest = [value for value in values_in(_with(op, dict.fromkeys(moved))) if value.numbers is None]
-    if rest or list(values_in(op.kwargs)) or not all(value.batched for value in op.outputs):
+    others = leaves_in(_with(op, dict.fromkeys(moved)), Value)
+    if any(value.numbers is None for value in others) or list(leaves_in(op.kwargs, Value)):
+        return None
+    if not all(value.batched for value in op.outputs):
         return None
     few, more = _features_of(op, moved, 2), _features_of(op, moved, 3)
     if few is None or more is None:

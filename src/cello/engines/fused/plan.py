@@ -17,7 +17,7 @@ from torch import Tensor
 from cello.engines.fused.tensor_places import TensorPlaces
 from cello.engines.render import render as render_python
 from cello.errors import CaptureError, CompilerError, EngineError, RangeError
-from cello.program import Op, Program, Value, from_text, needed_ops, split, to_text, values_in
+from cello.program import Op, Program, Value, from_text, leaves_in, needed_ops, split, to_text
 from cello.program.kernel import Kernel, backward_kernel, forward_kernel, lower, tape_of
 from cello.program.kernel.nodes import Dot, Shared, ancestors
 from cello.program.kernel.tape import Tape
@@ -243,7 +243,7 @@ def _choosing(program: Program) -> set[Op]:
     """What takes elements by the numbers in the input."""
     ops = [op for op in split(program).before if op.target._opname in _CHOOSING]
     given = {op: op.args[2 if op.target._opname == "gather" else 1] for op in ops}
-    return {op for op in ops if any(value.batched for value in values_in(given[op]))}
+    return {op for op in ops if any(value.batched for value in leaves_in(given[op], Value))}
 
 
 def _made(kind: type[_P], program: Program, feedback: str | None, early: set[Op]) -> _P | str:

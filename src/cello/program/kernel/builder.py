@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from cello.errors import CaptureError
-from cello.program.graph import BATCH, Op, Program, Value, values_in
+from cello.program.graph import BATCH, Op, Program, Value, leaves_in
 from cello.program.kernel.cuts import cuts_of
 from cello.program.kernel.nodes import (
     Apply,
@@ -122,7 +122,9 @@ class Lowering:
         """Refuse an operation that does not keep to the rows."""
         if not op.inputs:
             self.refuse(op, f"{op.function} makes a tensor whose rows are not those of the batch")
-        picks = op.target._opname == "index" and any(v.batched for v in values_in(op.args[:1]))
+        picks = op.target._opname == "index" and any(
+            v.batched for v in leaves_in(op.args[:1], Value)
+        )
         instead = "" if picks else INSTEAD.get(op.target._opname, "")
         self.refuse(op, f"{op.function} does not treat each row by itself", instead or _ROWS)
 

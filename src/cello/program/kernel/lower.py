@@ -10,7 +10,7 @@ from cello.program.expand import expanded
 from cello.program.graph import Op, Program, Value, needed_ops
 from cello.program.kernel.builder import Lowered, Lowering
 from cello.program.kernel.nodes import Array
-from cello.program.kernel.rules import rule_of
+from cello.program.kernel.rules import Rule, rule_of
 from cello.program.kernel.shapes import last, outer
 from cello.program.movement import MOVES
 from cello.program.operations import INSTEAD, facts, is_random
@@ -58,38 +58,7 @@ class _Walk(Lowering):
             if not any(value.batched for value in (*op.inputs, *op.outputs)):
                 self.result.once.append(op)
                 continue
-            if is_own_function(op):
-                self.refuse(
-                    op,
-                    f"{op.function}, an autograd.Function, has a gradient of its own, which its "
-                    "operations do not tell",
-                    _SURROGATE,
-                )
-            rule = rule_of(op)
-            if any(value.dtype.is_complex for value in op.outputs):
-                self.refuse(
-                    op,
-                    "complex numbers do not fuse; their real and imaginary parts do, "
-                    "as real tensors",
-                )
-            if rule is None:
-                self.refuse(op, f"a fused loop has no {op.function}", self._ahead(op))
-            if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
-                self.refuse(
-                    op,
-                    f"{op.function} computes with whole numbers",
-                    f"after .to({self.program.x.dtype}) it fuses",
-                )
-            if not is_row_wise(op):
-                self.refuse_mixing(op)
-            largest = MOVED if op.target._opname in MOVES else LARGEST
-            if op not in self.closing and outer(op.outputs[0]) > largest:
-                self.refuse(
-                    op,
-                    f"{op.function} makes {outer(op.outputs[0])} vectors a row, where a fused loop "
-                    f"has at most {largest}",
-                )
-            rule(self, op)
+            self._rule(op)(self, op)
         for name, value in [*program.names.items(), *program.next_state.items()]:
             for node in self.result.nodes(value) if value in self.values else ():
                 node.name = node.name or name
@@ -98,6 +67,32 @@ class _Walk(Lowering):
                 self.refuse(None, "a result of its step is of whole numbers")
             if value not in self.values:
                 self.refuse(None, "a result of its step is a tensor without rows")
+
+    def _rule(self, op: Op) -> Rule:
+        """What becomes of an operation of the loop.
+
+        Raises:
+            CaptureError: a loop cannot have it.
+        """
+        if is_own_function(op):
+            why = "has a gradient of its own, which its operations do not tell"
+            self.refuse(op, f"{op.function}, an autograd.Function, {why}", _SURROGATE)
+        if any(value.dtype.is_complex for value in op.outputs):
+            instead = "their real and imaginary parts do, as real tensors"
+            self.refuse(op, f"complex numbers do not fuse; {instead}")
+        rule = rule_of(op)
+        if rule is None:
+            self.refuse(op, f"a fused loop has no {op.function}", self._ahead(op))
+        if not facts(op).whole and any(value.dtype == torch.int64 for value in op.inputs):
+            instead = f"after .to({self.program.x.dtype}) it fuses"
+            self.refuse(op, f"{op.function} computes with whole numbers", instead)
+        if not is_row_wise(op):
+            self.refuse_mixing(op)
+        count, largest = outer(op.outputs[0]), MOVED if op.target._opname in MOVES else LARGEST
+        if op not in self.closing and count > largest:
+            most = f"where a fused loop has at most {largest}"
+            self.refuse(op, f"{op.function} makes {count} vectors a row, {most}")
+        return rule
 
     def _ahead(self, op: Op) -> str:
         """What is said of an operation without a rule: where it would run, or what fuses."""

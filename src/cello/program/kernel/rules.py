@@ -22,7 +22,7 @@ from cello.program.operations import facts, is_random
 from cello.program.operations.activations import trunc
 from cello.program.operations.operation import Make
 
-__all__ = ["RULES", "rule_of"]
+__all__ = ["RULES", "Rule", "rule_of"]
 
 Rule = Callable[[Lowering, Op], None]
 

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from cello.cells.tracing import unmoded
-from cello.program.graph import Op, Program, Value, map_leaves
+from cello.program.graph import Op, Program, Value, leaves_in, map_leaves
 from cello.program.own_functions import own_function
 from cello.program.sizes import said
-from cello.program.trace.rows.row_layout import tensors_in
 from cello.program.trace.source_lines import user_line
 
 __all__ = ["FunctionCalls"]
@@ -154,7 +153,7 @@ class FunctionCalls:
     def _begin(self, args: Any, kwargs: Any) -> None:
         applied = self.applied
         assert applied is not None
-        tensors = list(tensors_in((args, kwargs)))
+        tensors = list(leaves_in((args, kwargs), Tensor))
         self.call = _Call(
             applied.function,
             tensors,

@@ -62,60 +62,35 @@ def _places_of_sums(groups: list[ProductGroup], width: int) -> dict[Node, str]:
 
 
 def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, memory: Memory) -> str:
-    """Over blocks of units and tiles of rows."""
-    n, lines = region.length, Lines()
+    """Over the features of `count` rows from `first` on, in blocks of vectors."""
+    lines, folds = Lines(), region.folds
     lines.add(
         f"/* {_summary(region, groups)} */",
         f"APART void {name}(const Kernel *kernel, const Team *team, long first, long count) {{",
     )
     lines.indent += 1
-    folds = region.folds
     begin, end = "SHARE_BEGIN", "SHARE_END"
     if memory.together > width:
         begin, end = (f"SHARE(team->part{p}, {memory.together // width})" for p in ("", " + 1"))
     if folds:  # a fold needs all features: the first of a team takes them
         lines.add("if (team->part > 0) return;")
+        begin, end = "0", "blocks"
     for fold in folds:
         lines.add("for (long at = first; at < first + count; at++)")
         lines.add(f"    fold_begin({memory.place(fold)[0]}, {NEUTRAL[fold.kind]});")
     lines.add(
-        f"const long blocks = BLOCKS({n}, {width});",
-        f"const long from = {'0' if folds else begin}, to = {'blocks' if folds else end};",
+        f"const long blocks = BLOCKS({region.length}, {width});",
+        f"const long from = {begin}, to = {end};",
     )
-    to_and_fro = bool(groups) and region.phase == "loop" and not folds
-    pairs = to_and_fro and go_in_pairs(groups, width)
-    if groups:  # weights stay while rows pass by
-        lines.add(f"FOR_BLOCKS{'_TO_AND_FRO' if to_and_fro else ''}(from, to)")
-        lines.add("FOR_TILES(first, count) {")
+    if groups:
+        _with_products(name, region, groups, width, lines)
     else:  # memory is read in its order
         lines.add("for (long at = first; at < first + count; at++)")
         lines.add("for (long block = from; block < to; block++) {")
-    lines.indent += 1
-    if pairs:
-        lines.add("const int pair = count == 1 && i + 1 < to; /* this block and the one after */")
-    for group in groups:
-        render_products(name, group, width, lines, pairs=pairs)
-    if groups:
-        many = "rows + pair" if pairs else "rows"
-        lines.add(f"for (long r = 0; r < {many}; r++) for (int u = 0; u < {width}; u++) {{")
         lines.indent += 1
-    at = "at + (pair ? 0 : r)" if pairs else "at + r" if groups else "at"
-    block = "(pair && r ? after : block)" if pairs else "block"
-    unit = f"({block} * {width} + u) * VL" if groups else "block * VL"
-    sums = "".join(f", sum_{g.number} + r * {len(g.sums) * width} + u" for g in groups)
-    lines.add(
-        f"const long unit = {unit}, left = {n} - unit;",
-        f"if ({n} % (VL * {width}) == 0 || left >= VL) "
-        f"{name}_units(kernel, team, {at}, unit, VL{sums});",
-        f"else if (left > 0) {name}_units(kernel, team, {at}, unit, left{sums});",
-    )
-    if groups:
+        _one_vector(name, region, width, lines, at="at", unit="block * VL")
         lines.indent -= 1
         lines.add("}")
-    if pairs:
-        lines.add("i += pair;")
-    lines.indent -= 1
-    lines.add("}")
     for fold in folds:
         lines.add("for (long at = first; at < first + count; at++) {")
         place = memory.place(fold)[0]
@@ -123,6 +98,48 @@ def _walk(name: str, region: Region, groups: list[ProductGroup], width: int, mem
     lines.indent -= 1
     lines.add("}")
     return lines.text
+
+
+def _with_products(
+    name: str, region: Region, groups: list[ProductGroup], width: int, lines: Lines
+) -> None:
+    """Blocks, and inside each the tiles of rows: weights stay while rows pass by."""
+    to_and_fro = region.phase == "loop" and not region.folds
+    pairs = to_and_fro and go_in_pairs(groups, width)
+    lines.add(
+        f"FOR_BLOCKS{'_TO_AND_FRO' if to_and_fro else ''}(from, to)", "FOR_TILES(first, count) {"
+    )
+    lines.indent += 1
+    rows, at, block = "rows", "at + r", "block"
+    if pairs:
+        lines.add("const int pair = count == 1 && i + 1 < to; /* this block and the one after */")
+        rows, at, block = "rows + pair", "at + (pair ? 0 : r)", "(pair && r ? after : block)"
+    for group in groups:
+        render_products(name, group, width, lines, pairs=pairs)
+    lines.add(f"for (long r = 0; r < {rows}; r++) for (int u = 0; u < {width}; u++) {{")
+    lines.indent += 1
+    sums = "".join(f", sum_{g.number} + r * {len(g.sums) * width} + u" for g in groups)
+    unit = f"({block} * {width} + u) * VL"
+    _one_vector(name, region, width, lines, at=at, unit=unit, sums=sums)
+    lines.indent -= 1
+    lines.add("}")
+    if pairs:
+        lines.add("i += pair;")
+    lines.indent -= 1
+    lines.add("}")
+
+
+def _one_vector(
+    name: str, region: Region, width: int, lines: Lines, *, at: str, unit: str, sums: str = ""
+) -> None:
+    """The call for the vector that begins at `unit`, of the row `at`; the last may be shorter."""
+    n = region.length
+    lines.add(
+        f"const long unit = {unit}, left = {n} - unit;",
+        f"if ({n} % (VL * {width}) == 0 || left >= VL) "
+        f"{name}_units(kernel, team, {at}, unit, VL{sums});",
+        f"else if (left > 0) {name}_units(kernel, team, {at}, unit, left{sums});",
+    )
 
 
 def _summary(region: Region, groups: list[ProductGroup]) -> str:

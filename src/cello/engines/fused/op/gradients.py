@@ -147,36 +147,55 @@ class BackwardRecipe:
         back = None if known is None else zeros(known.shape)
         fed = (NOWHERE, NOWHERE) if known is None or back is None else (known, back)
         all_of = [*given, *ends, *begin, *first, *fed]
-        total, scratch = steps.total, self._scratch(steps.total, given[0])
-        for kind, place, width in self.makers:
-            if kind == "y" or kind == "tape":
-                array = made[place]
-            elif kind == "grad":
-                grad = grads[place]
-                array = zeros((total, width)) if grad is None else grad
-            elif kind == "sum":
-                array = zeros((steps.sums, width))
-            elif kind == "dx":
-                array = new(given[0].shape)
-            else:
-                array = scratch.arrays[len(all_of)]
-            all_of.append(array)
+        scratch = self._scratch(steps.total, given[0])
+        self._add_arrays(all_of, made, grads, steps, scratch)
         self.loop.library(steps, self.pointers(all_of), reset)
-        found: list[Tensor | None] = [None] * at.shared.stop
-        found[0] = None if self.dx is None else all_of[self.dx]
-        for value, terms in self.products:
-            found[value] = _sum_of(terms, all_of, scratch, given[value], found[value])
-        for value, place, start, width in self.sums:
-            sums = all_of[place]
-            of_all = sums if steps.sums == 1 and not self.shares else sums.sum(0)
-            found[value] = _add(found[value], given[value], of_all, start, width)
-        if total * sum(self.scratch.values()) <= _LITTLE:
+        found = self._gradients(all_of, steps, scratch)
+        if steps.total * sum(self.scratch.values()) <= _LITTLE:
             self.scratches.append(scratch)
         every = [
             None if not need else zeros(tensor.shape) if grad is None else grad
             for tensor, grad, need in zip(given, [*found, *begin, *first], self.needs, strict=True)
         ]
         return every if back is None else [*every, back]
+
+    def _add_arrays(
+        self,
+        all_of: list[Tensor],
+        made: Sequence[Tensor],
+        grads: Sequence[Tensor | None],
+        steps: StepTable,
+        scratch: _Scratch,
+    ) -> None:
+        """Add the arrays, those that the loop writes newly made."""
+        x = all_of[0]
+        for kind, place, width in self.makers:
+            if kind == "y" or kind == "tape":
+                array = made[place]
+            elif kind == "grad":
+                grad = grads[place]
+                array = x.new_zeros((steps.total, width)) if grad is None else grad
+            elif kind == "sum":
+                array = x.new_zeros((steps.sums, width))
+            elif kind == "dx":
+                array = x.new_empty(x.shape)
+            else:
+                array = scratch.arrays[len(all_of)]
+            all_of.append(array)
+
+    def _gradients(
+        self, all_of: list[Tensor], steps: StepTable, scratch: _Scratch
+    ) -> list[Tensor | None]:
+        """Those of the arrays and the shared tensors, from what the loop has left."""
+        found: list[Tensor | None] = [None] * self.places.shared.stop
+        found[0] = None if self.dx is None else all_of[self.dx]
+        for value, terms in self.products:
+            found[value] = _sum_of(terms, all_of, scratch, all_of[value], found[value])
+        for value, place, start, width in self.sums:
+            sums = all_of[place]
+            of_all = sums if steps.sums == 1 and not self.shares else sums.sum(0)
+            found[value] = _add(found[value], all_of[value], of_all, start, width)
+        return found
 
     def _scratch(self, total: int, like: Tensor) -> _Scratch:
         """Arrays of so many rows that nobody else has."""

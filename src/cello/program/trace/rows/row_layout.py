@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Made", "RowLayout", "RowLayouts", "tensors_in"]
+from cello.program.graph import leaves_in
+
+__all__ = ["Made", "RowLayout", "RowLayouts"]
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,13 @@ class RowLayouts:
 
     def concerns(self, tree: Any) -> bool:
         """Whether the rows of one of the tensors in nested arguments lie elsewhere."""
-        return bool(self.layouts) and any(id(tensor) in self.layouts for tensor in tensors_in(tree))
+        return bool(self.layouts) and any(
+            id(tensor) in self.layouts for tensor in leaves_in(tree, Tensor)
+        )
 
     def is_by_row(self, tree: Any) -> bool:
         """Whether one of the tensors in nested arguments holds something of each row."""
-        return any(id(tensor) in self.with_rows for tensor in tensors_in(tree))
+        return any(id(tensor) in self.with_rows for tensor in leaves_in(tree, Tensor))
 
     def of(self, leaf: Any) -> RowLayout | None:
         """How a tensor's rows lie; None if it has none, or they lie in a way that is not known."""
@@ -94,14 +97,3 @@ class RowLayouts:
             return None
         plain = RowLayout(leaf) if leaf.shape[:1] == (self.count,) else None
         return self.layouts.get(id(leaf), plain)
-
-
-def tensors_in(tree: Any) -> Iterator[Tensor]:
-    """The tensors in nested arguments."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
-            yield from tensors_in(part)
-    elif isinstance(tree, dict):
-        yield from tensors_in(tuple(tree.values()))

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cello.program.graph import map_leaves
+from cello.program.graph import leaves_in, map_leaves
 from cello.program.operations import OPERATIONS
 from cello.program.trace.functions import matmul
-from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts, tensors_in
+from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts
 
 __all__ = ["RULES", "Rule", "along", "pointwise"]
 
@@ -142,8 +142,8 @@ def _expand(rows: RowLayouts, _func: Any, args: tuple[Any, ...], result: Tensor)
 
 def pointwise(rows: RowLayouts, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
     """Element by element, where the rows of all that has some meet."""
-    rank = max(tensor.dim() for tensor in tensors_in(args))
-    layout = [rows.of(t) for t in tensors_in(args) if id(t) in rows.with_rows]
+    rank = max(tensor.dim() for tensor in leaves_in(args, Tensor))
+    layout = [rows.of(t) for t in leaves_in(args, Tensor) if id(t) in rows.with_rows]
     places = {None if one is None else one.at + rank - one.rank for one in layout}
     many = {None if one is None else (one.outer, one.inner) for one in layout}
     if len(places) > 1 or len(many) > 1 or None in places:

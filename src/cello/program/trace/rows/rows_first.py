@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.program.graph import leaves_in
 from cello.program.operations import OPERATIONS
-from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts, tensors_in
+from cello.program.trace.rows.row_layout import Made, RowLayout, RowLayouts
 from cello.program.trace.rows.row_layout_rules import RULES, Rule, along, pointwise
 
 __all__ = ["Places", "RowsFirst"]
@@ -76,7 +77,7 @@ class RowsFirst(RowLayouts):
 
     def _is_widened(self, args: tuple[Any, ...]) -> bool:
         """Whether what has no rows has more axes, which come before those of what has some."""
-        ranks = [(tensor.dim(), id(tensor) in self.with_rows) for tensor in tensors_in(args)]
+        ranks = [(tensor.dim(), id(tensor) in self.with_rows) for tensor in leaves_in(args, Tensor)]
         own = [rank for rank, has_rows in ranks if has_rows]
         return bool(own) and max(rank for rank, _ in ranks) > max(own)
 
