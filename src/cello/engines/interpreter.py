@@ -1,4 +1,4 @@
-"""The captured step, operation by operation, where others may take hold of each value."""
+"""The captured step, operation by operation, with hooks that may replace each value."""
 
 from __future__ import annotations
 

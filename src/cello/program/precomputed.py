@@ -1,4 +1,4 @@
-"""A program whose input brings along what some operations make of it, so that they run ahead.
+"""Operations that run ahead of the loop: their results are further columns of its input.
 
 An operation that needs no state and treats each row by itself need not be in the loop: it runs for
 all steps at once, and what it makes becomes further columns of the input.

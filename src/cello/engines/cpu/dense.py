@@ -1,4 +1,4 @@
-"""A cell's loop over inputs of one size, where all that was looked up for them once is at hand."""
+"""A cell's loop over inputs of one size, with all that does not change between calls."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ __all__ = ["DenseLoop", "dense_loop", "is_dense"]
 _requires_grad = attrgetter("requires_grad")
 _unwrap = torch._C._functorch.unwrap_if_dead  # what a transform has made that is over
 _LIMIT = 16  # sizes that are kept for one cell
-_PATIENCE = 64  # calls in Python, after which it is worth to build what runs without it
-_FELT = 1 << 26  # multiplications of a call, above which nobody feels what Python takes
+_PATIENCE = 64  # calls in Python after which the extension in C++ is worth its build
+_FELT = 1 << 26  # multiplications of a call, above which the time of Python does not matter
 
 
 def is_dense(x: Any) -> bool:
@@ -209,7 +209,7 @@ class DenseLoop:
         return self.recipes[save]
 
     def _tell(self, *, begin: bool = False) -> None:
-        """Let what runs in C++ know what is known here."""
+        """Make the node in C++ anew, with all recipes that there are now."""
         forward = {save: recipe for save, (recipe, _) in self.recipes.items()}
         self.node = node_of(
             self.output,
@@ -231,7 +231,7 @@ class DenseLoop:
         reverse: bool,
         changed: bool,
     ) -> list[Tensor | None]:
-        """Those of a node in C++, where something is out of the ordinary.
+        """The gradients of a node in C++, where its own way does not apply.
 
         Args:
             saved: the tensors, the outputs and the tape, None if that is empty.

@@ -29,7 +29,7 @@ __all__ = ["Loop", "Plan", "plan_by_name", "plan_of"]
 _R = TypeVar("_R")
 _P = TypeVar("_P", bound="Plan")
 
-# What takes elements by their numbers.
+# Operations that take elements by their index.
 _CHOOSING = {"embedding", "index", "gather"}
 
 
@@ -42,7 +42,7 @@ class Loop:
         self._recipe: Any = None
 
     def recipe(self, kind: Callable[[Plan, Loop, Sequence[str]], _R], plan: Plan, names: Any) -> _R:
-        """How it is called for, made by `kind` at the first call and kept."""
+        """The recipe of its calls, made by `kind` at the first one and kept."""
         if self._recipe is None:
             self._recipe = kind(plan, self, names)
         return cast(_R, self._recipe)
@@ -63,7 +63,7 @@ class Plan(ABC):
         draw: draws, given the input.
         ahead: what runs ahead of the loop; `program` is the rest, `whole` all of it.
         widen: makes the loop's input, and what is named ahead of it; see `_widening`.
-        backward_for: how backward loops are called for, by what is given and what is needed.
+        backward_for: recipes of backward loops, by what is given and what is needed.
     """
 
     engine: ClassVar[str]
@@ -181,7 +181,7 @@ Widening = Callable[[Tensor, Mapping[Value, Tensor]], tuple[Tensor, dict[str, Te
 
 
 def _widening(ahead: Ahead) -> Widening:
-    """The function that runs what runs ahead.
+    """The function that runs the operations ahead of the loop.
 
     It takes the input and the parameters and constants by value, and returns the loop's input, and
     by its name what only it makes.
@@ -206,7 +206,7 @@ def _widening(ahead: Ahead) -> Widening:
     return widen
 
 
-_UNNAMED = "cpu"  # the engine that a text means which names none
+_UNNAMED = "cpu"  # the engine of a text that names none
 _kinds: dict[str, type[Plan]] = {}
 _numbers = itertools.count(1)
 _by_name: WeakValueDictionary[str, Plan] = WeakValueDictionary()
@@ -240,14 +240,14 @@ def plan_of(kind: type[_P], program: Program, feedback: str | None, *, whole: bo
 
 
 def _choosing(program: Program) -> set[Op]:
-    """What takes elements by the numbers in the input."""
+    """The operations that take elements by indices in the input."""
     ops = [op for op in split(program).before if op.target._opname in _CHOOSING]
     given = {op: op.args[2 if op.target._opname == "gather" else 1] for op in ops}
     return {op for op in ops if any(value.batched for value in leaves_in(given[op], Value))}
 
 
 def _made(kind: type[_P], program: Program, feedback: str | None, early: set[Op]) -> _P | str:
-    """The plan; what the loop lacks and needs no state runs ahead of it, as `early` does."""
+    """The plan; `early` runs ahead of the loop, and so does what a loop cannot have."""
     ahead = ahead_of(program, early) if early else None
     while True:
         try:

@@ -39,7 +39,7 @@ def run_plan(plan: Plan, run: Run) -> RunResult:
 
 
 def _stored(plan: Plan, names: Mapping[str, Value]) -> dict[Value, str]:
-    """What the loop is to write down: not the input or output, and the same only once."""
+    """What the loop is to record: not the input or output, and equal values only once."""
     there = (plan.program.x, plan.program.output)
     first = {plan.lowered.aliases[value]: name for name, value in names.items()}
     return {value: name for value, name in first.items() if value not in there}

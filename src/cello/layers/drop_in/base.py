@@ -156,7 +156,7 @@ class DropIn(Streamed, nn.RNNBase):
         return x if alone else of_its_own(x), last
 
     def _torchs_code_runs(self, x: Any, *, whole: bool) -> bool:
-        """Whether PyTorch's own code runs: no cell can, or it is faster; nobody asks for our cells.
+        """Whether PyTorch's own code runs: it is faster, or no cell compiles; unless asked not to.
 
         In a step that is captured it always does: its functions are written down as equations.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cello.cells import Cell
 from cello.program.guards.key import GuardKey
-from cello.program.guards.watched import NOT_READ
+from cello.program.guards.watched import GUARD_NAME
 
 __all__ = ["FastGuard", "fast_guard_of"]
 
@@ -32,7 +32,7 @@ class FastGuard:
         self.loops: dict[Any, Any] = {}
         self._holds_by_content = guard_key.by_content
         self._watched = guard_key.watched
-        cell.__dict__[NOT_READ] = self
+        cell.__dict__[GUARD_NAME] = self
         self._objects_before = [*self._watched.all(cell)]
         self._equal_before = self._watched.equal(cell)
 
@@ -52,5 +52,5 @@ class FastGuard:
 
 def fast_guard_of(cell: Cell) -> FastGuard | None:
     """The guard that still holds, if there is one."""
-    guard = cell.__dict__.get(NOT_READ)
+    guard = cell.__dict__.get(GUARD_NAME)
     return guard if isinstance(guard, FastGuard) and guard.holds(cell) else None

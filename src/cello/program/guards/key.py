@@ -20,14 +20,14 @@ from torch.nn.parameter import is_lazy
 from cello.cells import Cell
 from cello.cells.isolated import hooks_of
 from cello.program.guards.places import Slots, bytes_of
-from cello.program.guards.watched import NOT_READ, Watched
+from cello.program.guards.watched import GUARD_NAME, Watched
 
 __all__ = ["GuardKey"]
 
 LIMIT = 2000  # things that are looked at, the nearest first: a bound on the time that a look takes
 
 _PLAIN = frozenset({type(None), bool, int, complex, str, bytes, float})
-_INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {NOT_READ}
+_INTERNAL = frozenset(vars(nn.Module())) - {"training"} | {GUARD_NAME}
 
 
 class GuardKey:
@@ -221,7 +221,7 @@ class GuardKey:
             self._see(slot, getattr(value, slot, None))
 
     def _attributes(self, name: str, value: Any) -> None:
-        """What anything of a class of somebody's has besides what it holds."""
+        """The class, if it is not a library's, and the attributes of any object."""
         if _looks_into(type(value)):
             self._see("class", type(value))
         if (inside := getattr(value, "__dict__", None)) is not None:

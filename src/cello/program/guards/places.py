@@ -1,4 +1,4 @@
-"""Where a step can leave something: what such a place holds, and how it is put back."""
+"""Places that a step can change: what one holds, and how it is restored."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def contents(place: Any) -> dict[Any, Any]:
 
 
 def put_back(place: Any, before: dict[Any, Any]) -> None:
-    """Let the place hold again what it held."""
+    """Restore what the place held."""
     if isinstance(place, CellType):
         place.cell_contents = before.get(0)
     elif isinstance(place, tuple):

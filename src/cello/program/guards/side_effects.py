@@ -93,7 +93,7 @@ def _differs(now: dict[Any, Any], before: dict[Any, Any]) -> set[str]:
 
 
 class _Source(NamedTuple):
-    """Where random numbers come from, and what it stood at; without a name if it is PyTorch's."""
+    """A generator of random numbers and its state before; without a name if it is PyTorch's."""
 
     name: str
     get: Callable[[], Any]
@@ -101,7 +101,7 @@ class _Source(NamedTuple):
     before: Any
 
     def put_back(self) -> bool:
-        """Put it back to where it was; whether it has moved."""
+        """Restore its state; whether it had changed."""
         now = self.get()
         is_tensor = isinstance(now, Tensor)
         moved = not torch.equal(now, self.before) if is_tensor else repr(now) != repr(self.before)
@@ -111,7 +111,7 @@ class _Source(NamedTuple):
 
 
 def _sources(seen: Iterable[Any]) -> Iterator[_Source]:
-    """The generators of random numbers that all can use, and those that have been seen."""
+    """The generators of random numbers that a step can use: the global ones, and those seen."""
     numpy: Any = sys.modules.get("numpy.random")
     for at in (random, *((numpy,) if numpy else ()), *seen):
         kind = getattr(at, "__name__", type(at).__name__)

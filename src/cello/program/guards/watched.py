@@ -1,4 +1,4 @@
-"""Places where another object might be than there was: what two looks at them compare."""
+"""The places whose objects two looks compare, to see whether any has been replaced."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from cello.cells import Cell
 
-__all__ = ["NOT_READ", "Watched"]
+__all__ = ["GUARD_NAME", "Watched"]
 
-NOT_READ = "_glance"  # an attribute of a cell that is ours: its fast guard
+GUARD_NAME = "_fast_guard"  # the attribute under which a cell holds its fast guard
 
 _values = methodcaller("values")
 _code = attrgetter("__code__", "__defaults__", "__kwdefaults__", "__dict__")

@@ -157,7 +157,7 @@ def _features(node: Slice | Gather) -> list[Feature]:
 
 
 def _returned(graph: Graph, node: Node, moved: list[tuple[int, Feature]]) -> list[Node]:
-    """What comes back to a vector whose features were moved: each as often as it was read."""
+    """The cotangents of a vector whose features were moved: one for each time one was read."""
     found: list[dict[int, Feature]] = []
     seen: Counter[int] = Counter()
     for place, feature in moved:
@@ -201,5 +201,5 @@ def _through_fold(
 
 
 def _depends(node: Node) -> bool:
-    """Whether a gradient can come to anything through the node: it is no number."""
+    """Whether a gradient can reach anything through the node: not through a constant."""
     return bool(node.inputs) or isinstance(node, (Load, Shared))

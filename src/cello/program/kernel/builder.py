@@ -110,7 +110,7 @@ class Lowering:
         self.closing = closing(program)
 
     def refuse(self, op: Op | None, reason: str, instead: str = "") -> NoReturn:
-        """Raise the error that says why not, and what fuses instead."""
+        """Raise the error: why the step cannot be fused, and what fuses instead."""
         where = f" {said(op.where)}" if op is not None else ""
         instead = instead or ("" if op is None else INSTEAD.get(op.target._opname, ""))
         rest = f"; {instead}" if instead else ""
@@ -129,7 +129,7 @@ class Lowering:
         self.refuse(op, f"{op.function} does not treat each row by itself", instead or _ROWS)
 
     def refuse_result(self, op: Op) -> NoReturn:
-        """Refuse an operation of whose results one is read that a fused loop has not."""
+        """Refuse an operation one of whose results is read that a fused loop does not compute."""
         self.refuse(op, f"a fused loop has not all results of {op.function}")
 
     def arrive(self, value: Value, array: Array) -> None:

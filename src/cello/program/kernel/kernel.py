@@ -127,7 +127,7 @@ def forward_kernel(
 
 
 def _item_size(program: Program) -> int:
-    """Bytes of the numbers to compute with: bfloat16 is computed in float32."""
+    """Bytes of a number that the loop computes with: float32 for bfloat16 and float16."""
     return max(4, program.x.dtype.itemsize)
 
 
@@ -141,7 +141,7 @@ def _stores(kind: str, name: str, lowered: Lowered, value: Value) -> list[Store]
 
 
 def _fused(graph: Graph, kernel: Kernel, keep: list[Node]) -> Kernel:
-    """Turn additions into sums; `keep` are nodes that are sums of their own whatever is kept."""
+    """Turn chains of additions into sums; those in `keep` stay sums of their own."""
     new = gather_sums(graph, kernel.ends, keep)
     kernel.carried = {name: [new[node] for node in nodes] for name, nodes in kernel.carried.items()}
     kernel.stores = [Store(s.array, s.start, new[s.node], s.per_sequence) for s in kernel.stores]
@@ -221,7 +221,7 @@ def _leave_products(
     needed: Collection[Value] | None,
     read: Callable[[Node], Node],
 ) -> None:
-    """Store the cotangents of products, and those factors that are nowhere yet."""
+    """Store the cotangents of products, and the factors that no array holds yet."""
     left: dict[tuple[Node, ...], Array] = {}
     factors: dict[Node, Operand] = {}
     for number, use in enumerate(back.uses):
@@ -251,7 +251,7 @@ def _leave_products(
 
 
 def _factor(kernel: Kernel, factors: dict[Node, Operand], node: Node, place: int) -> Operand:
-    """Where a factor stands after the loop; what stands nowhere is stored."""
+    """The array that holds a factor after the loop; a new one if there is none."""
     if isinstance(node, Load) and node.array.kind in ("x", "y", "tape", "drawn"):
         return Operand(node.array, node.start, node.length, place)
     if node not in factors:

@@ -95,13 +95,13 @@ class _Walk(Lowering):
         return rule
 
     def _ahead(self, op: Op) -> str:
-        """What is said of an operation without a rule: where it would run, or what fuses."""
+        """The hint for an operation without a rule: what fuses instead, or where it would run."""
         known = INSTEAD.get(op.target._opname, "")
         alone = "of what needs no state it would run for all steps ahead of the loop"
         return known or (alone if is_row_wise(op) else "")
 
     def _drawn(self) -> list[Op]:
-        """Random draws, what they need and what is made of them alone: it runs before the loop."""
+        """What runs before the loop: random draws, what they need, what is made of them alone."""
         program = self.program
         given = {program.x, *program.state.values(), *program.parameters.values()}
         drawn: set[Op] = set()

@@ -210,7 +210,7 @@ def _scaled(
 
 
 def _shifted(low: Lowering, vector: Pieces) -> tuple[Pieces, Node]:
-    """What is left under the greatest, which only keeps the exponential small."""
+    """A vector minus its maximum, which keeps exponentials from overflowing; the maximum."""
     g = low.graph
     most = best_of(g, "max", vector)
     return tuple(g.call("sub", node, most) for node in vector), most

@@ -60,7 +60,7 @@ def _sources(origins: list[Origin]) -> list[Value]:
 
 
 def _move(low: Lowering, op: Op) -> None:
-    """Whatever puts features elsewhere: it tells itself where each comes from."""
+    """An operation that moves features, by the origin of each."""
     origins = row_origins(op)
     if origins is None:  # the numbers in the input say where from
         low.refuse(op, f"a fused loop has no {op.function} of so many")

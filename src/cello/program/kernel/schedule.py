@@ -155,7 +155,7 @@ def _is_computed(node: Node) -> bool:
 
 
 def _read_from_memory(node: Node) -> list[Node]:
-    """Of what a node reads, the vectors of which it needs more than the feature at hand."""
+    """The vectors of which a node reads other features than the one that it computes."""
     found = list(node.inputs) if isinstance(node, Gather) else []
     for arg in node.inputs:
         if isinstance(arg, Dot):
@@ -204,7 +204,7 @@ def _phases(kernel: Kernel, nodes: list[Node], extra: set[Node]) -> dict[Node, s
 
 
 def _sink(nodes: list[Node], phases: dict[Node, str]) -> None:
-    """Compute in the loop what it alone reads and what arrays alone make: memory costs more."""
+    """Move nodes made of arrays alone to where they are read: memory costs more than computing."""
     light: set[Node] = set()
     for node in nodes:
         if isinstance(node, Apply) and all(a in light or not a.inputs for a in node.inputs):
@@ -240,7 +240,7 @@ def _part_sums(graph: Graph, kernel: Kernel) -> None:
 
 
 def _level(node: Node, places: dict[Node, _Place], phase: str) -> int:
-    """One more than that of what must be whole before it."""
+    """How many passes must end before that of a node: one more than for what it reads whole."""
     level, whole = 0, _read_from_memory(node)
     for arg in (*node.inputs, *whole):
         if arg not in places or places[arg][0] != phase:

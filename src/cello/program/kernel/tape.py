@@ -73,7 +73,7 @@ def make_tape(lowered: Lowered, back: Adjoint) -> Tape:
         tape.columns.setdefault(node, tape.width)
         tape.width += node.length
 
-    placed = {output: ("y", 0)}  # what is the same stands there once
+    placed = {output: ("y", 0)}  # equal states are kept once
     for name, value in program.next_state.items():
         nodes = lowered.nodes(value)
         if nodes not in placed:

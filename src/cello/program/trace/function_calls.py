@@ -104,7 +104,7 @@ class FunctionCalls:
         self.result: Any = None  # of `forward`
 
     def decides(self) -> bool:
-        """Note that values decide what follows; False where no function is being applied."""
+        """Note that data decide what runs; False where no function is being applied."""
         self.is_opaque = self.is_opaque or self.depth > 0
         return self.is_opaque
 

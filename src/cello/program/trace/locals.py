@@ -31,7 +31,7 @@ def step_with_locals(
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """Run a block of our own inside a step that is not to be shown to whoever watches the step."""
+    """Run a block inside a step that its profiler does not see."""
     profile: Any = sys.getprofile()
     sys.setprofile(None)
     try:

@@ -28,7 +28,7 @@ _VIEWS = {aten.view.default, aten._unsafe_view.default}
 def merge(
     programs: Sequence[Program], sizes: Sequence[int], varies: str, instead: str = ""
 ) -> Program:
-    """Make the first a program for every batch size, by what differs in the others.
+    """Turn the first trace into a program for every batch size, by comparison with the others.
 
     Args:
         programs: the traces.
@@ -116,7 +116,7 @@ class _Merger:
         self.pair(values[0], list(values[1:]))
 
     def copy(self, op: Op) -> None:
-        """What only the first has copied."""
+        """A copy that only the first trace makes."""
         self.pair(op.outputs[0], self.same[op.args[0]], op)
 
     def op(self, op: Op, others: list[Op]) -> None:
@@ -180,17 +180,17 @@ def _where_other(programs: Sequence[Program]) -> str:
 
 
 def _copies(program: Program) -> list[Op]:
-    """What `reshape` and `contiguous` copy, as they do with what does not lie in order.
+    """The copies that `reshape` and `contiguous` make of tensors that are not contiguous.
 
-    A single row more often does than many.
+    A tensor of a single row is contiguous more often, so that traces differ in them.
     """
-    cuts = any(op.grad for op in program.ops)  # then what is without is so by the step's own word
+    cuts = any(op.grad for op in program.ops)  # without, where others have them: by the step
     made = [op for op in program.ops if op.target is aten.clone.default and (op.grad or not cuts)]
     return [op for op in made if "memory_format" in op.kwargs]
 
 
 def _drop(program: Program, copies: list[Op]) -> None:
-    """Let a trace read what has been copied instead of the copies."""
+    """Let the operations of a trace read the originals in place of the copies."""
     same: dict[Value, Value] = {}
 
     def original(leaf: Any) -> Any:

@@ -45,7 +45,7 @@ _BOTH = "torch.where(condition, a, b), which computes both, fuses"
 
 
 class Around(NamedTuple):
-    """What else differs between the traces, since it may between calls."""
+    """What differs between traces besides the number of rows, as it may between calls."""
 
     grads: bool  # whether the step runs with gradients
     part: bool  # whether input and state are parts of something that has gradients
@@ -55,7 +55,7 @@ PLAIN = Around(grads=True, part=False)
 
 
 class InStepError(Exception):
-    """What was raised inside a step, or of what it returned."""
+    """An error raised inside a step, or by a check of what the step returned."""
 
     def __init__(self, inside: Exception) -> None:
         super().__init__(str(inside))
@@ -279,7 +279,7 @@ class Trace(TorchDispatchMode):
         return True
 
     def refuse_unseen(self, grad: bool, frame: Any, where: str) -> None:
-        """Refuse an operation whose gradient is not what the step's operations tell."""
+        """Refuse an operation whose gradient is not that of the operations written down."""
         # TorchScript cuts gradients off and computes them by itself.
         if self.hidden_effects.called is None and not self.calls.depth:
             self.refuse(
@@ -304,7 +304,7 @@ class Trace(TorchDispatchMode):
         called: str,
         where: str,
     ) -> tuple[Any, tuple[Any, ...]]:
-        """The operation that stands in the program for one in place, and its `arguments` there."""
+        """What stands in the program for an operation in place: the operation, its arguments."""
         written, transformed = args[0], self.hidden_effects.transformed
         if id(written) in self.memory.fixed:
             self.refuse(changes_given(self.program, self.values[id(written)], called, where))
@@ -326,7 +326,7 @@ class Trace(TorchDispatchMode):
     def with_rows_first(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], where: str
     ) -> Any:
-        """Write down an operation of what holds the same with its rows first; None if none does."""
+        """Write down an operation on tensors whose rows do not stand first; None for any other."""
         rows = self.rows_first
         if not rows.knows(func, args, kwargs):
             return None
@@ -350,7 +350,7 @@ class Trace(TorchDispatchMode):
         return result
 
     def as_it_lies(self, tensor: Tensor, frame: Any) -> None:
-        """Write down a tensor whose rows do not stand first, for what knows of no other form."""
+        """Write down a tensor whose rows do not stand first as it is, where no rule knows more."""
         layout, where = self.rows_first.layouts.pop(id(tensor)), user_line(frame)
         if layout.many > 1:
             self.refuse(
@@ -366,7 +366,7 @@ class Trace(TorchDispatchMode):
         self.emit(where, grad, target, (layout.rows_first, order), tensor)
 
     def of_dtype(self, tensor: Tensor, dtype: torch.dtype) -> Value:
-        """What stands in the program for a tensor with its numbers as others."""
+        """What stands in the program for a tensor converted to a dtype."""
         value: Value = self.operand(tensor)
         if value.dtype == dtype:
             return value
@@ -378,7 +378,7 @@ class Trace(TorchDispatchMode):
     def emit(
         self, where: str, grad: bool, target: Any, args: tuple[Any, ...], result: Tensor
     ) -> None:
-        """Write down what no call has asked for; `result` holds it already."""
+        """Write down an operation that the step has not called; `result` is what it makes."""
         inside = map_leaves(self.operand, args)
         made = self.value(result, target._opname)
         self.program.ops.append(Op(target, inside, {}, (made,), False, where, grad))

@@ -1,4 +1,4 @@
-"""What a write into a part of a tensor does to all that look at the same memory.
+"""What a write into a part of a tensor does to all views of the same memory.
 
 A program has no memory: instead of writing, it makes the whole anew, with the part in it, and
 looks at it again for each view that there is.
@@ -49,7 +49,7 @@ class Views:
             self._views[id(result)] = _View(result, args[0], func, args[1:])
 
     def root(self, tensor: Tensor) -> Tensor | None:
-        """The tensor that it is a part of, if what is written into the part can be told."""
+        """The tensor that it is a view of; None where a write through the views is not known."""
         while (view := self._views.get(id(tensor))) is not None:
             if _put_back(view.func) is None:
                 return None
@@ -63,7 +63,7 @@ class Views:
         return len({id(tensor) for tensor in known}) == 1 + len(self._of(root))
 
     def written(self, tensor: Tensor, emit: Emit) -> None:
-        """Write down what follows when `tensor` has got other numbers."""
+        """Write down how the other views follow after a write into `tensor`."""
         path = {id(tensor)}
         part = tensor
         while (view := self._views.get(id(part))) is not None:

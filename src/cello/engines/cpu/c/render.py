@@ -57,18 +57,14 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
         memory.together = lcm(*widths)
     functions: list[str] = []
     calls: dict[str, list[tuple[str, int]]] = {"before": [], "loop": [], "after": []}
-    counts: dict[str, int] = {}
     for region in plan.regions:
-        counts[region.phase] = counts.get(region.phase, 0) + 1
-        name = f"{region.phase}_{counts[region.phase]}"
+        name = f"{region.phase}_{len(calls[region.phase]) + 1}"
         functions.append(render_region(name, region, memory))
         calls[region.phase].append((name, region.level))
-    for array, _ in kernel.kept.values():
-        if kernel.name == "backward" and kernel.states:
-            memory.arrays[array] = None
-    for array, _ in plan.next_states.values():
-        if array.kind != "next":
-            memory.arrays[array] = None
+    kept = kernel.kept.values() if kernel.name == "backward" and kernel.states else ()
+    memory.arrays.update(dict.fromkeys(array for array, _ in kept))
+    states = (array for array, _ in plan.next_states.values() if array.kind != "next")
+    memory.arrays.update(dict.fromkeys(states))
     slots = _slots(kernel, memory)
     title = f"/* The {kernel.name} loop of {kernel.cell}. */\n"
     parts = [
@@ -82,12 +78,9 @@ def render(graph: Graph, kernel: Kernel, feedback: str | None) -> Rendered:
         _packing(memory),
         walk(),
     ]
-    work = sum(packed.inputs * packed.outputs * len(packed.parts) for packed in memory.packed)
-    weights = sum(
-        packed.inputs * packed.outputs * len(packed.parts)
-        for packed in memory.packed
-        if packed.name.startswith("loop")
-    )
+    sizes = [(p.name, p.inputs * p.outputs * len(p.parts)) for p in memory.packed]
+    work = sum(size for _, size in sizes)
+    weights = sum(size for name, size in sizes if name.startswith("loop"))
     shares = 0
     if plan.by_unit:
         shares = -(-plan.regions[0].length * kernel.item_size // (64 * memory.together))

@@ -1,4 +1,4 @@
-"""What the code in C++ has to know of a loop, in numbers: its functions, and recipes of calls."""
+"""A loop for the code in C++, as numbers: its functions, and recipes of calls."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["Sums"]
 
 
 class _Part(NamedTuple):
-    """Some numbers of a vector that are those of another one, or have them added.
+    """A part of a vector that is copied from another one, or has it added.
 
     Attributes:
         made: which of `Plan.once_made` it belongs to, and `at` the first of its numbers.

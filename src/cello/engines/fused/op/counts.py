@@ -1,4 +1,4 @@
-"""What counters of operations are told: the products of a loop, as the step itself would run them.
+"""The floating point operations of a loop: those of its products, as the step would run them.
 
 `torch.utils.flop_counter` asks for the number of floating point operations by a formula for each
 operation; ours asks the formulas of the products that stand in the captured step.
@@ -78,7 +78,7 @@ def _factors(op: Op) -> list[Value]:
 
 
 class _Backward:
-    """The products that bring gradients to what needs them.
+    """The products of the backward pass, by what needs a gradient.
 
     A product has one more for each factor that needs a gradient, at each step at which a gradient
     comes to the product. Both may differ between steps: a sequence begins with a state that needs

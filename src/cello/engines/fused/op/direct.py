@@ -1,4 +1,4 @@
-"""Whether an operation has to be asked for through PyTorch's dispatcher, which takes its time.
+"""Whether an operation has to go through PyTorch's dispatcher, which costs time.
 
 It is where something listens there: a mode, a transform, a trace, a profiler, a tensor of another
 kind.
@@ -35,7 +35,7 @@ def can_bypass_dispatcher(tensors: Iterable[Any]) -> bool:
 
 
 def nobody_traces(tensor: Tensor) -> bool:
-    """Whether a tensor that an operation has made holds numbers, and stands in no graph."""
+    """Whether a tensor that an operation has made is no tracer's: it holds numbers."""
     return (
         type(tensor) is Tensor
         and torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is None

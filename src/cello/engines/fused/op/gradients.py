@@ -1,4 +1,4 @@
-"""The backward loop as a function of tensors, and the products that are left for after it."""
+"""The backward loop as a function of tensors, and the matrix products that follow it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run_backward(
 def backward_recipe(
     plan: Plan, names: Sequence[str], grads: Sequence[Any], needs: Sequence[bool]
 ) -> BackwardRecipe:
-    """How the loop is called for that computes what is needed, no more; see `run_backward`."""
+    """The recipe of the loop that computes what is needed and no more; see `run_backward`."""
     recorded = any(grad is not None for grad in grads[plan.places.recorded])
     key = (recorded, *names, *needs)
     recipe: BackwardRecipe | None = plan.backward_for.get(key)

@@ -170,6 +170,6 @@ def backward(
     grads: Sequence[Tensor | None],
     needs: Sequence[bool],
 ) -> list[Tensor]:
-    """Those of the tensors that need one, where something listens or will differentiate them."""
+    """Those of the tensors that need one, through the dispatcher: differentiable, or traced."""
     gradients: list[Tensor] = _op_backward(*call, made, list(grads), list(needs))
     return gradients

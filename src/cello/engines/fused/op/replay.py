@@ -21,7 +21,7 @@ __all__ = ["replay", "replayed"]
 def replay(
     call: LoopCall, _made: Any, grads: Sequence[Tensor | None], needs: Sequence[bool]
 ) -> list[Tensor]:
-    """What `run_backward` returns, as functions of all that is given."""
+    """What `run_backward` returns, differentiable again."""
     forced = call.forced
     known = forced is not None and forced.requires_grad
     with torch.enable_grad():

@@ -66,12 +66,12 @@ Made = list[RowLayout] | None
 
 
 class RowLayouts:
-    """Of the tensors of one trace, which hold something of each row, and where.
+    """Which tensors of one trace have rows, and along which axis.
 
     Attributes:
         count: how many rows there are.
         layouts: by the id of a tensor, how its rows lie where they do not stand first.
-        with_rows: ids of all tensors that hold something of each row.
+        with_rows: ids of all tensors that have rows.
         parts: by the id of what was stacked, along which axis, and of what.
     """
 
@@ -88,7 +88,7 @@ class RowLayouts:
         )
 
     def is_by_row(self, tree: Any) -> bool:
-        """Whether one of the tensors in nested arguments holds something of each row."""
+        """Whether one of the tensors in nested arguments has rows."""
         return any(id(tensor) in self.with_rows for tensor in leaves_in(tree, Tensor))
 
     def of(self, leaf: Any) -> RowLayout | None:

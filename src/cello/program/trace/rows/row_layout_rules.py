@@ -1,4 +1,4 @@
-"""What each operation does to tensors whose rows do not stand first: of [B, …], the same.
+"""What each operation does to tensors whose rows do not stand first, as one on [B, …].
 
 Each rule takes what is known of the rows, the operation, its arguments and its result.
 """

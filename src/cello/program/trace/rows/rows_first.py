@@ -31,7 +31,7 @@ _ENTERING = _VIEWS.union(
 
 
 class Places:
-    """What the first of several traces has found, for the others: with one row it cannot be told.
+    """Where rows lie, as the first of several traces has found: of one row it cannot be seen.
 
     Attributes:
         after_views: where the rows lie after each change of shape, as (axis, outer, inner).
@@ -45,7 +45,7 @@ class Places:
 
 
 class RowsFirst(RowLayouts):
-    """The tensors of one trace, those whose rows lie elsewhere than first kept with them first.
+    """The tensors of one trace; where rows do not stand first, a copy with its rows first.
 
     Args:
         count: how many rows there are.
@@ -76,13 +76,13 @@ class RowsFirst(RowLayouts):
         return known or torch.Tag.pointwise in func.tags
 
     def _is_widened(self, args: tuple[Any, ...]) -> bool:
-        """Whether what has no rows has more axes, which come before those of what has some."""
+        """Whether a tensor without rows has more axes, which move the rows of the others."""
         ranks = [(tensor.dim(), id(tensor) in self.with_rows) for tensor in leaves_in(args, Tensor)]
         own = [rank for rank, has_rows in ranks if has_rows]
         return bool(own) and max(rank for rank, _ in ranks) > max(own)
 
     def made(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Made:
-        """What an operation that it knows leaves, with its rows first; None: it goes on as it is.
+        """The results of an operation that it knows, with rows first; None: they stay as they are.
 
         It is called where operations are written down, after `func` has made the `result` out of
         sight.
@@ -109,7 +109,7 @@ class RowsFirst(RowLayouts):
         return along(self, func, args, kwargs, result)
 
     def _entered(self, rule: Rule, func: Any, args: tuple[Any, ...], result: Any) -> Made:
-        """The same of what has its rows first, as all traces do."""
+        """The same for tensors with their rows first; the first trace decides for all."""
         if self.is_first:
             made = rule(self, func, args, result)
             self.places.enters.append(made is not None)
