@@ -147,7 +147,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "tanh": _unary(lambda graph, x, y: graph.call("sub", 1.0, graph.call("mul", y, y))),
     "sigmoid": _unary(lambda graph, x, y: graph.call("mul", y, graph.call("sub", 1.0, y))),
     "erf": _unary(_twice_over_root_pi),
-    # The derivatives of these are those of `slopes`.
+    # The derivatives of these are those of `SLOPES`.
     **{name: Primitive(1, cheap=False) for name in "erfc asin acos atan asinh acosh atanh".split()},
     **{name: Primitive(2, cheap=False) for name in ("atan2", "hypot", "copysign")},
     "rint": Primitive(1),

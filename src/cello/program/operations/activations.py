@@ -1,7 +1,7 @@
 """The activations, and what else is one function of a number, made of primitives.
 
 Most have the derivative that follows, primitive by primitive; where PyTorch's own differs at a
-kink, at infinity or where numbers overflow, `own` puts that of `kernel.slopes` in its place.
+kink, at infinity or where numbers overflow, `own` puts that of `kernel.derivatives` in its place.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from typing import Any
 
 import torch
 
-from cello.program.operations.operation import Make, Operation
+from cello.program.operations.operation import (
+    Make,
+    Operation,
+    calling,
+    own,
+    pointwise,
+    primitive,
+    spelled,
+    with_slope,
+)
 
-__all__ = ["ACTIVATIONS", "limited", "own", "trunc"]
-
-
-def own(call: Make, name: str, value: Any, *given: Any) -> Any:
-    """`value`, with the derivative of `slopes.SLOPES[name]` for what was given."""
-    return call(f"{name}'", value, *given)
+__all__ = ["ACTIVATIONS", "limited", "trunc"]
 
 
 def limited(call: Make, x: Any, least: Any, most: Any) -> Any:
@@ -160,69 +164,50 @@ def _nan_to_num(
     return own(call, "nan_to_num", value, x)
 
 
-def _with_slope(name: str) -> Operation:
-    """A primitive, with the derivative of its name in `kernel.slopes`."""
-    return _one(lambda call, x: own(call, name, call(name, x), x))
-
-
 def _log_to(base: int) -> Operation:
     factor = 1 / math.log(base)
-    return _one(lambda call, x: own(call, f"log{base}", call("mul", call("log", x), factor), x))
-
-
-def _one(formula: Any, written: Any = "") -> Operation:
-    return Operation("pointwise", formula=formula, written=written)
-
-
-def _primitive(name: str) -> Operation:
-    return _one(lambda call, x: call(name, x))
-
-
-def _spelled(formula: Any) -> Operation:
-    """Written in formulas as what it is made of."""
-    return _one(formula, formula)
+    return pointwise(
+        lambda call, x: own(call, f"log{base}", call("mul", call("log", x), factor), x)
+    )
 
 
 _PRIMITIVES = "abs exp expm1 log log1p sin cos tan sinh cosh erf floor"
 
 ACTIVATIONS: dict[str, Operation] = {
-    **{name: _primitive(name) for name in _PRIMITIVES.split()},
-    "sigmoid": replace(_primitive("sigmoid"), bounds=(0.0, 1.0)),
-    "tanh": replace(_primitive("tanh"), bounds=(-1.0, 1.0)),
-    **dict.fromkeys(("sign", "sgn"), _primitive("sign")),
-    **dict.fromkeys(("logical_not", "bitwise_not"), _primitive("not")),
-    "neg": _spelled(lambda call, x: call("neg", x)),
-    "sqrt": _spelled(lambda call, x: call("sqrt", x)),
-    "rsqrt": _spelled(lambda call, x: call("rsqrt", x)),
-    "reciprocal": _spelled(lambda call, x: call("reciprocal", x)),
+    **{name: primitive(name) for name in _PRIMITIVES.split()},
+    "sigmoid": replace(primitive("sigmoid"), bounds=(0.0, 1.0)),
+    "tanh": replace(primitive("tanh"), bounds=(-1.0, 1.0)),
+    **dict.fromkeys(("sign", "sgn"), primitive("sign")),
+    **dict.fromkeys(("logical_not", "bitwise_not"), primitive("not")),
+    **{name: spelled(calling(name)) for name in ("neg", "sqrt", "rsqrt", "reciprocal")},
     "log2": _log_to(2),
     "log10": _log_to(10),
-    "ceil": _one(_ceil),
-    "trunc": _one(trunc),
-    "frac": _one(lambda call, x: call("sub", x, trunc(call, x))),
-    "round": _one(_round),
-    **{name: _with_slope(name) for name in "erfc asin acos atan asinh acosh atanh".split()},
-    "sinc": _one(_sinc),
-    "deg2rad": _one(lambda call, x: call("mul", x, math.pi / 180)),
-    "rad2deg": _one(lambda call, x: call("mul", x, 180 / math.pi)),
-    "nan_to_num": _one(_nan_to_num),
-    "isnan": _one(lambda call, x: call("ne", x, x)),
-    "isinf": _one(lambda call, x: call("eq", call("abs", x), math.inf)),
-    "logit": _one(_logit),
-    "relu": _one(_relu),
-    "leaky_relu": _one(_leaky_relu),
-    "_prelu_kernel": _one(_prelu, "prelu"),
-    "elu": _one(_elu),
-    "celu": _one(_celu),
-    "softplus": _one(_softplus),
-    "log_sigmoid_forward": _one(_log_sigmoid, lambda call, x: call("log", call("sigmoid", x))),
-    "gelu": _one(_gelu),
-    "silu": _one(_silu),
-    "mish": _one(_mish),
-    "hardsigmoid": replace(_one(_hardsigmoid, "hard_sigmoid"), bounds=(0.0, 1.0)),
-    "hardtanh": replace(_one(_hardtanh, "hard_tanh"), bounds=(-1.0, 1.0)),
-    "hardswish": _one(_hardswish),
-    "hardshrink": _one(_hardshrink),
-    "softshrink": _one(_softshrink),
-    "threshold": _one(_threshold),
+    "ceil": pointwise(_ceil),
+    "trunc": pointwise(trunc),
+    "frac": pointwise(lambda call, x: call("sub", x, trunc(call, x))),
+    "round": pointwise(_round),
+    **{name: with_slope(name) for name in "erfc asin acos atan asinh acosh atanh".split()},
+    "sinc": pointwise(_sinc),
+    "deg2rad": pointwise(lambda call, x: call("mul", x, math.pi / 180)),
+    "rad2deg": pointwise(lambda call, x: call("mul", x, 180 / math.pi)),
+    "nan_to_num": pointwise(_nan_to_num),
+    "isnan": pointwise(lambda call, x: call("ne", x, x)),
+    "isinf": pointwise(lambda call, x: call("eq", call("abs", x), math.inf)),
+    "logit": pointwise(_logit),
+    "relu": pointwise(_relu),
+    "leaky_relu": pointwise(_leaky_relu),
+    "_prelu_kernel": pointwise(_prelu, "prelu"),
+    "elu": pointwise(_elu),
+    "celu": pointwise(_celu),
+    "softplus": pointwise(_softplus),
+    "log_sigmoid_forward": pointwise(_log_sigmoid, lambda call, x: call("log", call("sigmoid", x))),
+    "gelu": pointwise(_gelu),
+    "silu": pointwise(_silu),
+    "mish": pointwise(_mish),
+    "hardsigmoid": replace(pointwise(_hardsigmoid, "hard_sigmoid"), bounds=(0.0, 1.0)),
+    "hardtanh": replace(pointwise(_hardtanh, "hard_tanh"), bounds=(-1.0, 1.0)),
+    "hardswish": pointwise(_hardswish),
+    "hardshrink": pointwise(_hardshrink),
+    "softshrink": pointwise(_softshrink),
+    "threshold": pointwise(_threshold),
 }

@@ -8,7 +8,18 @@ from typing import Any
 
 from cello.program.graph import Op
 
-__all__ = ["Formula", "Make", "Operation", "along"]
+__all__ = [
+    "Formula",
+    "Make",
+    "Operation",
+    "along",
+    "calling",
+    "own",
+    "pointwise",
+    "primitive",
+    "spelled",
+    "with_slope",
+]
 
 #: `call("add", a, b)` makes a + b, of nodes, tensors or text: what `call` is a function of.
 Make = Callable[..., Any]
@@ -66,3 +77,33 @@ class Operation:
 def along(position: int, default: Any = None, name: str = "dim") -> tuple[int, str, Any]:
     """For `Operation.dim`."""
     return position, name, default
+
+
+def pointwise(formula: Formula, written: str | Formula = "") -> Operation:
+    """One that works element by element."""
+    return Operation("pointwise", formula=formula, written=written)
+
+
+def calling(name: str) -> Formula:
+    """The formula that is one primitive."""
+    return lambda call, *given: call(name, *given)
+
+
+def primitive(name: str, written: str = "") -> Operation:
+    """One that is a primitive."""
+    return pointwise(calling(name), written)
+
+
+def spelled(formula: Formula) -> Operation:
+    """One that stands in formulas as what it is made of."""
+    return pointwise(formula, formula)
+
+
+def own(call: Make, name: str, value: Any, *given: Any) -> Any:
+    """`value`, with the derivative of `derivatives.SLOPES[name]` for what was given."""
+    return call(f"{name}'", value, *given)
+
+
+def with_slope(name: str) -> Operation:
+    """One that is a primitive, with the derivative of its name in `derivatives.SLOPES`."""
+    return pointwise(lambda call, *given: own(call, name, call(name, *given), *given))

@@ -6,8 +6,18 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from cello.program.operations.activations import ACTIVATIONS, limited, own, trunc
-from cello.program.operations.operation import Formula, Make, Operation
+from cello.program.operations.activations import ACTIVATIONS, limited, trunc
+from cello.program.operations.operation import (
+    Formula,
+    Make,
+    Operation,
+    calling,
+    own,
+    pointwise,
+    primitive,
+    spelled,
+    with_slope,
+)
 
 __all__ = ["POINTWISE", "floor_divide", "power", "signs_differ"]
 
@@ -170,71 +180,53 @@ def _huber_error(call: Make, a: Any, b: Any, _reduction: int = 1, delta: float =
     return own(call, "smooth_error", value, a, b, delta, delta, 1.0)
 
 
-def _with_slope(name: str) -> Operation:
-    """A primitive, with the derivative of its name in `kernel.slopes`."""
-    return _two(lambda call, a, b: own(call, name, call(name, a, b), a, b))
-
-
 def _is_true(call: Make, x: Any) -> Any:
     return call("ne", x, 0.0)
 
 
-def _two(formula: Formula, written: str | Formula = "") -> Operation:
-    return Operation("pointwise", formula=formula, written=written)
-
-
-def _primitive(name: str, written: str = "") -> Operation:
-    return _two(lambda call, a, b: call(name, a, b), written)
-
-
-def _spelled(formula: Formula) -> Operation:
-    """Written in formulas as what it is made of."""
-    return _two(formula, formula)
-
-
 def _compare(name: str) -> Operation:
-    return replace(_spelled(lambda call, a, b: call(name, a, b)), whole=True)
+    return replace(spelled(calling(name)), whole=True)
 
 
 POINTWISE: dict[str, Operation] = {
     **ACTIVATIONS,
-    "add": _spelled(_add),
-    "sub": _spelled(_sub),
-    "rsub": _spelled(_rsub),
-    "mul": _spelled(lambda call, a, b: call("mul", a, b)),
-    "div": _two(_div, _div_written),
-    "floor_divide": _two(lambda call, a, b: _div(call, a, b, "floor")),
-    "fmod": _primitive("fmod"),
-    "remainder": _two(_remainder),
-    "pow": _two(_power, lambda call, a, b: call("pow", a, b)),
-    "exp2": _two(lambda call, x: _power(call, 2.0, x)),
-    "lerp": _two(_lerp, _lerp_written),
-    "addcmul": _spelled(_addcmul),
-    "addcdiv": _spelled(_addcdiv),
-    "logaddexp": _two(_log_add_exp),
-    "logaddexp2": _two(_log_add_exp2),
-    "xlogy": _two(_x_log_y),
-    "heaviside": _two(_heaviside),
-    **{name: _with_slope(name) for name in ("atan2", "hypot", "copysign")},
-    "fmax": _two(_better("ge")),
-    "fmin": _two(_better("le")),
-    "mse_loss": _two(_squared_error),
-    "smooth_l1_loss": _two(_smooth_error),
-    "huber_loss": _two(_huber_error),
-    "maximum": _primitive("max", "max"),
-    "minimum": _primitive("min", "min"),
-    "clamp": replace(_two(_clamp, _clamp_written), whole=True),
-    "clamp_min": replace(_spelled(lambda call, x, least: call("at_least", x, least)), whole=True),
-    "clamp_max": replace(_spelled(lambda call, x, most: call("at_most", x, most)), whole=True),
+    "add": spelled(_add),
+    "sub": spelled(_sub),
+    "rsub": spelled(_rsub),
+    "mul": spelled(calling("mul")),
+    "div": pointwise(_div, _div_written),
+    "floor_divide": pointwise(lambda call, a, b: _div(call, a, b, "floor")),
+    "fmod": primitive("fmod"),
+    "remainder": pointwise(_remainder),
+    "pow": pointwise(_power, calling("pow")),
+    "exp2": pointwise(lambda call, x: _power(call, 2.0, x)),
+    "lerp": pointwise(_lerp, _lerp_written),
+    "addcmul": spelled(_addcmul),
+    "addcdiv": spelled(_addcdiv),
+    "logaddexp": pointwise(_log_add_exp),
+    "logaddexp2": pointwise(_log_add_exp2),
+    "xlogy": pointwise(_x_log_y),
+    "heaviside": pointwise(_heaviside),
+    **{name: with_slope(name) for name in ("atan2", "hypot", "copysign")},
+    "fmax": pointwise(_better("ge")),
+    "fmin": pointwise(_better("le")),
+    "mse_loss": pointwise(_squared_error),
+    "smooth_l1_loss": pointwise(_smooth_error),
+    "huber_loss": pointwise(_huber_error),
+    "maximum": primitive("max", "max"),
+    "minimum": primitive("min", "min"),
+    "clamp": replace(pointwise(_clamp, _clamp_written), whole=True),
+    "clamp_min": replace(spelled(calling("at_least")), whole=True),
+    "clamp_max": replace(spelled(calling("at_most")), whole=True),
     **{name: _compare(name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-    "logical_and": _primitive("and"),
-    "logical_or": _primitive("or"),
-    "logical_xor": _two(lambda call, a, b: call("ne", _is_true(call, a), _is_true(call, b))),
-    "bitwise_and": _primitive("and"),
-    "bitwise_or": _primitive("or"),
-    "bitwise_xor": _primitive("ne"),
-    "where": replace(_spelled(lambda call, which, a, b: call("where", which, a, b)), whole=True),
-    "masked_fill": _spelled(lambda call, x, mask, value: call("where", mask, value, x)),
-    "fill": _spelled(lambda call, _a, value: call("copy", value)),
+    "logical_and": primitive("and"),
+    "logical_or": primitive("or"),
+    "logical_xor": pointwise(lambda call, a, b: call("ne", _is_true(call, a), _is_true(call, b))),
+    "bitwise_and": primitive("and"),
+    "bitwise_or": primitive("or"),
+    "bitwise_xor": primitive("ne"),
+    "where": replace(spelled(calling("where")), whole=True),
+    "masked_fill": spelled(lambda call, x, mask, value: call("where", mask, value, x)),
+    "fill": spelled(lambda call, _a, value: call("copy", value)),
     "bernoulli": Operation("pointwise"),  # drawn before the loop
 }
