@@ -65,11 +65,14 @@ def _addcdiv(call: Make, _y: Node, g: Node, *given: Node) -> tuple[Node, ...]:
     return g, call("mul", g, call("div", value, b)), call("mul", call("neg", g), whole)
 
 
-def _log_add_exp(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
-    def of(one: Node, other: Node) -> Node:
-        return call("div", g, call("add", 1.0, call("exp", call("sub", other, one))))
+def _log_add(power: Callable[[Make, Node], Node]) -> Slope:
+    def slope(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
+        def of(one: Node, other: Node) -> Node:
+            return call("div", g, call("add", 1.0, power(call, call("sub", other, one))))
 
-    return of(a, b), of(b, a)
+        return of(a, b), of(b, a)
+
+    return slope
 
 
 def _logit(call: Make, _y: Node, g: Node, x: Node) -> tuple[Node, ...]:
@@ -86,13 +89,6 @@ def _logit_within(
 
 def _slope_of_logit(call: Make, g: Node, x: Node) -> Node:
     return call("div", g, call("mul", x, call("sub", 1.0, x)))
-
-
-def _log_add_exp2(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
-    def of(one: Node, other: Node) -> Node:
-        return call("div", g, call("add", 1.0, call("pow", 2.0, call("sub", other, one))))
-
-    return of(a, b), of(b, a)
 
 
 def _x_log_y(call: Make, _y: Node, g: Node, a: Node, b: Node) -> tuple[Node, ...]:
@@ -277,8 +273,8 @@ SLOPES: dict[str, tuple[int, Slope]] = {  # with the number of arguments
     "lerp": (3, _lerp),
     "addcmul": (4, _addcmul),
     "addcdiv": (4, _addcdiv),
-    "logaddexp": (2, _log_add_exp),
-    "logaddexp2": (2, _log_add_exp2),
+    "logaddexp": (2, _log_add(lambda call, x: call("exp", x))),
+    "logaddexp2": (2, _log_add(lambda call, x: call("pow", 2.0, x))),
     "xlogy": (2, _x_log_y),
     "squared_error": (2, _squared_error),
     "smooth_error": (5, _smooth_error),
