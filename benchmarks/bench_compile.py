@@ -2,8 +2,8 @@
 
 First with a cache without a loop, where a compiled cell is built; then with what that has left in
 the cache, as every later process finds it. The extension in C++, which a process of its own builds
-once on each machine, is there before: it would take the time of a processor from what is measured. PyTorch has made its first backward pass before, so that
-what it sets up itself is in neither.
+once on each machine, is there before: it would take the time of a processor from what is measured.
+PyTorch has made its first backward pass before, so that what it sets up itself is in neither.
 """
 
 from __future__ import annotations
