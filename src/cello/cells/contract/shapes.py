@@ -30,6 +30,7 @@ __all__ = [
     "positive",
     "shape_of",
     "shown",
+    "sizes_of",
     "width_of",
 ]
 
@@ -103,7 +104,7 @@ def is_several(size: Any) -> bool:
     )
 
 
-def _sizes_of(size: Any) -> dict[Any, Any]:
+def sizes_of(size: Any) -> dict[Any, Any]:
     """The size of each part by its name, or its place."""
     if isinstance(size, dict):
         return size
@@ -129,7 +130,7 @@ def width_of(size: Any) -> int:
     """
     if isinstance(size, int):
         return size
-    return sum(math.prod(shape_of(part)) for part in _sizes_of(size).values())  # of () it is 1
+    return sum(math.prod(shape_of(part)) for part in sizes_of(size).values())  # of () it is 1
 
 
 def shown(size: Any, *axes: Any) -> str:
@@ -140,7 +141,7 @@ def shown(size: Any, *axes: Any) -> str:
     """
     if not is_several(size):
         return f"[{', '.join(map(str, (*axes, *shape_of(size))))}]"
-    parts = {key: shown(part, *axes) for key, part in _sizes_of(size).items()}
+    parts = {key: shown(part, *axes) for key, part in sizes_of(size).items()}
     if isinstance(size, dict):
         return "{" + ", ".join(f"{key!r}: {part}" for key, part in parts.items()) + "}"
     return f"({', '.join(parts.values())})"
@@ -152,7 +153,7 @@ def as_shaped(size: Any, rows: Tensor) -> Any:
         return rows
     if not is_several(size):
         return _part_of(size, rows)
-    parts = _sizes_of(size)
+    parts = sizes_of(size)
     pieces = rows.split([width_of(part) for part in parts.values()], dim=1)
     made = {k: _part_of(s, piece) for (k, s), piece in zip(parts.items(), pieces, strict=True)}
     return made if isinstance(size, dict) else tuple(made.values())
@@ -176,7 +177,7 @@ def as_rows(size: Any, value: Any, dtype: torch.dtype | None = None) -> Tensor:
     if isinstance(size, int) or (not is_several(size) and size != INTEGER):
         rows: Tensor = value
         return rows if isinstance(size, int) else rows.reshape(rows.shape[0], width_of(size))
-    parts = _sizes_of(size)
+    parts = sizes_of(size)
     given = [value] if size == INTEGER else [value[key] for key in parts]
     flat = [
         part.reshape(part.shape[0], width_of(one)).to(dtype)
@@ -222,7 +223,7 @@ def check_side_by_side(called: str, size: Any, rows: Any) -> None:
     if not isinstance(rows, Tensor) or rows.dim() == 0 or rows.shape[-1] != width_of(size):
         return  # refused for that
     start = 0
-    for key, one in _sizes_of(size).items():
+    for key, one in sizes_of(size).items():
         part = rows[..., start]
         start += width_of(one)
         if one != INTEGER or not rows.is_floating_point() or not _has_numbers(part):
@@ -251,7 +252,7 @@ def parts_given(called: str, size: Any, x: Any) -> dict[str, tuple[Any, Any]]:
     """
     if not is_several(size):
         return {called: (size, x)}
-    parts = _sizes_of(size)
+    parts = sizes_of(size)
     if isinstance(size, dict):
         if not isinstance(x, Mapping) or set(x) != set(parts):
             got = f"a dict of {list(x)}" if isinstance(x, Mapping) else type(x).__name__

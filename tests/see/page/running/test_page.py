@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_sequence
 
 import cello
 from cello.see.page.running import given
@@ -266,6 +267,74 @@ def test_several_sequences_their_states_and_resets(watched: Callable, tmp_path: 
     x[4, 1, 1] = 3
     alone = recorded(net, x[3:5, 1:])  # from the reset on
     assert page.values("")["h"][-8:] == pytest.approx(alone["h"].flatten().tolist(), abs=1e-12)
+
+
+class Weather(cello.Cell):
+    """It reads two measurements, four of another kind, and which day it is."""
+
+    state = ("h",)
+
+    def __init__(self) -> None:
+        super().__init__({"wind": 2, "map": (2, 2), "day": "integer"}, 3)
+        self.wind, self.map, self.day = nn.Linear(2, 3), nn.Linear(4, 3), nn.Embedding(7, 3)
+
+    def step(self, x: Any, h: torch.Tensor) -> Any:
+        h = torch.tanh(
+            h + self.wind(x["wind"]) + self.map(x["map"].flatten(1)) + self.day(x["day"])
+        )
+        return h, (h,)
+
+
+def test_each_of_several_inputs_is_changed(watched: Callable, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = cello.Stack(cello.Recurrent(Weather()), nn.Linear(3, 2)).double()
+    x = {"wind": torch.randn(5, 1, 2), "map": torch.randn(1, 2, 2)}  # one map for all steps
+    given = {name: part.double() for name, part in x.items()}
+    given["day"] = torch.tensor([[0], [1], [2], [3], [4]])
+    page = Page(watched(recorded(net, given).to_html(tmp_path / "page.html")))
+    page.do("e.go(2)")
+    names = page.page.locator(".whatif .row label:has([data-key^=x])").all_inner_texts()
+    parts = {"wind": 2, "map": 4}
+    assert names == [f"x_{n}[{i}]" for n, size in parts.items() for i in range(size)] + ["x_day"]
+    page.write("x1", 0.5)
+    page.write("x3", -2)
+    page.write("x6", 5.8)  # a day is a whole number
+    given["map"] = given["map"].expand(5, 1, 2, 2).clone()
+    given["wind"][2, 0, 1], given["map"][2, 0, 0, 1], given["day"][2] = 0.5, -2, 6
+    page.check(recorded(net, given))
+
+
+def test_packed_sequences_run_with_their_resets(watched: Callable, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = cello.Recurrent(cello.GRUCell(2, 3)).double()
+    sequences = [torch.randn(length, 2).double() for length in (2, 4)]
+    reset = torch.zeros(4, 2, dtype=torch.bool)
+    reset[3, 1] = True
+    with torch.no_grad():
+        rec = cello.record(net, pack_sequence(sequences, enforce_sorted=False), reset=reset)
+    page = Page(watched(rec.to_html(tmp_path / "page.html")))
+    page.do("await e.sequence(1)")
+    page.watched.until("whatif.before")
+    assert page.do("return [w.before.equal, w.before.largest < 1e-12]") == [True, True]
+    page.do("e.go(3)")
+    page.write("x1", 3)
+    sequences[1][3, 1] = 3
+    alone = recorded(net, sequences[1][3:].unsqueeze(1))  # from the reset on
+    assert page.values("")["h"][-3:] == pytest.approx(alone["h"].flatten().tolist(), abs=1e-12)
+
+
+def test_an_input_of_many_numbers_is_folded_up(watched: Callable, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, x = cello.Recurrent(cello.ElmanCell(120, 2)).double(), torch.randn(3, 1, 120).double()
+    page = Page(watched(recorded(net, x).to_html(tmp_path / "page.html")))
+    page.do("e.go(1)")
+    assert page.field("x5").count() == 0
+    page.page.locator(".whatif summary").first.click()
+    assert page.page.locator(".whatif [data-key^=x]").count() == 96
+    assert "the first 96 of 120" in page.watched.text(".whatif")
+    page.write("x95", 4)
+    x[1, 0, 95] = 4
+    page.check(recorded(net, x))
 
 
 def test_a_net_that_is_not_equal_here_cannot_be_changed(watched: Callable, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ export class Exercises {
     await explorer.look(this.place());
     explorer.go(this.now.goals[0].t);
     const weights = this.now.change.find(({ kind }) => kind === "weight");
-    if (weights) Object.assign(whatif.panel, { weight: weights.weight, unfolded: true });
+    if (weights) whatif.panel.choose(weights.weight);
     await whatif.begin();
     if (this.number !== number) return; // another has been chosen meanwhile
     this.on = true;
@@ -128,7 +128,8 @@ export class Exercises {
   async lead({ kind, layer, name, weight }) {
     const { explorer, whatif: { panel } } = this;
     const keys = { input: "x0", order: "swap", weight: `w${weight}/0`, value: "force" };
-    if (kind === "weight") Object.assign(panel, { weight, unfolded: true });
+    if (kind === "weight") panel.choose(weight);
+    if (kind === "input") panel.unfolded.add("numbers");
     if (kind === "value") await explorer.look({ layer, value: name });
     if (kind === "order" && explorer.state.t === explorer.length - 1) explorer.move(-1);
     panel.draw();

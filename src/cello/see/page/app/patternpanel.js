@@ -24,7 +24,7 @@ export class PatternPanel {
       make("p", { className: "note" }, say("Paint a stretch, or mark it with M: other stretches in which "
         + "the units are on that are on in all of it.")),
       make("div", { className: "row" },
-        make("label", {}, make("span", {}, say("on from, % of a unit's range")), this.share),
+        make("label", {}, make("span", {}, say("threshold, % of a unit's range")), this.share),
         make("button", { type: "submit" }, say("find"))),
       this.status, this.results);
   }

@@ -5,7 +5,7 @@ import { chances, percent } from "./prediction.js";
 import { plain, short } from "./numbers.js";
 
 const INPUTS = 12; // numbers of a step that are shown
-const ENTRIES = 96; // of a weight
+const ENTRIES = 96; // of a weight, or of a larger input
 const OUTPUTS = 8;
 
 // Says why nothing can be changed.
@@ -29,7 +29,14 @@ export class WhatIfPanel {
     this.drawing = make("input", { type: "checkbox",
       onchange: () => this.model.explorer.state.set({ drawing: this.drawing.checked }) });
     this.weight = 0;
+    this.unfolded = new Set();
     model.explorer.detail.element.after(this.element);
+  }
+
+  // Show a weight.
+  choose(weight) {
+    this.weight = weight;
+    this.unfolded.add("weights");
   }
 
   later(act) {
@@ -112,21 +119,47 @@ export class WhatIfPanel {
     const { input, size } = model;
     if (t >= input.length / size) return parts;
     const row = [];
+    const numbers = model.series || model.running.stages[0].ids ? 0 : size;
     if (model.series) row.push(...this.measured(model.series, t, say));
-    else if (!model.running.stages[0].ids && size <= INPUTS) {
-      for (let place = 0; place < size; place++) {
-        const name = size > 1 ? `x[${place}]` : "x";
-        row.push(make("label", {}, make("span", {}, name), this.key(this.number(
-          input[t * size + place], `${name}, ${say("step")} ${t}`,
-          (value) => model.setInput(t, place, value), 1), `x${place}`)));
-      }
-    }
+    if (numbers <= INPUTS) row.push(...this.read(t, numbers, say));
     if (t + 1 < input.length / size) {
       row.push(this.button(say("swap with the next step"), () => model.swap(t), "swap"));
     }
     parts.push(make("div", { className: "row" },
       make("span", { className: "what" }, `${say("input")}, ${say("step")} ${t}`), ...row));
+    if (numbers > INPUTS) {
+      parts.push(this.folded("numbers", say("Numbers: drag one, or type"), () => [
+        make("div", { className: "row" }, ...this.read(t, Math.min(numbers, ENTRIES), say)),
+        ...this.cut(numbers, say)]));
+    }
     return parts;
+  }
+
+  // The first numbers of step t; of several inputs each has its own name.
+  read(t, many, say) {
+    const { model } = this;
+    const { input, size } = model;
+    const parts = model.running.parts.length ? model.running.parts : [["x", size, false]];
+    const names = parts.flatMap(([part, count, whole]) =>
+      Array.from({ length: count }, (_, i) => [count > 1 ? `${part}[${i}]` : part, whole]));
+    return names.slice(0, many).map(([name, whole], place) =>
+      make("label", {}, make("span", {}, name), this.key(this.number(
+        input[t * size + place], `${name}, ${say("step")} ${t}`,
+        (value) => model.setInput(t, place, whole ? Math.round(value) : value), 1), `x${place}`)));
+  }
+
+  // What stands folded up, and is made while it is open.
+  folded(which, title, inside) {
+    return make("details", { open: this.unfolded.has(which), ontoggle: ({ target }) => {
+      this.unfolded[target.open ? "add" : "delete"](which);
+      if (target.children.length === 1) target.append(...inside());
+    } }, make("summary", {}, title), ...(this.unfolded.has(which) ? inside() : []));
+  }
+
+  // That not all are shown, if it is so.
+  cut(many, say) {
+    return many > ENTRIES
+      ? [make("p", { className: "note" }, say("the first {} of {}", ENTRIES, many))] : [];
   }
 
   // What was measured at step t, in its own units.
@@ -192,17 +225,11 @@ export class WhatIfPanel {
           (units && place % columns === 0 ? [make("span", {}, rowName(place / columns)), cell(place)]
             : [cell(place)])).flat());
       made.style.gridTemplateColumns =
-        `${units ? "max-content " : ""}repeat(${Math.min(columns, ENTRIES)}, 4.6em)`;
+        `${units ? "max-content " : ""}repeat(${Math.min(columns, ENTRIES)}, 5.6em)`;
       return made;
     };
-    const more = values.length > ENTRIES
-      ? [make("p", { className: "note" }, say("the first {} of {}", ENTRIES, values.length))] : [];
-    const inside = () => [make("label", {}, choice), grid(), ...more]; // while it is open
-    return [make("details", { open: this.unfolded, ontoggle: ({ target }) => {
-      this.unfolded = target.open;
-      if (target.children.length === 1) target.append(...inside());
-    } }, make("summary", {}, say("Weights: drag a number, or type")),
-    ...(this.unfolded ? inside() : []))];
+    return [this.folded("weights", say("Weights: drag a number, or type"), () =>
+      [make("label", {}, choice), grid(), ...this.cut(values.length, say)])];
   }
 
   // ------------------------------------------------------------ the outcome

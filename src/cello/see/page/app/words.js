@@ -40,7 +40,7 @@ const CHINESE = {
   "Where else is this pattern?": "这种模式还出现在哪里？", "find": "查找", "Mark some steps first.": "请先标记一些时间步。",
   "Paint a stretch, or mark it with M: other stretches in which the units are on that are on in all of it.":
     "涂选一段，或用 M 标记：查找同一些单元同样激活的其他片段。",
-  "on from, % of a unit's range": "激活阈值（单元取值范围的 %）",
+  "threshold, % of a unit's range": "激活阈值（单元取值范围的 %）",
   "No unit is on at all steps from {} to {} and off elsewhere.": "没有单元在第 {} 步到第 {} 步全部激活而在别处不激活。",
   "{} [unit is|units are] on there: {}.": "其中激活的单元有 {} 个：{}。",
   "{} [other stretch|other stretches].": "另有 {} 个片段。",
@@ -108,6 +108,7 @@ const CHINESE = {
   "swap with the next step": "与下一步交换", "input": "输入", "shut": "关", "open": "开",
   "shut at all steps": "在所有步关闭", "as computed": "按计算值", "draw on the curve": "在曲线上绘制",
   "the first {} of {}": "前 {} 个，共 {} 个",
+  "Numbers: drag one, or type": "数值：拖动其一，或键入",
   "Weights: drag a number, or type": "权重：拖动数字，或键入", "set all back": "全部还原",
   "the net says, at step {}": "网络在第 {} 步给出", "right": "正确", "wrong": "错误", "right is {}": "正确答案是 {}",
   "as recorded": "按记录", "with the changes": "修改后", "{} = forced = {}": "{} = 强制 = {}",

@@ -126,6 +126,11 @@ class _ProvedExercise:
         """The call that was recorded, with a net and an input that may be changed."""
         call = self.rec.call
         assert call is not None  # else the page could not run it
+        if not isinstance(call.x, Tensor):
+            raise ArgumentError(
+                f"the net must have read a tensor, it read {type(call.x).__name__}: exercises are "
+                "for nets with one input"
+            )
         return call._replace(net=copy.deepcopy(call.net), x=call.x.detach().clone())
 
     # ------------------------------------------------------------ goals

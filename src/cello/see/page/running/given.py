@@ -10,12 +10,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
+from cello.cells.contract.shapes import INTEGER, is_several, sizes_of, width_of
 from cello.errors import CelloError
+from cello.layers import Stack
+from cello.layers.call.inputs import side_by_side
 from cello.see.page.data import NumberBlock, PageData, array, places_of
 from cello.see.page.running.net import running_net
-from cello.see.recording.recorded import Recorded
+from cello.see.recording.recorded import Call, Recorded
+from cello.see.recording.rows import LayerRows
 
 __all__ = ["LARGEST", "add_running", "rows_of"]
 
@@ -27,9 +32,10 @@ def add_running(recordings: Sequence[Recorded], data: PageData) -> str:
     """Give a page the net to run, or tell it why it cannot.
 
     The head gets `running`: what `RunningNet.about` has, with the block of the `numbers` of the
-    weights, and for each sequence {rows, size, begin, resets}: the block of what the net read at
-    its steps, `size` ids or numbers each; by the name of a layer, states that it began with, if
-    not with the initial ones; and the steps before which the state was set back. Or {why}.
+    weights; `parts`, each [name, size, whether its numbers are whole], of what a step reads, if a
+    layer reads it; and for each sequence {rows, size, begin, resets}: the block of what the net
+    read at its steps, `size` ids or numbers each; by the name of a layer, states that it began
+    with, if not with the initial ones; and the steps before which the state was set back. Or {why}.
 
     Args:
         recordings: what the page shows.
@@ -59,8 +65,7 @@ def _added(recordings: Sequence[Recorded], data: PageData) -> str:
             if layer.source is None or layer.source.program is None:
                 raise _Unknown(f"the step of {name or 'the net'} cannot be traced")
             layer.source.check_unchanged(name)
-    ids = first.x.shape[2] if _are_ids(first.x) and first.x.dim() == 3 else None
-    net = running_net(first.net, ids)
+    net = running_net(first.net, _ids(first.x))
     if net.numbers.nbytes > LARGEST:
         size, most = net.numbers.nbytes / 1e6, LARGEST / 1e6
         raise _Unknown(f"its weights take {size:.1f} MB, and a page carries {most:.0f} at most")
@@ -83,12 +88,40 @@ def _added(recordings: Sequence[Recorded], data: PageData) -> str:
     except ValueError:
         raise _Unknown("a state that it begins with is no finite number") from None
     sequences = [{**about, "rows": put(rows), "size": rows.shape[1]} for rows, about in given]
-    data.head["running"] = net.about | {"numbers": put(net.numbers), "sequences": sequences}
+    data.head["running"] = net.about | {
+        "numbers": put(net.numbers),
+        "parts": _parts(first.net),
+        "sequences": sequences,
+    }
     return net.steps
 
 
 def _are_ids(x: Any) -> bool:
+    x = x.data if isinstance(x, PackedSequence) else x
     return isinstance(x, Tensor) and not x.is_floating_point()
+
+
+def _ids(x: Any) -> int | None:
+    """How many ids a step has, where they have an axis of their own."""
+    rows = x.data.unsqueeze(0) if isinstance(x, PackedSequence) else x
+    return rows.shape[2] if _are_ids(rows) and rows.dim() == 3 else None
+
+
+def _parts(net: Any) -> list[tuple[str, int, bool]]:
+    """Of each part of what a step reads, if a layer reads it: name, size, whether it is whole."""
+    size = getattr(_first(net), "input_size", None)
+    if size is None:
+        return []
+    named = {f"x_{key}": part for key, part in sizes_of(size).items()}
+    parts = named if is_several(size) else {"x": size}
+    return [(name, width_of(part), part == INTEGER) for name, part in parts.items()]
+
+
+def _first(net: Any) -> Any:
+    """The module that reads what the net is given."""
+    while isinstance(net, (Stack, nn.Sequential)) and len(net):
+        net = net[0]
+    return net
 
 
 def _given(
@@ -96,17 +129,13 @@ def _given(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """What the net read at each step of a sequence, [T, size], and what else it was given."""
     assert rec.call is not None
-    name, layer = next(iter(rec.by_layer.items()))
-    steps, length = layer.steps, layer.length(batch)
-    rows = rows_of(rec.call.x, steps, batch)
-    if rows is None:
-        raise _Unknown("what it read is no tensor with a row for each step")
-    numbers = rows[:length].detach().reshape(length, math.prod(rows.shape[1:])).cpu()
+    layer = next(iter(rec.by_layer.values()))
+    numbers = _numbers(rec.call, layer, batch)
     about: dict[str, Any] = {"begin": {}, "resets": []}
     reset = rec.call.kwargs.get("reset")
     if reset is not None:
-        found = rows_of(reset, steps, batch)
-        about["resets"] = [] if found is None else found[:length].nonzero()[:, 0].tolist()
+        found = layer.sequence(layer.steps.like_user("reset", reset, 2).flatten(), batch)
+        about["resets"] = found[:, 0].nonzero()[:, 0].tolist()
     for name, own in rec.by_layer.items():
         if not own.length(batch) or own.cell is None:
             continue
@@ -121,6 +150,19 @@ def _given(
     if _are_ids(rec.call.x):
         return numbers.double().numpy(), about
     return array(numbers), about
+
+
+def _numbers(call: Call, layer: LayerRows, batch: int) -> Tensor:
+    """What the net read at each step of a sequence, [T, size]."""
+    x, first = call.x, _first(call.net)
+    if is_several(getattr(first, "input_size", None)):
+        x = side_by_side(first, x, layer.steps.form == "BT", "x")
+    if isinstance(x, PackedSequence):
+        return layer.sequence(x.data, batch)
+    rows, length = rows_of(x, layer.steps, batch), layer.length(batch)
+    if rows is None:
+        raise _Unknown("what it read is no tensor with a row for each step")
+    return rows[:length].detach().reshape(length, math.prod(rows.shape[1:])).cpu()
 
 
 def rows_of(x: Any, steps: Any, batch: int) -> Tensor | None:

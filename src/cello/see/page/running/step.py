@@ -75,7 +75,7 @@ def step_function(cell: Cell, dtype: torch.dtype, *, forced: bool = True) -> Ste
     program = program_of_values(cell, dtype, torch.device("cpu"))
     named = dict.fromkeys(program.names.values() if forced else ())
     values = [value for value in named if can_override(program, value)]
-    plan = cpu_plan(with_overrides(program, values), cell.feedback)
+    plan = cpu_plan(with_overrides(program, values), cell.feedback, whole=True)
     if plan.ahead is not None or plan.drawn:
         why = "draws random numbers" if plan.drawn else "has operations that no loop has"
         raise CaptureError(f"{program.step} {why}")
