@@ -56,26 +56,29 @@ def measured(name: str, sizes: Iterable[int], target: str) -> Iterable[dict[str,
 
 
 def taken_by(library: Any, target: str, card: Any) -> Iterator[tuple[str, str, Any, bool]]:
-    """Each function of the way that a card would take: the first that spills next to nothing."""
+    """Each function of the way that a card would take, by the plan that spills least."""
     from cello.engines.gpu.card import why_not_whole
     from cello.engines.gpu.offline import compile_offline
-    from cello.engines.gpu.whole import SPILLED, STAGES
+    from cello.engines.gpu.whole import SPILLED, plans
 
-    kind = target if target.startswith("gfx") else int(target)
-    whole, stepwise = library.whole, library.stepwise
-    ways = [("step by step", stepwise, STAGES[0])]
-    if why_not_whole(whole.text, stepwise.text, 16, card) is None:
-        plans = zip(("one kernel", "one kernel, nothing ahead"), STAGES, strict=True)
-        ways = [*((word, whole, stages) for word, stages in plans), *ways]
-    for words, loop, stages in ways:
-        found = compile_offline(loop, kind, stages=stages, everything=True)
-        much = any(t.shared > card.shared or t.spilled > SPILLED for t in found.values())
-        if much and loop is not stepwise:
-            continue
-        for function, taken in found.items():
-            text = loop.text.source.partition(f"def {function}(")[2].partition("@triton")[0]
-            yield function, words, taken, "tl.dot" in text
-        return
+    amd = target.startswith("gfx")
+    kind = target if amd else int(target)
+    whole, loop = library.whole, library.stepwise
+    words, found, least = "step by step", {}, SPILLED + 1
+    if why_not_whole(whole.text, library.stepwise.text, 16, card) is None:
+        for options in plans(amd=amd):
+            made = compile_offline(whole, kind, options=options, everything=True)
+            spilled = max(taken.spilled for taken in made.values())
+            if spilled < least and max(taken.shared for taken in made.values()) <= card.shared:
+                ahead = "" if options["num_stages"] > 1 else ", nothing ahead"
+                words, loop, found, least = f"one kernel{ahead}", whole, made, spilled
+            if not least:
+                break
+    if not found:
+        found = compile_offline(loop, kind, everything=True)
+    for function, taken in found.items():
+        text = loop.text.source.partition(f"def {function}(")[2].partition("@triton")[0]
+        yield function, words, taken, "tl.dot" in text
 
 
 def apart(name: str, sizes: Iterable[int], target: str) -> list[dict[str, Any]]:

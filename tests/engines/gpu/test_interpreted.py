@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import cello
+from cello.engines.fused import step_table
+from cello.engines.gpu import write
 from cello.engines.gpu.engine import gpu_plan
 from cello.errors import ArgumentError, EngineError
 from cello.program import program_of
@@ -126,6 +128,15 @@ def test_more_rows_than_one_program_takes(rows: int, device: torch.device) -> No
         expected, _ = layer(x, lengths=lengths)
     with cello.engine("gpu"):
         torch.testing.assert_close(layer(x, lengths=lengths)[0], expected)
+
+
+def test_gradients_of_vectors_are_sums_of_sums(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
+    """Here of two steps each: the parts of all four steps are there."""
+    for module in (step_table, write):
+        monkeypatch.setattr(module, "SUMMED", 2)
+    agree(make("leaky", torch.float32).to(device), "ragged", False, False, None)
 
 
 def check_fed_back(device: torch.device) -> None:

@@ -13,7 +13,11 @@ from torch import Tensor
 
 from cello.engines.fused.step_table import StepTable
 
-__all__ = ["StepsOnDevice", "compiled", "may_be_tf32", "numbers_on", "precision"]
+__all__ = ["OPTIONS", "StepsOnDevice", "compiled", "may_be_tf32", "numbers_on", "precision"]
+
+#: What every function is compiled with. Where multiplications and additions become one, a number
+#: depends on what else its function computes; and it takes more registers.
+OPTIONS = {"enable_fp_fusion": False}
 
 _serial = count()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from math import inf
 from types import SimpleNamespace
 
 import torch
@@ -76,7 +77,7 @@ class TritonLibrary:
             except too_much() as error:
                 if loop is not self.whole:
                     raise
-                self.whole.unfit = f"one kernel takes more than the card has: {error}"
+                self.whole.take_less(inf, f"takes more than the card has: {error}")
                 self.stepwise(steps, by_slot, reset, like)
 
     def way(self, rows: int, device: torch.device) -> WholeLoop | StepwiseLoop:

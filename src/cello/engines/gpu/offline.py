@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cello.engines.gpu.compiled import OPTIONS
 from cello.engines.gpu.stepwise.loop import StepwiseLoop
 from cello.engines.gpu.whole import WholeLoop
 
@@ -41,8 +43,7 @@ def compile_offline(
     target: int | str = 90,
     *,
     precision: str | None = None,
-    warps: int = 8,
-    stages: int = 3,
+    options: Mapping[str, int] | None = None,
     everything: bool = False,
 ) -> dict[str, Taken]:
     """Compile the functions of a loop.
@@ -52,8 +53,7 @@ def compile_offline(
         target: a compute capability of NVIDIA's, such as 80, 90 or 120, or what AMD calls a card,
             such as "gfx942".
         precision: of products, as `tl.dot` has it; if not given, that of float32.
-        warps: of a program.
-        stages: steps whose loads Triton may begin ahead.
+        options: for Triton's compiler, such as those of a plan.
         everything: with lengths, resets, known outputs and from the end, not with nothing.
     """
     import triton
@@ -61,7 +61,9 @@ def compile_offline(
     from triton.compiler import ASTSource
 
     loop.load()
-    options = {"num_warps": warps, "num_stages": stages}
+    amd = isinstance(target, str)
+    card = GPUTarget("hip", target, 64) if amd else GPUTarget("cuda", target, 32)
+    every = OPTIONS | {"num_warps": loop.warps} | (options or {})
     found = {}
     for name, function in loop.functions.items():
         constants: dict[str, Any] = {
@@ -69,7 +71,7 @@ def compile_offline(
             "OWN": loop.text.own,
             "NOW": loop.text.now,
             "TILE": loop.tile,
-            "PRECISION": precision or ("ieee" if isinstance(target, str) else "tf32x3"),
+            "PRECISION": precision or ("ieee" if amd else "tf32x3"),
         }
         types = {
             word: "constexpr"
@@ -83,9 +85,7 @@ def compile_offline(
             (i,): [["tt.divisibility", 16]] for i, t in enumerate(types.values()) if t[0] == "*"
         }
         source = ASTSource(fn=function, signature=types, constexprs=constants, attrs=even)
-        amd = isinstance(target, str)
-        card = GPUTarget("hip", target, 64) if amd else GPUTarget("cuda", target, 32)
-        made = triton.compile(source, target=card, options=options)
+        made = triton.compile(source, target=card, options=every)
         found[name] = _of_amd(made) if amd else _of_nvidia(made, triton.knobs.nvidia.cuobjdump.path)
     return found
 

@@ -2,7 +2,8 @@
 
 What needs no state is computed for all rows of all steps at once, *before* the loop and *after* it.
 In the *loop* one program takes some rows through all of time, with their states in registers and
-the weights of a step at hand. What each sequence adds up, *sums*, is added in the order of steps.
+the weights of a step at hand. What each sequence adds up, *sums*, is a sum of sums of
+`SUMMED` steps, for one long sum would lose its last digits; and a program takes each of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cello.engines.fused.slots import Slot
+from cello.engines.fused.step_table import SUMMED
 from cello.engines.gpu.addresses import Addresses
 from cello.engines.gpu.carried_states import States
 from cello.engines.gpu.phase import Phase
@@ -109,8 +111,9 @@ def _loop(memory: Addresses, feedback: str | None) -> _Made:
 
 
 def _sums(memory: Addresses, feedback: str | None) -> _Made | None:
-    """What each sequence adds up over its steps."""
+    """What each sequence adds up over its steps: a program takes `SUMMED` of them."""
     phase, tail = Phase("sums", memory, feedback), list[str]()
+    phase.head.append("part = tl.program_id(1)")
     for store in memory.plan.kernel.stores:
         if store.per_sequence:
             array, length = store.array, store.node.length
@@ -118,16 +121,17 @@ def _sums(memory: Addresses, feedback: str | None) -> _Made | None:
             phase.head.append(f"{name} = {phase.zeros(length)}")
             value = phase.full(phase.value(store.node), length)
             phase.body.append(f"{name} += tl.where(active, {value}, 0.0)")
-            base = f"{memory.pointer('array', array)} + seq * {array.width}"
+            base = f"{memory.pointer('array', array)} + (part * ROWS + seq) * {array.width}"
             place = phase.place((base, store.start), length)
             tail.append(f"tl.store({place}, {name}, mask={phase.mask(length, 'rows')})")
-    return (phase, _walk(phase), tail) if tail else None
+    steps = f"part * {SUMMED}, tl.minimum(T, (part + 1) * {SUMMED})"
+    return (phase, _walk(phase, steps), tail) if tail else None
 
 
-def _walk(phase: Phase) -> list[str]:
+def _walk(phase: Phase, steps: str = "T") -> list[str]:
     backward = phase.kernel.name == "backward"
     return [
-        "for s in range(T):",
+        f"for s in range({steps}):",
         *indented([*_step(backward), *BEFORE, *phase.body]),
     ]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cello.engines.fused.slots import Slot
 from cello.engines.fused.step_table import StepTable
-from cello.engines.gpu.compiled import StepsOnDevice, compiled, numbers_on
+from cello.engines.gpu.compiled import OPTIONS, StepsOnDevice, compiled, numbers_on
 from cello.engines.gpu.stepwise.multiply import multiply_in
 from cello.engines.gpu.stepwise.rendered import BlockProduct, Function, MemoryBlock, StepText
 from cello.engines.gpu.stepwise.replays import Replays
@@ -36,7 +36,7 @@ class StepwiseLoop:
         text: what it is rendered as.
         dtype: of the input and the weights; both are given in float32.
         functions: those of the text, once it is loaded.
-        tile: rows that a program of a function takes.
+        tile, warps: rows and warps of a program of a function.
         replays: calls that have been captured.
     """
 
@@ -46,6 +46,7 @@ class StepwiseLoop:
         self.tile = 1
         while self.tile < 16 and 2 * self.tile * text.widest <= _NUMBERS:
             self.tile *= 2
+        self.warps = 8 if text.widest * self.tile >= _NUMBERS else 4
         self.replays = Replays(text)
         self._tables: dict[torch.device, Tensor] = {}
 
@@ -129,7 +130,8 @@ class _StepCall:
             "RESETS": self.changes[0],
             "FORCED": self.changes[1],
             "TILE": self.tile,
-            "num_warps": 8 if text.widest * self.tile >= _NUMBERS else 4,
+            "num_warps": loop.warps,
+            **OPTIONS,
         }
 
     def run(self) -> None:
