@@ -26,6 +26,15 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     return torch.device("cpu" if is_interpreted() else "cuda")
 
 
+@pytest.fixture
+def interpreted() -> None:
+    """What stands in for a card needs the interpreter."""
+    from cello.engines.gpu.language import is_interpreted
+
+    if not is_interpreted():
+        pytest.skip("the loops of this process run on a card: TRITON_INTERPRET=1 has them here")
+
+
 def moved(part: Any, device: torch.device) -> Any:
     """A tensor, or each of a tuple or of a dict, on a device."""
     if isinstance(part, dict):

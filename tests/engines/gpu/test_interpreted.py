@@ -176,16 +176,17 @@ class Wide(cello.Cell):
         return h.expand(-1, self.output_size), (h + x[:, :1],)
 
 
-def test_what_it_cannot_run_is_said() -> None:
-    x = torch.zeros(2, 1, 3)
+def test_what_it_cannot_run_is_said(device: torch.device) -> None:
+    x = torch.zeros(2, 1, 3, device=device)
     with pytest.raises(
         EngineError, match=r"torch.float32, torch.bfloat16 and torch.float16, not torch.float64"
     ):
-        cello.Recurrent(make("lstm"), engine="gpu")(x.double())
+        cello.Recurrent(make("lstm").to(device), engine="gpu")(x.double())
     with pytest.raises(EngineError, match="vectors of at most 32,768 numbers, here are 65,536"):
-        cello.Recurrent(Wide(3, 1, output_size=40_000), engine="gpu")(x)
+        cello.Recurrent(Wide(3, 1, output_size=40_000).to(device), engine="gpu")(x)
 
 
+@pytest.mark.usefixtures("interpreted")
 def test_auto_leaves_it_alone_on_a_cpu() -> None:
     """There it runs where it is asked for, on the interpreter."""
     layer, x = cello.Recurrent(cello.ElmanCell(3, 4)), torch.randn(3, 2, 3)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def recorder(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Every loop runs step by step, and is captured from two steps on."""
     found = Recorder(monkeypatch)
     monkeypatch.setattr(launch, "why_not_whole", lambda *_: "a test asks for it")

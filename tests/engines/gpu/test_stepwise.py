@@ -17,8 +17,7 @@ from cello.engines.gpu.engine import gpu_plan
 from cello.engines.gpu.stepwise.multiply import Multiply, multiply_in
 from cello.program import program_of
 from tests.effort import FULL
-from tests.engines.gpu.test_interpreted import CELLS, CLOSE, EVERYTHING, check_fed_back
-from tests.engines.test_matrix import SHAPES, outcome, same, sample
+from tests.engines.gpu.test_interpreted import CELLS, EVERYTHING, agree, check_fed_back
 from tests.registry import make
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton")
@@ -33,23 +32,21 @@ def step_by_step_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", CELLS if FULL else CELLS[2::10])
-def test_every_cell(name: str, step_by_step_only: None, poison_empty: None) -> None:
-    cell = make(name, torch.float32)
+def test_every_cell(
+    name: str, device: torch.device, step_by_step_only: None, poison_empty: None
+) -> None:
+    cell = make(name, torch.float32).to(device)
     for shape, reverse, resets, wanted in EVERYTHING if FULL else ONCE:
-        sizes = SHAPES[shape]
-        given = sample(cell, sizes, torch.float32, resets)
-        expected = outcome(cell, "reference", sizes, given, reverse, wanted)
-        found = outcome(cell, "gpu", sizes, given, reverse, wanted)
-        for ours, theirs in zip(found, expected, strict=True):
-            same(ours, theirs, CLOSE)
+        agree(cell, shape, reverse, resets, wanted)
 
 
-def test_known_outputs_that_are_fed_back(step_by_step_only: None) -> None:
-    check_fed_back(torch.device("cpu"))
+def test_known_outputs_that_are_fed_back(device: torch.device, step_by_step_only: None) -> None:
+    check_fed_back(device)
 
 
-def test_large_states_run_step_by_step() -> None:
-    layer, x = cello.Recurrent(cello.GRUCell(5, 160)), torch.randn(3, 4, 5)
+def test_large_states_run_step_by_step(device: torch.device) -> None:
+    layer = cello.Recurrent(cello.GRUCell(5, 160)).to(device)
+    x = torch.randn(3, 4, 5, device=device)
     found = []
     for engine in ("reference", "gpu"):
         with cello.engine(engine):
@@ -103,6 +100,7 @@ class _Compiled:
         return launch
 
 
+@pytest.mark.usefixtures("interpreted")
 @pytest.mark.parametrize("spilled", [64, 68, -4])
 def test_what_a_card_has_too_little_for_runs_another_way(spilled: int) -> None:
     """One kernel that spills is compiled by other plans; where each spills much, steps run."""

@@ -21,7 +21,7 @@ LENGTHS = torch.tensor([3, 1, 2])
 
 
 @pytest.fixture
-def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
+def as_on_a_card(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     """Triton's interpreter in the place of a GPU: "auto" takes it, and what checks find."""
     found, look = list[tuple[float, str]](), trust.difference
 
@@ -30,10 +30,17 @@ def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
         return found[-1]
 
     monkeypatch.setattr(trust, "difference", looked)
-    monkeypatch.setitem(choose.FUSED, "cpu", "gpu")
-    monkeypatch.setattr(trust, "CHECKED", {"cpu"})
+    if device.type == "cpu":
+        monkeypatch.setitem(choose.FUSED, "cpu", "gpu")
+        monkeypatch.setattr(trust, "CHECKED", {"cpu"})
     monkeypatch.setattr(choose, "_warned", set())
     return found
+
+
+def made(cell: cello.Cell, device: torch.device) -> tuple[cello.Recurrent, torch.Tensor]:
+    """A layer, and a sequence for it."""
+    layer = cello.Recurrent(cell).to(device)
+    return layer, torch.randn(4, 3, cell.input_size, device=device)
 
 
 def trained(layer: cello.Recurrent, x: torch.Tensor) -> list[torch.Tensor]:
@@ -42,8 +49,10 @@ def trained(layer: cello.Recurrent, x: torch.Tensor) -> list[torch.Tensor]:
     return [y, *torch.autograd.grad(y.square().sum(), layer.parameters())]
 
 
-def test_what_equals_the_step_is_taken(as_on_a_card: list[tuple[float, str]]) -> None:
-    layer, x = cello.Recurrent(cello.LSTMCell(3, 4)), torch.randn(4, 3, 3)
+def test_what_equals_the_step_is_taken(
+    as_on_a_card: list[tuple[float, str]], device: torch.device
+) -> None:
+    layer, x = made(cello.LSTMCell(3, 4), device)
     with cello.engine("reference"):
         expected = trained(layer, x)
     torch.testing.assert_close(trained(layer, x), expected)
@@ -54,9 +63,9 @@ def test_what_equals_the_step_is_taken(as_on_a_card: list[tuple[float, str]]) ->
 
 @pytest.mark.parametrize("what", ["tanh", "sigmoid"])
 def test_a_wrong_loop_is_not_taken(
-    what: str, as_on_a_card: None, monkeypatch: pytest.MonkeyPatch
+    what: str, as_on_a_card: None, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(4, 3, 3)
+    layer, x = made(cello.GRUCell(3, 4), device)
     with cello.engine("reference"):
         expected = trained(layer, x)
     monkeypatch.setitem(EXPRESSIONS, what, f"1.01 * ({EXPRESSIONS[what]})")
@@ -70,10 +79,12 @@ def test_a_wrong_loop_is_not_taken(
         cello.Recurrent(layer.cell, engine="gpu")(x)
 
 
-def test_a_wrong_gradient_is_not_taken(as_on_a_card: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_gradient_is_not_taken(
+    as_on_a_card: None, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where nothing is trained, it is of no matter."""
     monkeypatch.setitem(EXPRESSIONS, "sub", "0.99 * ({} - {})")  # of tanh's derivative
-    layer, x = cello.Recurrent(cello.ElmanCell(3, 4)), torch.randn(4, 3, 3)
+    layer, x = made(cello.ElmanCell(3, 4), device)
     with warnings.catch_warnings():
         warnings.simplefilter("error", EngineWarning)
         with torch.no_grad():
@@ -83,10 +94,10 @@ def test_a_wrong_gradient_is_not_taken(as_on_a_card: None, monkeypatch: pytest.M
 
 
 def test_a_loop_that_fails_is_not_taken(
-    as_on_a_card: None, monkeypatch: pytest.MonkeyPatch
+    as_on_a_card: None, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where Triton's compiler, or the driver, refuses it."""
-    layer, x = cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(4, 3, 3)
+    layer, x = made(cello.GRUCell(3, 4), device)
     with cello.engine("reference"):
         expected = trained(layer, x)
     monkeypatch.setitem(EXPRESSIONS, "tanh", "tl.nothing_of_that_name({})")
@@ -96,10 +107,11 @@ def test_a_loop_that_fails_is_not_taken(
 
 
 @pytest.mark.parametrize("name", sorted(RANDOM)[:1])
-def test_what_is_drawn_stays_as_it_was(name: str, as_on_a_card: list[tuple[float, str]]) -> None:
+def test_what_is_drawn_stays_as_it_was(
+    name: str, as_on_a_card: list[tuple[float, str]], device: torch.device
+) -> None:
     """The check draws numbers of its own."""
-    cell = RANDOM[name]().float().train()
-    layer, x = cello.Recurrent(cell), torch.randn(4, 3, cell.input_size)
+    layer, x = made(RANDOM[name]().float().train(), device)
     drawn = []
     for _ in range(2):  # the first call is checked, the second is not
         torch.manual_seed(1)

@@ -30,12 +30,14 @@ class Taken(NamedTuple):
         spilled: bytes of each thread that found no register.
         shared: bytes of shared memory of each program.
         products: instructions of the tensor cores in the listing.
+        barriers: in a step of its loop: Triton has them where a block goes through shared memory.
     """
 
     registers: int
     spilled: int
     shared: int
     products: int
+    barriers: int
 
 
 def compile_offline(
@@ -98,7 +100,8 @@ def _of_nvidia(made: Any, tool: str) -> Taken:
     usage = re.search(r"REG:(\d+) STACK:(\d+)", done.stdout)
     assert usage is not None, done
     products = len(re.findall(r"\b(?:mma|wgmma)\.", made.asm["ptx"]))
-    return Taken(int(usage[1]), int(usage[2]), made.metadata.shared, products)
+    barriers = _in_a_step(made.asm["ptx"], r"\bbar\.sync")
+    return Taken(int(usage[1]), int(usage[2]), made.metadata.shared, products, barriers)
 
 
 def _of_amd(made: Any) -> Taken:
@@ -108,4 +111,14 @@ def _of_amd(made: Any) -> Taken:
         for word in ("vgpr_count", "private_segment_fixed_size")
     )
     products = len(re.findall(r"\bv_mfma", listing))
-    return Taken(registers, spilled, made.metadata.shared, products)
+    barriers = _in_a_step(listing, r"\bs_barrier")
+    return Taken(registers, spilled, made.metadata.shared, products, barriers)
+
+
+def _in_a_step(listing: str, instruction: str) -> int:
+    """How often an instruction stands in the loop over steps."""
+    label = re.search(r"^(\S+):.*Inner Loop Header", listing, re.MULTILINE)
+    if label is None:
+        return 0
+    body = listing[label.end() :].rpartition(label[1])[0]
+    return len(re.findall(instruction, body))
