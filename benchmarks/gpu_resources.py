@@ -58,13 +58,14 @@ def measured(name: str, sizes: Iterable[int], target: str) -> Iterable[dict[str,
 def taken_by(library: Any, target: str, card: Any) -> Iterator[tuple[str, str, Any, bool]]:
     """Each function of the way that a card would take, by the plan that spills least."""
     from cello.engines.gpu.card import why_not_whole
-    from cello.engines.gpu.offline import compile_offline
+    from cello.engines.gpu.offline import Taken, compile_offline
     from cello.engines.gpu.whole import SPILLED, plans
 
     amd = target.startswith("gfx")
     kind = target if amd else int(target)
     whole, loop = library.whole, library.stepwise
-    words, found, least = "step by step", {}, SPILLED + 1
+    found: dict[str, Taken] = {}
+    words, least = "step by step", SPILLED + 1
     if why_not_whole(whole.text, library.stepwise.text, 16, card) is None:
         for options in plans(amd=amd):
             made = compile_offline(whole, kind, options=options, everything=True)

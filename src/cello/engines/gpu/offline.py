@@ -65,7 +65,7 @@ def compile_offline(
     loop.load()
     amd = isinstance(target, str)
     card = GPUTarget("hip", target, 64) if amd else GPUTarget("cuda", target, 32)
-    every = OPTIONS | {"num_warps": loop.warps} | (options or {})
+    every = {**OPTIONS, "num_warps": loop.warps, **(options or {})}
     found = {}
     for name, function in loop.functions.items():
         constants: dict[str, Any] = {
