@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from torch import nn
 
+from cello.cli.answers.classes import print_confusion
 from tests.cli.running import run
 
 SMALL = ("--hidden-size", 4, "--epochs", 1, "--quiet")
@@ -43,6 +46,24 @@ def test_what_is_confused_is_shown(model: Path, file: Path):
     assert "accuracy" in shown
     assert "macro f1" in shown
     assert [line.split() for line in shown.splitlines()[-2:]] == [["neg", "10"], ["pos", "10"]]
+
+
+def test_of_many_labels_those_are_shown_that_are_most_often_confused(
+    capsys: pytest.CaptureFixture[str],
+):
+    class Words:
+        classes = tuple(f"word{number}" for number in range(25))
+
+        def confusion(self, net: nn.Module, split: str) -> dict[str, dict[str, int]]:
+            rows = {name: dict.fromkeys(self.classes, 0) | {name: 9} for name in self.classes}
+            rows["word3"]["word7"], rows["word8"]["word1"] = 2, 1_004
+            return rows
+
+    task: Any = Words()
+    print_confusion(task, nn.Identity())
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert first.split() == ["word8", "word1", "1,004"]
+    assert second.split() == ["word3", "word7", "2"]
 
 
 def test_other_commands_know_such_a_model(model: Path, file: Path, tmp_path: Path):

@@ -66,7 +66,7 @@ def test_a_study_goes_on_with_the_options_that_it_began_with(study: Path):
     assert "the best model, of trial" in result.stdout
 
 
-def test_what_is_cut_off_goes_on(study: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_cut_off_goes_on(study: Path, monkeypatch: pytest.MonkeyPatch, ctrl_c: None):
     evaluate = Characters.evaluate
 
     def stop(*args: object, **options: object) -> dict[str, float]:
