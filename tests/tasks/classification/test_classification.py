@@ -201,7 +201,7 @@ def test_a_damaged_description():
 @pytest.mark.parametrize(
     ("table", "options", "says"),
     [
-        (TEXTS.assign(label="x"), {}, "every sequence has the label x"),
+        (TEXTS.assign(label="x"), {}, "every sequence to learn from has the label x: expected two"),
         (TEXTS.assign(label=None), {}, r"column label, row 1: is empty \(20 such rows\)"),
         (TEXTS[:1], {}, "at least 2 sequences"),
         (TEXTS[:0], {}, "holds no rows"),
@@ -231,10 +231,13 @@ def test_data_that_cannot_be_learned_from(table: pd.DataFrame, options: dict, sa
 def test_columns_that_are_not_there():
     with pytest.raises(ArgumentError, match=r"no column 'labl'.*is it 'label'"):
         Classification.from_files(TEXTS, label="labl")
-    with pytest.raises(ArgumentError, match=r"no column 'label'; .* name the one .* by --label$"):
+    with pytest.raises(ArgumentError, match=r"no column 'label'; .* by --label \(the first row"):
         Classification.from_files(TEXTS.rename(columns={"label": "mood"}))
-    with pytest.raises(ArgumentError, match=r"no column 'text'; .* name the one .* by --text$"):
+    with pytest.raises(ArgumentError, match=r"no column 'text'; .* by --text or, .* by --by \("):
         Classification.from_files(TEXTS.rename(columns={"text": "review"}))
+    trained = Classification.from_files(TEXTS, TEXTS)
+    with pytest.raises(ArgumentError, match=r"no column 'text'; it has 'review'$"):
+        trained.read(pd.DataFrame({"review": ["a"]}))  # for cello predict, which has no --text
     task = Classification.from_files(STEPS, STEPS, by="id", label="kind")
     with pytest.raises(ArgumentError, match="no column 'gear'"):
         task.predict(net_of(task), task.read(STEPS.drop(columns="gear")))
@@ -283,10 +286,10 @@ def test_the_digits_are_always_parted_alike():
 
 def test_rows_without_a_label_are_left_out_and_texts_that_are_empty_are_read():
     table = TEXTS.assign(label=[None, *TEXTS["label"][1:]])
-    with pytest.warns(UserWarning, match="1 rows have no label: left out"):
+    with pytest.warns(UserWarning, match="1 row has no label: left out"):
         task = Classification.from_files(table, TEXTS)
     assert len(task._train) == 19
-    with pytest.warns(UserWarning, match="1 texts are empty"):
+    with pytest.warns(UserWarning, match="1 text is empty"):
         task = Classification.from_files(TEXTS.assign(text=[None, *TEXTS["text"][1:]]), TEXTS)
     assert len(task._train) == 20
     assert task.read(table).labels is None  # a file to predict may have them empty

@@ -65,16 +65,16 @@ def test_dates_that_are_written_as_numbers_are_read_as_dates_and_it_is_said():
     with pytest.warns(UserWarning, match="of date, such as 20240130, are read as dates"):
         (one,), clock = read(table([20240130, 20240131, 20240201]))
     assert (str(clock), one.values.ravel().tolist()) == ("1 day", [1, 2, 3])
-    assert read(table([20240131, 20240132, 20240133]))[1] == Clock("number", 1)  # are no dates
+    with pytest.warns(UserWarning, match="of date, such as 20240131, are read as such"):  # no dates
+        assert read(table([20240131, 20240132, 20240133]))[1] == Clock("number", 1)
 
 
 def test_months_that_are_written_as_numbers_are_read_as_months_and_it_is_said():
     with pytest.warns(UserWarning, match="of date, such as 201511, are read as months"):
         (one,), clock = read(table([201511, 201512, 201601]))
     assert (str(clock), one.start[:10], len(one)) == ("1 month", "2015-11-01", 3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert read(table([201511, 201512, 201513]))[1] == Clock("number", 1)  # are no months
+    with pytest.warns(UserWarning, match="of date, such as 201511, are read as such"):  # no months
+        assert read(table([201511, 201512, 201513]))[1] == Clock("number", 1)
 
 
 @pytest.mark.parametrize("zone", ["Z", "+02:00", "-0330"])
@@ -103,7 +103,7 @@ def test_columns_that_tell_a_time_together_are_all_to_be_named():
 
 def test_gaps_and_empty_values_are_missing_and_said():
     days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-06"]
-    with pytest.warns(UserWarning, match="2 steps have no row and 1 values are empty"):
+    with pytest.warns(UserWarning, match="2 steps have no row and 1 value is empty"):
         (one,), _ = read(table(days, [1, None, 5, 6]))
     assert np.isnan(one.values.ravel()).tolist() == [False, True, True, True, False, False]
 
@@ -152,8 +152,18 @@ def test_mistakes_in_a_table_are_named(frame: pd.DataFrame, says: str):
         read(frame)
 
 
+def test_numbers_for_dates_are_said_to_be_read_as_numbers():
+    with pytest.warns(
+        UserWarning, match="of date, such as 45292, are read as such, and tell of no"
+    ):
+        _, clock = read(table(range(45292, 45301)))  # days since 1900, as spreadsheets have them
+    assert clock == Clock("number", 1)
+
+
 def test_mistakes_in_names():
     frame = table(["2024-01-01", "2024-01-02"])
+    with pytest.raises(ArgumentError, match=r"no column 'Y'; it has 'date, y'; is it 'y'\?"):
+        read_series(frame, Columns(("Y",)), "t.csv")
     with pytest.raises(ArgumentError, match="no column 'z'; it has 'date, y'"):
         read_series(frame, Columns(("z",)), "t.csv")
     with pytest.raises(ArgumentError, match="'y' is asked for twice"):
@@ -206,6 +216,21 @@ def test_a_file_with_a_date_and_a_time_of_day_is_read_again_as_in_training(tmp_p
     frame.loc[3, "at"] = None
     with pytest.raises(DataError, match=r"column date . at, row 4: expected a time, found nothing"):
         read(frame, time="date + at")
+
+
+def test_months_by_name():
+    frame = pd.DataFrame({"year": [1949] * 3, "month": ["Jan", "february", "MAR"], "y": [1, 2, 3]})
+    (one,), clock = read(frame, time="year + month")
+    assert (one.start[:10], str(clock), len(one)) == ("1949-01-01", "1 month", 3)
+    frame.loc[1, "month"] = "spring"
+    with pytest.raises(DataError, match=r"year, month, row 1: .* 2024, 1, found '1949, Jan'"):
+        read(frame, time="year + month")
+
+
+def test_a_clock_that_was_put_back():
+    times = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00", "2024-10-27 03:00"]
+    with pytest.raises(DataError, match=r"02:00:00 stands twice.* if the clock was put back there"):
+        read(table(times))
 
 
 def test_which_column_holds_the_times():
@@ -377,6 +402,20 @@ def test_files(tmp_path):
     (tmp_path / "c.csv").write_bytes(b"")
     with pytest.raises(DataError, match=r"c\.csv: is no table"):
         read_table(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a.json", r"in a file that ends with \.jsonl"),
+        ("a.xlsx", "save the sheet as CSV"),
+        ("a.CSV.GZ", "unpack it first"),
+    ],
+)
+def test_files_that_are_no_tables_of_ours(tmp_path, name: str, says: str):
+    (tmp_path / name).write_bytes(b"[{}]")
+    with pytest.raises(DataError, match=f"is no CSV, TSV, JSON Lines or Parquet: .*{says}"):
+        read_table(tmp_path / name)
 
 
 def test_series_of_wrong_shape():

@@ -33,6 +33,7 @@ __all__ = ["command"]
     cello predict model some.py
     cello predict words new.txt > tagged.txt
     cello predict reviews new.csv > labels.csv
+    printf "text\\nWhat a film\\n" | cello predict reviews -
     cello predict sales sales.csv --plot next.svg > next.csv
     cello predict net.keras measured.csv
     """,

@@ -182,7 +182,10 @@ class Classification(SequenceFiles):
         assert train.labels is not None
         classes = sorted(set(train.labels), key=in_order_of_numbers)
         if len(classes) < 2:
-            raise DataError(f"{where}: every sequence has the label {classes[0]}: nothing to learn")
+            raise DataError(
+                f"{where}: every sequence to learn from has the label {classes[0]}: expected two "
+                "labels or more"
+            )
         warn_of_alike(classes, where)
         features = fit_features(
             train,

@@ -13,7 +13,7 @@ import numpy as np
 
 from cello.errors import DataError, ModelError
 from cello.ranges import shown
-from cello.tasks.readers.tables import check_columns, plain_text, read_table
+from cello.tasks.readers.tables import check_columns, in_words, plain_text, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,13 +133,17 @@ def read_sequences(
     if not labelled and has_labels and table[form.label].isna().any():
         has_labels = False  # to be filled in, as in a file to predict
     asked = [form.label] if has_labels else []
-    options = {form.label: "--label", form.text: "--text"}
+    options = {}
+    if labelled:  # in training: commands that use a model have no such options
+        text = "--text or, where each row is a step, that of the sequences by --by"
+        options = {form.label: "--label", form.text: text}
     if form.by is None:
         check_columns(table, [form.text, *asked], where, options)
         table = _with_labels(table, form, where) if has_labels else table
         texts = table[form.text]
         if empty := int(texts.isna().sum()):
-            warnings.warn(f"{where}: {empty:,} texts are empty", stacklevel=3)
+            what = in_words(empty, "text is", "texts are")
+            warnings.warn(f"{where}: {what} empty", stacklevel=3)
         items = [tokens_of(str(text), form.level) for text in texts.fillna("")]
         names = [str(number) for number in range(len(items))]
         return Sequences(names, items, _labels(table, form, where) if has_labels else None)
@@ -208,9 +212,8 @@ def _with_labels(table: pd.DataFrame, form: FileColumns, where: str) -> pd.DataF
     if missing.all():
         _check_all_there(table[form.label], where)
     if missing.any():
-        warnings.warn(
-            f"{where}: {int(missing.sum()):,} rows have no {form.label}: left out", stacklevel=4
-        )
+        rows = in_words(int(missing.sum()), "row has", "rows have")
+        warnings.warn(f"{where}: {rows} no {form.label}: left out", stacklevel=4)
     return table[~missing]
 
 

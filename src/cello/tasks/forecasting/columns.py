@@ -13,7 +13,7 @@ from cello.ranges import shown
 from cello.tasks.forecasting.clock import Clock
 from cello.tasks.forecasting.dates import as_dates, beside, is_of_dates, read_times, with_joined
 from cello.tasks.forecasting.series import Series
-from cello.tasks.readers.tables import as_numbers, check_columns
+from cello.tasks.readers.tables import as_numbers, check_columns, in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,8 +122,8 @@ def read_series(
         values = values[:last]
         found.append(Series(values, name, known if columns.known else None, start))
     if gaps or empty:
-        said = [f"{gaps:,} steps have no row"] * bool(gaps)
-        said += [f"{empty:,} values are empty"] * bool(empty)
+        said = [in_words(gaps, "step has no row", "steps have no row")] * bool(gaps)
+        said += [in_words(empty, "value is empty", "values are empty")] * bool(empty)
         warnings.warn(f"{where}: {' and '.join(said)}: taken as missing", stacklevel=3)
     return found, clock or Clock("number", 1)
 
@@ -202,6 +202,8 @@ def _check_once(
             more = f"if columns {', '.join(together)} tell it together, name all ({options})"
         elif columns.by is None:
             more = "if the table holds several series, name the column that tells which: by (--by)"
+            if hasattr(times, "hour") and times.hour[at]:
+                more += "; if the clock was put back there, write times as 2024-10-27 02:00+02:00"
         else:
             more = "each series has one row a time"
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import itertools
 import re
 import warnings
@@ -153,6 +154,7 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
 
     Raises:
         ArgumentError: there is no such column, or they are something else.
+        DataError: a row of them is no time.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"day": ["31/01/2024"], "at": ["13.30"]})
@@ -169,6 +171,7 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
     if parts == list(_PARTS[: len(parts)]):
         units = table[names].set_axis(parts, axis=1)
         units = units if "day" in parts else units.assign(day=1)
+        units["month"] = _months_as_numbers(units["month"])
         joined: Any = pd.to_datetime(units, errors="coerce")
     elif len(names) == 2 and _is_of_day(table[names[1]]):
         texts = table[names[1]].astype(str)
@@ -180,11 +183,33 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
             f"columns called {', '.join(_PARTS)}, in this order, got {shown(', '.join(names))}",
             argument="time",
         )
-    return table.assign(**{name: joined.where(table[names].notna().all(axis=1))})
+    given = table[names].notna().all(axis=1)
+    if len(wrong := np.flatnonzero((joined.isna() & given).to_numpy())):
+        found = ", ".join(map(str, table[names].iloc[wrong[0]]))
+        raise DataError(
+            f"{where}: columns {', '.join(names)}, row {wrong[0] + 1}: expected a time such as "
+            f"2024, 1, found {shown(found)}"
+        )
+    return table.assign(**{name: joined.where(given)})
+
+
+def _months_as_numbers(column: Any) -> Any:
+    """Months that are numbers or English names, such as Jan or January."""
+    numbers = {
+        name.lower(): number
+        for names in (calendar.month_abbr, calendar.month_name)
+        for number, name in enumerate(names)
+    }
+    found = column.astype(str).str.strip().str.lower().map(numbers)
+    return column if found.isna().any() else found
 
 
 #: Dates that are written as whole numbers: their form, and between which numbers they are.
 _WRITTEN = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m", 190_001, 210_012))
+
+
+#: What columns of dates are called, and up to where their numbers are years.
+_OF_DATES, _LAST_YEAR = ("date", "datetime", "timestamp"), 9999
 
 
 def _numbers_or_dates(column: Any, name: str, where: str) -> Any:
@@ -203,6 +228,12 @@ def _numbers_or_dates(column: Any, name: str, where: str) -> Any:
                 stacklevel=4,
             )
             return pd.DatetimeIndex(dates)
+    if name.lower() in _OF_DATES and numbers.min() > _LAST_YEAR:
+        warnings.warn(
+            f"{where}: the numbers of {name}, such as {numbers[0]}, are read as such, and tell of "
+            "no calendar: if they count days or seconds, write dates such as 2024-01-31",
+            stacklevel=4,
+        )
     return numbers
 
 

@@ -18,7 +18,7 @@ from cello.ranges import shown
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_numbers", "check_columns", "plain_text", "read_table"]
+__all__ = ["as_numbers", "check_columns", "in_words", "plain_text", "read_table"]
 
 
 def read_table(
@@ -58,8 +58,10 @@ def read_table(
         more: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
         if as_texts:
             more["dtype"] = str if as_texts is True else dict.fromkeys(as_texts, str)
+        if ending in _NOT_READ:
+            raise DataError(f"{where}: is no CSV, TSV, JSON Lines or Parquet: {_NOT_READ[ending]}")
         return _csv(table, ending, more)
-    except ImportError:
+    except (ImportError, DataError):
         raise
     except FileNotFoundError as error:
         raise DataError(f"{where}: no such file or folder") from error
@@ -69,6 +71,14 @@ def read_table(
         ) from error
     except Exception as error:  # whatever pandas says of what it cannot read
         raise DataError(f"{where}: is no table: {error}") from error
+
+
+#: Endings of files that are no CSV, and what to do with such a file.
+_NOT_READ = {
+    ".json": "write each row as an object on a line of its own, in a file that ends with .jsonl",
+    **dict.fromkeys((".xls", ".xlsx", ".ods"), "save the sheet as CSV"),
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst", ".7z"), "unpack it first"),
+}
 
 
 def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
@@ -145,8 +155,12 @@ def check_columns(
     known = list(map(str, table.columns))
     for name in asked:
         if name not in table.columns:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; name the one that is meant by {options[name]}" if name in options else ""
+            near = [other for other in known if other.strip().casefold() == name.casefold()]
+            near = near or difflib.get_close_matches(name, known, 1)
+            hint = ""
+            if name in options:
+                hint = f"; name the one that is meant by {options[name]} (the first row of a file "
+                hint += "names its columns)"
             hint = f"; is it {shown(near[0])}?" if near else hint
             raise ArgumentError(
                 f"{where} has no column {shown(name)}; it has {shown(', '.join(known), 200)}{hint}"
@@ -170,6 +184,15 @@ def as_numbers(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.intp]
 
     found = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     return found, np.flatnonzero(np.isnan(found) & column.notna().to_numpy())
+
+
+def in_words(count: int, one: str, many: str) -> str:
+    """How many, in words.
+
+    >>> in_words(1, "row has", "rows have"), in_words(2000, "row has", "rows have")
+    ('1 row has', '2,000 rows have')
+    """
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def plain_text(value: Any) -> str:
