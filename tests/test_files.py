@@ -18,17 +18,30 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     files.replace(path, b"old")
 
     def full(_handle: int) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match=r"No space left on device: .*data'"):
         files.replace(path, b"new")
+    with pytest.raises(OSError, match=r"No space left on device: .*first'"):
+        files.replace_all({tmp_path / "first": b"1", path: b"new"})
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
 
     monkeypatch.undo()
     files.replace(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_files_that_belong_together_are_all_there_or_none(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "old").write_text("old")
+    with pytest.raises(OSError, match=r"folder'$"):
+        files.replace_all({tmp_path / name: b"new" for name in ("first", "folder", "old")})
+    assert {entry.name for entry in tmp_path.iterdir()} == {"folder", "old"}
+    assert (tmp_path / "old").read_text() == "old"
+    files.replace_all({tmp_path / name: b"new" for name in ("first", "old")})
+    assert [(tmp_path / name).read_text() for name in ("first", "old")] == ["new", "new"]
 
 
 def test_what_has_no_name_is_a_folder():

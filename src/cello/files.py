@@ -7,10 +7,14 @@ import hashlib
 import os
 import secrets
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["UNFINISHED", "rename", "replace", "seal", "sync_folder", "unfinished", "write"]
+__all__ = [
+    "UNFINISHED", "rename", "replace", "replace_all", "seal", "sync_folder", "unfinished", "write",
+]  # fmt: skip
 
 #: The names of files that are being written, or were when a process was killed.
 UNFINISHED = ".*.unfinished-*"
@@ -53,17 +57,31 @@ def replace(path: Path, data: bytes, *, forced: bool = True) -> None:
     Raises:
         OSError: it cannot be written, such as FileNotFoundError where its folder is missing.
     """
-    other = unfinished(path)
+    replace_all({path: data}, forced=forced)
+
+
+def replace_all(files: Mapping[Path, bytes], *, forced: bool = True) -> None:
+    """As `replace`, of files that belong together: none is renamed before all are written.
+
+    Raises:
+        OSError: one cannot be written; those that were not there before are not there after.
+    """
+    others = {path: unfinished(path) for path in files}
+    new = [path for path in files if not path.exists()]
     try:
-        write(other, data, forced=forced)
-        rename(other, path)
+        for path, data in files.items():
+            write(others[path], data, forced=forced)
+        for path, other in others.items():
+            rename(other, path)
     except BaseException as error:
-        other.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename and Path(error.filename) == other:
+        for left in (*others.values(), *new):
+            with suppress(OSError):
+                left.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(others[path])):
             raise OSError(error.errno, error.strerror, str(path)) from error  # as it was called
         raise
-    if forced:
-        sync_folder(path.parent)
+    for folder in {path.parent for path in files} if forced else ():
+        sync_folder(folder)
 
 
 def rename(old: Path, new: Path) -> None:

@@ -97,6 +97,51 @@ def test_a_graph_with_the_batch_first_and_layers_with_time_first(tmp_path: Path)
     assert cello.to_c(net, tmp_path).difference < 1e-5  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([["Unsqueeze", [1], {"axes": [1]}]], [2]),  # [T, 1, B, H], as ONNX's operators have it
+        ([["Transpose", [1], {"perm": [2, 0, 1]}]], [2]),
+        ([["Flatten", [1], {"axis": 2}]], [2]),  # [T B, H]
+        ([["state", [1], {"index": 0}], ["Unsqueeze", [2], {"axes": [0]}]], [1, 3]),
+    ],
+)
+def test_sequences_stand_anywhere_in_an_output(
+    nodes: list[Any], outputs: list[int], tmp_path: Path
+) -> None:
+    layer = cello.Recurrent(cello.LSTMCell(3, 4))
+    net = NetGraph([layer], [[0, [0], {}], *nodes], outputs=outputs)
+    report = cello.to_c(net, tmp_path)
+    assert report.difference is not None
+    x = torch.randn(6, 1, 3)
+    y = _run_c(tmp_path, report.state_bytes, x[:, 0].numpy(), 4 * len(outputs))
+    want = layer(x)[0][-1, 0].detach().repeat(len(outputs))
+    torch.testing.assert_close(torch.from_numpy(y), want)
+    assert cello.to_onnx(net, tmp_path / "step.onnx", stream=True).proof.relative < 1e-5
+
+
+def test_an_output_without_an_axis_of_the_sequences_is_named(tmp_path: Path) -> None:
+    turned = [["Transpose", [1], {"perm": [0, 2, 1]}], ["Flatten", [2], {"axis": 1}]]
+    net = NetGraph([cello.Recurrent(cello.GRUCell(3, 4))], [[0, [0], {}], *turned])
+    with pytest.raises(ConversionError, match=r"node 2 \(Flatten.* no axis of the sequences"):
+        cello.to_c(net, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (lambda: cello.Bidirectional(cello.GRUCell(3, 2)), r"\(Bidirectional\) .* the end; in"),
+        (lambda: cello.Recurrent(cello.GRUCell(3, 2), reverse=True), r"\(Recurrent\) .* the end"),
+        (lambda: cello.GRU(3, 2, bidirectional=True), r"both \(GRU\) .* the end; in a cello.Stack"),
+        (lambda: cello.GRU(3, 2, 2), r"both \(GRU\) .* several layers; give"),
+    ],
+)  # fmt: skip
+def test_layers_that_no_graph_runs_by_steps_are_named(part: Any, words: str) -> None:
+    net = NetGraph([part()], [[0, [0], {}], ["add", [1, 1], {}]], names=["both"])
+    with pytest.raises(ConversionError, match=words):
+        per_step(net)
+
+
 def test_a_graph_is_a_step_in_onnx(tmp_path: Path) -> None:
     net = _opened(GRAPHS["last step"](), tmp_path)
     made = cello.to_onnx(net, tmp_path / "step.onnx", stream=True)

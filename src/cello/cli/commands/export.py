@@ -12,7 +12,7 @@ from cello.cli.command import Command
 from cello.cli.models import open_model
 from cello.cli.output import busy, json_option, print_json
 from cello.cli.parameter_types import FilePath
-from cello.errors import ArgumentError
+from cello.errors import ArgumentError, ModelError
 
 __all__ = ["command"]
 
@@ -133,10 +133,13 @@ def _keras(net: Any, out: Path, _stream: bool, _test_vector: Path | None) -> dic
     from cello.files import replace
 
     model = to_keras(net)
-    with tempfile.TemporaryDirectory(prefix="cello-") as folder:
-        written = Path(folder, "net.keras")
-        model.save(written)
-        replace(out, written.read_bytes())
+    try:
+        with tempfile.TemporaryDirectory(prefix="cello-") as folder:
+            written = Path(folder, "net.keras")
+            model.save(written)
+            replace(out, written.read_bytes())
+    except OSError as error:
+        raise ModelError(f"cannot write {out}: {error}") from error
     return {"format": "Keras", **_compared(proof_of(model))}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from cello.convert.graph.per_step import per_step
 from cello.convert.proof import Case, draw_input, prove, run_net
 from cello.engines.cpu.toolchain.build import compiler
 from cello.errors import ArgumentError, CompilerError, ConversionError, DtypeError
-from cello.files import replace
+from cello.files import replace_all
 from cello.layers.mode import evaluating
 from cello.layers.paths import check_module
 from cello.layers.stages import as_layers, stages_of
@@ -143,13 +144,19 @@ def to_c(
         except CompilerError as error:
             why_not = str(error)
         else:
-            proved = _prove(layers, source, written, x)
+            try:
+                proved = _prove(layers, source, written, x)
+            except OSError as error:  # of a folder for what passes, on a disk that is full
+                raise ConversionError(f"cannot write {name}.c to compile it: {error}") from error
     files = folder / f"{name}.c", folder / f"{name}.h"
+    there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        replace(files[1], source.header.encode())
-        replace(files[0], source.code.encode())
+        replace_all({files[1]: source.header.encode(), files[0]: source.code.encode()})
     except OSError as error:
+        if not there:
+            with suppress(OSError):
+                folder.rmdir()  # which is empty
         raise ConversionError(f"cannot write {files[0]}: {error}") from error
     return ExportedC(
         files,

@@ -40,7 +40,7 @@ class GraphCell(Cell):
     Args:
         net: the graph.
         shapes: of a step of each input; their numbers stand side by side in x.
-        axes: where each output has its steps; None where it is what the last step leaves.
+        axes: of each output, the axis of the sequences.
         outputs: numbers of all outputs of a step, side by side.
         time: which axis of an input holds the steps, 0 or 1.
         tables: for one input of ids: the nodes whose values, [*shapes], x has in its place.
@@ -57,7 +57,7 @@ class GraphCell(Cell):
         self,
         net: NetGraph,
         shapes: Sequence[Sequence[int]],
-        axes: Sequence[int | None],
+        axes: Sequence[int],
         outputs: int,
         time: int = 0,
         tables: Sequence[int] = (),
@@ -81,10 +81,9 @@ class GraphCell(Cell):
         ]
         found, after = _one_step(self.net, given, state, self.tables, [])
         rows = [
-            (part if axis is None else part.squeeze(axis)).flatten(1)
-            if part.dim() > 1 + (axis is not None) else part.reshape(-1, 1)
+            part.movedim(axis, 0).reshape(part.shape[axis], -1)
             for part, axis in zip(found, self.axes, strict=True)
-        ]  # fmt: skip
+        ]
         return rows[0] if len(rows) == 1 else torch.cat(rows, 1), tuple(after) or state
 
 
@@ -173,11 +172,14 @@ def per_step(net: NetGraph) -> Recurrent | Stack:
 def _check_layers(net: NetGraph) -> None:
     for name, part in zip(net.names, net.parts.values(), strict=True):
         some = [m for m in part.modules() if isinstance(m, (Layer, DropIn))]
-        if some and (not isinstance(part, Recurrent) or part.reverse):
-            raise ConversionError(
-                f"{name} ({type(part).__name__}) cannot run one step at a time: it reads from the "
-                "end, or holds several layers"
-            )
+        if not some or (isinstance(part, Recurrent) and not part.reverse):
+            continue
+        back = any(getattr(m, "reverse", False) or getattr(m, "bidirectional", False) for m in some)
+        raise ConversionError(
+            f"{name} ({type(part).__name__}) cannot run one step at a time in a graph: "
+            + ("it reads from the end; in a cello.Stack, as C, it can be run on whole sequences"
+               if back else "it holds several layers; give the graph each by itself")
+        )  # fmt: skip
 
 
 def _tables(net: NetGraph) -> list[int]:
@@ -292,15 +294,11 @@ class _Compared:
             else part.expand(B, *part.shape)
             for part, size in zip(begin, sizes, strict=True)
         ]
+        one, _ = self._step([x.narrow(time, 0, 1).narrow(1 - time, 0, 1) for x in inputs],
+                            [part[:1] for part in state])  # fmt: skip
         steps: list[list[Any]] = []
         for t in range(T):
-            values: list[Any] = []
-            try:
-                now = [part.narrow(time, t, 1) for part in inputs]
-                _, state = _one_step(net, now, state, self.tables, values)
-            except Exception as error:
-                name = node_name(net, len(values))
-                raise ConversionError(f"{name} cannot run on one step alone: {error}") from error
+            values, state = self._step([x.narrow(time, t, 1) for x in inputs], state)
             steps.append(values)
         places = [place % len(whole) for place in net.outputs]
         ends = {p: self._axis(whole[p], [values[p] for values in steps]) for p in set(places)}
@@ -314,10 +312,38 @@ class _Compared:
                         "not a layer's"
                     )
             raise ConversionError("the net gives something else one step at a time")
-        axes = [ends[place] for place in places]
+        axes = [self._sequences(place, steps[0][place], one[place]) for place in places]
         outputs = sum(steps[0][place].numel() for place in places) // B
         cell = GraphCell(net, shapes, axes, outputs, time, self.tables)
         return self._layer(cell, begin)
+
+    def _step(
+        self, given: Sequence[Tensor], state: Sequence[Tensor]
+    ) -> tuple[list[Any], list[Tensor]]:
+        """The value of each node at one step, and all states after it."""
+        values: list[Any] = []
+        try:
+            _, state = _one_step(self.net, given, state, self.tables, values)
+        except Exception as error:
+            name = node_name(self.net, len(values))
+            raise ConversionError(f"{name} cannot run on one step alone: {error}") from error
+        return values, list(state)
+
+    def _sequences(self, place: int, value: Tensor, one: Tensor) -> int:
+        """The axis along which an output of a step has the sequences; `one` is that of the first.
+
+        Raises:
+            ConversionError: there is none.
+        """
+        allowed = TOLERANCES[value.dtype] if value.is_floating_point() else 0
+        for axis in range(value.dim()):
+            first = value.narrow(axis, 0, 1)
+            if first.shape == one.shape and torch.allclose(first, one, allowed, allowed, True):
+                return axis
+        raise ConversionError(
+            f"{node_name(self.net, place)}, of {list(value.shape)}, has no axis of the sequences: "
+            "one step at a time, an output must have one"
+        )
 
     def _axis(self, whole: Any, steps: Sequence[Any]) -> Any:
         """Where a value has its steps, None if it is what the last leaves, or `_DIFFERS`."""

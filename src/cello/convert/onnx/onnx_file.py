@@ -20,7 +20,7 @@ from cello.convert.graph.per_step import per_step
 from cello.convert.proof import Case, Proof, draw_input, prove, reads_of, run_net
 from cello.engines import engine
 from cello.errors import ArgumentError, ConversionError, ModelError
-from cello.files import replace
+from cello.files import replace_all
 from cello.layers.mode import evaluating
 from cello.layers.outputs.pooling import refuse_pooling
 from cello.layers.paths import check_module
@@ -113,15 +113,10 @@ def to_onnx(
     proof = prove(net, side, name=file.name, lengths=not stream, **options)
     if isinstance(net, NetGraph):
         proof = dataclasses.replace(proof, only=net.only)
-    vector = None if test_vector is None else side.vector()
-    there = test_vector is None or Path(test_vector).exists()
+    vector = {} if test_vector is None else {Path(test_vector): side.vector()}
     try:
-        if vector is not None and test_vector is not None:
-            replace(Path(test_vector), vector)
-        replace(file, model)
+        replace_all({**vector, file: model})
     except OSError as error:
-        if not there and test_vector is not None:
-            Path(test_vector).unlink(missing_ok=True)
         raise ModelError(f"cannot write {error.filename or file}: {error.strerror}") from error
     return Exported(file, graph.operators, graph.states, proof)
 
