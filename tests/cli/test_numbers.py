@@ -146,6 +146,7 @@ def test_several_inputs_are_arrays_of_their_names(tmp_path: Path):
     expected = model([a.astype("float32"), b.astype("float32")]).detach().numpy()
     np.testing.assert_allclose(rows[0], expected, atol=2e-6)
     for wrong, why in (
+        ({"x0": a * np.nan, "x1": b}, "x0 holds NaN, first at [0, 0, 0]"),
         ({"x0": a}, "holds x0, no array x1"),
         ({"x0": b, "x1": a}, "take x0 [4, 2]"),
     ):
@@ -210,6 +211,14 @@ def test_every_form_of_the_same_numbers(net: Path, tmp_path: Path):
     one = tmp_path / "one.npy"
     np.save(one, x[0])
     assert found[0].startswith(run("predict", net, one).stdout)
+
+
+def test_an_answer_to_nan_is_none(net: Path, tmp_path: Path):
+    (tmp_path / "x.csv").write_text("1 2\n3 4\n\n5 6\n7 nan\n")
+    error = run("predict", net, tmp_path / "x.csv", code=2).stderr
+    assert "x.csv: sequence 2 holds NaN, first at [1, 1] counted from 0" in error
+    (tmp_path / "x.csv").write_text("1 2\n3 inf\n")  # a gate that is open or shut
+    assert np.isfinite(run_json("predict", net, tmp_path / "x.csv")).all()
 
 
 def test_sequences_of_several_lengths(net: Path, tmp_path: Path):

@@ -73,6 +73,7 @@ def proved(made: Any, proof: Proof) -> None:
     """Keep the proof of what a conversion has made, beside it: nothing is put into it."""
     if isinstance(made, nn.Module) and (said := not_numbers(made)):
         proof = replace(proof, warning=said)
+    proof = replace(proof, only=proof.only or getattr(made, "only", ""))
     _PROOFS[made] = proof
 
 

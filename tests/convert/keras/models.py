@@ -64,6 +64,33 @@ def _normalized(**told):
     return layer
 
 
+def _operations(a, b):
+    """What Python's operators and functions of `keras.ops` write down beside the layers."""
+    y = L.LSTM(4, return_sequences=True)(a)
+    z = keras.ops.tanh(1 - 2 * y) / 3 + keras.ops.sigmoid(y * y) - 0.5
+    z = keras.ops.concatenate([z, -keras.ops.flip(y, 1)], -1)
+    last = keras.ops.maximum(z[:, -1], z[:, 0])
+    pooled = keras.ops.mean(z, 1) + keras.ops.max(z, axis=1)
+    scaled = L.Rescaling(0.5, offset=1.0)(L.Minimum()([last, pooled]))
+    return L.Concatenate()([keras.ops.minimum(scaled, last), keras.ops.relu(b)])
+
+
+def _masked_alike(a):
+    masked = L.Masking(0.0)(a)
+    y, z = (layer(4, return_sequences=True)(masked) for layer in (L.LSTM, L.GRU))
+    both = L.Concatenate()([y, L.Add()([y, z])])
+    other = L.Add()([L.LSTM(8, return_sequences=True)(L.Masking(0.5)(a)), both])
+    return [L.GRU(3)(both), L.GRU(3)(other), L.GRU(3)(L.Multiply()([both, L.Dense(8)(a)]))]
+
+
+def _masked_decoder(source, target):
+    _, h, c = L.LSTM(4, return_state=True)(L.Masking(0.0)(source))
+    read = L.Masking(0.0)(target)
+    y = L.LSTM(4, return_sequences=True)(read, initial_state=[h, c])
+    z = L.GRU(4, return_sequences=True)(read, initial_state=h)
+    return L.Dense(2)(L.Add()([y, z]))
+
+
 #: How each model is made, by what it is there for.
 MODELS = {
     "lstm": lambda: S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
@@ -308,6 +335,9 @@ MODELS = {
     ),
     "a model that is called twice": lambda: _functional(_twice, (None, 3), (None, 3)),
     "outputs of two calls of a model": lambda: _functional(_outputs_of_two_calls, (None, 3)),
+    "operations": lambda: _functional(_operations, (None, 3), (2,)),
+    "masked alike": lambda: _functional(_masked_alike, (None, 3)),
+    "masked encoder and decoder": lambda: _functional(_masked_decoder, (None, 3), (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 

@@ -191,11 +191,29 @@ def _places(value, path=()):
             yield from _places(part, (*path, place))
 
 
-@pytest.mark.parametrize(("beside", "count"), [(False, 200), (True, 20)], ids=["alone", "keras"])
-def test_mutated_configurations_are_read_or_refused(tmp_path, members, monkeypatch, beside, count):
+def _in_h5(file, config):
+    """The file with another configuration."""
+    with h5py.File(file, "r+") as opened:
+        opened.attrs["model_config"] = config
+    return file
+
+
+@pytest.mark.parametrize(
+    ("ending", "beside", "count"),
+    [("keras", False, 200), ("keras", True, 20), ("h5", False, 100), ("h5", True, 10)],
+)
+def test_mutated_configurations_are_read_or_refused(
+    tmp_path, members, monkeypatch, ending, beside, count
+):
+    legacy = tmp_path / "model.h5"
+    if ending == "h5":
+        make("encoder and decoder").save(legacy)
+        with h5py.File(legacy) as opened:
+            good = json.loads(opened.attrs["model_config"])
+    else:
+        good = json.loads(members["config.json"])
     if not beside:
         monkeypatch.setitem(sys.modules, "keras", None)  # the reader alone, which is faster
-    good = json.loads(members["config.json"])
     places, draw = list(_places(good)), random.Random(0)
     refused = 0
     for _ in range(count):
@@ -205,7 +223,11 @@ def test_mutated_configurations_are_read_or_refused(tmp_path, members, monkeypat
         for key in path:
             inside = inside[key]
         inside[last] = draw.choice(ODD)
-        file = _written(tmp_path, {**members, "config.json": json.dumps(config).encode()})
+        text = json.dumps(config).encode()
+        if ending == "h5":
+            file = _in_h5(legacy, text)
+        else:
+            file = _written(tmp_path, {**members, "config.json": text})
         try:
             from_keras(file)
         except (ModelError, ConversionError):

@@ -271,6 +271,28 @@ def test_attention_that_is_more_than_products_is_refused(make, why, tmp_path):
         from_keras(tmp_path / "model.keras")
 
 
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (
+            lambda x, _: keras.ops.cumsum(x, 1),
+            r"the operation 'cumsum\w*' \(Cumsum\) cannot",
+        ),
+        (lambda x, _: x[:, 1:], r"\(GetItem\) .* more than one place"),
+        (lambda x, y: x / y, r"\(TrueDivide\) .* divides by a tensor"),
+        (lambda x, _: 2 / x, r"\(TrueDivide\) .* of a tensor and 2\.0"),
+        (lambda x, _: keras.ops.mean(x, -1), r"\(Mean\) .* axis=-1"),
+        (lambda x, y: L.Concatenate()([L.Masking()(x), y]), "not masked alike"),
+        (lambda x, y: L.Concatenate(1)([L.Masking()(x), L.Masking()(y)]), "not masked alike"),
+    ],
+)
+def test_operations_that_are_not_read_are_refused_by_name(make, why, tmp_path):
+    x, y = Input((4, 3)), Input((4, 3))
+    keras.Model([x, y], make(x, y)).save(tmp_path / "model.keras")
+    with pytest.raises(ModelError, match=why):
+        from_keras(tmp_path / "model.keras")
+
+
 def test_attention_that_is_called_again_has_one_scale(tmp_path):
     x, attention = Input((4, 3)), L.Attention(use_scale=True)
     keras.Model(x, attention([attention([x, x]), x])).save(tmp_path / "model.keras")
@@ -284,7 +306,7 @@ def test_a_size_that_is_built_in_is_said(tmp_path):
         tmp_path / "flat.keras"
     )
     net = from_keras(tmp_path / "flat.keras")
-    assert net.only == "T = 6"
+    assert net.only == cello.proof_of(net).only == "T = 6"
     with pytest.raises(
         ShapeError, match=r"for T = 6 only: input 0 must be \[B, 6, 3\], got \[2, 7"
     ):

@@ -128,13 +128,17 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
     found = []
     with torch.no_grad():
         if isinstance(model.net, NetGraph) and model.net.inputs > 1:
-            y = torch.atleast_1d(_first(_called(model.net, read_arrays(model.net, path), path)))
+            arrays = read_arrays(model.net, path)
+            y = torch.atleast_1d(_first(_called(model.net, arrays, path)))
+            for place, x in enumerate(arrays):
+                _check_numbers(x, y, f"{path}: x{place}")
             y = y if y.dim() < 3 or model.net.batch_first else y.transpose(0, 1)
             found = [rows.flatten(1) for rows in y] if y.dim() > 2 else [y.reshape(len(y), -1)]
         else:
-            for sequence in model.reader.given(path):
+            for number, sequence in enumerate(model.reader.given(path), 1):
                 x, _ = as_batch(model.net, [sequence.x])
                 y = _first(model.net(x))
+                _check_numbers(sequence.x, y, f"{path}: sequence {number}")
                 axis = 0 if y.shape[0] == 1 or y.dim() < 3 else 1
                 found.append(y.select(axis, 0).flatten(1) if y.dim() > 2 else y)
     if as_json:
@@ -143,6 +147,21 @@ def _numbers(model: Model, path: Path, as_json: bool) -> None:
     of_steps = "\n\n" if len(found[0]) > 1 else "\n"
     lines = ["\n".join(",".join(map(str, row)) for row in rows.numpy()) for rows in found]
     click.echo(of_steps.join(lines))
+
+
+def _check_numbers(x: Tensor, y: Tensor, where: str) -> None:
+    """Of an input that holds NaN, an answer that does is none.
+
+    Raises:
+        DataError: it is so; says where the first one is.
+    """
+    from cello.errors import DataError
+
+    if x.is_floating_point() and y.isnan().any() and len(holes := x.isnan().nonzero()):
+        raise DataError(
+            f"{where} holds NaN, first at {holes[0].tolist()} counted from 0, and so would what "
+            "the net makes of it: leave such steps out, or fill them in"
+        )
 
 
 def _first(made: Any) -> Tensor:

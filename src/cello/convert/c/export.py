@@ -213,6 +213,7 @@ def _dtype(net: nn.Module) -> torch.dtype:
         raise DtypeError(
             "net must be of float32 or float64, all of it, has "
             + " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+            + ": net.float() makes it float32"
         )
     if elsewhere := {str(t.device) for t in tensors if t.device.type != "cpu"}:
         raise ArgumentError(f"must be on the CPU, is on {', '.join(elsewhere)}", argument="net")

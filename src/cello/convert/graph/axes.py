@@ -178,12 +178,12 @@ def graph_reads(net: Any, number: int) -> Reads:
     for place, (what, values, options) in enumerate(net.wiring, net.inputs):
         if not reached & set(values):
             continue
-        if options.get("lengths") and number == values[-1 - options.get("states", 0)]:
-            return LENGTHS
         if isinstance(what, int) and values[0] in reached:
             found = _module_reads(modules[what])
             if found is not None:
                 return found
+        elif options.get("lengths") and values[-1 - options.get("states", 0)] in reached:
+            return LENGTHS
         if str(what).lower() not in ("concat", "concatenate", "state"):
             reached.add(place)
     shape = net.shapes[number] if net.shapes else []

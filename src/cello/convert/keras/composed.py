@@ -13,7 +13,19 @@ from cello.convert.keras.layers import Arrays, check_last_axis, refuse
 from cello.convert.onnx_read.operators.constants import Held
 from cello.ranges import shown
 
-__all__ = ["attention", "normalization", "slopes"]
+__all__ = ["MERGES", "attention", "merged", "normalization", "slopes"]
+
+#: The function of each layer that merges several tensors.
+MERGES = {
+    "Add": "add",
+    "Average": "average",
+    "Concatenate": "concatenate",
+    "Dot": "dot",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Multiply": "multiply",
+    "Subtract": "subtract",
+}
 
 
 def attention(
@@ -58,3 +70,38 @@ def slopes(graph: Wiring, value: Passed, arrays: Arrays) -> Passed:
     """A PReLU of [B, F]."""
     held = graph.module(Held.of(arrays.take("alpha", None)), [], "alpha")
     return Passed(graph.node("PRelu", [value.number, held]), value.rank)
+
+
+def merged(
+    graph: Wiring, kind: str, config: dict[str, Any], values: Sequence[Passed], arrays: Arrays
+) -> Passed:
+    """What a layer of `MERGES` makes of several tensors."""
+    numbers = [value.number for value in values]
+    if kind == "Dot" and len(values) == 2:
+        axes = config["axes"] if isinstance(config["axes"], list) else [config["axes"]] * 2
+        axes = [a % v.rank for a, v in zip(axes, values, strict=True)]
+        normal = bool(config.get("normalize"))
+        rank = max(2, values[0].rank + values[1].rank - 3)
+        return Passed(graph.node("dot", numbers, axes=axes, normalize=normal), rank)
+    if len({value.rank for value in values}) != 1:
+        raise refuse(arrays.place, "it merges tensors of different dimensions")
+    options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
+    mask = _merged_mask(graph, kind, options.get("axis", -1), values, arrays)
+    return Passed(graph.node(MERGES[kind], numbers, **options), values[0].rank, mask)
+
+
+def _merged_mask(
+    graph: Wiring, kind: str, axis: int, values: Sequence[Passed], arrays: Arrays
+) -> int | None:
+    """Of one mask, that; of several, a step is there where it is in any of them."""
+    masks = [value.mask for value in values]
+    given = list(dict.fromkeys(mask for mask in masks if mask is not None))
+    if not given:
+        return None
+    versions_agree = arrays.version.startswith("3") and kind != "Concatenate"
+    same = len(given) == 1 and None not in masks
+    if axis not in (-1, values[0].rank - 1) or not (same or versions_agree):
+        raise refuse(arrays.place, "it merges sequences that are not masked alike")
+    if None in masks:
+        return None
+    return given[0] if same else graph.node("maximum", given)

@@ -20,6 +20,7 @@ from cello.convert.keras.archive import Archive
 from cello.convert.keras.calls import keys_of, topological_calls
 from cello.convert.keras.library import keras_library
 from cello.convert.keras.nested import input_shape
+from cello.convert.keras.operations import called, is_operation
 from cello.convert.proof import TOLERANCES, Case, Proof, prove, run_net
 from cello.errors import CelloError
 
@@ -242,11 +243,11 @@ class _Rebuilt:
             given = {k: v for k, v in given.items() if v}
             if call.mask is not None:
                 given["mask"] = values[call.mask]
-            read = [values[key] for key in call.read]
-            if layers[name]["class_name"] == "NotEqual":
-                found = [self.keras.ops.not_equal(read[0], call.number)]
+            if is_operation(layers[name]):
+                written = layers[name]["inbound_nodes"][node]
+                found = [called(self.keras, layers[name], written, values)]
             else:
-                found = self._call(layers[name], read, given)
+                found = self._call(layers[name], [values[key] for key in call.read], given)
             values |= {(name, node, place): value for place, value in enumerate(found)}
         return inputs, [values[key] for key in keys_of(config["output_layers"])]
 
@@ -259,10 +260,6 @@ class _Rebuilt:
 
     def _call(self, layer: dict[str, Any], read: list[Any], more: dict[str, Any]) -> list[Any]:
         kind, config = layer["class_name"], layer["config"]
-        if kind == "Flip":
-            return [self.keras.ops.flip(read[0], axis=1)]
-        if kind == "Any":
-            return [self.keras.ops.any(read[0], axis=-1)]
         made = self._made(kind, config)
         found = made(read if len(read) > 1 else read[0], **more)
         arrays = self.archive.arrays.get(str(config["name"]), [])

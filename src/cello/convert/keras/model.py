@@ -15,13 +15,14 @@ from cello.convert.graph import NetGraph
 from cello.convert.graph.wires import Wiring
 from cello.convert.keras.archive import FUNCTIONAL, Archive, open_archive
 from cello.convert.keras.calls import Passed, keys_of, topological_calls
-from cello.convert.keras.composed import attention, normalization, slopes
+from cello.convert.keras.composed import MERGES, attention, merged, normalization, slopes
 from cello.convert.keras.keras_cells import CELLS, recurrent_cell
 from cello.convert.keras.keras_proof import open_shapes, prove_beside_keras
 from cello.convert.keras.layers import Arrays, plain_layer, refuse
 from cello.convert.keras.masked import MaskedCell
-from cello.convert.keras.moves import MOVES, OPERATIONS, Moved
+from cello.convert.keras.moves import MOVES, Moved
 from cello.convert.keras.nested import flattened, input_shape
+from cello.convert.keras.operations import as_layer, is_operation
 from cello.convert.proved import Proof, proved
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
@@ -134,11 +135,16 @@ class _ModelReader(Wiring):
             if call.mask is not None:
                 read = [replace(value, mask=values[call.mask].number) for value in read]
             states = [values[key] for key in call.states]
-            if _is_of_a_mask(layers[name]):
-                found = [self._of_a_mask(layers[name], read[0], call.number)]
+            layer = layers[name]
+            if is_operation(layer):  # masks go through layers only
+                read = [replace(value, mask=None) for value in read]
+            if is_operation(layer) and layer["class_name"] in ("Any", "NotEqual"):
+                found = [self._of_a_mask(layer, read[0], call.number)]
             else:
+                if is_operation(layer):
+                    layer = as_layer(layer, layer["inbound_nodes"][node])
                 given = {"initial_state": states} if states else {}
-                found = self._layer(layers[name], read, given, node)
+                found = self._layer(layer, read, given, node)
             values |= {(name, node, place): value for place, value in enumerate(found)}
         return [values[key] for key in keys_of(config["output_layers"])]
 
@@ -163,13 +169,13 @@ class _ModelReader(Wiring):
         kind, config = layer["class_name"], layer["config"]
         name = str(config["name"])
         place = f"the layer {shown(name)} ({kind})"
-        if layer.get("registered_name") and kind not in OPERATIONS:
+        if layer.get("registered_name"):
             raise refuse(place, "it is a class of somebody's own")
         begin = len(self.nodes), len(self.modules)
         _check_dtype(config, place)
         arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
-        if kind in _MERGES:
-            return [self._merge(kind, config, values, place)]
+        if kind in MERGES:
+            return [merged(self, kind, config, values, arrays)]
         if kind != "Attention" and len(values) != 1:
             raise refuse(place, f"it reads {len(values)} tensors")
         value = values[0]
@@ -231,21 +237,6 @@ class _ModelReader(Wiring):
                 mask = self.node("differs", [value.number], number=0)
         return Passed(number, rank, mask)
 
-    def _merge(self, kind: str, config: dict[str, Any], values: list[Passed], place: str) -> Passed:
-        if any(value.mask is not None for value in values):
-            raise refuse(place, "it merges masked sequences")
-        if kind == "Dot" and len(values) == 2:
-            axes = config["axes"] if isinstance(config["axes"], list) else [config["axes"]] * 2
-            axes = [a % v.rank for a, v in zip(axes, values, strict=True)]
-            numbers, normal = [value.number for value in values], bool(config.get("normalize"))
-            rank = max(2, values[0].rank + values[1].rank - 3)
-            return Passed(self.node("dot", numbers, axes=axes, normalize=normal), rank)
-        if len({value.rank for value in values}) != 1:
-            raise refuse(place, "it merges tensors of different dimensions")
-        options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
-        numbers = [value.number for value in values]
-        return Passed(self.node(_MERGES[kind], numbers, **options), values[0].rank)
-
     # ------------------------------------------------------------ recurrent layers
 
     def _cells(self, kind: str, config: dict[str, Any], arrays: Arrays) -> list[Cell]:
@@ -266,11 +257,13 @@ class _ModelReader(Wiring):
         cells = self._cells(kind, config, arrays)
         _check_recurrent(config, value, arrays.place)
         states = [state.number for state in given.get("initial_state", [])]
-        if states and (len(cells) > 1 or value.mask is not None):
-            raise refuse(arrays.place, "stacked or masked cells with an initial state")
+        if states and len(cells) > 1:
+            raise refuse(arrays.place, "stacked cells with an initial state")
         if states and len(states) != len(cells[0].state):
             raise ModelError(f"{arrays.place} is given {len(states)} initial states")
         reads, mask = value.number, value.mask
+        if states and mask is not None:  # before the first step that there is, the output is 0
+            states.append(self.node("rescale", states[:1], scale=0.0, offset=0.0))
         if config.get("go_backwards"):
             reads = self.node("flip", [reads], axis=1)
             mask = None if mask is None else self.node("flip", [mask], axis=1)
@@ -350,21 +343,7 @@ class _ModelReader(Wiring):
         return Passed(self.node(moved.what, [value.number], **moved.options), moved.rank)
 
 
-_MERGES = {
-    "Add": "add",
-    "Average": "average",
-    "Concatenate": "concatenate",
-    "Dot": "dot",
-    "Maximum": "maximum",
-    "Multiply": "multiply",
-    "Subtract": "subtract",
-}
 _JOINS = {"concat": "concatenate", "sum": "add", "ave": "average", "mul": "multiply"}
-
-
-def _is_of_a_mask(layer: dict[str, Any]) -> bool:
-    kind = layer["class_name"]
-    return kind in ("NotEqual", "Any") and layer.get("registered_name") in (None, kind)
 
 
 def _check_recurrent(config: dict[str, Any], value: Passed, place: str) -> None:

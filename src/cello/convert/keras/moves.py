@@ -9,7 +9,7 @@ from cello.convert.keras.calls import Passed
 from cello.convert.keras.layers import refuse, whole
 from cello.ranges import shown
 
-__all__ = ["MOVES", "OPERATIONS", "Moved"]
+__all__ = ["MOVES", "Moved"]
 
 
 class Moved(NamedTuple):
@@ -51,6 +51,18 @@ def _ends(name: str, place_of: int) -> Callable[[dict[str, Any], str], int]:
     return read
 
 
+def _factor(name: str) -> Callable[[dict[str, Any], str], float]:
+    """A number for all features."""
+
+    def read(config: dict[str, Any], place: str) -> float:
+        told = config.get(name)
+        if isinstance(told, bool) or not isinstance(told, (int, float)):
+            raise refuse(place, f"{name}={shown(told)} is not one number")
+        return float(told)
+
+    return read
+
+
 #: How each layer is read, of its configuration, what it is given, and its place for an error.
 MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
     "Flatten": _move("reshape", lambda *_: 2, shape=[-1]),
@@ -78,7 +90,14 @@ MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
     ),
     "GlobalAveragePooling1D": _move("mean", lambda *_: 2, axis=1),
     "GlobalMaxPooling1D": _move("max", lambda *_: 2, axis=1),
+    "GetItem": _move(
+        "select",
+        lambda _, value: value.rank - 1,
+        axis=lambda config, _: config["axis"],
+        index=lambda config, _: config["index"],
+    ),
+    "Rescaling": _move(
+        "rescale", lambda _, value: value.rank, scale=_factor("scale"), offset=_factor("offset")
+    ),
     "Flip": _move("flip", lambda _, value: value.rank, axis=_time),
 }
-#: Functions of `keras.ops` that a model may hold, under the name of their class.
-OPERATIONS = ("Flip",)

@@ -115,6 +115,13 @@ def _dot(
     return put("Squeeze", made, put.integers(*flat[:1])) if flat else made
 
 
+def _rescale(
+    put: NodeWriter, names: Names, read: Sequence[Any], scale: float, offset: float
+) -> str:
+    times, more = (put.constant(np.array(n, array_of(read[0]).dtype)) for n in (scale, offset))
+    return put("Add", put("Mul", names[0], times), more)
+
+
 def _concatenate(put: NodeWriter, names: Names, _: Sequence[Any], axis: int) -> str:
     return put("Concat", *names, axis=axis)
 
@@ -190,6 +197,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": _in_turn("Add"), "multiply": _in_turn("Mul"), "subtract": _in_turn("Sub"),
     "average": lambda put, names, _: put("Mean", *names),
     "maximum": lambda put, names, _: put("Max", *names),
+    "minimum": lambda put, names, _: put("Min", *names), "rescale": _rescale,
     "concatenate": _concatenate, "mean": _over("ReduceMean"), "max": _over("ReduceMax"),
     "pad": _pad, "crop": _crop, "upsample": _upsample, "flip": _flip, "select": _select,
     "reshape": _reshape, "permute": _permute,

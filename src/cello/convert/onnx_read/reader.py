@@ -106,10 +106,8 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
         shapes = [[s if isinstance(s, int) else None for s in part.dims] for part in inputs]
         given = [b.given[part.name].tensor for part in inputs]
         net.shapes = open_sizes(net, given, shapes)
-        if proof is not None:
-            if net.shapes != shapes:
-                proof = _proved_for_others(net, model, inputs, b, file, proof)
-            proof = replace(proof, only=net.only)
+        if proof is not None and net.shapes != shapes:
+            proof = _proved_for_others(net, model, inputs, b, file, proof)
     if proof is not None:
         proved(net, proof)
     return net

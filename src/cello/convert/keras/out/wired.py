@@ -150,7 +150,7 @@ class WiredModel(Building):
         if len(read) != 1 + isinstance(layer.cell, MaskedCell):
             raise ModelError(f"net.{path} reads {len(read)} tensors")
         if len(read) > 1:
-            flow = self._masked(flow, read[1])
+            flow, given = self._masked(flow, read[1]), given[:-1]  # but for the output so far
         readers = self._readers(here)
         last = {"axis": 1, "index": -1}
         outputs = [number % (len(self.net.wiring) + self.net.inputs) for number in self.net.outputs]
@@ -264,8 +264,10 @@ _NODES: dict[str, Callable[..., Any]] = {
     "max": _layer("GlobalMaxPooling1D"),
     "maximum": _layer("Maximum"),
     "mean": _layer("GlobalAveragePooling1D"),
+    "minimum": _layer("Minimum"),
     "multiply": _layer("Multiply"),
     "repeat": _layer("RepeatVector", times="n"),
+    "rescale": _layer("Rescaling", scale="scale", offset="offset"),
     "reshape": _layer("Reshape", shape="target_shape"),
     "subtract": _layer("Subtract"),
     "upsample": _layer("UpSampling1D", times="size"),
