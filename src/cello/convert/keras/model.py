@@ -22,7 +22,7 @@ from cello.convert.keras.layers import Arrays, plain_layer, refuse
 from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.moves import MOVES, Moved
 from cello.convert.keras.nested import flattened, input_shape
-from cello.convert.keras.operations import as_layer, is_operation
+from cello.convert.keras.operations import MASKS, as_layer, is_operation
 from cello.convert.proved import Proof, proved
 from cello.errors import CelloError, ModelError
 from cello.layers import Bidirectional, Recurrent, Stack
@@ -138,7 +138,7 @@ class _ModelReader(Wiring):
             layer = layers[name]
             if is_operation(layer):  # masks go through layers only
                 read = [replace(value, mask=None) for value in read]
-            if is_operation(layer) and layer["class_name"] in ("Any", "NotEqual"):
+            if is_operation(layer) and layer["class_name"] in MASKS:
                 found = [self._of_a_mask(layer, read[0], call.number)]
             else:
                 if is_operation(layer):

@@ -14,17 +14,23 @@ from typing import Any
 from cello.convert.keras.layers import refuse
 from cello.ranges import shown
 
-__all__ = ["as_layer", "called", "is_operation"]
+__all__ = ["MASKS", "as_layer", "called", "is_operation"]
 
+#: The operations that Keras makes a mask with.
+MASKS = ("Any", "NotEqual")
 #: A layer's class and what its configuration says besides its name.
 Told = tuple[str, dict[str, Any]]
 
 
 def is_operation(layer: Mapping[str, Any]) -> bool:
     """Whether an entry among a model's layers is a function of `keras.ops`."""
-    kind = layer["class_name"]
-    inside = "ops" in str(layer.get("module")).split(".")
-    return layer.get("registered_name") in (None, kind) and (inside or kind in ("Any", "NotEqual"))
+    kind, module = layer["class_name"], layer.get("module")
+    if layer.get("registered_name") not in (None, kind):
+        return False
+    if module is not None:
+        return "ops" in str(module).split(".")
+    # A file .h5 does not say where a class is from; a layer says whether it is trainable.
+    return kind in (*_READ, *MASKS) and "trainable" not in layer["config"]
 
 
 def as_layer(layer: Mapping[str, Any], call: Any) -> dict[str, Any]:
