@@ -177,6 +177,7 @@ NO_WAY_BACK = {
     "pooled": r"\(GRUCell\) is no layer of Keras's",  # a leaky ReLU of 0.3 as its activation
     "normalized": r"net.constant \(Held\) reads nothing",
     "slopes": r"\(LSTMCell\) is no layer of Keras's",
+    "masked alike": "net does something with a mask",  # that of either of two
     "attention": "net computes 'MatMul' between its layers",
 }
 

@@ -29,6 +29,7 @@ MODELS = {
     "branches": {"GRU", "LSTM"},
     "two inputs": {"LSTM"},
     "encoder and decoder": {"LSTM"},
+    "operations": {"LSTM"},
 }
 
 
