@@ -80,7 +80,7 @@ def _masked_alike(a):
     y, z = (layer(4, return_sequences=True)(masked) for layer in (L.LSTM, L.GRU))
     both = L.Concatenate()([y, L.Add()([y, z])])
     other = L.Add()([L.LSTM(8, return_sequences=True)(L.Masking(0.5)(a)), both])
-    return [L.GRU(3)(both), L.GRU(3)(other), L.GRU(3)(L.Multiply()([both, L.Dense(8)(a)]))]
+    return [L.GRU(3)(both), L.GRU(3)(other)]
 
 
 def _masked_decoder(source, target):

@@ -98,10 +98,8 @@ def _merged_mask(
     given = list(dict.fromkeys(mask for mask in masks if mask is not None))
     if not given:
         return None
-    versions_agree = arrays.version.startswith("3") and kind != "Concatenate"
     same = len(given) == 1 and None not in masks
+    versions_agree = arrays.version.startswith("3") and kind != "Concatenate" and None not in masks
     if axis not in (-1, values[0].rank - 1) or not (same or versions_agree):
         raise refuse(arrays.place, "it merges sequences that are not masked alike")
-    if None in masks:
-        return None
     return given[0] if same else graph.node("maximum", given)

@@ -139,7 +139,7 @@ class _ModelReader(Wiring):
             if is_operation(layer):  # masks go through layers only
                 read = [replace(value, mask=None) for value in read]
             if is_operation(layer) and layer["class_name"] in MASKS:
-                found = [self._of_a_mask(layer, read[0], call.number)]
+                found = [self._of_a_mask(layer, read, call.number)]
             else:
                 if is_operation(layer):
                     layer = as_layer(layer, layer["inbound_nodes"][node])
@@ -148,12 +148,20 @@ class _ModelReader(Wiring):
             values |= {(name, node, place): value for place, value in enumerate(found)}
         return [values[key] for key in keys_of(config["output_layers"])]
 
-    def _of_a_mask(self, layer: dict[str, Any], value: Passed, number: float) -> Passed:
+    def _of_a_mask(self, layer: dict[str, Any], read: list[Passed], number: float) -> Passed:
         """One of the operations that Keras 3 makes a mask of, where it writes them down."""
-        if layer["class_name"] == "NotEqual":
+        kind, config, value = layer["class_name"], layer["config"], read[0]
+        if kind == "NotEqual":
             return Passed(self.node("differs", [value.number], number=number), value.rank)
-        if layer["config"].get("axis") not in (-1, [-1]) or layer["config"].get("keepdims"):
-            raise refuse(f"the layer {shown(layer['config']['name'])} (Any)", "its axis")
+        if kind == "LogicalOr":
+            both = self.node("maximum", [part.number for part in read])
+            return Passed(both, max(part.rank for part in read))
+        if kind == "ZerosLike":
+            return Passed(self.node("rescale", [value.number], scale=0.0, offset=0.0), value.rank)
+        if config.get("axis") not in (-1, [-1]) or config.get("keepdims"):
+            raise refuse(f"the layer {shown(config['name'])} ({kind})", "its axis")
+        if kind == "ExpandDims":
+            return Passed(self.node("Unsqueeze", [value.number], axes=[-1]), value.rank + 1)
         return Passed(self.node("any_differs", [value.number], number=0.0), value.rank - 1)
 
     # ------------------------------------------------------------ one layer
