@@ -111,7 +111,7 @@ class TestEachFormat:
 
 SEVERAL_INPUTS = (
     "two inputs", "products", "attention", "encoder and decoder", "a model that is called twice",
-    "operations", "masked encoder and decoder",
+    "operations",
 )  # fmt: skip
 
 

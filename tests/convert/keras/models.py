@@ -83,14 +83,6 @@ def _masked_alike(a):
     return [L.GRU(3)(both), L.GRU(3)(other)]
 
 
-def _masked_decoder(source, target):
-    _, h, c = L.LSTM(4, return_state=True)(L.Masking(0.0)(source))
-    read = L.Masking(0.0)(target)
-    y = L.LSTM(4, return_sequences=True)(read, initial_state=[h, c])
-    z = L.GRU(4, return_sequences=True)(read, initial_state=h)
-    return L.Dense(2)(L.Add()([y, z]))
-
-
 #: How each model is made, by what it is there for.
 MODELS = {
     "lstm": lambda: S([Input((None, 3)), L.LSTM(4, return_sequences=True), L.Dense(2)]),
@@ -337,7 +329,6 @@ MODELS = {
     "outputs of two calls of a model": lambda: _functional(_outputs_of_two_calls, (None, 3)),
     "operations": lambda: _functional(_operations, (None, 3), (2,)),
     "masked alike": lambda: _functional(_masked_alike, (None, 3)),
-    "masked encoder and decoder": lambda: _functional(_masked_decoder, (None, 3), (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }
 

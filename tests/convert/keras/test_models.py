@@ -278,7 +278,7 @@ def test_attention_that_is_more_than_products_is_refused(make, why, tmp_path):
             lambda x, _: keras.ops.cumsum(x, 1),
             r"the operation 'cumsum\w*' \(Cumsum\) cannot",
         ),
-        (lambda x, _: x[:, 1:], r"\(GetItem\) .* more than one place"),
+        (lambda x, _: x[:, 1:], r"\(GetItem\) .* something else than one place"),
         (lambda x, y: x / y, r"\(TrueDivide\) .* divides by a tensor"),
         (lambda x, _: 2 / x, r"\(TrueDivide\) .* of a tensor and 2\.0"),
         (lambda x, _: keras.ops.mean(x, -1), r"\(Mean\) .* axis=-1"),

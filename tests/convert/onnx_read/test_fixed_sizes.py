@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import cello
 from cello.convert import NetGraph, load_model, save_model
 from cello.errors import ConversionError, ShapeError
-from tests.convert.onnx_read.files import INT32, constants, info, written
+from tests.convert.onnx_read.files import INT32, INT64, constants, info, written
 
 
 class Built(nn.Module):
@@ -140,6 +140,7 @@ def test_what_cannot_be_told_is_not_said(tmp_path: Path) -> None:
 X = info("x", ["T", "B", 3])
 INPUTS = {
     "lengths": (["x", "W", "R", "", "n"], [X, info("n", ["B"], INT32)]),
+    "lengths of 64 bits": (["x", "W", "R", "", "few"], [X, info("n", ["B"], INT64)]),
     "one that nothing reads": (["x", "W", "R"], [X, info("n", ["Q"])]),
     "two side by side": (["both", "wide", "R"], [X, info("n", ["T", "B", 2])]),
 }
@@ -150,16 +151,22 @@ def test_inputs_are_what_the_file_says_where_no_layer_tells(kind: str, tmp_path:
     reads, inputs = INPUTS[kind]
     gru = helper.make_node("GRU", reads, ["y", "h"], hidden_size=4)
     joins = [helper.make_node("Concat", ["x", "n"], ["both"], axis=2)] * (reads[0] == "both")
+    joins += [helper.make_node("Cast", ["n"], ["few"], to=INT32)] * ("few" in reads)
     outputs = [info("y", ["T", 1, "B", 4]), info("h", [1, "B", 4])]
     net = _file(tmp_path / "net.onnx", [*joins, gru], inputs, outputs)
     assert (net.only, net.axes.leads[0], net.axes.told) == ("", "TB", True)
     made = cello.to_onnx(net, tmp_path / "again.onnx")
     assert made.proof.cases >= 5
     again = cello.from_onnx(tmp_path / "again.onnx")
-    n = {"lengths": torch.tensor([5, 2]), "two side by side": torch.randn(5, 2, 2)}
+    lengths = torch.tensor([5, 2])
+    n = {
+        "lengths": lengths,
+        "lengths of 64 bits": lengths,
+        "two side by side": torch.randn(5, 2, 2),
+    }
     given = torch.randn(5, 2, 3), n.get(kind, torch.randn(3))
     for one, two in zip(again(*given), net(*given), strict=True):
         torch.testing.assert_close(one, two)
-    if kind == "lengths":
+    if "lengths" in kind:
         with pytest.raises(ConversionError, match=r"^input 1 of the net is how long each sequence"):
             cello.to_c(net, tmp_path / "c")

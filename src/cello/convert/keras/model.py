@@ -265,13 +265,11 @@ class _ModelReader(Wiring):
         cells = self._cells(kind, config, arrays)
         _check_recurrent(config, value, arrays.place)
         states = [state.number for state in given.get("initial_state", [])]
-        if states and len(cells) > 1:
-            raise refuse(arrays.place, "stacked cells with an initial state")
+        if states and (len(cells) > 1 or value.mask is not None):
+            raise refuse(arrays.place, "stacked or masked cells with an initial state")
         if states and len(states) != len(cells[0].state):
             raise ModelError(f"{arrays.place} is given {len(states)} initial states")
         reads, mask = value.number, value.mask
-        if states and mask is not None:  # before the first step that there is, the output is 0
-            states.append(self.node("rescale", states[:1], scale=0.0, offset=0.0))
         if config.get("go_backwards"):
             reads = self.node("flip", [reads], axis=1)
             mask = None if mask is None else self.node("flip", [mask], axis=1)
