@@ -63,8 +63,8 @@ def test_a_phone_shows_all_that_a_wide_window_shows(width: int, watched: Callabl
         assert box["x"] + box["width"] <= width, what
     assert page.page.locator(".text").first.bounding_box()["y"] < 180  # not below the buttons
     page.shot()
-    drawing = page.page.locator(".drawing svg")
-    page.page.get_by_role("button", name="larger").tap()
+    drawing = page.page.locator(".drawing svg").first  # of the direction that is looked at
+    page.page.get_by_role("button", name="larger").first.tap()
     assert drawing.bounding_box()["width"] == float(drawing.get_attribute("width"))
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width
 

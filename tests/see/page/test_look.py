@@ -404,6 +404,25 @@ def test_a_diagram_that_is_too_wide_shrinks(watched: Callable, tmp_path: Path):
     assert shown <= room < own
 
 
+def test_both_directions_stand_side_by_side(watched: Callable, tmp_path: Path):
+    rec = recorded("bidirectional")
+    page = watched(rec.to_html(tmp_path / "page.html", TEXT, begin=("0.forward.c", 2, 7)))
+    captions = {"forward": "layer 0.forward", "backward": "layer 0.backward · read from the end"}
+    for hosts in (["diagram", "diagram-beside"], ["diagram-beside", "diagram"]):
+        boxes = [page.page.locator(f".{host}").bounding_box() for host in hosts]
+        assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+        assert boxes[0]["y"] == boxes[1]["y"]
+        for host, way in zip(hosts, captions, strict=True):
+            assert page.text(f".drawing:has(.{host}) .caption") == captions[way]
+            told = page.page.locator(f".{host} .number[data-value=f]").text_content()
+            assert told == written(rec[f"0.{way}.f"][7, 0, 2].item(), 4)
+        assert page.state("layer") == f"0.{'forward' if hosts[0] == 'diagram' else 'backward'}"
+        page.page.locator(".diagram-beside .number[data-value=f]").click()
+        page.settle()
+    assert page.barriers() == []
+    page.shot()
+
+
 def test_a_thousand_units_leave_the_diagram_in_reach(watched: Callable, tmp_path: Path):
     with torch.no_grad():
         rec = cello.record(cello.Recurrent(cello.ElmanCell(1, 1024)), torch.randn(9, 1, 1))

@@ -15,6 +15,11 @@ export class Detail {
     this.drawing = new Drawing(say,
       (value, event) => this.light(value, event), (value) => this.press?.(value));
     this.diagram = this.drawing.host;
+    this.beside = new Map(); // the numbers of the other direction
+    this.other = new Drawing(say, (value, event) =>
+      this.tip(value ? `${value} = ${this.beside.get(value) ?? ""}` : "", event),
+    () => this.turn?.(this.otherLayer), "diagram-beside");
+    this.drawings = make("div", { className: "drawings" }, this.drawing.element, this.other.element);
     this.equations = make("pre", { tabIndex: 0 });
     this.more = make("summary");
     this.more.dataset.control = "equations";
@@ -22,6 +27,7 @@ export class Detail {
     this.wanted = this.drawn = ""; // which step, and which one is there
     this.lit = []; // values that are pointed out
     this.press = null; // is told the value that is pressed in the diagram
+    this.turn = null; // is told the layer of the other direction, if its diagram is pressed
   }
 
   async show(book, { sequence, layer: name, t, unit }) {
@@ -44,6 +50,10 @@ export class Detail {
       this.drawn = wanted;
       return;
     }
+    const other = otherWay(book, sequence, name);
+    const beside = other ? await book.step(sequence, other.name, t).catch(() => null) : null;
+    if (this.wanted !== wanted) return;
+    this.drawBeside(book, place, layer, other, beside);
     const draw = async () => {
       const lines = await book.lines(place, numbers).catch(() => new Map());
       const told = new Map(Array.from(lines, ([value, line]) => [value, typeset(line)]));
@@ -77,8 +87,8 @@ export class Detail {
       this.row(shown, place, told.get(shown.name), verdict(shown, place, stated[shown.name])));
     const cell = book.head.cells[place.layer] ?? {};
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
-    this.drawing.show(cell.diagram, say("the cell's diagram"),
-      new Map(numbers.map((shown) => [shown.name, written(shown, place, 4, 3, 2)])), opening(numbers, place));
+    this.drawing.show(cell.diagram, say("the cell's diagram"), onWires(numbers, place),
+      opening(numbers, place), otherWay(book, place.sequence, place.layer) ? this.named(layer) : "");
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));
@@ -91,6 +101,20 @@ export class Detail {
     }
     refill(this.element, ...parts);
     this.lightAll(this.lit);
+  }
+
+  // The cell of the other direction at the same step, on the side of its direction.
+  drawBeside(book, place, layer, other, numbers) {
+    this.beside = numbers ? onWires(numbers, place) : new Map();
+    this.otherLayer = other?.name;
+    this.other.element.style.order = layer.reverse ? -1 : 1;
+    this.other.show(numbers && book.head.cells[other.name]?.diagram, this.say("the cell's diagram"),
+      this.beside, numbers && opening(numbers, place), other && this.named(other));
+  }
+
+  named(layer) {
+    const { say } = this;
+    return [`${say("layer")} ${layer.name}`, ...(layer.reverse ? [say("read from the end")] : [])].join(" · ");
   }
 
   // Point out values for longer: their rows, and their wires in the diagram.
@@ -140,6 +164,18 @@ export class Detail {
     this.tip(text, event);
   }
 }
+
+// The layer that reads the same in the other direction, if there is one.
+function otherWay(book, sequence, name) {
+  const tracks = book.head.net.map((level) => level.tracks)
+    .find((both) => both.length === 2 && both.some(({ layer }) => layer === name)) ?? [];
+  const other = tracks.find(({ layer }) => layer !== name);
+  return other && book.layer(sequence, other.layer);
+}
+
+// What the diagram says of each value.
+const onWires = (numbers, place) =>
+  new Map(numbers.map((shown) => [shown.name, written(shown, place, 4, 3, 2)]));
 
 // By the name of each gate how far it is open, 0 to 1.
 const opening = (numbers, { unit }) => new Map(numbers.filter((shown) =>

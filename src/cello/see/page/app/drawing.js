@@ -9,19 +9,23 @@ const SMALLEST = 0.6; // of its size, unless the page is so narrow that it is sh
 export class Drawing {
   // `say(text)` translates; `point(value, event)` tells which value the pointer is on, or none, and
   // `press(value)` which one is pressed.
-  constructor(say, point, press) {
+  constructor(say, point, press, className = "diagram") {
     Object.assign(this, { say, point, press, legend: [] });
-    this.host = make("div", { className: "diagram", tabIndex: 0, role: "group" });
+    this.host = make("div", { className, tabIndex: 0, role: "group" });
+    this.caption = make("p", { className: "caption" });
     this.shadow = this.host.attachShadow({ mode: "open" });
     this.size = make("button", { type: "button", onclick: () => this.resize(!this.large) });
-    this.element = make("section", { className: "drawing", hidden: true }, this.host, this.size);
+    this.element = make("section", { className: "drawing", hidden: true }, this.caption, this.host,
+      this.size);
   }
 
   // The drawing, with what `numbers` (a Map) says in the places of values; the wire of a gate is as
-  // thick as `open` (another) says that it is open.
-  show(text, title, numbers, open) {
+  // thick as `open` (another) says that it is open. A `caption` tells it from another beside it.
+  show(text, title, numbers, open, caption = "") {
     this.element.hidden = !text;
     if (!text) return;
+    this.caption.textContent = caption;
+    this.caption.hidden = !caption;
     if (text !== this.text) this.read(text);
     this.element.setAttribute("aria-label", title);
     this.host.setAttribute("aria-label", title);
@@ -67,6 +71,7 @@ export class Drawing {
     this.large = large;
     const drawing = this.shadow.firstChild;
     const width = `${drawing.getAttribute("width")}px`;
+    this.element.style.setProperty("--width", width);
     drawing.style.minWidth = large ? width : `calc(var(--smallest, ${SMALLEST}) * ${width})`;
     this.size.textContent = this.say(large ? "smaller" : "larger");
   }

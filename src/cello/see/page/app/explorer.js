@@ -76,6 +76,7 @@ export class Explorer {
     this.scene = new Scene(this.root, this.state, say, {
       go: (t) => this.go(t), brush: (from, to) => this.brush(from, to), order: () => this.order() });
     this.detail = new Detail(say, this.ask, (text, event) => this.scene.captions.showTip(text, event));
+    this.detail.turn = (layer) => this.layer(layer);
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
@@ -99,7 +100,7 @@ export class Explorer {
       make("main", {}, this.about.element, this.chain.element, this.guide.element, this.extra, ...this.scene.elements,
         this.scene.captions.tip), // shown above all, it belongs to what it tells of
       make("aside", {}, this.detail.element, this.shares.element, this.search_.element, this.pattern.element),
-      this.detail.drawing.element), this.keys);
+      this.detail.drawings), this.keys);
     if (!this.root.classList.contains("within")) this.root.focus({ preventScroll: true });
   }
 
