@@ -29,7 +29,6 @@ LINE = 15.0  # from one line of text to the next
 ROW = 26.0  # of units
 NUMBER_ROOM = width("−4.54e−5", SMALL)  # for a number that is not known yet
 _PAD = 9.0
-_BOLD = 1.1  # how much wider bold numbers are
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,7 @@ def unit_room(block: Block, number: str) -> float:
     """The width of a unit's circle, with the space to the next one; less for those left out."""
     if number == "…":
         return 20.0
-    numbers = [number for row in block.rows for number in row.numbers]
-    return max([24.0, *(_BOLD * width(number, SMALL) + 15 for number in numbers)])
+    return max([24.0, *(width(number, SMALL) + 13 for row in block.rows for number in row.numbers)])
 
 
 def name_room(block: Block) -> float:
