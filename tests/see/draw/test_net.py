@@ -34,6 +34,7 @@ def test_both_directions_meet():
     assert join.text == "concat"
     assert join.inputs == [forward, backward]
     assert forward.inputs[0] is backward.inputs[0] is x
+    assert forward.lines == ("reads forward",)
     assert backward.lines == ("reads backward",)
 
 

@@ -62,7 +62,7 @@ def _track(track: Track, layers: Mapping[str, LayerRows]) -> dict[str, Any]:
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
-    line = "" if stage.line == "reads backward" else stage.line
+    line = "" if stage.line.startswith("reads ") else stage.line
     return {"title": stage.title, "size": stage.size, "line": line}
 
 

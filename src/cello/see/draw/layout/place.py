@@ -69,6 +69,8 @@ class _Columns:
             crosses = any((a - low) * (b - high) <= 0 for a, b in kept[link.low.rank])
             if crosses or taken.intersection(ends) or self.of[link.low] == self.of[link.high]:
                 continue
+            if self._is_half(link):  # between the two stands what they share
+                continue
             taken.update(ends)
             kept[link.low.rank].append((low, high))
             shift = self.offset[link.low] - link.offset - self.offset[link.high]
@@ -76,6 +78,17 @@ class _Columns:
             for item in [item for item, column in self.of.items() if column == gone]:
                 self.of[item] = joined
                 self.offset[item] += shift
+
+    def _is_half(self, link: Link) -> bool:
+        """Whether it leads to, or comes from, one of two layers that run in both directions."""
+        low, high = link.low.block, link.high.block
+        if low is None or high is None:
+            return False
+        if high.kind == "layer":
+            beside = self.grid.between(link.low.rank)
+            ends = [k.high for k in beside if k.low is link.low and k.high.block is not None]
+            return len(ends) > 1
+        return [block.kind for block in high.inputs] == ["layer", "layer"]
 
     def _room(self) -> dict[int, dict[int, float]]:
         """For each column, how far those to the right of it must keep away."""

@@ -76,6 +76,12 @@ class Level:
     tracks: list[Track]
     join: str = ""
 
+    def __post_init__(self) -> None:
+        for track in self.tracks:
+            if track.is_backward or len(self.tracks) > 1:
+                way = "backward" if track.is_backward else "forward"
+                track.stages[0].line = f"reads {way}"
+
 
 def levels_of(net: nn.Module, path: str = "") -> list[Level]:
     """What a net does, from its input on: its modules in their order."""
@@ -153,7 +159,6 @@ def _track(cell: Cell, path: str, title: str = "", *, is_backward: bool = False)
     stages = (diagram and _two_stages(cell, diagram)) or [_one_stage(cell, diagram, title)]
     for stage in stages:
         stage.path = path
-    stages[0].line = "reads backward" if is_backward else ""
     return Track(stages, path, cell.state, is_backward)
 
 
