@@ -27,8 +27,9 @@ export class Drawing {
     this.caption.textContent = caption;
     this.caption.hidden = !caption;
     if (text !== this.text) this.read(text);
-    this.element.setAttribute("aria-label", title);
-    this.host.setAttribute("aria-label", title);
+    for (const named of [this.element, this.host]) {
+      named.setAttribute("aria-label", caption ? `${title}: ${caption}` : title);
+    }
     for (const [line, names = "", meaning] of this.legend) {
       line.textContent = names + this.say(meaning); // such as "f: 1 remembers, 0 forgets"
     }

@@ -76,7 +76,7 @@ export class Explorer {
     this.scene = new Scene(this.root, this.state, say, {
       go: (t) => this.go(t), brush: (from, to) => this.brush(from, to), order: () => this.order() });
     this.detail = new Detail(say, this.ask, (text, event) => this.scene.captions.showTip(text, event));
-    this.detail.turn = (layer) => this.layer(layer);
+    this.detail.turn = (layer) => this.turn(layer);
     this.search_ = new SearchPanel(say, {
       marks: (marks) => this.state.set({ marks }),
       painting: (painting) => this.state.set({ painting }),
@@ -188,6 +188,14 @@ export class Explorer {
   layer(layer) {
     const { book, sequence, value } = this.state;
     return this.look(book.nearest(sequence, layer, value));
+  }
+
+  // To the layer of the other direction, where its diagram shows the same unit.
+  turn(layer) {
+    const { book, sequence, value, unit } = this.state;
+    const nearest = book.nearest(sequence, layer, value);
+    const { size } = book.about(sequence, layer, nearest.value);
+    return this.look({ ...nearest, ...(unit < size ? { unit } : {}) });
   }
 
   unit(unit) {
