@@ -32,8 +32,9 @@ def test_the_example_in_both_directions():
     net = with_ones(both())
     shown = units(cello.draw(net, unrolled=3, recording=record(net, X)).svg)
     assert shown[:6] == "48 48 32 32 40 40".split()
-    assert shown[6:14] == "22 22 10 10 4 4 0 0".split()  # and the memory, at the end
-    assert shown[14:22] == "0 0 2 2 6 6 16 16".split()
+    # Each row's memory stands at the middle of its boxes, below their units.
+    assert shown[6:14] == "22 22 10 10 4 4 0 0".split()
+    assert shown[14:22] == "2 2 6 6 16 16 0 0".split()
 
 
 def test_a_recording_with_the_batch_first():
