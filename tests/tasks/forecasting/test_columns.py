@@ -223,7 +223,7 @@ def test_months_by_name():
     (one,), clock = read(frame, time="year + month")
     assert (one.start[:10], str(clock), len(one)) == ("1949-01-01", "1 month", 3)
     frame.loc[1, "month"] = "spring"
-    with pytest.raises(DataError, match=r"year, month, row 1: .* 2024, 1, found '1949, Jan'"):
+    with pytest.raises(DataError, match=r"year, month, row 2: .* 2024, 1, found '1949, spring'"):
         read(frame, time="year + month")
 
 

@@ -201,7 +201,7 @@ def _months_as_numbers(column: Any) -> Any:
         for number, name in enumerate(names)
     }
     found = column.astype(str).str.strip().str.lower().map(numbers)
-    return column if found.isna().any() else found
+    return found.where(found.notna(), column)
 
 
 #: Dates that are written as whole numbers: their form, and between which numbers they are.

@@ -97,7 +97,8 @@ def scale_of(values: Numbers, season: int) -> Scale:
     known = ~np.isnan(values)
     count = np.maximum(known.sum(0), 1)
     mean = np.where(known, values, 0.0).sum(0) / count
-    std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(0) / count)
+    with np.errstate(over="ignore"):  # an error says it
+        std = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(0) / count)
     if not np.isfinite(std).all():
         raise DataError(
             f"values up to {np.nanmax(np.abs(values)):.3g} are too large: give them in larger units"
