@@ -14,7 +14,8 @@ export class Drawing {
     this.host = make("div", { className, tabIndex: 0, role: "group" });
     this.caption = make("p", { className: "caption" });
     this.shadow = this.host.attachShadow({ mode: "open" });
-    this.size = make("button", { type: "button", onclick: () => this.resize(!this.large) });
+    this.size = make("button", { type: "button", textContent: say("larger"),
+      onclick: () => this.resize(!this.large) });
     this.element = make("section", { className: "drawing", hidden: true }, this.caption, this.host,
       this.size);
   }
