@@ -63,7 +63,7 @@ def test_every_command_is_described_and_has_an_example(path: str):
     text = run(*path.split()[1:], "--help").stdout
     example, own = (part.splitlines() for part in of_help(text))
     assert example, f"{path} --help has no example"
-    assert all(line.startswith(("  cello ", "  echo ")) for line in example + own)
+    assert all(line.startswith(("  cello ", "  echo ", "  printf ")) for line in example + own)
     if isinstance(command, Command):
         for lines in filter(None, (example, own)):
             assert any(f" {path} " in f"{line} " for line in lines)
