@@ -77,7 +77,9 @@ def replace_all(files: Mapping[Path, bytes], *, forced: bool = True) -> None:
         for left in (*others.values(), *new):
             with suppress(OSError):
                 left.unlink()
-        if isinstance(error, OSError) and error.filename in (None, str(others[path])):
+        if not isinstance(error, OSError) or error.errno is None:
+            raise
+        if error.filename in (None, str(others[path])):
             raise OSError(error.errno, error.strerror, str(path)) from error  # as it was called
         raise
     for folder in {path.parent for path in files} if forced else ():

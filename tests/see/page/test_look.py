@@ -372,6 +372,7 @@ def test_two_fingers_zoom(watched: Callable, tmp_path: Path):
 def test_a_finger_paints(watched: Callable, tmp_path: Path):
     page = watched(recorded("elman").to_html(tmp_path / "page.html", TEXT), has_touch=True)
     page.page.get_by_label("paint").check()
+    page.page.evaluate("scrollTo(0, 0)")  # the box may stand below the window
     touch = page.page.context.new_cdp_session(page.page)
     for kind, t in (("touchStart", 3), ("touchMove", 5), ("touchMove", 6), ("touchEnd", None)):
         points = []
