@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from cello.errors import ArgumentError, DtypeError, ModelError
 
@@ -17,6 +17,7 @@ __all__ = [
     "Range",
     "check_range",
     "check_table",
+    "is_number",
     "real",
     "several",
     "shown",
@@ -66,6 +67,15 @@ def shown(value: Any, longest: int = 60) -> str:
     except (ValueError, RecursionError):  # an int of thousands of digits inside; very deep
         text = f"a {type(value).__name__}"
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a value is a number; True is none.
+
+    >>> is_number(2.5), is_number(True), is_number("2")
+    (True, False, False)
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def whole(low: int, high: int, *, optional: bool = False) -> Range:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cello.errors import ModelError
-from cello.ranges import shown
+from cello.ranges import is_number, shown
 
 __all__ = ["GivenWeights", "set_weights"]
 
@@ -98,4 +98,4 @@ def _all_numbers(numbers: Any) -> bool:
     """Whether nested lists hold numbers only; True and False are none."""
     if isinstance(numbers, (list, tuple)):
         return all(map(_all_numbers, numbers))
-    return isinstance(numbers, (int, float)) and not isinstance(numbers, bool)
+    return is_number(numbers)

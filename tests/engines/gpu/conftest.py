@@ -19,20 +19,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(params=["interpreter", pytest.param("cuda", marks=pytest.mark.cuda)])
 def device(request: pytest.FixtureRequest) -> torch.device:
     """Triton decides for a whole process whether it interprets."""
-    from cello.engines.gpu.language import is_interpreted
-
-    if is_interpreted() != (request.param == "interpreter"):
-        pytest.skip("the loops of this process run on a card: TRITON_INTERPRET=1 has them here")
-    return torch.device("cpu" if is_interpreted() else "cuda")
+    _needs(interpreter=request.param == "interpreter")
+    return torch.device("cpu" if request.param == "interpreter" else "cuda")
 
 
 @pytest.fixture
 def interpreted() -> None:
     """What stands in for a card needs the interpreter."""
+    _needs(interpreter=True)
+
+
+def _needs(*, interpreter: bool) -> None:
+    """Skip where the loops of this process run elsewhere: the interpreter and a card exclude it."""
     from cello.engines.gpu.language import is_interpreted
 
-    if not is_interpreted():
-        pytest.skip("the loops of this process run on a card: TRITON_INTERPRET=1 has them here")
+    if is_interpreted() != interpreter:
+        where = "the interpreter" if is_interpreted() else "a card"
+        other = f"TRITON_INTERPRET={int(interpreter)}"
+        pytest.skip(f"the loops of this process run on {where}: {other} has this test")
 
 
 def moved(part: Any, device: torch.device) -> Any:

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cello.cli.example_data.exercise import exercise_of, one_line
 from cello.errors import ArgumentError, DataError, ModelError
-from cello.ranges import check_range, shown
+from cello.ranges import check_range, is_number, shown
 
 if TYPE_CHECKING:
     import torch
@@ -315,7 +315,7 @@ class _Reader:
 
         ids = all(isinstance(row, int) and not isinstance(row, bool) for row in rows)
         for t, row in enumerate(() if ids else rows):
-            if not isinstance(row, list) or not all(map(_is_number, row)):
+            if not isinstance(row, list) or not all(map(is_number, row)):
                 raise self.error(
                     place,
                     f"inputs must hold a row of numbers for each step; step {t} is {shown(row)}",
@@ -351,7 +351,7 @@ class _Reader:
         result = []
         for row in rows:
             row = row if isinstance(row, list) else [row]
-            if bad := [entry for entry in row if not (_is_number(entry) or entry == "")]:
+            if bad := [entry for entry in row if not (is_number(entry) or entry == "")]:
                 raise self.error(
                     place, f'stated {name} must hold numbers, or "", got {shown(bad[0])}'
                 )
@@ -387,7 +387,3 @@ class _Reader:
 
 def _joined(*parts: str) -> str:
     return ": ".join(part for part in parts if part)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cello.convert.keras.functions import ACTIVATIONS, KERAS_2
 from cello.errors import ModelError
-from cello.ranges import shown
+from cello.ranges import is_number, shown
 
 __all__ = [
     "Arrays",
@@ -237,7 +237,7 @@ def _pool(make: Callable[[int, int], nn.Module]) -> Any:
 
 def _real(config: dict[str, Any], name: str, place: str) -> float:
     value = config.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+    if not is_number(value) or not 0 <= value < 1e9:
         raise ModelError(f"{place}: {name} must be a number from 0 on, got {shown(value)}")
     return float(value)
 

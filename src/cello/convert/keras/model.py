@@ -136,12 +136,12 @@ class _ModelReader(Wiring):
                 read = [replace(value, mask=values[call.mask].number) for value in read]
             states = [values[key] for key in call.states]
             layer = layers[name]
-            if is_operation(layer):  # masks go through layers only
+            if operation := is_operation(layer):  # masks go through layers only
                 read = [replace(value, mask=None) for value in read]
-            if is_operation(layer) and layer["class_name"] in MASKS:
+            if operation and layer["class_name"] in MASKS:
                 found = [self._of_a_mask(layer, read, call.number)]
             else:
-                if is_operation(layer):
+                if operation:
                     layer = as_layer(layer, layer["inbound_nodes"][node])
                 given = {"initial_state": states} if states else {}
                 found = self._layer(layer, read, given, node)

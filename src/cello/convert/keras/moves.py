@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cello.convert.keras.calls import Passed
 from cello.convert.keras.layers import refuse, whole
-from cello.ranges import shown
+from cello.ranges import is_number, shown
 
 __all__ = ["MOVES", "Moved"]
 
@@ -56,9 +56,21 @@ def _factor(name: str) -> Callable[[dict[str, Any], str], float]:
 
     def read(config: dict[str, Any], place: str) -> float:
         told = config.get(name)
-        if isinstance(told, bool) or not isinstance(told, (int, float)):
+        if not is_number(told):
             raise refuse(place, f"{name}={shown(told)} is not one number")
         return float(told)
+
+    return read
+
+
+def _place(name: str) -> Callable[[dict[str, Any], str], int]:
+    """One of an axis, or which axis."""
+
+    def read(config: dict[str, Any], place: str) -> int:
+        told = config.get(name)
+        if type(told) is not int:
+            raise refuse(place, f"{name}={shown(told)} is not one place")
+        return told
 
     return read
 
@@ -93,8 +105,8 @@ MOVES: dict[str, Callable[[dict[str, Any], Passed, str], Moved]] = {
     "GetItem": _move(
         "select",
         lambda _, value: value.rank - 1,
-        axis=lambda config, _: config["axis"],
-        index=lambda config, _: config["index"],
+        axis=_place("axis"),
+        index=_place("index"),
     ),
     "Rescaling": _move(
         "rescale", lambda _, value: value.rank, scale=_factor("scale"), offset=_factor("offset")

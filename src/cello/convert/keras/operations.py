@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cello.convert.keras.layers import refuse
-from cello.ranges import shown
+from cello.ranges import is_number, shown
 
 __all__ = ["MASKS", "as_layer", "called", "is_operation"]
 
@@ -74,20 +74,16 @@ def _given(value: Any, values: Mapping[Any, Any]) -> Any:
 # ------------------------------------------------------------ how each is read
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _of_two(kind: str, _config: dict[str, Any], args: list[Any], place: str) -> Told:
     """Of two tensors the layer of this name; of a tensor and a number, what scales and adds."""
-    numbers = [float(part) for part in args if _is_number(part)]
+    numbers = [float(part) for part in args if is_number(part)]
     if len(args) != 2 or len(numbers) > 1:
         raise refuse(place, "it must read a tensor, and another or a number")
     if not numbers:
         if kind in ("Divide", "TrueDivide"):
             raise refuse(place, "it divides by a tensor")
         return kind, {}
-    (number,), first = numbers, _is_number(args[0])
+    (number,), first = numbers, is_number(args[0])
     if kind == "Multiply":
         return "Rescaling", {"scale": number, "offset": 0.0}
     if kind == "Add":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cello.errors import ModelError
 from cello.layers import GRU, LSTM, DropIn
-from cello.ranges import shown
+from cello.ranges import is_number, shown
 
 __all__ = ["ACTIVATIONS", "filled", "layers_of", "numbers", "r_and_z_exchanged"]
 
@@ -113,7 +113,7 @@ def _all_numbers(value: Any) -> bool:
     """Whether lists hold numbers only: of a long text, NumPy makes an array as wide for each."""
     if isinstance(value, list):
         return all(map(_all_numbers, value))
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number(value)
 
 
 def filled(module: nn.Module, **weights: Tensor) -> nn.Module:

@@ -195,11 +195,8 @@ class DenseLoop:
 
     def _zeros(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The states that are not among the tensors."""
-        return (
-            self.zeros
-            if len(tensors) > self.plan.places.shared.stop
-            else [*self.zeros, *self.zeros]
-        )
+        with_state = len(tensors) > self.plan.places.shared.stop
+        return self.zeros if with_state else [*self.zeros, *self.zeros]
 
     def _recipe(self, save: bool) -> tuple[ForwardRecipe, int]:
         loop = self.plan.forward(save=save)

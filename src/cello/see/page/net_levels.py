@@ -62,8 +62,7 @@ def _track(track: Track, layers: Mapping[str, LayerRows]) -> dict[str, Any]:
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
-    line = "" if stage.line.startswith("reads ") else stage.line
-    return {"title": stage.title, "size": stage.size, "line": line}
+    return {"title": stage.title, "size": stage.size, "line": stage.line}
 
 
 def _known(name: str, layer: LayerRows) -> dict[str, Any]:

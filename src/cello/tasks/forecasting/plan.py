@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cello.errors import ArgumentError, ModelError
-from cello.ranges import Range, check_range, real
+from cello.ranges import Range, check_range, is_number, real
 from cello.tasks.base import About
 from cello.tasks.config_checks import TABLE, entries
 from cello.tasks.forecasting.clock import CALENDAR, KINDS, Clock
@@ -172,15 +172,11 @@ def _numbers(count: int | None, *, above: bool = False, empty: bool = False) -> 
 
     def fits(values: Any) -> bool:
         right = all(
-            (value is None and empty) or (_is_number(value) and one.fits(value)) for value in values
+            (value is None and empty) or (is_number(value) and one.fits(value)) for value in values
         )
         return right and (count is None or len(values) == count)
 
     return Range(list, fits, "a list of finite numbers" + " above 0" * above)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _names(least: int) -> Range:

@@ -77,7 +77,7 @@ def stage_block(
 
     `known` are its numbers where a recording has them under no name.
     """
-    lines = [stage.line] if stage.line else []
+    lines = [line for line in (stage.way, stage.line) if line]
     rows = _named_rows({name: values.of(joined(stage.path, name)) for name in stage.names})
     if known and not rows:
         rows = (BlockRow(known),)

@@ -34,6 +34,7 @@ class Stage:
         names: of its values in a recording, the output first, without the path.
         path: of the layer in the net.
         states: what is remembered of it until the next step.
+        way: in which direction it reads, where that is to be said.
         line: one more line of text.
         parameters: how many it has.
     """
@@ -43,6 +44,7 @@ class Stage:
     names: tuple[str, ...] = ()
     path: str = ""
     states: tuple[str, ...] = ()
+    way: str = ""
     line: str = ""
     parameters: int = 0
 
@@ -80,7 +82,7 @@ class Level:
         for track in self.tracks:
             if track.is_backward or len(self.tracks) > 1:
                 way = "backward" if track.is_backward else "forward"
-                track.stages[0].line = f"reads {way}"
+                track.stages[0].way = f"reads {way}"
 
 
 def levels_of(net: nn.Module, path: str = "") -> list[Level]:
