@@ -142,6 +142,11 @@ class Watched:
         }""")
         self.settle()
 
+    def unfold(self, summary: Any) -> None:
+        """Open what is folded up; the page makes what stands in it a little later."""
+        summary.click()
+        summary.locator("xpath=following-sibling::*").first.wait_for()
+
     def state(self, name: str) -> Any:
         return self.page.evaluate(f"window.explorer.state.{name}")
 

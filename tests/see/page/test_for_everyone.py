@@ -41,7 +41,7 @@ def test_no_size_and_no_theme_has_a_barrier(width: int, watched: Callable, tmp_p
     page.call("await e.other(1); e.controls.element.querySelector('.more').click()")
     page.page.fill("input[type=search]", "'")
     page.page.get_by_role("button", name="rank units").click()
-    page.page.locator("summary").last.click()
+    page.unfold(page.page.locator("summary").last)
     page.settle()
     for theme in ("light", "dark"):
         page.call(f"e.set({{theme: '{theme}'}})")

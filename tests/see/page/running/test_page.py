@@ -202,7 +202,7 @@ def test_the_curve_is_drawn(page: Page) -> None:
 
 
 def test_a_weight_is_changed(page: Page) -> None:
-    page.page.locator(".whatif summary").click()
+    page.watched.unfold(page.page.locator(".whatif summary"))
     number = page.page.evaluate("whatif.running.weights.findIndex(({ name }) => name === 'W')")
     page.field("weight").select_option(str(number))
     page.write(f"w{number}/6", 2)
@@ -329,7 +329,7 @@ def test_an_input_of_many_numbers_is_folded_up(watched: Callable, tmp_path: Path
     page = Page(watched(recorded(net, x).to_html(tmp_path / "page.html")))
     page.do("e.go(1)")
     assert page.field("x5").count() == 0
-    page.page.locator(".whatif summary").first.click()
+    page.watched.unfold(page.page.locator(".whatif summary").first)
     assert page.page.locator(".whatif [data-key^=x]").count() == 96
     assert "the first 96 of 120" in page.watched.text(".whatif")
     page.write("x95", 4)
