@@ -15,15 +15,7 @@ from cello.tasks.forecasting.columns import Columns, read_series, time_column, w
 from cello.tasks.forecasting.dates import joined_name, with_joined
 from cello.tasks.forecasting.series import Series
 from cello.tasks.readers.tables import read_table
-
-
-def table(times, values=None, **more) -> pd.DataFrame:
-    values = np.arange(1.0, len(times) + 1) if values is None else values
-    return pd.DataFrame({"date": times, "y": values, **more})
-
-
-def read(frame: pd.DataFrame, **columns):
-    return read_series(frame, Columns(("y",), **{"time": "date", **columns}), "t.csv")
+from tests.tasks.forecasting.frames import read, table
 
 
 @pytest.mark.parametrize(
@@ -59,30 +51,6 @@ def test_steps_are_recognised_and_go_on(times, kind, step, season):
     assert [str(t) for t in every] == [str(t) for t in pd.Series(times)] or list(every) == list(
         pd.to_datetime(pd.Series(times))
     )
-
-
-def test_dates_that_are_written_as_numbers_are_read_as_dates_and_it_is_said():
-    with pytest.warns(UserWarning, match="of date, such as 20240130, are read as dates"):
-        (one,), clock = read(table([20240130, 20240131, 20240201]))
-    assert (str(clock), one.values.ravel().tolist()) == ("1 day", [1, 2, 3])
-    with pytest.warns(UserWarning, match="of date, such as 20240131, are read as such"):  # no dates
-        assert read(table([20240131, 20240132, 20240133]))[1] == Clock("number", 1)
-
-
-def test_months_that_are_written_as_numbers_are_read_as_months_and_it_is_said():
-    with pytest.warns(UserWarning, match="of date, such as 201511, are read as months"):
-        (one,), clock = read(table([201511, 201512, 201601]))
-    assert (str(clock), one.start[:10], len(one)) == ("1 month", "2015-11-01", 3)
-    with pytest.warns(UserWarning, match="of date, such as 201511, are read as such"):  # no months
-        assert read(table([201511, 201512, 201513]))[1] == Clock("number", 1)
-
-
-@pytest.mark.parametrize("zone", ["Z", "+02:00", "-0330"])
-def test_times_go_on_in_their_zone(zone: str):
-    times = [f"2024-01-01T{hour:02}:00{zone}" for hour in range(22, 24)]
-    (one,), clock = read(table(times))
-    after = pd.Timestamp(times[-1]) + pd.Timedelta(hours=1)
-    assert clock.written(clock.times(one.start, 3)[2:]) == [str(after).replace("Z", "+00:00")]
 
 
 def test_a_time_column_with_an_empty_cell_gives_way_to_no_other():
@@ -150,14 +118,6 @@ def test_several_series_and_the_future_of_covariates():
 def test_mistakes_in_a_table_are_named(frame: pd.DataFrame, says: str):
     with pytest.raises(DataError, match=says):
         read(frame)
-
-
-def test_numbers_for_dates_are_said_to_be_read_as_numbers():
-    with pytest.warns(
-        UserWarning, match="of date, such as 45292, are read as such, and tell of no"
-    ):
-        _, clock = read(table(range(45292, 45301)))  # days since 1900, as spreadsheets have them
-    assert clock == Clock("number", 1)
 
 
 def test_mistakes_in_names():
@@ -279,19 +239,6 @@ def test_times_in_the_index():
         assert (one.start, clock) == ("2024-01-01T00:00:00", Clock("seconds", 86_400))
 
 
-def test_a_clock_shows_the_times_of_its_zone():
-    hours = pd.date_range("2024-01-10 22:00", periods=4, freq="h", tz="Europe/Berlin")
-    for times in (hours, [time.isoformat() for time in hours]):
-        assert read(table(times))[0][0].start == "2024-01-10T22:00:00+01:00"
-    days = pd.date_range("2024-03-28", periods=6, tz="Europe/Berlin")  # the clock is changed within
-    (one,), clock = read(table([time.isoformat() for time in days]))
-    assert (one.start, clock) == ("2024-03-28T00:00:00", Clock("seconds", 86_400))
-    night = pd.date_range("2024-10-26 22:00", periods=9, freq="h", tz="Europe/Berlin")
-    with pytest.warns(UserWarning, match="taken in UTC"):
-        (one,), clock = read(table(night))
-    assert (one.start, clock) == ("2024-10-26T20:00:00+00:00", Clock("seconds", 3_600))
-
-
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -338,24 +285,6 @@ def test_tables_of_spreadsheets(tmp_path):
     twice = pd.DataFrame([["2024-01-01", 1, 2]], columns=["date", "y", "y"])
     with pytest.raises(ArgumentError, match="several columns that are called 'y'"):
         read(twice)
-
-
-@pytest.mark.parametrize("sign", ["/", ".", "-"])
-def test_a_day_that_can_only_come_first_does(sign: str):
-    dates = [sign.join(("13", f"{month:02}", "2024")) for month in (1, 2, 3)]
-    (one,), clock = read(table(dates))
-    assert (one.start, str(clock)) == ("2024-01-13T00:00:00", "1 month")
-    (one,), clock = read(table([date + " 9:30" for date in dates[:2]]))
-    assert (one.start, str(clock)) == ("2024-01-13T09:30:00", "1 month")
-
-
-@pytest.mark.parametrize("sign", ["/", ".", "-"])
-def test_dates_that_may_be_days_or_months_are_not_guessed(sign: str):
-    firsts = [sign.join(("01", f"{month:02}", "2024")) for month in range(1, 13)]
-    with pytest.raises(DataError, match=r"row 1: .*2024'; it does not tell whether the day"):
-        time_column(table(firsts), ["y"], "t.csv")
-    days = [sign.join(("01", f"{day:02}", "2024")) for day in range(1, 14)]
-    assert time_column(table(days), ["y"], "t.csv") is not None  # no month is the thirteenth
 
 
 def test_rows_as_steps_are_said():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import calendar
 import itertools
-import re
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, timezone
@@ -14,6 +12,7 @@ import numpy as np
 
 from cello.errors import ArgumentError, DataError
 from cello.ranges import shown
+from cello.tasks.forecasting.date_texts import MONTHS, readings, without_zone
 from cello.tasks.readers.tables import check_columns
 
 if TYPE_CHECKING:
@@ -21,11 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_dates", "beside", "is_of_dates", "joined_name", "read_times", "with_joined"]
 
-#: What a date holds, and what of it tells its zone.
-_YEAR = r"(?<!\d)\d{4}(?!\d)|\d{8}"
-_DAY_OR_MONTH = r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{4}"
-_ZONE = r"\s*(Z|[+-]\d\d:?\d\d)$"
-_OF_DAY = r"\d{1,2}([:.])\d\d(\1\d\d(\.\d+)?)?"
+#: A time of day, such as 9:30 or 18.00.00.
+_OF_DAY = r"([01]?\d|2[0-4])([:.])[0-5]\d(\2[0-5]\d(\.\d+)?)?"
 
 #: What stands between the names of columns that tell a time together.
 _AND = " + "
@@ -40,7 +36,7 @@ def is_of_dates(column: Any) -> bool:
 
 
 def _is_of_day(column: Any) -> bool:
-    """Whether all that it holds are times of day, such as 9:30 or 18.00.00."""
+    """Whether all that it holds are times of day."""
     known = column.dropna().astype(str)
     return len(known) > 0 and bool(known.str.fullmatch(_OF_DAY).all())
 
@@ -55,29 +51,10 @@ def as_dates(column: Any) -> Any:
         return pd.DatetimeIndex(column)
     if pd.api.types.is_numeric_dtype(column) or not len(column) or column.isna().any():
         return None
-    if not column.astype(str).str.contains(_YEAR).all():
-        return None  # 1-01 is no date, and 03/04/05 may be several
-    try:
-        zone = pd.Timestamp(column.iloc[0]).tzinfo is not None
-        found = [dates for dates in _readings(column, utc=zone) if not dates.isna().any()]
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if not found or not all(found[0].equals(dates) for dates in found):
-        return None  # it does not tell whether the day comes first
-    return pd.DatetimeIndex(found[0])
-
-
-def _readings(column: Any, **options: Any) -> list[Any]:
-    """What the dates of a column may be, with none where one is none."""
-    import pandas as pd
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas, that each is looked at by itself
-        dates = pd.to_datetime(column, errors="coerce", format="ISO8601", **options)
-        if not dates.isna().any():
-            return [dates]
-        firsts = (False, True) if column.astype(str).str.match(_DAY_OR_MONTH).all() else (False,)
-        return [pd.to_datetime(column, errors="coerce", dayfirst=f, **options) for f in firsts]
+    if _is_of_day(column):
+        return None  # 10.01.00 may be one minute after ten
+    possible = readings(column).possible
+    return pd.DatetimeIndex(possible[0]) if len(possible) == 1 else None
 
 
 def read_times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
@@ -101,20 +78,31 @@ def read_times(column: Any, name: str, where: str, *, counted: bool = False) -> 
         return column.to_numpy() if counted else _numbers_or_dates(column, name, where)
     dates = as_dates(column)
     if dates is None:
-        bad = min((dates.isna().to_numpy() for dates in _readings(column)), key=np.count_nonzero)
-        row = int(np.flatnonzero(bad)[0]) if bad.any() else 0
-        hint = ""
-        if not column.astype(str).str.contains(_YEAR).any():
-            hint = (
-                "; name the column of the times (--time): where none is called so, rows are steps"
-            )
-        elif not bad.any() and re.match(_DAY_OR_MONTH, str(column.iloc[row])):
-            hint = "; it does not tell whether the day comes first: write 2024-01-31"
-        raise DataError(
-            f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
-            f"number, found {shown(column.iloc[row])}{hint}"
+        raise _no_dates(column, name, where)
+    if not is_of_dates(column) and readings(column).short:
+        warnings.warn(
+            f"{where}: years of {name} have two digits: {column.iloc[0]} is read as "
+            f"{dates[0].date()}",
+            stacklevel=3,
         )
     return dates if dates.tz is None else _in_one_zone(dates, column, name, where)
+
+
+def _no_dates(column: Any, name: str, where: str) -> DataError:
+    """Says which row of a column is no date."""
+    meant = readings(column)
+    row, hint = 0, ""
+    if len(meant.possible) > 1:
+        hint = "; it does not tell whether the day comes first: write 2024-01-31"
+    elif meant.dates:
+        bad = min((dates.isna().to_numpy() for dates in meant.dates), key=np.count_nonzero)
+        row = int(bad.argmax())
+    else:
+        hint = "; name the column of the times (--time): where none is called so, rows are steps"
+    return DataError(
+        f"{where}: column {name}, row {row + 1}: expected a date such as 2024-01-31 or a "
+        f"number, found {shown(column.iloc[row])}{hint}"
+    )
 
 
 def joined_name(names: Sequence[str]) -> str | None:
@@ -195,12 +183,7 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
 
 def _months_as_numbers(column: Any) -> Any:
     """Months that are numbers or English names, such as Jan or January."""
-    numbers = {
-        name.lower(): number
-        for names in (calendar.month_abbr, calendar.month_name)
-        for number, name in enumerate(names)
-    }
-    found = column.astype(str).str.strip().str.lower().map(numbers)
+    found = column.astype(str).str.strip().str.lower().map(MONTHS)
     return found.where(found.notna(), column)
 
 
@@ -247,9 +230,7 @@ def _in_one_zone(dates: Any, column: Any, name: str, where: str) -> Any:
     if pd.api.types.is_datetime64_any_dtype(column):
         local = dates.tz_localize(None)
     else:
-        local = pd.DatetimeIndex(
-            pd.to_datetime(column.astype(str).str.replace(_ZONE, "", regex=True))
-        )
+        local = as_dates(without_zone(column.astype(str)))
     universal = dates.tz_convert(None)
     distances = set((local - universal).tolist())
     if len(distances) == 1:
