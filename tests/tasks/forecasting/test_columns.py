@@ -63,6 +63,9 @@ def test_columns_that_tell_a_time_together_are_all_to_be_named():
     frame = table(["2024-01-01", "2024-01-01"], Time=["9:30", "10:30"])
     with pytest.raises(DataError, match=r"date 2024.* name all \(--time date --time Time\)"):
         read(frame)
+    hours = table(["2024-01-01", "2024-01-01"], hr=[0, 1], humidity=[3, 4])
+    with pytest.raises(DataError, match=r"name all \(--time date --time hr\)"):
+        read(hours)
     shops = table(["2024-01-01", "2024-01-02"] * 2, shop=[*"aabb"], opens=["9:00"] * 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -140,6 +143,7 @@ PARTS = pd.DataFrame({"Year": [2024, 2024], "Month": [1, 1], "day": [31, 31], "h
     [
         (table(["31/01/2024"] * 2, at=["9:30", "10:00"]), ["date", "at"], "09:30", 1800),
         (table(["31.01.2024"] * 2, at=["18.00.00", "19.00.00"]), ["date", "at"], "18:00", 3600),
+        (table(["2024-01-31"] * 2, hr=[0, 1]), ["date", "hr"], "00:00", 3600),
         (PARTS.assign(y=[1, 2]), ["Year", "Month", "day", "hour"], "22:00", 3600),
     ],
 )
@@ -173,9 +177,15 @@ def test_a_file_with_a_date_and_a_time_of_day_is_read_again_as_in_training(tmp_p
         read(frame, time="date + when")
     with pytest.raises(ArgumentError, match=r"time must be a column of dates .* got 'at, date'"):
         read(frame, time="at + date")
-    frame.loc[3, "at"] = None
-    with pytest.raises(DataError, match=r"column date . at, row 4: expected a time, found nothing"):
-        read(frame, time="date + at")
+    hours = frame.assign(hr=range(1, 41))
+    with pytest.raises(ArgumentError, match=r"or of hours from 0 to 23, .* got 'date, hr'"):
+        read(hours, time="date + hr")
+    for name, column in (("at", frame["at"]), ("hr", times.hour)):
+        gap = frame.assign(**{name: pd.Series(column).where(frame.index != 3)})
+        with pytest.raises(
+            DataError, match=rf"date . {name}, row 4: expected a time, found nothin"
+        ):
+            read(gap, time=f"date + {name}")
 
 
 def test_months_by_name():
@@ -276,6 +286,13 @@ def test_numbers_that_may_be_read_in_two_ways_are_refused(tmp_path, text: str):
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"y, row 1: expected a number.*; numbers are written as 1"):
         read(read_table(tmp_path / "a.csv"))
+
+
+def test_tables_in_utf_16(tmp_path):
+    (tmp_path / "a.csv").write_text("date\tstück\n2024-01-01\t1\n", encoding="utf-16")
+    (tmp_path / "a.jsonl").write_text('{"stück": 1}\n', encoding="utf-16")
+    for name in ("a.csv", "a.jsonl"):
+        assert read_table(tmp_path / name)["stück"].tolist() == [1]
 
 
 def test_tables_of_spreadsheets(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cello.errors import ArgumentError, DataError
 from cello.tasks.readers.conll import TaggedSequence, format_rows, read_conll, read_rows
+from cello.tasks.readers.text_files import CONVERT
 
 LECTURE = """\
 arrive VB O
@@ -99,7 +100,7 @@ FROM_LAST = (
         ),
         (
             b"a O\nb\xff O\n",
-            ":2: not UTF-8: byte 0xff at offset 5; convert the file to UTF-8 first",
+            f":2: not UTF-8: byte 0xff at offset 5; {CONVERT}",
         ),
         (
             "\na\nb\n",

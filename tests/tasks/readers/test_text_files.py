@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cello.errors import DataError
-from cello.tasks.readers.text_files import read_documents, read_text
+from cello.tasks.readers.text_files import CONVERT, read_documents, read_text
 
 
 def test_byte_order_mark_goes_and_line_ends_stay(tmp_path: Path):
@@ -19,11 +19,16 @@ def test_byte_order_mark_goes_and_line_ends_stay(tmp_path: Path):
 def test_not_utf8_names_line_and_byte(tmp_path: Path, mark: bytes):
     file = tmp_path / "a.txt"
     file.write_bytes(mark + b"ab\ncd\xe9f\n")
-    message = (
-        f"{file}:2: not UTF-8: byte 0xe9 at offset {5 + len(mark)}; convert the file to UTF-8 first"
-    )
+    message = f"{file}:2: not UTF-8: byte 0xe9 at offset {5 + len(mark)}; {CONVERT}"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
         read_text(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_known_by_its_mark(tmp_path: Path, encoding: str):
+    (tmp_path / "a.txt").write_bytes("\ufeffé\r\nb\n".encode(encoding))
+    assert read_text(tmp_path / "a.txt") == "é\r\nb\n"
+    assert read_documents([tmp_path]) == [("a.txt", "é\nb\n")]
 
 
 def test_missing_file_and_folder(tmp_path: Path):

@@ -26,6 +26,8 @@ _OF_DAY = r"([01]?\d|2[0-4])([:.])[0-5]\d(\2[0-5]\d(\.\d+)?)?"
 #: What stands between the names of columns that tell a time together.
 _AND = " + "
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
+#: What columns of hours are called beside one of days.
+_HOURS = ("hour", "hours", "hr", "h")
 
 
 def is_of_dates(column: Any) -> bool:
@@ -39,6 +41,15 @@ def _is_of_day(column: Any) -> bool:
     """Whether all that it holds are times of day."""
     known = column.dropna().astype(str)
     return len(known) > 0 and bool(known.str.fullmatch(_OF_DAY).all())
+
+
+def _is_of_hours(column: Any) -> bool:
+    """Whether all that it holds are whole hours, from 0 to 23."""
+    import pandas as pd
+
+    known = column.dropna()
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    return numeric and bool((known.between(0, 23) & (known % 1 == 0)).all())
 
 
 def as_dates(column: Any) -> Any:
@@ -126,14 +137,18 @@ def beside(table: pd.DataFrame, name: str, others: Sequence[str]) -> list[str]:
     parts = list(itertools.takewhile(lambda part: part in lower, _PARTS))
     if len(parts) > 1 and lower[parts[0]] == name:
         return [lower[part] for part in parts]
-    of_day = [one for one in others if _is_of_day(table[one])]
+    of_day = [
+        one
+        for one in others
+        if _is_of_day(table[one]) or (one.lower() in _HOURS and _is_of_hours(table[one]))
+    ]
     return [name, *of_day[:1]] if of_day else []
 
 
 def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFrame:
     """The table with a column of that name, made of those that tell a time together.
 
-    They are a date and a time of day, or year, month and so on, each a number.
+    They are a date and a time of day or an hour, or year, month and so on, each a number.
 
     Args:
         table: a table.
@@ -161,14 +176,18 @@ def with_joined(table: pd.DataFrame, name: str | None, where: str) -> pd.DataFra
         units = units if "day" in parts else units.assign(day=1)
         units["month"] = _months_as_numbers(units["month"])
         joined: Any = pd.to_datetime(units, errors="coerce")
+    elif len(names) == 2 and _is_of_hours(table[names[1]]):
+        hours = table[names[1]].astype("Int64").astype(str)
+        joined = table[names[0]].astype(str) + " " + hours + ":00"
     elif len(names) == 2 and _is_of_day(table[names[1]]):
         texts = table[names[1]].astype(str)
         of_day = texts.where(texts.str.contains(":"), texts.str.replace(".", ":", n=2))
         joined = table[names[0]].astype(str) + " " + of_day
     else:
         raise ArgumentError(
-            f"must be a column of dates and one of times of day such as 13:30, or numbers in "
-            f"columns called {', '.join(_PARTS)}, in this order, got {shown(', '.join(names))}",
+            f"must be a column of dates and one of times of day such as 13:30 or of hours from 0 "
+            f"to 23, or numbers in columns called {', '.join(_PARTS)}, in this order, got "
+            f"{shown(', '.join(names))}",
             argument="time",
         )
     given = table[names].notna().all(axis=1)

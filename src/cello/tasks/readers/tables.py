@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cello.errors import ArgumentError, DataError
 from cello.ranges import shown
+from cello.tasks.readers.text_files import CONVERT, encoding_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def read_table(
             return pd.read_parquet(table)
         if ending in (".jsonl", ".ndjson"):
             plain: Any = {"dtype": False} if as_texts else {}
-            return pd.read_json(table, lines=True, **plain)
+            return pd.read_json(table, lines=True, encoding=_encoding(table), **plain)
         more: Any = {"keep_default_na": False, "na_values": [""]} if words_stay else {}
         if as_texts:
             more["dtype"] = str if as_texts is True else dict.fromkeys(as_texts, str)
@@ -67,7 +68,7 @@ def read_table(
         raise DataError(f"{where}: no such file or folder") from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{where}: is not written in UTF-8 ({error.reason} at byte {error.start:,}): save it so"
+            f"{where}: is not written in UTF-8 ({error.reason} at byte {error.start:,}): " + CONVERT
         ) from error
     except Exception as error:  # whatever pandas says of what it cannot read
         raise DataError(f"{where}: is no table: {error}") from error
@@ -90,14 +91,16 @@ def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    encoding = _encoding(table)
+    options = {"encoding": encoding, **options}
     sep = "\t" if ending == ".tsv" else ","
     if ending != ".tsv" and isinstance(table, (str, Path)):
-        with Path(table).open(encoding="utf-8", newline="") as file:
+        with Path(table).open(encoding=encoding, newline="") as file:
             head = re.sub(r'"[^"]*"', "", file.readline())
         sep = max(",;\t", key=head.count)
     commas = False
     if sep == ";":
-        first = pd.read_csv(table, sep=sep, dtype=str, nrows=_FIRST)
+        first = pd.read_csv(table, sep=sep, dtype=str, nrows=_FIRST, encoding=encoding)
         cells = first.stack().dropna().str.strip()
         points = cells.str.fullmatch(_WITH_POINT) & ~cells.str.fullmatch(_WITH_COMMA)
         commas = bool(cells[cells.str.contains(",")].str.fullmatch(_WITH_COMMA).any())
@@ -111,6 +114,14 @@ def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
             frame[name] = plain if texts is str else pd.to_numeric(plain)
     there = np.flatnonzero(frame.notna().any(axis=1))
     return frame.iloc[: there[-1] + 1] if len(there) else frame
+
+
+def _encoding(table: Any) -> str:
+    """That of a file; text that is not in a file has none, and pandas asks for none."""
+    if not isinstance(table, (str, Path)):
+        return "utf-8"
+    with Path(table).open("rb") as file:
+        return encoding_of(file.read(4))
 
 
 #: So many rows are looked at for decimal commas.

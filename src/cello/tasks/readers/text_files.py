@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from pathlib import Path
 from cello.errors import DataError
 from cello.tasks.readers.corpus import Document
 
-__all__ = ["check_there", "read_documents", "read_text"]
+__all__ = ["CONVERT", "check_there", "encoding_of", "read_documents", "read_text"]
+
+#: What to do with a file in another encoding.
+CONVERT = "convert the file to UTF-8 first, such as by iconv -f cp1252 -t utf-8 FILE > NEW"
 
 #: How much of a file is looked at to tell whether it is text.
 _LOOK = 8192
@@ -35,8 +39,18 @@ def check_there(paths: Iterable[str | Path], *, folders: bool = False) -> None:
                 pass
 
 
+def encoding_of(start: bytes) -> str:
+    """The encoding of a text that begins so: what its byte order mark says, else UTF-8.
+
+    >>> encoding_of(b"plain"), encoding_of("plain".encode("utf-16"))
+    ('utf-8-sig', 'utf-16')
+    """
+    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "utf-16" if wide and not start.startswith(codecs.BOM_UTF32_LE) else "utf-8-sig"
+
+
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark; line ends stay as they are.
+    """The text of a file in UTF-8, or in UTF-16 with its byte order mark. Line ends stay.
 
     Raises:
         DataError: there is no such file, it cannot be read, or is not UTF-8 (names the byte and
@@ -47,14 +61,13 @@ def read_text(path: str | Path) -> str:
 
 def _decoded(path: str | Path, data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding_of(data))
     except UnicodeDecodeError as error:
         # The decoder counts from the end of the byte order mark.
         at = error.start + (len(data) - len(error.object))
         line = data.count(b"\n", 0, at) + 1
         raise _NoTextError(
-            f"{path}:{line}: not UTF-8: byte 0x{data[at]:02x} at offset {at}; convert the file to "
-            "UTF-8 first"
+            f"{path}:{line}: not UTF-8: byte 0x{data[at]:02x} at offset {at}; {CONVERT}"
         ) from error
 
 
@@ -104,7 +117,7 @@ def _documents_below(folder: Path) -> list[Document]:
 
 def _document(file: Path, name: str) -> Document:
     data = _read_bytes(file)
-    if b"\0" in data[:_LOOK]:
+    if b"\0" in data[:_LOOK] and encoding_of(data) != "utf-16":
         raise _NoTextError(f"{file}: expected text, found a zero byte: the file is binary")
     return Document(name, _decoded(file, data).replace("\r\n", "\n"))
 
