@@ -22,7 +22,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def test_the_readme_every_tutorial_every_how_to_page_and_these_are_translated():
-    docs = ("c", "course", "index", "interchange", "seeing", "speed")
+    docs = ("c", "course", "index", "interchange", "others", "seeing", "speed")
     originals = {ROOT / "README.md", *(ROOT / "docs" / f"{page}.md" for page in docs)}
     originals |= {path for path in DOCUMENTS if path.parent.name in ("tutorials", "how-to")}
     originals -= set(TRANSLATED)
