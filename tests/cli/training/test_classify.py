@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from torch import nn
 
 from cello.cli.answers.classes import print_confusion
+from cello.tasks import Classification
 from tests.cli.running import run
 
 SMALL = ("--hidden-size", 4, "--epochs", 1, "--quiet")
@@ -46,21 +46,25 @@ def test_what_is_confused_is_shown(model: Path, file: Path):
     assert "accuracy" in shown
     assert "macro f1" in shown
     assert [line.split() for line in shown.splitlines()[-2:]] == [["neg", "10"], ["pos", "10"]]
+    assert "majority" in shown
+    assert "| test | 1.0000 | 1.0000 |" in (model / "README.md").read_text(encoding="utf-8")
 
 
 def test_of_many_labels_those_are_shown_that_are_most_often_confused(
     capsys: pytest.CaptureFixture[str],
 ):
-    class Words:
-        classes = tuple(f"word{number}" for number in range(25))
+    class Words(Classification):
+        splits = ("test",)
+
+        def __init__(self) -> None:
+            self.classes = tuple(f"word{number}" for number in range(25))
 
         def confusion(self, net: nn.Module, split: str) -> dict[str, dict[str, int]]:
             rows = {name: dict.fromkeys(self.classes, 0) | {name: 9} for name in self.classes}
             rows["word3"]["word7"], rows["word8"]["word1"] = 2, 1_004
             return rows
 
-    task: Any = Words()
-    print_confusion(task, nn.Identity())
+    print_confusion(Words(), nn.Identity())
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert first.split() == ["word8", "word1", "1,004"]
     assert second.split() == ["word3", "word7", "2"]
@@ -88,8 +92,10 @@ def test_going_on_needs_no_options(model: Path):
 def test_rows_and_arrays(tmp_path: Path):
     table = pd.DataFrame({"id": [0, 0, 1, 1], "a": [1.0, 2, 3, 4], "label": ["x", "x", "y", "y"]})
     table.to_parquet(tmp_path / "rows.parquet")
-    words = ("--train", tmp_path / "rows.parquet", "--validation", tmp_path / "rows.parquet")
-    run("train", "classify", *words, "--by", "id", *SMALL, "-o", tmp_path / "m")
+    rows = tmp_path / "rows.parquet"
+    words = ("--train", rows, "--validation", rows, "--test", rows, "--by", "id")
+    shown = run("train", "classify", *words, *SMALL, "-o", tmp_path / "m").stdout
+    assert "sequences by their label (rows) and the one they were given (columns):" in shown
     head, *rows = run("predict", tmp_path / "m", tmp_path / "rows.parquet").stdout.splitlines()
     assert head == "id,label,x,y"
     assert len(rows) == 2

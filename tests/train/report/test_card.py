@@ -35,6 +35,20 @@ def test_a_task_that_tells_nothing_has_a_card_too():
     assert "cello show model" in text
 
 
+def test_forecasts_stand_beside_those_that_need_no_learning():
+    of_net = {"mase": 0.85, "coverage": 0.38}
+    naive = {f"{name}/naive": value for name, value in {"mase": 0.8, "coverage": 0.79}.items()}
+    scores = {"test": {**of_net, **naive}}
+    text = card(FakeTask(), make_net(), Options(), name="m", scores=scores, done={})
+    for line in (
+        "|  | forecast | mase | coverage |",
+        "| test | the network | 0.8500 | 0.3800 |",
+        "| test | naive | 0.8000 | 0.7900 |",
+        "On test, the naive forecast is better than the network's: its MASE is lower.",
+    ):
+        assert line in text.splitlines()
+
+
 def test_what_a_task_tells_stays_where_it_belongs():
     class Hostile(FakeTask):
         def about(self) -> About:

@@ -14,6 +14,7 @@ from cello.cli.output import print_json, print_tables
 if TYPE_CHECKING:
     from torch import nn
 
+    from cello.tasks.base import FileTask
     from cello.tasks.classification import Classification
 
 __all__ = ["predict", "print_confusion"]
@@ -46,8 +47,12 @@ def predict(task: Classification, net: nn.Module, path: Path, as_json: bool) -> 
     click.echo(text.getvalue(), nl=False)
 
 
-def print_confusion(task: Classification, net: nn.Module) -> None:
-    """Print how many sequences of each label of the split "test" were given which."""
+def print_confusion(task: FileTask, net: nn.Module) -> None:
+    """Print how many sequences of each label of the split "test" were given which, if such are."""
+    from cello.tasks.classification import Classification
+
+    if not isinstance(task, Classification) or "test" not in task.splits:
+        return
     found = task.confusion(net, "test")
     if len(task.classes) > _CLASSES:
         pairs = [

@@ -21,18 +21,15 @@ def print_scores(
         scheme: how the tags mark spans, if they do.
         most: how many types of spans, or tags, are shown at most, the most frequent first.
     """
+    from cello.train.report.scores import score_table
+
     every = {name: metrics for name, metrics in splits.items() if metrics}
     if not every:
         return
-    if all("mase" in metrics for metrics in every.values()):
-        _print_forecasts(every)
-        return
-    names = [name for name in list(every.values())[-1] if "/" not in name]
-    rows = [
-        [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
-        for split, metrics in every.items()
-    ]
-    print_tables(["", *(name.replace("_", " ") for name in names)], rows)
+    head, table, note = score_table(every)
+    print_tables(head, table)
+    if note:
+        click.echo(note)
     if scheme is not None:
         _print_types(every, scheme, most)
     elif most is None:
@@ -75,24 +72,3 @@ def _print_tags(every: Mapping[str, Mapping[str, float]]) -> None:
     if rows:
         click.echo()
         print_tables(["tag", *(f"{split} accuracy" for split in every)], rows)
-
-
-def _print_forecasts(every: Mapping[str, Mapping[str, float]]) -> None:
-    """A row for the network's forecasts, and one for each baseline."""
-    last = list(every.values())[-1]
-    names = [name for name in last if "/" not in name and f"{name}/naive" in last]
-    others = [name.partition("/")[2] for name in last if name.startswith("mase/")]
-    rows = [
-        [split, other.replace("_", " ") or "the network"]
-        + [f"{metrics[f'{name}/{other}' if other else name]:.4f}" for name in names]
-        for split, metrics in every.items()
-        for other in ("", *others)
-    ]
-    print_tables(["", "forecast", *(name.replace("_", " ") for name in names)], rows)
-    split = list(every)[-1]
-    better = min(others, key=lambda other: last[f"mase/{other}"])
-    if last[f"mase/{better}"] < last["mase"]:
-        click.echo(
-            f"on {split}, the {better.replace('_', ' ')} forecast is better than the network's: "
-            "its MASE is lower"
-        )

@@ -59,11 +59,12 @@ def command(
     are cheap to predict. A model that classifies takes a file such as its training data: accuracy,
     macro F1, and a table of what is taken for what. One that forecasts takes a table.
     """
+    from cello.cli.answers.classes import print_confusion
     from cello.cli.answers.scores import print_scores
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.errors import ModelError
-    from cello.tasks import Classification, Tagging
+    from cello.tasks import Tagging
 
     opened = open_model(model, must_answer=True)
     if opened.task is None:
@@ -87,7 +88,4 @@ def command(
             err=True,
         )
     print_scores({"standard input" if str(file) == "-" else file.name: metrics}, scheme)
-    if isinstance(task, Classification):
-        from cello.cli.answers.classes import print_confusion
-
-        print_confusion(task, opened.net)
+    print_confusion(task, opened.net)

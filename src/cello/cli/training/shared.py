@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cello.cli.answers.classes import print_confusion
 from cello.cli.answers.scores import print_scores
 from cello.cli.output import json_option, print_json
 from cello.cli.parameter_types import FilePath
@@ -318,6 +319,7 @@ def _print_result(
         task.scheme,
         most=_MOST_TYPES,
     )
+    print_confusion(task, net)
     early = ", stopped early" if result.stopped_early else ""
     steps = "1 step" if result.steps == 1 else f"{result.steps:,} steps"
     click.echo(

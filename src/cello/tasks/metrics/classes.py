@@ -11,7 +11,7 @@ __all__ = ["class_scores"]
 
 
 def class_scores(gold: Tensor, chances: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Accuracy, macro F1 and the loss.
+    """Accuracy, macro F1, the loss, and the accuracy that needs no learning.
 
     Args:
         gold: true classes, [N]; those from K on are none that a network can give.
@@ -21,12 +21,13 @@ def class_scores(gold: Tensor, chances: Tensor, names: Sequence[str]) -> dict[st
     Returns:
         "accuracy"; "macro_f1", the mean of the F1 of all classes that occur or were given; "loss",
         the mean of -log of the probability of the true class, in nats, over those that can be
-        given; and "f1/NAME" for each of them.
+        given; "majority", the accuracy of naming the most frequent class each time; and "f1/NAME"
+        for each class.
 
     >>> chances = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
     >>> scores = class_scores(torch.tensor([0, 1, 1]), chances, ["a", "b"])
-    >>> {name: round(value, 3) for name, value in scores.items()}
-    {'accuracy': 0.667, 'macro_f1': 0.667, 'loss': 0.69, 'f1/a': 0.667, 'f1/b': 0.667}
+    >>> {name: round(value, 2) for name, value in scores.items()}
+    {'accuracy': 0.67, 'macro_f1': 0.67, 'loss': 0.69, 'majority': 0.67, 'f1/a': 0.67, 'f1/b': 0.67}
     """
     from sklearn.metrics import f1_score
 
@@ -39,6 +40,7 @@ def class_scores(gold: Tensor, chances: Tensor, names: Sequence[str]) -> dict[st
         "accuracy": float((given == gold).double().mean()),
         "macro_f1": float(each.mean()),
         "loss": float(-right.log().mean()) if len(right) else float("nan"),
+        "majority": float(gold.bincount().max() / len(gold)),
     }
     return scores | {
         f"f1/{names[number]}": float(f1) for number, f1 in zip(present, each, strict=True)

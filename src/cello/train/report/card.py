@@ -17,6 +17,7 @@ from torch import nn
 from cello._version import __version__
 from cello.tasks.base import About, Task
 from cello.train.options import Options
+from cello.train.report.scores import score_table
 
 __all__ = ["MARK", "card"]
 
@@ -57,8 +58,7 @@ def card(
         net: the network.
         options: of the training.
         name: of the model's folder.
-        scores: the metrics of each split, by its name; of those with a "/" in their name none is
-            shown.
+        scores: the metrics of each split, by its name, for `score_table`.
         done: more rows for the table on the training.
         origin: the command that began the run.
     """
@@ -70,19 +70,15 @@ def card(
         for key, value in asdict(options).items()
         if value is not None and key not in _NOT_TOLD and not key.startswith("checkpoint_")
     }
-    names = list(dict.fromkeys(n for m in scores.values() for n in m if "/" not in n))
-    rows = [
-        [split, *(f"{metrics[n]:.4f}" if n in metrics else "" for n in names)]
-        for split, metrics in scores.items()
-        if metrics
-    ]
+    head, rows, note = score_table(scores)
     python = f"{_IMPORTS}\n{about.python.format(folder=name)}"
     parts = [
         MARK,
         f"# {_cell(name)}",
         f"A recurrent network that {_cell(about.does)}. Trained with Cello {__version__}, written "
         f"on {date.today().isoformat()}; {parameters:,} parameters, {size:,} bytes.",
-        "## Scores\n\n" + _table(["", *(n.replace("_", " ") for n in names)], rows) if rows else "",
+        "## Scores\n\n" + _table(head, rows) if rows else "",
+        f"{note[0].upper()}{note[1:]}." if note else "",
         "## Use\n\n" + _code("python", python),
         _code("sh", "\n".join(line.format(folder=quote(name)) for line in about.shell)),
         "## Data\n\n" + _table(["", ""], about.data.items()) if about.data else "",
