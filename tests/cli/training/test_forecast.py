@@ -125,6 +125,13 @@ def test_the_forecast_that_is_the_input_shifted(model: Path, tmp_path: Path):
     assert findings(good.task, good.net, tmp_path / "walk.csv") == []
 
 
+def test_what_a_file_lacks_is_said_once(model: Path, tmp_path: Path):
+    sales().drop(index=40).to_csv(tmp_path / "gap.csv", index=False)
+    with pytest.warns(UserWarning, match="1 step has no row: taken as missing") as said:
+        run("diagnose", model, tmp_path / "gap.csv")
+    assert len(said) == 1
+
+
 def test_a_page_begins_with_a_table_that_the_network_reads(model: Path, file: Path):
     from cello.cli.commands.explore import _given, _reader
 

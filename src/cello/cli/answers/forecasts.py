@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,9 @@ def findings(task: Forecasting, net: nn.Module, path: Path) -> list[Finding]:
     from cello.see.diagnosis.finding import Finding
     from cello.tasks.forecasting.backtest import shifted
 
-    judged = task.on(task.read(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said when the file was read for the net
+        judged = task.on(task.read(path))
     test = judged.backtest("test")
     found = shifted(test.judged(), judged.quantiles(net, test)[..., task.plan.middle])
     if found is None or found[0] > _NEAR or found[1] < _NO_BETTER:
