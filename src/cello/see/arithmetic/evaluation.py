@@ -32,6 +32,7 @@ class Evaluation:
     ) -> None:
         self.program = program
         self.rows = rows
+        self._flat: dict[Value, Tensor] = {}
         self.values: dict[Value, Tensor] = dict(recorded)
         self.unknown: set[Value] = set()
         incoming = {program.x, *program.state.values()}
@@ -41,6 +42,12 @@ class Evaluation:
         for name, value in program.parameters.items():
             self.values[value] = parameters[name].detach().cpu()
         self.take(program.ops)
+
+    def flat(self, value: Value) -> Tensor:
+        """The numbers of a value one after the other, copied once at most: a weight is large."""
+        if value not in self._flat:
+            self._flat[value] = self.values[value].flatten()
+        return self._flat[value]
 
     def take(self, ops: Iterable[Op]) -> None:
         """Add what `ops` make to the values, but for what is known."""

@@ -138,7 +138,7 @@ def _along(w: Writer, op: Op, element: int) -> tuple[Tensor, Tensor]:
 
 
 def _numbers(w: Writer, value: Value, places: Tensor) -> Tensor:
-    return w.values[value].flatten()[places].double()
+    return w.flat(value)[places].double()
 
 
 def _added(w: Writer, op: Op, element: int) -> tuple[Expression, Tensor, float, int]:
@@ -289,7 +289,7 @@ def _by_name(w: Writer, op: Op, value: Value, element: int) -> Found:
     places, numbers = _along(w, op, element)
     shown = _largest(numbers.abs(), w.limit)
     parts = [w.written(op.args[0], int(places[k])).expression for k in shown]
-    known = w.values[value].flatten()[element]
+    known = w.flat(value)[element]
     return called(op, value, _with_count(parts, len(numbers))), known, _size(known)
 
 
@@ -305,7 +305,7 @@ def _layer_norm(w: Writer, op: Op, _value: Value, element: int) -> Found:
     source, shape, weight, bias, epsilon = op.args
     own = w.of(source, element)
     size = torch.Size(shape).numel()
-    row = w.values[source].flatten()[element // size * size :][:size].double()
+    row = w.flat(source)[element // size * size :][:size].double()
     mean, variance = w.use(row.mean()), w.use(row.var(correction=0))
     result: Any = (own.value - mean) / (variance + epsilon).sqrt()
     spread = Root(add(Number(variance.detach().item()), Number(epsilon)))

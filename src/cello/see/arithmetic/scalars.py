@@ -48,7 +48,7 @@ class ScalarFormulas:
         self.named: dict[Value, str] = {}
         for name in names:
             self.named.setdefault(program.names[name], name)
-        self.values = evaluation.values
+        self.values, self.flat = evaluation.values, evaluation.flat
         self.maker = program.maker()
         self.fixed_names = {value: name for name, value in program.parameters.items()}
         self.fixed_names |= dict.fromkeys(program.constants, "constant")
@@ -78,7 +78,7 @@ class ScalarFormulas:
         """Nothing but the number."""
         if value in self.evaluation.missing:
             self._refuse()
-        number = self.values[value].flatten()[element]
+        number = self.flat(value)[element]
         fixed = value in self.fixed
         name = self.named.get(value) or self.fixed_names.get(value)
         whole = self.values[value].numel() // (self.evaluation.rows if value.batched else 1)

@@ -106,7 +106,7 @@ def line_templates(
     for unit in range(max(sizes.values(), default=0)):
         lines = {name: writer.open(name, unit, size) for name, size in sizes.items() if unit < size}
         found.units.append({name: line for name, line in lines.items() if line is not None})
-    found.fixed = [writer.values[value].flatten() for value in writer.referred]
+    found.fixed = [writer.flat(value) for value in writer.referred]
     found.parameters = {n: paths[v] for v, n in writer.referred.items() if v in paths}
     return found
 
@@ -174,7 +174,7 @@ class _Writer(ScalarFormulas):
         if len(left_at) <= self.limit + 1:
             return super().products(pairs)
         factors = [*self._factors(left, left_at), *self._factors(right, right_at)]
-        known = self.values[left].flatten()[left_at] @ self.values[right].flatten()[right_at]
+        known = self.flat(left)[left_at] @ self.flat(right)[right_at]
         return [_Hole([len(left_at), *factors])], known.double(), 0.0
 
     def _factors(self, value: Value, at: Tensor) -> list[object]:

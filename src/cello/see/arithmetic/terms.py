@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,6 +45,10 @@ class Writer(Protocol):
     @property
     def values(self) -> Mapping[Value, Tensor]:
         """The numbers of every value of the step."""
+
+    @property
+    def flat(self) -> Callable[[Value], Tensor]:
+        """Those of one value, one after the other."""
 
     def of(self, value: Value, element: int) -> Term:
         """The element as a number if it has a name, else how it was made."""
