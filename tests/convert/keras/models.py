@@ -75,10 +75,44 @@ def _operations(a, b):
     return L.Concatenate()([keras.ops.minimum(scaled, last), keras.ops.relu(b)])
 
 
+def _masked_states(a, b):
+    """An encoder and decoders: Keras 3 heeds a mask beside states only where it is named."""
+    source, target = L.Masking(0.0)(a), L.Masking(0.0)(b)
+    _, *states = L.LSTM(4, return_state=True)(source)
+    y = L.LSTM(4, return_sequences=True)(target, initial_state=states)
+    there = keras.ops.any(keras.ops.not_equal(b, 0.0), axis=-1)
+    z = L.LSTM(4, return_sequences=True)(target, initial_state=states, mask=there)
+    stacked = L.RNN([L.GRUCell(4), L.SimpleRNNCell(4)])(target, initial_state=states, mask=there)
+    return [z, L.GRU(2)(y), stacked, L.RNN([L.GRUCell(4), L.GRUCell(4)])(b, initial_state=states)]
+
+
+def _merges(*places):
+    """Every merge of these of: masked by 0.0, masked by 0.5, not masked."""
+
+    def made(a, b):
+        parts = [L.Masking(0.0)(a), L.Masking(0.5)(b), L.LSTM(3, return_sequences=True)(a)]
+        read = [parts[place] for place in places]
+        merged = [
+            merge()(read[:2] if merge is L.Subtract else read)
+            for merge in (
+                L.Add,
+                L.Average,
+                L.Concatenate,
+                L.Maximum,
+                L.Minimum,
+                L.Multiply,
+                L.Subtract,
+            )
+        ]
+        return [*merged, *(L.GRU(2)(sequence) for sequence in merged)]
+
+    return made
+
+
 def _masked_alike(a):
     masked = L.Masking(0.0)(a)
     y, z = (layer(4, return_sequences=True)(masked) for layer in (L.LSTM, L.GRU))
-    both = L.Concatenate()([y, L.Add()([y, z])])
+    both = L.Concatenate()([y, L.Multiply()([y, L.Maximum()([z, y])])])
     other = L.Add()([L.LSTM(8, return_sequences=True)(L.Masking(0.5)(a)), both])
     return [L.GRU(3)(both), L.GRU(3)(other)]
 
@@ -328,6 +362,10 @@ MODELS = {
     "a model that is called twice": lambda: _functional(_twice, (None, 3), (None, 3)),
     "outputs of two calls of a model": lambda: _functional(_outputs_of_two_calls, (None, 3)),
     "operations": lambda: _functional(_operations, (None, 3), (2,)),
+    "masked otherwise": lambda: _functional(_merges(0, 1), (None, 3), (None, 3)),
+    "not masked first": lambda: _functional(_merges(2, 0, 1), (None, 3), (None, 3)),
+    "not masked last": lambda: _functional(_merges(0, 1, 2), (None, 3), (None, 3)),
+    "masked, with states": lambda: _functional(_masked_states, (None, 3), (None, 3)),
     "masked alike": lambda: _functional(_masked_alike, (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),
 }

@@ -210,3 +210,21 @@ def test_arguments_of_calls_as_they_were_written(more, refused, tmp_path):
             from_keras(file)
     else:
         from_keras(file)
+
+
+def test_a_mask_is_heeded_beside_states(tmp_path):
+    def model(named):
+        a, b = Input((None, 5)), Input((None, 3))
+        _, state = L.GRU(4, return_state=True)(a)
+        mask = {"mask": keras.ops.any(keras.ops.not_equal(b, 0.0), axis=-1)} if named else {}
+        return keras.Model([a, b], L.GRU(4)(L.Masking(0.0)(b), initial_state=state, **mask))
+
+    named, written = _drawn(model(named=True)), model(named=False)
+    written.set_weights(named.get_weights())
+    written.save(tmp_path / "model.h5")
+    net = from_keras(_changed(tmp_path / "model.h5", lambda c, w: None, "2.15.0"))
+    b = X[:, :, :3].copy()
+    b[:, 2:4] = 0
+    with torch.no_grad():
+        y = net(torch.from_numpy(X), torch.from_numpy(b))
+    np.testing.assert_allclose(y, named([X, b]).detach().numpy(), atol=3e-6)

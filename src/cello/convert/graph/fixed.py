@@ -30,9 +30,9 @@ _ANY = frozenset(
     "HardSwish Identity LayerNormalization LeakyRelu Less Log LogSoftmax MatMul Max MaxPool Mean "
     "Min Mish Mul Neg Not Or PRelu Pad Pow Reciprocal ReduceMax ReduceMean ReduceMin Relu Round "
     "Selu Shape Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Squeeze Sub Sum Tan Tanh "
-    "ThresholdedRelu Transpose Unsqueeze Where Xor add any_differs average concatenate crop "
-    "differs dot flip item keep max maximum mean minimum multiply pad permute repeat rescale stack "
-    "state subtract upsample".split()
+    "ThresholdedRelu Transpose Unsqueeze Where Xor add any_differs average choose concatenate "
+    "crop differs dot flip item keep max maximum mean minimum multiply pad permute repeat rescale "
+    "stack state subtract upsample".split()
 )
 #: The end of an axis, whichever it is.
 _ENDLESS = 2**31 - 1

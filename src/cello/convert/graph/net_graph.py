@@ -55,6 +55,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         (values[0] != number).any(-1).to(torch.get_default_dtype())
     ),
     "keep": lambda values: values[0] * values[1].unsqueeze(-1),
+    "choose": lambda values: torch.where(values[0].unsqueeze(-1) != 0, values[1], values[2]),
 }
 
 

@@ -50,6 +50,11 @@ class Archive(NamedTuple):
     version: str
     arrays: dict[str, list[np.ndarray[Any, Any]]]
 
+    @property
+    def is_keras_3(self) -> bool:
+        """Whether Keras 3 wrote it, which reads some of what it says otherwise than Keras 2."""
+        return self.version.startswith("3")
+
 
 def open_archive(file: Path) -> Archive:
     """Read a `.keras` or `.h5` file.

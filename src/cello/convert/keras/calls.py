@@ -17,11 +17,19 @@ Key = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Passed:
-    """A tensor on its way: its number in the graph, its dimensions, the number of its mask."""
+    """A tensor on its way.
+
+    Attributes:
+        number: of it in the graph.
+        rank: how many dimensions it has.
+        mask: the number of its mask.
+        is_named: whether the call that reads it names that mask.
+    """
 
     number: int
     rank: int
     mask: int | None = None
+    is_named: bool = False
 
 
 def keys_of(layers: Any) -> list[Key]:

@@ -86,20 +86,59 @@ def merged(
     if len({value.rank for value in values}) != 1:
         raise refuse(arrays.place, "it merges tensors of different dimensions")
     options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
-    mask = _merged_mask(graph, kind, options.get("axis", -1), values, arrays)
-    return Passed(graph.node(MERGES[kind], numbers, **options), values[0].rank, mask)
+    mask = _merged_mask(graph, options.get("axis", -1), values, arrays)
+    if kind in _HEED_MASKS and arrays.version.startswith("3"):
+        number = _HEED_MASKS[kind](graph, MERGES[kind], values, mask)
+    else:
+        number = graph.node(MERGES[kind], numbers, **options)
+    return Passed(number, values[0].rank, mask)
 
 
-def _merged_mask(
-    graph: Wiring, kind: str, axis: int, values: Sequence[Passed], arrays: Arrays
-) -> int | None:
-    """Of one mask, that; of several, a step is there where it is in any of them."""
-    masks = [value.mask for value in values]
-    given = list(dict.fromkeys(mask for mask in masks if mask is not None))
-    if not given:
+def _merged_mask(graph: Wiring, axis: int, values: Sequence[Passed], arrays: Arrays) -> int | None:
+    """A step is there where it is in any of the tensors, so that none is masked if one is not."""
+    masks = dict.fromkeys(value.mask for value in values)
+    if list(masks) == [None]:
         return None
-    same = len(given) == 1 and None not in masks
-    versions_agree = arrays.version.startswith("3") and kind != "Concatenate" and None not in masks
-    if axis not in (-1, values[0].rank - 1) or not (same or versions_agree):
-        raise refuse(arrays.place, "it merges sequences that are not masked alike")
-    return given[0] if same else graph.node("maximum", given)
+    if axis not in (-1, values[0].rank - 1):
+        raise refuse(arrays.place, "it joins masked sequences one behind the other")
+    if len(masks) > 1 and not arrays.version.startswith("3"):
+        raise refuse(arrays.place, "Keras 2 merges sequences that are not masked alike otherwise")
+    return _any_of(graph, list(masks))
+
+
+def _any_of(graph: Wiring, masks: Sequence[int | None]) -> int | None:
+    given = [mask for mask in masks if mask is not None]
+    if len(given) < len(masks):
+        return None
+    return given[0] if len(given) == 1 else graph.node("maximum", given)
+
+
+def _product(graph: Wiring, what: str, values: Sequence[Passed], mask: int | None) -> int:
+    """Keras 3 multiplies what is not masked; 0 where all of it is."""
+    parts = []
+    for value in values:
+        if value.mask is None:
+            parts.append(value.number)
+            continue
+        ones = graph.node("rescale", [value.number], scale=0.0, offset=1.0)
+        parts.append(graph.node("choose", [value.mask, value.number, ones]))
+    product = graph.node(what, parts)
+    return product if mask is None else graph.node("keep", [product, mask])
+
+
+def _extreme(graph: Wiring, what: str, values: Sequence[Passed], _: int | None) -> int:
+    """Keras 3 compares what is not masked, one after the other."""
+    found, mask = values[0].number, values[0].mask
+    for value in values[1:]:
+        number = value.number
+        if value.mask is not None:
+            number = graph.node("choose", [value.mask, number, found])
+        if mask is not None:
+            found = graph.node("choose", [mask, found, number])
+        mask = _any_of(graph, list(dict.fromkeys([mask, value.mask])))
+        found = graph.node(what, [found, number])
+    return found
+
+
+#: Of Keras 3's merges, those of which a masked step has no part.
+_HEED_MASKS = {"Maximum": _extreme, "Minimum": _extreme, "Multiply": _product}

@@ -243,6 +243,8 @@ class _Rebuilt:
             given = {k: v for k, v in given.items() if v}
             if call.mask is not None:
                 given["mask"] = values[call.mask]
+            elif given and not self.archive.is_keras_3:  # which heeds masks beside states
+                given["mask"] = getattr(values[call.read[0]], "_keras_mask", None)
             if is_operation(layers[name]):
                 written = layers[name]["inbound_nodes"][node]
                 found = [called(self.keras, layers[name], written, values)]
@@ -296,7 +298,7 @@ class _Rebuilt:
         if isinstance(value, dict) and isinstance(value["config"], dict):  # a layer stands for one
             return self._made(value["class_name"], value["config"])
         name = value["config"] if isinstance(value, dict) else value
-        if name == "hard_sigmoid" and not self.archive.version.startswith("3"):
+        if name == "hard_sigmoid" and not self.archive.is_keras_3:
             return lambda x: self.keras.ops.clip(0.2 * x + 0.5, 0, 1)
         return name
 

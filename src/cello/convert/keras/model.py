@@ -133,7 +133,8 @@ class _ModelReader(Wiring):
         for name, node, call in topological_calls(layers, values.__contains__):
             read = [values[key] for key in call.read]
             if call.mask is not None:
-                read = [replace(value, mask=values[call.mask].number) for value in read]
+                named = values[call.mask].number
+                read = [replace(value, mask=named, is_named=True) for value in read]
             states = [values[key] for key in call.states]
             layer = layers[name]
             if operation := is_operation(layer):  # masks go through layers only
@@ -156,8 +157,9 @@ class _ModelReader(Wiring):
         if kind == "LogicalOr":
             both = self.node("maximum", [part.number for part in read])
             return Passed(both, max(part.rank for part in read))
-        if kind == "ZerosLike":
-            return Passed(self.node("rescale", [value.number], scale=0.0, offset=0.0), value.rank)
+        if kind in ("OnesLike", "ZerosLike"):
+            all_alike = {"scale": 0.0, "offset": float(kind == "OnesLike")}
+            return Passed(self.node("rescale", [value.number], **all_alike), value.rank)
         if config.get("axis") not in (-1, [-1]) or config.get("keepdims"):
             raise refuse(f"the layer {shown(config['name'])} ({kind})", "its axis")
         if kind == "ExpandDims":
@@ -265,11 +267,11 @@ class _ModelReader(Wiring):
         cells = self._cells(kind, config, arrays)
         _check_recurrent(config, value, arrays.place)
         states = [state.number for state in given.get("initial_state", [])]
-        if states and (len(cells) > 1 or value.mask is not None):
-            raise refuse(arrays.place, "stacked or masked cells with an initial state")
-        if states and len(states) != len(cells[0].state):
+        if states and len(states) != sum(len(cell.state) for cell in cells):
             raise ModelError(f"{arrays.place} is given {len(states)} initial states")
         reads, mask = value.number, value.mask
+        if states and not value.is_named and self.archive.is_keras_3:
+            mask = None  # which then goes on to other layers, but is not heeded in this one
         if config.get("go_backwards"):
             reads = self.node("flip", [reads], axis=1)
             mask = None if mask is None else self.node("flip", [mask], axis=1)
@@ -277,11 +279,14 @@ class _ModelReader(Wiring):
         found = []
         for cell, name in zip(cells, names, strict=True):
             count = len(cell.state)
+            begin, states = states[:count], states[count:]
             if mask is not None:
                 cell = MaskedCell(cell, bool(config.get("zero_output_for_mask")))
+                if begin:  # the output before the first step is 0, and as wide as h
+                    begin.append(self.node("rescale", begin[:1], scale=0.0, offset=0.0))
             layer = Recurrent(cell, batch_first=True)
-            options = {"states": len(states)} if states else {}
-            read = [reads, *([] if mask is None else [mask]), *states]
+            options = {"states": len(begin)} if begin else {}
+            read = [reads, *([] if mask is None else [mask]), *begin]
             reads = self.module(layer, read, name, **options)
             found.append((reads, count))
         finals: list[Passed] = []

@@ -26,7 +26,7 @@ def flattened(archive: Archive) -> Archive:
     """
     if not any(is_model(layer) for layer in archive.config["config"]["layers"]):
         return archive
-    flat = _Flat(archive.version)
+    flat = _Flat(archive.is_keras_3)
     outputs = flat.model(archive.config, "", None)
     config = {
         "layers": list(flat.layers.values()),
@@ -59,11 +59,11 @@ class _Flat:
     """The layers so far, each with its calls, and the inputs of the whole.
 
     Args:
-        version: of the Keras that wrote the model.
+        is_keras_3: whether Keras 3 wrote the model.
     """
 
-    def __init__(self, version: str) -> None:
-        self.is_keras_3 = version.startswith("3")
+    def __init__(self, is_keras_3: bool) -> None:
+        self.is_keras_3 = is_keras_3
         self.layers: dict[str, dict[str, Any]] = {}
         self.inputs: list[list[Any]] = []
         self.calls = 0

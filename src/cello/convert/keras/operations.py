@@ -17,7 +17,7 @@ from cello.ranges import is_number, shown
 __all__ = ["MASKS", "as_layer", "called", "is_operation"]
 
 #: The operations that Keras makes a mask with.
-MASKS = ("Any", "ExpandDims", "LogicalOr", "NotEqual", "ZerosLike")
+MASKS = ("Any", "ExpandDims", "LogicalOr", "NotEqual", "OnesLike", "ZerosLike")
 #: A layer's class and what its configuration says besides its name.
 Told = tuple[str, dict[str, Any]]
 

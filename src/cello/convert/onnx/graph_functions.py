@@ -51,6 +51,11 @@ def _any_differs(put: NodeWriter, names: Names, read: Sequence[Any], number: flo
     return put("ReduceMax", each, put.integers(-1), keepdims=0)
 
 
+def _choose(put: NodeWriter, names: Names, read: Sequence[Any]) -> str:
+    there = _differs(put, [put("Unsqueeze", names[0], put.integers(-1))], read, 0.0)
+    return put("Where", put("Cast", there, to=TensorProto.BOOL), *names[1:])
+
+
 def _flip(put: NodeWriter, names: Names, _: Sequence[Any], axis: int) -> str:
     ends = (put.integers(number) for number in (-1, _BEGINNING, axis, -1))
     return put("Slice", names[0], *ends)
@@ -202,7 +207,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "pad": _pad, "crop": _crop, "upsample": _upsample, "flip": _flip, "select": _select,
     "reshape": _reshape, "permute": _permute,
     "repeat": _repeat, "differs": _differs, "any_differs": _any_differs, "keep": _keep, "dot": _dot,
-    "ints": _ints, "stack": _stack, "unflatten": _unflatten, "Cast": _cast, "Split": _split,
+    "choose": _choose, "ints": _ints, "stack": _stack, "unflatten": _unflatten, "Cast": _cast,
+    "Split": _split,
     "ConstantOfShape": _filled, "Gelu": _gelu, "item": lambda _, names, __, index: names[0][index],
     **{name: partial(_softmax, name) for name in ("Softmax", "LogSoftmax")},
 }  # fmt: skip
