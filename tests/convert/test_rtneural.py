@@ -375,6 +375,7 @@ class TestBadFiles:
             ('{"in_shape": [1], "layers": [3]}', r"layers\[0\] must be a table, got 3"),
             ('{"in_shape": [1], "layers": [{"type": "conv2d"}]}', "is of type 'conv2d'; known are"),
             ('{"a.weight": [["1"]]}', "a.weight must be numbers, found something else"),
+            ('{"epochs": 10, "layers_data": [[4, "relu"]]}', "neither .*, but 'epochs', 'layers_d"),
             ('{"a.weight": [[1], [1, 2]]}', "must be numbers, found something else"),
             ('{"a.weight": [[1e999]]}', "contains NaN or infinity"),
             ('{"a.weight": [1]}', r"the layer 'a' holds weight \[1\]: of a state dict, recurrent"),

@@ -19,7 +19,7 @@ Node = list[Any]
 # What is made of a GRU's output, value 1, [B, T, 4]; its input is value 0, [B, T, 3].
 CASES: dict[str, list[Node]] = {
     "any_differs": [["any_differs", [0], {"number": 0.0}], ["keep", [1, 2], {}]],
-    "choose": [["any_differs", [0], {"number": 0.0}], ["choose", [2, 1, 0], {}]],
+    "choose": [["any_differs", [0], {"number": 0.0}], ["choose", [2, 1, 1], {}]],
     "repeat": [["select", [1], {"axis": 1, "index": -1}], ["repeat", [2], {"times": 5}]],
     "average": [["average", [1, 1], {}]],
     "flip": [["flip", [1], {"axis": 1}]],

@@ -40,6 +40,11 @@ KINDS = {
     "a sum over 6": (lambda m, x, y: y.sum(1) / y.shape[1], "T = 6"),
     "sizes in a shape": (lambda m, x, y: m.pairs(x.reshape(2, -1, 6))[0], "T = 6 and B = 2"),
     "a state of two rows": (lambda m, x, y: m.rnn(x, m.begin)[0], "B = 2"),
+    "as many steps from the last": (
+        lambda m, x, y: m.out(m.rnn(y[:, -1:, :3].repeat(1, x.shape[1], 1))[0].repeat(1, 1, 6)),
+        "T = 6",
+    ),
+    "the last again": (lambda m, x, y: y[:, -1:].expand(-1, x.shape[1], -1), "T = 6"),
     "the last step": (lambda m, x, y: y[:, -1], ""),
     "a mean": (lambda m, x, y: y.mean(1), ""),
 }
@@ -73,6 +78,57 @@ def test_a_net_takes_the_sizes_that_it_is_right_for(kind: str, tmp_path: Path) -
                 cello.record(net, x)
         else:
             torch.testing.assert_close(net(x), model(x), atol=1e-5, rtol=1e-5)
+
+
+class Continued(nn.Module):
+    """Two layers whose states are inputs, layer by layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, 2, batch_first=True)
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        y, h = self.rnn(x, h)
+        return y, h
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_states_one_behind_the_other_are_no_steps(tmp_path: Path) -> None:
+    given, file = (torch.randn(5, 6, 3), torch.randn(2, 5, 4)), tmp_path / "net.onnx"
+    torch.onnx.export(Continued().eval(), given, file, dynamo=False)
+    net = cello.from_onnx(file)
+    assert isinstance(net, NetGraph)
+    assert net.axes.leads == ("BT", "SB")
+    assert net.only in ("", "B = 5")
+    assert net(torch.randn(5, 9, 3), given[1])[0].shape == (5, 9, 4)
+
+
+class Unrolled(nn.Module):
+    """A loop, which an exporter writes out, step after step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(x.shape[0], 4)
+        for t in range(x.shape[1]):
+            h = self.cell(x[:, t], h)
+        return h
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loop_that_was_written_out_runs_on_no_fewer_steps(tmp_path: Path) -> None:
+    """Its file says that T is open."""
+    model, file, axes = Unrolled().eval(), tmp_path / "net.onnx", {"x": {0: "B", 1: "T"}}
+    torch.onnx.export(
+        model, (torch.randn(2, 6, 3),), file, dynamo=False, input_names=["x"], dynamic_axes=axes
+    )
+    net = cello.from_onnx(file)
+    x = torch.randn(5, 6, 3)
+    torch.testing.assert_close(net(x), model(x))
+    with pytest.raises(ShapeError, match=r"^node \d+ \(.*\) does not run on inputs of \[5, 3, 3\]"):
+        net(torch.randn(5, 3, 3))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -36,7 +36,8 @@ class Axes(NamedTuple):
     """Where the steps and the sequences stand.
 
     Attributes:
-        leads: of each input, what its first axes are: "TB", "BT", or "B" of one without steps.
+        leads: of each input, what its first axes are: "TB", "BT", "B" of one without steps, or "SB"
+            of states, one behind the other.
         told: whether that is seen from what the graph computes; else its layers say it.
     """
 
@@ -73,13 +74,20 @@ def axes_of(net: Any) -> Axes:
 
 
 def fixed_in(shapes: Sequence[Sequence[int | None]], leads: Sequence[str]) -> dict[str, int]:
-    """T and B, where shapes of inputs fix them; those of several differ in vain.
+    """T and B, where shapes of inputs fix them.
 
     >>> fixed_in([[6, None, 3], [None, 4]], ["TB", "B"])
     {'T': 6}
     """
-    each = [zip(lead, shape, strict=False) for lead, shape in zip(leads, shapes, strict=False)]
-    return {axis: size for pairs in each for axis, size in pairs if size is not None}
+    return {axis: size for axis, size in _told(shapes, leads) if size is not None and axis != "S"}
+
+
+def _told(
+    shapes: Sequence[Sequence[int | None]], leads: Sequence[str]
+) -> Iterator[tuple[str, int | None]]:
+    """Each axis that a lead names, with its size; None for any."""
+    for lead, shape in zip(leads, shapes, strict=False):
+        yield from zip(lead, shape, strict=False)
 
 
 def drawn(
@@ -90,8 +98,9 @@ def drawn(
     dtype = dtype_of(net)
     device = next((p.device for p in net.parameters()), None)
     found = []
-    for part, lead in zip(reads, leads, strict=True):
-        shape = [*(sizes[axis] for axis in lead), *part.shape]
+    for number, (part, lead) in enumerate(zip(reads, leads, strict=True)):
+        own = {**sizes, "S": net.shapes[number][0]} if "S" in lead else sizes
+        shape = [*(own[axis] for axis in lead), *part.shape]
         if part == LENGTHS:
             x = torch.randint(1, sizes["T"] + 1, shape, generator=generator)
         elif part.ids:
@@ -106,8 +115,9 @@ def _forms(net: Any) -> Iterator[tuple[str, ...]]:
     """What the leading axes may be: what layers say that read inputs; else any, theirs first."""
     first = "BT" if net.layers_batch_first else "TB"
     direct = _leads_of_layers(net)
+    states = [("SB",) if shape and shape[0] else () for shape in net.shapes or [()] * net.inputs]
     for lead in direct if len(direct) == 1 else (first, first[::-1]):
-        for leads in itertools.product((lead, "B"), repeat=net.inputs):
+        for leads in itertools.product(*((lead, "B", *some) for some in states)):
             if lead == first or any("T" in part for part in leads):
                 yield leads
 
@@ -127,6 +137,7 @@ def _tried(net: Any, reads: Sequence[Reads], leads: tuple[str, ...]) -> tuple[in
     shapes = [[*lead, *part.shape] for lead, part in zip(leads, reads, strict=True)]
     if any(len(a) != len(b) for a, b in zip(shapes, net.shapes, strict=False)):
         return _NOT_RUN, why
+    steps = {size for axis, size in _told(net.shapes, leads) if axis == "T"}
     for T, B in _TRIED:
         sizes = {"T": T, "B": B} | fixed
         generator = torch.Generator().manual_seed(0)
@@ -140,7 +151,8 @@ def _tried(net: Any, reads: Sequence[Reads], leads: tuple[str, ...]) -> tuple[in
         except Exception as error:  # whatever PyTorch says of a shape
             why = why or str(error) or type(error).__name__
             continue
-        return _NOT_TOLD if sizes["B"] == 1 else _compared(before, after, sizes["B"]), ""
+        told = sizes["B"] > 1 and len(steps) < 2  # where steps of inputs differ, some are none
+        return _compared(before, after, sizes["B"]) if told else _NOT_TOLD, ""
     return _NOT_RUN, why
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cello.convert.graph.net_graph import NetGraph
 from cello.engines import engine
+from cello.layers import Bidirectional, Recurrent
 from cello.layers.mode import evaluating
 
 __all__ = ["open_sizes"]
@@ -76,6 +77,7 @@ def _groups(
 def _is_free(net: NetGraph, given: Sequence[Tensor], group: Sequence[tuple[int, int]]) -> bool:
     """Whether nothing that these axes reach has their size built in."""
     wider = list(given)
+    size = given[group[0][0]].shape[group[0][1]]
     for n, axis in group:
         x = wider[n]
         wider[n] = torch.cat([x, *[x.narrow(axis, 0, 1)] * _MORE], axis)
@@ -90,10 +92,12 @@ def _is_free(net: NetGraph, given: Sequence[Tensor], group: Sequence[tuple[int, 
     moves = set(range(net.inputs))  # what depends on an input
     for place, (what, read, options) in enumerate(net.wiring, net.inputs):
         moves |= {place} if moves & set(read) else set()
-        if not any(n is not None and _grown(pairs[n]) for n in read):
-            continue
         known = [n is not None and n not in moves for n in read]
         there = [(None, None) if n is None else pairs[n] for n in read]
+        if _stays(modules[what] if isinstance(what, int) else what, there, pairs[place], size):
+            return False
+        if not any(map(_grown, there)):
+            continue
         if isinstance(what, int):
             lengths = len(read) - 1 - options.get("states", 0)
             if options.get("lengths") and known[lengths]:
@@ -125,12 +129,30 @@ def _grown(pair: Pair) -> Counter[tuple[int, int]]:
     return Counter((a, b) for a, b in sizes if a != b)
 
 
+def _stays(what: Any, read: Sequence[Pair], made: Pair, size: int) -> bool:
+    """Whether as many steps as the file has are made or read where nothing has grown."""
+    if isinstance(what, (Recurrent, Bidirectional)):
+        one, two = (part.shape for part in read[0])
+        return one == two and one[1 if what.batch_first else 0] == size
+    if what not in ("Expand", "Tile", "repeat"):
+        return False
+    one, two = (list(part.shape) for part in made)
+    return one == two and one.count(size) > list(read[0][0].shape).count(size)
+
+
 def _keeps(
     read: Sequence[Pair], _known: Sequence[bool], _options: dict[str, Any], made: Pair
 ) -> bool:
     """Each size that has grown is still there: no axis is cut, split or made one with another."""
     parts = list(zip(*made, strict=True)) if isinstance(made[0], tuple) else [made]
     return all(_grown(part) == _grown(read[0]) for part in parts)
+
+
+def _only_grows(
+    read: Sequence[Pair], _known: Sequence[bool], _options: dict[str, Any], made: Pair
+) -> bool:
+    """Each size that has grown is still there, and others may have."""
+    return not _grown(read[0]) - _grown(made)
 
 
 def _numbers(value: Any) -> list[int]:
@@ -179,7 +201,7 @@ def _sum(
 
 #: What else there is, and where it is free: of what is read and made, before and after.
 _RULES: dict[str, Callable[..., bool]] = {
-    "Expand": lambda read, _known, _options, made: not _grown(read[0]) - _grown(made),
+    "Expand": _only_grows,
     "ConstantOfShape": lambda *_: True,
     "Flatten": _keeps,
     "Gather": _gather,
@@ -192,5 +214,6 @@ _RULES: dict[str, Callable[..., bool]] = {
     ),
     "Slice": _slice,
     "Split": _keeps,
+    "Tile": _only_grows,
     "unflatten": _keeps,
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cello.convert.graph.axes import Axes, axes_of, fixed_in
 from cello.convert.onnx_read.operators.computing import OPERATORS, computed
-from cello.errors import ArgumentError, ConversionError, ShapeError
+from cello.errors import ArgumentError, CelloError, ConversionError, ShapeError
 
 __all__ = ["FUNCTIONS", "NetGraph", "run_node"]
 
@@ -204,6 +204,15 @@ class NetGraph(nn.Module):
         )
         return f"{told}input {number} must be [{wanted}], got {list(x.shape)}"
 
+    def node_name(self, place: int) -> str:
+        """What the node that gives a value, by its number, is called in a message."""
+        what, values, _ = self.wiring[place - self.inputs]
+        if isinstance(what, int):
+            return f"{self.names[what]} ({type(list(self.parts.values())[what]).__name__})"
+        before = next((v for v in values if v is not None and v >= self.inputs), None)
+        behind = "" if before is None else f", behind {self.node_name(before)}"
+        return f"node {place - self.inputs} ({what}{behind})"
+
     def config(self) -> dict[str, Any]:
         """The arguments that make this graph again."""
         return {
@@ -218,7 +227,18 @@ class NetGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         """Run all nodes; see the class."""
         self.check(inputs)
-        return self.run(inputs)
+        values: list[Any] = []
+        try:
+            return self.run(inputs, None, values)
+        except CelloError:
+            raise
+        except (IndexError, RuntimeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or len(values) < self.inputs:
+                raise
+            shapes = ", ".join(str(list(x.shape)) for x in inputs)
+            raise ShapeError(
+                f"{self.node_name(len(values))} does not run on inputs of {shapes}: {error}"
+            ) from error
 
     def run(
         self,

@@ -26,7 +26,7 @@ from cello.layers.layer import Layer
 from cello.layers.mode import evaluating
 from cello.layers.reads import Reads, dtype_of
 
-__all__ = ["GraphCell", "node_name", "per_step"]
+__all__ = ["GraphCell", "per_step"]
 
 #: In place of an axis: a value is not what its steps are.
 _DIFFERS = object()
@@ -193,21 +193,11 @@ def _tables(net: NetGraph) -> list[int]:
             what == "differs" or (isinstance(what, int) and isinstance(modules[what], nn.Embedding))
         ):
             raise ConversionError(
-                f"{node_name(net, place)} reads ids: one step at a time, only an embedding of a "
+                f"{net.node_name(place)} reads ids: one step at a time, only an embedding of a "
                 "net's one input can"
             )
         found.append(place)
     return found
-
-
-def node_name(net: NetGraph, place: int) -> str:
-    """What a node is called in a message."""
-    what, values, _ = net.wiring[place - net.inputs]
-    if isinstance(what, int):
-        return f"{net.names[what]} ({type(list(net.parts.values())[what]).__name__})"
-    before = next((v for v in values if v is not None and v >= net.inputs), None)
-    behind = "" if before is None else f", behind {node_name(net, before)}"
-    return f"node {place - net.inputs} ({what}{behind})"
 
 
 class _Compared:
@@ -254,7 +244,7 @@ class _Compared:
         try:
             self.net.run(given, run_node, values)
         except Exception as error:
-            name = node_name(self.net, len(values))
+            name = self.net.node_name(len(values))
             raise ConversionError(f"{name} cannot run on {T} steps: {error}") from error
         return given, values
 
@@ -274,7 +264,7 @@ class _Compared:
                 first = one[number][:1]
                 if not ((one[number] == first).all() and (other[number] == first).all()):
                     raise ConversionError(
-                        f"{node_name(self.net, place)} begins with a state that is computed from "
+                        f"{self.net.node_name(place)} begins with a state that is computed from "
                         "an input: it cannot run one step at a time"
                     )
                 found.append(first[0] if first.any() else None)
@@ -307,7 +297,7 @@ class _Compared:
                 each = [values[place] for values in steps]
                 if isinstance(whole[place], Tensor) and self._axis(whole[place], each) is _DIFFERS:
                     raise ConversionError(
-                        f"{node_name(net, place)} gives something else one step at a time: it "
+                        f"{net.node_name(place)} gives something else one step at a time: it "
                         "looks at other steps than those up to its own, or keeps a state that is "
                         "not a layer's"
                     )
@@ -325,7 +315,7 @@ class _Compared:
         try:
             _, state = _one_step(self.net, given, state, self.tables, values)
         except Exception as error:
-            name = node_name(self.net, len(values))
+            name = self.net.node_name(len(values))
             raise ConversionError(f"{name} cannot run on one step alone: {error}") from error
         return values, list(state)
 
@@ -341,7 +331,7 @@ class _Compared:
             if first.shape == one.shape and torch.allclose(first, one, allowed, allowed, True):
                 return axis
         raise ConversionError(
-            f"{node_name(self.net, place)}, of {list(value.shape)}, has no axis of the sequences: "
+            f"{self.net.node_name(place)}, of {list(value.shape)}, has no axis of the sequences: "
             "one step at a time, an output must have one"
         )
 

@@ -239,8 +239,9 @@ class _Rebuilt:
         inputs = [self._input(layers[name]) for name, _, _ in keys]
         values: dict[tuple[str, int, int], Any] = dict(zip(keys, inputs, strict=True))
         for name, node, call in topological_calls(layers, values.__contains__):
-            given = {"initial_state": [values[key] for key in call.states]}
-            given = {k: v for k, v in given.items() if v}
+            given: dict[str, Any] = {}
+            if call.states:
+                given["initial_state"] = [values[key] for key in call.states]
             if call.mask is not None:
                 given["mask"] = values[call.mask]
             elif given and not self.archive.is_keras_3:  # which heeds masks beside states

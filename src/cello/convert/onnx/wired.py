@@ -10,7 +10,6 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from cello.convert.graph import NetGraph, run_node
-from cello.convert.graph.per_step import node_name
 from cello.convert.onnx.graph_functions import function, module
 from cello.convert.onnx.modules import written
 from cello.convert.onnx.net import Exporting
@@ -95,7 +94,7 @@ class WiredExporting(Exporting):
                     names.append(made or written(self.put, part, read[0], given[0], name))
             except Exception as error:
                 raise ConversionError(
-                    f"{node_name(net, place)} cannot be written as ONNX: {error}"
+                    f"{net.node_name(place)} cannot be written as ONNX: {error}"
                 ) from error
         return names
 

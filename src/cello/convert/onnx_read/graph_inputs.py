@@ -63,7 +63,7 @@ def inputs_of(graph: Any) -> list[Input]:
             raise ModelError(f"the input {shown(info.name)} stands there twice")
         dims: list[int | str] = []
         for axis, size in enumerate(kind.shape.dim):
-            fixed = size.HasField("dim_value")
+            fixed = size.HasField("dim_value") and size.dim_value >= 0  # -1 is any, for exporters
             if fixed and size.dim_value < 1:
                 raise ModelError(f"the input {shown(info.name)} is empty")
             open_size = size.dim_param or f"{info.name}[{axis}]"

@@ -26,11 +26,14 @@ from cello.ranges import shown
 __all__ = ["from_onnx"]
 
 #: What open sizes are while a file is read, twice: all different, or the same, if they have to be,
-#: or large, for windows over steps, and multiples, for what takes them in pairs.
+#: or large, for windows over steps, and multiples, for what takes them in pairs; or one small and
+#: one that samples of sound have.
 _SIZES = (
     (range(3, 300), range(7, 600, 2)),
     ((2,), (3,)),
     (range(24, 2400, 24), range(48, 4800, 24)),
+    ((2, 512, 1024, 1536), (3, 1024, 1536, 2048)),
+    ((512, 2), (1024, 3)),
 )
 
 
@@ -83,7 +86,7 @@ def from_onnx(file: str | Path) -> NetGraph | Stack:
 
 def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
     inputs = inputs_of(model.graph)
-    first: ModelError | None = None
+    refused: list[tuple[int, ModelError]] = []
     for numbers in _SIZES:
         plans = [sizes_of(inputs, some) for some in numbers]
         samples = {
@@ -92,14 +95,20 @@ def _read(model: Any, opset: int, file: Path) -> NetGraph | Stack:
         }
         b = Wired(samples)
         b.symbols = {tuple(plan[name] for plan in plans): name for name in plans[0]}
+        reader = _GraphReader(opset)
         try:
-            outputs = _GraphReader(opset).graph(b, model.graph, b.given)
+            outputs = reader.graph(b, model.graph, b.given)
             break
-        except ModelError as error:
-            first = first or ModelError(str(error))  # without what has been computed
+        except ModelError as error:  # kept without what has been computed
+            refused.append((reader.nodes, ModelError(str(error))))
     else:
-        assert first is not None
-        raise first
+        furthest = max(refused, key=lambda pair: pair[0])[1]  # of the sizes that were tried
+        if len({str(error) for _, error in refused}) == 1:
+            raise furthest
+        raise ModelError(
+            f"{furthest}; of the sizes that it leaves open none that were tried fit: where it was "
+            "exported, one may have been built in; exported with fixed sizes it may be read"
+        )
     net = b.net_of(outputs)
     proof = prove_equal(net, model, inputs, b, file)
     if isinstance(net, NetGraph):
@@ -143,6 +152,7 @@ class _GraphReader:
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
+        self.nodes = 0  # that have been read
 
     def graph(self, b: Wired, graph: Any, given: dict[str, Seen]) -> list[Seen]:
         """The outputs of a graph, given its inputs and what it sees from outside."""
@@ -156,6 +166,7 @@ class _GraphReader:
                 made = self._outputs(b, node, values)
                 if len(made) < len(node.outputs) and any(node.outputs[len(made) :]):
                     raise ModelError(f"it has {len(node.outputs)} outputs")
+                self.nodes += 1
                 names = zip(node.outputs, made, strict=False)
                 found = {name: value for name, value in names if name}
                 _add(values, found)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from cello.convert.graph import NetGraph
-from cello.convert.graph.per_step import node_name
 from cello.errors import ModelError
 from cello.layers.row_wise import computing_modules
 
@@ -74,7 +73,7 @@ def _modules(net: NetGraph, count: int) -> Iterator[tuple[str, nn.Module]]:
     """The modules of the first nodes, where each reads what the one before gives."""
     parts, time_last, before = list(net.parts.values()), False, 0
     for place, (what, read, options) in enumerate(net.wiring[:count], 1):
-        refused = ModelError(f"{node_name(net, place)} is nothing that RTNeural knows")
+        refused = ModelError(f"{net.node_name(place)} is nothing that RTNeural knows")
         if read != [place - 1] or (options and isinstance(what, int)):
             raise refused
         part: Any = parts[what] if isinstance(what, int) else None
@@ -88,7 +87,7 @@ def _modules(net: NetGraph, count: int) -> Iterator[tuple[str, nn.Module]]:
             raise refused
         else:
             if isinstance(part, nn.Conv1d):
-                _check(part, before, node_name(net, place))
+                _check(part, before, net.node_name(place))
                 before = 0
             yield f"net.{net.names[what]}", part
         if before and isinstance(what, int):

@@ -119,11 +119,16 @@ def _warn_of_gains(data: dict[str, Any], file: Path) -> None:
 def _state_dict(data: dict[str, Any]) -> Iterator[nn.Module]:
     """The modules of the form that PyTorch's models are written in."""
     groups: dict[str, dict[str, Tensor]] = {}
+    if not any(key.rpartition(".")[2].startswith(("weight", "bias")) for key in data):
+        if not data:
+            raise ModelError("it is empty")
+        held = ", ".join(map(shown, list(data)[:5]))
+        raise ModelError(
+            f"it is no file of RTNeural's: it has neither layers nor weights, but {held}"
+        )
     for key, value in data.items():
         module, _, name = key.rpartition(".")
         groups.setdefault(module, {})[name] = numbers(value, key)
-    if not groups:
-        raise ModelError("it is empty")
     for module, weights in groups.items():
         if "weight_ih_l0" in weights:
             yield from_torch(weights)
