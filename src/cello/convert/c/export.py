@@ -17,7 +17,7 @@ from cello.convert.c.names import check_name
 from cello.convert.c.proof import CompiledNet, differences
 from cello.convert.c.source import NetInC, source_of
 from cello.convert.graph import NetGraph
-from cello.convert.graph.per_step import per_step
+from cello.convert.graph.per_step import in_passes
 from cello.convert.proof import Case, draw_input, prove, run_net
 from cello.engines.cpu.toolchain.build import compiler
 from cello.errors import ArgumentError, CompilerError, ConversionError, DtypeError
@@ -99,7 +99,7 @@ def to_c(
     Args:
         net: a layer, a cell, or a `Stack` or `nn.Sequential` of layers, modules that work on each
             step by itself, and at the beginning an encoder or `nn.Embedding`; or a `NetGraph` that
-            can run one step at a time. What is written is what it computes in eval mode; of a graph
+            can run one step at a time, in both directions if need be. What is written is what it computes in eval mode; of a graph
             that reads out its last step, what it would give if the sequence ended at each step.
         folder: where to; it is made if need be, and files of these names in it are replaced.
         name: what the files and all that they offer are called.
@@ -129,7 +129,7 @@ def to_c(
     _check_choice("weights", weights, ("float", "int8"))
     _check_choice("math", math, ("own", "libm"))
     folder = Path(folder)
-    layers = per_step(net) if isinstance(net, NetGraph) else as_layers(net)
+    layers = in_passes(net) if isinstance(net, NetGraph) else as_layers(net)
     dtype = _dtype(layers)
     with evaluating(layers):
         stages = stages_of(layers, ids)
