@@ -99,8 +99,9 @@ def to_c(
     Args:
         net: a layer, a cell, or a `Stack` or `nn.Sequential` of layers, modules that work on each
             step by itself, and at the beginning an encoder or `nn.Embedding`; or a `NetGraph` that
-            can run one step at a time, in both directions if need be. What is written is what it computes in eval mode; of a graph
-            that reads out its last step, what it would give if the sequence ended at each step.
+            can run one step at a time, in both directions if need be. What is written is what it
+            computes in eval mode; of a graph that reads out its last step, what it would give if
+            the sequence ended at each step.
         folder: where to; it is made if need be, and files of these names in it are replaced.
         name: what the files and all that they offer are called.
         ids: how many a step has, where the first module takes any number of them.
