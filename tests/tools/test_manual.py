@@ -51,6 +51,16 @@ def test_links_that_lead_nowhere_are_found(build, tmp_path: Path):
     assert build.broken_links(tmp_path) == wrong
 
 
+def test_what_is_loaded_from_elsewhere_is_found(build, tmp_path: Path):
+    shim = '<script src="https://unpkg.com/iframe-worker/shim" type="text/javascript"></script>'
+    links = '<a href="https://a.b/c">1</a><link rel="stylesheet" href="//a.b/c.css">'
+    (tmp_path / "one.html").write_text(shim + links)
+    assert build.broken_links(tmp_path) == [
+        "one.html loads //a.b/c.css", "one.html loads https://unpkg.com/iframe-worker/shim"
+    ]  # fmt: skip
+    assert build.SHIM.sub("", shim + links) == links
+
+
 @pytest.mark.parametrize(("language", "folder"), [("en", "en"), ("zh-CN", "zh")])
 def test_every_page_stands_once_in_the_navigation(build, language: str, folder: str):
     settings = (ROOT / "tools" / "manual" / f"{language}.yml").read_text("utf-8")

@@ -5,7 +5,7 @@ English in site/ and Chinese in site/zh/, so that each has its own navigation an
 folders are laid out in build/manual/ first: NAME.zh-CN.md is NAME.md of the Chinese one, pages that
 stand elsewhere in the repository (README, changelog) get a place, the lecture's examples are pages
 that run, made by `cello example NAME --html`, and links are made to lead there. In the end each
-link is followed.
+link is followed, and nothing is loaded from elsewhere.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ ELSEWHERE = {
     "benchmarks/NOTES.md": "benchmarks.md",
 }
 CHINESE = ".zh-CN.md"
+#: What the plugin `offline` loads for workers in pages that are files; worker.js does that here.
+SHIM = re.compile(r'<script src="https://unpkg\.com/iframe-worker/shim"[^>]*></script>')
 LINK = re.compile(r"(\[[^\]]*\]\()([^)\s#:]+)([)#])")
 PLAY = re.compile(r"`cello example ([\w-]+) --html [\w.-]+`")
 OPEN = {"en": "open it here", "zh": "在此打开"}
@@ -111,7 +113,8 @@ def lay_out() -> None:
         path.write_text(text, "utf-8")
     for language in ("en", "zh"):
         shutil.copytree(DOCS / "images", STAGE / language / "images")
-        shutil.copy(HERE / "manual.css", STAGE / language)
+        for name in ("manual.css", "worker.js"):
+            shutil.copy(HERE / name, STAGE / language)
     for path in [*HERE.glob("*.yml"), HERE / "doctests.py"]:
         shutil.copy(path, STAGE)
     lay_out_examples()
@@ -168,6 +171,7 @@ class _Page(html.parser.HTMLParser):
         super().__init__()
         self.links: set[str] = set()
         self.anchors: set[str] = set()
+        self.loads: set[str] = set()
         self.feed(path.read_text("utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -176,13 +180,17 @@ class _Page(html.parser.HTMLParser):
         for name in ("href", "src"):
             if given.get(name) and tag != "base":
                 self.links.add(given[name] or "")
+                if name == "src" or (tag == "link" and given.get("rel") == "stylesheet"):
+                    self.loads.add(given[name] or "")
 
 
 def broken_links(site: Path) -> list[str]:
-    """The links inside of a site that lead nowhere."""
+    """The links inside of a site that lead nowhere, and what it loads from elsewhere."""
     found = {path: _Page(path) for path in site.rglob("*.html") if path.parent.name != "examples"}
     wrong = []
     for path, page in found.items():
+        elsewhere = (load for load in page.loads if re.match(r"https?:|//", load))
+        wrong += [f"{path.relative_to(site)} loads {load}" for load in elsewhere]
         for link in page.links:
             if re.match(r"[a-z]+:|//", link) or path.name == "404.html":
                 continue
@@ -201,6 +209,8 @@ def main() -> None:
     for config in ("en.yml", "zh-CN.yml"):
         command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", config]
         subprocess.run(command, check=True, cwd=STAGE)
+    for page in (STAGE / "site").rglob("*.html"):
+        page.write_text(SHIM.sub("", page.read_text("utf-8")), "utf-8")
     if wrong := broken_links(STAGE / "site"):
         sys.exit("links that lead nowhere:\n  " + "\n  ".join(wrong))
     shutil.rmtree(SITE, ignore_errors=True)
