@@ -205,6 +205,19 @@ def test_what_is_wrong_in_a_file_is_said(text: str, message: str, file: Path):
         report(read_data_file(file, "net"))
 
 
+def test_exercises_of_other_numbers_are_named(tmp_path: Path):
+    run("example", "lstm", "--copy", tmp_path / "my.toml")
+    text = (tmp_path / "my.toml").read_text(encoding="utf-8")
+    changed = text.replace("[[3, 1, 0], [4", "[[5, 1, 0], [4")
+    assert changed != text
+    (tmp_path / "my.toml").write_text(changed, encoding="utf-8-sig")  # as Notepad writes it
+    run("run", tmp_path / "my.toml")
+    stderr = run("run", tmp_path / "my.toml", "--html", tmp_path / "my.html", code=2).stderr
+    assert "my.toml: exercises[0]: its answer makes c[0] at step 4" in stderr
+    assert "take them out" in stderr
+    assert not (tmp_path / "my.html").exists()
+
+
 def test_a_missing_file_and_a_folder_and_a_binary(tmp_path: Path):
     assert "net.toml: No such file or directory" in run("run", tmp_path / "net.toml", code=2).stderr
     assert "Is a directory" in run("run", tmp_path, code=2).stderr

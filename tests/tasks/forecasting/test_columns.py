@@ -288,6 +288,21 @@ def test_numbers_that_may_be_read_in_two_ways_are_refused(tmp_path, text: str):
         read(read_table(tmp_path / "a.csv"))
 
 
+def test_a_word_among_decimal_commas_is_named(tmp_path):
+    text = "date;y\n13.01.2024;1.000,5\n14.01.2024;k.A.\n15.01.2024;7\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"y, row 2: expected a number, found 'k.A.' \(1 of 3 rows\)"
+    ):
+        read(read_table(tmp_path / "a.csv"))
+
+
+def test_covariates_of_words_are_refused_with_what_to_do():
+    frame = table(["2024-01-01", "2024-01-02"], weather=["rain, snow", "sun"])
+    with pytest.raises(DataError, match=r"row 1: .*; words become columns of 0 and 1, one for each"):
+        read(frame, known=("weather",))
+
+
 def test_tables_in_utf_16(tmp_path):
     (tmp_path / "a.csv").write_text("date\tstück\n2024-01-01\t1\n", encoding="utf-16")
     (tmp_path / "a.jsonl").write_text('{"stück": 1}\n', encoding="utf-16")

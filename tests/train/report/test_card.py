@@ -11,6 +11,7 @@ from cello.tasks import About, Characters, Forecasting, Tagging
 from cello.tasks.readers.corpus import Document
 from cello.train import Options, fit
 from cello.train.report.card import MARK, card
+from cello.train.report.scores import score_table
 from tests.train.fakes import FakeTask, make_net
 
 CPU = {"accelerator": "cpu"}
@@ -47,6 +48,15 @@ def test_forecasts_stand_beside_those_that_need_no_learning():
         "On test, the naive forecast is better than the network's: its MASE is lower.",
     ):
         assert line in text.splitlines()
+    still = {"mase": float("nan"), "mase/naive": float("nan"), "smape": 1.0, "smape/naive": 0.0}
+    assert score_table({"test": still}).note.endswith("its sMAPE is lower")
+
+
+def test_classes_stand_beside_the_most_frequent_one():
+    scores = {"accuracy": 0.75, "majority": 0.75}
+    note = "on test, naming the most frequent class each time is right as often"
+    assert score_table({"test": scores}).note == note
+    assert score_table({"test": scores | {"accuracy": 0.76}}).note == ""
 
 
 def test_what_a_task_tells_stays_where_it_belongs():

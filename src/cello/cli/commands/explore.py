@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from cello.cli.command import Command
 from cello.cli.language import said
 from cello.cli.parameter_types import FilePath
+from cello.errors import DataError
 
 if TYPE_CHECKING:
     from cello.cli.models import Model
@@ -92,6 +94,10 @@ def command(
             way.unlink(missing_ok=True)
 
 
+#: A word that ends as names of files of data do.
+_NAME = re.compile(r"\S+\.(csv|tsv|jsonl|ndjson|parquet|pq|npz|npy|txt|conll|conllu|py)")
+
+
 def _way_to(url: str) -> Path:
     """A file that only the user can read and that leads to `url`.
 
@@ -110,12 +116,20 @@ def _given(model: Model, text: str | None) -> str:
 
 
 def _file(text: str | None) -> Path | None:
-    """The file of this name, if there is one."""
+    """The file of this name, if there is one.
+
+    Raises:
+        DataError: there is none, and the text is a name such as a file of data has.
+    """
     path = None if text is None else Path(text)
     try:
-        return path if path is not None and path.exists() else None
+        if path is None or path.exists():
+            return path
     except OSError:  # no name of a file can be as long
         return None
+    if _NAME.fullmatch(str(text)):
+        raise DataError(f"{text}: no such file or folder")
+    return None
 
 
 def _reader(model: Model, known: Mapping[str, Sequence[str]] | None = None) -> Read:

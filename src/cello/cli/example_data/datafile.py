@@ -173,7 +173,7 @@ def read_data_file(file: _File, name: str | None = None) -> DataFile:
 
 def _tables(file: _File, name: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode(), parse_float=Written)
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"), parse_float=Written)
     except OSError as error:
         raise DataError(f"{name}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cello.cli.example_data.datafile import DataFile, Network
 from cello.cli.example_data.report import RunReport, report
-from cello.errors import DataError
+from cello.errors import ArgumentError, DataError
 from cello.layers.paths import joined
 
 if TYPE_CHECKING:
@@ -46,16 +46,24 @@ def write_page(file: DataFile, path: Path) -> Path:
             value = "c" if "c" in states.state else states.state[0]
             begin = joined(layer, value), first.unit, first.t
     titles = [run.title or f"{number}" for number, run in enumerate(network.runs)]
-    return to_html(
-        recordings,
-        path,
-        title=_worded(file.title, file.chinese.get("title")),
-        description=_worded(file.text, file.chinese.get("text")),
-        titles=titles,
-        begin=begin,
-        exercises=exercises_of(network),
-        stated=[_verdicts(run) for run in reported.runs],
-    )
+    try:
+        return to_html(
+            recordings,
+            path,
+            title=_worded(file.title, file.chinese.get("title")),
+            description=_worded(file.text, file.chinese.get("text")),
+            titles=titles,
+            begin=begin,
+            exercises=exercises_of(network),
+            stated=[_verdicts(run) for run in reported.runs],
+        )
+    except ArgumentError as error:
+        if not str(error).startswith("exercises"):
+            raise
+        raise DataError(
+            f"{file.name}: {error}; an exercise is about the numbers of its run: where these were "
+            "changed, change its tables (exercise) too, or take them out"
+        ) from error
 
 
 def exercises_of(network: Network) -> list[Exercise]:

@@ -170,8 +170,12 @@ def _numbers(column: Any, name: str, where: str) -> Any:
     if len(wrong):
         row = int(wrong[0])
         missing = "leave it empty where a value is missing" if 2 * len(wrong) < len(column) else ""
-        comma = "numbers are written as 1234.5" if "," in str(column.iloc[row]) else ""
-        hint = comma or missing
+        cell = str(column.iloc[row])
+        comma = "numbers are written as 1234.5" if "," in cell and cell[-1].isdigit() else ""
+        words = (
+            len(wrong) == column.notna().sum() and "words become columns of 0 and 1, one for each"
+        )
+        hint = comma or words or missing
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a number, found "
             f"{shown(column.iloc[row])} ({len(wrong):,} of {len(column):,} rows)"

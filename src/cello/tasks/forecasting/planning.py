@@ -97,6 +97,12 @@ def make_plan(
         known_std=std,
     )
     scales = {one.name: scale_of(one.values[: learnt[one.name]], season) for one in usable}
+    if still := [one for one in usable if _never_changes(one.values[: learnt[one.name]])]:
+        warnings.warn(
+            f"{len(still)} of {len(usable)} series, such as {still[0]}, never change in the part "
+            "to learn from: there is nothing to learn from them, and no unit for their MASE",
+            stacklevel=4,
+        )
     plan = ForecastPlan(
         columns=columns,
         clock=clock,
@@ -110,6 +116,11 @@ def make_plan(
         relative=relative,
     )
     return plan, usable, held_out
+
+
+def _never_changes(values: NDArray[np.float64]) -> bool:
+    """Whether each target [T, D] has one value, wherever it has one."""
+    return all(len(set(column[~np.isnan(column)].tolist())) < 2 for column in values.T)
 
 
 def _check_given(series: Sequence[Series], columns: Columns, clock: Clock) -> None:

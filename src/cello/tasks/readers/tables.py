@@ -111,7 +111,10 @@ def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
         kept = frozenset() if texts is str else frozenset(texts)
         for name in (n for n in frame.columns if n not in kept and _has_commas(frame[n])):
             plain = frame[name].str.replace(".", "").str.replace(",", ".").str.strip()
-            frame[name] = plain if texts is str else pd.to_numeric(plain)
+            number = frame[name].astype(str).str.fullmatch(_WITH_COMMA)
+            frame[name] = plain.where(number | frame[name].isna(), frame[name])
+            if texts is not str and number[frame[name].notna()].all():
+                frame[name] = pd.to_numeric(plain)
     there = np.flatnonzero(frame.notna().any(axis=1))
     return frame.iloc[: there[-1] + 1] if len(there) else frame
 
@@ -134,14 +137,15 @@ _WITH_POINT = r"\s*[+-]?\d*\.\d+\s*"
 
 
 def _has_commas(column: pd.Series) -> bool:
-    """Whether a column holds texts, which are numbers with a decimal comma and points."""
+    """Whether a column holds texts, most of them numbers with a decimal comma or points."""
     import pandas as pd
 
     known = column.dropna()
     if pd.api.types.is_numeric_dtype(column) or not len(known):
         return False
     cells = known.astype(str)
-    return bool(cells.str.fullmatch(_WITH_COMMA).all() and cells.str.contains("[.,]").any())
+    numbers = cells.str.fullmatch(_WITH_COMMA)
+    return bool(numbers.mean() > 0.5 and cells[numbers].str.contains("[.,]").any())
 
 
 def check_columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import NamedTuple
 
 __all__ = ["ScoreTable", "score_table"]
@@ -34,7 +35,11 @@ def score_table(splits: Mapping[str, Mapping[str, float]]) -> ScoreTable:
         [split, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names)]
         for split, metrics in every.items()
     ]
-    return ScoreTable(["", *map(_in_words, names)], rows)
+    split, last = list(every.items())[-1] if every else ("", {})
+    note = ""
+    if last.get("majority", -1.0) >= last.get("accuracy", 0.0):
+        note = f"on {split}, naming the most frequent class each time is right as often"
+    return ScoreTable(["", *map(_in_words, names)], rows, note)
 
 
 def _of_forecasts(every: Mapping[str, Mapping[str, float]]) -> ScoreTable:
@@ -48,12 +53,14 @@ def _of_forecasts(every: Mapping[str, Mapping[str, float]]) -> ScoreTable:
         for split, metrics in every.items()
         for other in ("", *others)
     ]
-    better = min(others, key=lambda other: last[f"mase/{other}"])
+    # Series that never change in training have no MASE.
+    measure, called = ("smape", "sMAPE") if isnan(last["mase"]) else ("mase", "MASE")
+    better = min(others, key=lambda other: last[f"{measure}/{other}"])
     note = ""
-    if last[f"mase/{better}"] < last["mase"]:
+    if last[f"{measure}/{better}"] < last[measure]:
         note = (
             f"on {split}, the {_in_words(better)} forecast is better than the network's: "
-            "its MASE is lower"
+            f"its {called} is lower"
         )
     return ScoreTable(["", "forecast", *map(_in_words, names)], rows, note)
 
