@@ -11,7 +11,7 @@ from cello.tasks import About, Characters, Forecasting, Tagging
 from cello.tasks.readers.corpus import Document
 from cello.train import Options, fit
 from cello.train.report.card import MARK, card
-from cello.train.report.scores import score_table
+from cello.train.report.score_table import score_table
 from tests.train.fakes import FakeTask, make_net
 
 CPU = {"accelerator": "cpu"}

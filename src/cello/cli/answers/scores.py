@@ -21,7 +21,7 @@ def print_scores(
         scheme: how the tags mark spans, if they do.
         most: how many types of spans, or tags, are shown at most, the most frequent first.
     """
-    from cello.train.report.scores import score_table
+    from cello.train.report.score_table import score_table
 
     every = {name: metrics for name, metrics in splits.items() if metrics}
     if not every:

@@ -17,7 +17,7 @@ from torch import nn
 from cello._version import __version__
 from cello.tasks.base import About, Task
 from cello.train.options import Options
-from cello.train.report.scores import score_table
+from cello.train.report.score_table import score_table
 
 __all__ = ["MARK", "card"]
 
