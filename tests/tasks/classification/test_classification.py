@@ -274,6 +274,12 @@ def test_arrays_that_are_none(arrays: dict, says: str, tmp_path: Path):
         read_sequences(tmp_path / "b.npz", FileColumns())
 
 
+def test_labels_that_stand_once_each_are_said():
+    table = pd.DataFrame({"text": ["a"] * 20, "label": [f"{n / 7}" for n in range(20)]})
+    with pytest.warns(UserWarning, match="each of the 20 labels, such as '0.0', stands once"):
+        Classification.from_files(table, table)
+
+
 def test_the_digits_are_always_parted_alike():
     one, two = digits(), digits()
     assert {name: len(part) for name, part in one._held_out.items()} == {

@@ -111,9 +111,19 @@ def test_weeks_quarters_and_other_forms(texts: list[str], start: str, step: str)
     ],
 )
 def test_years_of_two_digits_are_read_and_it_is_said(texts: list[str], start: str, step: str):
-    with pytest.warns(UserWarning, match=f"two digits: {texts[0]} is read as {start}"):
+    with pytest.warns(UserWarning, match=rf"{texts[-1]} is read as .* \(years have two digits\)"):
         (one,), clock = read(table(texts))
     assert (one.start[:10], str(clock)) == (start, step)
+
+
+def test_of_two_readings_the_one_with_regular_steps_is_taken_and_it_is_said():
+    firsts = [f"01/{month:02}/{year}" for year in (2015, 2016) for month in range(1, 13)]
+    with pytest.warns(UserWarning, match=r"01/12/2016 is read as 2016-12-01 \(only so the steps"):
+        (one,), clock = read(table(firsts))
+    assert (one.start[:10], str(clock)) == ("2015-01-01", "1 month")
+    hours = [f"01/{day:02}/2024 {hour}:00" for day in range(1, 5) for hour in range(24)]
+    with pytest.warns(UserWarning, match="01/04/2024 23:00 is read as 2024-01-04"):
+        assert str(read(table(hours))[1]) == "1 hour"
 
 
 @pytest.mark.parametrize(

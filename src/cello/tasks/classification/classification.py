@@ -32,7 +32,7 @@ from cello.tasks.classification.sequences import (
     in_order_of_numbers,
     read_splits,
     tokens_of,
-    warn_of_alike,
+    warn_of_labels,
 )
 from cello.tasks.classification.table_rows import NumberFeatures
 from cello.tasks.config_checks import TABLE, TAGS, entries
@@ -186,7 +186,7 @@ class Classification(SequenceFiles):
                 f"{where}: every sequence to learn from has the label {classes[0]}: expected two "
                 "labels or more"
             )
-        warn_of_alike(classes, where)
+        warn_of_labels(train.labels, where)
         features = fit_features(
             train,
             (form or FileColumns()).level,

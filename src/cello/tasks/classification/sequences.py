@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,11 +26,14 @@ __all__ = [
     "read_sequences",
     "read_splits",
     "tokens_of",
-    "warn_of_alike",
+    "warn_of_labels",
 ]
 
 #: Columns that are called so hold the order of steps, if they are not in it.
 _STEPS = ("step", "t", "time", "timestamp", "date", "datetime", "frame", "index", "order")
+
+#: So few labels may well stand once each.
+_FEW = 9
 
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
@@ -306,10 +309,22 @@ def from_arrays(x: Any, lengths: Any, y: Any) -> Sequences:
     return Sequences([str(number) for number in range(len(x))], items, labels)
 
 
-def warn_of_alike(labels: Iterable[str], where: str) -> None:
-    """Say which labels are one but for spaces or capital letters; they stay two classes."""
+def warn_of_labels(labels: Sequence[str], where: str) -> None:
+    """Say which labels are one but for spaces or capital letters, and whether each stands once.
+
+    Args:
+        labels: of the sequences to learn from.
+        where: what warnings call these.
+    """
     seen: dict[str, str] = {}
-    for label in labels:
+    classes = sorted(set(labels))
+    if len(classes) == len(labels) > _FEW:
+        warnings.warn(
+            f"{where}: each of the {len(classes):,} labels, such as {classes[0]!r}, stands once, "
+            "so nothing can be learnt of them: labels are a few words or numbers that come again",
+            stacklevel=4,
+        )
+    for label in classes:
         other = seen.setdefault(" ".join(label.split()).casefold(), label)
         if other != label:
             warnings.warn(

@@ -171,6 +171,7 @@ def _numbers(column: Any, name: str, where: str) -> Any:
         row = int(wrong[0])
         missing = "leave it empty where a value is missing" if 2 * len(wrong) < len(column) else ""
         cell = str(column.iloc[row])
+        told = shown(cell if isinstance(column.iloc[row], str) else float(column.iloc[row]))
         comma = "numbers are written as 1234.5" if "," in cell and cell[-1].isdigit() else ""
         words = (
             len(wrong) == column.notna().sum() and "words become columns of 0 and 1, one for each"
@@ -178,8 +179,7 @@ def _numbers(column: Any, name: str, where: str) -> Any:
         hint = comma or words or missing
         raise DataError(
             f"{where}: column {name}, row {row + 1}: expected a number, found "
-            f"{shown(column.iloc[row])} ({len(wrong):,} of {len(column):,} rows)"
-            + (f"; {hint}" if hint else "")
+            f"{told} ({len(wrong):,} of {len(column):,} rows)" + (f"; {hint}" if hint else "")
         )
     return found
 

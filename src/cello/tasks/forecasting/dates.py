@@ -23,6 +23,9 @@ __all__ = ["as_dates", "beside", "is_of_dates", "joined_name", "read_times", "wi
 #: A time of day, such as 9:30 or 18.00.00.
 _OF_DAY = r"([01]?\d|2[0-4])([:.])[0-5]\d(\2[0-5]\d(\.\d+)?)?"
 
+#: The longest month is so many times as long as the shortest, and a bit.
+_MONTHS_DIFFER = 31 / 28 + 0.01
+
 #: What stands between the names of columns that tell a time together.
 _AND = " + "
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -65,7 +68,15 @@ def as_dates(column: Any) -> Any:
     if _is_of_day(column):
         return None  # 10.01.00 may be one minute after ten
     possible = readings(column).possible
+    if len(possible) > 1:
+        possible = [dates for dates in possible if _are_regular(dates)]
     return pd.DatetimeIndex(possible[0]) if len(possible) == 1 else None
+
+
+def _are_regular(dates: Any) -> bool:
+    """Whether steps between dates, in order and each once, are about as long as each other."""
+    steps = np.diff(np.unique(dates.to_numpy())).astype(float)
+    return len(steps) > 0 and bool(steps.max() <= _MONTHS_DIFFER * steps.min())
 
 
 def read_times(column: Any, name: str, where: str, *, counted: bool = False) -> Any:
@@ -90,10 +101,10 @@ def read_times(column: Any, name: str, where: str, *, counted: bool = False) -> 
     dates = as_dates(column)
     if dates is None:
         raise _no_dates(column, name, where)
-    if not is_of_dates(column) and readings(column).short:
+    if not is_of_dates(column) and ((meant := readings(column)).short or len(meant.possible) > 1):
+        why = "years have two digits" if meant.short else "only so the steps are regular"
         warnings.warn(
-            f"{where}: years of {name} have two digits: {column.iloc[0]} is read as "
-            f"{dates[0].date()}",
+            f"{where}: column {name}: {column.iloc[-1]} is read as {dates[-1].date()} ({why})",
             stacklevel=3,
         )
     return dates if dates.tz is None else _in_one_zone(dates, column, name, where)

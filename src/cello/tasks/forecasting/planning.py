@@ -16,6 +16,7 @@ from cello.tasks.forecasting.columns import Columns
 from cello.tasks.forecasting.plan import ForecastPlan
 from cello.tasks.forecasting.series import Series, scale_of
 from cello.tasks.forecasting.windows import Layout
+from cello.tasks.readers.tables import in_words
 
 __all__ = ["make_plan", "refuse_short"]
 
@@ -97,10 +98,11 @@ def make_plan(
         known_std=std,
     )
     scales = {one.name: scale_of(one.values[: learnt[one.name]], season) for one in usable}
-    if still := [one for one in usable if _never_changes(one.values[: learnt[one.name]])]:
+    if without := [one for one in usable if None in scales[one.name].unit]:
         warnings.warn(
-            f"{len(still)} of {len(usable)} series, such as {still[0]}, never change in the part "
-            "to learn from: there is nothing to learn from them, and no unit for their MASE",
+            f"{len(without)} of {len(usable)} series, such as {without[0]}, have no MASE: in the "
+            f"part to learn from, values that are a season ({in_words(season, 'step', 'steps')}) "
+            "apart never differ, or are not known",
             stacklevel=4,
         )
     plan = ForecastPlan(
@@ -116,11 +118,6 @@ def make_plan(
         relative=relative,
     )
     return plan, usable, held_out
-
-
-def _never_changes(values: NDArray[np.float64]) -> bool:
-    """Whether each target [T, D] has one value, wherever it has one."""
-    return all(len(set(column[~np.isnan(column)].tolist())) < 2 for column in values.T)
 
 
 def _check_given(series: Sequence[Series], columns: Columns, clock: Clock) -> None:

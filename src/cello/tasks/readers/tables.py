@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -105,7 +106,13 @@ def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
         points = cells.str.fullmatch(_WITH_POINT) & ~cells.str.fullmatch(_WITH_COMMA)
         commas = bool(cells[cells.str.contains(",")].str.fullmatch(_WITH_COMMA).any())
         commas = commas and not points.any()
-    frame = pd.read_csv(table, sep=sep, decimal="," if commas else ".", **options)
+    options |= {"sep": sep, "decimal": "," if commas else "."}
+    frame = _as_wide_as_its_head(table, pd.read_csv(table, **options), options)
+    if sep == "\t":
+        frame = _lines_apart(table, frame, options)
+    if sep == ",":
+        for name in (n for n in frame.columns if _has_thousands(frame[n])):
+            frame[name] = pd.to_numeric(frame[name].str.replace(",", ""))
     if commas:
         texts = options.get("dtype", {})
         kept = frozenset() if texts is str else frozenset(texts)
@@ -117,6 +124,65 @@ def _csv(table: Any, ending: str, options: dict[str, Any]) -> pd.DataFrame:
                 frame[name] = pd.to_numeric(plain)
     there = np.flatnonzero(frame.notna().any(axis=1))
     return frame.iloc[: there[-1] + 1] if len(there) else frame
+
+
+def _as_wide_as_its_head(
+    table: Any, frame: pd.DataFrame, options: Mapping[str, Any]
+) -> pd.DataFrame:
+    """The table, of which pandas has made an index where rows have more fields than the first one.
+
+    An empty field at the end of each row is left out.
+    """
+    import pandas as pd
+
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    last = frame.iloc[:, -frame.index.nlevels :]
+    if last.isna().all(axis=None):
+        return pd.read_csv(table, index_col=False, **options)
+    row = int(np.flatnonzero(last.notna().any(axis=1))[0]) + 1
+    raise DataError(
+        f"{table}: row {row} has {frame.shape[1] + frame.index.nlevels} fields, the first row "
+        f"names {frame.shape[1]} columns: where a comma or the like is part of a text, put the "
+        "text between quotation marks"
+    )
+
+
+def _lines_apart(table: Any, frame: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with a row for each line, where quotation marks have joined lines of tabs.
+
+    Such files often have none that quote. Where a line by itself has another number of fields,
+    they do.
+    """
+    import pandas as pd
+
+    texts = frame.select_dtypes(exclude="number").astype(str)
+    if not texts.apply(lambda column: column.str.contains("\n")).any(axis=None):
+        return frame
+    try:
+        plain = pd.read_csv(table, quoting=csv.QUOTE_NONE, **options)
+    except pd.errors.ParserError:
+        return frame
+    whole = isinstance(plain.index, pd.RangeIndex) and plain.iloc[:, -1].notna().all()
+    return plain if whole else frame
+
+
+#: Numbers as they are written where columns are separated by commas: with commas between thousands.
+_THOUSANDS = r"\s*[+-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?\s*"
+
+
+def _has_thousands(column: pd.Series) -> bool:
+    """Whether it holds texts which are numbers with commas between thousands.
+
+    By 1,000 alone this is not known, by 1,000.5 or 1,000,000 it is.
+    """
+    import pandas as pd
+
+    known = column.dropna()
+    if pd.api.types.is_numeric_dtype(column) or not len(known):
+        return False
+    cells = known.astype(str)
+    return bool(cells.str.fullmatch(_THOUSANDS).all() and cells.str.contains(r",\d{3}[.,]").any())
 
 
 def _encoding(table: Any) -> str:
