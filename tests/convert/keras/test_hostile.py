@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+import cello
 from cello import from_keras
 from cello.convert.keras.archive import Archive
 from cello.convert.keras.nested import flattened
@@ -88,6 +89,17 @@ def _inner(config, number):
     return held.get("layer", held.get("cell"))["config"]
 
 
+def _reads(config, shape):
+    config["config"]["layers"][0]["config"]["batch_shape"] = shape
+
+
+def test_an_input_of_many_steps_is_not_tried(tmp_path, members):
+    config = json.loads(members["config.json"])
+    _reads(config, [None, 10**7, 3])
+    net = from_keras(_written(tmp_path, {**members, "config.json": json.dumps(config).encode()}))
+    assert "10,000,000 steps or numbers long" in cello.proof_of(net).not_run
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -95,6 +107,9 @@ def _inner(config, number):
             lambda c: c["config"]["layers"][4]["config"].update(units=[2]),
             r"\(Dense\): units must be",
         ),
+        (lambda c: _reads(c, [10**9, 10**9, 3]), r"is \[1000000000, 1000000000, 3\], too large"),
+        (lambda c: _reads(c, [None, 0, 3]), r"sizes from 1, or None, is \[None, 0, 3\]"),
+        (lambda c: _reads(c, [None, True, 3]), r"sizes from 1, or None, is \[None, True, 3\]"),
         (lambda c: _inner(c, 2).update(units=[4]), "units must be a positive whole number, got"),
         (lambda c: _inner(c, 2).update(dtype="float16"), "LSTM in the layer .*'float16'"),
         (

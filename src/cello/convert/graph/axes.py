@@ -8,6 +8,7 @@ comes out for the others.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,6 +29,8 @@ __all__ = ["LENGTHS", "Axes", "axes_of", "drawn", "fixed_in", "graph_reads"]
 LENGTHS = Reads((), lowest=1)
 #: (T, B) that are tried: few steps, and more for what pools them or takes them in pairs.
 _TRIED = ((7, 3), (24, 5), (48, 5))
+#: Steps of all sequences that are tried.
+_MOST_ROWS = 2**18
 #: What a form of inputs may turn out to be, the best first.
 _APART, _NOT_TOLD, _MIXED, _NOT_RUN = range(4)
 
@@ -140,6 +143,8 @@ def _tried(net: Any, reads: Sequence[Reads], leads: tuple[str, ...]) -> tuple[in
     steps = {size for axis, size in _told(net.shapes, leads) if axis == "T"}
     for T, B in _TRIED:
         sizes = {"T": T, "B": B} | fixed
+        if math.prod(sizes.values()) > _MOST_ROWS:
+            return _NOT_RUN, f"{sizes['T']:,} steps of {sizes['B']:,} sequences are too many to try"
         generator = torch.Generator().manual_seed(0)
         one, other = (drawn(net, reads, leads, sizes, generator) for _ in range(2))
         changed = [part.clone() for part in one]

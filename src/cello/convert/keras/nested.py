@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from cello.convert.keras.archive import FUNCTIONAL, Archive, is_model
 from cello.convert.keras.calls import Key, call_of, keys_of, renamed, topological_calls
+from cello.convert.onnx_read.limits import MOST
 from cello.errors import ModelError
 from cello.ranges import shown
 
@@ -40,16 +42,25 @@ def input_shape(layer: dict[str, Any]) -> Sequence[Any]:
     """What a layer reads, as it says, with the batch.
 
     Raises:
-        ModelError: it does not say it.
+        ModelError: it does not say it, or reads nothing, or more than can be tried.
     """
+    shape = _told_shape(layer)
+    sizes = [1 if size is None else size for size in shape]
+    if not all(type(size) is int and size > 0 for size in sizes):
+        raise ModelError(f"the model's input must be of sizes from 1, or None, is {shown(shape)}")
+    if math.prod(sizes) > MOST:
+        raise ModelError(f"the model's input is {shown(shape)}, too large to try")
+    return shape
+
+
+def _told_shape(layer: dict[str, Any]) -> list[Any]:
     config = layer["config"]
     for name in ("batch_shape", "batch_input_shape"):
         if config.get(name):
-            shape: Sequence[Any] = config[name]
-            return shape
+            return list(config[name])
     build = layer.get("build_config", {}).get("input_shape")
     if not build and is_model(layer):
-        return input_shape(config["layers"][0])
+        return _told_shape(config["layers"][0])
     if not build:
         raise ModelError("the model's input has no shape: it was saved before it was built")
     return list(build)
