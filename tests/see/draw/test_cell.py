@@ -202,7 +202,7 @@ def test_linear_terms_that_are_subtracted_are_written_out():
             return h, (h,)
 
     shown = labels(cello.draw(Difference()).svg)
-    assert "A x − B hprev − B.bias + A.bias" in shown
+    assert shown[shown.index("A x − B hprev") + 1] == "− B.bias + A.bias"
     assert "a" not in shown
 
 
@@ -221,7 +221,8 @@ def test_a_long_sum_stands_in_lines():
     shown = labels(cello.draw(LongNames()).svg)
     assert "gateweights,of,everything x" in shown
     assert "+ gateweights,of,everything.bias" in shown
-    assert "Wii x + Whi hprev + bii + bhi" in labels(cello.draw(nn.LSTMCell(3, 2)).svg)
+    shown = labels(cello.draw(nn.LSTMCell(3, 2)).svg)
+    assert shown[shown.index("Wii x + Whi hprev") + 1] == "+ bii + bhi"
 
 
 def test_a_cell_of_torch():

@@ -259,7 +259,7 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     red, blue = page.call(place)
     assert abs(red - blue) > abs(before[0] - before[1])
     assert (red, blue) == (200, 10) if values[t, unit] > 0 else (38, 160)
-    assert legends.nth(1).inner_text().split() == ["lowest", "highest"]
+    assert legends.nth(1).inner_text().split() == ["low", "high"]
     page.call("await e.value('f')")
     assert legends.nth(0).inner_text().split() == ["0", "1"]
 

@@ -142,7 +142,7 @@ def page_data(
         about: what `about_net` gave for this net, if it has been called before.
 
     Raises:
-        ArgumentError: tokens or titles do not fit the sequences.
+        ArgumentError: there are no sequences, or tokens or titles do not fit them.
 
     >>> import cello
     >>> rec = cello.record(cello.Recurrent(cello.GRUCell(3, 4)), torch.randn(5, 2, 3))
@@ -153,6 +153,8 @@ def page_data(
     (5, 3)
     """
     places = places_of(recordings)
+    if not places:
+        raise ArgumentError("a page needs at least one sequence: the recorded batch is empty")
     for what, given in (("tokens", tokens), ("titles", titles)):
         if given is not None and len(given) != len(places):
             raise ArgumentError(

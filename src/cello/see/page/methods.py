@@ -108,7 +108,7 @@ def to_html(
         description=description,
         names=names,
         labels=labels,
-        expected=None if expected is None else sequences_of(expected, recording),
+        expected=None if expected is None else sequences_of(expected, recording, "expected"),
         forecast=forecast,
         begin=begin,
         precision=precision,

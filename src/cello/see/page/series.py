@@ -35,6 +35,7 @@ class Outlook:
         relative: whether the net says how far it goes from the last value that is known.
         masked: whether masks follow the targets.
         times: of the steps that come after the sequence, as far as they have names.
+        name: of the series, by which it is chosen where there are several.
 
     Raises:
         ArgumentError: there are no targets, or other numbers of them; or the levels do not ascend.
@@ -50,6 +51,7 @@ class Outlook:
     relative: bool = False
     masked: bool = False
     times: Sequence[str] = ()
+    name: str = ""
 
     def __post_init__(self) -> None:
         count, levels = len(self.targets), list(self.quantiles)
@@ -82,6 +84,7 @@ class Outlook:
             relative=plan.relative,
             masked=True,
             times=[str(time) for time in clock.written(after)],
+            name=series.name,
         )
 
 
@@ -92,7 +95,7 @@ def add_series(
 
     A sequence gets `series`: {targets, levels, means, deviations, relative, times, ahead, size,
     block}; the block holds of each step `size` numbers of what the net read, the targets, and the
-    masks if there are any; `ahead` is H.
+    masks if there are any; `ahead` is H. Its title is the name of the series, if that has one.
 
     Raises:
         ArgumentError: there are more or fewer outlooks than sequences, or one does not fit what the
@@ -108,6 +111,7 @@ def add_series(
         data.head["sequences"], places, outlooks, strict=True
     ):
         if outlook is not None:
+            sequence["title"] = outlook.name or sequence["title"]
             sequence["series"] = _series(rec, batch, data, outlook, step_outputs(sequence))
 
 

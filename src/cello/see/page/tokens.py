@@ -30,18 +30,23 @@ def shortened(tokens: Sequence[str]) -> list[str] | str:
 
 
 def sequences_of(
-    tokens: Sequence[str] | Sequence[Sequence[str] | None], recording: Recorded
+    tokens: Sequence[str] | Sequence[Sequence[str] | None],
+    recording: Recorded,
+    argument: str = "tokens",
 ) -> list[Sequence[str] | None]:
     """The tokens of each sequence; those of a single sequence may stand for themselves.
 
     Raises:
-        DtypeError: they are neither.
+        DtypeError: they are neither; names the argument.
     """
     count = max(layer.steps.batch_size for layer in recording.by_layer.values())
     if isinstance(tokens, str):
         return [tokens]
     if not all(part is None or isinstance(part, (str, Sequence)) for part in tokens):
-        raise DtypeError("tokens must be strings, or for each sequence a list of them")
+        kinds = ", ".join(sorted({type(part).__name__ for part in tokens}))
+        raise DtypeError(
+            f"{argument} must be strings, or for each sequence a list of them, got {kinds}"
+        )
     if count == 1 and not (len(tokens) == 1 and not isinstance(tokens[0], str)):
         return [cast(Sequence[str], tokens)]
     return list(tokens)

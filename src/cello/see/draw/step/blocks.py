@@ -37,7 +37,7 @@ from cello.see.formulas.writing import add
 
 __all__ = ["Builder"]
 
-LONGEST = 210  # of a line in a block, unless a single term of a sum needs more
+LONGEST = 140  # of a line in a block, unless a single term of a sum needs more
 LINES = 6  # in a block; a formula that needs more is named, not written out
 GATES = {e.written or n for n, e in OPERATIONS.items() if e.bounds == (0.0, 1.0)}  # what can be one
 WITH_BOUNDS = ("max", "min", "remainder", "fmod", "clamp")  # say little without their numbers

@@ -33,7 +33,7 @@ export class About {
 
   sentences(book, sequence) {
     const { say } = this;
-    const cells = cellsOf(book.layers(sequence));
+    const cells = cellsOf(book.layers(sequence), book.head.net);
     if (!cells.length) return [];
     const told = cells.map(({ cell, units, both }) =>
       say(both ? "{} with {} [unit|units] in each direction" : "{} with {} [unit|units]",
@@ -64,15 +64,17 @@ export class About {
   }
 }
 
-// The layers with a memory, both directions as one.
-export function cellsOf(layers) {
+// The layers with a memory, both directions as one; their units as the boxes of `net` tell them.
+export function cellsOf(layers, net) {
   const found = new Map();
+  const stages = new Map(net.flatMap(({ tracks }) => tracks).map((track) => [track.layer, track.stages]));
   for (const { name, cell, values } of layers) {
     const state = values.find(({ kind }) => kind === "state");
     if (!cell || !state) continue;
     const place = name.replace(/(^|\.)(forward|backward)$/, "");
     const both = place !== name && found.has(place);
-    found.set(place, { place, cell, units: state.size, both });
+    const told = stages.get(name)?.length === 1 ? stages.get(name)[0].size : null;
+    found.set(place, { place, cell, units: told ?? state.size, both });
   }
   return Array.from(found.values());
 }

@@ -43,7 +43,7 @@ export class Captions {
     const [shown, second] = all;
     const ends = (some) => {
       const { low, high } = new Scale(some);
-      return own && some.size > 1 && some.kind !== "gate" ? [say("lowest"), say("highest")] : [low, high];
+      return own && some.size > 1 && some.kind !== "gate" ? [say("low"), say("high")] : [low, high];
     };
     this.unit.element.hidden = !shown?.length;
     this.head.hidden = !shown?.length;

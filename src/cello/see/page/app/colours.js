@@ -52,16 +52,16 @@ export function scaleOfUnit(all, unit) {
   return new Scale({ kind: all[0].kind, low, high });
 }
 
-// Which step a number is: gates from 0 to 1, anything else as far below zero as above it.
-// A curve goes from `bottom` to `top`, and to zero if that is not far.
+// Which step a number is: gates from 0 to 1; anything else as far below zero as above it, unless all
+// numbers are far from zero. A curve goes from `bottom` to `top`, and to zero if that is not far.
 export class Scale {
   constructor({ kind, low, high }) {
     const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
-    const ends = kind === "gate" ? [0, 1] : [-size, size];
-    const own = high - low < FLAT * size ? ends : [low, high];
-    [this.low, this.high] = ends;
+    const even = kind === "gate" ? [0, 1] : [-size, size];
+    const own = high - low < FLAT * size ? even : [low, high];
     const near = (own[1] - own[0]) / 2;
-    const [bottom, top] = kind === "gate" ? ends : own;
+    const [bottom, top] = kind === "gate" ? even : own;
+    [this.low, this.high] = bottom > near || top < -near ? own : even;
     this.bottom = bottom > 0 && bottom < near ? 0 : bottom;
     this.top = top < 0 && top > -near ? 0 : top;
     this.slope = (STEPS - 1) / (this.high - this.low);

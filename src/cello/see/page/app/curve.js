@@ -115,11 +115,11 @@ function marks(context, view, look) {
   }
 }
 
-// Tokens, or as many as there is room for, at steps equally far apart; numbers of steps where tokens
-// are letters that have no room, or are not known.
+// Tokens, or as many as there is room for, at steps equally far apart, where they begin; numbers of
+// steps where tokens are letters that have no room, or are not known.
 export function axis(context, y, view, { tokens, length, ink }) {
   context.fillStyle = ink;
-  context.textAlign = "center";
+  context.textAlign = "left";
   context.textBaseline = "middle";
   const every = labelEvery(tokens, view.zoom) || roundStep(60 / view.zoom);
   const named = labelEvery(tokens, view.zoom) > 0;
@@ -128,12 +128,13 @@ export function axis(context, y, view, { tokens, length, ink }) {
   let free = -Infinity; // from which place on there is room
   for (let t = Math.ceil(Math.floor(view.left) / every) * every; t < end; t += every) {
     const text = named ? cutToken(visible(tokens[t] ?? ""), room) : String(t);
-    const x = (t + 0.5 - view.left) * view.zoom;
-    const half = context.measureText(text).width / 2;
-    const middle = every > 1 ? clamp(x, half, view.width - half) : x;
-    if (every > 1 && middle - half < free) continue;
-    context.fillText(text, middle, y);
-    free = middle + half + LETTER;
+    const middle = (t + 0.5 - view.left) * view.zoom;
+    const { width } = context.measureText(text);
+    const x = every === 1 ? middle - width / 2
+      : named ? Math.max(0, middle) : clamp(middle - width / 2, 0, view.width - width);
+    if (every > 1 && (x < free || x + width > view.width)) continue;
+    context.fillText(text, x, y);
+    free = x + width + LETTER;
   }
 }
 

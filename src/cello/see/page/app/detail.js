@@ -4,6 +4,7 @@ import { make, quoted, refill } from "./dom.js";
 import { short, typeset } from "./numbers.js";
 
 const PAUSE_BETWEEN = 80; // milliseconds, at least, from one step to the next that is shown
+const TOGETHER = 1000; // pixels, above which two drawings need the width of the page
 const FEW = 6; // units of a value that are shown if it has no unit of this number
 
 export class Detail {
@@ -89,6 +90,8 @@ export class Detail {
     const parts = [make("h2", {}, title), make("table", {}, make("tbody", {}, ...rows))];
     this.drawing.show(cell.diagram, say("the cell's diagram"), onWires(numbers, place),
       opening(numbers, place), otherWay(book, place.sequence, place.layer) ? this.named(layer) : "");
+    this.drawings.classList.toggle("wide",
+      !this.other.element.hidden && this.drawing.width + this.other.width > TOGETHER);
     if (!told.size && layer.cell && !this.ask) {
       parts.push(make("p", { className: "note" },
         say("The arithmetic of this step is not in this file.")));

@@ -44,7 +44,7 @@ export function cleared(canvas, width, height) {
 const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 // What stands for a step whose input is a few numbers.
-const NUMBERS = /^-?[\d.]+(e-?\d+)?(, -?[\d.]+(e-?\d+)?)*$/;
+const NUMBERS = /^-?([\d.]+(e-?\d+)?|nan|inf)(, -?([\d.]+(e-?\d+)?|nan|inf))*$/;
 
 // Letters that cannot be seen by themselves get a sign that can; numbers have the page's minus.
 export function visible(token) {

@@ -18,6 +18,7 @@ export class Drawing {
       onclick: () => this.resize(!this.large) });
     this.element = make("section", { className: "drawing", hidden: true }, this.caption, this.host,
       this.size);
+    new ResizeObserver(() => this.offer()).observe(this.host);
   }
 
   // The drawing, with what `numbers` (a Map) says in the places of values; the wire of a gate is as
@@ -71,10 +72,20 @@ export class Drawing {
   // As large as it is drawn, or as there is room.
   resize(large) {
     this.large = large;
-    const drawing = this.shadow.firstChild;
-    const width = `${drawing.getAttribute("width")}px`;
+    const width = `${this.width}px`;
     this.element.style.setProperty("--width", width);
-    drawing.style.minWidth = large ? width : `calc(var(--smallest, ${SMALLEST}) * ${width})`;
+    this.shadow.firstChild.style.minWidth = large ? width : `calc(var(--smallest, ${SMALLEST}) * ${width})`;
     this.size.textContent = this.say(large ? "smaller" : "larger");
+    this.offer();
+  }
+
+  // To see it larger, where it has been made smaller.
+  offer() {
+    this.size.hidden = this.host.clientWidth >= this.width;
+  }
+
+  // As it is drawn, in pixels.
+  get width() {
+    return Number(this.shadow.firstChild?.getAttribute("width") ?? 0);
   }
 }

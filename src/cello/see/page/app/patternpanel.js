@@ -22,9 +22,9 @@ export class PatternPanel {
     refill(this.element,
       make("h2", {}, say("Where else is this pattern?")),
       make("p", { className: "note" }, say("Paint a stretch, or mark it with M: other stretches in which "
-        + "the units are on that are on in all of it.")),
+        + "the units are on that are on in all of it. A unit is on above this share of its range.")),
       make("div", { className: "row" },
-        make("label", {}, make("span", {}, say("threshold, % of a unit's range")), this.share),
+        make("label", {}, make("span", {}, say("threshold, %")), this.share),
         make("button", { type: "submit" }, say("find"))),
       this.status, this.results);
   }

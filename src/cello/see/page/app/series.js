@@ -3,6 +3,14 @@
 
 const SAMPLED = 512; // steps whose forecasts say how far the picture reaches
 
+// What the numbers are that a net gives at each step: how many steps ahead of what, which quantile.
+export function forecastNames({ targets, levels, ahead }, say) {
+  const percent = (level) => (levels.length > 1 ? ` ${Number((100 * level).toPrecision(6))} %` : "");
+  const steps = Array.from({ length: ahead }, (_, step) => say("{} [step|steps] ahead", step + 1));
+  return steps.flatMap((step) => targets.flatMap((name) => levels.map((level) =>
+    `${targets.length > 1 ? `${name} ` : ""}${step}${percent(level)}`)));
+}
+
 export class Forecasts {
   // `about` is the `series` of a sequence; `read` holds of each step the targets, and the masks;
   // `said` is what the net gave, step by step.

@@ -1,5 +1,6 @@
 // Where an output comes from: how much each step mattered to it, shown as a value along time.
 import { make, refill, visible } from "./dom.js";
+import { forecastNames } from "./series.js";
 
 const SHARES = "shares"; // the layer that they are shown as
 
@@ -20,11 +21,14 @@ export class SharesPanel {
     const outputs = book?.sequences[sequence]?.outputs ?? 0;
     this.element.hidden = !outputs;
     this.output.max = outputs - 1;
-    const labels = outputs > 1 ? book?.head.labels : null;
-    if (labels && this.names.length !== labels.length) {
-      this.names.replaceChildren(...Array.from(labels, (name, unit) => new Option(visible(name), unit)));
+    const series = book?.sequences[sequence]?.series;
+    this.labels = outputs < 2 ? null : series ? forecastNames(series, this.explorer.say.bind(this.explorer))
+      : book.head.labels;
+    const names = Array.from(this.labels ?? [], visible);
+    if (String(names) !== String(Array.from(this.names.options, ({ text }) => text))) {
+      this.names.replaceChildren(...names.map((name, unit) => new Option(name, unit)));
     }
-    this.chosen = labels ? this.names : this.output;
+    this.chosen = this.labels ? this.names : this.output;
     refill(this.element,
       make("h2", {}, say("Where an output of this step comes from")),
       make("div", { className: "row" },
@@ -47,7 +51,7 @@ export class SharesPanel {
     if (layer !== SHARES) this.before = { layer, value, unit };
     const place = { sequence, t, unit: Number(this.chosen.value) };
     try {
-      const name = `output[${this.chosen === this.names ? book.head.labels[place.unit] : place.unit}], step ${t}`;
+      const name = `output[${this.labels?.[place.unit] ?? place.unit}], step ${t}`;
       book.add(sequence, SHARES, name, await this.find(book, place));
       this.status.textContent = explorer.say("gradient × input of each step");
       this.status.classList.remove("failed");

@@ -7,6 +7,7 @@ import { plain, short } from "./numbers.js";
 const INPUTS = 12; // numbers of a step that are shown
 const ENTRIES = 96; // of a weight, or of a larger input
 const OUTPUTS = 8;
+const DIGITS = 7; // of what was read, for which a field has room
 
 // Says why nothing can be changed.
 export function refusal(explorer, why) {
@@ -16,6 +17,16 @@ export function refusal(explorer, why) {
   explorer.state.on(["language"], tell);
   tell();
   explorer.detail.element.after(section);
+}
+
+// At which of the steps that both have, `size` numbers each, they are furthest apart.
+function mostChanged(before, after, size) {
+  let [most, largest] = [0, -1];
+  for (let i = 0; i < Math.min(before.length, after.length); i++) {
+    const change = Math.abs(after[i] - before[i]);
+    if (change > largest) [most, largest] = [Math.floor(i / size), change];
+  }
+  return most;
 }
 
 export class WhatIfPanel {
@@ -144,7 +155,7 @@ export class WhatIfPanel {
       Array.from({ length: count }, (_, i) => [count > 1 ? `${part}[${i}]` : part, whole]));
     return names.slice(0, many).map(([name, whole], place) =>
       make("label", {}, make("span", {}, name), this.key(this.number(
-        input[t * size + place], `${name}, ${say("step")} ${t}`,
+        Number(input[t * size + place].toPrecision(DIGITS)), `${name}, ${say("step")} ${t}`,
         (value) => model.setInput(t, place, whole ? Math.round(value) : value), 1), `x${place}`)));
   }
 
@@ -176,7 +187,11 @@ export class WhatIfPanel {
   forces(say) {
     const { model } = this;
     const { layer, value: name, unit, t, shown } = model.explorer.state;
-    if (!model.canForce(layer, name, unit)) return [];
+    if (!model.canForce(layer, name, unit)) {
+      const made = model.rerun.stepOf(layer) && name !== "x" && !name.endsWith("_prev");
+      return made ? [make("p", { className: "note" },
+        say("{} cannot be forced in this page; in Python, cello.intervene can.", name))] : [];
+    }
     const now = model.forcedAt(name, t);
     const number = now ?? shown?.data[t * shown.size + unit] ?? 0;
     const set = (value) => model.force(layer, name, unit, t, t, value);
@@ -256,7 +271,7 @@ export class WhatIfPanel {
       + (numbers.length > OUTPUTS ? ", …" : "");
   }
 
-  // The output at the step that is looked at, and at the last one.
+  // The output at the step that is looked at, where it changes most, and at the last one.
   table(say, before, after) {
     const { t } = this.model.explorer.state;
     const rows = [];
@@ -264,10 +279,12 @@ export class WhatIfPanel {
     const last = after.input.length - 1;
     const { book, sequence } = this.model.explorer.state;
     const once = book.sequences[sequence]?.answer;
-    for (const step of new Set([once ? last : Math.min(t, last), last])) {
-      const at = (result) => Array.from(
-        result.stages.at(-1).rows.subarray(step * size, (step + 1) * size));
-      const [old, now] = [at(before), at(after)];
+    const at = (result, step) => Array.from(
+      result.stages.at(-1).rows.subarray(step * size, (step + 1) * size));
+    const most = mostChanged(before.stages.at(-1).rows, after.stages.at(-1).rows, size);
+    const steps = once ? [last] : [Math.min(t, last), most, last].sort((a, b) => a - b);
+    for (const step of new Set(steps)) {
+      const [old, now] = [at(before, step), at(after, step)];
       rows.push(make("tr", { className: String(old) === String(now) ? "" : "other" },
         make("th", { scope: "row" }, `${say("step")} ${step}`),
         make("td", {}, this.told(old) || "–"), make("td", {}, this.told(now))));

@@ -14,6 +14,7 @@ const CHINESE = {
     "图中为从所选时间步开始的预测及其区间，灰色为实际值。",
   "the series {}, and its forecast": "序列 {} 及其预测", "the net forecasts, from {} on": "网络从 {} 起预测",
   "({} to {} in {} %)": "（{} 至 {}，{} % 区间）", "it was {}": "实际为 {}", "forecast {}": "预测 {}",
+  "{} [step|steps] ahead": "{} 步之后",
   "named above: one step in {}": "上方标注：每 {} 步一个",
   "Gate {} is {}: it {}, to {} %.": "门 {} 为 {}：{}，程度 {} %。",
   "the net says, at the end": "网络最后给出", "once, at the end": "仅在最后",
@@ -38,9 +39,9 @@ const CHINESE = {
   "Now look around: choose a step in the text, a layer above, a number to change under “What if?”. T begins anew.":
     "现在请自己看看：在文本中选一步，在上方选一层，在“如果……会怎样？”下改一个数。按 T 重新开始。",
   "Where else is this pattern?": "这种模式还出现在哪里？", "find": "查找", "Mark some steps first.": "请先标记一些时间步。",
-  "Paint a stretch, or mark it with M: other stretches in which the units are on that are on in all of it.":
-    "涂选一段，或用 M 标记：查找同一些单元同样激活的其他片段。",
-  "threshold, % of a unit's range": "激活阈值（单元取值范围的 %）",
+  "Paint a stretch, or mark it with M: other stretches in which the units are on that are on in all of it. A unit is on above this share of its range.":
+    "涂选一段，或用 M 标记：查找同一些单元同样激活的其他片段。单元的值高于其取值范围的这一比例时为激活。",
+  "threshold, %": "阈值（%）",
   "No unit is on at all steps from {} to {} and off elsewhere.": "没有单元在第 {} 步到第 {} 步全部激活而在别处不激活。",
   "{} [unit is|units are] on there: {}.": "其中激活的单元有 {} 个：{}。",
   "{} [other stretch|other stretches].": "另有 {} 个片段。",
@@ -57,7 +58,7 @@ const CHINESE = {
   "along time: arrow keys, ? for all keys": "沿时间：方向键，按 ? 查看所有快捷键",
   "what was read": "读入的内容", "the cell's diagram": "结构图", "{} along time": "{} 随时间的变化",
   "{}: {} units, one a row": "{}：{} 个单元，每行一个", "each by its own range": "各按自身取值范围",
-  "difference of the other": "与对比序列之差", "save as CSV": "存为 CSV", "lowest": "最低", "highest": "最高",
+  "difference of the other": "与对比序列之差", "save as CSV": "存为 CSV", "low": "低", "high": "高",
   "Find a unit": "查找单元", "regular expression": "正则表达式", "paint": "涂选", "clear": "清除",
   "rank units": "给单元排名", "among": "范围", "this value": "此变量",
   "all values of the layer": "该层所有变量", "all layers": "所有层",
@@ -112,6 +113,7 @@ const CHINESE = {
   "Weights: drag a number, or type": "权重：拖动数字，或键入", "set all back": "全部还原",
   "the net says, at step {}": "网络在第 {} 步给出", "right": "正确", "wrong": "错误", "right is {}": "正确答案是 {}",
   "as recorded": "按记录", "with the changes": "修改后", "{} = forced = {}": "{} = 强制 = {}",
+  "{} cannot be forced in this page; in Python, cello.intervene can.": "此页面不能强制 {}；在 Python 中可用 cello.intervene。",
   "Try it: {} [exercise|exercises]": "试一试：{} 个练习", "Exercise {} of {}": "练习 {}/{}", "solved": "已完成",
   "You may change": "可以修改", "the numbers of the input": "输入的数", "the order of the inputs": "输入的顺序",
   "the weights {}": "权重 {}", "the gate {}": "门 {}", "the value {}": "变量 {}",
