@@ -83,6 +83,11 @@ def test_wrong_arguments_are_errors(tmp_path: Path):
         recorded("elman", 3, batch=2).to_html(path, ["abc"])
     with pytest.raises(DtypeError, match=r"^tokens must be strings, or for each sequence a list"):
         rec.to_html(path, [1] * len(TEXT))  # type: ignore[list-item]
+    with pytest.raises(DtypeError, match=r"^expected must be strings, .*, got int$"):
+        rec.to_html(path, expected=[1] * len(TEXT))  # type: ignore[list-item]
+    empty = cello.record(cello.Recurrent(cello.ElmanCell(2, 3)), torch.zeros(5, 0, 2))
+    with pytest.raises(ArgumentError, match=r"^a page needs at least one sequence"):
+        empty.to_html(path)
     with pytest.raises(ArgumentError, match=r"^precision must be one of None, 'float16', "):
         rec.to_html(path, precision="int8")
     with pytest.raises(UnknownNameError, match=r"^nothing is named 'q'"):

@@ -264,6 +264,19 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     assert legends.nth(0).inner_text().split() == ["0", "1"]
 
 
+def test_what_is_far_from_zero_has_all_colours(watched: Callable, tmp_path: Path):
+    net = cello.Recurrent(cello.ElmanCell(1, 1, activation="linear", bias=False))
+    with torch.no_grad():
+        net.cell.W.fill_(1)
+        net.cell.R.fill_(0)
+        rec = cello.record(net, torch.tensor([5.0, 6.0, 7.0]).reshape(-1, 1, 1))
+    page = watched(rec.to_html(tmp_path / "page.html"))
+    assert page.page.locator(".legend").first.inner_text().split() == ["5", "7"]
+    colours = page.call("""return [0, 2].map((t) => Array.from(
+        picture(e.scene.canvases[0]).getImageData((t + 0.5) * s.zoom, 3, 1, 1).data.slice(0, 3)))""")
+    assert colours == [[38, 88, 160], [200, 92, 10]]
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_numbers_can_be_saved(precision: str, watched: Callable, tmp_path: Path):
     rec = recorded("stacked")
@@ -396,13 +409,32 @@ def test_the_largest_change_is_to_become_no_number(watched: Callable, tmp_path: 
 
 
 def test_a_diagram_that_is_too_wide_shrinks(watched: Callable, tmp_path: Path):
-    page = watched(recorded("stacked", 6).to_html(tmp_path / "page.html"))
+    path = recorded("stacked", 6).to_html(tmp_path / "page.html")
+    page = watched(path, viewport={"width": 820, "height": 900})
     own, shown, room = page.call("""
         const { diagram } = e.detail;
         const drawing = diagram.shadowRoot.querySelector("svg");
         return [Number(drawing.getAttribute("width")), diagram.scrollWidth, diagram.clientWidth];
     """)
     assert shown <= room < own
+
+
+def test_on_a_phone_the_diagram_stands_below_its_numbers(watched: Callable, tmp_path: Path):
+    """It can be made as large as it is drawn, if it is not so already."""
+    for name, shrinks in (("stacked", True), ("elman", False)):
+        path = recorded(name, 6).to_html(tmp_path / f"{name}.html")
+        page = watched(path, viewport={"width": 390, "height": 844})
+        numbers, diagram, below = (
+            page.page.locator(part).bounding_box()["y"]
+            for part in (".detail", ".diagram", ".search")
+        )
+        assert numbers < diagram < below
+        larger = page.page.get_by_role("button", name="larger")
+        assert larger.is_visible() == shrinks
+        if shrinks:
+            larger.click()
+            assert page.call("""const { diagram } = e.detail;
+                return diagram.scrollWidth > diagram.clientWidth""")
 
 
 def test_both_directions_stand_side_by_side(watched: Callable, tmp_path: Path):

@@ -82,6 +82,20 @@ def test_without_a_batch():
     assert np.allclose(Shares(cello.record(net, x)).of(0, 5, 2), expected, rtol=1e-12)
 
 
+def test_an_answer_for_the_whole_sequence():
+    net = cello.Stack(
+        nn.Embedding(9, I), cello.LSTM(I, 4), cello.layers.LastStep(), nn.Linear(4, 2)
+    ).double()
+    ids = torch.randint(9, (7, 2))
+    rec = cello.record(net, ids, lengths=torch.tensor([7, 4]))
+    x = net[0](ids[:4, 1:]).detach().requires_grad_()
+    net[3](net[1](x)[0][-1])[0, 1].backward()
+    expected = (x.grad * x.detach()).sum(-1)[:, 0].numpy()
+    assert np.allclose(Shares(rec).of(1, 0, 1), expected, rtol=1e-12, atol=1e-15)
+    with pytest.raises(ArgumentError, match=r"^the output has 1 steps and 2 units"):
+        Shares(rec).of(1, 1, 0)
+
+
 def test_what_cannot_be_told_says_why(tmp_path: Path):
     net = cello.Recurrent(cello.GRUCell(I, 4))
     rec = cello.record(net, torch.randn(6, 2, I))
@@ -154,6 +168,21 @@ def test_the_page_shows_them(name: str, watched: Callable, tmp_path: Path):
     page.page.get_by_role("button", name="back", exact=True).click()
     page.settle()
     assert (page.state("layer"), page.state("value"), page.state("unit")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_the_page_shows_where_an_answer_comes_from(watched: Callable, tmp_path: Path):
+    net = cello.Stack(cello.LSTM(I, 4), cello.layers.LastStep(), nn.Linear(4, 2))
+    rec = cello.record(net, torch.randn(7, 1, I))
+    page = watched(rec.to_html(tmp_path / "page.html", labels=["ham", "spam"]))
+    assert "Where the answer at the end comes from" in page.text(".shares")
+    page.page.locator(".shares select").select_option("spam")
+    page.page.get_by_role("button", name="show", exact=True).click()
+    page.until("explorer.state.layer === 'shares'")
+    page.settle()
+    assert page.state("value") == "output[spam]"
+    assert page.call("return Array.from(s.shown.data)") == Shares(rec).of(0, 0, 1).tolist()
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from cello.see.arithmetic.consistency import close
 from cello.see.gradients.target import AttributionTarget
 from cello.see.page.data import NumberBlock, PageData, array, places_of
 from cello.see.recording.outputs import by_step
-from cello.see.recording.recorded import Recorded, output_by_step
+from cello.see.recording.recorded import Recorded, output_by_sequence, output_by_step
+from cello.see.recording.rows import LayerRows
 
 __all__ = ["Shares", "add_shares"]
 
@@ -31,14 +32,15 @@ _OUTPUTS, _NUMBERS, _PRODUCTS, _LONG = 250, 2**18, 4 * 10**9, 5000
 class Shares:
     """What the outputs of a recorded net come from: gradient × input of each step.
 
-    The net runs once more, in eval mode, and must give what was recorded.
+    The net runs once more, in eval mode, and must give what was recorded. An output that answers
+    once for a whole sequence, [B, K], is that of step 0.
 
     Args:
         rec: what was recorded.
 
     Raises:
         ModelError: the net is not known, does not give this output any more, or lets no gradient
-            through; or its output is no row of numbers for each step.
+            through; or its output is no row of numbers, for each step or for each sequence.
         CelloError: it was given something else than a tensor.
 
     >>> import cello
@@ -55,9 +57,11 @@ class Shares:
                 "where an output comes from is found with the net, which the file of a recording "
                 "does not hold: record again"
             )
-        recorded = output_by_step(rec)
+        recorded = output_by_step(rec) or _answer(rec)
         if recorded is None:
-            raise ModelError("the net's output is no row of numbers for each step")
+            raise ModelError(
+                "the net's output is no row of numbers, neither for each step nor for each sequence"
+            )
         self._layer, before = recorded
         net, x, args, kwargs = rec.call
         outputs: list[Any] = []
@@ -73,6 +77,8 @@ class Shares:
             self._features = target_run.features.detach().requires_grad_()
             target_run.reached(self._features)
         now = by_step(outputs[0], self._layer.steps)
+        if now is None and isinstance(outputs[0], Tensor) and outputs[0].numel() == before.numel():
+            now = outputs[0].reshape(before.shape)
         if (
             now is None
             or now.shape != before.shape
@@ -89,7 +95,8 @@ class Shares:
         Raises:
             ArgumentError: there is no such step or unit.
         """
-        T, units = self._layer.length(batch), self._output.shape[2]
+        length, units = self._layer.length(batch), self._output.shape[2]
+        T = min(length, len(self._output))
         if not 0 <= t < T or not 0 <= unit < units:
             raise ArgumentError(
                 f"the output has {T} steps and {units} units, counted from 0, got t={t} and "
@@ -102,7 +109,7 @@ class Shares:
         )
         by_step = (gradient * self._features.detach()).sum(-1)
         own = by_step if self._axis is None else by_step.select(self._axis, batch)
-        return array(own[:T].cpu())
+        return array(own[:length].cpu())
 
     def asked_first(self, batch: int, limit: int) -> list[tuple[int, int]]:
         """At most `limit` steps and units of the output of a sequence.
@@ -118,6 +125,12 @@ class Shares:
         first = first.flatten().nan_to_num(0.0, posinf=torch.inf)
         places = first.topk(min(limit, len(first))).indices.sort().values
         return [divmod(place, own.shape[1]) for place in places.tolist()]
+
+
+def _answer(rec: Recorded) -> tuple[LayerRows, Tensor] | None:
+    """What the net returned as [1, B, K], if it answers once for each sequence."""
+    rows = output_by_sequence(rec)
+    return None if rows is None else (list(rec.by_layer.values())[-1], rows.unsqueeze(0))
 
 
 def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None) -> None:

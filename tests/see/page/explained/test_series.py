@@ -186,3 +186,28 @@ def test_everyone_can_use_it_on_a_small_screen(page, watched: Callable, theme: s
     assert small.page.locator(".series canvas").bounding_box()["width"] > 250
     assert small.barriers() == []
     small.shot(theme)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_series_and_outputs_have_names(forecaster: Forecaster, watched: Callable, tmp_path: Path):
+    x = torch.stack([forecaster.task.given_text(text)[0].x for text in two_tables(forecaster)], 1)
+    with torch.no_grad():
+        rec = cello.record(forecaster.net, x)
+    outlook = Outlook.of(forecaster.task, forecaster.series)
+    both = [replace(outlook, name=name) for name in ("Upper mill", "Harbour")]
+    page = watched(rec.to_html(tmp_path / "page.html", forecast=both))
+    options = page.page.locator("[data-control=sequence] option")
+    assert options.all_inner_texts() == ["Upper mill", "Harbour"]
+    names = page.page.locator(".shares select option").all_inner_texts()
+    assert names[:4] == [
+        "y 1 step ahead 10 %", "y 1 step ahead 50 %", "y 1 step ahead 90 %", "z 1 step ahead 10 %",
+    ]  # fmt: skip
+    assert names[-1] == f"z {AHEAD} steps ahead 90 %"
+    assert len(names) == 2 * 3 * AHEAD
+
+
+def two_tables(forecaster: Forecaster) -> list[str]:
+    """The series as CSV, and another one."""
+    tables = (forecaster.series.values, 2 * forecaster.series.values)
+    return [pd.DataFrame(np.nan_to_num(v), columns=["y", "z"]).to_csv(index=False) for v in tables]

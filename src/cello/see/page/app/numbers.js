@@ -4,6 +4,12 @@ export const short = (value, digits = 5) => typeset(plain(value, digits));
 // Text from Python, in which a number after a sign or at the beginning is written so too.
 export const typeset = (text) => text.replace(/(^|[=(,] ?)-(?=[\d.i])/g, "$1−");
 
+// The number that one types, with either minus and with a point or a comma; NaN if it is none.
+export function fromText(text) {
+  const plainText = text.trim().replace("−", "-").replace(",", ".");
+  return plainText ? Number(plainText) : NaN;
+}
+
 // The same as in Python, to be read as a number again.
 export function plain(value, digits) {
   if (Number.isNaN(value)) return "nan";

@@ -30,12 +30,18 @@ export class SharesPanel {
     }
     this.chosen = this.labels ? this.names : this.output;
     refill(this.element,
-      make("h2", {}, say("Where an output of this step comes from")),
+      make("h2", {}, say(this.once(book, sequence) ? "Where the answer at the end comes from"
+        : "Where an output of this step comes from")),
       make("div", { className: "row" },
         make("label", {}, make("span", {}, say("output")), this.chosen),
         this.button("show", {}),
         this.button("back", { type: "button", hidden: layer !== SHARES, onclick: () => this.back() })),
       this.status);
+  }
+
+  // Whether the net answers once for the whole sequence; that is the output of step 0.
+  once(book, sequence) {
+    return Boolean(book?.sequences[sequence]?.answer);
   }
 
   button(what, properties) {
@@ -47,11 +53,13 @@ export class SharesPanel {
   async show(event) {
     event.preventDefault();
     const { explorer } = this;
-    const { book, sequence, t, layer, value, unit } = explorer.state;
+    const { book, sequence, layer, value, unit } = explorer.state;
+    const once = this.once(book, sequence);
+    const t = once ? 0 : explorer.state.t;
     if (layer !== SHARES) this.before = { layer, value, unit };
     const place = { sequence, t, unit: Number(this.chosen.value) };
     try {
-      const name = `output[${this.labels?.[place.unit] ?? place.unit}], step ${t}`;
+      const name = `output[${this.labels?.[place.unit] ?? place.unit}]${once ? "" : `, step ${t}`}`;
       book.add(sequence, SHARES, name, await this.find(book, place));
       this.status.textContent = explorer.say("gradient × input of each step");
       this.status.classList.remove("failed");

@@ -17,6 +17,9 @@ class WhatIf {
     this.rerun = new Rerun(explorer.state.book, running, makers);
     this.panel = new WhatIfPanel(this);
     this.forget();
+    for (const kind of ["pointerdown", "focusin"]) {
+      explorer.root.addEventListener(kind, ({ target }) => { this.touched = target; }, true);
+    }
     explorer.detail.press = (name) => this.press(name);
     explorer.scene.on.draw = (from, to, value) => this.draw(from, to, value);
     explorer.scene.on.drawSeries = (from, to, place, value) => this.drawSeries(from, to, place, value);
@@ -196,9 +199,27 @@ class WhatIf {
     this.busy = true;
     while (this.wanted) {
       this.wanted = false;
-      await this.show();
+      await this.inPlace(() => this.show());
     }
     this.busy = false;
+  }
+
+  // What one has touched stays under the pointer, whatever comes above it.
+  async inPlace(act) {
+    const kept = this.touched?.closest("section, canvas, .text");
+    const place = () => kept.getBoundingClientRect().top + scrollY; // on the page
+    const before = kept?.isConnected ? place() : 0;
+    await act();
+    const back = () => {
+      if (!kept?.isConnected) return;
+      const wanted = scrollY + place() - before;
+      scrollTo({ top: wanted, behavior: "instant" });
+      if (wanted - scrollY < 1) return; // there is not enough below
+      const { root } = this.explorer;
+      root.style.paddingBottom = `${parseFloat(getComputedStyle(root).paddingBottom) + wanted - scrollY}px`;
+      scrollTo({ top: wanted, behavior: "instant" });
+    };
+    requestAnimationFrame(() => requestAnimationFrame(back)); // once all has been drawn
   }
 
   async show() {

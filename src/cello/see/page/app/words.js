@@ -78,6 +78,7 @@ const CHINESE = {
   "numbers are rounded to half precision": "数值已舍入为半精度",
   "Force a value": "强制取值", "from step": "从时间步", "to step": "到时间步", "to": "设为",
   "force": "强制", "undo": "撤销", "all units": "所有单元", "What to read": "要读入的内容",
+  "Where the answer at the end comes from": "最后的答案从何而来",
   "Where an output of this step comes from": "这一步的输出从何而来",
   "back": "返回", "shares": "贡献",
   "Of this text, {} [sequence|sequences] of {} [step|steps] are read at most.": "此文本最多读入 {} 个序列、每个 {} 步。",
