@@ -272,8 +272,9 @@ def test_what_is_far_from_zero_has_all_colours(watched: Callable, tmp_path: Path
         rec = cello.record(net, torch.tensor([5.0, 6.0, 7.0]).reshape(-1, 1, 1))
     page = watched(rec.to_html(tmp_path / "page.html"))
     assert page.page.locator(".legend").first.inner_text().split() == ["5", "7"]
-    colours = page.call("""return [0, 2].map((t) => Array.from(
-        picture(e.scene.canvases[0]).getImageData((t + 0.5) * s.zoom, 3, 1, 1).data.slice(0, 3)))""")
+    colours = page.call("""const map = picture(e.scene.canvases[0]);
+        const at = (t) => map.getImageData((t + 0.5) * s.zoom, 3, 1, 1).data.slice(0, 3);
+        return [0, 2].map((t) => Array.from(at(t)))""")
     assert colours == [[38, 88, 160], [200, 92, 10]]
 
 

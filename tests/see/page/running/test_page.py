@@ -152,8 +152,9 @@ def test_what_is_clicked_stays_under_the_pointer(watched: Callable, tmp_path: Pa
     for value in (0.0, 1.0):
         page.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.settle()
-        page.watched.until(f"""Math.abs(document.querySelector('.diagram').shadowRoot
-            .querySelector('.number[data-value=f]').getBoundingClientRect().top - {box["y"]}) < 2""")
+        top = """document.querySelector('.diagram').shadowRoot
+            .querySelector('.number[data-value=f]').getBoundingClientRect().top"""
+        page.watched.until(f"Math.abs({top} - {box['y']}) < 2")
         page.check(recorded(lecture(), numbers(), {"f": (2, 0, value)}))
 
 
