@@ -54,6 +54,15 @@ def written(value: float, digits: int) -> str:
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 
+def colour_ends(values: Tensor) -> tuple[float, float]:
+    """The numbers that have the first and the last colour, of values that are no gate."""
+    low, high = values.min().item(), values.max().item()
+    if low > (high - low) / 2 or -high > (high - low) / 2:  # far from zero
+        return low, high
+    size = max(abs(low), abs(high), 1e-30)
+    return -size, size
+
+
 def typeset(line: str) -> str:
     """A line of arithmetic as the page writes it."""
     return line.replace("= -", "= −")

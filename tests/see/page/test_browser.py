@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import cello
-from tests.see.page.nets import NETS, TEXT, recorded, typeset, written
+from tests.see.page.nets import NETS, TEXT, colour_ends, recorded, typeset, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -99,8 +99,8 @@ def test_text_is_coloured_by_any_value_of_any_unit(name: str, shown: tuple[cello
             # As blue for each number below the middle as orange for one above it.
             numbers = rows[:, unit]
             gate = page.state("shown.kind") == "gate"
-            size = 0.5 if gate else numbers.abs().max().clamp_min(1e-30)
-            shares = (numbers - 0.5 * gate) / size
+            low, high = (0.0, 1.0) if gate else colour_ends(numbers)
+            shares = (2 * numbers - high - low) / (high - low)
             colours = page.page.eval_on_selector_all(
                 ".token", "all => all.map(one => one.style.background.match(/\\d+/g).map(Number))"
             )

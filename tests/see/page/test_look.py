@@ -12,7 +12,7 @@ import torch
 
 import cello
 from tests.cli.running import run
-from tests.see.page.nets import NETS, TEXT, recorded, written
+from tests.see.page.nets import NETS, TEXT, colour_ends, recorded, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -243,10 +243,9 @@ def test_the_legends_tell_the_range_of_the_colours(watched: Callable, tmp_path: 
     page.page.get_by_label("each by its own range").uncheck()
     page.settle()
     values = rec["1.c"][:, 0]
-    sizes = [values[:, 2].abs().max().item(), values.abs().max().item()]
-    shown = [written(size, 3) for size in sizes]
+    shown = [[written(end, 3) for end in colour_ends(of)] for of in (values[:, 2], values)]
     legends = page.page.locator(".legend")
-    assert [legends.nth(i).inner_text().split() for i in (0, 1)] == [[f"−{n}", n] for n in shown]
+    assert [legends.nth(i).inner_text().split() for i in (0, 1)] == shown
     assert page.text(".maphead").startswith("c: 4 units, one a row")
     pixel = """const at = picture(e.scene.canvases[0]).getImageData(
         Math.floor((T + 0.5) * s.zoom), 13 + 26 * UNIT, 1, 1).data; return [at[0], at[2]]"""
@@ -411,7 +410,7 @@ def test_the_largest_change_is_to_become_no_number(watched: Callable, tmp_path: 
 
 def test_a_diagram_that_is_too_wide_shrinks(watched: Callable, tmp_path: Path):
     path = recorded("stacked", 6).to_html(tmp_path / "page.html")
-    page = watched(path, viewport={"width": 820, "height": 900})
+    page = watched(path, viewport={"width": 640, "height": 900})
     own, shown, room = page.call("""
         const { diagram } = e.detail;
         const drawing = diagram.shadowRoot.querySelector("svg");

@@ -57,13 +57,6 @@ class ScalarFormulas:
         self.incoming = {program.x: "x"} | {v: f"{n}_prev" for n, v in program.state.items()}
         self._sources: dict[Op, list[tuple[list[Value], Tensor]]] = {}
         self._indices: dict[tuple[torch.Size, torch.Size], Tensor] = {}
-        self._flat: dict[Value, Tensor] = {}
-
-    def flat(self, value: Value) -> Tensor:
-        """The numbers of a value in a row; those of a transposed weight are copied once."""
-        if value not in self._flat:
-            self._flat[value] = self.values[value].flatten()
-        return self._flat[value]
 
     def line(self, name: str, element: int) -> Term:
         """How this element of a named value was made; for a second name of a value, its number."""

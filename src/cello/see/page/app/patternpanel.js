@@ -21,8 +21,8 @@ export class PatternPanel {
     const { say } = this;
     refill(this.element,
       make("h2", {}, say("Where else is this pattern?")),
-      make("p", { className: "note" }, say("Paint a stretch, or mark it with M: other stretches in which "
-        + "the units are on that are on in all of it. A unit is on above this share of its range.")),
+      make("p", { className: "note" }, say("Paint a stretch, or mark it with M: where else are the units on, "
+        + "above a share of their range, that are on in all of it?")),
       make("div", { className: "row" },
         make("label", {}, make("span", {}, say("threshold, %")), this.share),
         make("button", { type: "submit" }, say("find"))),

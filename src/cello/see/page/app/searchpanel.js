@@ -54,6 +54,7 @@ export class SearchPanel {
 
   async match() {
     const tokens = this.book.tokens(this.state.sequence);
+    this.failed = false;
     if (!tokens || !this.expression.value) return this.clear();
     const separator = tokens.some((token) => Array.from(token).length > 1) ? " " : "";
     this.actions.busy(1);
@@ -64,6 +65,7 @@ export class SearchPanel {
       this.status.textContent =
         this.say("{} [step is|steps are] marked", marks.reduce((sum, mark) => sum + mark, 0));
     } catch (error) {
+      this.failed = true;
       this.status.textContent = this.say(error.message);
     } finally {
       this.actions.busy(-1);
@@ -97,6 +99,7 @@ export class SearchPanel {
 
   async rank() {
     await this.asked;
+    if (this.failed) return; // which has been said
     const { state, say } = this;
     const { marks, sequence, layer } = state;
     const { length } = this.book.layer(sequence, layer);

@@ -37,7 +37,8 @@ export class TextView {
     if (same(this.laid, laid) && sameTokens(this.tokens, tokens)) return;
     Object.assign(this, { laid, tokens });
     this.length = tokens ? Math.min(tokens.length, length) : 0;
-    this.words = tokens?.some((token) => Array.from(token).length > 1);
+    this.words = tokens?.some((token) => Array.from(token).length > 1)
+      || tokens?.every((token) => /^\d$/.test(token)); // numbers are no letters
     this.element.hidden = !tokens?.slice(0, this.length).some((token) => token);
     this.starts = [];
     const room = Math.max(20, Math.floor((width - AROUND) / this.letterWidth(width)));

@@ -39,8 +39,8 @@ const CHINESE = {
   "Now look around: choose a step in the text, a layer above, a number to change under “What if?”. T begins anew.":
     "现在请自己看看：在文本中选一步，在上方选一层，在“如果……会怎样？”下改一个数。按 T 重新开始。",
   "Where else is this pattern?": "这种模式还出现在哪里？", "find": "查找", "Mark some steps first.": "请先标记一些时间步。",
-  "Paint a stretch, or mark it with M: other stretches in which the units are on that are on in all of it. A unit is on above this share of its range.":
-    "涂选一段，或用 M 标记：查找同一些单元同样激活的其他片段。单元的值高于其取值范围的这一比例时为激活。",
+  "Paint a stretch, or mark it with M: where else are the units on, above a share of their range, that are on in all of it?":
+    "涂选一段，或用 M 标记：在整段中都激活（高于其取值范围的一定比例）的单元，还在哪里同样激活？",
   "threshold, %": "阈值（%）",
   "No unit is on at all steps from {} to {} and off elsewhere.": "没有单元在第 {} 步到第 {} 步全部激活而在别处不激活。",
   "{} [unit is|units are] on there: {}.": "其中激活的单元有 {} 个：{}。",
