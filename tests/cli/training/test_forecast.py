@@ -114,7 +114,7 @@ def test_the_forecast_that_is_the_input_shifted(model: Path, tmp_path: Path):
     walk.to_csv(tmp_path / "walk.csv", index=False)
     for parameter in opened.net[-1].parameters():
         parameter.detach().zero_()
-    (found,) = findings(opened.task, opened.net, tmp_path / "walk.csv")
+    (found,) = findings(opened.task, opened.net, opened.task.read(tmp_path / "walk.csv"))
     assert found.kind == "the forecast is the input, shifted"
     assert "it is 0% as far from the last value known as the truth is" in found.evidence
     assert "100% as far from the truth as that value" in found.evidence
@@ -122,7 +122,7 @@ def test_the_forecast_that_is_the_input_shifted(model: Path, tmp_path: Path):
     # One that goes elsewhere is no copy of its input, however wrong.
     for parameter in good.net[-1].parameters():
         parameter.detach().fill_(1.0)
-    assert findings(good.task, good.net, tmp_path / "walk.csv") == []
+    assert findings(good.task, good.net, good.task.read(tmp_path / "walk.csv")) == []
 
 
 def test_what_a_file_lacks_is_said_once(model: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,11 +286,13 @@ def test_numbers_can_be_saved(precision: str, watched: Callable, tmp_path: Path)
     with page.page.expect_download() as saving:
         page.page.get_by_role("button", name="save as CSV").click()
     assert saving.value.suggested_filename == "1.c.csv"
-    head, *rows = Path(saving.value.path()).read_text().splitlines()
-    assert head == "step,c[0],c[1],c[2],c[3]"
-    numbers = torch.tensor([[float(cell) for cell in row.split(",")] for row in rows])
-    assert numbers[:, 0].tolist() == list(range(len(TEXT)))
-    assert torch.equal(numbers[:, 1:], rec["1.c"][:, 0])
+    with Path(saving.value.path()).open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["step", "read", "c[0]", "c[1]", "c[2]", "c[3]"]
+    assert [int(row[0]) for row in rows] == list(range(len(TEXT)))
+    assert "".join(row[1] for row in rows) == TEXT
+    numbers = torch.tensor([[float(cell) for cell in row[2:]] for row in rows])
+    assert torch.equal(numbers, rec["1.c"][:, 0])
 
 
 def test_the_place_is_kept_in_the_address(watched: Callable, tmp_path: Path):

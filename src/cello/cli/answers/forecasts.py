@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,18 +126,16 @@ def _draw(
         raise ArgumentError(f"cannot be written: {error}", argument="plot") from error
 
 
-def findings(task: Forecasting, net: nn.Module, path: Path) -> list[Finding]:
-    """What is wrong with the forecasts of a file: that they are its last values.
+def findings(task: Forecasting, net: nn.Module, series: list[Series]) -> list[Finding]:
+    """What is wrong with the forecasts of series: that they are the last values.
 
     Raises:
-        DataError: the file cannot be read, or is too short for a forecast.
+        DataError: they are too short for a forecast.
     """
     from cello.see.diagnosis.finding import Finding
     from cello.tasks.forecasting.backtest import shifted
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # said when the file was read for the net
-        judged = task.on(task.read(path))
+    judged = task.on(series)
     test = judged.backtest("test")
     found = shifted(test.judged(), judged.quantiles(net, test)[..., task.plan.middle])
     if found is None or found[0] > _NEAR or found[1] < _NO_BETTER:

@@ -77,7 +77,7 @@ def command(
     with input_file(data) as path:
         given = opened.reader.given(path, token=token)
         if isinstance(opened.task, Forecasting):
-            more_found = findings(opened.task, opened.net, path)
+            more_found = findings(opened.task, opened.net, [one.series for one in given])
     pieces = _pieces([sequence.x for sequence in given], sequences, steps)
     x, more = as_batch(opened.net, pieces)
     with busy(f"looking at {len(pieces)} sequences"):
