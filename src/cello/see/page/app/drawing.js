@@ -4,6 +4,7 @@ import { make } from "./dom.js";
 
 const [THIN, THICK] = [0.6, 5]; // pixels, of the wire of a gate that is shut, and open
 const LIT = "var(--wrong)"; // of the page around it
+const NEARLY = 0.9; // of its size, from which on it need not be larger
 const SMALLEST = 0.6; // of its size, unless the page is so narrow that it is shown whole
 
 export class Drawing {
@@ -81,7 +82,7 @@ export class Drawing {
 
   // To see it larger, where it has been made smaller.
   offer() {
-    this.size.hidden = this.host.clientWidth >= this.width;
+    this.size.hidden = this.host.clientWidth >= NEARLY * this.width;
   }
 
   // As it is drawn, in pixels.
