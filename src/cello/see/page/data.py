@@ -46,7 +46,7 @@ from cello.see.numbers import short
 from cello.see.page.net_levels import net_levels
 from cello.see.page.tokens import shortened
 from cello.see.page.worded import Worded
-from cello.see.recording.recorded import Recorded, output_by_sequence, output_by_step
+from cello.see.recording.recorded import Recorded, output_by_step, outputs_of
 from cello.see.recording.rows import LayerRows
 
 __all__ = [
@@ -338,17 +338,9 @@ def array(tensor: Tensor) -> np.ndarray:
 
 
 def _outputs(rec: Recorded, batch: int) -> int:
-    """The size of the output at each step, or of the only one of a sequence.
-
-    It is 0 if the net is gone and shares cannot be computed.
-    """
-    if rec.call is None:
-        return 0
-    output = output_by_step(rec)
-    if output is None:
-        answer = output_by_sequence(rec)
-        return 0 if answer is None or batch >= len(answer) else answer.shape[1]
-    return output[1].shape[2] if batch < output[0].steps.batch_size else 0
+    """The size of an output; 0 if the net is gone and shares cannot be computed."""
+    found = outputs_of(rec) if rec.call is not None else None
+    return found[1].shape[2] if found and batch < found[0].steps.batch_size else 0
 
 
 def _tokens(

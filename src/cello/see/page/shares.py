@@ -18,8 +18,7 @@ from cello.see.arithmetic.consistency import close
 from cello.see.gradients.target import AttributionTarget
 from cello.see.page.data import NumberBlock, PageData, array, places_of
 from cello.see.recording.outputs import by_step
-from cello.see.recording.recorded import Recorded, output_by_sequence, output_by_step
-from cello.see.recording.rows import LayerRows
+from cello.see.recording.recorded import Recorded, outputs_of
 
 __all__ = ["Shares", "add_shares"]
 
@@ -57,7 +56,7 @@ class Shares:
                 "where an output comes from is found with the net, which the file of a recording "
                 "does not hold: record again"
             )
-        recorded = output_by_step(rec) or _answer(rec)
+        recorded = outputs_of(rec)
         if recorded is None:
             raise ModelError(
                 "the net's output is no row of numbers, neither for each step nor for each sequence"
@@ -125,12 +124,6 @@ class Shares:
         first = first.flatten().nan_to_num(0.0, posinf=torch.inf)
         places = first.topk(min(limit, len(first))).indices.sort().values
         return [divmod(place, own.shape[1]) for place in places.tolist()]
-
-
-def _answer(rec: Recorded) -> tuple[LayerRows, Tensor] | None:
-    """What the net returned as [1, B, K], if it answers once for each sequence."""
-    rows = output_by_sequence(rec)
-    return None if rows is None else (list(rec.by_layer.values())[-1], rows.unsqueeze(0))
 
 
 def add_shares(recordings: Sequence[Recorded], data: PageData, limit: int | None) -> None:

@@ -15,7 +15,14 @@ from cello.see.names import find, find_layer
 from cello.see.recording.outputs import by_step, is_plain_tuple, output_of
 from cello.see.recording.rows import LayerRows, nbytes
 
-__all__ = ["Call", "LeftOut", "Recorded", "output_by_sequence", "output_by_step"]
+__all__ = [
+    "Call",
+    "LeftOut",
+    "Recorded",
+    "output_by_sequence",
+    "output_by_step",
+    "outputs_of",
+]
 
 
 class Call(NamedTuple):
@@ -196,3 +203,9 @@ def output_by_sequence(recorded: Recorded) -> Tensor | None:
         return None
     rows = output.unsqueeze(0) if steps.form == "T" and output.dim() == 1 else output
     return rows if rows.dim() == 2 and len(rows) == steps.batch_size else None
+
+
+def outputs_of(recorded: Recorded) -> tuple[LayerRows, Tensor] | None:
+    """As `output_by_step`; a row for each sequence as a whole is that of one step, [1, B, size]."""
+    found, whole = output_by_step(recorded), output_by_sequence(recorded)
+    return found if whole is None else (list(recorded.by_layer.values())[-1], whole.unsqueeze(0))

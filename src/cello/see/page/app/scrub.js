@@ -4,6 +4,7 @@ import { fromText, typeset } from "./numbers.js";
 
 const STILL = 3; // pixels, up to which a press is no drag
 const PIXELS = 8; // a step
+const PLAIN = { useGrouping: false, maximumFractionDigits: 20 };
 
 // While it is dragged it has the class `dragged`; `done` is called when it is let go.
 export function scrubbed(value, label, change, done, step = 0.1) {
@@ -46,7 +47,7 @@ export function scrubbed(value, label, change, done, step = 0.1) {
   function show(now) {
     number = now;
     input.value = Number.isNaN(now) ? "" : typeset(String(now));
-    input.setAttribute("aria-valuenow", String(now || 0));
+    input.setAttribute("aria-valuenow", (now || 0).toLocaleString("en", PLAIN)); // no 1e-7
     input.setAttribute("aria-valuetext", input.value || "–");
   }
 
