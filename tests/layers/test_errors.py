@@ -208,6 +208,11 @@ CASES: list[tuple[Callable[[], object], type[CelloError], str]] = [
     (lambda: cello.Stack(), ArgumentError, "at least one module"),
     (lambda: cello.Stack(cello.ElmanCell(3, 4)), DtypeError, r"module 0 is a ElmanCell, one step"),
     (lambda: cello.Stack(3), DtypeError, "module 0 must be an nn.Module, got int"),
+    (
+        lambda: cello.Stack({"a": torch.nn.Identity()}),
+        DtypeError,
+        r"got dict: give the modules one by one, cello.Stack\(\*modules.values\(\)\)",
+    ),
     (lambda: cello.Stack(LAYER, nn.Tanh), DtypeError, "1 must be .* got the class Tanh itself: bu"),
     (lambda: cello.Stack([LAYER]), DtypeError, r"got list: give the .*, cello.Stack\(\*modules\)"),
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -110,6 +110,8 @@ class Stack(Streamed):
                 what = f"the class {module.__name__} itself: build it first"
             if isinstance(module, (list, tuple)):
                 what += ": give the modules one by one, cello.Stack(*modules)"
+            if isinstance(module, Mapping):
+                what += ": give the modules one by one, cello.Stack(*modules.values())"
             raise DtypeError(f"module {number} must be an nn.Module, got {what}")
         if isinstance(module, nn.RNNBase) and not isinstance(module, DropIn):
             module = accelerate(module)
