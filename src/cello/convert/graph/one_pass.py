@@ -17,7 +17,7 @@ from cello.convert.graph.wires import Wiring
 from cello.errors import ConversionError
 from cello.layers import Recurrent
 
-__all__ = ["DiffersError", "Given", "OnePass"]
+__all__ = ["DiffersError", "GivenSteps", "OnePass"]
 
 
 class DiffersError(Exception):
@@ -25,7 +25,7 @@ class DiffersError(Exception):
 
 
 @dataclass
-class Given:
+class GivenSteps:
     """What a pass is given at each step.
 
     Attributes:
@@ -51,7 +51,7 @@ class OnePass(Wiring):
     """
 
     def __init__(
-        self, run: WholeRun, number: int, nodes: Sequence[int], given: Given, of: Sequence[int]
+        self, run: WholeRun, number: int, nodes: Sequence[int], given: GivenSteps, of: Sequence[int]
     ) -> None:
         super().__init__()
         self.run, self.backward, self.entered = run, bool(number % 2), given
@@ -183,7 +183,7 @@ class OnePass(Wiring):
                 made.initial[name].data.copy_(part.detach())
         return made.eval()
 
-    def given_on(self, leaves: Sequence[int]) -> Given:
+    def given_on(self, leaves: Sequence[int]) -> GivenSteps:
         """What the next pass is given.
 
         Raises:
@@ -205,7 +205,7 @@ class OnePass(Wiring):
              for value, shape in zip(leaves, shapes, strict=True)]
             for moment in self.moments
         ]  # fmt: skip
-        return Given(list(leaves), shapes, steps)
+        return GivenSteps(list(leaves), shapes, steps)
 
     def _canonical(self, part: Tensor, value: int, shape: Sequence[int]) -> Tensor:
         """A value at one step, with the axes of an input."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cello.convert.graph.one_pass import DiffersError, Given, OnePass
+from cello.convert.graph.one_pass import DiffersError, GivenSteps, OnePass
 from cello.convert.graph.whole_run import WholeRun
 from cello.errors import ConversionError
 from cello.layers import Recurrent
@@ -107,9 +107,9 @@ class Passes:
                 given = made.given_on(leaves)
         return layers
 
-    def _first(self) -> Given:
+    def _first(self) -> GivenSteps:
         """What the first pass is given: the inputs, or what tables make of them."""
         places = self.tables or list(range(self.net.inputs))
         whole = [self.run.values[place] for place in places]
         steps = [[x.narrow(self.run.time, t, 1) for x in whole] for t in range(self.run.steps)]
-        return Given(places, [list(x.shape[2:]) for x in whole], steps)
+        return GivenSteps(places, [list(x.shape[2:]) for x in whole], steps)
