@@ -255,6 +255,12 @@ class TestProof:
 
 
 class TestBadInput:
+    def test_what_is_left_out_is_said(self):
+        state = nn.ModuleDict({"rnn": nn.GRU(2, 3), "out": nn.Linear(3, 1)}).state_dict()
+        with pytest.warns(UserWarning, match=r"'rnn\.' alone .* left out: out\.weight, out\.bias"):
+            from_torch(state)
+        assert isinstance(from_torch(state, prefix="rnn."), cello.GRU)
+
     def test_several_layers_and_no_prefix(self):
         state = nn.ModuleDict({"a": nn.LSTM(2, 2), "b": nn.GRU(2, 2)}).state_dict()
         with pytest.raises(ArgumentError, match=r"found 2 \('a.', 'b.'\); choose one by prefix="):

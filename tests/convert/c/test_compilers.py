@@ -82,6 +82,14 @@ def test_no_warning_and_clean_under_sanitizers(name: str, compiler: str, tmp_pat
     _check(net, [str(program)], 0.05 if "weights" in CASES[name] else 1e-5, several)
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_it_is_cpp_too(name: str, tmp_path: Path) -> None:
+    """Projects of plug-ins compile all that they have as C++."""
+    command = [_needs("g++"), "-x", "c++", "-std=c++17", "-Wall", "-Wextra", "-Werror"]
+    _exported(name, tmp_path)
+    subprocess.run([*command, "-fsyntax-only", str(tmp_path / "net.c")], check=True)
+
+
 @pytest.mark.parametrize("cell", ["pieces", "SLSTMCell"])
 def test_cells_of_many_kinds_are_clean_too(cell: str, tmp_path: Path) -> None:
     found = _needs("gcc")

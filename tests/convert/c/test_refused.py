@@ -118,6 +118,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         cello.to_c(cello.GRU(1, 2), tmp_path / "file" / "deeper")
 
 
+def test_a_program_of_somebody_s_own_is_not_replaced(tmp_path: Path) -> None:
+    cello.to_c(cello.GRU(1, 2), tmp_path)
+    cello.to_c(cello.GRU(1, 2), tmp_path)
+    (tmp_path / "net.c").write_text("int mine;")
+    with pytest.raises(ConversionError, match=r"net\.c is there, and not made by Cello"):
+        cello.to_c(cello.GRU(1, 2), tmp_path)
+    assert (tmp_path / "net.c").read_text() == "int mine;"
+
+
 def test_ids_that_are_not_there_count_as_none(tmp_path: Path) -> None:
     """The net refuses them; C, where nobody can raise, reads nothing outside of its tables."""
     report = cello.to_c(cello.Stack(nn.Embedding(5, 2), cello.GRU(2, 2)), tmp_path)

@@ -109,6 +109,14 @@ def _merges(*places):
     return made
 
 
+def _weighted(a, b):
+    """Attention over time by hand, and a mean of what is not masked."""
+    y = L.LSTM(4, return_sequences=True)(a)
+    weights = L.Softmax(axis=1)(L.Dense(4, activation="tanh")(y))
+    mean = L.GlobalAveragePooling1D()(L.GRU(3, return_sequences=True)(L.Masking(0.0)(b)))
+    return [L.Multiply()([y, weights]), mean]
+
+
 def _masked_alike(a):
     masked = L.Masking(0.0)(a)
     y, z = (layer(4, return_sequences=True)(masked) for layer in (L.LSTM, L.GRU))
@@ -365,6 +373,7 @@ MODELS = {
     "masked otherwise": lambda: _functional(_merges(0, 1), (None, 3), (None, 3)),
     "not masked first": lambda: _functional(_merges(2, 0, 1), (None, 3), (None, 3)),
     "not masked last": lambda: _functional(_merges(0, 1, 2), (None, 3), (None, 3)),
+    "weighted": lambda: _functional(_weighted, (None, 3), (None, 3)),
     "masked, with states": lambda: _functional(_masked_states, (None, 3), (None, 3)),
     "masked alike": lambda: _functional(_masked_alike, (None, 3)),
     "dropout inside": lambda: S([Input((None, 3)), L.LSTM(4, dropout=0.2, recurrent_dropout=0.3)]),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cello.convert.c.machine import build, code_size
 from cello.convert.c.names import check_name
 from cello.convert.c.proof import CompiledNet, differences
-from cello.convert.c.source import NetInC, source_of
+from cello.convert.c.source import MADE, NetInC, source_of
 from cello.convert.graph import NetGraph
 from cello.convert.graph.per_step import in_passes
 from cello.convert.proof import Case, draw_input, prove, run_net
@@ -102,7 +102,8 @@ def to_c(
             can run one step at a time, in both directions if need be. What is written is what it
             computes in eval mode; of a graph that reads out its last step, what it would give if
             the sequence ended at each step.
-        folder: where to; it is made if need be, and files of these names in it are replaced.
+        folder: where to; it is made if need be, and files of these names in it that Cello has made
+            are replaced.
         name: what the files and all that they offer are called.
         ids: how many a step has, where the first module takes any number of them.
         weights: "float", or "int8" for matrices in 8 bits with a scale for each output.
@@ -115,7 +116,7 @@ def to_c(
 
     Raises:
         ConversionError: a part of the net has no C, the C is not equal to the net, or it cannot be
-            written.
+            written, also where a file of this name is somebody's own.
         ArgumentError, DtypeError: an argument does not fit.
 
     >>> import tempfile, cello
@@ -151,6 +152,7 @@ def to_c(
                 raise ConversionError(f"cannot write {name}.c to compile it: {error}") from error
     files = folder / f"{name}.c", folder / f"{name}.h"
     there = folder.exists()
+    _check_ours(files[0])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace_all({files[1]: source.header.encode(), files[0]: source.code.encode()})
@@ -219,6 +221,17 @@ def _dtype(net: nn.Module) -> torch.dtype:
     if elsewhere := {str(t.device) for t in tensors if t.device.type != "cpu"}:
         raise ArgumentError(f"must be on the CPU, is on {', '.join(elsewhere)}", argument="net")
     return kinds.pop()
+
+
+def _check_ours(file: Path) -> None:
+    """Nobody's own program is replaced.
+
+    Raises:
+        ConversionError: there is a file that Cello has not made.
+    """
+    with suppress(OSError), file.open("rb") as opened:
+        if not opened.read(len(MADE)) == MADE.encode():
+            raise ConversionError(f"{file} is there, and not made by Cello: give another name")
 
 
 def _measured(x: Any, source: NetInC) -> Any:

@@ -16,7 +16,10 @@ from cello.engines.cpu.c.expressions import identifier
 from cello.layers import Recurrent
 from cello.layers.stages import Cells, Stage, Table
 
-__all__ = ["NetInC", "source_of"]
+__all__ = ["MADE", "NetInC", "source_of"]
+
+#: What a file begins with.
+MADE = "/* Made by Cello"
 
 
 @dataclass
@@ -279,12 +282,13 @@ class _NetWriter:
         guard = _NOT_FAST if "ROUNDER" in text else ""
         return "\n".join(
             [
-                f"/* Made by Cello {__version__}; see {self.name}.h. */",
+                f"{MADE} {__version__}; see {self.name}.h. */",
                 "",
                 *headers,
                 "",
                 f'#include "{self.name}.h"',
                 "",
+                _AS_CPP,
                 guard + front,
                 "",
                 body,
@@ -351,6 +355,14 @@ _NOT_FAST = """\
 #error "not for -ffast-math: export with math=\\"libm\\" for that"
 #endif
 
+"""
+
+
+#: What C++ has not; a plug-in's project may compile all as such.
+_AS_CPP = """\
+#if defined(__cplusplus) && !defined(restrict)
+#define restrict
+#endif
 """
 
 

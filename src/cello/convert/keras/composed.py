@@ -13,7 +13,7 @@ from cello.convert.keras.layers import Arrays, check_last_axis, refuse
 from cello.convert.onnx_read.operators.constants import Held
 from cello.ranges import shown
 
-__all__ = ["MERGES", "attention", "merged", "normalization", "slopes"]
+__all__ = ["MERGES", "attention", "masked_mean", "merged", "normalization", "slopes"]
 
 #: The function of each layer that merges several tensors.
 MERGES = {
@@ -70,6 +70,14 @@ def slopes(graph: Wiring, value: Passed, arrays: Arrays) -> Passed:
     """A PReLU of [B, F]."""
     held = graph.module(Held.of(arrays.take("alpha", None)), [], "alpha")
     return Passed(graph.node("PRelu", [value.number, held]), value.rank)
+
+
+def masked_mean(graph: Wiring, value: Passed) -> Passed:
+    """The mean over the steps that are not masked."""
+    assert value.mask is not None
+    total = graph.node("mean", [graph.node("keep", [value.number, value.mask])], axis=1)
+    share = graph.node("reshape", [graph.node("mean", [value.mask], axis=1)], shape=[1])
+    return Passed(graph.node("Div", [total, share]), 2)
 
 
 def merged(

@@ -15,7 +15,14 @@ from cello.convert.graph import NetGraph
 from cello.convert.graph.wires import Wiring
 from cello.convert.keras.archive import FUNCTIONAL, Archive, open_archive
 from cello.convert.keras.calls import Passed, keys_of, topological_calls
-from cello.convert.keras.composed import MERGES, attention, merged, normalization, slopes
+from cello.convert.keras.composed import (
+    MERGES,
+    attention,
+    masked_mean,
+    merged,
+    normalization,
+    slopes,
+)
 from cello.convert.keras.keras_cells import CELLS, recurrent_cell
 from cello.convert.keras.keras_proof import open_shapes, prove_beside_keras
 from cello.convert.keras.layers import Arrays, plain_layer, refuse
@@ -187,7 +194,7 @@ class _ModelReader(Wiring):
         if kind in MERGES:
             return [merged(self, kind, config, values, arrays)]
         if kind != "Attention" and len(values) != 1:
-            raise refuse(place, f"it reads {len(values)} tensors")
+            raise refuse(place, f"no layer of its kind that reads {len(values)} tensors is known")
         value = values[0]
         if kind == "Attention":
             found = [attention(self, config, values, arrays)]
@@ -201,6 +208,10 @@ class _ModelReader(Wiring):
             found = [normalization(self, config, value, arrays)]
         elif kind == "PReLU" and value.rank == 2:
             found = [slopes(self, value, arrays)]
+        elif kind == "GlobalAveragePooling1D" and value.mask is not None:
+            found = [masked_mean(self, value)]
+        elif kind == "Softmax" and value.rank == 3 and config.get("axis") in (1, -2):
+            found = [self._moved(Moved("Softmax", 3, {"axis": 1}), value, place)]
         elif kind in MOVES:
             found = [self._moved(MOVES[kind](config, value, place), value, place)]
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -220,6 +221,7 @@ def _from_state_dict(
     known = ", ".join(named[:_SHOWN]) + ", …" * (len(groups) > _SHOWN) or "none"
     if prefix is None and len(groups) == 1:
         prefix = next(iter(groups))
+        _warn_of_others(state, prefix, groups[prefix])
     if prefix is None:
         raise ArgumentError(
             f"the state dict must hold one recurrent layer, found {len(groups)} ({known})"
@@ -228,6 +230,18 @@ def _from_state_dict(
     if prefix not in groups:
         raise ArgumentError(f"prefix={prefix!r} is none of the recurrent layers' ({known})")
     return _layer(groups[prefix], prefix, nonlinearity, batch_first)
+
+
+def _warn_of_others(state: Mapping[str, Any], prefix: str, taken: Mapping[str, Tensor]) -> None:
+    """Say what is left out, where nobody has asked for one layer of several modules."""
+    others = [name for name in state if str(name).removeprefix(prefix) not in taken]
+    if others:
+        told = ", ".join(map(str, others[:_SHOWN])) + ", …" * (len(others) > _SHOWN)
+        warnings.warn(
+            f"of the state dict, the recurrent layer {prefix!r} alone is taken; left out: {told} "
+            f"(prefix={prefix!r} says that it is meant so)",
+            stacklevel=4,
+        )
 
 
 def _layer(
