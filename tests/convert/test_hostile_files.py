@@ -363,6 +363,7 @@ def test_attacks_are_refused_in_little_memory(folder: Path, attacks: dict[str, t
     assert not (folder / "was_run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:of the state dict, the recurrent layer")
 @pytest.mark.parametrize("ending", ["keras", "h5", "safetensors", "pt", "json"])
 @pytest.mark.usefixtures("step_by_step")
 def test_mutated_files_are_opened_or_refused(ending: str, folder: Path, tmp_path: Path):
