@@ -274,6 +274,11 @@ def test_a_weight_is_changed(page: Page) -> None:
     page.check(recorded(lecture(), numbers()))
 
 
+def test_what_is_unfolded_stays_so_where_all_is_drawn_anew_meanwhile(page: Page) -> None:
+    page.do("document.querySelector('.whatif summary').click(); w.panel.draw()")
+    page.page.locator(".weights .scrub").first.wait_for()
+
+
 def test_another_text_is_typed(watched: Callable, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = cello.Stack(nn.Embedding(5, 4), cello.LSTM(4, 6), nn.Linear(6, 2))

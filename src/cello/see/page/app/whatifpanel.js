@@ -161,10 +161,13 @@ export class WhatIfPanel {
 
   // What stands folded up, and is made while it is open.
   folded(which, title, inside) {
+    const keep = (open) => this.unfolded[open ? "add" : "delete"](which);
+    // What is drawn anew between a click and what comes of it is as the click wants it.
+    const summary = make("summary", { onclick: () => keep(!this.unfolded.has(which)) }, title);
     return make("details", { open: this.unfolded.has(which), ontoggle: ({ target }) => {
-      this.unfolded[target.open ? "add" : "delete"](which);
+      keep(target.open);
       if (target.children.length === 1) target.append(...inside());
-    } }, make("summary", {}, title), ...(this.unfolded.has(which) ? inside() : []));
+    } }, summary, ...(this.unfolded.has(which) ? inside() : []));
   }
 
   // That not all are shown, if it is so.
