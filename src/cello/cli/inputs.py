@@ -16,12 +16,25 @@ if TYPE_CHECKING:
     from cello.see import Outlook
     from cello.tasks import Given
 
-__all__ = ["as_batch", "labels_of", "outlook_of", "right_by_line", "text_of_tokens"]
+__all__ = [
+    "as_batch",
+    "described",
+    "labels_of",
+    "outlook_of",
+    "right_by_line",
+    "text_of_tokens",
+]
 
 _UNKNOWN = (
     "it is not known which axis of the input holds the steps and which the sequences: call the net "
     "in Python, where you say so"
 )
+
+
+def described(model: Model) -> str:
+    """What a model does, in the words of its task; nothing of one whose task has none."""
+    about = getattr(model.task, "about", None)
+    return f"A recurrent network that {about().does}." if about else ""
 
 
 def labels_of(model: Model) -> tuple[str, ...] | None:

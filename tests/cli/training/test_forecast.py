@@ -103,7 +103,9 @@ def test_a_file_is_judged_and_looked_at(model: Path, file: Path, tmp_path: Path)
     assert diagnosed["seen"] == "90 steps of 1 sequence"
     assert run_json("record", model, file)["values"].keys() >= {"0.h"}
     run("record", model, file, "-o", tmp_path / "page.html")
-    assert "2024-03-30" in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "2024-03-30" in page
+    assert "A recurrent network that forecasts sales: 4 steps from the 10 before." in page
     assert labels_of(open_model(model)) is None  # the page would take forecasts for odds
 
 

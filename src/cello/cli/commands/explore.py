@@ -69,7 +69,7 @@ def command(
     Where FILE tells what is right, the page does: of lines that are as they stand there, of
     sequences with a column of labels, and of Python source. Ctrl-C stops it.
     """
-    from cello.cli.inputs import labels_of, right_by_line
+    from cello.cli.inputs import described, labels_of, right_by_line
     from cello.cli.models import open_model
     from cello.see.page.live.serve import Server
     from cello.see.page.live.session import LiveSession
@@ -77,7 +77,14 @@ def command(
     opened = open_model(model)
     title, labels = model.name or str(model), labels_of(opened)
     known, first = right_by_line(opened, _file(text)), _given(opened, text)
-    session = LiveSession(opened.net, _reader(opened, known), first, title=title, labels=labels)
+    session = LiveSession(
+        opened.net,
+        _reader(opened, known),
+        first,
+        title=title,
+        description=described(opened),
+        labels=labels,
+    )
     server = Server(session, host, port, allowed)
     click.echo(said("the page is at {}\nCtrl-C stops it", server.url))
     way = None if no_browser else _way_to(server.url)

@@ -60,7 +60,7 @@ def command(
     """
     import torch
 
-    from cello.cli.inputs import as_batch, labels_of, outlook_of
+    from cello.cli.inputs import as_batch, described, labels_of, outlook_of
     from cello.cli.models import open_model
     from cello.cli.reading import input_file
     from cello.see import record
@@ -83,6 +83,7 @@ def command(
                 out,
                 tokens,
                 title=model.name,
+                description=described(opened),
                 labels=labels,
                 expected=right if any(right) else None,
                 forecast=outlooks if any(outlooks) else None,
