@@ -376,8 +376,8 @@ def test_a_narrow_view_in_a_wide_window(notebook: Callable[..., Notebook]):
     page = shown.page
     shown.show("width: 700px")
     shown.settle()
-    main, aside = (page.locator(f".cello {name}").bounding_box() for name in ("main", "aside"))
-    assert main["x"] == aside["x"]  # one column
+    main, detail = (page.locator(f".cello {name}").bounding_box() for name in ("main", ".detail"))
+    assert main["x"] == detail["x"]  # one column
     canvas = page.locator(".map canvas").first
     canvas.hover(position={"x": 200, "y": 30})
     box, tip = canvas.bounding_box(), page.locator(".tip").bounding_box()
