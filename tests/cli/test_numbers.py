@@ -111,7 +111,8 @@ class TestEachFormat:
 
 SEVERAL_INPUTS = (
     "two inputs", "products", "attention", "encoder and decoder", "a model that is called twice",
-    "operations",
+    "operations", "masked otherwise", "not masked first", "not masked last", "weighted",
+    "masked, with states",
 )  # fmt: skip
 
 
