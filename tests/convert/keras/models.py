@@ -120,7 +120,7 @@ def _weighted(a, b):
 def _masked_alike(a):
     masked = L.Masking(0.0)(a)
     y, z = (layer(4, return_sequences=True)(masked) for layer in (L.LSTM, L.GRU))
-    both = L.Concatenate()([y, L.Multiply()([y, L.Maximum()([z, y])])])
+    both = L.Concatenate()([y, L.Add()([y, z])])
     other = L.Add()([L.LSTM(8, return_sequences=True)(L.Masking(0.5)(a)), both])
     return [L.GRU(3)(both), L.GRU(3)(other)]
 

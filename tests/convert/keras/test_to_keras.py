@@ -179,6 +179,11 @@ NO_WAY_BACK = {
     "slopes": r"\(LSTMCell\) is no layer of Keras's",
     "masked alike": "net does something with a mask",  # that of either of two
     "attention": "net computes 'MatMul' between its layers",
+    "weighted": "net computes 'Softmax' between its layers",
+    **dict.fromkeys(
+        ("masked otherwise", "not masked first", "not masked last"),
+        "net computes 'Unsqueeze' between its layers",  # of the mask of a Concatenate
+    ),
 }
 
 

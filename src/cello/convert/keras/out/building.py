@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cello.convert.keras.masked import MaskedCell
 from cello.convert.keras.out.plain import plain_layer
 from cello.convert.keras.out.recurrent import KerasCell
 from cello.errors import ModelError
@@ -160,7 +161,13 @@ class Building:
         )
         x = self.tensor(replace(flow, backwards=False))
         order = [names.index(state) for state in made.states]
-        more = {"initial_state": [given[place] for place in order]} if given else {}
+        more: dict[str, Any] = {}
+        if given:
+            more["initial_state"] = [given[place] for place in order]
+        if given and isinstance(
+            net.cell, MaskedCell
+        ):  # beside states Keras heeds a named mask only
+            more["mask"] = getattr(x, "_keras_mask", None)
         found = layer(x, **more)
         y, *last = found if finals else [found]
         self._weights.append((layer, made.weights))
