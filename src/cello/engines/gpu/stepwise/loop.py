@@ -18,6 +18,7 @@ from cello.engines.gpu.stepwise.replays import Replays
 __all__ = ["StepwiseLoop"]
 
 _NUMBERS = 4096  # of a block, from which on a program has one row
+_LINES = 300  # of a function, from which on four warps have too few registers for its numbers
 
 
 class _Rows(NamedTuple):
@@ -46,7 +47,8 @@ class StepwiseLoop:
         self.tile = 1
         while self.tile < 16 and 2 * self.tile * text.widest <= _NUMBERS:
             self.tile *= 2
-        self.warps = 8 if text.widest * self.tile >= _NUMBERS else 4
+        is_large = text.widest * self.tile >= _NUMBERS or text.longest > _LINES
+        self.warps = 8 if is_large else 4
         self.replays = Replays(text)
         self._tables: dict[torch.device, Tensor] = {}
 
