@@ -80,7 +80,7 @@ def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         file.write_text("to O\nRome B-to\n\n" * 6)
         task: Any = Tagging.from_conll(file, min_count=1, batch_size=4)
     elif kind == "numbers":
-        lines = "\n".join(f"{day},{day % 7}" for day in range(60))
+        lines = "\n".join(f"{day},{day * day % 11 + day}" for day in range(60))
         (tmp_path / "new.csv").write_text("day,{sold}\n" + lines + "\n")
         with pytest.warns(UserWarning, match="no column of times"):
             task = Forecasting.from_table(

@@ -221,7 +221,9 @@ def _from_state_dict(
     known = ", ".join(named[:_SHOWN]) + ", …" * (len(groups) > _SHOWN) or "none"
     if prefix is None and len(groups) == 1:
         prefix = next(iter(groups))
+        layer = _layer(groups[prefix], prefix, nonlinearity, batch_first)
         _warn_of_others(state, prefix, groups[prefix])
+        return layer
     if prefix is None:
         raise ArgumentError(
             f"the state dict must hold one recurrent layer, found {len(groups)} ({known})"

@@ -23,8 +23,10 @@ from cello.see.draw.step.formulas import (
 from cello.see.draw.step.traced import Traced
 from cello.see.formulas.notation import (
     Choice,
+    Convolution,
     Expression,
     FunctionCall,
+    MatrixProduct,
     Minus,
     Part,
     Product,
@@ -41,6 +43,8 @@ LONGEST = 140  # of a line in a block, unless a single term of a sum needs more
 LINES = 6  # in a block; a formula that needs more is named, not written out
 GATES = {e.written or n for n, e in OPERATIONS.items() if e.bounds == (0.0, 1.0)}  # what can be one
 WITH_BOUNDS = ("max", "min", "remainder", "fmod", "clamp")  # say little without their numbers
+#: What formulas that are not written out are called, where it is not the name of their class.
+_WORDS = {Choice: "choose", Convolution: "∗", MatrixProduct: "matrix product"}
 _HERE = Symbol("·")  # stands in a block's text for a value that has no name
 
 
@@ -210,7 +214,7 @@ class Builder:
             lines = _broken(node)
             if len(lines) <= LINES and max(map(width, lines)) <= 2 * LONGEST:
                 return "\n".join(lines)
-        return "choose" if isinstance(node, Choice) else type(node).__name__.lower()
+        return _WORDS.get(type(node)) or type(node).__name__.lower()
 
     def _sum(self, node: Sum) -> Block:
         fixed = [term for term in node.terms if is_fixed(term)]
