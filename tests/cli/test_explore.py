@@ -69,12 +69,12 @@ def test_what_cannot_be_explored_is_an_error(tmp_path: Path, kinds_model: Path):
     assert "Invalid value for '--port': -1 is not in the range 0<=x<=65535" in result.stderr
 
 
-@pytest.mark.slow
 def test_a_name_without_a_file_is_no_text(kinds_model: Path):
     stderr = run("explore", kinds_model, "nofile.csv", code=2).stderr
     assert "nofile.csv: no such file or folder" in stderr
 
 
+@pytest.mark.slow
 def test_it_answers_until_ctrl_c(kinds_model: Path, ctrl_c: None):
     command = [sys.executable, "-u", "-m", "cello", "explore", str(kinds_model), "abc"]
     process = subprocess.Popen(

@@ -49,14 +49,12 @@ class _OneWay(Wiring):
         super().__init__()
         self.graph, self.time = net, time
         self.at = [(self.new_input(), False) for _ in range(net.inputs)]  # and whether turned
-        self.moves = set(range(net.inputs))  # the values that depend on an input
+        self.moves = net.moving()
         self.layers: dict[int, list[tuple[int, int]]] = {}  # of a value: layers, and their states
 
     def made(self) -> NetGraph:
         """The graph."""
         for place, (what, values, options) in enumerate(self.graph.wiring, self.graph.inputs):
-            if self.moves & set(values):
-                self.moves.add(place)
             self.at.append(self._node(place, what, values, options))
         total = len(self.at)
         outputs = [self._upright(place % total) for place in self.graph.outputs]
@@ -68,12 +66,12 @@ class _OneWay(Wiring):
         return self.node("flip", [number], axis=self.time) if turned else number
 
     def _node(
-        self, place: int, what: Any, values: Sequence[int | None], options: dict[str, Any]
+        self, place: int, what: Any, values: Sequence[Any], options: dict[str, Any]
     ) -> tuple[int, bool]:
         if what == "state":
-            return self._state(values, options["index"]), False
+            return self._state(values[0], options["index"]), False
         if what == "flip" and options["axis"] == self.time:
-            number, turned = self.at[values[0]]  # type: ignore[index]
+            number, turned = self.at[values[0]]
             return number, not turned
         count = len(values) - options.get("states", 0)
         moving = [self.at[v][1] for v in values[:count] if v in self.moves]
@@ -124,9 +122,8 @@ class _OneWay(Wiring):
         what, join = _JOINS[part.join]
         return self.node(what, [number for number, _ in found], **join)
 
-    def _state(self, values: Sequence[int | None], index: int) -> int:
-        layers = self.layers[values[0]]  # type: ignore[index]
-        states = [(number, place) for number, count in layers for place in range(count)]
+    def _state(self, read: int, index: int) -> int:
+        states = [(number, place) for number, count in self.layers[read] for place in range(count)]
         number, place = states[index]
         return self.node("state", [number], index=place)
 

@@ -89,9 +89,8 @@ def _is_free(net: NetGraph, given: Sequence[Tensor], group: Sequence[tuple[int, 
         return False
     pairs = list(zip(*values, strict=True))
     modules = list(net.parts.values())
-    moves = set(range(net.inputs))  # what depends on an input
+    moves = net.moving()
     for place, (what, read, options) in enumerate(net.wiring, net.inputs):
-        moves |= {place} if moves & set(read) else set()
         known = [n is not None and n not in moves for n in read]
         there = [(None, None) if n is None else pairs[n] for n in read]
         if _stays(modules[what] if isinstance(what, int) else what, there, pairs[place], size):

@@ -204,6 +204,14 @@ class NetGraph(nn.Module):
         )
         return f"{told}input {number} must be [{wanted}], got {list(x.shape)}"
 
+    def moving(self) -> set[int]:
+        """The numbers of the values that depend on an input; all others are always the same."""
+        found = set(range(self.inputs))
+        for place, (_, values, _) in enumerate(self.wiring, self.inputs):
+            if found & set(values):
+                found.add(place)
+        return found
+
     def node_name(self, place: int) -> str:
         """What the node that gives a value, by its number, is called in a message."""
         what, values, _ = self.wiring[place - self.inputs]

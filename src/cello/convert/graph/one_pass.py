@@ -85,12 +85,11 @@ class OnePass(Wiring):
         time, whole = self.run.time, self.run.values[value]
         axis, sequences = self.run.axes[value]
         rest = [a for a in range(whole.dim()) if a not in (axis, sequences)]
+        number = own
         if axis is not None:
             order = [time if a == axis else 1 - time if a == sequences else 2 + rest.index(a)
                      for a in range(whole.dim())]  # fmt: skip
-            number = own
         else:  # of the step that the pass before has ended with
-            number = own
             if is_new:
                 size = math.prod(shape)
                 held = Recurrent(HeldCell(size), batch_first=bool(time))

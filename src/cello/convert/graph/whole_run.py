@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cello.convert.graph.axes import drawn
 from cello.convert.graph.net_graph import NetGraph, run_node
 from cello.errors import ConversionError
 from cello.layers import Recurrent
-from cello.layers.reads import Reads, dtype_of
+from cello.layers.reads import Reads
 
 __all__ = ["WholeRun"]
 
@@ -100,14 +101,8 @@ class WholeRun:
     def _run(self, T: int, B: int, seed: int) -> list[Any]:
         """The value of each node, of random inputs."""
         generator = torch.Generator().manual_seed(seed)
-        lead = (B, T) if self.time else (T, B)
-        dtype = dtype_of(self.net)
-        given = [
-            torch.randint(part.ids, (*lead, *part.shape), generator=generator)
-            if part.ids
-            else torch.randn(*lead, *part.shape, generator=generator, dtype=dtype)
-            for part in self.reads
-        ]
+        leads = ["BT" if self.time else "TB"] * len(self.reads)
+        given = drawn(self.net, self.reads, leads, {"T": T, "B": B}, generator)
         values: list[Any] = []
         try:
             self.net.run(given, run_node, values)
@@ -117,12 +112,9 @@ class WholeRun:
         return values
 
     def _moving(self) -> set[int]:
-        reached = set(range(self.net.inputs))
-        for place, (_, values, _) in enumerate(self.net.wiring, self.net.inputs):
-            reached |= {place} if reached & set(values) else set()
         return {
             place
-            for place in reached
+            for place in self.net.moving()
             if isinstance(self.values[place], Tensor)
             and (self.values[place].is_floating_point() or place < self.net.inputs)
         }

@@ -95,7 +95,7 @@ def merged(
         raise refuse(arrays.place, "it merges tensors of different dimensions")
     options = {"axis": config.get("axis", -1)} if kind == "Concatenate" else {}
     mask = _merged_mask(graph, options.get("axis", -1), values, arrays)
-    if kind in _HEED_MASKS and arrays.version.startswith("3"):
+    if kind in _HEED_MASKS and arrays.is_keras_3:
         number = _HEED_MASKS[kind](graph, MERGES[kind], values, mask)
     else:
         number = graph.node(MERGES[kind], numbers, **options)
@@ -109,7 +109,7 @@ def _merged_mask(graph: Wiring, axis: int, values: Sequence[Passed], arrays: Arr
         return None
     if axis not in (-1, values[0].rank - 1):
         raise refuse(arrays.place, "it joins masked sequences one behind the other")
-    if len(masks) > 1 and not arrays.version.startswith("3"):
+    if len(masks) > 1 and not arrays.is_keras_3:
         raise refuse(arrays.place, "Keras 2 merges sequences that are not masked alike otherwise")
     return _any_of(graph, list(masks))
 

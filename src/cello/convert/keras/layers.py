@@ -33,13 +33,15 @@ class Arrays:
     Args:
         arrays: as the file lists them.
         place: the layer, for errors.
-        version: of the Keras that wrote them.
+        is_keras_3: whether Keras 3 wrote them.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray[Any, Any]], place: str, version: str) -> None:
+    def __init__(
+        self, arrays: Sequence[np.ndarray[Any, Any]], place: str, is_keras_3: bool
+    ) -> None:
         self.arrays = list(arrays)
         self.place = place
-        self.version = version
+        self.is_keras_3 = is_keras_3
 
     def take(self, what: str, *shape: int | None) -> Tensor:
         """The next one, which must have this shape; None stands for any size.
@@ -96,7 +98,7 @@ def activation(config: dict[str, Any], arrays: Arrays, name: str = "activation")
     if not isinstance(value, str) or value not in ACTIVATIONS or value == KERAS_2:
         known = ", ".join(known for known in ACTIVATIONS if known != KERAS_2)
         raise refuse(arrays.place, f"{name}={shown(value)} is none of {known}")
-    old = value == "hard_sigmoid" and not arrays.version.startswith("3")
+    old = value == "hard_sigmoid" and not arrays.is_keras_3
     return KERAS_2 if old else value
 
 

@@ -190,7 +190,7 @@ class _ModelReader(Wiring):
             raise refuse(place, "it is a class of somebody's own")
         begin = len(self.nodes), len(self.modules)
         _check_dtype(config, place)
-        arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.version)
+        arrays = Arrays(self.archive.arrays.get(name, []), place, self.archive.is_keras_3)
         if kind in MERGES:
             return [merged(self, kind, config, values, arrays)]
         if kind != "Attention" and len(values) != 1:

@@ -176,12 +176,7 @@ def _has_thousands(column: pd.Series) -> bool:
 
     By 1,000 alone this is not known, by 1,000.5 or 1,000,000 it is.
     """
-    import pandas as pd
-
-    known = column.dropna()
-    if pd.api.types.is_numeric_dtype(column) or not len(known):
-        return False
-    cells = known.astype(str)
+    cells = _texts(column)
     return bool(cells.str.fullmatch(_THOUSANDS).all() and cells.str.contains(r",\d{3}[.,]").any())
 
 
@@ -202,14 +197,17 @@ _WITH_COMMA = r"\s*[+-]?(\d{1,3}(\.\d{3})+|\d*)(,\d+)?\s*"
 _WITH_POINT = r"\s*[+-]?\d*\.\d+\s*"
 
 
-def _has_commas(column: pd.Series) -> bool:
-    """Whether a column holds texts, most of them numbers with a decimal comma or points."""
+def _texts(column: pd.Series) -> pd.Series:
+    """The cells of a column, as far as they are there; none of a column of numbers."""
     import pandas as pd
 
-    known = column.dropna()
-    if pd.api.types.is_numeric_dtype(column) or not len(known):
-        return False
-    cells = known.astype(str)
+    known = column.iloc[:0] if pd.api.types.is_numeric_dtype(column) else column.dropna()
+    return known.astype(str)
+
+
+def _has_commas(column: pd.Series) -> bool:
+    """Whether a column holds texts, most of them numbers with a decimal comma or points."""
+    cells = _texts(column)
     numbers = cells.str.fullmatch(_WITH_COMMA)
     return bool(numbers.mean() > 0.5 and cells[numbers].str.contains("[.,]").any())
 

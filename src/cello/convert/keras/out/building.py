@@ -164,10 +164,8 @@ class Building:
         more: dict[str, Any] = {}
         if given:
             more["initial_state"] = [given[place] for place in order]
-        if given and isinstance(
-            net.cell, MaskedCell
-        ):  # beside states Keras heeds a named mask only
-            more["mask"] = getattr(x, "_keras_mask", None)
+            if isinstance(net.cell, MaskedCell):  # Keras heeds only a named mask beside states
+                more["mask"] = getattr(x, "_keras_mask", None)
         found = layer(x, **more)
         y, *last = found if finals else [found]
         self._weights.append((layer, made.weights))
